@@ -1,0 +1,111 @@
+"""
+Hold the patterns and limits of text from and to Customs, each with its reason.
+
+Never does: decide anything; the modules above say what a match means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# ── the envelope, as it is read ──────────────────────────────────────────────
+
+KEYS: Final = ("V", "A", "K", "S")
+"""Keys of the envelope in the order of the official examples."""
+
+TEXT_LIMIT: Final = 4_096
+"""Characters of a Subject that are read: four values of the limit below fill a quarter of it."""
+
+VALUE_LIMIT: Final = 256
+"""Characters of one value that are read; the longest seen has 32, the official lengths are unknown."""
+
+VALUE: Final = re.compile(r"[!-Z\\^-~](?:[ -Z\\^-~]*[!-Z\\^-~])?")
+"""One value: printable ASCII, no bracket, no blank at either end."""
+
+# Possessive repeats: what a value has taken is never given back, so a text that
+# almost matches costs one pass, not one for each way to split it.
+_VALUE_INSIDE = r"([!-Z\\^-~]++(?: ++[!-Z\\^-~]++)*+)"
+CANONICAL: Final = re.compile("".join(rf"\[{key}={_VALUE_INSIDE}\]" for key in KEYS))
+"""The line that the writer emits, and nothing else."""
+
+_BLANK_VALUE = r" ?([!-Z\\^-~]++)"
+REPLY: Final = re.compile("".join(rf"\[{key}={_BLANK_VALUE}\]" for key in KEYS))
+"""The printed form of the official reply: at most one blank after the equals sign."""
+
+# Every repeat stops at a bracket and no two blanks-classes touch, so each
+# character is looked at by one match only.
+GROUP: Final = re.compile(r"\[[ \t]*+([A-Za-z]++)[ \t]*+=([^\[\]]*+)(\]?)")
+"""Anything that looks like `[key=value]`, closed or not."""
+
+FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
+"""A line end inside a folded header (RFC 5322, section 2.2.3)."""
+
+# ── what the writer emits ────────────────────────────────────────────────────
+
+WRITER_VALUE: Final = re.compile(r"[A-Za-z0-9._-]{1,35}")
+"""V and A as `build` sends them: the characters of every ID seen; 35 is the longest party ID of EDIFACT (UNB 0004)."""
+
+WRITER_REFERENCE: Final = re.compile(r"[A-Za-z0-9]{1,35}")
+"""K as `build` sends it: letters and digits; 32 is the longest seen, 35 the longest reference of EDIFACT."""
+
+WRITER_S: Final = re.compile(r"[0-9]")
+"""S as `build` sends it: one digit; only 0 has been seen and the meaning is unknown."""
+
+LINE_LIMIT: Final = 998
+"""Octets of one line of a message without its line end (RFC 5322, section 2.1.1)."""
+
+BASE64_LINE: Final = 76
+"""Characters of one line of base64 (RFC 2045, section 6.8)."""
+
+FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+"""Name of an attachment: no path, no quoting, no hidden file."""
+
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"
+CONTENT_TYPE: Final = re.compile(rf'{_WORD}/{_WORD}(?:; ?{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]*"))*')
+"""A Content-Type that fits on one line (RFC 2045, section 5.1)."""
+
+CONTENT_TYPE_LIMIT: Final = 200
+"""Characters of a Content-Type that is given by the caller; the longest in use has about 60."""
+
+MESSAGE_ID: Final = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
+"""A Message-ID without the obsolete forms (RFC 5322, section 3.6.4)."""
+
+MESSAGE_ID_LIMIT: Final = 250
+"""Characters of a Message-ID: RFC 5322 sets none; this keeps its header line on one line and well below 998."""
+
+# ── party IDs ────────────────────────────────────────────────────────────────
+
+PARTY: Final = re.compile(r"([A-Za-z]{2})([0-9]{1,15})((?:\.[A-Za-z0-9]{1,16}){0,8})")
+"""A party ID: country, number, groups; wider than the official one, because more groups are in use."""
+
+# ── header blocks, as they are read ──────────────────────────────────────────
+
+HEADER_LIMIT: Final = 65_536
+"""Octets of a header block that are read; replies in use have about 3,000, Postfix stops at 102,400."""
+
+MESSAGE_LIMIT: Final = 52_428_800
+"""Octets of a whole message that are routed, 50 MiB; a longer one is not a declaration's answer."""
+
+BAD_LINE: Final = re.compile(rb"\n(?![!-9;-~]++:|[ \t]|\Z)")
+"""Start of a header line that is neither `name:` nor a continuation (RFC 5322, section 2.2)."""
+
+BARE_CR: Final = re.compile(rb"\r(?!\n)")
+"""A carriage return that does not end a line; some programs take it for a line end."""
+
+ADDRESS: Final = re.compile(
+    r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
+    r"@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+)"
+)
+"""A bare ASCII mailbox (RFC 5322, dot-atom on both sides)."""
+
+# Outside of quotes no character of an address, list, group or comment may
+# stand in the name: software differs in what it makes of them, and each
+# difference is a forged sender somewhere.
+NAMED_ADDRESS: Final = re.compile(
+    r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~. \t-]++|\"(?:[ !#-\[\]-~]|\\[ -~])*+\"[ \t]*+)?+<" + ADDRESS.pattern + ">"
+)
+"""A mailbox in angle brackets after a plain or quoted name, with nothing behind it."""
+
+ENCODED_WORD: Final = re.compile(r"=\?([A-Za-z0-9-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([!->@-~]*)\?=")
+"""One encoded word (RFC 2047, section 2), also in the lengths above 75 that field software writes."""

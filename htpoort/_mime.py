@@ -1,0 +1,108 @@
+"""
+Render a message from values that were checked: headers by hand, one physical line each.
+
+Never does: check, fold, or choose a time, a Message-ID or a boundary by chance.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from datetime import datetime
+from typing import Final, Literal
+
+from htpoort import _grammar
+
+Layout = Literal["body", "attachment"]
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+# No line of base64 holds an underscore or begins with two hyphens, so this
+# can only meet itself in a 7-bit payload, which then goes out as base64.
+_BOUNDARY: Final = "=_htpoort"
+
+_UNFIT: Final = re.compile(rb"[^\t\r\n -~]|\r(?!\n)|(?<!\r)\n|[^\r\n]{%d}" % (_grammar.LINE_LIMIT + 1))
+"""What keeps a payload from being sent as it is: octets or line ends that a mail server may change."""
+
+_OCTETS_PER_LINE: Final = _grammar.BASE64_LINE // 4 * 3
+
+
+def rfc5322_date(moment: datetime) -> str:
+    """
+    Write an aware datetime as a Date header, in English whatever the locale.
+
+    >>> from datetime import UTC
+    >>> rfc5322_date(datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC))
+    'Mon, 02 Nov 2026 09:05:07 +0000'
+
+    Source:
+        RFC 5322, section 3.3.
+    """
+    day = f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04}"
+    return f"{day} {moment:%H:%M:%S %z}"[: len(day) + 15]
+
+
+def content_type_of(payload: bytes) -> tuple[str, str]:
+    """
+    Tell content type and file ending of a payload by its first octets.
+
+    >>> content_type_of(b"<MetaData/>"), content_type_of(b"UNB+UNOC:3")
+    (('application/xml', 'xml'), ('application/EDIFACT', 'edi'))
+
+    Source:
+        RFC 7303 for XML, RFC 1767 for EDIFACT. What the gateway expects is unknown.
+    """
+    start = payload[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"<") or payload.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<")):
+        return "application/xml", "xml"
+    if start.startswith((b"UNA", b"UNB")):
+        return "application/EDIFACT", "edi"
+    return "application/octet-stream", "bin"
+
+
+def _encoded(payload: bytes, *, avoid: bytes) -> tuple[str, bytes]:
+    """Give the transfer encoding and the octets of a payload; always ends in CRLF."""
+    if not _UNFIT.search(payload) and (not avoid or avoid not in payload):
+        return "7bit", payload if payload.endswith(b"\r\n") else payload + b"\r\n"
+    lines = (
+        binascii.b2a_base64(payload[start : start + _OCTETS_PER_LINE], newline=False)
+        for start in range(0, len(payload), _OCTETS_PER_LINE)
+    )
+    return "base64", b"".join(line + b"\r\n" for line in lines)
+
+
+def render(
+    headers: list[tuple[str, str]], payload: bytes, *, content_type: str, layout: Layout, file_name: str
+) -> bytes:
+    """
+    Render a message.
+
+    Args:
+        headers: Name and value of each header, checked: ASCII without line ends.
+        payload: The octets to carry.
+        content_type: Of the payload.
+        layout: As the body, or as the only part of a multipart message.
+        file_name: Of the attachment.
+
+    Returns:
+        The message: 7-bit, CRLF, no line over 998 octets without its line end.
+    """
+    attached = layout == "attachment"
+    encoding, octets = _encoded(payload, avoid=b"--" + _BOUNDARY.encode() if attached else b"")
+    carried = [("Content-Type", content_type), ("Content-Transfer-Encoding", encoding)]
+    headers = [*headers, ("MIME-Version", "1.0")]
+    if not attached:
+        return _lines([*headers, *carried]) + octets
+    carried.append(("Content-Disposition", f'attachment; filename="{file_name}"'))
+    outer = [
+        ("Content-Type", f'multipart/mixed; boundary="{_BOUNDARY}"'),
+        ("Content-Transfer-Encoding", "7bit"),
+    ]
+    opening, closing = f"--{_BOUNDARY}\r\n".encode(), f"--{_BOUNDARY}--\r\n".encode()
+    return _lines([*headers, *outer]) + opening + _lines(carried) + octets + closing
+
+
+def _lines(headers: list[tuple[str, str]]) -> bytes:
+    """Write header lines and the empty line after them."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("ascii") + b"\r\n"

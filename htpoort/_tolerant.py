@@ -1,0 +1,165 @@
+"""
+Read an envelope that is not in the canonical form, and tell everything that is wrong with it.
+
+Never does: raise; every text gives a reading.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, final
+
+import attrs
+
+from htpoort import _grammar, _words
+from htpoort.errors import Problem
+
+_NAMES: Final = {"V": "the sender", "A": "the addressee", "K": "the reference", "S": "always 0 so far"}
+
+
+@final
+@attrs.frozen
+class Reading:
+    """
+    Hold what one pass over a text found.
+
+    Args:
+        text: What the offsets count in: the text unfolded and decoded.
+        values: V, A, K and S; of use only where *problems* is empty.
+        problems: Why there is no valid envelope.
+        notes: What was forgiven.
+    """
+
+    text: str
+    values: tuple[str, str, str, str]
+    problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+
+
+def value_problems(key: str, value: str, start: int) -> list[Problem]:
+    """Find what the reader cannot take in one value; offsets from *start*."""
+    found: list[Problem] = []
+    if not value:
+        found.append(Problem("envelope.value-empty", f"The value of {key} is empty.", start, start))
+    if len(value) > _grammar.VALUE_LIMIT:
+        message = f"The value of {key} has {len(value)} characters; at most {_grammar.VALUE_LIMIT} are taken."
+        found.append(Problem("envelope.value-too-long", message, start, start + len(value)))
+    found.extend(
+        Problem(
+            "envelope.value-character",
+            f"The value of {key} holds U+{ord(character):04X}; only printable ASCII without brackets is taken.",
+            start + offset,
+            start + offset + 1,
+        )
+        for offset, character in enumerate(value)
+        if not " " <= character <= "~" or character in "[]"
+    )
+    return found
+
+
+def blank_note(text: str) -> Problem:
+    """Note that blanks stand around keys, values or brackets, as in the official reply example."""
+    return Problem("envelope.blank", "Blanks stand around keys, values or brackets.", 0, len(text))
+
+
+def _key_problems(text: str, groups: dict[str, list[re.Match[str]]]) -> list[Problem]:
+    """Find missing and repeated keys."""
+    if not any(groups.values()):
+        return [Problem("envelope.absent", "There is no [V=…][A=…][K=…][S=…] in this text.", 0, len(text))]
+    if all(len(found) > 1 for found in groups.values()):
+        start, stop = groups["V"][1].start(), groups["S"][-1].end()
+        return [Problem("envelope.two", "There are two envelopes; which one counts cannot be told.", start, stop)]
+    end = max(found[-1].end() for found in groups.values() if found)
+    return [
+        Problem("envelope.key-missing", f"The key {key} ({_NAMES[key]}) is missing.", end, end)
+        for key, found in groups.items()
+        if not found
+    ] + [
+        Problem("envelope.key-repeated", f"The key {key} stands there {len(found)} times.", match.start(), match.end())
+        for key, found in groups.items()
+        for match in found[1:]
+    ]
+
+
+def _order_notes(text: str, matches: list[re.Match[str]]) -> list[Problem]:
+    """Note the order of the keys and whatever stands around the groups."""
+    notes: list[Problem] = []
+    order = [match[1].upper() for match in matches if match[1].upper() in _grammar.KEYS]
+    if order != sorted(order, key=_grammar.KEYS.index):
+        message = f"The keys stand in the order {' '.join(order)}."
+        notes.append(Problem("envelope.key-order", message, matches[0].start(), matches[-1].end()))
+    edges = [0, *(edge for match in matches for edge in match.span()), len(text)]
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if text[start:stop].strip(" \t"):
+            notes.append(Problem("envelope.text-around", "There is text beside the envelope.", start, stop))
+        elif start != stop:
+            notes.append(blank_note(text))
+    return notes
+
+
+def _group(match: re.Match[str]) -> tuple[str, list[Problem], list[Problem]]:
+    """Read one `[key=value]`: the value, its problems, its notes."""
+    notes: list[Problem] = []
+    letter, inner = match[1], match[2]
+    key, value = letter.upper(), inner.strip(" \t")
+    if key not in _grammar.KEYS:
+        notes.append(Problem("envelope.key-unknown", f"The key {letter} is not known.", *match.span()))
+        return value, [], notes
+    if letter != key:
+        notes.append(Problem("envelope.key-case", f"The key {letter} is in lower case.", *match.span(1)))
+    if value != inner or match.end(1) - match.start() != len(letter) + 1 or match.start(2) != match.end(1) + 1:
+        notes.append(blank_note(match.string))
+    problems = value_problems(key, value, match.start(2) + len(inner) - len(inner.lstrip(" \t")))
+    if not match[3]:
+        problems.append(Problem("envelope.unclosed", f"The bracket of {key} is not closed.", *match.span()))
+    return value, problems, notes
+
+
+def _plain(text: str) -> tuple[str, list[Problem]]:
+    """Unfold and decode, and note it."""
+    notes: list[Problem] = []
+    unfolded = _words.unfold(text)
+    if unfolded != text:
+        notes.append(Problem("envelope.folded", "The Subject was folded.", 0, len(unfolded)))
+    decoded = _words.decode(unfolded)
+    if decoded != unfolded:
+        notes.append(Problem("envelope.encoded-word", "The Subject was in encoded words.", 0, len(decoded)))
+    return decoded, notes
+
+
+def read(text: str) -> Reading:
+    """
+    Read a text that may hold an envelope.
+
+    >>> read("[v= a][A=b][K=c][S=0]").values
+    ('a', 'b', 'c', '0')
+
+    Args:
+        text: The value of a Subject header.
+
+    Returns:
+        What was found, in time that grows with the length of the text.
+    """
+    if len(text) > _grammar.TEXT_LIMIT:
+        message = f"The text has {len(text)} characters; at most {_grammar.TEXT_LIMIT} are read."
+        problem = Problem("envelope.too-long", message, _grammar.TEXT_LIMIT, len(text))
+        return Reading(text, ("", "", "", ""), (problem,), ())
+    # What looks like an encoded word in a canonical line is a value.
+    plain, notes = (text, list[Problem]()) if _grammar.CANONICAL.fullmatch(text) else _plain(text)
+    matches = list(_grammar.GROUP.finditer(plain))
+    groups: dict[str, list[re.Match[str]]] = {key: [] for key in _grammar.KEYS}
+    values: dict[str, str] = dict.fromkeys(_grammar.KEYS, "")
+    found: list[Problem] = []
+    for match in matches:
+        value, problems, more = _group(match)
+        found.extend(problems)
+        notes.extend(more)
+        if (key := match[1].upper()) in groups:
+            groups[key].append(match)
+            values[key] = value
+    found = _key_problems(plain, groups) + found
+    if not found:
+        notes.extend(_order_notes(plain, matches))
+    return Reading(
+        plain, (values["V"], values["A"], values["K"], values["S"]), tuple(found), tuple(dict.fromkeys(notes))
+    )

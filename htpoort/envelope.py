@@ -1,0 +1,191 @@
+"""
+Build and read the routing envelope of a Subject, `[V=…][A=…][K=…][S=…]`.
+
+Never does: know a system, a mailbox or a party; interpret S.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import attrs
+
+from htpoort import _grammar, _tolerant
+from htpoort.errors import EnvelopeError, InputError, Problem
+
+__all__ = ["RoutingEnvelope"]
+
+_FIELDS: Final = {"V": "sender", "A": "addressee", "K": "reference", "S": "s"}
+_FRAME: Final = len("[V=][A=][K=][S=]")
+
+
+def _checked(instance: RoutingEnvelope) -> None:
+    """Refuse values that the reader would not give back."""
+    found: list[Problem] = []
+    shown: list[str] = []
+    for key, name in _FIELDS.items():
+        value: object = getattr(instance, name)
+        if not isinstance(value, str):
+            found.append(Problem("input.type", f"{name} ({key}) is {type(value).__name__}; give a str."))
+            continue
+        if len(value) <= _grammar.VALUE_LIMIT and _grammar.VALUE.fullmatch(value):
+            continue
+        shown.append(value)
+        problems = _tolerant.value_problems(key, value, 0)
+        if value != value.strip(" "):
+            problems.append(
+                Problem("envelope.value-blank", f"The value of {key} has a blank at an end.", 0, len(value))
+            )
+        found.extend(problems)
+    if found:
+        # Offsets count in one value; two values under one caret would mislead.
+        raise InputError(shown[0] if len(shown) == 1 else "", tuple(found))
+
+
+@final
+@attrs.frozen(kw_only=True)
+class RoutingEnvelope:
+    """
+    Hold the routing envelope of one message (Dutch: *berichtkenmerken* in the Subject).
+
+    >>> envelope = RoutingEnvelope(sender="NL123456789.02.05", addressee="DMS4.NL", reference="22096222734662")
+    >>> str(envelope)
+    '[V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0]'
+    >>> RoutingEnvelope.parse(str(envelope)) == envelope
+    True
+
+    Args:
+        sender: V, who sends: a party ID, or a process ID in a reply. 1 to 256 printable ASCII
+            characters without brackets and without a blank at either end; so are the next three.
+        addressee: A, who is to receive: a process ID, or a party ID in a reply.
+        reference: K, the reference (*kenmerk*), one for each transmission.
+        s: S, carried and never interpreted; only ``"0"`` has ever been seen.
+        raw: The text that was read; empty where the value was not read. Not compared.
+        notes: What the reader forgave. Not compared.
+
+    Raises:
+        InputError: A value cannot stand in an envelope.
+
+    Source:
+        Official page "Hoe bereid ik me voor op DMS?" for the form; that V is the sender and A the
+        addressee is inferred from the swap in replies.
+    """
+
+    sender: str
+    addressee: str
+    reference: str
+    s: str = "0"
+    raw: str = attrs.field(default="", eq=False, repr=False)
+    notes: tuple[Problem, ...] = attrs.field(default=(), eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _checked(self)
+
+    @classmethod
+    def parse(cls, text: str, strict: bool = False) -> RoutingEnvelope:  # noqa: FBT001, FBT002 - public contract
+        """
+        Read the envelope out of a Subject.
+
+        Taken and noted: keys in any case and order, blanks around keys and values, folded lines,
+        encoded words, text before and after, unknown keys.
+
+        >>> RoutingEnvelope.parse("Re: [v= DMS4.NL][a= NL123456789.02.05][k=1][s=0]").sender
+        'DMS4.NL'
+
+        Args:
+            text: The value of the Subject header, at most 4,096 characters.
+            strict: Refuse everything that the writer would not emit.
+
+        Returns:
+            The envelope, with *raw* and *notes*.
+
+        Raises:
+            EnvelopeError: There is no valid envelope; tells all problems, offsets counting in its *text*.
+        """
+        # Below this length no value can be over the limit, so nothing is left to check.
+        if len(text) <= _grammar.VALUE_LIMIT + _FRAME:
+            if matched := _grammar.CANONICAL.fullmatch(text):
+                sender, addressee, reference, s = matched.groups()
+                return _trusted(sender, addressee, reference, s, text, ())
+            if not strict and (matched := _grammar.REPLY.fullmatch(text)):
+                sender, addressee, reference, s = matched.groups()
+                return _trusted(sender, addressee, reference, s, text, (_tolerant.blank_note(text),))
+        reading = _tolerant.read(text)
+        problems = reading.problems or (reading.notes if strict else ())
+        if problems:
+            raise EnvelopeError(reading.text, problems)
+        return _trusted(*reading.values, text, reading.notes)
+
+    @classmethod
+    def find(cls, text: str) -> RoutingEnvelope | None:
+        """
+        Read the envelope out of a Subject that may well have none.
+
+        >>> RoutingEnvelope.find("Out of office") is None
+        True
+
+        Args:
+            text: The value of a Subject header.
+
+        Returns:
+            What `parse` returns, or None where it raises.
+        """
+        if "[" not in text and "=?" not in text:
+            return None
+        try:
+            return cls.parse(text)
+        except EnvelopeError:
+            return None
+
+    def render(self) -> str:
+        """
+        Write the envelope as the one line of the official examples.
+
+        Returns:
+            `[V=…][A=…][K=…][S=…]`: ASCII, upper-case keys, no blank outside of a value.
+        """
+        return f"[V={self.sender}][A={self.addressee}][K={self.reference}][S={self.s}]"
+
+    __str__ = render
+
+    def reply(self) -> RoutingEnvelope:
+        """
+        Make the envelope that answers this one.
+
+        >>> str(RoutingEnvelope(sender="a", addressee="b", reference="k").reply())
+        '[V=b][A=a][K=k][S=0]'
+
+        Returns:
+            V and A swapped, K and S kept.
+
+        Source:
+            Official page "Hoe bereid ik me voor op DMS?", examples of AGS and DMS.
+        """
+        return _trusted(self.addressee, self.sender, self.reference, self.s, "", ())
+
+
+# The class is frozen and its constructor validates; what a pattern has checked
+# needs neither, and going past both halves the time of reading a line.
+_new: Final = object.__new__
+_set_sender, _set_addressee, _set_reference, _set_s, _set_raw, _set_notes = (
+    vars(RoutingEnvelope)[field.name].__set__ for field in attrs.fields(RoutingEnvelope)
+)
+
+
+def _trusted(  # noqa: PLR0913, PLR0917 - the six fields
+    sender: str,
+    addressee: str,
+    reference: str,
+    s: str,
+    raw: str,
+    notes: tuple[Problem, ...],
+) -> RoutingEnvelope:
+    """Make an envelope of values that a pattern has checked."""
+    self = _new(RoutingEnvelope)
+    _set_sender(self, sender)
+    _set_addressee(self, addressee)
+    _set_reference(self, reference)
+    _set_s(self, s)
+    _set_raw(self, raw)
+    _set_notes(self, notes)
+    return self

@@ -1,0 +1,37 @@
+"""
+Send to Customs and receive from Customs by mail; needs `pip install htpoort[smtp]`.
+
+Never does: store, route or repeat a message.
+"""
+
+from htpoort.transport.incoming import Incoming, Refusal
+from htpoort.transport.receiving import Receiver
+from htpoort.transport.sending import Accepted, Sender, send
+from htpoort.transport.servers import Security, SmtpServer
+from htpoort.transport.tls import (
+    POLICIES,
+    Environment,
+    TlsPolicy,
+    TlsSettings,
+    client_context,
+    policy_for,
+    server_context,
+)
+
+__all__ = [
+    "POLICIES",
+    "Accepted",
+    "Environment",
+    "Incoming",
+    "Receiver",
+    "Refusal",
+    "Security",
+    "Sender",
+    "SmtpServer",
+    "TlsPolicy",
+    "TlsSettings",
+    "client_context",
+    "policy_for",
+    "send",
+    "server_context",
+]

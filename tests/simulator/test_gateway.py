@@ -1,0 +1,260 @@
+"""The gateway in a box, driven by foreign clients, its replies taken by a foreign server."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import smtplib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, SendFailure, Submission, build
+from htpoort.simulator import Gateway
+from htpoort.transport import Security, SmtpServer, send
+
+MAILBOX = "edi@forwarder.example"
+PARTY = "NL123456789.02.05"
+AGS_REQUEST = "[V=NL123456789.02.05][A=DMS.NL][K=22096222734662][S=0]"
+AGS_REPLY = "[V= DMS.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
+DMS_REQUEST = "[V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0]"
+DMS_REPLY = "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
+
+
+@attrs.define
+class Declarant:
+    """A declarant's mail server, by stock aiosmtpd."""
+
+    came: list[tuple[str, bytes]] = attrs.field(factory=list[tuple[str, bytes]])
+    answer: str = "250 OK"
+    port: int = 0
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        """Keep what came."""
+        assert isinstance(envelope.content, bytes)
+        self.came.append((envelope.mail_from or "", envelope.content))
+        return self.answer
+
+    @property
+    def server(self) -> SmtpServer:
+        """How the gateway reaches it."""
+        return SmtpServer(host="127.0.0.1", port=self.port, security=Security.PLAIN)
+
+
+@pytest.fixture
+async def declarant() -> AsyncIterator[Declarant]:
+    """Start a declarant's mail server."""
+    handler = Declarant()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(handler, hostname="forwarder.example", loop=loop), "127.0.0.1", 0)
+    handler.port = server.sockets[0].getsockname()[1]
+    yield handler
+    server.close()
+    await server.wait_closed()
+
+
+def submit(port: int, mailbox: str, subject: str, *, mail_from: str = MAILBOX, sender: str = MAILBOX) -> None:
+    """Send a declaration by smtplib."""
+    message = f"From: {sender}\r\nTo: {mailbox}\r\nSubject: {subject}\r\n\r\n<MetaData/>\r\n"
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="forwarder.example") as client:
+        client.sendmail(mail_from, [mailbox], message)
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "request_line", "reply_line"),
+    [("ags@htpoort.nl", AGS_REQUEST, AGS_REPLY), ("dms@htpoort.nl", DMS_REQUEST, DMS_REPLY)],
+)
+async def test_a_reply_is_the_official_one(
+    declarant: Declarant, mailbox: str, request_line: str, reply_line: str
+) -> None:
+    """Each system answers from its own mailbox, V and A swapped, with the blanks of the official example."""
+    async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, mailbox, request_line)
+        await gateway.answered()
+    ((mail_from, raw),) = declarant.came
+    reply = email.message_from_bytes(raw, policy=email.policy.default)
+
+    assert (mailbox, mailbox, MAILBOX) == (mail_from, reply["From"], reply["To"])
+    assert f"Subject: {reply_line}\r\n".encode() in raw
+
+
+async def test_keeps_what_it_took(declarant: Declarant) -> None:
+    """A declaration that was taken can be looked at: system, sender, wire Subject, payload."""
+    async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "ags@htpoort.nl", AGS_REQUEST)
+        await gateway.answered()
+        (taken,) = gateway.received
+
+    assert (AGS, MAILBOX, AGS_REQUEST, b"<MetaData/>\r\n") == (
+        taken.system,
+        taken.mailbox,
+        taken.subject,
+        taken.payload,
+    )
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "subject", "options"),
+    [
+        ("ags@htpoort.nl", DMS_REQUEST, {}),
+        ("dms@htpoort.nl", "declaration 1", {}),
+        ("dms@htpoort.nl", "[V=NL123456789.02.05][A=DMS4.NL][K=1]", {}),
+        ("dms@htpoort.nl", DMS_REQUEST, {"sender": "other@forwarder.example"}),
+        ("dms@htpoort.nl", DMS_REQUEST, {"sender": "dms@htpoort.nl <edi@forwarder.example>"}),
+    ],
+)
+async def test_refuses_a_bad_declaration(mailbox: str, subject: str, options: dict[str, str]) -> None:
+    """A wrong process ID, no envelope, a broken one or another sender: 554, and kept in view."""
+    async with Gateway() as gateway:
+        with pytest.raises(smtplib.SMTPDataError) as caught:
+            await asyncio.to_thread(submit, gateway.smtp_port, mailbox, subject, **options)
+
+    assert 554 == caught.value.smtp_code
+    assert ([], [subject]) == (gateway.received, [refused for refused, _ in gateway.refused])
+
+
+async def test_refuses_a_mailbox_that_is_no_system(declarant: Declarant) -> None:
+    """Only the systems' mailboxes are there."""
+    async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            await asyncio.to_thread(submit, gateway.smtp_port, "ncts@htpoort.nl", DMS_REQUEST)
+
+
+async def test_a_declarant_without_a_server_gets_no_reply() -> None:
+    """A declaration from a mailbox that nobody registered is taken and not answered."""
+    async with Gateway() as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await gateway.answered()
+
+    assert ([DMS_REQUEST], []) == ([taken.subject for taken in gateway.received], gateway.undelivered)
+
+
+async def test_a_declarant_can_register_later(declarant: Declarant) -> None:
+    """A server named while the gateway runs gets the replies from then on, the mailbox in any case."""
+    async with Gateway() as gateway:
+        gateway.register("EDI@forwarder.example", declarant.server)
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await gateway.answered()
+
+    assert ["dms@htpoort.nl"] == [mail_from for mail_from, _ in declarant.came]
+
+
+async def test_a_reply_that_is_not_taken_is_told(declarant: Declarant) -> None:
+    """A declarant's server that refuses a reply leaves the error in view, and the gateway goes on."""
+    declarant.answer = "550 no"
+    async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await gateway.answered()
+
+    assert [(SendFailure.REFUSED, 550)] == [(error.kind, error.code) for error in gateway.undelivered]
+
+
+async def test_several_in_one_process() -> None:
+    """Two gateways have ports of their own and know nothing of each other."""
+    async with Gateway() as first, Gateway() as second:
+        await asyncio.to_thread(submit, second.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+
+    assert (True, 0, 1) == (first.smtp_port != second.smtp_port, len(first.received), len(second.received))
+
+
+async def test_leaving_ends_what_is_under_way() -> None:
+    """A reply that hangs on a silent server does not keep the gateway from closing."""
+    held = asyncio.Event()
+    gone = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.set()
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    silent = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    target = SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
+    async with asyncio.timeout(30), Gateway(declarants={MAILBOX: target}) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await held.wait()
+    await gone.wait()
+    silent.close()
+
+    assert [] == gateway.undelivered
+
+
+async def test_answers_under_another_process_id(declarant: Declarant) -> None:
+    """A system that replies under another id than it is addressed by does so in the box too."""
+    transit = DeclarationSystem(
+        name="NCTS", mailbox="ncts@customs.example", process_id="NCTS.NL", reply_ids=frozenset({"DVA.NL"})
+    )
+    request = "[V=NL123456789.02.04][A=NCTS.NL][K=1][S=0]"
+    async with Gateway(directory=HTPOORT.add(transit), declarants={MAILBOX: declarant.server}) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "ncts@customs.example", request)
+        await gateway.answered()
+
+    assert b"Subject: [V= DVA.NL][A= NL123456789.02.04][K=1][S=0]\r\n" in declarant.came[0][1]
+
+
+@pytest.mark.parametrize(
+    ("payload", "content_type"), [(b"<MetaData/>", "application/xml"), (b"UNB+UNOC:3'", "application/edifact")]
+)
+async def test_answers_in_the_syntax_of_the_declaration(
+    declarant: Declarant, payload: bytes, content_type: str
+) -> None:
+    """XML is answered with XML, EDIFACT with EDIFACT, and both say that they are synthetic."""
+    declaration = build(
+        system=DMS,
+        party=PARTY,
+        mailbox=MAILBOX,
+        reference="1",
+        payload=payload,
+        date=datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC),
+        message_id="<1@forwarder.example>",
+    )
+    async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
+        target = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
+        await send(declaration, target)
+        await gateway.answered()
+    reply = email.message_from_bytes(declarant.came[0][1])
+    body = reply.get_payload(decode=True)
+
+    assert content_type == reply.get_content_type()
+    assert isinstance(body, bytes)
+    assert b"synthetic" in body.lower()
+
+
+async def test_the_clock_is_the_callers(declarant: Declarant) -> None:
+    """The Date of a reply is the time that the caller's clock tells."""
+    noon = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
+    async with Gateway(declarants={MAILBOX: declarant.server}, clock=lambda: noon) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await gateway.answered()
+
+    assert b"Date: Tue, 01 Dec 2026 12:00:00 +0000\r\n" in declarant.came[0][1]
+
+
+async def test_push_sends_anything_to_a_declarant(declarant: Declarant) -> None:
+    """A test can let any message arrive, a forged one too, as it is."""
+    async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
+        forged = attrs.evolve(_genuine(), data=b"From: ags@htpoort.nl <evil@trader.example>\r\nSubject: x\r\n\r\nx\r\n")
+        await gateway.push(forged)
+        with pytest.raises(KeyError):
+            await gateway.push(attrs.evolve(forged, rcpt_to="other@forwarder.example"))
+
+    assert [("ags@htpoort.nl", forged.data)] == declarant.came
+
+
+def _genuine() -> Submission:
+    """Give a message from AGS to the declarant."""
+    declaration = build(
+        system=AGS,
+        party=PARTY,
+        mailbox=MAILBOX,
+        reference="1",
+        payload=b"<MetaData/>",
+        date=datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC),
+        message_id="<1@forwarder.example>",
+    )
+    return attrs.evolve(declaration, mail_from="ags@htpoort.nl", rcpt_to=MAILBOX)

@@ -1,0 +1,265 @@
+"""
+Declare the commands and their options, by typer.
+
+Never does: the work; each command hands over to a room beside this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _demo, _facts, _input, _serve, _show
+from htpoort.envelope import RoutingEnvelope
+from htpoort.errors import HtpoortError, LedgerError, SendError
+from htpoort.message import Submission, build
+from htpoort.routing import Quarantined, Router
+from htpoort.transport import Security, SmtpServer, TlsSettings, send
+
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+QUARANTINED: Final = 3
+
+app = typer.Typer(
+    name="htpoort",
+    help="Exchange declarations with Dutch Customs by e-mail.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Layout(enum.Enum):
+    """Tell how a payload is carried."""
+
+    BODY = "body"
+    ATTACHMENT = "attachment"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+Systems = Annotated[
+    str | None, typer.Option("--systems", metavar="FILE", help="TOML with further systems, [systems.NAME].")
+]
+Payload = Annotated[str, typer.Argument(metavar="[PAYLOAD]", help="File with the declaration; - is standard input.")]
+System = Annotated[str, typer.Option(help="Name of the declaration system: AGS, DMS, or one of --systems.")]
+Party = Annotated[str, typer.Option(help="Party ID of the declarant (V), as NL123456789.02.05.")]
+Mailbox = Annotated[str, typer.Option(help="The declarant's own mailbox.")]
+Reference = Annotated[str, typer.Option(help="Reference (K): 1 to 35 letters and digits, new for each transmission.")]
+LayoutOption = Annotated[Layout, typer.Option("--layout", help="Carry the payload as the body or as an attachment.")]
+FileName = Annotated[str | None, typer.Option(help="Name of the attachment.")]
+ContentType = Annotated[str | None, typer.Option(help="Content-Type of the payload; found out where not given.")]
+Date = Annotated[str | None, typer.Option(help="ISO 8601 with a zone; now where not given.")]
+MessageId = Annotated[str | None, typer.Option(help="<unique@domain>; a new one where not given.")]
+
+
+@app.command()
+def parse(
+    subject: Annotated[str | None, typer.Argument(help="Text of a Subject; - or nothing is standard input.")] = None,
+    file: Annotated[str | None, typer.Option("--file", metavar="FILE", help="Read the text from a file.")] = None,
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what the writer would not emit.")] = False,
+    json: Json = False,
+) -> None:
+    """Read the envelope out of a Subject."""
+    facts = _facts.envelope(RoutingEnvelope.parse(_input.text(subject, file), strict=strict))
+    (_show.as_json if json else _show.rows)(facts)
+
+
+def _built(  # noqa: PLR0913, PLR0917 - the options of build and send
+    payload: str,
+    system: str,
+    party: str,
+    mailbox: str,
+    reference: str,
+    layout: Layout,
+    file_name: str | None,
+    content_type: str | None,
+    date: str | None,
+    message_id: str | None,
+    systems: str | None,
+) -> Submission:
+    return build(
+        system=system,
+        party=party,
+        mailbox=mailbox,
+        reference=reference,
+        payload=_input.octets(payload),
+        date=_input.moment(date, _clock.now),
+        message_id=_clock.message_id(mailbox) if message_id is None else message_id,
+        layout=layout.value,
+        content_type=content_type,
+        file_name=file_name,
+        directory=_input.directory(systems),
+    )
+
+
+@app.command(name="build")
+def build_command(  # noqa: PLR0913 - one option for each thing a message has
+    payload: Payload = "-",
+    *,
+    system: System,
+    party: Party,
+    mailbox: Mailbox,
+    reference: Reference,
+    layout: LayoutOption = Layout.BODY,
+    file_name: FileName = None,
+    content_type: ContentType = None,
+    date: Date = None,
+    message_id: MessageId = None,
+    systems: Systems = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")] = None,
+    json: Json = False,
+) -> None:
+    """Build the message that carries a declaration, and write it to standard output or a file."""
+    built = _built(
+        payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, systems
+    )
+    if output is not None:
+        try:
+            Path(output).write_bytes(built.data)
+        except OSError as error:
+            raise _input.refusal("input.file", f"{output} cannot be written: {error.strerror}.") from None
+    if json:
+        _show.as_json(_facts.submission(built))
+    elif output is None:
+        _show.octets(built.data)
+
+
+@app.command()
+def route(  # noqa: PLR0913 - one option for each thing that decides
+    message: Annotated[
+        str, typer.Argument(metavar="[MESSAGE]", help="File with the message; - is standard input.")
+    ] = "-",
+    *,
+    party: Annotated[list[str], typer.Option(help="Party ID that replies are taken for; may be repeated.")],
+    mailbox: Annotated[str | None, typer.Option(help="Route by this mailbox and --subject, not a message.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Subject of the reply, with --mailbox.")] = None,
+    mail_from: Annotated[str | None, typer.Option(help="MAIL FROM of the SMTP dialogue, to be compared.")] = None,
+    sent: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What was sent: JSON lines with system, party and reference."),
+    ] = None,
+    systems: Systems = None,
+    json: Json = False,
+) -> None:
+    """Say which process a reply belongs to; exit code 3 where that cannot be told."""
+    if (mailbox is None) != (subject is None):
+        raise _input.refusal("input.usage", "Give --mailbox and --subject together, or a message.")
+    lookup = None if sent is None else _input.sent(sent)
+    router = Router(directory=_input.directory(systems), parties=party, sent=lookup)
+    if mailbox is not None and subject is not None:
+        found = router.route(mailbox=mailbox, subject=subject)
+    else:
+        found = router.route_message(_input.octets(message), mail_from)
+    (_show.as_json if json else _show.rows)(_facts.routing(found))
+    if isinstance(found, Quarantined):
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command(name="send")
+def send_command(  # noqa: PLR0913 - the options of build, and of a server
+    payload: Payload = "-",
+    *,
+    server: Annotated[str, typer.Option(help="Name or address of the mail server; there is no default.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the mail server.")],
+    system: System,
+    party: Party,
+    mailbox: Mailbox,
+    reference: Reference,
+    security: Annotated[Security, typer.Option(help="How the connection is protected.")] = Security.STARTTLS,
+    username: Annotated[str | None, typer.Option(help="User name for the login.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="HTPOORT_PASSWORD", show_envvar=True, help="Password; better in the environment."),
+    ] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates that are trusted, PEM.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Our own certificate and its chain, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
+    key_password: Annotated[
+        str | None,
+        typer.Option(envvar="HTPOORT_KEY_PASSWORD", show_envvar=True, help="What opens the key."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each step of the dialogue.")] = 60.0,
+    layout: LayoutOption = Layout.BODY,
+    file_name: FileName = None,
+    content_type: ContentType = None,
+    date: Date = None,
+    message_id: MessageId = None,
+    systems: Systems = None,
+    json: Json = False,
+) -> None:
+    """Build a message and send it to one mail server."""
+    built = _built(
+        payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, systems
+    )
+    target = SmtpServer(
+        host=server,
+        port=port,
+        security=security,
+        username=username,
+        password=password,
+        timeout=timeout,
+        tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
+    )
+    accepted = asyncio.run(send(built, target))
+    facts = {"result": "accepted", "system": built.system, "recipient": built.rcpt_to, "mail_from": built.mail_from}
+    facts |= {"subject": built.envelope.render(), "reference": reference, "message_id": built.message_id}
+    (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
+
+
+@app.command()
+def simulate(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")] = 0,
+    declarant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MAILBOX=HOST:PORT", help="Push replies for a mailbox there; may be repeated."),
+    ] = None,
+    systems: Systems = None,
+    json: Json = False,
+) -> None:
+    """Play the gateway on loopback until it is interrupted."""
+    servers = dict(_serve.declarant(text) for text in declarant or ())
+    asyncio.run(_serve.simulate(port=port, declarants=servers, directory=_input.directory(systems), as_json=json))
+
+
+@app.command()
+def demo(*, json: Json = False) -> None:
+    """Show the whole exchange on loopback, offline; exit code 1 if anything went elsewhere."""
+    outcome = asyncio.run(_demo.play(lambda text: None if json else _show.line(text)))
+    if json:
+        _show.as_json(outcome.facts())
+    else:
+        outcome.show()
+    if not outcome.right:
+        raise typer.Exit(FAILED)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """
+    Run one command.
+
+    Args:
+        arguments: Without the name of the program.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.
+    """
+    try:
+        app(args=list(arguments), prog_name="htpoort")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FAILED
+    except HtpoortError as error:
+        if "--json" in arguments:
+            _show.as_json(_facts.failure(error))
+        else:
+            _show.failed(f"htpoort: {error}")
+        return FAILED if isinstance(error, SendError | LedgerError) else BAD_INPUT
+    return 0

@@ -1,0 +1,119 @@
+"""
+Read what a command is given: an argument, a file, or standard input.
+
+Never does: guess; a file that cannot be read is an error that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from htpoort.directory import HTPOORT, Directory
+from htpoort.errors import InputError, Problem
+from htpoort.routing import SentRecord
+
+
+def refusal(code: str, message: str) -> InputError:
+    """Make the error of one problem."""
+    return InputError("", (Problem(code, message),))
+
+
+def octets(path: str) -> bytes:
+    """
+    Read a file, or standard input for ``-``.
+
+    Raises:
+        InputError: The file cannot be read; names it.
+    """
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise refusal("input.file", f"{path} cannot be read: {error.strerror}.") from None
+
+
+def text(argument: str | None, path: str | None) -> str:
+    """
+    Take a text from an argument, or else from a file or standard input, without its last line end.
+
+    Raises:
+        InputError: Both are given, or the file cannot be read.
+    """
+    if argument is not None and path is not None:
+        raise refusal("input.usage", "Give the text as an argument or in a file, not both.")
+    if argument is not None and argument != "-":
+        return argument
+    # A broken octet must not end in a traceback; it is shown where it stands.
+    read = octets(path or "-").decode("utf-8", "replace")
+    return read.removesuffix("\n").removesuffix("\r")
+
+
+def directory(path: str | None) -> Directory:
+    """
+    Give the published systems, with those of a TOML file added.
+
+    Raises:
+        InputError: The file cannot be read, or its systems cannot be taken.
+    """
+    if path is None:
+        return HTPOORT
+    return HTPOORT.add(*Directory.from_toml(octets(path).decode("utf-8", "replace")))
+
+
+def moment(given: str | None, now: Callable[[], datetime]) -> datetime:
+    """
+    Read an ISO 8601 date and time; the present one where none is given.
+
+    Raises:
+        InputError: The text is no ISO 8601 date and time.
+    """
+    if given is None:
+        return now()
+    try:
+        return datetime.fromisoformat(given)
+    except ValueError:
+        message = f"date is {given!r}; give ISO 8601 with a zone, as 2026-11-02T09:05:07+01:00."
+        raise refusal("input.date", message) from None
+
+
+def sent(path: str) -> Callable[[str], list[SentRecord]]:
+    """
+    Read what was sent: JSON lines with the texts system, party and reference.
+
+    Raises:
+        InputError: The file cannot be read, or lines are not of that form; names each line.
+    """
+    records: dict[str, list[SentRecord]] = {}
+    problems: list[Problem] = []
+    for number, content in enumerate(octets(path).decode("utf-8", "replace").splitlines(), start=1):
+        if not content.strip():
+            continue
+        record = _record(content)
+        if record is None:
+            message = f'{path}, line {number}: give {{"system": "…", "party": "…", "reference": "…"}}.'
+            problems.append(Problem("input.sent", message))
+        else:
+            records.setdefault(record.reference, []).append(record)
+    if problems:
+        raise InputError("", tuple(problems))
+    return lambda reference: records.get(reference, [])
+
+
+def _record(content: str) -> SentRecord | None:
+    try:
+        found: object = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    table = cast("dict[str, object]", found)
+    system, party, reference = (table.get(key) for key in ("system", "party", "reference"))
+    if isinstance(system, str) and isinstance(party, str) and isinstance(reference, str):
+        return SentRecord(system=system, party=party, reference=reference)
+    return None

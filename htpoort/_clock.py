@@ -25,4 +25,9 @@ def message_id(mailbox: str) -> str:
     Returns:
         ``<32 hexadecimal digits@domain>``.
     """
-    return f"<{uuid.uuid4().hex}@{mailbox.rpartition('@')[2]}>"
+    return f"<{unique()}@{mailbox.rpartition('@')[2]}>"
+
+
+def unique() -> str:
+    """Give 32 hexadecimal digits that nobody else has."""
+    return uuid.uuid4().hex

@@ -1,0 +1,97 @@
+"""
+Hold what the parts of an agent share, and how they wait.
+
+Never does: work of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import Final, TypeVar, final
+
+import attrs
+
+from htpoort.agent.settings import Timing
+from htpoort.errors import LedgerError
+from htpoort.ledger import Ledger
+from htpoort.routing import Router
+
+T = TypeVar("T")
+
+LOG: Final = logging.getLogger("htpoort.agent")
+
+
+@final
+@attrs.define(kw_only=True, eq=False)
+class Common:
+    """
+    Share ledger, router, clock and the sign to stop.
+
+    Args:
+        ledger: Open.
+        router: Its *sent* is the ledger's.
+        owner: The name of this agent's leases, its own among all agents of the ledger.
+        clock: Gives the time, aware.
+        timing: How long to wait.
+        stopping: Set when the agent is to end.
+        under_way: Numbers of the exchanges that are being sent; a lease is renewed for these only, so
+            that one whose outcome could not be recorded does not stay "sending" for ever.
+    """
+
+    ledger: Ledger
+    router: Router
+    owner: str
+    clock: Callable[[], datetime]
+    timing: Timing
+    stopping: asyncio.Event = attrs.field(factory=asyncio.Event)
+    under_way: set[int] = attrs.field(factory=set[int])
+    chance: random.Random = attrs.field(factory=random.SystemRandom)
+
+    async def written(self, submit: Callable[[], Future[T]]) -> T:
+        """Write until the ledger takes it, however long it has trouble; raises only what is no passing trouble."""
+        while True:
+            try:
+                return await asyncio.wrap_future(submit())
+            except LedgerError as error:
+                if not error.retryable:
+                    raise
+                LOG.error("The ledger has trouble: %s", error)  # noqa: TRY400 - the sentence says what to do
+            await self.pause(self.timing.again)
+
+    async def pause(self, time: timedelta) -> None:
+        """Wait, but not longer than until the sign to stop; afterwards just give others their turn."""
+        if self.stopping.is_set():
+            await asyncio.sleep(min(time.total_seconds(), 0.1))
+            return
+        await self.woken(self.stopping, time)
+
+    @staticmethod
+    async def woken(sign: asyncio.Event, time: timedelta) -> None:
+        """Wait for a sign, but not longer than a time."""
+        try:
+            async with asyncio.timeout(time.total_seconds()):
+                await sign.wait()
+        except TimeoutError:
+            pass
+
+
+async def forever(what: str, common: Common, turn: Callable[[], Awaitable[None]]) -> None:
+    """
+    Take turns until the sign to stop; a turn that fails is told, and is no reason to stop.
+
+    Trouble of the ledger or of a library must not end a worker that is to run for a year.
+    """
+    while not common.stopping.is_set():
+        try:
+            await turn()
+        except LedgerError as error:
+            LOG.error("%s: %s", what, error)  # noqa: TRY400 - the sentence says what to do
+            await common.pause(common.timing.again)
+        except Exception:
+            LOG.exception("%s: an error that should not be", what)
+            await common.pause(common.timing.again)

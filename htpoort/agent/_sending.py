@@ -1,0 +1,154 @@
+"""
+Send what is due: claim, send, record the outcome.
+
+Never does: send a message of which nobody knows whether it was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import datetime
+from typing import final
+
+from htpoort.agent._common import LOG, Common, forever
+from htpoort.agent.settings import Outbox
+from htpoort.errors import InputError, Problem, SendError, SendFailure
+from htpoort.exchange import Event, retry_after
+from htpoort.ledger import Claimed
+from htpoort.message import Submission, read
+from htpoort.transport import Sender
+
+
+@final
+class Outgoing:
+    """
+    Work off the outbox of some systems.
+
+    Args:
+        common: What the parts of an agent share.
+        outbox: Where to send.
+        systems: The names of the systems that it is for.
+    """
+
+    def __init__(self, common: Common, outbox: Outbox, systems: tuple[str, ...]) -> None:
+        self._common = common
+        self._outbox = outbox
+        self._systems = systems
+        self._senders: asyncio.Queue[Sender] = asyncio.Queue()
+        self.wake = asyncio.Event()
+        """Set when something may be due."""
+
+    async def run(self) -> None:
+        """Send until the sign to stop; then end what is under way."""
+        async with contextlib.AsyncExitStack() as connections:
+            for _ in range(self._outbox.connections):
+                self._senders.put_nowait(await connections.enter_async_context(Sender(self._outbox.server)))
+            async with asyncio.TaskGroup() as group:
+                await forever("outbox", self._common, lambda: self._turn(group))
+
+    async def _turn(self, group: asyncio.TaskGroup) -> None:
+        """Claim for every connection that is free, and let each send."""
+        first = await self._free()
+        if first is None:
+            return
+        senders = [first]
+        while not self._senders.empty():
+            senders.append(self._senders.get_nowait())
+        self.wake.clear()
+        claimed: list[Claimed] = []
+        try:
+            claimed = await self._claim(len(senders))
+        finally:
+            for sender in senders[len(claimed) :]:
+                self._senders.put_nowait(sender)
+        for sender, one in zip(senders, claimed, strict=False):
+            group.create_task(self._send(sender, one))
+        if not claimed:
+            await self._common.woken(self.wake, self._common.timing.poll)
+
+    async def _free(self) -> Sender | None:
+        """Wait for a connection that is free, or the sign to stop."""
+        waiting = asyncio.create_task(self._senders.get())
+        stopping = asyncio.create_task(self._common.stopping.wait())
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if waiting.done():
+            return waiting.result()
+        waiting.cancel()
+        return None
+
+    async def _claim(self, most: int) -> list[Claimed]:
+        common = self._common
+        return await asyncio.wrap_future(
+            common.ledger.exchanges.claim_soon(
+                self._systems,
+                owner=common.owner,
+                most=most,
+                at=common.clock(),
+                lease=common.timing.lease,
+                per_hour=self._outbox.per_hour,
+            )
+        )
+
+    async def _send(self, sender: Sender, claimed: Claimed) -> None:
+        """Send one message, and record what came of it."""
+        self._common.under_way.add(claimed.key)
+        try:
+            event, detail = await self._tried(sender, claimed)
+            at = self._common.clock()
+            due = self._due(claimed, at) if event is Event.DEFERRED else None
+            await self._common.written(
+                lambda: self._common.ledger.exchanges.settle_soon(claimed, event, at=at, detail=detail, due=due)
+            )
+        except Exception:  # noqa: BLE001 - told with its traceback; the other messages go on
+            # The lease runs out, and the exchange becomes unknown: seen by a person, and never repeated blindly.
+            LOG.exception("The outcome of %s was not recorded", claimed.reference)
+        finally:
+            self._common.under_way.discard(claimed.key)
+            self._senders.put_nowait(sender)
+
+    @staticmethod
+    async def _tried(sender: Sender, claimed: Claimed) -> tuple[Event, str]:
+        """Make one attempt; whatever happens has one meaning."""
+        try:
+            accepted = await sender.send(_submission(claimed))
+        except SendError as error:
+            detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
+            LOG.warning("%s", error)
+            if error.kind is SendFailure.UNKNOWN:
+                return Event.CONNECTION_LOST, detail
+            # A login or certificate that fails is the server's or our own matter, not this message's:
+            # it is tried again, and a person has time to mend it.
+            return (Event.REFUSED if error.kind is SendFailure.REFUSED else Event.DEFERRED), detail
+        except InputError as error:
+            return Event.REFUSED, str(error)
+        except asyncio.CancelledError:
+            # Stopped in the middle, after the time of grace.
+            return Event.CONNECTION_LOST, "the agent was stopped"
+        return Event.ACCEPTED, f"{accepted.code} {accepted.reply}"
+
+    def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
+        wait = retry_after(claimed.attempt, schedule=self._outbox.schedule, jitter=self._common.chance.random())
+        return None if wait is None else at + wait
+
+
+def _submission(claimed: Claimed) -> Submission:
+    """
+    Give back the message as it was queued.
+
+    Raises:
+        InputError: Its Subject holds no envelope, so the ledger's message was damaged.
+    """
+    envelope = read(claimed.raw).envelope
+    if envelope is None:
+        message = f"The message of {claimed.reference} in the ledger is damaged; it was not sent."
+        raise InputError("", (Problem("ledger.damaged", message),))
+    return Submission(
+        mail_from=claimed.mail_from,
+        rcpt_to=claimed.rcpt_to,
+        envelope=envelope,
+        system=claimed.system,
+        message_id=claimed.message_id,
+        data=claimed.raw,
+    )

@@ -1,0 +1,197 @@
+"""
+Run the exchange unattended: outbox, inbox and delivery around one ledger.
+
+Never does: send what may have been sent, or acknowledge what is not stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self, final
+
+from htpoort import _clock
+from htpoort.agent import _receiving
+from htpoort.agent._common import LOG, Common, forever
+from htpoort.agent._delivering import Delivering
+from htpoort.agent._receiving import Fetching, Intake
+from htpoort.agent._sending import Outgoing
+from htpoort.agent.settings import Outbox, Pop3Inbox, SmtpInbox, Timing
+from htpoort.delivery import Delivery
+from htpoort.errors import InputError, Problem
+from htpoort.ledger import Ledger
+from htpoort.routing import Router
+from htpoort.transport import Receiver
+
+__all__ = ["Agent"]
+
+_TIMING: Final = Timing()
+
+
+@final
+class Agent:
+    """
+    Send what is queued, take replies in, and deliver them, until it is stopped.
+
+    ::
+
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], deliveries={"DMS": store}) as agent:
+            await agent.stopped()
+
+    Several agents may share a ledger on PostgreSQL; on SQLite there is one. Leaving the block ends what is
+    under way within the time of grace; a message that is still in the middle then is unknown.
+
+    Args:
+        ledger: Open; stays open.
+        router: Its *sent* should be the ledger's.
+        outboxes: Where declarations go; a system may be in one only.
+        inboxes: Where replies come in, by SMTP or POP3.
+        deliveries: Where the replies of each system go, by its name. Replies of a system without one
+            are stored and wait.
+        clock: Gives the time, aware.
+        timing: How long to wait.
+
+    Raises:
+        InputError: A system is in two outboxes, or is not in the router's directory.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts that it puts together
+        self,
+        *,
+        ledger: Ledger,
+        router: Router,
+        outboxes: Iterable[Outbox] = (),
+        inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
+        deliveries: Mapping[str, Delivery] | None = None,
+        clock: Callable[[], datetime] = _clock.now,
+        timing: Timing = _TIMING,
+    ) -> None:
+        owner = f"{socket.gethostname()}:{os.getpid()}:{_clock.unique()}"
+        self._common = Common(ledger=ledger, router=router, owner=owner, clock=clock, timing=timing)
+        self._outgoing = [Outgoing(self._common, outbox, systems) for outbox, systems in _shared(outboxes, router)]
+        self._delivering = {
+            router.directory.system(name).name: Delivering(self._common, router.directory.system(name).name, delivery)
+            for name, delivery in (deliveries or {}).items()
+        }
+        self._intake = Intake(self._common, self._stored)
+        self._inboxes = tuple(inboxes)
+        self._receivers: list[Receiver] = []
+        self._alone = contextlib.ExitStack()
+        self._listening = contextlib.AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of the SMTP inboxes, in their order."""
+        return tuple(receiver.port for receiver in self._receivers)
+
+    def stop(self) -> None:
+        """Ask it to end; may be called by a signal handler of the loop."""
+        self._common.stopping.set()
+        for part in (*self._outgoing, *self._delivering.values()):
+            part.wake.set()
+
+    async def stopped(self) -> None:
+        """Wait until somebody asked it to end."""
+        await self._common.stopping.wait()
+
+    def wake(self) -> None:
+        """Say that something was queued, so that it need not be found by the next look."""
+        for outgoing in self._outgoing:
+            outgoing.wake.set()
+
+    async def __aenter__(self) -> Self:
+        """
+        Begin.
+
+        Raises:
+            LedgerError: Another agent has this ledger, or it cannot be written.
+            OSError: An address cannot be listened on.
+        """
+        common = self._common
+        self._alone.enter_context(common.ledger.agent_lock())
+        try:
+            await self._recover()
+            for inbox in self._inboxes:
+                if isinstance(inbox, SmtpInbox):
+                    receiver = _receiving.receiver(self._intake, inbox)
+                    self._receivers.append(await self._listening.enter_async_context(receiver))
+        except BaseException:
+            await self._listening.aclose()
+            self._alone.close()
+            raise
+        pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
+        fetching = [Fetching(common, self._intake, inbox) for inbox in pop3]
+        for part in (*self._outgoing, *self._delivering.values(), *fetching):
+            self._tasks.append(asyncio.create_task(part.run()))
+        self._tasks.append(asyncio.create_task(forever("leases", common, self._keep_leases)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+        # Nothing more comes in; what is being stored gets its 250.
+        await self._listening.aclose()
+        _, late = await asyncio.wait(self._tasks, timeout=self._common.timing.grace.total_seconds())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await asyncio.wrap_future(self._common.ledger.replies.free_soon(self._common.owner))
+        self._alone.close()
+
+    def _stored(self, system: str) -> None:
+        delivering = self._delivering.get(system)
+        if delivering is not None:
+            delivering.wake.set()
+
+    async def _recover(self) -> None:
+        """Take back what an agent held that is dead for sure."""
+        common = self._common
+        alone = common.ledger.exclusive
+        await asyncio.wrap_future(
+            common.ledger.exchanges.expire_soon(at=common.clock(), owner=common.owner if alone else None)
+        )
+        if alone:
+            await asyncio.wrap_future(common.ledger.replies.free_soon())
+
+    async def _keep_leases(self) -> None:
+        """Say that this agent lives, and take back what others held that do not."""
+        common = self._common
+        await common.pause(common.timing.lease / 3)
+        now = common.clock()
+        await asyncio.wrap_future(
+            common.ledger.exchanges.renew_soon(owner=common.owner, until=now + common.timing.lease)
+        )
+        for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
+            LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
+
+
+def _shared(outboxes: Iterable[Outbox], router: Router) -> list[tuple[Outbox, tuple[str, ...]]]:
+    """Give each outbox its systems; tells every system that is not known or in two of them."""
+    known = {system.name.lower(): system.name for system in router.directory}
+    owners: dict[str, Outbox] = {}
+    problems: list[Problem] = []
+    shared: list[tuple[Outbox, tuple[str, ...]]] = []
+    for outbox in outboxes:
+        names = outbox.systems or tuple(known.values())
+        problems += [
+            Problem("agent.system", f"outbox: there is no system {name}; known: {', '.join(known.values())}.")
+            for name in names
+            if name.lower() not in known
+        ]
+        problems += [
+            Problem("agent.system", f"outbox: {name} is in two of them; its declarations would go either way.")
+            for name in names
+            if owners.setdefault(name.lower(), outbox) is not outbox
+        ]
+        shared.append((outbox, tuple(known.get(name.lower(), name) for name in names)))
+    if problems:
+        raise InputError("", tuple(problems))
+    return shared

@@ -1,0 +1,133 @@
+"""
+Hold what an agent is told: where to send, where to take in, and how long to wait.
+
+Never does: connect, or read a file.
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+from typing import Final, cast, final
+
+import attrs
+
+from htpoort.errors import InputError, Problem
+from htpoort.exchange import RETRY_SCHEDULE
+from htpoort.transport import SmtpServer
+from htpoort.transport.pop3 import Pop3Server
+
+__all__ = ["Outbox", "Pop3Inbox", "SmtpInbox", "Timing"]
+
+_MOST: Final = 64  # connections at once; a gateway that is asked for more closes some
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Outbox:
+    """
+    Say where the declarations of some systems go.
+
+    Args:
+        server: The mail server that takes them.
+        systems: Names of systems; every system of the directory where empty.
+        connections: Messages at once, 1 to 64, each over a connection that is kept.
+        per_hour: Attempts an hour, over all agents of the ledger; None for no limit. The business test
+            environment takes 100 (seen in the field).
+        schedule: How long to wait after each attempt that was deferred; then it has failed.
+
+    Raises:
+        InputError: *connections* or *per_hour* is out of its range.
+    """
+
+    server: SmtpServer
+    systems: tuple[str, ...] = ()
+    connections: int = 4
+    per_hour: int | None = None
+    schedule: tuple[timedelta, ...] = RETRY_SCHEDULE
+
+    def __attrs_post_init__(self) -> None:
+        problems: list[Problem] = []
+        if not 1 <= self.connections <= _MOST:
+            problems.append(Problem("outbox.connections", f"connections is {self.connections}; give 1 to {_MOST}."))
+        if self.per_hour is not None and self.per_hour < 1:
+            problems.append(
+                Problem("outbox.per-hour", f"per_hour is {self.per_hour}; give at least 1, or leave it out.")
+            )
+        if problems:
+            raise InputError("", tuple(problems))
+
+
+@final
+@attrs.frozen(kw_only=True)
+class SmtpInbox:
+    """
+    Say where replies come in by SMTP; the arguments are those of `htpoort.transport.Receiver`.
+
+    Args:
+        hostname: Our name, told in the greeting.
+        mailboxes: The mailboxes that are ours.
+        host: The interface to listen on.
+        port: 0 for one that is free.
+        tls: The context for STARTTLS; without it there is none.
+        require_tls: Take nothing before STARTTLS.
+        networks: Where peers may come from.
+        size_limit: Octets of a message; None for the receiver's own limit.
+    """
+
+    hostname: str
+    mailboxes: tuple[str, ...]
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
+    require_tls: bool = False
+    networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    size_limit: int | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Pop3Inbox:
+    """
+    Say where replies are fetched by POP3.
+
+    Args:
+        server: The mailbox.
+        every: Between two looks; up to a tenth is added by chance, so that many agents do not come at once.
+    """
+
+    server: Pop3Server
+    every: timedelta = timedelta(minutes=1)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Timing:
+    """
+    Say how long an agent waits.
+
+    Args:
+        poll: Between two looks into the ledger for what another program put in.
+        lease: How long a worker may be silent before others take it for dead. What it was sending
+            then is unknown.
+        grace: How long work that is under way may take when the agent stops.
+        again: After trouble with the ledger itself.
+
+    Raises:
+        InputError: A time is not above 0.
+    """
+
+    poll: timedelta = timedelta(seconds=1)
+    lease: timedelta = timedelta(minutes=2)
+    grace: timedelta = timedelta(seconds=30)
+    again: timedelta = timedelta(seconds=5)
+
+    def __attrs_post_init__(self) -> None:
+        times = {field.name: cast("timedelta", getattr(self, field.name)) for field in attrs.fields(Timing)}
+        problems = tuple(
+            Problem("timing.value", f"{name} is {value}; give a time above 0.")
+            for name, value in times.items()
+            if value <= timedelta(0)
+        )
+        if problems:
+            raise InputError("", problems)

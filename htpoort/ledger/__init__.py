@@ -1,0 +1,6 @@
+"""Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines."""
+
+from htpoort.ledger.ledger import Ledger
+from htpoort.ledger.records import Claimed, Entry, Exchange, Held, HeldState, Reply, Status, Stored, Story
+
+__all__ = ["Claimed", "Entry", "Exchange", "Held", "HeldState", "Ledger", "Reply", "Status", "Stored", "Story"]

@@ -1,0 +1,253 @@
+"""
+Operate on replies and on the quarantine: take in, claim for delivery, mark, release.
+
+Never does: route by itself, or forget a message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from htpoort import _scan
+from htpoort.errors import InputError, Problem, UnknownError
+from htpoort.exchange import Event
+from htpoort.ledger import _outbox, _schema
+from htpoort.ledger.records import Held, HeldState, Reply, Stored
+from htpoort.routing import Correlation, Quarantined, Routed
+
+_table: Final = _schema.replies
+_strangers: Final = _schema.quarantine
+
+_SAME: Final = sa.select(_table.c.id).where(
+    _table.c.reference == sa.bindparam("reference"),
+    _table.c.party == sa.bindparam("party"),
+    _table.c.system == sa.bindparam("system"),
+    _table.c.content == sa.bindparam("content"),
+)
+_REPEAT: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(copies=_table.c.copies + 1)
+_INSERT: Final = sa.insert(_table)
+_SAME_STRANGER: Final = sa.select(_strangers.c.id).where(_strangers.c.content == sa.bindparam("content"))
+_REPEAT_STRANGER: Final = (
+    sa.update(_strangers).where(_strangers.c.id == sa.bindparam("key")).values(copies=_strangers.c.copies + 1)
+)
+
+
+def reply_of(row: sa.Row[Any]) -> Reply:
+    """Make the value of a row."""
+    return Reply(
+        key=row.id,
+        exchange=row.exchange,
+        system=row.system,
+        mailbox=row.mailbox,
+        process_id=row.process_id,
+        party=row.party,
+        reference=row.reference,
+        correlation=row.correlation,
+        copies=row.copies,
+        received=row.received,
+        delivered=row.delivered,
+        attempts=row.attempts,
+        trouble=row.trouble or "",
+        raw=row.raw,
+    )
+
+
+def held_of(row: sa.Row[Any]) -> Held:
+    """Make the value of a row."""
+    return Held(
+        key=row.id,
+        received=row.received,
+        reason=row.reason,
+        problems=tuple(row.problems),
+        mailbox=row.mailbox,
+        subject=row.subject,
+        state=HeldState(row.state),
+        copies=row.copies,
+        raw=row.raw,
+    )
+
+
+def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, at: datetime) -> Stored:
+    """Store a message that came in, by what the router found."""
+    if isinstance(found, Quarantined):
+        return _keep_apart(connection, found, raw, at)
+    # Trace headers differ between two copies of one reply; its body does not.
+    content = hashlib.sha256(memoryview(raw)[_scan.scan(raw).body :]).hexdigest()
+    same = {
+        "reference": found.reference,
+        "party": str(found.party),
+        "system": found.system.name,
+        "content": content,
+    }
+    there = connection.execute(_SAME, same).scalar_one_or_none()
+    if there is not None:
+        connection.execute(_REPEAT, {"key": there})
+        _outbox.log(connection, at, "reply-repeated", reply=there)
+        return Stored(found=found, key=there, repeated=True)
+    exchange = _outbox.find(connection, str(found.party), found.reference)
+    values: dict[str, object] = {
+        **same,
+        "exchange": None if exchange is None else exchange.key,
+        "mailbox": found.mailbox,
+        "process_id": found.envelope.sender,
+        "correlation": found.correlation.value,
+        "copies": 1,
+        "received": at,
+        "attempts": 0,
+        "due": at,
+        "raw": raw,
+    }
+    inserted = connection.execute(_INSERT, values).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - what an insert of one row gives
+    key = int(inserted[0])
+    if exchange is None:
+        _outbox.log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
+    else:
+        _outbox.apply(connection, exchange, Event.REPLY_RECEIVED, at, detail=f"reply {key}")
+    return Stored(found=found, key=key, repeated=False)
+
+
+def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: datetime) -> Stored:
+    """Store a message whose process cannot be told."""
+    content = hashlib.sha256(raw).hexdigest()
+    there = connection.execute(_SAME_STRANGER, {"content": content}).scalar_one_or_none()
+    if there is not None:
+        connection.execute(_REPEAT_STRANGER, {"key": there})
+        _outbox.log(connection, at, "quarantine-repeated", quarantine=there)
+        return Stored(found=found, key=there, repeated=True)
+    values: dict[str, object] = {
+        "received": at,
+        "reason": found.reason.value,
+        "problems": [problem.message for problem in found.problems],
+        "mailbox": found.mailbox,
+        "subject": None if found.envelope is None else found.envelope.render(),
+        "state": HeldState.HELD.value,
+        "copies": 1,
+        "content": content,
+        "raw": raw,
+    }
+    inserted = connection.execute(sa.insert(_strangers), values).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - what an insert of one row gives
+    key = int(inserted[0])
+    _outbox.log(connection, at, "quarantined", quarantine=key, detail=found.reason.value)
+    return Stored(found=found, key=key, repeated=False)
+
+
+_CLAIM: Final = (
+    sa
+    .select(*_table.c)
+    .where(
+        _table.c.system == sa.bindparam("of"),
+        _table.c.delivered.is_(None),
+        _table.c.due <= sa.bindparam("now"),
+        sa.or_(_table.c.lease.is_(None), _table.c.lease < sa.bindparam("now")),
+    )
+    .order_by(_table.c.due, _table.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_TAKE: Final = (
+    sa
+    .update(_table)
+    .where(_table.c.id == sa.bindparam("key"))
+    .values(owner=sa.bindparam("by"), lease=sa.bindparam("until"), attempts=_table.c.attempts + 1)
+)
+
+
+def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
+    connection: sa.Connection, system: str, owner: str, most: int, now: datetime, lease: timedelta
+) -> list[Reply]:
+    """Take up replies of one system that wait for delivery, oldest first."""
+    rows = connection.execute(_CLAIM, {"of": system, "now": now, "most": most}).all()
+    for row in rows:
+        connection.execute(_TAKE, {"key": row.id, "by": owner, "until": now + lease})
+    return [reply_of(row) for row in rows]
+
+
+def delivered(connection: sa.Connection, key: int, at: datetime) -> None:
+    """Mark a reply as delivered."""
+    query = sa.update(_table).where(_table.c.id == key)
+    connection.execute(query.values(delivered=at, owner=None, lease=None, trouble=None))
+    _outbox.log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
+
+
+def not_delivered(connection: sa.Connection, key: int, at: datetime, due: datetime, trouble: str) -> None:
+    """Mark a reply as not delivered this time."""
+    query = sa.update(_table).where(_table.c.id == key)
+    connection.execute(query.values(due=due, owner=None, lease=None, trouble=trouble))
+    exchange = _exchange_of(connection, key)
+    _outbox.log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
+
+
+def _exchange_of(connection: sa.Connection, key: int) -> int | None:
+    found: int | None = connection.execute(sa.select(_table.c.exchange).where(_table.c.id == key)).scalar_one()
+    return found
+
+
+def renew(connection: sa.Connection, owner: str, until: datetime) -> int:
+    """Say that a worker lives and is still at its deliveries; gives how many."""
+    query = sa.update(_table).where(_table.c.owner == owner, _table.c.delivered.is_(None))
+    return connection.execute(query.values(lease=until)).rowcount
+
+
+def free(connection: sa.Connection, owner: str | None = None) -> None:
+    """Let go what a worker held for delivery: its own, or everybody's where only one can be alive."""
+    query = sa.update(_table).where(_table.c.delivered.is_(None), _table.c.owner.is_not(None))
+    if owner is not None:
+        query = query.where(_table.c.owner == owner)
+    connection.execute(query.values(owner=None, lease=None))
+
+
+def held(connection: sa.Connection, key: int) -> Held:
+    """
+    Look up a message in quarantine.
+
+    Raises:
+        UnknownError: There is none of that number.
+    """
+    row = connection.execute(sa.select(_strangers).where(_strangers.c.id == key)).first()
+    if row is None:
+        known = connection.execute(sa.select(_strangers.c.id).where(_strangers.c.state == HeldState.HELD.value))
+        raise UnknownError(str(key), tuple(str(number) for number in known.scalars()))
+    return held_of(row)
+
+
+def release(connection: sa.Connection, key: int, found: Routed, at: datetime) -> Stored:
+    """
+    Give a message in quarantine to the process that a person chose.
+
+    Raises:
+        UnknownError: There is none of that number.
+        InputError: It was discarded or released before.
+    """
+    there = _still_held(connection, key)
+    _mark(connection, key, HeldState.RELEASED, at, f"to {found.system.name} for {found.party}")
+    return take_in(connection, found, there.raw, at)
+
+
+def discard(connection: sa.Connection, key: int, at: datetime, why: str) -> None:
+    """
+    Mark a message in quarantine as being for nobody; it stays readable.
+
+    Raises:
+        UnknownError: There is none of that number.
+        InputError: It was discarded or released before.
+    """
+    _still_held(connection, key)
+    _mark(connection, key, HeldState.DISCARDED, at, why)
+
+
+def _still_held(connection: sa.Connection, key: int) -> Held:
+    there = held(connection, key)
+    if there.state is not HeldState.HELD:
+        raise InputError("", (Problem("ledger.not-held", f"Message {key} was {there.state.value} before."),))
+    return there
+
+
+def _mark(connection: sa.Connection, key: int, state: HeldState, at: datetime, detail: str) -> None:
+    connection.execute(sa.update(_strangers).where(_strangers.c.id == key).values(state=state.value))
+    _outbox.log(connection, at, state.value, quarantine=key, detail=detail)

@@ -1,0 +1,313 @@
+"""
+Operate on exchanges: queue, claim, settle, order.
+
+Never does: decide; the table in `htpoort.exchange` does, and what it said is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from htpoort.errors import InputError, Problem, UnknownError
+from htpoort.exchange import Decision, Event, State, decide
+from htpoort.ledger import _schema
+from htpoort.ledger.records import Claimed, Exchange
+from htpoort.message import Submission
+
+_table: Final = _schema.exchanges
+_told: Final = tuple(column for column in _table.c if column.name != "raw")
+_waiting: Final = (State.QUEUED.value, State.DEFERRED.value)
+
+
+def exchange_of(row: sa.Row[Any]) -> Exchange:
+    """Make the value of a row."""
+    return Exchange(
+        key=row.id,
+        system=row.system,
+        party=row.party,
+        reference=row.reference,
+        business_reference=row.business_reference,
+        state=State(row.state),
+        attempts=row.attempts,
+        due=row.due,
+        created=row.created,
+        changed=row.changed,
+        message_id=row.message_id,
+    )
+
+
+def log(  # noqa: PLR0913 - one argument for each column
+    connection: sa.Connection,
+    at: datetime,
+    event: str,
+    *,
+    exchange: int | None = None,
+    reply: int | None = None,
+    quarantine: int | None = None,
+    state: str | None = None,
+    detail: str = "",
+) -> None:
+    """Append one event; nothing ever changes or removes it, but pruning its exchange."""
+    connection.execute(
+        _INSERT_EVENT,
+        {
+            "at": at,
+            "event": event,
+            "exchange": exchange,
+            "reply": reply,
+            "quarantine": quarantine,
+            "state": state,
+            "detail": detail,
+        },
+    )
+
+
+_INSERT_EVENT: Final = sa.insert(_schema.events)
+_INSERT: Final = sa.insert(_table)
+_BY_K: Final = sa.select(*_told).where(
+    _table.c.party_key == sa.bindparam("party_key"), _table.c.reference == sa.bindparam("reference")
+)
+_MESSAGE: Final = sa.select(_table.c.raw).where(_table.c.id == sa.bindparam("key"))
+
+
+def find(connection: sa.Connection, party: str, reference: str) -> Exchange | None:
+    """Look an exchange up by party and K."""
+    row = connection.execute(_BY_K, {"party_key": party.lower(), "reference": reference}).first()
+    return None if row is None else exchange_of(row)
+
+
+def queue(
+    connection: sa.Connection, submission: Submission, business_reference: str | None, at: datetime, *, held: bool
+) -> Exchange:
+    """
+    Put a message in. The very same message again changes nothing, so a caller that was interrupted may repeat itself.
+
+    Raises:
+        InputError: The party has used this K for another message.
+    """
+    envelope = submission.envelope
+    there = find(connection, envelope.sender, envelope.reference)
+    if there is not None:
+        if connection.execute(_MESSAGE, {"key": there.key}).scalar_one() == submission.data:
+            return there
+        message = (
+            f"reference {envelope.reference} was used by {envelope.sender} for another message; "
+            "a K is used once, give a new one."
+        )
+        raise InputError("", (Problem("ledger.reference-used", message),))
+    state = State.HELD if held else State.QUEUED
+    values = {
+        "system": submission.system,
+        "party": envelope.sender,
+        "party_key": envelope.sender.lower(),
+        "reference": envelope.reference,
+        "business_reference": business_reference,
+        "state": state.value,
+        "attempts": 0,
+        "due": at,
+        "mail_from": submission.mail_from,
+        "rcpt_to": submission.rcpt_to,
+        "message_id": submission.message_id,
+        "created": at,
+        "changed": at,
+        "raw": submission.data,
+    }
+    inserted = connection.execute(_INSERT, values).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - what an insert of one row gives
+    key = int(inserted[0])
+    log(connection, at, Event.QUEUED.value, exchange=key, state=state.value)
+    return exchange_of(connection.execute(sa.select(*_told).where(_table.c.id == key)).one())
+
+
+_CLAIM: Final = (
+    sa
+    .select(*_table.c)
+    .where(
+        _table.c.state.in_(_waiting),
+        _table.c.due <= sa.bindparam("now"),
+        _table.c.system.in_(sa.bindparam("systems", expanding=True)),
+    )
+    .order_by(_table.c.due, _table.c.id)
+    .limit(sa.bindparam("most"))
+    # Workers of other machines pass over what this one is about to take.
+    .with_for_update(skip_locked=True)
+)
+_TAKE: Final = (
+    sa
+    .update(_table)
+    .where(_table.c.id == sa.bindparam("key"))
+    .values(
+        state=State.SENDING.value,
+        attempts=_table.c.attempts + 1,
+        owner=sa.bindparam("by"),
+        lease=sa.bindparam("until"),
+        changed=sa.bindparam("now"),
+    )
+)
+
+
+_BEGUN: Final = (
+    sa
+    .select(sa.func.count())
+    .select_from(_schema.events.join(_table, _schema.events.c.exchange == _table.c.id))
+    .where(
+        _schema.events.c.event == Event.ATTEMPT_STARTED.value,
+        _schema.events.c.at > sa.bindparam("since"),
+        _table.c.system.in_(sa.bindparam("systems", expanding=True)),
+    )
+)
+_HOUR: Final = timedelta(hours=1)
+
+
+def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
+    connection: sa.Connection,
+    systems: Sequence[str],
+    owner: str,
+    most: int,
+    now: datetime,
+    lease: timedelta,
+    per_hour: int | None,
+) -> list[Claimed]:
+    """Take up what is due, oldest first; nobody else gets it before the lease has run out."""
+    if per_hour is not None:
+        # Counted in the log, so that the limit holds over a restart and over many machines.
+        begun = connection.execute(_BEGUN, {"since": now - _HOUR, "systems": list(systems)}).scalar_one()
+        most = min(most, max(0, per_hour - begun))
+    rows = connection.execute(_CLAIM, {"now": now, "systems": list(systems), "most": most}).all()
+    for row in rows:
+        connection.execute(_TAKE, {"key": row.id, "by": owner, "until": now + lease, "now": now})
+        detail = f"attempt {row.attempts + 1} by {owner}"
+        log(connection, now, Event.ATTEMPT_STARTED.value, exchange=row.id, state=State.SENDING.value, detail=detail)
+    return [
+        Claimed(
+            key=row.id,
+            attempt=row.attempts + 1,
+            system=row.system,
+            party=row.party,
+            reference=row.reference,
+            mail_from=row.mail_from,
+            rcpt_to=row.rcpt_to,
+            message_id=row.message_id,
+            raw=row.raw,
+        )
+        for row in rows
+    ]
+
+
+def apply(  # noqa: PLR0913 - one argument for each thing that is written
+    connection: sa.Connection,
+    there: Exchange,
+    event: Event,
+    at: datetime,
+    *,
+    detail: str = "",
+    due: datetime | None = None,
+) -> Decision:
+    """Let an event happen to an exchange, and log what came of it."""
+    decision = decide(there.state, event)
+    if not decision.ignored and not decision.refused:
+        values: dict[str, object] = {"state": decision.state.value, "changed": at, "owner": None, "lease": None}
+        if due is not None:
+            values["due"] = due
+        connection.execute(sa.update(_table).where(_table.c.id == there.key).values(values))
+    why = decision.ignored or decision.refused
+    told = "; ".join(part for part in (detail, why) if part)
+    log(connection, at, event.value, exchange=there.key, state=decision.state.value, detail=told)
+    return decision
+
+
+_LOCKED: Final = sa.select(*_told).where(_table.c.id == sa.bindparam("key")).with_for_update()
+
+
+def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
+    connection: sa.Connection,
+    key: int,
+    attempt: int,
+    event: Event,
+    at: datetime,
+    detail: str = "",
+    due: datetime | None = None,
+) -> State:
+    """
+    Record the outcome of one attempt.
+
+    An outcome of an earlier attempt than the last counts only where it says that the gateway has the
+    message: whatever else it says was about another try.
+    """
+    there = exchange_of(connection.execute(_LOCKED, {"key": key}).one())
+    if attempt != there.attempts and event is not Event.ACCEPTED:
+        why = f"of attempt {attempt}, not of {there.attempts}"
+        told = "; ".join(part for part in (detail, why) if part)
+        log(connection, at, event.value, exchange=key, state=there.state.value, detail=told)
+        return there.state
+    if event is Event.DEFERRED and due is None:
+        apply(connection, there, event, at, detail=detail)
+        again = exchange_of(connection.execute(_LOCKED, {"key": key}).one())
+        return apply(connection, again, Event.GIVEN_UP, at).state
+    return apply(connection, there, event, at, detail=detail, due=due).state
+
+
+def order(connection: sa.Connection, party: str | None, reference: str, event: Event, at: datetime) -> Exchange:
+    """
+    Let a person's order happen: resolve as sent, resend, close.
+
+    Raises:
+        UnknownError: No exchange has this K.
+        InputError: Two parties have used this K, or the exchange is in a state that forbids it.
+    """
+    query = sa.select(*_told).where(_table.c.reference == reference)
+    if party is not None:
+        query = query.where(_table.c.party_key == party.lower())
+    rows = connection.execute(query.with_for_update()).all()
+    if not rows:
+        raise UnknownError(reference, ())
+    if len(rows) > 1:
+        parties = ", ".join(sorted(row.party for row in rows))
+        message = f"reference {reference} was used by {parties}; say which party."
+        raise InputError("", (Problem("ledger.which-party", message),))
+    there = exchange_of(rows[0])
+    decision = apply(connection, there, event, at, due=at)
+    if decision.refused:
+        # Raising undoes the log entry too; what was refused did not happen.
+        raise InputError("", (Problem("ledger.refused", decision.refused),))
+    return exchange_of(connection.execute(_LOCKED, {"key": there.key}).one())
+
+
+def renew(connection: sa.Connection, owner: str, keys: Sequence[int], until: datetime) -> int:
+    """Say that a worker lives and is still at some exchanges; gives how many of them are its own."""
+    query = sa.update(_table).where(
+        _table.c.owner == owner, _table.c.state == State.SENDING.value, _table.c.id.in_(keys)
+    )
+    return connection.execute(query.values(lease=until)).rowcount
+
+
+def expire(connection: sa.Connection, now: datetime, owner: str | None = None) -> list[Exchange]:
+    """
+    Take back what dead workers held; it may have been sent, so it becomes unknown.
+
+    Args:
+        connection: In a transaction.
+        now: Leases that ran out before are taken back.
+        owner: Take back everything that others than this one hold, whatever their leases: where only
+            one worker can be alive.
+    """
+    dead = _table.c.lease < now if owner is None else _table.c.owner != owner
+    query = sa.select(*_told).where(_table.c.state == State.SENDING.value, dead).with_for_update(skip_locked=True)
+    found = [exchange_of(row) for row in connection.execute(query).all()]
+    for there in found:
+        apply(connection, there, Event.CONNECTION_LOST, now, detail="its worker was lost")
+    return found
+
+
+def window(connection: sa.Connection, systems: Iterable[str], event: Event, at: datetime) -> int:
+    """Hold, or let go, what waits for some systems; gives how many."""
+    states = (State.HELD.value,) if event is Event.WINDOW_CLOSED else _waiting
+    query = sa.select(*_told).where(_table.c.state.in_(states), _table.c.system.in_(list(systems))).with_for_update()
+    found = [exchange_of(row) for row in connection.execute(query).all()]
+    for there in found:
+        apply(connection, there, event, at)
+    return len(found)

@@ -1,0 +1,151 @@
+"""
+Ask the ledger: status, stories, lists, what may be pruned.
+
+Never does: write, but for pruning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from htpoort.errors import InputError, Problem, UnknownError
+from htpoort.exchange import State
+from htpoort.ledger import _inbox, _outbox, _schema
+from htpoort.ledger.records import Entry, Exchange, Held, HeldState, Reply, Status, Story
+from htpoort.routing import SentRecord
+
+_exchanges: Final = _schema.exchanges
+_replies: Final = _schema.replies
+_strangers: Final = _schema.quarantine
+_events: Final = _schema.events
+
+_told: Final = tuple(column for column in _exchanges.c if column.name != "raw")
+_SENT: Final = sa.select(_exchanges.c.system, _exchanges.c.party, _exchanges.c.reference).where(
+    _exchanges.c.reference == sa.bindparam("reference")
+)
+
+_OVER: Final = (State.ANSWERED.value, State.CLOSED.value)
+"""Exchanges that may be pruned; the others wait for somebody."""
+
+
+def sent(connection: sa.Connection, reference: str) -> list[SentRecord]:
+    """Say what was queued under a K, for the router."""
+    rows = connection.execute(_SENT, {"reference": reference})
+    return [SentRecord(system=row.system, party=row.party, reference=row.reference) for row in rows]
+
+
+def status(connection: sa.Connection) -> Status:
+    """Count what is there."""
+    counted = sa.select(_exchanges.c.system, _exchanges.c.state, sa.func.count().label("number")).group_by(
+        _exchanges.c.system, _exchanges.c.state
+    )
+    exchanges = {(row.system, State(row.state)): row.number for row in connection.execute(counted)}
+    unfinished = sa.select(_exchanges.c.system, sa.func.min(_exchanges.c.created).label("oldest"))
+    unfinished = unfinished.where(_exchanges.c.state.not_in(_OVER)).group_by(_exchanges.c.system)
+    waiting = sa.select(_replies.c.system, sa.func.count().label("number")).where(_replies.c.delivered.is_(None))
+    held = sa.select(sa.func.count()).where(_strangers.c.state == HeldState.HELD.value)
+    return Status(
+        exchanges=exchanges,
+        # min() gives the number that is stored; the type gives it back as a moment.
+        oldest={row.system: row.oldest for row in connection.execute(unfinished)},
+        undelivered={row.system: row.number for row in connection.execute(waiting.group_by(_replies.c.system))},
+        quarantined=connection.execute(held).scalar_one(),
+    )
+
+
+def story(connection: sa.Connection, party: str | None, reference: str) -> tuple[Story, ...]:
+    """
+    Tell everything about a K: one story for each party that used it.
+
+    Raises:
+        UnknownError: No exchange has this K.
+    """
+    query = sa.select(*_told).where(_exchanges.c.reference == reference).order_by(_exchanges.c.id)
+    if party is not None:
+        query = query.where(_exchanges.c.party_key == party.lower())
+    found = [_outbox.exchange_of(row) for row in connection.execute(query).all()]
+    if not found:
+        raise UnknownError(reference, ())
+    return tuple(_story(connection, exchange) for exchange in found)
+
+
+def _story(connection: sa.Connection, exchange: Exchange) -> Story:
+    log = sa.select(_events).where(_events.c.exchange == exchange.key).order_by(_events.c.id)
+    entries = tuple(
+        Entry(at=row.at, event=row.event, state=row.state, detail=row.detail) for row in connection.execute(log)
+    )
+    query = sa.select(_replies).where(_replies.c.exchange == exchange.key).order_by(_replies.c.id)
+    replies = tuple(_inbox.reply_of(row) for row in connection.execute(query))
+    return Story(exchange=exchange, entries=entries, replies=replies)
+
+
+def exchanges(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iterator[Exchange]:
+    """List exchanges, oldest first."""
+    query = sa.select(*_told).order_by(_exchanges.c.id)
+    if states:
+        query = query.where(_exchanges.c.state.in_([state.value for state in states]))
+    for row in connection.execution_options(yield_per=500).execute(query):
+        yield _outbox.exchange_of(row)
+
+
+def replies(connection: sa.Connection) -> Iterator[Reply]:
+    """List replies, oldest first."""
+    for row in connection.execution_options(yield_per=100).execute(sa.select(_replies).order_by(_replies.c.id)):
+        yield _inbox.reply_of(row)
+
+
+def quarantine(connection: sa.Connection, state: HeldState | None) -> list[Held]:
+    """List the quarantine, oldest first."""
+    query = sa.select(_strangers).order_by(_strangers.c.id)
+    if state is not None:
+        query = query.where(_strangers.c.state == state.value)
+    return [_inbox.held_of(row) for row in connection.execute(query).all()]
+
+
+def prunable(connection: sa.Connection, before: datetime) -> dict[str, int]:
+    """Count what pruning would remove."""
+    return {
+        name: connection.execute(sa.select(sa.func.count()).select_from(table).where(condition)).scalar_one()
+        for name, table, condition in _old(before)
+    }
+
+
+def prune(connection: sa.Connection, before: datetime) -> dict[str, int]:
+    """Remove what is over and older; that a K was used is never forgotten."""
+    removed: dict[str, int] = {}
+    for name, table, condition in _old(before):
+        emptied = sa.update(table).where(condition).values(raw=b"")
+        removed[name] = connection.execute(
+            emptied if table is _exchanges else sa.delete(table).where(condition)
+        ).rowcount
+    return removed
+
+
+def _old(before: datetime) -> tuple[tuple[str, sa.Table, sa.ColumnElement[bool]], ...]:
+    """Say what is over and older, in the order in which it can be removed."""
+    over = sa.and_(_exchanges.c.state.in_(_OVER), _exchanges.c.changed < before)
+    done = sa.select(_exchanges.c.id).where(over)
+    delivered = sa.and_(_replies.c.delivered.is_not(None), _replies.c.received < before)
+    settled = sa.and_(_strangers.c.state != HeldState.HELD.value, _strangers.c.received < before)
+    return (
+        ("events", _events, sa.and_(_events.c.exchange.in_(done), _events.c.at < before)),
+        ("replies", _replies, delivered),
+        ("quarantined messages", _strangers, settled),
+        ("messages of exchanges", _exchanges, sa.and_(over, sa.func.length(_exchanges.c.raw) > 0)),
+    )
+
+
+def refuse_short(before: datetime, now: datetime, days: int) -> None:
+    """
+    Refuse to prune what the law may still ask for.
+
+    Raises:
+        InputError: *before* is within the retention.
+    """
+    if (now - before).days < days:
+        message = f"Pruning would reach into the last {days} days, which the configuration keeps; choose an older day."
+        raise InputError("", (Problem("ledger.retention", message),))

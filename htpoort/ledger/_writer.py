@@ -1,0 +1,134 @@
+"""
+Write to the ledger from one thread, and sync many operations with one commit.
+
+Never does: wait for more to come; a commit takes what gathered while the last one ran.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar, final
+
+import sqlalchemy as sa
+
+from htpoort.errors import HtpoortError, LedgerError
+from htpoort.ledger import _engine
+
+T = TypeVar("T")
+Operation = Callable[[sa.Connection], T]
+
+_BATCH: Final = 256
+"""Operations of one commit: enough that the sync does not count, few enough that nobody waits long."""
+
+
+@final
+class Writer:
+    """
+    Run operations in one thread, each wholly or not at all.
+
+    Operations that gathered are committed together; where one of them fails, all are undone and run
+    again one by one, so that a bad one spoils no other. An operation must therefore do nothing but
+    use its connection.
+
+    Args:
+        engine: The database.
+        where: Its name for errors, without a password.
+    """
+
+    def __init__(self, engine: sa.Engine, where: str) -> None:
+        self._engine = engine.execution_options(writing=True)
+        self._where = where
+        self._queue: queue.SimpleQueue[tuple[Operation[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="htpoort-ledger", daemon=True)
+        self._connection: sa.Connection | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread.start()
+
+    def submit(self, operation: Operation[T]) -> Future[T]:
+        """
+        Hand an operation over.
+
+        Args:
+            operation: Called in the writer's thread with a connection in a transaction.
+
+        Returns:
+            What it returned, once that is committed and synced; or its HtpoortError, or a LedgerError.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                future.set_exception(LedgerError(self._where, "Writing", "The ledger is closed; open it again."))
+            else:
+                self._queue.put((operation, future))
+        return future
+
+    @property
+    def connection(self) -> sa.Connection | None:
+        """The connection of the operation that runs, for whoever is called by it; None anywhere else."""
+        return self._connection if threading.current_thread() is self._thread else None
+
+    def close(self) -> None:
+        """Finish what was handed over, and end the thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ending = [first], False
+            while len(batch) < _BATCH and not self._queue.empty():
+                # Only this thread takes, so what is there stays there.
+                following = self._queue.get()
+                if following is None:
+                    ending = True
+                    break
+                batch.append(following)
+            self._commit(batch)
+            if ending:
+                return
+
+    def _commit(self, batch: list[tuple[Operation[Any], Future[Any]]]) -> None:
+        """Run a batch in one transaction, or else each operation in its own."""
+        wanted = [item for item in batch if item[1].set_running_or_notify_cancel()]
+        try:
+            results = self._transaction([operation for operation, _ in wanted])
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+            if len(wanted) == 1:
+                wanted[0][1].set_exception(self._told(error))
+                return
+            for operation, future in wanted:
+                self._alone(operation, future)
+            return
+        for (_, future), result in zip(wanted, results, strict=True):
+            future.set_result(result)
+
+    def _alone(self, operation: Operation[Any], future: Future[Any]) -> None:
+        try:
+            (result,) = self._transaction([operation])
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+            future.set_exception(self._told(error))
+        else:
+            future.set_result(result)
+
+    def _transaction(self, operations: list[Operation[Any]]) -> list[Any]:
+        with self._engine.connect() as connection, connection.begin():
+            self._connection = connection
+            try:
+                return [operation(connection) for operation in operations]
+            finally:
+                self._connection = None
+
+    def _told(self, error: Exception) -> Exception:
+        """Keep our own errors, and explain a driver's."""
+        if isinstance(error, HtpoortError):
+            return error
+        if isinstance(error, _engine.TROUBLE):
+            return _engine.explained(error, self._where, "Writing")
+        return error

@@ -1,0 +1,156 @@
+"""
+Queue, claim, settle and order the exchanges of a ledger.
+
+Never does: send, or decide what an event means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import final
+
+from htpoort.exchange import Event, State
+from htpoort.ledger import _outbox, _reports
+from htpoort.ledger._access import Access
+from htpoort.ledger.records import Claimed, Exchange
+from htpoort.message import Submission
+
+__all__ = ["Exchanges"]
+
+
+@final
+class Exchanges:
+    """
+    Hold the exchanges of a ledger; reached as ``ledger.exchanges``.
+
+    What writes returns when it is committed and synced; what ends in ``_soon`` gives a future instead,
+    for an event loop.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def queue(
+        self, submission: Submission, *, at: datetime, business_reference: str | None = None, held: bool = False
+    ) -> Exchange:
+        """
+        Put a message in, to be sent by an agent.
+
+        Args:
+            submission: What `htpoort.build` made.
+            at: Now.
+            business_reference: The declarant's own reference (LRN for DMS).
+            held: Hold it until the service window of its system closes.
+
+        Returns:
+            The exchange. The very same message again gives the same exchange, so a caller that was
+            interrupted may repeat itself.
+
+        Raises:
+            InputError: The party has used this K for another message.
+            LedgerError: It could not be written; nothing was queued.
+        """
+        return self._access.write(_outbox.queue, submission, business_reference, at, held=held)
+
+    def find(self, party: str, reference: str) -> Exchange | None:
+        """
+        Look an exchange up.
+
+        Args:
+            party: V, in any case.
+            reference: K, exactly.
+
+        Returns:
+            The exchange, or None.
+
+        Raises:
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_outbox.find, party, reference)
+
+    def claim_soon(  # noqa: PLR0913 - one argument for each thing that decides
+        self,
+        systems: Sequence[str],
+        *,
+        owner: str,
+        most: int,
+        at: datetime,
+        lease: timedelta,
+        per_hour: int | None = None,
+    ) -> Future[list[Claimed]]:
+        """Take up what is due, oldest first, for one worker; see `settle_soon`."""
+        return self._access.soon(_outbox.claim, systems, owner, most, at, lease, per_hour)
+
+    def settle_soon(
+        self,
+        claimed: Claimed,
+        event: Event,
+        *,
+        at: datetime,
+        detail: str = "",
+        due: datetime | None = None,
+    ) -> Future[State]:
+        """Record the outcome of an attempt; one that was deferred and has no *due* has failed."""
+        return self._access.soon(_outbox.settle, claimed.key, claimed.attempt, event, at, detail, due)
+
+    def renew_soon(self, keys: Sequence[int], *, owner: str, until: datetime) -> Future[int]:
+        """Say that a worker lives and is still at these exchanges, so that its leases hold."""
+        return self._access.soon(_outbox.renew, owner, keys, until)
+
+    def expire_soon(self, *, at: datetime, owner: str | None = None) -> Future[list[Exchange]]:
+        """Take back what dead workers held, as unknown; all but *owner*'s, where one is given."""
+        return self._access.soon(_outbox.expire, at, owner)
+
+    def window(self, systems: Iterable[str], event: Event, *, at: datetime) -> int:
+        """
+        Hold what waits for some systems, or let it go.
+
+        Args:
+            systems: Their names.
+            event: ``WINDOW_OPENED`` or ``WINDOW_CLOSED``.
+            at: Now.
+
+        Returns:
+            How many exchanges moved.
+
+        Raises:
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_outbox.window, tuple(systems), event, at)
+
+    def order(self, reference: str, event: Event, *, at: datetime, party: str | None = None) -> Exchange:
+        """
+        Let a person's order happen.
+
+        Args:
+            reference: K.
+            event: ``RESOLVED_AS_SENT``, ``RESEND_ORDERED`` or ``CLOSED``.
+            at: Now.
+            party: V, needed where two parties used the K.
+
+        Returns:
+            The exchange afterwards.
+
+        Raises:
+            UnknownError: No exchange has this K.
+            InputError: Its state forbids it, or two parties used the K.
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_outbox.order, party, reference, event, at)
+
+    def listed(self, *states: State) -> Iterator[Exchange]:
+        """
+        List exchanges, oldest first.
+
+        Args:
+            states: Only these; all where none is given.
+
+        Returns:
+            The exchanges, read as they are asked for.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.stream(_reports.exchanges, states)

@@ -1,0 +1,176 @@
+"""
+Keep every declaration and every reply on disk, in a known state.
+
+Never does: forget a K, change a message, or acknowledge what is not synced.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self, final
+
+import sqlalchemy as sa
+
+from htpoort.errors import HtpoortError
+from htpoort.ledger import _engine, _reports, _version
+from htpoort.ledger._access import Access
+from htpoort.ledger.exchanges import Exchanges
+from htpoort.ledger.fetched import Fetched
+from htpoort.ledger.quarantine import Quarantine
+from htpoort.ledger.records import Status, Story
+from htpoort.ledger.replies import Replies
+from htpoort.routing import SentRecord
+
+__all__ = ["Ledger"]
+
+RETENTION_DAYS: Final = 7 * 365 + 2
+"""Days that nothing younger is pruned: seven years, with their leap days."""
+
+
+@final
+class Ledger:
+    """
+    Hold the durable record (*administratie*) of exchanges, replies and quarantine.
+
+    Use `open`. A method that writes returns when what it wrote is committed and synced; any thread may
+    call. Times are arguments, aware.
+
+    Attributes:
+        exchanges: What goes out.
+        replies: What came in and was routed.
+        quarantine: What came in and could not be routed.
+        fetched: Which mails of POP3 mailboxes are stored.
+        where: The ledger's URL, without a password.
+    """
+
+    def __init__(self, engine: sa.Engine, where: str) -> None:
+        self._access = Access(engine, where)
+        self.where = where
+        self.exchanges = Exchanges(self._access)
+        self.replies = Replies(self._access)
+        self.quarantine = Quarantine(self._access)
+        self.fetched = Fetched(self._access)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """
+        Open a ledger; create it, or upgrade its tables, where needed.
+
+        Args:
+            url: ``sqlite:///file.db``, or ``postgresql+psycopg://user:password@host/database``.
+
+        Returns:
+            The ledger; close it, or use it as a context.
+
+        Raises:
+            LedgerError: It cannot be opened; says what to do, and never shows a password.
+        """
+        parsed = _engine.parsed(url)
+        where = _engine.shown(parsed)
+        engine = _engine.engine(parsed)
+        try:
+            with engine.execution_options(writing=True).connect() as connection, connection.begin():
+                _version.upgrade(connection, where)
+        except HtpoortError:
+            engine.dispose()
+            raise
+        except _engine.TROUBLE as error:
+            engine.dispose()
+            raise _engine.explained(error, where, "Opening") from None
+        return cls(engine, where)
+
+    def close(self) -> None:
+        """Write what was handed over, and close."""
+        self._access.writer.close()
+        self._access.engine.dispose()
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether only one agent may use it at a time: on SQLite."""
+        return self._access.engine.dialect.name == "sqlite"
+
+    def agent_lock(self) -> AbstractContextManager[object]:
+        """
+        Keep other agents away, where only one may be; for `htpoort.agent`.
+
+        Returns:
+            A context that holds the lock; it goes with the process, however that ends.
+
+        Raises:
+            LedgerError: Another agent holds it.
+        """
+        return _engine.locked(self._access.engine.url, self.where)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def sent(self, reference: str) -> list[SentRecord]:
+        """
+        Say what was queued under a K; give this to a `Router` as *sent*.
+
+        Args:
+            reference: K, exactly.
+
+        Returns:
+            A record for each party that used it.
+
+        Raises:
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_reports.sent, reference)
+
+    def status(self) -> Status:
+        """
+        Count what is there.
+
+        Returns:
+            Counts by system and state, the oldest that is open, what waits.
+
+        Raises:
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_reports.status)
+
+    def story(self, reference: str, *, party: str | None = None) -> tuple[Story, ...]:
+        """
+        Tell everything about a K.
+
+        Args:
+            reference: K.
+            party: V, in any case; every party that used it where not given.
+
+        Returns:
+            One story for each party.
+
+        Raises:
+            UnknownError: No exchange has this K.
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_reports.story, party, reference)
+
+    def prune(self, *, before: datetime, at: datetime, days: int = RETENTION_DAYS, dry: bool = True) -> dict[str, int]:
+        """
+        Remove what is over and old. That a K was used is never forgotten.
+
+        Args:
+            before: What ended before this.
+            at: Now.
+            days: Refuse to reach into the last so many days.
+            dry: Remove nothing, only count.
+
+        Returns:
+            How many events, replies, quarantined messages and messages of exchanges.
+
+        Raises:
+            InputError: *before* is within the retention.
+            LedgerError: It could not be written.
+        """
+        _reports.refuse_short(before, at, days)
+        return self._access.read(_reports.prunable, before) if dry else self._access.write(_reports.prune, before)

@@ -1,0 +1,125 @@
+"""
+Take replies into a ledger, and hand them out for delivery.
+
+Never does: deliver, or acknowledge anything to a peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import final
+
+import sqlalchemy as sa
+
+from htpoort.ledger import _fetched, _inbox, _reports
+from htpoort.ledger._access import Access
+from htpoort.ledger.records import Reply, Stored
+from htpoort.routing import Router
+
+__all__ = ["Replies"]
+
+
+@final
+class Replies:
+    """
+    Hold the replies of a ledger; reached as ``ledger.replies``.
+
+    What writes returns when it is committed and synced; what ends in ``_soon`` gives a future instead,
+    for an event loop.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def take_in_soon(  # noqa: PLR0913 - one argument for each thing that is written
+        self,
+        router: Router,
+        raw: bytes,
+        *,
+        mail_from: str | None,
+        at: datetime,
+        account: str | None = None,
+        uidl: str = "",
+    ) -> Future[Stored]:
+        """
+        Route a message and store it, in one transaction.
+
+        Args:
+            router: Its *sent* should be this ledger's.
+            raw: The message as it came.
+            mail_from: As `Router.route_message` takes it.
+            at: Now.
+            account: The POP3 account that it came from, if one; remembered with *uidl*.
+            uidl: Its number there.
+
+        Returns:
+            A future of what became of it; done when it is synced.
+        """
+        return self._access.soon(_route_and_store, router, raw, mail_from, at, account, uidl)
+
+    def take_in(self, router: Router, raw: bytes, *, mail_from: str | None, at: datetime) -> Stored:
+        """
+        Route a message and store it, in one transaction.
+
+        Args:
+            router: Its *sent* should be this ledger's.
+            raw: The message as it came.
+            mail_from: As `Router.route_message` takes it.
+            at: Now.
+
+        Returns:
+            What became of it, synced.
+
+        Raises:
+            LedgerError: It could not be written.
+        """
+        return self.take_in_soon(router, raw, mail_from=mail_from, at=at).result()
+
+    def claim_soon(self, system: str, *, owner: str, most: int, at: datetime, lease: timedelta) -> Future[list[Reply]]:
+        """Take up replies of one system that wait for delivery."""
+        return self._access.soon(_inbox.claim, system, owner, most, at, lease)
+
+    def delivered_soon(self, key: int, *, at: datetime) -> Future[None]:
+        """Mark a reply as delivered."""
+        return self._access.soon(_inbox.delivered, key, at)
+
+    def not_delivered_soon(self, key: int, *, at: datetime, due: datetime, trouble: str) -> Future[None]:
+        """Mark a reply as not delivered this time, with the time of the next try."""
+        return self._access.soon(_inbox.not_delivered, key, at, due, trouble)
+
+    def renew_soon(self, *, owner: str, until: datetime) -> Future[int]:
+        """Say that a worker lives and is still at its deliveries, so that its leases hold."""
+        return self._access.soon(_inbox.renew, owner, until)
+
+    def free_soon(self, owner: str | None = None) -> Future[None]:
+        """Let go the replies that a worker held, or everybody's."""
+        return self._access.soon(_inbox.free, owner)
+
+    def listed(self) -> Iterator[Reply]:
+        """
+        List replies, oldest first.
+
+        Returns:
+            The replies, read as they are asked for.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.stream(_reports.replies)
+
+
+def _route_and_store(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
+    connection: sa.Connection,
+    router: Router,
+    raw: bytes,
+    mail_from: str | None,
+    at: datetime,
+    account: str | None,
+    uidl: str,
+) -> Stored:
+    stored = _inbox.take_in(connection, router.route_message(raw, mail_from), raw, at)
+    if account is not None:
+        _fetched.remember(connection, account, uidl, at)
+    return stored

@@ -166,9 +166,9 @@ class Agent:
         common = self._common
         await common.pause(common.timing.lease / 3)
         now = common.clock()
-        await asyncio.wrap_future(
-            common.ledger.exchanges.renew_soon(owner=common.owner, until=now + common.timing.lease)
-        )
+        until, keys = now + common.timing.lease, tuple(common.under_way)
+        await asyncio.wrap_future(common.ledger.exchanges.renew_soon(keys, owner=common.owner, until=until))
+        await asyncio.wrap_future(common.ledger.replies.renew_soon(owner=common.owner, until=until))
         for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
             LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
 

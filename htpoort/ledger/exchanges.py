@@ -52,7 +52,13 @@ class Exchanges:
             InputError: The party has used this K for another message.
             LedgerError: It could not be written; nothing was queued.
         """
-        return self._access.write(_outbox.queue, submission, business_reference, at, held=held)
+        return self.queue_soon(submission, at=at, business_reference=business_reference, held=held).result()
+
+    def queue_soon(
+        self, submission: Submission, *, at: datetime, business_reference: str | None = None, held: bool = False
+    ) -> Future[Exchange]:
+        """Put a message in, as `queue` does, without waiting."""
+        return self._access.soon(_outbox.queue, submission, business_reference, at, held=held)
 
     def find(self, party: str, reference: str) -> Exchange | None:
         """

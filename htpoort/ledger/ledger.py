@@ -6,10 +6,12 @@ Never does: forget a K, change a message, or acknowledge what is not synced.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self, final
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar, final
 
 import sqlalchemy as sa
 
@@ -24,6 +26,9 @@ from htpoort.ledger.replies import Replies
 from htpoort.routing import SentRecord
 
 __all__ = ["Ledger"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 RETENTION_DAYS: Final = 7 * 365 + 2
 """Days that nothing younger is pruned: seven years, with their leap days."""
@@ -85,6 +90,23 @@ class Ledger:
         """Write what was handed over, and close."""
         self._access.writer.close()
         self._access.engine.dispose()
+
+    def soon(
+        self, operation: Callable[Concatenate[sa.Connection, P], T], /, *args: P.args, **options: P.kwargs
+    ) -> Future[T]:
+        """
+        Run an operation of one's own in the writer, committed together with others.
+
+        Args:
+            operation: Called with a connection in a transaction, perhaps twice: do nothing in it but use the
+                connection.
+            args: Given to it.
+            options: Given to it.
+
+        Returns:
+            What it returned, once that is committed and synced.
+        """
+        return self._access.soon(operation, *args, **options)
 
     @property
     def exclusive(self) -> bool:

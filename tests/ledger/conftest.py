@@ -1,0 +1,88 @@
+"""Every test of the ledger runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from databases import new_database, postgresql
+
+from htpoort import DMS, DeclarationSystem, Router, Submission, build
+from htpoort.ledger import Ledger
+
+NOON = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run one PostgreSQL server for all tests."""
+    with postgresql(tmp_path_factory.mktemp("postgresql")) as uri:
+        yield uri
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'htpoort.db'}"
+    return new_database(request.getfixturevalue("server"))
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """Open a new ledger."""
+    with Ledger.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def router(ledger: Ledger) -> Router:
+    """Route for two parties, by what the ledger knows."""
+    return Router(parties=["NL123456789.02.05", "NL123456789.03.05"], sent=ledger.sent)
+
+
+@pytest.fixture
+def clock() -> Callable[[float], datetime]:
+    """Give a moment some minutes after noon of the second of November 2026."""
+    return lambda minutes=0.0: NOON + timedelta(minutes=minutes)
+
+
+@pytest.fixture
+def declaration() -> Callable[..., Submission]:
+    """Build a declaration."""
+
+    def make(
+        reference: str, *, system: DeclarationSystem = DMS, party: str = "NL123456789.02.05", payload: bytes = b"<a/>"
+    ) -> Submission:
+        return build(
+            system=system,
+            party=party,
+            mailbox="edi@forwarder.example",
+            reference=reference,
+            payload=payload,
+            date=NOON,
+            message_id=f"<{reference}@forwarder.example>",
+        )
+
+    return make
+
+
+@pytest.fixture
+def reply() -> Callable[..., bytes]:
+    """Write a reply."""
+
+    def make(  # noqa: PLR0913 - one for each part of a reply
+        reference: str,
+        *,
+        mailbox: str = "dms@htpoort.nl",
+        process_id: str = "DMS4.NL",
+        party: str = "NL123456789.02.05",
+        body: str = "<Response/>",
+        trace: str = "",
+    ) -> bytes:
+        subject = f"[V= {process_id}][A= {party}][K={reference}][S=0]"
+        return f"{trace}From: {mailbox}\r\nSubject: {subject}\r\n\r\n{body}\r\n".encode()
+
+    return make

@@ -1,0 +1,315 @@
+"""Exchanges in the ledger: queued once, claimed by one, settled by the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import attrs
+import pytest
+
+from htpoort import AGS, InputError, Submission, UnknownError
+from htpoort.exchange import Event, State
+from htpoort.ledger import Claimed, Ledger
+
+PARTY = "NL123456789.02.05"
+LEASE = timedelta(minutes=2)
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+
+
+def claim(
+    ledger: Ledger, at: datetime, *, owner: str = "a", most: int = 10, per_hour: int | None = None
+) -> list[Claimed]:
+    """Take up what is due for both systems."""
+    return ledger.exchanges.claim_soon(
+        ("AGS", "DMS"), owner=owner, most=most, at=at, lease=LEASE, per_hour=per_hour
+    ).result()
+
+
+def state(ledger: Ledger, reference: str = "K1", party: str = PARTY) -> State:
+    """Look up where an exchange stands."""
+    found = ledger.exchanges.find(party, reference)
+    assert found is not None
+    return found.state
+
+
+class TestQueue:
+    """A declaration that was queued is on disk under a K that is its own for ever."""
+
+    def test_is_there_with_its_message(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What was queued can be looked up and claimed, its bytes untouched."""
+        submission = declaration("K1")
+        queued = ledger.exchanges.queue(submission, at=clock(), business_reference="LRN1")
+        (claimed,) = claim(ledger, clock())
+
+        assert ("DMS", PARTY, "K1", "LRN1", State.QUEUED, 0) == (
+            queued.system,
+            queued.party,
+            queued.reference,
+            queued.business_reference,
+            queued.state,
+            queued.attempts,
+        )
+        assert submission.data == claimed.raw
+        assert ("edi@forwarder.example", "dms@htpoort.nl") == (claimed.mail_from, claimed.rcpt_to)
+
+    def test_the_same_message_again_is_the_same_exchange(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A caller that was interrupted may queue the very same message again; it is sent once."""
+        first = ledger.exchanges.queue(declaration("K1"), at=clock())
+        again = ledger.exchanges.queue(declaration("K1"), at=clock(5))
+
+        assert first == again
+        assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(5))]
+
+    def test_a_k_is_used_once(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Another message under the same K of the same party is refused, whatever the case of the party's letters."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+
+        for other in (declaration("K1", payload=b"<b/>"), declaration("K1", party="nl123456789.02.05")):
+            with pytest.raises(InputError) as caught:
+                ledger.exchanges.queue(other, at=clock())
+            assert ["ledger.reference-used"] == [problem.code for problem in caught.value.problems]
+
+    def test_two_parties_may_use_one_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """K is unique for each party, not for all."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        ledger.exchanges.queue(declaration("K1", party="NL123456789.03.05"), at=clock())
+
+        assert [PARTY, "NL123456789.03.05"] == sorted(record.party for record in ledger.sent("K1"))
+
+    def test_a_bad_one_in_a_batch_spoils_no_other(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Of many that are handed over together, the one that cannot be queued fails alone."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        gate = ledger.exchanges.claim_soon(("DMS",), owner="a", most=0, at=clock(), lease=LEASE)
+        futures = [
+            ledger.exchanges.queue_soon(declaration(reference, payload=b"<c/>"), at=clock())
+            for reference in ("K2", "K1", "K3")
+        ]
+        gate.result()
+
+        assert [None, InputError, None] == [
+            type(error) if (error := future.exception()) else None for future in futures
+        ]
+        assert (State.QUEUED, State.QUEUED) == (state(ledger, "K2"), state(ledger, "K3"))
+
+    def test_can_be_held(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What is queued in a service window waits for its end."""
+        ledger.exchanges.queue(declaration("K1"), at=clock(), held=True)
+
+        assert [] == claim(ledger, clock())
+        assert 1 == ledger.exchanges.window(["DMS"], Event.WINDOW_CLOSED, at=clock(1))
+        assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(1))]
+
+
+class TestClaim:
+    """What is due is taken up by one worker, oldest first."""
+
+    def test_nobody_else_gets_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A second worker finds nothing."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+
+        assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(), owner="a")]
+        assert [] == claim(ledger, clock(), owner="b")
+
+    def test_oldest_first_and_no_more_than_asked(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Two of three come, in the order in which they were queued."""
+        for minute, reference in enumerate(("K3", "K1", "K2")):
+            ledger.exchanges.queue(declaration(reference), at=clock(minute))
+
+        assert ["K3", "K1"] == [claimed.reference for claimed in claim(ledger, clock(9), most=2)]
+
+    def test_only_for_the_systems_asked(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A worker of AGS leaves what is for DMS."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        ledger.exchanges.queue(declaration("K2", system=AGS), at=clock())
+        claimed = ledger.exchanges.claim_soon(("AGS",), owner="a", most=9, at=clock(), lease=LEASE).result()
+
+        assert ["K2"] == [one.reference for one in claimed]
+
+    def test_a_rate_holds_over_a_restart(self, url: str, clock: Clock, declaration: Make) -> None:
+        """Attempts of the last hour count towards the limit, also those of an earlier process."""
+        with Ledger.open(url) as first:
+            for number in range(5):
+                first.exchanges.queue(declaration(f"K{number}"), at=clock())
+            before = len(claim(first, clock(), per_hour=2))
+        with Ledger.open(url) as second:
+            within, after = claim(second, clock(59), per_hour=2), claim(second, clock(61), per_hour=2)
+
+        assert (2, 0, 2) == (before, len(within), len(after))
+
+
+class TestSettle:
+    """The outcome of an attempt is what the table says."""
+
+    @pytest.mark.parametrize(
+        ("event", "after"),
+        [
+            (Event.ACCEPTED, State.ACCEPTED),
+            (Event.REFUSED, State.REFUSED),
+            (Event.CONNECTION_LOST, State.UNKNOWN),
+            (Event.DEFERRED, State.FAILED),
+        ],
+    )
+    def test_moves_by_the_table(
+        self, ledger: Ledger, clock: Clock, declaration: Make, event: Event, after: State
+    ) -> None:
+        """Each outcome has its state; deferred without another time has failed."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (claimed,) = claim(ledger, clock())
+
+        assert after == ledger.exchanges.settle_soon(claimed, event, at=clock(1)).result()
+        assert after == state(ledger)
+
+    def test_deferred_waits_for_its_time(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What was deferred is taken up again when its time comes, with the same K, as the next attempt."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (first,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(first, Event.DEFERRED, at=clock(), due=clock(5)).result()
+
+        assert [] == claim(ledger, clock(4))
+        (second,) = claim(ledger, clock(5))
+        assert ("K1", 1, 2) == (second.reference, first.attempt, second.attempt)
+
+    def test_a_late_word_of_an_old_attempt_starts_nothing(
+        self, ledger: Ledger, clock: Clock, declaration: Make
+    ) -> None:
+        """While a second attempt is under way, the failure of the first one, told late, does not free the message."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (first,) = claim(ledger, clock())
+        ledger.exchanges.expire_soon(at=clock(3)).result()
+        ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=clock(3))
+        claim(ledger, clock(3))
+
+        after = ledger.exchanges.settle_soon(first, Event.DEFERRED, at=clock(4), due=clock(4)).result()
+
+        assert State.SENDING == after
+        assert [] == claim(ledger, clock(9))
+
+    def test_a_late_word_that_it_was_taken_counts(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A worker that was thought dead and says that the gateway has the message is believed."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (first,) = claim(ledger, clock())
+        ledger.exchanges.expire_soon(at=clock(3)).result()
+        ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=clock(3))
+        ledger.exchanges.settle_soon(first, Event.ACCEPTED, at=clock(4)).result()
+
+        assert [] == claim(ledger, clock(9))
+        assert State.ACCEPTED == state(ledger)
+
+
+class TestLeases:
+    """What a dead worker held may have been sent, so it becomes unknown."""
+
+    def test_a_lease_runs_out(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Before the lease ends nothing happens, after it the exchange is unknown and is not sent by itself."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        claim(ledger, clock())
+        early = ledger.exchanges.expire_soon(at=clock(1)).result()
+        late = ledger.exchanges.expire_soon(at=clock(3)).result()
+
+        assert ([], ["K1"]) == (early, [lost.reference for lost in late])
+        assert State.UNKNOWN == state(ledger)
+        assert [] == claim(ledger, clock(99))
+
+    def test_a_worker_that_lives_keeps_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A renewed lease holds; one of another worker, or of what is not under way, is not renewed."""
+        for reference in ("K1", "K2"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        first, second = claim(ledger, clock(), owner="a")
+        renewed = ledger.exchanges.renew_soon([first.key], owner="a", until=clock(9)).result()
+        foreign = ledger.exchanges.renew_soon([second.key], owner="b", until=clock(9)).result()
+        lost = ledger.exchanges.expire_soon(at=clock(3)).result()
+
+        assert (1, 0, ["K2"]) == (renewed, foreign, [one.reference for one in lost])
+
+    def test_alone_takes_back_at_once(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Where only one worker can be alive, whatever others held is theirs no more; its own stays."""
+        for owner, reference in (("dead", "K1"), ("me", "K2")):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+            claim(ledger, clock(), owner=owner)
+        lost = ledger.exchanges.expire_soon(at=clock(), owner="me").result()
+
+        assert ["K1"] == [one.reference for one in lost]
+
+
+class TestOrder:
+    """A person settles what no program can."""
+
+    @pytest.mark.parametrize(
+        ("event", "after"),
+        [
+            (Event.RESOLVED_AS_SENT, State.ACCEPTED),
+            (Event.RESEND_ORDERED, State.QUEUED),
+            (Event.CLOSED, State.CLOSED),
+        ],
+    )
+    def test_settles_the_unknown(
+        self, ledger: Ledger, clock: Clock, declaration: Make, event: Event, after: State
+    ) -> None:
+        """Each order has its state, and is logged."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(claimed, Event.CONNECTION_LOST, at=clock()).result()
+
+        assert after == ledger.exchanges.order("K1", event, at=clock(1)).state
+        assert (event.value, after.value) == attrs.astuple(ledger.story("K1")[0].entries[-1])[1:3]
+
+    def test_resent_with_the_same_k_at_once(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What is ordered to be sent again goes out with the same bytes, whatever its retry time was."""
+        submission = declaration("K1")
+        ledger.exchanges.queue(submission, at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(claimed, Event.DEFERRED, at=clock(), due=clock(500)).result()
+        ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=clock(1))
+
+        assert [submission.data] == [again.raw for again in claim(ledger, clock(1))]
+
+    def test_a_state_may_forbid_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What was accepted cannot be ordered again, and nothing of the order is logged."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(claimed, Event.ACCEPTED, at=clock()).result()
+        with pytest.raises(InputError):
+            ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=clock(1))
+
+        assert (State.ACCEPTED, "accepted") == (state(ledger), ledger.story("K1")[0].entries[-1].event)
+
+    def test_an_unknown_k(self, ledger: Ledger, clock: Clock) -> None:
+        """A K that nobody used is told."""
+        with pytest.raises(UnknownError):
+            ledger.exchanges.order("K9", Event.CLOSED, at=clock())
+
+    def test_two_parties_with_one_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Where two parties used a K, the order must say which."""
+        for party in (PARTY, "NL123456789.03.05"):
+            ledger.exchanges.queue(declaration("K1", party=party), at=clock())
+        with pytest.raises(InputError) as caught:
+            ledger.exchanges.order("K1", Event.CLOSED, at=clock())
+        closed = ledger.exchanges.order("K1", Event.CLOSED, at=clock(), party="NL123456789.03.05")
+
+        assert ["ledger.which-party"] == [problem.code for problem in caught.value.problems]
+        assert ("NL123456789.03.05", State.QUEUED) == (closed.party, state(ledger))
+
+
+def test_a_window_holds_what_waits_and_lets_it_go(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """A service window of one system holds what waits for it, and nothing else."""
+    ledger.exchanges.queue(declaration("K1"), at=clock())
+    ledger.exchanges.queue(declaration("K2", system=AGS), at=clock())
+    held = ledger.exchanges.window(["DMS"], Event.WINDOW_OPENED, at=clock(1))
+    during = [claimed.reference for claimed in claim(ledger, clock(1))]
+    ledger.exchanges.window(["DMS"], Event.WINDOW_CLOSED, at=clock(2))
+
+    assert (1, ["K2"]) == (held, during)
+    assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(2))]
+
+
+def test_lists_exchanges(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """All, or those in some states, oldest first."""
+    for reference in ("K2", "K1"):
+        ledger.exchanges.queue(declaration(reference), at=clock())
+    claim(ledger, clock(), most=1)
+
+    assert ["K2", "K1"] == [one.reference for one in ledger.exchanges.listed()]
+    assert ["K1"] == [one.reference for one in ledger.exchanges.listed(State.QUEUED, State.HELD)]

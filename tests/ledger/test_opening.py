@@ -1,0 +1,280 @@
+"""Opening a ledger: what cannot be opened says what to do, and shows no password."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from databases import new_database
+
+from htpoort import LedgerError, Submission
+from htpoort.ledger import Ledger
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+
+SECRET = "correct-horse"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("no url", "Give sqlite:///file.db"),
+        (f"mysql://htpoort:{SECRET}@db.example/x", "Give sqlite:///file.db"),
+        ("sqlite://", "gone with the process"),
+        ("sqlite:///:memory:", "gone with the process"),
+        (f"postgresql+psycopg://htpoort:{SECRET}@127.0.0.1:1/x", "cannot be reached"),
+    ],
+)
+def test_a_url_that_cannot_be_used(url: str, told: str) -> None:
+    """Each says what to do; the password is in no text of the error."""
+    with pytest.raises(LedgerError) as caught:
+        Ledger.open(url)
+
+    assert told in str(caught.value)
+    assert SECRET not in f"{caught.value} {caught.value!r} {pickle.dumps(caught.value)!r}"
+
+
+def test_a_server_that_is_away_may_come_back() -> None:
+    """Only what may pass by itself is retryable."""
+    with pytest.raises(LedgerError) as away:
+        Ledger.open("postgresql+psycopg://htpoort@127.0.0.1:1/x")
+    with pytest.raises(LedgerError) as wrong:
+        Ledger.open("mysql://db.example/x")
+
+    assert (True, False) == (away.value.retryable, wrong.value.retryable)
+
+
+class TestSqliteFile:
+    """A SQLite file is ours, or it is not touched."""
+
+    def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
+        """Folders are not made up; the error names the one that is missing."""
+        with pytest.raises(LedgerError, match="There is no folder"):
+            Ledger.open(f"sqlite:///{tmp_path / 'absent' / 'htpoort.db'}")
+
+        assert not (tmp_path / "absent").exists()
+
+    def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
+        """A text file stays as it was."""
+        path = tmp_path / "notes.txt"
+        path.write_text("no database, but long enough to look at" * 9)
+        with pytest.raises(LedgerError, match="of another program"):
+            Ledger.open(f"sqlite:///{path}")
+
+        assert path.read_text() == "no database, but long enough to look at" * 9
+
+    def test_a_database_of_another_program(self, tmp_path: Path) -> None:
+        """A database with an application's mark, or with tables of another, is refused."""
+        marked, unmarked = tmp_path / "marked.db", tmp_path / "unmarked.db"
+        for path, statement in ((marked, "PRAGMA application_id=7"), (unmarked, "CREATE TABLE theirs (x)")):
+            with sqlite3.connect(path) as connection:
+                connection.execute(statement)
+                connection.execute("CREATE TABLE IF NOT EXISTS theirs (x)")
+            connection.close()
+            with pytest.raises(LedgerError, match="of another program"):
+                Ledger.open(f"sqlite:///{path}")
+
+    def test_a_folder_instead_of_a_file(self, tmp_path: Path) -> None:
+        """A folder cannot be a ledger."""
+        with pytest.raises(LedgerError, match="cannot be read"):
+            Ledger.open(f"sqlite:///{tmp_path}")
+
+    def test_a_damaged_database(self, tmp_path: Path) -> None:
+        """A file that only begins like a database is told as damaged."""
+        path = tmp_path / "damaged.db"
+        path.write_bytes(b"SQLite format 3\0" + bytes(84) + b"x" * 4000)
+        with pytest.raises(LedgerError, match=r"damaged|no database"):
+            Ledger.open(f"sqlite:///{path}")
+
+    def test_another_program_holds_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A lock that does not go away is told, and may pass."""
+        monkeypatch.setattr("htpoort.ledger._engine._BUSY_SECONDS", 0)
+        path = tmp_path / "htpoort.db"
+        Ledger.open(f"sqlite:///{path}").close()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LedgerError) as caught:
+            Ledger.open(f"sqlite:///{path}")
+        other.close()
+
+        assert (True, True) == (caught.value.retryable, "Another program holds the ledger" in str(caught.value))
+
+    def test_a_full_database_takes_nothing_and_recovers(self, tmp_path: Path, clock: Clock, declaration: Make) -> None:
+        """What does not fit is refused whole, as passing trouble, and fits again when there is room."""
+        path = tmp_path / "htpoort.db"
+        with Ledger.open(f"sqlite:///{path}") as ledger:
+
+            def limit(connection: sa.Connection, pages: int) -> None:
+                connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+            ledger.soon(limit, 40).result()
+            with pytest.raises(LedgerError) as caught:
+                ledger.exchanges.queue(declaration("K1", payload=b"<a>" + b"x" * 400_000), at=clock())
+            absent = ledger.exchanges.find("NL123456789.02.05", "K1")
+            ledger.soon(limit, 100_000).result()
+            ledger.exchanges.queue(declaration("K1", payload=b"<a>" + b"x" * 400_000), at=clock())
+            present = ledger.exchanges.find("NL123456789.02.05", "K1")
+
+        assert (True, True) == (caught.value.retryable, "disk is full" in str(caught.value))
+        assert (None, "K1") == (absent, None if present is None else present.reference)
+
+    def test_commits_are_synced(self, tmp_path: Path) -> None:
+        """WAL with synchronous=FULL: a commit that returned survives a power cut."""
+        with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as ledger:
+            asked = {
+                pragma: ledger.soon(
+                    lambda connection, name: connection.exec_driver_sql(name).scalar(), f"PRAGMA {pragma}"
+                )
+                for pragma in ("journal_mode", "synchronous", "foreign_keys")
+            }
+
+            assert {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1} == {
+                pragma: future.result() for pragma, future in asked.items()
+            }
+
+    def test_one_agent_at_a_time(self, tmp_path: Path) -> None:
+        """A second agent on the same file is refused while the first one lives."""
+        url = f"sqlite:///{tmp_path / 'htpoort.db'}"
+        with Ledger.open(url) as first, Ledger.open(url) as second:
+            with first.agent_lock(), pytest.raises(LedgerError, match="Another agent"), second.agent_lock():
+                pass
+            with second.agent_lock():
+                pass
+
+            assert (True, True) == (first.exclusive, second.exclusive)
+
+
+class TestSchema:
+    """The tables are of this version, or the ledger is not opened."""
+
+    def test_opens_again(self, url: str, clock: Clock, declaration: Make) -> None:
+        """What was written is there after closing and opening."""
+        with Ledger.open(url) as first:
+            first.exchanges.queue(declaration("K1"), at=clock())
+        with Ledger.open(url) as second:
+            assert ["K1"] == [one.reference for one in second.exchanges.listed()]
+
+    def test_a_newer_one_is_refused(self, url: str) -> None:
+        """A schema that this version does not know is left alone."""
+        Ledger.open(url).close()
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE htpoort_version SET version_num = '9999'"))
+        engine.dispose()
+        with pytest.raises(LedgerError, match="of a newer htpoort"):
+            Ledger.open(url)
+
+    def test_the_migrations_make_the_schema(self, url: str) -> None:
+        """A ledger that was upgraded has the tables, columns, indexes and constraints that the code declares."""
+        from alembic.autogenerate import compare_metadata
+        from alembic.migration import MigrationContext
+
+        from htpoort.ledger import _schema
+
+        Ledger.open(url).close()
+        engine = sa.create_engine(url)
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": "htpoort_version"})
+            differences = compare_metadata(context, _schema.metadata)
+        engine.dispose()
+
+        # Comments are for readers of the code.
+        assert [] == [found for found in differences if "comment" not in str(found)]
+
+    def test_agents_that_start_together_upgrade_once(self, url: str) -> None:
+        """Eight that open a new ledger at the same time all get it."""
+        opened: list[Ledger] = []
+        threads = [threading.Thread(target=lambda: opened.append(Ledger.open(url))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for ledger in opened:
+            ledger.close()
+
+        assert 8 == len(opened)
+
+
+class TestPostgresql:
+    """The server's troubles are told as what to do."""
+
+    def test_a_missing_database(self, server: str) -> None:
+        """A database that is not there is to be created."""
+        url = new_database(server)
+        with pytest.raises(LedgerError, match="no such database; create it"):
+            Ledger.open(url.replace("/ledger_", "/absent_"))
+
+    def test_several_agents(self, server: str) -> None:
+        """PostgreSQL is shared: no agent keeps another away."""
+        url = new_database(server)
+        with Ledger.open(url) as first, Ledger.open(url) as second, first.agent_lock(), second.agent_lock():
+            assert (False, False) == (first.exclusive, second.exclusive)
+
+    def test_a_connection_that_is_lost_comes_back(self, server: str, clock: Clock, declaration: Make) -> None:
+        """A server that ends the writer's connection costs one answer, not the ledger."""
+        url = new_database(server)
+        with Ledger.open(url) as ledger:
+
+            def end(connection: sa.Connection) -> None:
+                connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+            error = ledger.soon(end).exception()
+            ledger.exchanges.queue(declaration("K1"), at=clock())
+
+            assert isinstance(error, LedgerError)
+            assert (True, ["K1"]) == (error.retryable, [one.reference for one in ledger.exchanges.listed()])
+
+
+def test_closed_is_closed(url: str, clock: Clock, declaration: Make) -> None:
+    """What is written to a closed ledger fails with an error of its own; closing twice is fine."""
+    ledger = Ledger.open(url)
+    ledger.close()
+    ledger.close()
+
+    with pytest.raises(LedgerError, match="closed; open it again"):
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+
+
+def test_closing_writes_what_was_handed_over(url: str, clock: Clock, declaration: Make) -> None:
+    """What was handed over before the ledger is closed is written."""
+    ledger = Ledger.open(url)
+    futures = [ledger.exchanges.queue_soon(declaration(f"K{number}"), at=clock()) for number in range(600)]
+    ledger.close()
+
+    assert 600 == len({future.result().key for future in futures})
+
+
+def test_an_operation_that_was_cancelled_is_not_done(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """What nobody waits for any more, and was not begun, is left out."""
+    started, go_on = threading.Event(), threading.Event()
+
+    def wait(_connection: sa.Connection) -> None:
+        started.set()
+        go_on.wait()
+
+    first = ledger.soon(wait)
+    started.wait()
+    second = ledger.exchanges.queue_soon(declaration("K1"), at=clock())
+    cancelled = second.cancel()
+    go_on.set()
+    first.result()
+
+    assert (True, []) == (cancelled, list(ledger.exchanges.listed()))
+
+
+def test_a_mistake_of_the_caller_is_his(ledger: Ledger) -> None:
+    """An error that is neither ours nor the database's reaches whoever handed the operation over."""
+
+    def broken(_connection: sa.Connection) -> None:
+        message = "mine"
+        raise ZeroDivisionError(message)
+
+    with pytest.raises(ZeroDivisionError):
+        ledger.soon(broken).result()

@@ -1,0 +1,281 @@
+"""Replies and the quarantine in the ledger: stored whole, recognised when repeated, delivered until that succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import attrs
+import pytest
+
+from htpoort import DMS, InputError, PartyId, Quarantined, Reason, Routed, Router, Submission, UnknownError
+from htpoort.exchange import State
+from htpoort.ledger import HeldState, Ledger, Reply
+
+PARTY = "NL123456789.02.05"
+LEASE = timedelta(minutes=2)
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+Write = Callable[..., bytes]
+
+
+def claim(ledger: Ledger, at: datetime, *, system: str = "DMS", owner: str = "a") -> list[Reply]:
+    """Take up the replies of one system."""
+    return ledger.replies.claim_soon(system, owner=owner, most=10, at=at, lease=LEASE).result()
+
+
+class TestTakeIn:
+    """What was acknowledged is stored as it came, with where it belongs."""
+
+    def test_a_reply_answers_its_exchange(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """The first reply answers the exchange, and is stored byte for byte."""
+        queued = ledger.exchanges.queue(declaration("K1"), at=clock())
+        raw = reply("K1")
+        stored = ledger.replies.take_in(router, raw, mail_from=None, at=clock(1))
+        (kept,) = ledger.replies.listed()
+
+        assert isinstance(stored.found, Routed)
+        assert (False, raw, queued.key, "matched") == (stored.repeated, kept.raw, kept.exchange, kept.correlation)
+        assert ("DMS", "dms@htpoort.nl", "DMS4.NL", PARTY, "K1") == (
+            kept.system,
+            kept.mailbox,
+            kept.process_id,
+            kept.party,
+            kept.reference,
+        )
+        assert State.ANSWERED == ledger.story("K1")[0].exchange.state
+
+    def test_a_copy_is_recognised(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """The same body for the same K is one reply, however it travelled; that it came again is recorded."""
+        first = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        trace = "Received: from mx.gateway.example by mx.forwarder.example; Mon, 2 Nov 2026 12:05:00 +0100\r\n"
+        again = ledger.replies.take_in(router, reply("K1", trace=trace), mail_from=None, at=clock(5))
+        (kept,) = ledger.replies.listed()
+
+        assert (first.key, True, 2) == (again.key, again.repeated, kept.copies)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"body": "<Response>2</Response>"},
+            {"party": "NL123456789.03.05"},
+            {"mailbox": "ags@htpoort.nl", "process_id": "DMS.NL"},
+        ],
+    )
+    def test_something_else_under_one_k_is_a_further_reply(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write, other: dict[str, str]
+    ) -> None:
+        """Other content, another party or another system is no copy."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        further = ledger.replies.take_in(router, reply("K1", **other), mail_from=None, at=clock())
+
+        assert (False, 2) == (further.repeated, len(list(ledger.replies.listed())))
+
+    def test_an_unknown_k_is_stored_and_delivered(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write
+    ) -> None:
+        """A reply whose K was not sent belongs to its process all the same, and is marked."""
+        ledger.replies.take_in(router, reply("K9"), mail_from=None, at=clock())
+        (claimed,) = claim(ledger, clock())
+
+        assert (None, "unknown-reference") == (claimed.exchange, claimed.correlation)
+
+    def test_the_other_system_is_kept_apart(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """AGS answering a K that went to DMS is in quarantine, and answers nothing."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        raw = reply("K1", mailbox="ags@htpoort.nl", process_id="DMS.NL")
+        stored = ledger.replies.take_in(router, raw, mail_from=None, at=clock())
+
+        assert isinstance(stored.found, Quarantined)
+        assert (Reason.OTHER_SYSTEM, State.QUEUED) == (stored.found.reason, ledger.story("K1")[0].exchange.state)
+
+    def test_a_queued_declaration_is_known_at_once(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """What was handed over just before counts for the reply that is handed over just after."""
+        ledger.exchanges.queue_soon(declaration("K1"), at=clock())
+        stored = ledger.replies.take_in_soon(router, reply("K1"), mail_from=None, at=clock()).result()
+
+        assert isinstance(stored.found, Routed)
+        assert "matched" == stored.found.correlation.value
+
+
+class TestDelivery:
+    """A reply is delivered at least once, and marked only afterwards."""
+
+    def test_until_it_is_marked(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A reply that was delivered does not come again; it keeps its number all the time."""
+        stored = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.replies.delivered_soon(claimed.key, at=clock(1)).result()
+        (kept,) = ledger.replies.listed()
+
+        assert ([], stored.key, clock(1)) == (claim(ledger, clock(9)), claimed.key, kept.delivered)
+
+    def test_a_worker_that_dies_loses_nothing(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """Nobody else gets a reply while its worker may live, and everybody after its lease."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        claim(ledger, clock(), owner="a")
+
+        assert [] == claim(ledger, clock(1), owner="b")
+        assert ["K1"] == [one.reference for one in claim(ledger, clock(3), owner="b")]
+
+    def test_a_renewed_lease_holds(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A worker that lives keeps what it delivers."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        claim(ledger, clock(), owner="a")
+        ledger.replies.renew_soon(owner="a", until=clock(9)).result()
+
+        assert [] == claim(ledger, clock(3), owner="b")
+
+    @pytest.mark.parametrize(("owner", "free"), [("a", True), ("b", False), (None, True)])
+    def test_what_a_worker_lets_go_is_free(  # noqa: PLR0913 - four fixtures and a table
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write, *, owner: str | None, free: bool
+    ) -> None:
+        """One worker's replies, or everybody's, are free at once; another's are not touched."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        claim(ledger, clock(), owner="a")
+        ledger.replies.free_soon(owner).result()
+
+        assert free == bool(claim(ledger, clock(), owner="c"))
+
+    def test_a_failure_waits_for_its_time(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A delivery that failed comes again when its time comes, and the trouble is there to be read."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        (first,) = claim(ledger, clock())
+        ledger.replies.not_delivered_soon(first.key, at=clock(), due=clock(5), trouble="disk full").result()
+        early = claim(ledger, clock(4))
+        (second,) = claim(ledger, clock(5))
+
+        assert ([], "disk full", 1) == (early, second.trouble, second.attempts)
+
+    def test_systems_are_apart(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """The worker of one system never sees the replies of another."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        raw = reply("K2", mailbox="ags@htpoort.nl", process_id="DMS.NL")
+        ledger.replies.take_in(router, raw, mail_from=None, at=clock())
+
+        assert (["K2"], ["K1"]) == (
+            [one.reference for one in claim(ledger, clock(), system="AGS")],
+            [one.reference for one in claim(ledger, clock(), system="DMS")],
+        )
+
+
+class TestQuarantine:
+    """What cannot be routed is kept whole until a person decides."""
+
+    def test_is_listed_with_everything(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """Reason, problems, mailbox, Subject and the message itself are there."""
+        raw = reply("K1", party="NL123456789.99.05")
+        ledger.replies.take_in(router, raw, mail_from=None, at=clock())
+        (held,) = ledger.quarantine.listed()
+
+        assert ("unknown-addressee", "dms@htpoort.nl", "[V=DMS4.NL][A=NL123456789.99.05][K=K1][S=0]", raw) == (
+            held.reason,
+            held.mailbox,
+            held.subject,
+            held.raw,
+        )
+        assert (1, HeldState.HELD) == (len(held.problems), held.state)
+        assert held == ledger.quarantine.get(held.key)
+
+    def test_a_copy_is_recognised(self, ledger: Ledger, router: Router, clock: Clock) -> None:
+        """The very same message again is counted, not listed twice."""
+        for minute in range(3):
+            ledger.replies.take_in(router, b"junk", mail_from=None, at=clock(minute))
+
+        assert [3] == [held.copies for held in ledger.quarantine.listed()]
+
+    def test_release_gives_it_to_a_process(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A person names system and party; then the message is a reply like any other, and released once."""
+        raw = reply("K1", party="NL123456789.99.05")
+        key = ledger.replies.take_in(router, raw, mail_from=None, at=clock()).key
+        found = router.route(mailbox="dms@htpoort.nl", subject="[V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]")
+        assert isinstance(found, Routed)
+        ledger.quarantine.release(key, found, at=clock(1))
+        with pytest.raises(InputError) as caught:
+            ledger.quarantine.release(key, found, at=clock(2))
+
+        assert [(raw, PARTY)] == [(one.raw, one.party) for one in claim(ledger, clock(2))]
+        assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
+        assert ([], HeldState.RELEASED) == (ledger.quarantine.listed(), ledger.quarantine.get(key).state)
+
+    def test_discarded_stays_readable(self, ledger: Ledger, router: Router, clock: Clock) -> None:
+        """A message for nobody leaves the list, not the ledger."""
+        key = ledger.replies.take_in(router, b"junk", mail_from=None, at=clock()).key
+        ledger.quarantine.discard(key, at=clock(1), why="advertisement")
+
+        assert ([], b"junk") == (ledger.quarantine.listed(), ledger.quarantine.get(key).raw)
+        assert [HeldState.DISCARDED] == [held.state for held in ledger.quarantine.listed(None)]
+
+    def test_an_unknown_number(self, ledger: Ledger, router: Router, clock: Clock) -> None:
+        """A number that is not there is told with those that are."""
+        key = ledger.replies.take_in(router, b"junk", mail_from=None, at=clock()).key
+        for act in (
+            lambda: ledger.quarantine.get(99),
+            lambda: ledger.quarantine.discard(99, at=clock()),
+        ):
+            with pytest.raises(UnknownError) as caught:
+                act()
+            assert ("99", (str(key),)) == (caught.value.key, caught.value.known)
+
+
+class TestFetched:
+    """Which mails of a POP3 mailbox are stored is known in the same moment as they are."""
+
+    def test_is_remembered_with_the_mail(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """UIDLs are known for their own account, until they are forgotten."""
+        for uidl in ("u1", "u2"):
+            ledger.replies.take_in_soon(
+                router, reply(uidl), mail_from=None, at=clock(), account="edi@pop.example:995", uidl=uidl
+            ).result()
+        before = ledger.fetched.known("edi@pop.example:995")
+        ledger.fetched.forget("edi@pop.example:995", ["u1"])
+
+        assert ({"u1", "u2"}, {"u2"}, frozenset()) == (
+            before,
+            ledger.fetched.known("edi@pop.example:995"),
+            ledger.fetched.known("other@pop.example:995"),
+        )
+
+    def test_a_mail_that_was_not_stored_is_not_known(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write
+    ) -> None:
+        """Where storing fails, nothing says that the mail may be deleted."""
+
+        def refuse(_reference: str) -> None:
+            message = "the record is away"
+            raise ConnectionError(message)
+
+        broken = attrs.evolve(router, parties=[PARTY], sent=refuse)
+        future = ledger.replies.take_in_soon(
+            broken, reply("K1"), mail_from=None, at=clock(), account="edi@pop.example:995", uidl="u1"
+        )
+
+        assert future.exception() is not None
+        assert (frozenset(), []) == (ledger.fetched.known("edi@pop.example:995"), list(ledger.replies.listed()))
+
+
+def test_a_released_message_answers_its_exchange(
+    ledger: Ledger, router: Router, clock: Clock, declaration: Make
+) -> None:
+    """What a person gives to a process counts as that exchange's reply."""
+    ledger.exchanges.queue(declaration("K1"), at=clock())
+    key = ledger.replies.take_in(router, b"Subject: no envelope\r\n\r\nbody\r\n", mail_from=None, at=clock()).key
+    envelope = declaration("K1").envelope.reply()
+    found = Routed(
+        system=DMS,
+        party=PartyId.parse(PARTY),
+        reference="K1",
+        correlation=router.route(mailbox="dms@htpoort.nl", subject=str(envelope)).correlation,  # type: ignore[union-attr]  # it is routed
+        mailbox="dms@htpoort.nl",
+        envelope=envelope,
+    )
+    ledger.quarantine.release(key, found, at=clock(1))
+
+    assert State.ANSWERED == ledger.story("K1")[0].exchange.state

@@ -133,9 +133,9 @@ def wheel(session: nox.Session) -> None:
     session.install(f"{built}[dev]")
     away = folder / "away"
     shutil.rmtree(away, ignore_errors=True)
-    for part in ("tests", "examples"):
-        shutil.copytree(ROOT / part, away / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("README.md", "pyproject.toml"):
+    for part in ("tests", "examples", "docs", ".ci"):
+        shutil.copytree(ROOT / part, away / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+    for part in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "conftest.py", "noxfile.py"):
         shutil.copy(ROOT / part, away)
     session.chdir(away)
-    session.run("pytest", "tests", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})
+    session.run("pytest", "tests", "docs", "README.md", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})

@@ -29,9 +29,9 @@ _VALUE_INSIDE = r"([!-Z\\^-~]++(?: ++[!-Z\\^-~]++)*+)"
 CANONICAL: Final = re.compile("".join(rf"\[{key}={_VALUE_INSIDE}\]" for key in KEYS))
 """The line that the writer emits, and nothing else."""
 
-_BLANK_VALUE = r" ?([!-Z\\^-~]++)"
-REPLY: Final = re.compile("".join(rf"\[{key}={_BLANK_VALUE}\]" for key in KEYS))
-"""The printed form of the official reply: at most one blank after the equals sign."""
+_BLANK_VALUE = r" ?+([!-Z\\^-~]++)"
+COMMON: Final = re.compile("".join(rf"\[{key}={_BLANK_VALUE}\]" for key in KEYS))
+"""Nearly every line in use: at most one blank after the equals sign, as in the official reply, and none elsewhere."""
 
 # Every repeat stops at a bracket and no two blanks-classes touch, so each
 # character is looked at by one match only.
@@ -87,6 +87,9 @@ HEADER_LIMIT: Final = 65_536
 MESSAGE_LIMIT: Final = 52_428_800
 """Octets of a whole message that are routed, 50 MiB; a longer one is not a declaration's answer."""
 
+HEADER_END: Final = re.compile(rb"\n\r?+\n")
+"""The empty line after the headers, with the line end before it (RFC 5322, section 2.1)."""
+
 BAD_LINE: Final = re.compile(rb"\n(?![!-9;-~]++:|[ \t]|\Z)")
 """Start of a header line that is neither `name:` nor a continuation (RFC 5322, section 2.2)."""
 
@@ -107,5 +110,5 @@ NAMED_ADDRESS: Final = re.compile(
 )
 """A mailbox in angle brackets after a plain or quoted name, with nothing behind it."""
 
-ENCODED_WORD: Final = re.compile(r"=\?([A-Za-z0-9-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([!->@-~]*)\?=")
+ENCODED_WORD: Final = re.compile(r"=\?([A-Za-z0-9-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([!->@-~]*+)\?=")
 """One encoded word (RFC 2047, section 2), also in the lengths above 75 that field software writes."""

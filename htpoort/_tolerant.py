@@ -57,9 +57,9 @@ def value_problems(key: str, value: str, start: int) -> list[Problem]:
     return found
 
 
-def blank_note(text: str) -> Problem:
-    """Note that blanks stand around keys, values or brackets, as in the official reply example."""
-    return Problem("envelope.blank", "Blanks stand around keys, values or brackets.", 0, len(text))
+def blank_note(length: int) -> Problem:
+    """Note that blanks stand around keys, values or brackets of a text, as in the official reply example."""
+    return Problem("envelope.blank", "Blanks stand around keys, values or brackets.", 0, length)
 
 
 def _key_problems(text: str, groups: dict[str, list[re.Match[str]]]) -> list[Problem]:
@@ -67,7 +67,9 @@ def _key_problems(text: str, groups: dict[str, list[re.Match[str]]]) -> list[Pro
     if not any(groups.values()):
         return [Problem("envelope.absent", "There is no [V=…][A=…][K=…][S=…] in this text.", 0, len(text))]
     if all(len(found) > 1 for found in groups.values()):
-        start, stop = groups["V"][1].start(), groups["S"][-1].end()
+        # The keys of the second one may stand in any order.
+        start = min(found[1].start() for found in groups.values())
+        stop = max(found[-1].end() for found in groups.values())
         return [Problem("envelope.two", "There are two envelopes; which one counts cannot be told.", start, stop)]
     end = max(found[-1].end() for found in groups.values() if found)
     return [
@@ -93,7 +95,7 @@ def _order_notes(text: str, matches: list[re.Match[str]]) -> list[Problem]:
         if text[start:stop].strip(" \t"):
             notes.append(Problem("envelope.text-around", "There is text beside the envelope.", start, stop))
         elif start != stop:
-            notes.append(blank_note(text))
+            notes.append(blank_note(len(text)))
     return notes
 
 
@@ -108,7 +110,7 @@ def _group(match: re.Match[str]) -> tuple[str, list[Problem], list[Problem]]:
     if letter != key:
         notes.append(Problem("envelope.key-case", f"The key {letter} is in lower case.", *match.span(1)))
     if value != inner or match.end(1) - match.start() != len(letter) + 1 or match.start(2) != match.end(1) + 1:
-        notes.append(blank_note(match.string))
+        notes.append(blank_note(len(match.string)))
     problems = value_problems(key, value, match.start(2) + len(inner) - len(inner.lstrip(" \t")))
     if not match[3]:
         problems.append(Problem("envelope.unclosed", f"The bracket of {key} is not closed.", *match.span()))
@@ -119,9 +121,9 @@ def _plain(text: str) -> tuple[str, list[Problem]]:
     """Unfold and decode, and note it."""
     notes: list[Problem] = []
     unfolded = _words.unfold(text)
-    if unfolded != text:
-        notes.append(Problem("envelope.folded", "The Subject was folded.", 0, len(unfolded)))
     decoded = _words.decode(unfolded)
+    if unfolded != text:
+        notes.append(Problem("envelope.folded", "The Subject was folded.", 0, len(decoded)))
     if decoded != unfolded:
         notes.append(Problem("envelope.encoded-word", "The Subject was in encoded words.", 0, len(decoded)))
     return decoded, notes

@@ -32,8 +32,9 @@ def _octets(encoding: str, text: str) -> bytes | None:
     """Undo one B or Q encoding; None where it is broken."""
     if encoding in "Bb":
         try:
-            # Field software leaves out the padding of the last word.
-            return binascii.a2b_base64(text + "=" * (-len(text) % 4))
+            # Field software leaves out the padding of the last word. What stands
+            # behind the padding is read by some programs and skipped by others.
+            return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
         except binascii.Error:
             return None
     plain = _HEX.sub(lambda match: chr(int(match[1], 16)), text.replace("_", " "))
@@ -99,7 +100,7 @@ def decode(text: str) -> str:
         match = _grammar.ENCODED_WORD.fullmatch(piece)
         word = None if match is None else _word(match)
         if word is not None:
-            if after_word and len(parts) > 1:
+            if after_word:
                 parts.pop()
             parts.append(word)
             after_word = True

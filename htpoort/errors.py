@@ -61,7 +61,7 @@ def _pointed(text: str, problem: Problem) -> str:
     """Show the sentence, and under the text a caret at the place."""
     if not text:
         return problem.message
-    first = max(0, min(problem.start, len(text)) - _SHOWN // 2)
+    first = 0 if len(text) <= _SHOWN else max(0, min(problem.start, len(text)) - _SHOWN // 2)
     window = text[first : first + _SHOWN]
     # One column for each character, or the caret points beside the fault.
     line = "".join(c if c.isascii() and c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in window)
@@ -216,5 +216,5 @@ class SendError(HtpoortError):
         self.retryable = self.kind in _PASSING or (self.kind is SendFailure.LOGIN and self.code in _TRANSIENT_REPLIES)
 
     def __str__(self) -> str:
-        said = " ".join(part for part in (str(self.code or ""), self.reply) if part)
+        said = " ".join(part for part in (str(self.code or ""), self.reply) if part).rstrip(".")
         return f"Not sent to {self.recipient} ({self.kind.value}): {said or 'no reply'}. {_ADVICE[self.kind]}"

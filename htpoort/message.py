@@ -133,7 +133,7 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         reference: K, new for each transmission; 1 to 35 letters and digits.
         payload: The declaration as it is, XML or EDIFACT; not empty. A payload that mail servers may
             change (8-bit, line ends other than CRLF, lines over 998 octets) is carried as base64.
-            One that does not end in CRLF gets one where it is carried as it is.
+            One that does not end in CRLF gets one where it is the body, as it is.
         date: Aware; goes into Date.
         message_id: ``<unique@your-domain>``; at most 250 characters.
         layout: ``"body"``: the payload is the body. ``"attachment"``: it is the only part of a multipart.
@@ -156,7 +156,10 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
     """
     target = directory.system(system) if isinstance(system, str) else system
     problems = [
-        *_text_problems(party=str(party), reference=reference, s=s, message_id=message_id),
+        *_system_problems(target),
+        *_text_problems(
+            party=str(party) if isinstance(party, PartyId) else party, reference=reference, s=s, message_id=message_id
+        ),
         *_address.mailbox_problems("mailbox", mailbox),
         *_value_problems(payload, date, layout),
         *_optional_problems(content_type, file_name),
@@ -211,6 +214,13 @@ def _text_problems(**fields: object) -> list[Problem]:
             shown = value if len(value) <= _grammar.VALUE_LIMIT else f"{value[:60]}…"
             problems.append(Problem("input.value", f"{field} is {shown!r}; give {form}.", 0, len(value)))
     return problems
+
+
+def _system_problems(system: object) -> list[Problem]:
+    """Find out that a system is none."""
+    if isinstance(system, DeclarationSystem):
+        return []
+    return [Problem("input.type", f"system is {type(system).__name__}; give a DeclarationSystem or its name.")]
 
 
 def _optional_problems(content_type: str | None, file_name: str | None) -> list[Problem]:

@@ -6,7 +6,8 @@ Never does: check digits. The eleven-test fails on the official examples.
 
 from __future__ import annotations
 
-from typing import final
+import re
+from typing import cast, final
 
 import attrs
 
@@ -14,6 +15,10 @@ from htpoort import _grammar
 from htpoort.errors import InputError, Problem
 
 __all__ = ["PartyId"]
+
+
+def _parts(matched: re.Match[str]) -> tuple[str, str, tuple[str, ...]]:
+    return matched[1], matched[2], tuple(matched[3].split(".")[1:])
 
 
 def _lower(groups: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,8 +57,12 @@ class PartyId:
     groups: tuple[str, ...] = attrs.field(default=(), eq=_lower)
 
     def __attrs_post_init__(self) -> None:
-        if not _grammar.PARTY.fullmatch(str(self)):
-            raise _refusal(str(self))
+        groups = cast("object", self.groups)
+        text = ".".join(map(str, (f"{self.country}{self.number}", *self.groups))) if isinstance(groups, tuple) else ""
+        matched = _grammar.PARTY.fullmatch(text)
+        # The whole may read well although its parts do not: NL1 and 23, or a group "02.05".
+        if matched is None or _parts(matched) != (self.country, self.number, self.groups):
+            raise _refusal(text)
 
     @classmethod
     def parse(cls, text: str) -> PartyId:
@@ -72,7 +81,8 @@ class PartyId:
         matched = _grammar.PARTY.fullmatch(text)
         if matched is None:
             raise _refusal(text)
-        return cls(country=matched[1], number=matched[2], groups=tuple(matched[3].split(".")[1:]))
+        country, number, groups = _parts(matched)
+        return cls(country=country, number=number, groups=groups)
 
     def covers(self, other: PartyId | str) -> bool:
         """
@@ -97,7 +107,8 @@ class PartyId:
                 return False
             other = PartyId.parse(other)
         shared = min(len(self.groups), len(other.groups))
-        return attrs.evolve(self, groups=self.groups[:shared]) == attrs.evolve(other, groups=other.groups[:shared])
+        own, others = _lower(self.groups[:shared]), _lower(other.groups[:shared])
+        return (self.country.lower(), self.number, own) == (other.country.lower(), other.number, others)
 
     def __str__(self) -> str:
         return ".".join((f"{self.country}{self.number}", *self.groups))

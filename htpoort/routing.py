@@ -299,11 +299,13 @@ class Router:
     ) -> Correlation | tuple[Reason, Problem]:
         """Compare a reply with what was sent under its reference."""
         answer = sent(envelope.reference)
-        records = [answer] if isinstance(answer, SentRecord) else list(answer or ())
+        given = (answer,) if isinstance(answer, SentRecord) else answer or ()
+        # A database may look K up without regard to case; K compares exactly.
+        records = [record for record in given if record.reference == envelope.reference]
         if not records:
             return Correlation.UNKNOWN_REFERENCE
-        own = [record for record in records if record.party.lower() == str(party).lower()]
-        if any(record.system.lower() == system.name.lower() for record in own):
+        own = [record for record in records if ascii_lower(record.party) == str(party).lower()]
+        if any(ascii_lower(record.system) == system.name.lower() for record in own):
             return Correlation.MATCHED
         # Another party's name stays out of the message: it may end in a report that party never sees.
         if not own:

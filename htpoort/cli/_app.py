@@ -32,6 +32,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # brackets in a help text are brackets
     pretty_exceptions_enable=False,
 )
 
@@ -47,7 +48,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 Systems = Annotated[
     str | None, typer.Option("--systems", metavar="FILE", help="TOML with further systems, [systems.NAME].")
 ]
-Payload = Annotated[str, typer.Argument(metavar="[PAYLOAD]", help="File with the declaration; - is standard input.")]
+Payload = Annotated[str, typer.Argument(metavar="PAYLOAD", help="File with the declaration; - is standard input.")]
 System = Annotated[str, typer.Option(help="Name of the declaration system: AGS, DMS, or one of --systems.")]
 Party = Annotated[str, typer.Option(help="Party ID of the declarant (V), as NL123456789.02.05.")]
 Mailbox = Annotated[str, typer.Option(help="The declarant's own mailbox.")]
@@ -135,7 +136,7 @@ def build_command(  # noqa: PLR0913 - one option for each thing a message has
 @app.command()
 def route(  # noqa: PLR0913 - one option for each thing that decides
     message: Annotated[
-        str, typer.Argument(metavar="[MESSAGE]", help="File with the message; - is standard input.")
+        str, typer.Argument(metavar="MESSAGE", help="File with the message; - is standard input.")
     ] = "-",
     *,
     party: Annotated[list[str], typer.Option(help="Party ID that replies are taken for; may be repeated.")],

@@ -40,14 +40,16 @@ async def simulate(*, port: int, declarants: Mapping[str, SmtpServer], directory
         loop.add_signal_handler(number, stopped.set)
     async with Gateway(directory=directory, declarants=declarants, port=port) as gateway:
         started: dict[str, Any] = {"host": "127.0.0.1", "smtp_port": gateway.smtp_port}
-        started["mailboxes"] = ", ".join(system.mailbox for system in directory)
-        (_show.as_json if as_json else _show.rows)(started)
-        if not as_json:
+        mailboxes = [system.mailbox for system in directory]
+        if as_json:
+            _show.as_json({**started, "mailboxes": mailboxes})
+        else:
+            _show.rows({**started, "mailboxes": ", ".join(mailboxes)})
             _show.line("Stop with Ctrl-C.")
         await stopped.wait()
     summary = {
         "taken": len(gateway.received),
         "refused": len(gateway.refused),
-        "replies not delivered": len(gateway.undelivered),
+        "undelivered": len(gateway.undelivered),
     }
     (_show.as_json if as_json else _show.rows)(summary)

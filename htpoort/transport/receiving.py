@@ -36,6 +36,7 @@ _ONE_ONLY: Final = "452 4.5.3 One recipient a message"
 _TOO_LARGE: Final = "552 5.3.4 Message too large"
 _UNCLEAN: Final = "550 5.6.0 Bare CR, bare LF or NUL in the message"
 _LOGIN_FIRST: Final = "530 5.7.0 Authentication required"
+_LOGIN_LATER: Final = "454 4.7.0 Login cannot be checked, try again later"
 _NOTHING_TOLD: Final = "252 2.5.2 Cannot tell; send it and see"
 _NULL: Final = "<>"  # the null sender, as aiosmtpd tells it from none
 
@@ -67,7 +68,11 @@ class Receiver:
     (550), a peer outside of *networks* (554 instead of a greeting).
 
     On leaving the block it stops listening, closes the connections, and gives handlers that run *grace*
-    seconds to end, so what is being stored still gets its 250; then it cancels them.
+    seconds to end, so what is being stored still gets its 250; then it cancels them. The block may be
+    entered again.
+
+    The logger ``htpoort.transport`` tells failures by class and line, without texts of errors or
+    messages; aiosmtpd's own, ``mail.log``, tells each command at level INFO.
 
     Args:
         handler: Awaited with each message. Messages of different connections come at the same time.
@@ -137,7 +142,8 @@ class Receiver:
             OSError: The address cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Talk(self._house), self._terms.host, self._terms.port)
+        self._house = house = House(self._terms)
+        self._server = await loop.create_server(lambda: _Talk(house), self._terms.host, self._terms.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -230,13 +236,14 @@ class _Talk(smtp.SMTP):
 
     def part(self) -> None:
         """Close the connection, unless a handler runs: then its answer goes first."""
-        if not self._storing:
+        if not self._storing and not cast("asyncio.BaseTransport", self.transport).is_closing():
             self._writer.write(f"{_CLOSING}\r\n".encode())
             self._closed_by_us()
 
     def cut(self) -> None:
         """Close the connection, whatever is on its way."""
-        cast("asyncio.WriteTransport", self.transport).abort()
+        # A transport of TLS that aiosmtpd closed twice cannot be aborted; the one below it can.
+        cast("asyncio.WriteTransport", self._original_transport or self.transport).abort()
         # During a handshake asyncio does not tell us that the connection is lost.
         cast("asyncio.TimerHandle", self._timeout_handle).cancel()
 
@@ -244,14 +251,11 @@ class _Talk(smtp.SMTP):
         cast("asyncio.BaseTransport", self.transport).close()
 
     async def _handle_client(self) -> None:
-        try:
-            if self._house.closing or not self._house.terms.admits(self._peer()):
-                await self.push(_NO_SERVICE)
-                self._closed_by_us()
-            else:
-                await super()._handle_client()
-        except ConnectionError as error:
-            _LOG.debug("%s: connection lost (%s)", self._peer(), type(error).__name__)
+        if self._house.closing or not self._house.terms.admits(self._peer()):
+            await self.push(_NO_SERVICE)
+            self._closed_by_us()
+        else:
+            await super()._handle_client()
 
     def _peer(self) -> str:
         """The address alone; the port of a peer means nothing."""
@@ -271,6 +275,9 @@ class _Talk(smtp.SMTP):
             right = check(login.login.decode(), login.password.decode())
         except UnicodeDecodeError:
             right = False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
+            _LOG.error("The authenticator failed; answered 454: %s", where(error))
+            return smtp.AuthResult(success=False, handled=False, message=_LOGIN_LATER)
         return smtp.AuthResult(success=right, handled=False)
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import ssl
-from collections.abc import Generator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Final, Self, cast, final
 
 import aiosmtplib
 import attrs
-from aiosmtplib import SMTPException, SMTPResponseException
+from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException
 
 from htpoort import _grammar
 from htpoort.errors import InputError, Problem, SendError, SendFailure
@@ -31,7 +32,7 @@ _GOODBYE: Final = 5.0  # seconds for the answer to QUIT: the message has been ta
 _SHOWN: Final = 500  # characters of a reply; RFC 5321 allows 512 octets a line
 
 _DONE: Final = range(200, 300)
-_GO_ON: Final = 354
+_GO_ON: Final = range(354, 355)
 _REFUSALS: Final = range(400, 600)
 _FOR_GOOD: Final = 500
 _LEAVING: Final = 421  # the server closes the connection (RFC 5321, section 3.8)
@@ -207,7 +208,9 @@ class _Connection:
             port=server.port,
             # Without a name aiosmtplib asks the DNS for ours.
             local_hostname=server.local_hostname or submission.mail_from.rpartition("@")[2],
-            timeout=server.timeout,
+            # Its timeouts are those of asyncio.wait_for, which up to Python 3.11 swallows a cancellation that
+            # comes together with a result. `_step` limits the time.
+            timeout=None,
             use_tls=server.security is Security.IMPLICIT,
             start_tls=False,
             tls_context=context,
@@ -215,35 +218,35 @@ class _Connection:
 
     async def open(self, recipient: str) -> None:
         """Connect, make the connection safe, log in."""
-        with self._failing(recipient, SendFailure.CONNECT, opening=True):
+        async with self._step(recipient, SendFailure.CONNECT, opening=True):
             await self._client.connect()
         # aiosmtplib forgets its transport when it closes it; abort() needs it still.
         self._transport = self._client.transport
-        with self._failing(recipient, SendFailure.LOST, opening=True):
+        async with self._step(recipient, SendFailure.LOST, opening=True):
             await self._client.ehlo()
         if self._server.security is Security.STARTTLS:
             await self._start_tls(recipient)
         if self._server.username is not None:
             await self._login(recipient)
-        with self._failing(recipient, SendFailure.LOST):
+        async with self._step(recipient, SendFailure.LOST):
             self._writer = self._stream()
 
     def _stream(self) -> asyncio.StreamWriter:
         """Give what writes the content; aiosmtplib offers nothing that can be waited for."""
         self._client.get_transport_info("peername")  # raises where the connection is lost already
         transport = cast("asyncio.WriteTransport", self._client.transport)
-        # So drain() waits until nothing is left in our buffer.
-        transport.set_write_buffer_limits(high=0)
+        # So drain() waits until nothing is left in our buffer; with 0 asyncio's TLS pauses for ever.
+        transport.set_write_buffer_limits(high=1, low=0)
         protocol = cast("asyncio.BaseProtocol", self._client.protocol)
         return asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
 
     async def _start_tls(self, recipient: str) -> None:
         if not self._client.supports_extension("starttls"):
             raise SendError(recipient, SendFailure.TLS, None, "The server offers no STARTTLS.")
-        with self._failing(recipient, SendFailure.LOST, refused=SendFailure.TLS, opening=True):
+        async with self._step(recipient, SendFailure.LOST, refused=SendFailure.TLS, opening=True):
             await self._client.starttls()
         self._transport = self._client.transport
-        with self._failing(recipient, SendFailure.LOST, opening=True):
+        async with self._step(recipient, SendFailure.LOST, opening=True):
             # What was offered before TLS may have been forged (RFC 3207, section 4.2).
             await self._client.ehlo()
 
@@ -254,7 +257,7 @@ class _Connection:
         offered = [login for name, login in mechanisms.items() if name in client.server_auth_methods]
         if not offered:
             raise SendError(recipient, SendFailure.LOGIN, None, "The server offers no login that htpoort knows.")
-        with self._failing(recipient, SendFailure.LOST, refused=SendFailure.LOGIN):
+        async with self._step(recipient, SendFailure.LOST, refused=SendFailure.LOGIN):
             await offered[0](self._server.username or "", self._server.password or "")
 
     async def mail(self, submission: Submission) -> None:
@@ -268,23 +271,21 @@ class _Connection:
                 reply = f"The server takes {limit} octets, the message has {size}; nothing was sent."
                 raise SendError(recipient, SendFailure.REFUSED, None, reply)
             options.append(f"SIZE={size}")
-        with self._failing(recipient, SendFailure.LOST):
+        async with self._step(recipient, SendFailure.LOST):
             await self._client.mail(submission.mail_from, options=options)
 
     async def transmit(self, submission: Submission) -> Accepted:
         """Send a message for which MAIL has been taken."""
         recipient = submission.rcpt_to
-        with self._failing(recipient, SendFailure.LOST):
+        async with self._step(recipient, SendFailure.LOST):
             await self._client.rcpt(recipient)
-            go_on = await self._client.execute_command(b"DATA")
-            if go_on.code != _GO_ON:
-                raise SMTPResponseException(go_on.code, go_on.message)
+        async with self._step(recipient, SendFailure.LOST):
+            _expected(_GO_ON, await self._client.execute_command(b"DATA"))
+        async with self._step(recipient, SendFailure.LOST, seconds=math.inf):
             await self._write(_content.stuffed(submission.data))
         # From here on a loss leaves open whether the server has the message.
-        with self._failing(recipient, SendFailure.UNKNOWN):
-            answer = await self._client.execute_command(b".", timeout=self._server.final_timeout)
-            if answer.code not in _DONE:
-                raise SMTPResponseException(answer.code, answer.message)
+        async with self._step(recipient, SendFailure.UNKNOWN, seconds=self._server.final_timeout):
+            answer = _expected(_DONE, await self._client.execute_command(b"."))
         return Accepted(recipient=recipient, code=answer.code, reply=self._told(answer.message))
 
     async def _write(self, content: bytes) -> None:
@@ -294,15 +295,14 @@ class _Connection:
             writer.write(content[start : start + _PIECE])
             async with asyncio.timeout(self._server.timeout):
                 await writer.drain()
-        # drain() is silent about a connection that was closed in good order.
-        if not self._client.is_connected:
-            message = "Connection lost"
-            raise ConnectionResetError(message)
+        # drain() is silent about a connection that was closed in good order; this raises.
+        self._client.get_transport_info("peername")
 
     async def reset(self) -> bool:
         """Take back what was begun; tell whether the connection can be used again."""
         try:
-            await self._client.rset()
+            async with asyncio.timeout(self._server.timeout):
+                await self._client.rset()
         except (SMTPException, OSError):
             return False
         return True
@@ -311,7 +311,8 @@ class _Connection:
         """Say goodbye; how the server takes it changes nothing."""
         try:
             with contextlib.suppress(SMTPException, OSError):
-                await self._client.quit(timeout=min(_GOODBYE, self._server.timeout))
+                async with asyncio.timeout(min(_GOODBYE, self._server.timeout)):
+                    await self._client.quit()
         finally:
             await self.abort()
 
@@ -323,20 +324,27 @@ class _Connection:
         # The loop closes the socket in its next round, which may not come after us.
         await asyncio.sleep(0)
 
-    @contextlib.contextmanager
-    def _failing(
-        self, recipient: str, lost: SendFailure, *, refused: SendFailure | None = None, opening: bool = False
-    ) -> Generator[None]:
-        """Turn what goes wrong in one step into a SendError that says what it means there."""
+    @contextlib.asynccontextmanager
+    async def _step(
+        self,
+        recipient: str,
+        lost: SendFailure,
+        *,
+        refused: SendFailure | None = None,
+        opening: bool = False,
+        seconds: float | None = None,
+    ) -> AsyncGenerator[None]:
+        """Limit the time of one step, and turn what goes wrong into a SendError that says what it means there."""
         try:
-            yield
+            async with asyncio.timeout(self._server.timeout if seconds is None else seconds):
+                yield
         except SMTPResponseException as error:
             code = error.code if error.code in _REFUSALS else None
             kind = refused or (lost if code is None else _refusal(code))
             raise SendError(recipient, kind, code, self._told(error.message)) from error
         except (SMTPException, OSError) as error:
             kind = SendFailure.TLS if opening and _is_of_tls(error) else lost
-            raise SendError(recipient, kind, None, self._told(str(error) or type(error).__name__)) from error
+            raise SendError(recipient, kind, None, self._told(str(error) or "No answer in time")) from error
 
     def _told(self, text: str) -> str:
         """Put what a server says on one line of printable characters, without our password."""
@@ -344,6 +352,12 @@ class _Connection:
         if self._server.password is not None:
             line = line.replace(self._server.password, "…")
         return " ".join(line.split())[:_SHOWN]
+
+
+def _expected(codes: range, answer: SMTPResponse) -> SMTPResponse:
+    if answer.code not in codes:
+        raise SMTPResponseException(answer.code, answer.message)
+    return answer
 
 
 def _refusal(code: int) -> SendFailure:

@@ -50,8 +50,8 @@ class SmtpServer:
 
     Args:
         host: Its name, which its certificate must carry, or its numeric address.
-        port: 1 to 65,535; where not given, 587 for STARTTLS, 465 for implicit TLS, 25 for plain.
         security: STARTTLS, required, where not given.
+        port: 1 to 65,535; where not given, 587 for STARTTLS, 465 for implicit TLS, 25 for plain.
         username: What to log in with; together with *password*, or not at all.
         password: The password for it. Not shown in the repr.
         tls: Whom to trust, and what certificate to show.
@@ -69,8 +69,8 @@ class SmtpServer:
     """
 
     host: str
-    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True))
     security: Security = Security.STARTTLS
+    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True))
     username: str | None = None
     password: str | None = attrs.field(default=None, repr=False)
     tls: TlsSettings = attrs.field(factory=TlsSettings)

@@ -50,7 +50,7 @@ class TlsPolicy:
         valid_from: First day, Europe/Amsterdam; None where the source has no date, before all others.
         announced: The versions that the source names as spoken from that day.
         minimum: The lowest version that `client_context` lets pass; there is never a highest.
-        ciphers: The suites of TLS 1.2 by their OpenSSL names, best first; empty where no list is
+        ciphers: The suites of TLS 1.2 by their OpenSSL names, in the source's order; empty where no list is
             known, which leaves Python's own. Suites of TLS 1.3 are not chosen by name.
         source: The document that says so.
         mark: How sure that is.
@@ -93,7 +93,7 @@ _KEPT: Final = (
 )
 _DESCRIPTION: Final = "HTG interface description, SMTP-MSA"
 _NOTICE_2025: Final = "HTG notice of 06-03-2025"
-_STAYS: Final = "No notice takes TLS 1.3 away again; that it stays beside 1.2 is inferred."
+_STAYS: Final = "The notice lists suites of 1.2. None takes TLS 1.3 away again; that it stays beside 1.2 is inferred."
 
 # The notices contradict each other: 1.2 was to go on 06-07-2022, and the notice of 06-03-2025 lists
 # suites of 1.2. So 1.2 is the minimum throughout, 1.3 is taken wherever the gateway offers it, and
@@ -124,7 +124,7 @@ POLICIES: Final = (
     TlsPolicy(
         environment=Environment.PRODUCTION,
         valid_from=date(2025, 5, 20),
-        announced=(TLSVersion.TLSv1_2, TLSVersion.TLSv1_3),
+        announced=(TLSVersion.TLSv1_2,),
         ciphers=_KEPT,
         source=_NOTICE_2025,
         mark=Mark.OFFICIAL,
@@ -141,7 +141,7 @@ POLICIES: Final = (
     TlsPolicy(
         environment=Environment.TEST,
         valid_from=date(2025, 4, 8),
-        announced=(TLSVersion.TLSv1_2, TLSVersion.TLSv1_3),
+        announced=(TLSVersion.TLSv1_2,),
         ciphers=_KEPT,
         source=_NOTICE_2025,
         mark=Mark.OFFICIAL,

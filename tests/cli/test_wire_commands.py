@@ -120,8 +120,8 @@ class TestSimulate:
         started.send_signal(signal.SIGTERM)
         rest, _ = await started.communicate()
 
-        assert "ags@htpoort.nl, dms@htpoort.nl" == first["mailboxes"]
-        assert {"taken": 0, "refused": 0, "replies not delivered": 0} == json.loads(rest)
+        assert ["ags@htpoort.nl", "dms@htpoort.nl"] == first["mailboxes"]
+        assert {"taken": 0, "refused": 0, "undelivered": 0} == json.loads(rest)
 
     @pytest.mark.parametrize("text", ["edi@forwarder.example", "=127.0.0.1:25", "a@b.example=:25", "a@b.example=h:x"])
     def test_a_declarant_without_a_place_is_refused(self, htpoort: Run, text: str) -> None:

@@ -1,0 +1,180 @@
+"""
+Run the documents: every python, console and toml block of README.md and docs/, every doctest of htpoort/.
+
+A console block shows a session: what stands behind `$ ` is run by sh in a folder of its document's own,
+and everything it prints, on both streams, must be what is shown; `...` stands for anything. `htpoort simulate`
+runs on until its document ends, on a free port in place of the one shown.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shutil
+import signal
+import subprocess  # noqa: S404 - sessions are run
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import pytest
+from sybil import Document, Example, Sybil
+from sybil.integration.pytest import SybilItem
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+from sybil.parsers.rest import DocTestParser
+
+from htpoort import Directory
+
+ROOT: Final = Path(__file__).parent
+
+RUN_BY_CI: Final = ("python3 -m venv .venv && .venv/bin/pip install -q ",)
+"""How a block begins that makes an environment of its own: CI runs it, and tests/docs/test_readme.py says which."""
+
+_OPTIONS: Final = doctest.ELLIPSIS
+_PORT: Final = re.compile(r"--port (\d+)")
+_LISTENING: Final = re.compile(r"^smtp_port +(\d+)", re.MULTILINE)
+
+
+def _commands(block: str) -> Iterator[tuple[str, str]]:
+    r"""
+    Take a session apart.
+
+    >>> list(_commands("$ a \\\n  b\n1\n2\n$ c\n"))
+    [('a \\\n  b', '1\n2\n'), ('c', '')]
+    """
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, output = cast("re.Match[str]", re.fullmatch(r"((?:.*\\\n)*.*\n?)((?s:.*))", part)).groups()
+        yield command.removesuffix("\n"), output
+
+
+def _differs(shown: str, printed: str) -> str | None:
+    """Compare without regard to blanks at line ends; give the difference, or None."""
+    want, got = ("".join(f"{line.rstrip()}\n" for line in text.splitlines()) for text in (shown, printed))
+    checker = doctest.OutputChecker()
+    if checker.check_output(want, got, _OPTIONS):
+        return None
+    return checker.output_difference(doctest.Example("", want), got, _OPTIONS)
+
+
+class Session:
+    """One terminal for each document: its folder, its last exit code, and the simulators that it started."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp()
+        self._code = 0
+        self._ports: dict[str, str] = {}
+        self._running: list[subprocess.Popen[str]] = []
+        # The commands of the interpreter that runs the tests come first; a pipe has no width of its own.
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+        self._env = os.environ | {"PATH": path, "COLUMNS": "120", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+
+    def run(self, block: str) -> str | None:
+        """Run a block; give what differs from what it shows, or None."""
+        if block.startswith(RUN_BY_CI):
+            return None
+        if not block.startswith("$ "):
+            return "A console block is a session: each command stands behind `$ `.\n"
+        for command, shown in _commands(block):
+            if command.startswith("htpoort simulate "):
+                printed = self._start(command, len(shown.splitlines()))
+            else:
+                printed = self._finish(command)
+            for port, real in self._ports.items():
+                printed = re.sub(rf"\b{real}\b", port, printed)
+            if (difference := _differs(shown, printed)) is not None:
+                return f"$ {command}\n{difference}"
+        return None
+
+    def _finish(self, command: str) -> str:
+        for port, real in self._ports.items():
+            command = command.replace(f"--port {port}", f"--port {real}")
+        done = subprocess.run(  # noqa: S603 - what stands in our own documents
+            ["/bin/sh", "-c", f"(exit {self._code})\n{command}"],
+            cwd=self._folder,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        self._code = done.returncode
+        return done.stdout
+
+    def _start(self, command: str, lines: int) -> str:
+        (port,) = _PORT.findall(command)
+        started = subprocess.Popen(  # noqa: S603 - the same
+            ["/bin/sh", "-c", f"exec {command.replace(f'--port {port}', '--port 0')}"],
+            cwd=self._folder,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self._running.append(started)
+        output = cast("IO[str]", started.stdout)
+        printed = "".join(output.readline() for _ in range(lines))
+        self._ports[port] = _LISTENING.findall(printed)[0]
+        return printed
+
+    def close(self) -> None:
+        """Stop what still runs, and take the folder away."""
+        for started in self._running:
+            started.send_signal(signal.SIGINT)
+            started.communicate()
+        shutil.rmtree(self._folder)
+
+
+def _setup(namespace: dict[str, Any]) -> None:
+    namespace["__session__"] = Session()
+
+
+def _teardown(namespace: dict[str, Any]) -> None:
+    namespace["__session__"].close()
+
+
+def _console(example: Example) -> str | None:
+    session: Session = example.namespace["__session__"]
+    return session.run(example.parsed)
+
+
+def _toml(example: Example) -> None:
+    """Read a block as a table of systems; the Python after it finds the text as *toml*."""
+    example.namespace["toml"] = str(example.parsed)
+    Directory.from_toml(example.parsed)
+
+
+_documents = Sybil(
+    parsers=[
+        PythonCodeBlockParser(doctest_optionflags=_OPTIONS),
+        CodeBlockParser("console", _console),
+        CodeBlockParser("toml", _toml),
+    ],
+    patterns=["README.md", "docs/**/*.md", "docs/*.md"],
+    excludes=["docs/_build/**"],
+    setup=_setup,
+    teardown=_teardown,
+)
+_docstrings = Sybil(parsers=[DocTestParser(_OPTIONS)], patterns=["htpoort/*.py", "htpoort/**/*.py", "conftest.py"])
+
+pytest_collect_file = (_documents + _docstrings).pytest()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the blocks of each document together, in the order of reading; the order of everything else stays random."""
+    blocks: dict[Document, list[SybilItem]] = {}
+    for item in items:
+        if isinstance(item, SybilItem):
+            blocks.setdefault(item.example.document, []).append(item)
+    ordered: list[pytest.Item] = []
+    for item in items:
+        if not isinstance(item, SybilItem):
+            ordered.append(item)
+        else:  # the first of a document brings all of them
+            ordered += sorted(blocks.pop(item.example.document, ()), key=lambda block: block.example.start)
+    items[:] = ordered

@@ -1,0 +1,85 @@
+"""Build the documentation: `sphinx-build -n -W -b html docs OUT`."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "htpoort"
+author = "The htpoort developers"
+copyright = "The htpoort developers"  # noqa: A001 - Sphinx reads it by this name
+release = version = version_of("htpoort")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_static_path = ["_static"]
+html_title = f"htpoort {release}"
+
+# Backticks in docstrings are code; they are written for `help()` too.
+default_role = "code"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "special-members": "__aenter__"}
+autodoc_type_aliases = {"Layout": "Layout"}
+add_module_names = False
+
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_custom_sections = [("Source", "returns_style")]
+
+myst_heading_anchors = 3
+
+# The build needs no network, so names of the standard library and of aliases stay without a link; each is listed.
+nitpick_ignore = [
+    ("py:class", name)
+    for name in (
+        "Authenticator",
+        "Handler",
+        "Layout",
+        "SentLookup",
+        "TLSVersion",
+        "collections.abc.Awaitable",
+        "collections.abc.Callable",
+        "collections.abc.Callable[[]",
+        "collections.abc.Iterable",
+        "collections.abc.Iterator",
+        "collections.abc.Mapping",
+        "collections.abc.Mapping[str",
+        "date",
+        "datetime",
+        "datetime.date",
+        "datetime.datetime",
+        "pathlib.Path",
+        "ssl.SSLContext",
+        "ssl.TLSVersion",
+    )
+]
+
+_POLICY = re.compile(r"= TlsPolicy\(.*\), ca_file")
+
+
+def _sentence_only(_app: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon for a type, in the docstring of a constant."""
+    if what in {"attribute", "data", "property"}:
+        lines[:0] = ["..", ""]  # an empty comment
+
+
+def _short(
+    _app: Sphinx, _what: str, _name: str, _thing: object, _options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Leave a default out that is a table of its own."""
+    return signature and _POLICY.sub("= ..., ca_file", signature), returned
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register what this file adds to Sphinx."""
+    app.connect("autodoc-process-docstring", _sentence_only, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", _short)
+    return {"parallel_read_safe": True}

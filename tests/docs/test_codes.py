@@ -1,0 +1,114 @@
+"""`docs/reference/codes.md` lists every code, and none that there is not."""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import htpoort
+from htpoort import Correlation, Mark, Reason, SendError, SendFailure, routing
+from htpoort.cli import _app
+
+PAGE = "docs/reference/codes.md"
+
+# Codes that are put together when they are needed; a new one is a KeyError here.
+MADE = {
+    "f'{name.lower()}.missing'": ["from.missing", "subject.missing"],
+    "f'{name.lower()}.repeated'": ["from.repeated", "subject.repeated"],
+    "f'route.{reason.value}'": [
+        "route.unknown-mailbox",
+        "route.unknown-process",
+        "route.mailbox-process-disagree",
+        "route.unknown-addressee",
+    ],
+    "f'route.{Reason.OTHER_PARTY.value}'": ["route.other-party"],
+    "f'route.{Reason.OTHER_SYSTEM.value}'": ["route.other-system"],
+}
+# Whether it is retryable without a code and after a 4xx, and the word for it.
+AGAIN = {(True, True): "yes", (False, False): "no", (False, True): "after"}
+# Functions whose first argument is the code of a problem.
+MAKERS = {"Problem", "refusal"}
+
+
+def codes_in_the_source() -> set[str]:
+    """Find the code of every problem that the package can make."""
+    found: set[str] = set()
+    for path in Path(htpoort.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in MAKERS):
+                continue
+            code = node.args[0]
+            if isinstance(code, ast.Constant):
+                found.add(str(code.value))
+            elif not isinstance(code, ast.Name):  # a maker hands its own argument on
+                found.update(MADE[ast.unparse(code)])
+    return found
+
+
+def test_every_problem_code_is_listed_once(
+    page: Callable[[str], Any], in_backticks: Callable[[str], list[str]]
+) -> None:
+    """Each code of a problem that can come out of the package has one row, and each row is such a code."""
+    listed = [in_backticks(row[0])[0] for row in page(PAGE).rows("## Problem codes")]
+
+    assert sorted(codes_in_the_source()) == sorted(listed)
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("## Ways not to be sent", SendFailure),
+        ("## Correlation", Correlation),
+        ("## Reasons", Reason),
+        ("## Marks", Mark),
+    ],
+)
+def test_every_member_is_listed_with_its_value(
+    page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], heading: str, kind: type[enum.Enum]
+) -> None:
+    """Each enum has its members and stable values in its table, in the order of the code."""
+    listed = [in_backticks(row[0]) + in_backticks(row[1]) for row in page(PAGE).rows(heading)]
+
+    assert [[member.name, member.value] for member in kind] == listed
+
+
+def test_the_codes_of_a_reason(page: Callable[[str], Any], in_backticks: Callable[[str], list[str]]) -> None:
+    """The table says which problem codes lead to which reason, as the router does."""
+    listed = {
+        code: row[0].strip("`")
+        for row in page(PAGE).rows("## Reasons")
+        for code in in_backticks(row[2])
+        if code in routing._REASONS
+    }
+
+    assert {code: reason.name for code, reason in routing._REASONS.items()} == listed
+
+
+@pytest.mark.parametrize("path", [PAGE, "docs/how-to/send.md"])
+def test_what_may_be_sent_again(
+    page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], path: str
+) -> None:
+    """Both tables of failures say `retryable` as the error says it, without a code and after a 4xx."""
+    heading, at = ("## Ways not to be sent", 2) if path == PAGE else ("## When it fails", 2)
+    listed = {in_backticks(row[0])[0]: row[at].split()[0] for row in page(path).rows(heading)}
+    said = {
+        kind.name: AGAIN[SendError("", kind, None, "").retryable, SendError("", kind, 454, "").retryable]
+        for kind in SendFailure
+    }
+
+    assert said == {name: "after" if word == "only" else word for name, word in listed.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "heading"), [(PAGE, "## Exit codes"), ("docs/how-to/any-language.md", "## Exit codes")]
+)
+def test_every_exit_code_is_listed(page: Callable[[str], Any], path: str, heading: str) -> None:
+    """Both tables of exit codes have those of the command, and no other."""
+    listed = [int(row[0].strip("`")) for row in page(path).rows(heading)]
+
+    assert [0, _app.FAILED, _app.BAD_INPUT, _app.QUARANTINED] == listed

@@ -1,0 +1,221 @@
+"""The pages: what they say is compared with the project that they are about."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess  # noqa: S404 - Sphinx is a program
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import htpoort
+from htpoort import simulator, transport
+from htpoort.cli import _app
+from htpoort.transport import POLICIES
+
+Open = Callable[[str], Any]
+
+# What pytest runs (the conftest.py of the project says how), and what is no program.
+RUN = {"python", "console", "toml"}
+SHOWN = {"text", "{toctree}", "{eval-rst}"}
+
+VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
+
+
+class TestReadme:
+    """The README's two commands are what CI runs; its other blocks are run by pytest."""
+
+    @pytest.fixture
+    def commands(self, page: Open) -> list[str]:
+        """Give the console blocks of the README."""
+        return [content.strip() for language, content in page("README.md").blocks() if language == "console"]
+
+    def test_the_first_command_ends_in_the_demonstration(self, commands: list[str]) -> None:
+        """The first command installs into an environment of its own, and then shows the whole exchange."""
+        assert "python3 -m venv .venv && .venv/bin/pip install -q '.[all]' && .venv/bin/htpoort demo" == commands[0]
+
+    def test_the_second_command_is_all_that_ci_runs(self, commands: list[str], root: Path) -> None:
+        """`.ci/run` goes to the project's folder and runs the second command, letter by letter, and nothing else."""
+        lines = [line for line in (root / ".ci/run").read_text().splitlines() if not line.startswith("#")]
+
+        assert [
+            "set -euo pipefail",
+            'cd "$(dirname "${BASH_SOURCE[0]}")/.."',
+            commands[1],
+        ] == lines
+
+    def test_there_is_no_third(self, commands: list[str]) -> None:
+        """Every console block of the README is one of the two."""
+        assert 2 == len(commands)
+
+
+class TestBlocks:
+    """Nothing that looks like a program stands in the documents without being run."""
+
+    def test_every_block_says_what_it_is(self, pages: list[Any]) -> None:
+        """A fenced block is of a language that is run, or of one that is no program."""
+        languages = {language for one in pages for language, _ in one.blocks()}
+
+        assert languages <= RUN | SHOWN
+
+    def test_what_is_left_to_ci_is_in_the_readme(self, pages: list[Any]) -> None:
+        """A console block that makes an environment of its own is a command of the README, which CI runs."""
+        readme, *others = pages
+        known = {content for language, content in readme.blocks() if language == "console"}
+        left = {
+            content
+            for one in others
+            for language, content in one.blocks()
+            if language == "console" and not content.startswith("$ ")
+        }
+
+        assert left <= known
+
+    def test_names_are_those_of_examples(self, pages: list[Any], root: Path) -> None:
+        """Party IDs are those of the examples; mail addresses are of .example domains, or those of the two systems."""
+        allowed = re.compile(r"[a-z]+@(?:[a-z-]+\.)+example|(?:ags|dms)@htpoort\.nl|evil@x")
+        texts = [one.text for one in pages] + [path.read_text() for path in (root / "examples").glob("*.py")]
+        mailboxes = {found for text in texts for found in re.findall(r"\b[a-z]+@[a-z.-]+\b", text)}
+        parties = {found for text in texts for found in re.findall(r"NL[0-9]{9}\.[0-9.]*[0-9]", text)}
+
+        assert set() == {mailbox for mailbox in mailboxes if not allowed.fullmatch(mailbox)}
+        assert parties <= {"NL123456789.02.05", "NL123456789.03.05", "NL123456789.99.05"}
+
+
+class TestReference:
+    """The reference is made from the docstrings, and has every public name."""
+
+    def test_builds_without_a_warning(self, root: Path, tmp_path: Path) -> None:
+        """Sphinx finds every name and link; a warning is an error."""
+        built = subprocess.run(  # noqa: S603 - our own documents
+            [sys.executable, "-m", "sphinx", "-n", "-W", "-q", "-b", "html", root / "docs", tmp_path / "html"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (0, "") == (built.returncode, built.stderr)
+
+    def test_every_public_name_has_a_page(self, pages: list[Any]) -> None:
+        """The module of each name that users import is a page, and each page's module is there."""
+        documented = {
+            name for one in pages for name in re.findall(r"^\.\. automodule:: (\S+)$", one.text, re.MULTILINE)
+        }
+        public = {
+            getattr(getattr(room, name), "__module__", "")
+            for room in (htpoort, transport, simulator)
+            for name in room.__all__
+        }
+        # Instances tell the module of their class, which is where they are documented too; a tuple tells none.
+        assert public - {"", "builtins"} <= documented
+        assert all(importlib.import_module(name) for name in documented)
+
+
+class TestCommandLine:
+    """`docs/reference/cli.md` has every command and every option."""
+
+    def test_every_option_is_listed(self, page: Open, in_backticks: Callable[[str], list[str]]) -> None:
+        """The options of each command are those of its table."""
+        group: Any = typer.main.get_command(_app.app)
+        options = {
+            name: sorted(
+                spelled
+                for parameter in command.params
+                if parameter.param_type_name == "option" and parameter.name != "help"
+                for spelled in parameter.opts
+            )
+            for name, command in group.commands.items()
+        }
+        text = page("docs/reference/cli.md")
+        headings = re.findall(r"^(## `htpoort (\w+).*)$", text.text, re.MULTILINE)
+        listed = {
+            name: sorted(code.split()[0] for row in text.rows(heading) for code in in_backticks(row[0]))
+            for heading, name in headings
+        }
+
+        assert options == listed
+
+    def test_what_is_needed_is_marked(self, page: Open) -> None:
+        """An option without which a command does not run says `needed`, and no other does."""
+        group: Any = typer.main.get_command(_app.app)
+        text = page("docs/reference/cli.md")
+        for heading, name in re.findall(r"^(## `htpoort (\w+).*)$", text.text, re.MULTILINE):
+            needed = {parameter.opts[0] for parameter in group.commands[name].params if parameter.required}
+            marked = {row[0].strip("`").split()[0] for row in text.rows(heading) if row[1].endswith("needed")}
+
+            assert needed == marked
+
+
+class TestTls:
+    """`docs/reference/tls.md` shows what `POLICIES` holds."""
+
+    def test_policies(self, page: Open) -> None:
+        """Each policy has its row, in order."""
+        expected = [
+            [
+                policy.environment.value,
+                "before" if policy.valid_from is None else policy.valid_from.isoformat(),
+                ", ".join(VERSIONS[version.name] for version in policy.announced),
+                VERSIONS[policy.minimum.name],
+                f"{len(policy.ciphers)} listed below" if policy.ciphers else "none published",
+                policy.mark.value,
+                policy.source,
+            ]
+            for policy in POLICIES
+        ]
+        rows = page("docs/reference/tls.md").rows()
+
+        assert expected == [row for row in rows if len(row) == 7]
+
+    def test_suites(self, page: Open, in_backticks: Callable[[str], list[str]]) -> None:
+        """The suites are listed in order, and every policy that has a list has this one."""
+        rows = page("docs/reference/tls.md").rows()
+        listed = tuple(in_backticks(row[0])[0] for row in rows if len(row) == 1)
+
+        assert {(), listed} == {policy.ciphers for policy in POLICIES}
+
+    def test_notes(self, page: Open) -> None:
+        """What a source leaves open is said, for each policy that has such a note."""
+        rows = page("docs/reference/tls.md").rows("## What the sources leave open")
+
+        assert [policy.note for policy in POLICIES if policy.note] == [row[2] for row in rows]
+
+
+class TestDependencies:
+    """`docs/explanation/dependencies.md` has a reason for each dependency."""
+
+    def test_each_is_there_once(self, page: Open, root: Path) -> None:
+        """Every package that pyproject.toml asks for has its row, under its extra; extras of our own do not count."""
+        table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        groups = {
+            "core": table["project"]["dependencies"],
+            "build": table["build-system"]["requires"],
+            **table["project"]["optional-dependencies"],
+        }
+        asked = {
+            (re.split(r"[^A-Za-z0-9-]", text)[0].lower(), extra)
+            for extra, texts in groups.items()
+            for text in texts
+            if not text.startswith("htpoort[")
+        }
+        rows = page("docs/explanation/dependencies.md").rows()
+
+        assert sorted(asked) == sorted((row[0].lower(), row[1]) for row in rows)
+        assert all(row[2].endswith(".") for row in rows)
+
+
+class TestContributing:
+    """CONTRIBUTING.md names what there is."""
+
+    def test_sessions(self, page: Open, root: Path, in_backticks: Callable[[str], list[str]]) -> None:
+        """The sessions of its table are those of noxfile.py."""
+        defined = re.findall(r"^@nox\.session.*\ndef (\w+)", (root / "noxfile.py").read_text(), re.MULTILINE)
+        listed = [in_backticks(row[0])[0] for row in page("CONTRIBUTING.md").rows("## The checks")]
+
+        assert sorted(defined) == sorted(listed)

@@ -1,0 +1,340 @@
+"""Rule 3 of DESIGN.md section 4."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+from hypothesis import example, given, strategies as st
+from strategies import NOON, envelopes, hostile_texts, references, reply
+
+from htpoort import (
+    DMS,
+    HTPOORT,
+    DeclarationSystem,
+    Directory,
+    EnvelopeError,
+    HtpoortError,
+    InputError,
+    PartyId,
+    Quarantined,
+    Received,
+    Routed,
+    Router,
+    RoutingEnvelope,
+    Submission,
+    build,
+    read,
+)
+from htpoort import _grammar, _words
+
+ROUTER = Router(parties=["NL123456789.02.05"], sent=lambda _: None)
+
+texts = hostile_texts | st.text() | st.text(st.characters(max_codepoint=0x7F))
+octets = st.binary() | texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
+anything = st.none() | st.integers() | st.binary(max_size=9) | texts | st.lists(st.integers(), max_size=2) | st.booleans()
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> bytes:
+    """Draw a genuine reply with a few of its octets changed, cut out or put in."""
+    raw = bytearray(reply())
+    for _ in range(draw(st.integers(1, 6))):
+        start = draw(st.integers(0, len(raw)))
+        stop = start + draw(st.integers(0, 3))
+        raw[start:stop] = draw(octets.map(lambda piece: piece[:12]))
+    return bytes(raw)
+
+
+def outcome(call: Callable[[], object]) -> type:
+    """Say what a call gives, or which error of ours it raises; every other error passes."""
+    try:
+        return type(call())
+    except HtpoortError as error:
+        assert str(error)
+        assert repr(error)
+        return type(error)
+
+
+class TestRule3OwnErrors:
+    """Any text or bytes give a value or an HtpoortError; reader functions that promise a value: always the value."""
+
+    @given(text=texts, strict=st.booleans())
+    def test_parse(self, text: str, *, strict: bool) -> None:
+        """`parse` gives an envelope or an EnvelopeError whose places lie inside its text."""
+        try:
+            envelope = RoutingEnvelope.parse(text, strict=strict)
+        except EnvelopeError as error:
+            assert error.problems
+            assert all(0 <= found.start <= found.stop <= len(error.text) for found in error.problems)
+            assert len(str(error)) <= 300 * len(error.problems)
+        else:
+            assert text == envelope.raw
+            assert not (strict and envelope.notes)
+
+    @given(texts)
+    def test_find(self, text: str) -> None:
+        """`find` gives None exactly where `parse` raises."""
+        parsed = outcome(lambda: RoutingEnvelope.parse(text))
+
+        assert (parsed is RoutingEnvelope) is (RoutingEnvelope.find(text) is not None)
+        assert parsed in {RoutingEnvelope, EnvelopeError}
+
+    @given(envelopes, st.sampled_from(["sender", "addressee", "reference", "s"]), anything)
+    def test_envelope(self, envelope: RoutingEnvelope, field: str, value: object) -> None:
+        """The constructor takes what round-trips and refuses the rest, of whatever type."""
+        values = {"sender": envelope.sender, "addressee": envelope.addressee, "reference": envelope.reference}
+        found = outcome(lambda: RoutingEnvelope(**{**values, field: value}))  # type: ignore[arg-type]
+
+        assert found in {RoutingEnvelope, InputError}
+
+    @given(octets | mutants())
+    @example(b"")
+    @example(reply())
+    def test_read(self, raw: bytes) -> None:
+        """`read` gives a value for any bytes, with every problem in place."""
+        received = read(raw)
+
+        assert isinstance(received, Received)
+        assert raw == received.raw
+        assert raw.endswith(received.body)
+        spans = [len(raw)] * len(received.problems)
+        if received.subject is not None:
+            spans = [
+                len(_words.decode(_words.unfold(received.subject))) if found.code.startswith("envelope.") else len(raw)
+                for found in received.problems
+            ]
+        for found, size in zip(received.problems, spans, strict=True):
+            assert 0 <= found.start <= found.stop <= max(size, len(received.subject or ""))
+
+    @given(octets | mutants(), st.none() | texts)
+    @example(reply(), None)
+    @example(reply(), "dms@htpoort.nl")
+    def test_route_message(self, raw: bytes, mail_from: str | None) -> None:
+        """`route_message` gives a decision for any bytes and any MAIL FROM."""
+        found = ROUTER.route_message(raw, mail_from=mail_from)
+
+        assert isinstance(found, (Routed, Quarantined))
+        assert isinstance(found, Routed) or (found.problems and found.reason)
+
+    @given(texts, texts)
+    def test_route(self, mailbox: str, subject: str) -> None:
+        """`route` gives a decision for any two texts."""
+        assert isinstance(ROUTER.route(mailbox=mailbox, subject=subject), (Routed, Quarantined))
+
+    @given(texts)
+    def test_party(self, text: str) -> None:
+        """A text is a party ID or an InputError, and `covers` always says yes or no."""
+        found = outcome(lambda: PartyId.parse(text))
+
+        assert found in {PartyId, InputError}
+        assert found is PartyId or PartyId.parse("NL1").covers(text) is False
+
+    @given(anything, anything, st.lists(anything, max_size=3).map(tuple) | anything)
+    def test_party_of_parts(self, country: object, number: object, groups: object) -> None:
+        """Parts of any type are a party ID or an InputError."""
+        found = outcome(lambda: PartyId(country=country, number=number, groups=groups))  # type: ignore[arg-type]
+
+        assert found in {PartyId, InputError}
+
+    @given(texts, st.sampled_from(["system", "by_mailbox", "by_process_id"]))
+    def test_look_ups(self, text: str, name: str) -> None:
+        """A look-up gives a system or says what is known; those of peers' text never raise."""
+        assert "UnknownError" == outcome(lambda: getattr(HTPOORT, name)(text + "\n")).__name__
+        assert HTPOORT.answering_as(text + "\n") is None
+        assert HTPOORT.answering_from(text + "\n") is None
+
+    @given(anything, anything, anything, anything)
+    def test_system(self, name: object, mailbox: object, process_id: object, reply_ids: object) -> None:
+        """A system of values of any type is a system or an InputError."""
+        made = outcome(
+            lambda: DeclarationSystem(
+                name=name,  # type: ignore[arg-type]
+                mailbox=mailbox,  # type: ignore[arg-type]
+                process_id=process_id,  # type: ignore[arg-type]
+                reply_ids=reply_ids,  # type: ignore[arg-type]
+            )
+        )
+        default = outcome(lambda: DeclarationSystem(name="X", mailbox="dms@htpoort.nl", process_id=process_id))  # type: ignore[arg-type]
+
+        assert InputError is made
+        assert default in {DeclarationSystem, InputError}
+
+    @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)).map("{}@b.example".format) | texts)
+    @example("a@xn--a.example")
+    @example("a@" + "b." * 200)
+    def test_mailbox(self, mailbox: str) -> None:
+        """A text is a mailbox or an InputError, whatever email-validator makes of it."""
+        found = outcome(lambda: DeclarationSystem(name="X", mailbox=mailbox, process_id="X"))
+
+        assert found in {DeclarationSystem, InputError}
+
+    @given(
+        st.sampled_from([
+            *("system", "party", "mailbox", "reference", "payload", "date", "message_id", "layout", "s"),
+            *("content_type", "file_name"),
+        ]),
+        anything,
+    )
+    def test_build(self, field: str, value: object) -> None:
+        """`build` gives a message, or an error that names the field."""
+        values = {
+            "system": DMS,
+            "party": "NL123456789.02.05",
+            "mailbox": "a@b.example",
+            "reference": "1",
+            "payload": b"<a/>",
+            "date": NOON,
+            "message_id": "<1@b.example>",
+            field: value,
+        }
+        try:
+            sub = build(**values)  # type: ignore[arg-type]
+        except InputError as error:
+            assert {field} == {found.message.split()[0] for found in error.problems}
+        except LookupError as error:
+            assert ("system", "UnknownError") == (field, type(error).__name__)
+        else:
+            assert isinstance(sub, Submission)
+            assert sub.data.isascii()
+
+    @given(texts | hostile_texts.map('[systems."X"]\nmailbox = "{}"'.format))
+    def test_toml(self, text: str) -> None:
+        """A text is a directory or an InputError."""
+        assert outcome(lambda: Directory.from_toml(text)) in {Directory, InputError}
+
+    @given(value=st.recursive(anything, lambda inner: st.dictionaries(texts, inner, max_size=3), max_leaves=9), nested=st.booleans())
+    def test_table(self, value: object, *, nested: bool) -> None:
+        """A table of whatever is in it is a directory or an InputError."""
+        keys = ["mailbox", "process_id", "reply_ids", "title", "source", "mark"]
+        table = {"systems": {"X": dict.fromkeys(keys, value) if nested else value}}
+
+        assert outcome(lambda: Directory.from_table(table)) in {Directory, InputError}
+
+    @given(texts)
+    def test_words(self, text: str) -> None:
+        """Unfolding and decoding give a text for any text."""
+        assert isinstance(_words.decode(_words.unfold(text)), str)
+
+
+def work(call: Callable[[], object]) -> int:
+    """Count the function calls, of Python and of C, that a call makes: work that no clock disturbs."""
+    count = 0
+
+    def counted(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+SUBJECTS = [
+    *("[", "]", "[V", "[V=", "[V=a", "[V=a]", "[ ", "[V= ", "[[V=a]", "[V=\u00e9]", "[X=1]", "x", " ", "\t", "\r\n ", "\n "),
+    *("=?", "=?utf-8?q?", "=?utf-8?q?a?= ", "=?utf-8?b?!?= ", "=?utf-8?q?=?= ", "?=", "a b", "\u00e9", "\0", "[V=a][A=b]"),
+]  # fmt: skip
+HEADERS = [
+    *(b"X: x\r\n", b"x", b" x\r\n", b"\r\n ", b"From: a@b\r\n", b"Subject: [\r\n", b"\r", b"\0", b":", b"\xff", b"no\r\n"),
+    *(b'"', b"\\", b'\\"', b"(", b"<", b"a.", b"a@b.", b"=?a?q?", b" ", b"\t", b"-"),
+]  # fmt: skip
+
+
+class TestRule3LinearTime:
+    """Linear time: work is counted, not timed, and what counting cannot see is in the form of the patterns."""
+
+    @pytest.mark.parametrize("piece", SUBJECTS)
+    def test_subject(self, piece: str) -> None:
+        """Eight times the text is at most nine times the work, up to the 4,096 characters that are read."""
+        small, large = (
+            work(lambda size=size: RoutingEnvelope.find("[V=a][A=b]" + piece * (size // len(piece))))  # type: ignore[misc]
+            for size in (480, 3_840)
+        )
+
+        assert large <= 9 * small + 200
+
+    @pytest.mark.parametrize("piece", SUBJECTS)
+    def test_over_the_limit(self, piece: str) -> None:
+        """Beyond 4,096 characters the work no longer grows: nothing but the length is looked at."""
+        refused = []
+        for size in (4_200, 1_000_000):
+            text = piece * (size // len(piece))
+            refused.append(work(lambda text=text: outcome(lambda: RoutingEnvelope.parse(text))))  # type: ignore[misc]
+
+        assert refused[0] == refused[1]
+
+    @pytest.mark.parametrize("piece", HEADERS)
+    @pytest.mark.parametrize("before", [b"", b"From: ", b'From: "', b"Subject: ", b"X: y\r\n"])
+    def test_header(self, before: bytes, piece: bytes) -> None:
+        """Eight times the header block is at most nine times the work."""
+        small, large = (
+            work(lambda size=size: read(before + piece * (size // len(piece)) + b"\r\n\r\n"))  # type: ignore[misc]
+            for size in (480, 3_840)
+        )
+
+        assert large <= 9 * small + 200
+
+    def test_body(self) -> None:
+        """The work does not grow with the body."""
+        small, large = (work(lambda size=size: ROUTER.route_message(reply(body=b"x\r\n\r\n" * size))) for size in (1, 200_000))  # type: ignore[misc]
+
+        assert small == large
+
+    PEERS = ("CANONICAL", "COMMON", "GROUP", "FOLD", "HEADER_END", "BAD_LINE", "BARE_CR", "ADDRESS", "NAMED_ADDRESS", "ENCODED_WORD")
+
+    @pytest.mark.parametrize("name", PEERS)
+    def test_patterns_never_go_back(self, name: str) -> None:
+        """No pattern that reads what a peer sent has an unbounded repeat that gives back what it took."""
+        pattern: re.Pattern[str] | re.Pattern[bytes] = getattr(_grammar, name)
+        text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode()
+        outside = re.sub(r"\\.|\[(?:\\.|[^\]\\])+\]", "C", text)
+
+        giving_back = re.sub(r"[*+?}]\+", "", outside)
+
+        assert [] == re.findall(r"[*+]|\{[0-9]*,\}", giving_back)
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("CANONICAL", "[V=" + "a b" * 20_000),
+            ("CANONICAL", "[V=" + "a" * 60_000),
+            ("COMMON", "[V= " + "a" * 60_000),
+            ("GROUP", "[" + "\t " * 30_000),
+            ("GROUP", "[V" * 30_000),
+            ("GROUP", "[V" + " " * 60_000),
+            ("ADDRESS", "a." * 30_000),
+            ("ADDRESS", "a@" + "b." * 30_000),
+            ("NAMED_ADDRESS", '"' + '\\"' * 30_000),
+            ("NAMED_ADDRESS", '"' * 60_000),
+            ("NAMED_ADDRESS", "a " * 30_000),
+            ("NAMED_ADDRESS", "<" + "a." * 30_000 + "@"),
+            ("ENCODED_WORD", "=?utf-8?q?" + "a" * 60_000),
+            ("ENCODED_WORD", "=?utf-8*" + "a" * 60_000),
+        ],
+        ids=lambda value: value[:14],
+    )
+    def test_patterns_end(self, name: str, text: str) -> None:
+        """A text that almost matches is refused: a pattern that tried every way to split it would not come back."""
+        assert getattr(_grammar, name).fullmatch(text) is None
+
+    @given(references)
+    def test_long_writer_values(self, reference: str) -> None:
+        """The writer refuses a long value by its length, without showing all of it."""
+        with pytest.raises(InputError) as caught:
+            build(
+                system=DMS,
+                party="NL1",
+                mailbox="a@b.example",
+                reference=reference * 40_000,
+                payload=b"<a/>",
+                date=NOON,
+                message_id="<1@b.example>",
+            )
+        assert len(str(caught.value)) < 150

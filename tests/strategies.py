@@ -1,0 +1,93 @@
+"""What several test modules draw from; the sets of characters are typed from DESIGN.md section 6."""
+
+from __future__ import annotations
+
+import copy
+import pickle  # noqa: S403 - what is loaded was dumped the line before
+import string
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from htpoort import AGS, DMS, DeclarationSystem, PartyId, RoutingEnvelope
+
+T = TypeVar("T")
+
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+INSIDE = PRINTABLE.replace("[", "").replace("]", "")
+LETTERS_DIGITS = string.ascii_letters + string.digits
+
+values = st.text(INSIDE, min_size=1, max_size=256).map(lambda text: text.strip(" ")).filter(bool)
+"""What a value of an envelope may be for the reader."""
+
+writer_ids = st.text(LETTERS_DIGITS + "._-", min_size=1, max_size=35)
+"""V and A as the writer allows them."""
+
+references = st.text(LETTERS_DIGITS, min_size=1, max_size=35)
+"""K as the writer allows it."""
+
+digits = st.sampled_from(string.digits)
+"""S as the writer allows it."""
+
+envelopes = st.builds(RoutingEnvelope, sender=values, addressee=values, reference=values, s=values)
+"""Every envelope that can be held."""
+
+party_ids = st.builds(
+    PartyId,
+    country=st.text(string.ascii_letters, min_size=2, max_size=2),
+    number=st.text(string.digits, min_size=1, max_size=15),
+    groups=st.lists(st.text(LETTERS_DIGITS, min_size=1, max_size=16), max_size=8).map(tuple),
+)
+"""Every party ID that can be held."""
+
+parties = st.builds(
+    "NL{}.{}.05".format,
+    st.text(string.digits, min_size=9, max_size=9),
+    st.text(string.digits, min_size=2, max_size=2),
+)
+"""Party IDs in the form of the official example."""
+
+systems = st.sampled_from([AGS, DMS])
+"""The published systems."""
+
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+dates = st.datetimes(
+    min_value=datetime(1900, 1, 2),  # noqa: DTZ001 - Hypothesis adds the zone
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001 - the same
+    timezones=zones,
+)
+"""Aware datetimes that a Date header can hold."""
+
+NOON = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
+"""A moment for messages whose moment does not matter."""
+
+hostile = st.sampled_from([
+    *("[", "]", "[V=", "[A=", "[K=", "[S=0]", "V", "=", " ", "\t", "\r", "\n", "\r\n", "\r\n ", "\n\n", "\r\n\r\n"),
+    *("\0", "\u00e9", "\u212a", "\ud800", "=?utf-8?q?", "=?utf-8?b?W1Y9?=", "?=", "=3D", "From: ", "Subject: "),
+    *("@", "<", ">", ",", ";", ":", '"', "(", ")", "\\", "dms@htpoort.nl", "DMS4.NL", "NL123456789.02.05"),
+    *("From: dms@htpoort.nl\r\n", "x", "-", "."),
+])
+"""Pieces that mean something to one reader or another."""
+
+hostile_texts = st.lists(hostile | st.text(max_size=8), max_size=40).map("".join)
+"""Texts that look like something."""
+
+
+def reply(
+    system: DeclarationSystem = DMS,
+    *,
+    mailbox: str = "",
+    party: str = "NL123456789.02.05",
+    reference: str = "22096222734662",
+    body: bytes = b"<MetaData/>",
+) -> bytes:
+    """Write a reply as Customs would send it, with the blanks of the official example."""
+    subject = f"[V= {system.process_id}][A= {party}][K={reference}][S=0]"
+    head = f"From: {mailbox or system.mailbox}\r\nTo: edi@forwarder.example\r\nSubject: {subject}\r\n\r\n"
+    return head.encode() + body
+
+
+def copies(value: T) -> list[T]:
+    """Give what pickle and copy make of a value."""
+    return [pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)]  # noqa: S301 - our own

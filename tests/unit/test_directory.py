@@ -1,0 +1,531 @@
+"""DeclarationSystem and Directory: look-ups, clashes, and the TOML table."""
+
+from __future__ import annotations
+
+
+import pytest
+from email_validator import validate_email
+
+from strategies import copies
+
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, Directory, InputError, Mark, UnknownError
+
+NCTS = DeclarationSystem(
+    name="NCTS",
+    mailbox="transit@customs.example",
+    process_id="NCTS.NL",
+    reply_ids=frozenset({"DVA.NL"}),
+    mark=Mark.FIELD,
+)
+KELVIN = "\N{KELVIN SIGN}"
+
+
+def told(caught: pytest.ExceptionInfo[InputError]) -> list[tuple[str, str]]:
+    """Give code and sentence of every problem."""
+    return [(problem.code, problem.message) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("mailbox", ["ags@htpoort.nl", "dms@htpoort.nl"])
+def test_published_mailboxes_are_mailboxes(mailbox: str) -> None:
+    """email-validator takes the two published mailboxes, which the import does not check again."""
+    found = validate_email(mailbox, allow_smtputf8=False, check_deliverability=False)
+
+    assert mailbox == found.normalized == HTPOORT.by_mailbox(mailbox).mailbox
+
+
+def test_reply_ids_default_to_the_process_id() -> None:
+    """A system answers under the id that it is addressed by, unless it is said to answer under others."""
+    system = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
+
+    assert frozenset({"EXIT.NL"}) == system.reply_ids
+    assert ("", "", Mark.UNKNOWN) == (system.title, system.source, system.mark)
+
+
+@pytest.mark.parametrize("name", ["DMS", "dms", "Dms"])
+def test_by_name(name: str) -> None:
+    """A name is found in any case."""
+    assert DMS is HTPOORT.system(name)
+
+
+@pytest.mark.parametrize("mailbox", ["dms@htpoort.nl", "DMS@HTPOORT.NL"])
+def test_by_mailbox(mailbox: str) -> None:
+    """A mailbox is found in any case."""
+    assert DMS is HTPOORT.by_mailbox(mailbox)
+    assert DMS is HTPOORT.answering_from(mailbox)
+
+
+@pytest.mark.parametrize(("process_id", "system"), [("DMS.NL", AGS), ("dms.nl", AGS), ("DMS4.NL", DMS), ("dms4.nl", DMS)])
+def test_by_process_id(process_id: str, system: DeclarationSystem) -> None:
+    """A process ID is found in any case, and DMS.NL is the one of AGS."""
+    assert system is HTPOORT.by_process_id(process_id)
+    assert system is HTPOORT.answering_as(process_id)
+
+
+def test_a_system_may_answer_under_another_id() -> None:
+    """Transit is addressed as NCTS.NL and answers as DVA.NL: both find it, only the second is a reply's."""
+    directory = HTPOORT.add(NCTS)
+
+    assert NCTS is directory.by_process_id("NCTS.NL")
+    assert NCTS is directory.by_process_id("dva.nl")
+    assert NCTS is directory.answering_as("dva.nl")
+    assert directory.answering_as("NCTS.NL") is None
+
+
+LOOK_UPS = [
+    ("system", "NCTS", ("AGS", "DMS")),
+    ("system", "D" + KELVIN, ("AGS", "DMS")),
+    ("system", " DMS", ("AGS", "DMS")),
+    ("by_mailbox", "ncts@htpoort.nl", ("ags@htpoort.nl", "dms@htpoort.nl")),
+    ("by_mailbox", "DMS <dms@htpoort.nl>", ("ags@htpoort.nl", "dms@htpoort.nl")),
+    ("by_process_id", "DMS", ("DMS.NL", "DMS4.NL")),
+    ("by_process_id", "DMS5.NL", ("DMS.NL", "DMS4.NL")),
+    ("by_process_id", "", ("DMS.NL", "DMS4.NL")),
+]
+
+
+@pytest.mark.parametrize(("method", "key", "known"), LOOK_UPS)
+def test_unknown(method: str, key: str, known: tuple[str, ...]) -> None:
+    """What is not there raises, with what was asked for and what is known, sorted."""
+    with pytest.raises(UnknownError) as caught:
+        getattr(HTPOORT, method)(key)
+
+    assert (key, known) == (caught.value.key, caught.value.known)
+
+
+def test_known_process_ids_include_those_of_replies() -> None:
+    """The error lists ids of both directions."""
+    with pytest.raises(UnknownError) as caught:
+        Directory((NCTS,)).by_process_id("X")
+
+    assert ("DVA.NL", "NCTS.NL") == caught.value.known
+
+
+@pytest.mark.parametrize("text", ["", "dms", f"d{KELVIN}@htpoort.nl", "dms@htpoort.nl ", "<dms@htpoort.nl>", "\ud800"])
+def test_peers_text_finds_nothing(text: str) -> None:
+    """The look-ups of what a peer wrote give None and never raise."""
+    assert HTPOORT.answering_from(text) is None
+    assert HTPOORT.answering_as(text) is None
+
+
+def test_only_ascii_has_two_cases() -> None:
+    """A Kelvin sign is no k: in no key of the directory."""
+    directory = Directory((DeclarationSystem(name="KK", mailbox="kk@customs.example", process_id="KK.NL"),))
+
+    assert "KK" == directory.system("kk").name
+    assert directory.answering_from(f"{KELVIN}{KELVIN}@customs.example") is None
+    assert directory.answering_as(f"{KELVIN}{KELVIN}.NL") is None
+    with pytest.raises(UnknownError):
+        directory.system(KELVIN * 2)
+
+
+BAD = [
+    (
+        {"name": ""},
+        [("input.system-name", "name is ''; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.")],
+    ),
+    (
+        {"name": 5},
+        [("input.system-name", "name is 5; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.")],
+    ),
+    (
+        {"name": "A\r\nB"},
+        [
+            (
+                "input.system-name",
+                r"name is 'A\r\nB'; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.",
+            )
+        ],
+    ),
+    (
+        {"process_id": "DMS 4"},
+        [("input.process-id", "process_id is 'DMS 4'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.")],
+    ),
+    (
+        {"reply_ids": frozenset({"A.NL", "x]", "\n"})},
+        [
+            ("input.process-id", r"reply_ids is '\n'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores."),
+            ("input.process-id", "reply_ids is 'x]'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores."),
+        ],
+    ),
+    (
+        {"reply_ids": frozenset()},
+        [("input.reply-ids", "reply_ids is frozenset(); give a frozenset with an id in it.")],
+    ),
+    (
+        {"reply_ids": ["X"]},
+        [("input.reply-ids", "reply_ids is ['X']; give a frozenset with an id in it.")],
+    ),
+    (
+        {"reply_ids": frozenset({5})},
+        [("input.process-id", "reply_ids is 5; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.")],
+    ),
+    ({"mailbox": 5}, [("input.type", "mailbox is int; give a str.")]),
+    ({"mailbox": ["x"]}, [("input.type", "mailbox is list; give a str.")]),
+    (
+        {"mailbox": "d\u043cs@htpoort.nl"},
+        [("input.mailbox", "mailbox holds U+043C; a look-alike of a letter is another mailbox. Write it in ASCII.")],
+    ),
+    ({"title": 5}, [("input.type", "title is int; give a str.")]),
+    ({"source": None}, [("input.type", "source is NoneType; give a str.")]),
+    ({"mark": "official"}, [("input.type", "mark is str; give a Mark.")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "expected"), BAD, ids=repr)
+def test_bad_values(values: dict[str, object], expected: list[tuple[str, str]]) -> None:
+    """A system whose values cannot be sent or compared is refused, by the field's name."""
+    given = {"name": "X", "mailbox": "x@customs.example", "process_id": "X.NL", **values}
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(**given)  # type: ignore[arg-type]
+
+    assert expected == told(caught)
+
+
+def test_bad_values_all_at_once() -> None:
+    """All fields are judged at once."""
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(name="", mailbox="x", process_id=[], title=1, mark=2)  # type: ignore[arg-type]
+
+    assert [
+        "input.system-name",
+        "input.mailbox",
+        "input.process-id",
+        "input.reply-ids",
+        "input.type",
+        "input.type",
+    ] == [code for code, _ in told(caught)]
+
+
+@pytest.mark.parametrize("process_id", ["A", "a" * 35, "A-b_C.9"])
+def test_process_ids_that_are_sent(process_id: str) -> None:
+    """A process ID has 1 to 35 characters of those that are sent."""
+    assert process_id == DeclarationSystem(name="X", mailbox="x@customs.example", process_id=process_id).process_id
+
+
+@pytest.mark.parametrize("process_id", ["", "a" * 36, "A+", "\u212a", "A\n", "[A]"])
+def test_process_ids_that_are_not_sent(process_id: str) -> None:
+    """Nothing else is one."""
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(name="X", mailbox="x@customs.example", process_id=process_id)
+
+    assert ["input.process-id"] == [code for code, _ in told(caught)]
+
+
+@pytest.mark.parametrize("name", ["A", "9", "Exit 2 (BTO)"[:6], "a" * 64, "A.b-c_d e"])
+def test_names(name: str) -> None:
+    """A name has 1 to 64 characters and begins with a letter or digit."""
+    assert name == DeclarationSystem(name=name, mailbox="x@customs.example", process_id="X").name
+
+
+@pytest.mark.parametrize("name", [" A", "-A", "a" * 65, "A\n", "A\u00e9", "A[B"])
+def test_no_names(name: str) -> None:
+    """Nothing else is one."""
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(name=name, mailbox="x@customs.example", process_id="X")
+
+    assert ["input.system-name"] == [code for code, _ in told(caught)]
+
+
+MAILBOXES = [
+    "a@b.example",
+    "edi.in+dms@forwarder.example",
+    "EDI@Forwarder.example",
+    "a@vpn-host",
+    "x" * 64 + "@forwarder.example",
+    "a@xn--bcher-kva.example",
+]
+
+
+@pytest.mark.parametrize("mailbox", MAILBOXES)
+def test_mailboxes(mailbox: str) -> None:
+    """A plain ASCII mailbox is taken, also one of a host behind the VPN."""
+    assert mailbox == DeclarationSystem(name="X", mailbox=mailbox, process_id="X").mailbox
+
+
+NO_MAILBOXES = [
+    ("", 0, 0),
+    ("a", 0, 1),
+    ("a@", 0, 2),
+    ("@b.example", 0, 10),
+    ("a@b.example\n", 0, 12),
+    ("a@b.example\r\nBcc: c@d.example", 0, 29),
+    ("a b@c.example", 0, 13),
+    ("A <a@b.example>", 0, 15),
+    ("<a@b.example>", 0, 13),
+    ('"a"@b.example', 0, 13),
+    ("a@[127.0.0.1]", 0, 13),
+    ("a@b.example,c@d.example", 0, 23),
+    ("a..b@c.example", 0, 14),
+    ("a@b..example", 0, 12),
+    ("x" * 245 + "@b.example", 0, 255),
+    ("a@b_c.example", 0, 13),
+    ("a(b)@c.example", 0, 14),
+    ("\u0430gs@htpoort.nl", 0, 1),
+    ("ags@htp\u043e\u043ert.nl", 7, 8),
+    ("ags@htpoort.n\u212a", 13, 14),
+    ("ags\uff20htpoort.nl", 3, 4),
+    ("ags@htpoort.nl\u200b", 14, 15),
+]
+
+
+@pytest.mark.parametrize(("mailbox", "start", "stop"), NO_MAILBOXES)
+def test_no_mailboxes(mailbox: str, start: int, stop: int) -> None:
+    """Anything but one plain ASCII mailbox is refused; a look-alike is pointed at."""
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
+
+    assert [("input.mailbox", start, stop)] == [(p.code, p.start, p.stop) for p in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "beginning"),
+    [
+        ("x", "mailbox is not a mailbox: "),
+        ("a@b_c.example", "mailbox is not a mailbox: "),
+        ("a@b.example.", "mailbox is not a mailbox: "),
+    ],
+)
+def test_mailbox_refusal_names_the_field(mailbox: str, beginning: str) -> None:
+    """The sentence begins with the field; the reason is email-validator's."""
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
+
+    ((_, message),) = told(caught)
+    assert beginning == message[: len(beginning)]
+    assert len(message) > len(beginning)
+
+
+def system(name: str, mailbox: str, process_id: str, *reply_ids: str) -> DeclarationSystem:
+    """Make a system of its keys."""
+    ids = frozenset(reply_ids) or frozenset({process_id})
+    return DeclarationSystem(name=name, mailbox=mailbox, process_id=process_id, reply_ids=ids)
+
+
+CLASHES = [
+    ([system("dms", "x@customs.example", "X")], ["The systems DMS and dms share the name dms; a reply could be of either."]),
+    (
+        [system("X", "DMS@htpoort.nl", "X")],
+        ["The systems DMS and X share the mailbox DMS@htpoort.nl; a reply could be of either."],
+    ),
+    (
+        [system("X", "x@customs.example", "dms4.NL")],
+        ["The systems DMS and X share the process ID dms4.NL; a reply could be of either."],
+    ),
+    (
+        [system("X", "x@customs.example", "X", "X", "DMS.NL")],
+        ["The systems AGS and X share the process ID DMS.NL; a reply could be of either."],
+    ),
+    (
+        [system("X", "x@customs.example", "DMS.NL", "X")],
+        ["The systems AGS and X share the process ID DMS.NL; a reply could be of either."],
+    ),
+    (
+        [NCTS, system("X", "x@customs.example", "X", "ncts.nl")],
+        ["The systems NCTS and X share the process ID ncts.nl; a reply could be of either."],
+    ),
+    (
+        [AGS],
+        [
+            "The systems AGS and AGS share the name AGS; a reply could be of either.",
+            "The systems AGS and AGS share the mailbox ags@htpoort.nl; a reply could be of either.",
+            "The systems AGS and AGS share the process ID DMS.NL; a reply could be of either.",
+        ],
+    ),
+    (
+        [system("BTO", "ags@htpoort.nl", "DMS4.NL")],
+        [
+            "The systems AGS and BTO share the mailbox ags@htpoort.nl; a reply could be of either.",
+            "The systems DMS and BTO share the process ID DMS4.NL; a reply could be of either.",
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("systems", "expected"), CLASHES)
+def test_clashes_name_both(systems: list[DeclarationSystem], expected: list[str]) -> None:
+    """Two systems of one directory share no name, mailbox or process ID of either direction; the error names both."""
+    with pytest.raises(InputError) as caught:
+        HTPOORT.add(*systems)
+
+    assert [("directory.shared", message) for message in expected] == told(caught)
+
+
+def test_a_system_does_not_clash_with_itself() -> None:
+    """Ids of one system may differ in case only."""
+    own = system("X", "x@customs.example", "X.NL", "x.nl", "X.NL", "x.Nl")
+
+    assert own is HTPOORT.add(own).answering_as("X.nL")
+
+
+def test_add_makes_a_new_directory() -> None:
+    """The directory that is added to stays as it is."""
+    more = HTPOORT.add(NCTS)
+
+    assert [AGS, DMS, NCTS] == list(more)
+    assert [AGS, DMS] == list(HTPOORT)
+    assert (AGS, DMS, NCTS) == more.systems
+    assert more != HTPOORT
+    assert Directory((AGS, DMS)) == HTPOORT
+    assert HTPOORT.add() == HTPOORT
+
+
+def test_repr_shows_the_systems_only() -> None:
+    """The look-up tables stay out of `repr` and of the comparison."""
+    assert f"Directory(systems=({NCTS!r},))" == repr(Directory((NCTS,)))
+
+
+def test_pickle_and_copy() -> None:
+    """A directory survives pickle and copy, and finds what it found."""
+    directory = HTPOORT.add(NCTS)
+
+    for other in copies(directory):
+        assert directory == other
+        assert NCTS == other.answering_as("DVA.NL")
+
+
+TOML = """
+[systems.NCTS]
+mailbox = "transit@customs.example"
+process_id = "NCTS.NL"
+reply_ids = ["DVA.NL", "NCTS.NL"]
+title = "Transit"
+source = "our agreement"
+mark = "field"
+
+[systems."Exit 2"]
+mailbox = "exit@customs.example"
+process_id = "ECS.NL"
+"""
+
+
+def test_from_toml() -> None:
+    """A table gives the same directory as the code."""
+    expected = Directory((
+        DeclarationSystem(
+            name="NCTS",
+            mailbox="transit@customs.example",
+            process_id="NCTS.NL",
+            reply_ids=frozenset({"DVA.NL", "NCTS.NL"}),
+            title="Transit",
+            source="our agreement",
+            mark=Mark.FIELD,
+        ),
+        DeclarationSystem(name="Exit 2", mailbox="exit@customs.example", process_id="ECS.NL"),
+    ))
+
+    assert expected == Directory.from_toml(TOML)
+    assert ["AGS", "DMS", "NCTS", "Exit 2"] == [found.name for found in HTPOORT.add(*Directory.from_toml(TOML))]
+
+
+@pytest.mark.parametrize("mark", ["official", "field", "inferred", "unknown"])
+def test_marks(mark: str) -> None:
+    """A fact has one of the four marks of the domain."""
+    text = f'[systems.X]\nmailbox = "x@customs.example"\nprocess_id = "X"\nmark = "{mark}"'
+
+    assert mark == Directory.from_toml(text).system("X").mark.value
+
+
+@pytest.mark.parametrize("text", ["", "[systems]"])
+def test_empty_toml(text: str) -> None:
+    """No table, no system."""
+    assert [] == list(Directory.from_toml(text))
+
+
+BAD_TOML = [
+    ("system = 1", [("toml.unknown-key", "system: there is no such setting.")]),
+    ("systems = 1", [("toml.type", "systems: give a table for each system, [systems.NAME].")]),
+    ("[systems]\nX = 1", [("toml.type", "systems.X: give a table.")]),
+    (
+        "[systems.X]",
+        [
+            ("toml.missing", "systems.X.mailbox: this setting is needed."),
+            ("toml.missing", "systems.X.process_id: this setting is needed."),
+        ],
+    ),
+    (
+        '[systems.X]\nmailbox = 1\nprocess_id = "X"\nreply_ids = "X"\nmark = "sure"\nport = 25',
+        [
+            ("toml.unknown-key", "systems.X.port: there is no such setting."),
+            ("toml.type", "systems.X.mailbox: give a string."),
+            ("toml.type", "systems.X.reply_ids: give an array of strings."),
+            ("toml.value", "systems.X.mark: give one of official, field, inferred, unknown."),
+        ],
+    ),
+    (
+        '[systems.X]\nmailbox = "x@customs.example"\nprocess_id = 1\ntitle = 1\nsource = 1\nreply_ids = [1]\nmark = 1',
+        [
+            ("toml.type", "systems.X.process_id: give a string."),
+            ("toml.type", "systems.X.title: give a string."),
+            ("toml.type", "systems.X.source: give a string."),
+            ("toml.type", "systems.X.reply_ids: give an array of strings."),
+            ("toml.value", "systems.X.mark: give one of official, field, inferred, unknown."),
+        ],
+    ),
+    (
+        '[systems.X]\nmailbox = "x@customs.example"\nprocess_id = "X"\nreply_ids = ["X", true]',
+        [("toml.type", "systems.X.reply_ids: give an array of strings.")],
+    ),
+    (
+        '[systems.X]\nmailbox = "x@customs.example"\nprocess_id = "X"\nreply_ids = []',
+        [("input.reply-ids", "systems.X: reply_ids is frozenset(); give a frozenset with an id in it.")],
+    ),
+    (
+        'top = 1\n[systems.A]\nmailbox = "\u0430@b.example"\nprocess_id = "x y"\n[systems."-"]\nmailbox = "a@b.example"\n'
+        'process_id = "B"',
+        [
+            ("toml.unknown-key", "top: there is no such setting."),
+            (
+                "input.mailbox",
+                "systems.A: mailbox holds U+0430; a look-alike of a letter is another mailbox. Write it in ASCII.",
+            ),
+            (
+                "input.process-id",
+                "systems.A: process_id is 'x y'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            ),
+            (
+                "input.system-name",
+                "systems.-: name is '-'; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.",
+            ),
+        ],
+    ),
+    (
+        '[systems.A]\nmailbox = "a@b.example"\nprocess_id = "X"\n[systems.a]\nmailbox = "A@b.example"\nprocess_id = "x"',
+        [
+            ("directory.shared", "The systems A and a share the name a; a reply could be of either."),
+            ("directory.shared", "The systems A and a share the mailbox A@b.example; a reply could be of either."),
+            ("directory.shared", "The systems A and a share the process ID x; a reply could be of either."),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD_TOML)
+def test_bad_toml(text: str, expected: list[tuple[str, str]]) -> None:
+    """Every problem of a file is told at once, each with its path."""
+    with pytest.raises(InputError) as caught:
+        Directory.from_toml(text)
+
+    assert expected == told(caught)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[systems", "a = ", "a = 2026-02-30", "a = " + "1" * 5_000, "a = " + "[" * 100_000, "a = 1\rb = 2", "\0"],
+    ids=lambda text: repr(text[:20]),
+)
+def test_no_toml(text: str) -> None:
+    """Whatever the parser refuses, in whatever way, is one error of our own."""
+    with pytest.raises(InputError) as caught:
+        Directory.from_toml(text)
+
+    ((code, message),) = told(caught)
+    assert "toml.syntax" == code
+    assert "This is not TOML: " == message[:18]
+    assert caught.value.__cause__ is None
+
+
+def test_from_table() -> None:
+    """A table that is already parsed is taken as well."""
+    table = {"systems": {"NCTS": {"mailbox": "transit@customs.example", "process_id": "NCTS.NL"}}}
+
+    assert "NCTS.NL" == Directory.from_table(table).system("ncts").process_id

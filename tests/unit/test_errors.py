@@ -1,0 +1,229 @@
+"""Every error: its text, its data, and that it survives pickle and copy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+from strategies import copies
+
+import htpoort
+from htpoort import (
+    EnvelopeError,
+    HtpoortError,
+    InputError,
+    LedgerError,
+    Problem,
+    SendError,
+    SendFailure,
+    UnknownError,
+)
+
+PROBLEM = Problem("envelope.value-empty", "The value of K is empty.", 3, 3, "DOMAIN")
+
+SAMPLES: dict[type[HtpoortError], HtpoortError] = {
+    EnvelopeError: EnvelopeError("[K=]", (PROBLEM,)),
+    InputError: InputError("[K=]", (PROBLEM,)),
+    UnknownError: UnknownError("NCTS", ("AGS", "DMS")),
+    LedgerError: LedgerError("htpoort.db", "Recording a reply", "Free some space on the disk.", True),  # noqa: FBT003 - pickled by position
+    SendError: SendError("dms@htpoort.nl", SendFailure.DEFERRED, 451, "4.3.0 try again"),
+}
+SHOWN: dict[type[HtpoortError], str] = {
+    EnvelopeError: "The value of K is empty.\n  [K=]\n     ^",
+    InputError: "The value of K is empty.\n  [K=]\n     ^",
+    UnknownError: "'NCTS' is not known; known: AGS, DMS.",
+    LedgerError: "Recording a reply failed on htpoort.db. Free some space on the disk.",
+    SendError: (
+        "Not sent to dms@htpoort.nl (deferred): 451 4.3.0 try again. Send it again later with the same K."
+    ),
+}
+REPRS: dict[type[HtpoortError], str] = {
+    EnvelopeError: f"EnvelopeError(problems=({PROBLEM!r},))",
+    InputError: f"InputError(problems=({PROBLEM!r},))",
+    UnknownError: "UnknownError(key='NCTS', known=('AGS', 'DMS'))",
+    LedgerError: (
+        "LedgerError(where='htpoort.db', operation='Recording a reply', "
+        "advice='Free some space on the disk.', retryable=True)"
+    ),
+    SendError: (
+        "SendError(recipient='dms@htpoort.nl', kind=<SendFailure.DEFERRED: 'deferred'>, code=451, "
+        "reply='4.3.0 try again', retryable=True)"
+    ),
+}
+
+
+def leaves(kind: type[HtpoortError]) -> Iterator[type[HtpoortError]]:
+    """Walk the classes that are raised."""
+    below = [child for child in kind.__subclasses__() if child.__module__.startswith("htpoort.")]
+    for child in below:
+        yield from leaves(child)
+    if not below:
+        yield kind
+
+
+def test_every_class_is_walked() -> None:
+    """No error class of the package is without a sample here, and none is hidden from users."""
+    assert set(leaves(HtpoortError)) == SAMPLES.keys() == SHOWN.keys() == REPRS.keys()
+    assert {kind.__name__ for kind in SAMPLES} <= set(htpoort.__all__)
+
+
+@pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
+def test_str_and_repr(kind: type[HtpoortError]) -> None:
+    """`str` is for people, `repr` shows the data."""
+    assert SHOWN[kind] == str(SAMPLES[kind])
+    assert REPRS[kind] == repr(SAMPLES[kind])
+
+
+@pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
+def test_pickle_and_copy(kind: type[HtpoortError]) -> None:
+    """An error that crosses a process keeps its class, its data and its texts."""
+    error = SAMPLES[kind]
+
+    for other in copies(error):
+        assert kind is type(other)
+        assert other is not error
+        assert vars(error) == vars(other)
+        assert (str(error), repr(error), error.retryable) == (str(other), repr(other), other.retryable)
+
+
+@pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
+def test_can_be_raised_from_and_noted(kind: type[HtpoortError]) -> None:
+    """An error takes a cause and notes, as every exception does."""
+    error = copy.copy(SAMPLES[kind])
+    error.add_note("while testing")
+    with pytest.raises(kind) as caught:
+        raise error from ValueError("cause")
+
+    assert caught.value is error
+    assert "cause" == str(error.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"), [(EnvelopeError, ValueError), (InputError, ValueError), (UnknownError, LookupError)]
+)
+def test_is_the_fitting_builtin_too(kind: type[HtpoortError], builtin: type[Exception]) -> None:
+    """Who does not know this library catches its errors by the builtin that fits."""
+    assert isinstance(SAMPLES[kind], builtin)
+
+
+@pytest.mark.parametrize("kind", [EnvelopeError, InputError, UnknownError])
+def test_bad_values_are_never_retryable(kind: type[HtpoortError]) -> None:
+    """The same bad value fails again."""
+    assert SAMPLES[kind].retryable is False
+    assert HtpoortError.retryable is False
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_ledger_error_says_whether_it_may_pass(*, retryable: bool) -> None:
+    """A ledger's trouble passes or stays, as its raiser knows; it stays where nothing is said."""
+    assert retryable is LedgerError("a", "b", "c", retryable).retryable
+    assert LedgerError("a", "b", "c").retryable is False
+
+
+SENT = [
+    (SendFailure.CONNECT, None, True),
+    (SendFailure.CONNECT, 554, True),
+    (SendFailure.TLS, None, False),
+    (SendFailure.LOGIN, 535, False),
+    (SendFailure.LOGIN, 454, True),
+    (SendFailure.LOGIN, 400, True),
+    (SendFailure.LOGIN, 499, True),
+    (SendFailure.LOGIN, 500, False),
+    (SendFailure.LOGIN, None, False),
+    (SendFailure.REFUSED, 550, False),
+    (SendFailure.DEFERRED, 451, True),
+    (SendFailure.LOST, None, True),
+    (SendFailure.UNKNOWN, None, False),
+]
+
+
+@pytest.mark.parametrize(("kind", "code", "expected"), SENT)
+def test_send_error_says_whether_to_repeat(kind: SendFailure, code: int | None, *, expected: bool) -> None:
+    """A retry makes sense after 4xx and before the final dot; never where the message may have been taken."""
+    assert expected is SendError("a@b.example", kind, code, "").retryable
+
+
+ADVICE = [
+    (SendFailure.CONNECT, "connect", "Check server name and port; try again later."),
+    (SendFailure.TLS, "tls", "Check the TLS settings and the CA file; a retry without a change fails again."),
+    (SendFailure.LOGIN, "login", "Check user name and password."),
+    (SendFailure.REFUSED, "refused", "Do not repeat it unchanged; read the reply."),
+    (SendFailure.DEFERRED, "deferred", "Send it again later with the same K."),
+    (SendFailure.LOST, "lost", "It was not taken; send it again with the same K."),
+    (
+        SendFailure.UNKNOWN,
+        "unknown",
+        "It may have been taken; do not send it again before a reply or a person has settled it.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "word", "advice"), ADVICE)
+def test_send_error_advises(kind: SendFailure, word: str, advice: str) -> None:
+    """Each way to fail has a stable word and an advice of its own."""
+    assert f"Not sent to a@b.example ({word}): no reply. {advice}" == str(SendError("a@b.example", kind, None, ""))
+
+
+def test_send_failures_are_all_here() -> None:
+    """The table above has every way to fail."""
+    assert list(SendFailure) == [kind for kind, _, _ in ADVICE]
+
+
+@pytest.mark.parametrize(
+    ("code", "reply", "said"),
+    [(550, "", "550"), (None, "timed out", "timed out"), (550, "no", "550 no"), (None, "", "no reply")],
+)
+def test_send_error_says_what_the_server_said(code: int | None, reply: str, said: str) -> None:
+    """The reply is shown as far as there is one."""
+    assert f"Not sent to a@b.example (refused): {said}. Do not repeat it unchanged; read the reply." == str(
+        SendError("a@b.example", SendFailure.REFUSED, code, reply)
+    )
+
+
+def test_unknown_error_of_an_empty_directory() -> None:
+    """Where nothing is known, the error says so."""
+    assert "'AGS' is not known; known: nothing." == str(UnknownError("AGS", ()))
+
+
+POINTED = [
+    # text, start, stop, the line, the caret
+    ("abc", 0, 0, "abc", "^"),
+    ("abc", 1, 3, "abc", " ^^"),
+    ("abc", 3, 3, "abc", "   ^"),
+    ("abc", 9, 12, "abc", "   ^"),
+    ("abc", 2, 99, "abc", "  ^"),
+    ("x" * 72, 71, 72, "x" * 72, " " * 71 + "^"),
+    ("x" * 72, 0, 72, "x" * 72, "^" * 72),
+    ("x" * 36 + "#" + "x" * 36, 36, 37, "x" * 36 + "#" + "x" * 35, " " * 36 + "^"),
+    ("x" * 37 + "#" + "x" * 36, 37, 38, "x" * 36 + "#" + "x" * 35, " " * 36 + "^"),
+    ("x" * 100 + "#" + "x" * 100, 100, 101, "x" * 36 + "#" + "x" * 35, " " * 36 + "^"),
+    ("x" * 100 + "#" * 50 + "x" * 9, 100, 150, "x" * 36 + "#" * 36, " " * 36 + "^" * 36),
+    ("x" * 100, 100, 100, "x" * 36, " " * 36 + "^"),
+    ("a\tb\r\n\u00e9\u200b", 5, 6, "a\ufffdb\ufffd\ufffd\ufffd\ufffd", "     ^"),
+]
+
+
+@pytest.mark.parametrize(("text", "start", "stop", "line", "caret"), POINTED)
+def test_caret(text: str, start: int, stop: int, line: str, caret: str) -> None:
+    """The caret stands under the place, in a window of 72 columns that has one column for each character."""
+    error = EnvelopeError(text, (Problem("a.b", "So it is.", start, stop),))
+
+    assert f"So it is.\n  {line}\n  {caret}" == str(error)
+
+
+def test_all_problems_are_shown() -> None:
+    """Each problem has its own sentence and caret, in order."""
+    error = InputError("ab", (Problem("a", "One.", 0, 1), Problem("b", "Two.", 1, 2)))
+
+    assert "One.\n  ab\n  ^\nTwo.\n  ab\n   ^" == str(error)
+
+
+def test_without_a_text_there_is_no_caret() -> None:
+    """Where no single text is concerned, only the sentences are shown."""
+    assert "One.\nTwo." == str(InputError("", (Problem("a", "One."), Problem("b", "Two."))))
+
+
+def test_problem_defaults() -> None:
+    """A problem without a place points at nothing and cites nothing."""
+    assert Problem("a.b", "So.", 0, 0, "") == Problem("a.b", "So.")

@@ -1,0 +1,44 @@
+"""What `import htpoort` gives, and what it does not load."""
+
+from __future__ import annotations
+
+import subprocess  # noqa: S404 - an import is only seen whole in a process of its own
+import sys
+
+import pytest
+
+import htpoort
+
+PUBLIC = [
+    *("AGS", "DMS", "HTPOORT", "Correlation", "DeclarationSystem", "Directory", "EnvelopeError", "HtpoortError"),
+    *("InputError", "LedgerError", "Mark", "PartyId", "Problem", "Quarantined", "Reason", "Received", "Routed"),
+    *("Router", "RoutingEnvelope", "SendError", "SendFailure", "SentRecord", "Submission", "UnknownError"),
+    *("build", "read"),
+]
+
+
+def test_public_names() -> None:
+    """The public names are those of the contract, and each is there."""
+    assert set(PUBLIC) <= set(htpoort.__all__)
+    assert [] == [name for name in htpoort.__all__ if not hasattr(htpoort, name)]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_documented(name: str) -> None:
+    """Every public class and function says what it is for."""
+    found = getattr(htpoort, name)
+
+    assert (found.__doc__ or type(found).__doc__ or "").strip()
+
+
+def test_import_loads_the_core_alone() -> None:
+    """The import loads neither an extra nor the network, and email-validator only when an address is checked."""
+    code = "import sys; import htpoort; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+
+    assert "attr" in loaded
+    assert set() == loaded & {
+        *("asyncio", "email", "email_validator", "sqlite3", "ssl", "socket", "logging", "threading_local"),
+        *("aiosmtplib", "aiosmtpd", "sqlalchemy", "typer", "rich", "cattrs", "hypothesis"),
+    }

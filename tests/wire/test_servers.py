@@ -1,0 +1,112 @@
+"""What may be said about a mail server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from htpoort import InputError
+from htpoort.transport import Security, SmtpServer
+from htpoort.transport._hosts import address_of, is_host, is_loopback
+
+
+class TestSmtpServer:
+    """Where to send: named, safe by default, complete."""
+
+    @pytest.mark.parametrize(
+        ("security", "port"), [(Security.STARTTLS, 587), (Security.IMPLICIT, 465), (Security.PLAIN, 25)]
+    )
+    def test_the_usual_port(self, security: Security, port: int) -> None:
+        """Without a port the usual one of the kind of security is taken (RFC 6409, RFC 8314)."""
+        assert SmtpServer(host="smtp.forwarder.example", security=security).port == port
+
+    def test_starttls_is_the_default(self) -> None:
+        """Who says nothing gets TLS, or no connection."""
+        assert SmtpServer(host="smtp.forwarder.example").security is Security.STARTTLS
+
+    def test_no_default_host(self) -> None:
+        """A host must be named."""
+        with pytest.raises(TypeError, match="host"):
+            SmtpServer()  # type: ignore[call-arg]
+
+    def test_the_password_is_not_shown(self) -> None:
+        """The repr has the user name and not the password."""
+        shown = repr(SmtpServer(host="smtp.forwarder.example", username="edi", password="geheim"))
+        assert "edi" in shown
+        assert "geheim" not in shown
+
+    @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+    def test_a_login_in_the_clear_to_this_machine(self, host: str) -> None:
+        """On loopback nobody reads along."""
+        SmtpServer(host=host, security=Security.PLAIN, username="edi", password="geheim")
+
+    @pytest.mark.parametrize(
+        ("settings", "codes"),
+        [
+            ({"host": ""}, ["smtp.host"]),
+            ({"host": None}, ["smtp.host"]),
+            ({"host": "a b"}, ["smtp.host"]),
+            ({"host": "a..b"}, ["smtp.host"]),
+            ({"host": "-a.example"}, ["smtp.host"]),
+            ({"host": "smtp.example\r\nQUIT"}, ["smtp.host"]),
+            ({"host": "a" * 64 + ".example"}, ["smtp.host"]),
+            ({"host": "a." * 127 + "ab"}, ["smtp.host"]),
+            ({"host": "smtр.example"}, ["smtp.host"]),
+            ({"local_hostname": "a b"}, ["smtp.host"]),
+            ({"port": 0}, ["smtp.port"]),
+            ({"port": 65_536}, ["smtp.port"]),
+            ({"port": "25"}, ["smtp.port"]),
+            ({"security": "starttls"}, ["smtp.security"]),
+            ({"username": "edi"}, ["smtp.login"]),
+            ({"password": "geheim"}, ["smtp.login"]),
+            ({"username": "", "password": ""}, ["smtp.login", "smtp.login"]),
+            ({"username": "e\0di", "password": "ge\nheim"}, ["smtp.login", "smtp.login"]),
+            ({"username": b"edi", "password": "geheim"}, ["smtp.login"]),
+            ({"security": Security.PLAIN, "username": "edi", "password": "geheim"}, ["smtp.login-in-the-clear"]),
+            ({"timeout": 0}, ["smtp.timeout"]),
+            ({"timeout": "60"}, ["smtp.timeout"]),
+            ({"timeout": float("nan")}, ["smtp.timeout"]),
+            ({"final_timeout": float("inf")}, ["smtp.timeout"]),
+            (
+                {"host": "", "port": 0, "timeout": -1, "username": "edi"},
+                ["smtp.host", "smtp.port", "smtp.login", "smtp.timeout"],
+            ),
+        ],
+    )
+    def test_what_cannot_be(self, settings: dict[str, Any], codes: list[str]) -> None:
+        """Every value that no connection could have is told, all at once, and no password with it."""
+        with pytest.raises(InputError) as caught:
+            SmtpServer(**{"host": "smtp.forwarder.example", **settings})
+        assert codes == [problem.code for problem in caught.value.problems]
+        assert "heim" not in f"{caught.value!s}{caught.value!r}"
+
+
+class TestHosts:
+    """Which texts are hosts, and which of them this machine."""
+
+    @pytest.mark.parametrize(
+        ("text", "host", "loopback"),
+        [
+            ("localhost", True, True),
+            ("localhost.example", True, False),
+            ("127.0.0.1", True, True),
+            ("::1", True, True),
+            ("::ffff:127.0.0.1", True, True),
+            ("::ffff:192.0.2.1", True, False),
+            ("192.0.2.1", True, False),
+            ("fe80::1%eth0", True, False),
+            ("mx_1.forwarder.example", True, False),
+            ("a" * 63, True, False),
+            ("", False, False),
+            ("a.example.", False, False),
+            ("a\n", False, False),
+        ],
+    )
+    def test_texts(self, text: str, *, host: bool, loopback: bool) -> None:
+        """A host is a name in ASCII or a numeric address; loopback is localhost, 127.0.0.0/8 and ::1."""
+        assert (host, loopback) == (is_host(text), is_loopback(text))
+
+    def test_a_peer_of_ipv4_on_a_socket_of_ipv6(self) -> None:
+        """An IPv4 peer that is written as IPv6 is the IPv4 peer; a name is no address."""
+        assert (str(address_of("::ffff:192.0.2.1")), address_of("localhost")) == ("192.0.2.1", None)

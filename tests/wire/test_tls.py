@@ -1,0 +1,227 @@
+"""The published TLS settings, and the contexts made of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from htpoort import InputError, Mark
+from htpoort.transport import (
+    POLICIES,
+    Environment,
+    TlsPolicy,
+    TlsSettings,
+    client_context,
+    policy_for,
+    server_context,
+)
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+PRODUCTION, TEST = Environment.PRODUCTION, Environment.TEST
+
+# DOMAIN.md, section 4: kept among others.
+KEPT = [
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-SHA384",
+    "ECDHE-RSA-AES128-SHA256",
+    "DHE-RSA-AES256-GCM-SHA384",
+    "DHE-RSA-CHACHA20-POLY1305",
+    "DHE-RSA-AES256-CCM",
+    "DHE-RSA-AES128-GCM-SHA256",
+]
+
+
+def suites(context: ssl.SSLContext) -> list[str]:
+    """Name the suites below TLS 1.3."""
+    return [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
+
+
+class TestPolicies:
+    """What was published, day by day."""
+
+    @pytest.mark.parametrize(
+        ("environment", "on", "valid_from", "announced", "listed"),
+        [
+            (PRODUCTION, date(2017, 1, 1), None, (V12,), 0),
+            (PRODUCTION, date(2022, 4, 12), None, (V12,), 0),
+            (PRODUCTION, date(2022, 4, 13), date(2022, 4, 13), (V12, V13), 0),
+            (PRODUCTION, date(2022, 7, 5), date(2022, 4, 13), (V12, V13), 0),
+            (PRODUCTION, date(2022, 7, 6), date(2022, 7, 6), (V13,), 0),
+            (PRODUCTION, date(2025, 5, 19), date(2022, 7, 6), (V13,), 0),
+            (PRODUCTION, date(2025, 5, 20), date(2025, 5, 20), (V12,), 9),
+            (PRODUCTION, date(2099, 1, 1), date(2025, 5, 20), (V12,), 9),
+            (TEST, date(2022, 7, 6), None, (V12,), 0),
+            (TEST, date(2025, 4, 7), None, (V12,), 0),
+            (TEST, date(2025, 4, 8), date(2025, 4, 8), (V12,), 9),
+        ],
+    )
+    def test_the_newest_that_holds(
+        self,
+        environment: Environment,
+        on: date,
+        valid_from: date | None,
+        announced: tuple[ssl.TLSVersion, ...],
+        listed: int,
+    ) -> None:
+        """A policy holds from its day until the next one's."""
+        policy = policy_for(environment, on=on)
+        assert (valid_from, announced, listed) == (policy.valid_from, policy.announced, len(policy.ciphers))
+
+    def test_each_says_where_it_is_from(self) -> None:
+        """Every policy is official, names its document, and lets TLS 1.2 pass."""
+        assert {(Mark.OFFICIAL, V12, True)} == {
+            (policy.mark, policy.minimum, bool(policy.source)) for policy in POLICIES
+        }
+
+    def test_the_contradiction_is_told(self) -> None:
+        """The announced end of TLS 1.2 carries the note that a later notice contradicts it."""
+        assert "06-03-2025" in policy_for(PRODUCTION, on=date(2022, 7, 6)).note
+
+    def test_the_list_is_the_published_one(self) -> None:
+        """The suites are those of the notice, and what it removes is shut out by name."""
+        policy = policy_for(PRODUCTION, on=date(2025, 5, 20))
+        assert [*KEPT, "!kRSA", "!CAMELLIA"] == policy.openssl_ciphers.split(":")
+
+    def test_without_a_list_nothing_is_named(self) -> None:
+        """A policy without a list gives OpenSSL none."""
+        assert not policy_for(PRODUCTION, on=date(2022, 4, 13)).openssl_ciphers
+
+    @pytest.mark.parametrize("on", ["2025-05-20", dt.datetime(2025, 5, 20, tzinfo=dt.UTC), None])
+    def test_a_day_is_a_date(self, on: Any) -> None:
+        """A text or a moment is no day: InputError."""
+        with pytest.raises(InputError, match="give a date") as caught:
+            policy_for(PRODUCTION, on=on)
+        assert ["input.date"] == [problem.code for problem in caught.value.problems]
+
+    def test_by_default_the_newest_of_production(self) -> None:
+        """Settings without a policy take the newest one of production."""
+        assert TlsSettings().policy == policy_for(PRODUCTION, on=date(2025, 5, 20))
+
+
+class TestContexts:
+    """Minimum and suites of the policy, and never a maximum."""
+
+    @pytest.mark.parametrize("policy", POLICIES)
+    def test_a_client_checks_and_has_no_maximum(self, policy: TlsPolicy, authority: SimpleNamespace) -> None:
+        """Whatever the policy, certificate and name are checked, 1.2 is the minimum, the maximum is open."""
+        context = client_context(TlsSettings(policy=policy, ca_file=authority.ca))
+        assert (ssl.CERT_REQUIRED, True, V12, ssl.TLSVersion.MAXIMUM_SUPPORTED) == (
+            context.verify_mode,
+            context.check_hostname,
+            context.minimum_version,
+            context.maximum_version,
+        )
+
+    def test_suites_of_the_notice(self, authority: SimpleNamespace) -> None:
+        """Client and server offer the published list below TLS 1.3, in its order, and TLS 1.3 beside it."""
+        for context in (
+            client_context(TlsSettings()),
+            server_context(TlsSettings(certificate=authority.host)),
+        ):
+            assert suites(context) == KEPT
+            assert len(context.get_ciphers()) > len(KEPT)
+
+    @pytest.mark.parametrize("policy", POLICIES)
+    def test_nothing_that_was_removed(self, policy: TlsPolicy) -> None:
+        """Under no policy a TLS_RSA_* or CAMELLIA suite is offered: none is named AES… or CAMELLIA…."""
+        offered = suites(client_context(TlsSettings(policy=policy)))
+        assert [] == [name for name in offered if not name.startswith(("ECDHE-", "DHE-")) or "CAMELLIA" in name]
+
+    def test_a_ca_file_stands_for_all(self, authority: SimpleNamespace) -> None:
+        """With a CA file its authorities are trusted and no others."""
+        context = client_context(TlsSettings(ca_file=Path(authority.ca)))
+        assert len(context.get_ca_certs()) == 1
+
+    def test_a_server_asks_for_certificates_where_it_can_check_them(self, authority: SimpleNamespace) -> None:
+        """A server with a CA file requires a certificate of its clients, without one it asks for none."""
+        with_ca = TlsSettings(certificate=authority.host, ca_file=authority.ca)
+        without = TlsSettings(certificate=authority.host)
+        assert [ssl.CERT_REQUIRED, ssl.CERT_NONE] == [
+            server_context(settings).verify_mode for settings in (with_ca, without)
+        ]
+
+    def test_key_in_a_file_of_its_own(self, authority: SimpleNamespace) -> None:
+        """Certificate and key may be two files."""
+        server_context(TlsSettings(certificate=authority.host_chain, key=authority.host_key))
+
+    def test_a_closed_key_opens_by_its_password(self, authority: SimpleNamespace) -> None:
+        """A key that is closed opens with the right password, and its repr does not show it."""
+        from cryptography.hazmat.primitives import serialization
+
+        key = serialization.load_pem_private_key(Path(authority.host_key).read_bytes(), None)
+        closed = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"geheim"),
+        )
+        path = authority.place / "closed.key"
+        path.write_bytes(closed)
+        settings = TlsSettings(certificate=authority.host_chain, key=path, key_password="geheim")
+        server_context(settings)
+        assert "geheim" not in repr(settings)
+        for password in (None, "wrong"):
+            with pytest.raises(InputError, match="key cannot be used") as caught:
+                server_context(attrs.evolve(settings, key_password=password))
+            assert str(path) == caught.value.text
+
+
+class TestBadFiles:
+    """A file that cannot be used is told by its field and its path."""
+
+    @pytest.mark.parametrize(
+        ("fields", "field"),
+        [
+            ({"ca_file": "{none}"}, "ca_file"),
+            ({"ca_file": "{garbage}"}, "ca_file"),
+            ({"ca_file": "{place}"}, "ca_file"),
+            ({"ca_file": "a\0b"}, "ca_file"),
+            ({"certificate": "{none}"}, "certificate"),
+            ({"certificate": "{garbage}"}, "key"),
+            ({"certificate": "{host_chain}", "key": "{none}"}, "key"),
+            ({"certificate": "{host_chain}", "key": "{garbage}"}, "key"),
+            ({"certificate": "{host_chain}", "key": "{client_key}"}, "key"),
+            ({"certificate": "{host_chain}"}, "key"),
+        ],
+    )
+    def test_each(self, authority: SimpleNamespace, fields: dict[str, str], field: str) -> None:
+        """Missing, empty of certificates, a folder, or a key that does not fit: InputError."""
+        garbage = authority.place / "garbage.pem"
+        garbage.write_text("no certificate")
+        known = {"none": authority.place / "none.pem", "garbage": garbage, **vars(authority)}
+        given = {name: value.format(**known) for name, value in fields.items()}
+        with pytest.raises(InputError) as caught:
+            client_context(TlsSettings(**given))
+        (problem,) = caught.value.problems
+        assert "tls.file" == problem.code
+        assert problem.message.startswith(f"{field} cannot be used: ")
+        assert caught.value.text == given.get(field, given.get("certificate"))
+
+    def test_a_server_without_a_certificate(self) -> None:
+        """A server must have one."""
+        with pytest.raises(InputError, match="A server needs a certificate"):
+            server_context(TlsSettings())
+
+    def test_suites_that_openssl_does_not_know(self) -> None:
+        """A policy of one's own whose suites are no suites is InputError."""
+        policy = attrs.evolve(POLICIES[-1], ciphers=("TLS_NONSENSE",))
+        with pytest.raises(InputError, match=r"policy\.ciphers cannot be used"):
+            client_context(TlsSettings(policy=policy))
+
+    @pytest.mark.parametrize(
+        ("fields", "field"), [({"key": "a.key"}, "key"), ({"key_password": "geheim"}, "key_password")]
+    )
+    def test_a_key_needs_a_certificate(self, fields: dict[str, str], field: str) -> None:
+        """A key, or a password, without a certificate is InputError, and the password is not told."""
+        with pytest.raises(InputError) as caught:
+            TlsSettings(**fields)
+        assert field == caught.value.text
+        assert "geheim" not in str(caught.value)

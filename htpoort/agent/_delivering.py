@@ -10,7 +10,7 @@ import asyncio
 from typing import Final, final
 
 from htpoort.agent._common import LOG, Common, forever
-from htpoort.delivery import SCHEDULE, Delivery
+from htpoort.delivery import Delivery, redeliver_after
 from htpoort.ledger import Reply
 
 _MOST: Final = 16  # replies at once to one process; each failing one has a time limit of its own
@@ -27,7 +27,7 @@ class Delivering:
         delivery: Where its replies go.
     """
 
-    def __init__(self, common: Common, system: str, delivery: Delivery) -> None:
+    def __init__(self, common: Common, system: str, delivery: Delivery[Reply]) -> None:
         self._common = common
         self._system = system
         self._delivery = delivery
@@ -56,10 +56,10 @@ class Delivering:
         try:
             await self._delivery(reply)
         except Exception as error:  # noqa: BLE001 - a user's callable raises anything; the reply is kept and tried again
-            attempts = reply.attempts + 1
             LOG.warning("Reply %d of %s was not delivered: %s", reply.key, self._system, error)
             at = common.clock()
-            due = at + SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
+            waits = common.timing.redeliver
+            due = at + redeliver_after(reply.attempts, schedule=waits, jitter=common.chance.random())
             trouble = f"{type(error).__name__}: {error}"
             await common.written(lambda: ledger.replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble))
         else:

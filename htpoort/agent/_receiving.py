@@ -57,7 +57,6 @@ class Intake:
 
 def receiver(intake: Intake, inbox: SmtpInbox) -> Receiver:
     """Make the receiver of an inbox."""
-    limit = {} if inbox.size_limit is None else {"size_limit": inbox.size_limit}
     return Receiver(
         intake.take,
         hostname=inbox.hostname,
@@ -67,7 +66,7 @@ def receiver(intake: Intake, inbox: SmtpInbox) -> Receiver:
         tls=inbox.tls,
         require_tls=inbox.require_tls,
         networks=inbox.networks,
-        **limit,
+        size_limit=inbox.size_limit,
     )
 
 
@@ -116,8 +115,8 @@ class Fetching:
 
         known = await asyncio.to_thread(ledger.fetched.known, account)
         session = await Pop3Mailbox(self._inbox.server).fetch(store, known=known)
-        for problem in session.problems:
-            LOG.warning("POP3 %s: %s", account, problem)
+        for problem in (*session.problems, *(left.problem for left in session.left)):
+            LOG.warning("POP3 %s: %s", account, problem.message)
         if session.gone:
             await asyncio.to_thread(ledger.fetched.forget, account, session.gone)
         return len(session.fetched)

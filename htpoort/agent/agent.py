@@ -24,7 +24,7 @@ from htpoort.agent._sending import Outgoing
 from htpoort.agent.settings import Outbox, Pop3Inbox, SmtpInbox, Timing
 from htpoort.delivery import Delivery
 from htpoort.errors import InputError, Problem
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, Reply
 from htpoort.routing import Router
 from htpoort.transport import Receiver
 
@@ -67,7 +67,7 @@ class Agent:
         router: Router,
         outboxes: Iterable[Outbox] = (),
         inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
-        deliveries: Mapping[str, Delivery] | None = None,
+        deliveries: Mapping[str, Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
         timing: Timing = _TIMING,
     ) -> None:
@@ -93,8 +93,9 @@ class Agent:
     def stop(self) -> None:
         """Ask it to end; may be called by a signal handler of the loop."""
         self._common.stopping.set()
-        for part in (*self._outgoing, *self._delivering.values()):
-            part.wake.set()
+        signs = (*(part.wake for part in self._outgoing), *(part.wake for part in self._delivering.values()))
+        for sign in signs:
+            sign.set()
 
     async def stopped(self) -> None:
         """Wait until somebody asked it to end."""
@@ -127,8 +128,10 @@ class Agent:
             raise
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
         fetching = [Fetching(common, self._intake, inbox) for inbox in pop3]
-        for part in (*self._outgoing, *self._delivering.values(), *fetching):
-            self._tasks.append(asyncio.create_task(part.run()))
+        runs = [part.run for part in self._outgoing]
+        runs += [part.run for part in self._delivering.values()]
+        runs += [part.run for part in fetching]
+        self._tasks += [asyncio.create_task(run()) for run in runs]
         self._tasks.append(asyncio.create_task(forever("leases", common, self._keep_leases)))
         return self
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ssl
 from datetime import timedelta
-from typing import Final, cast, final
+from typing import Final, final
 
 import attrs
 
+from htpoort import _grammar
+from htpoort.delivery import DELIVERY_SCHEDULE
 from htpoort.errors import InputError, Problem
 from htpoort.exchange import RETRY_SCHEDULE
 from htpoort.transport import SmtpServer
@@ -72,7 +74,7 @@ class SmtpInbox:
         tls: The context for STARTTLS; without it there is none.
         require_tls: Take nothing before STARTTLS.
         networks: Where peers may come from.
-        size_limit: Octets of a message; None for the receiver's own limit.
+        size_limit: Octets of a message; a larger one is refused with 552.
     """
 
     hostname: str
@@ -82,7 +84,7 @@ class SmtpInbox:
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     require_tls: bool = False
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    size_limit: int | None = None
+    size_limit: int = _grammar.MESSAGE_LIMIT
 
 
 @final
@@ -112,6 +114,7 @@ class Timing:
             then is unknown.
         grace: How long work that is under way may take when the agent stops.
         again: After trouble with the ledger itself.
+        redeliver: After each delivery that failed; the last one holds for ever.
 
     Raises:
         InputError: A time is not above 0.
@@ -121,13 +124,17 @@ class Timing:
     lease: timedelta = timedelta(minutes=2)
     grace: timedelta = timedelta(seconds=30)
     again: timedelta = timedelta(seconds=5)
+    redeliver: tuple[timedelta, ...] = DELIVERY_SCHEDULE
 
     def __attrs_post_init__(self) -> None:
-        times = {field.name: cast("timedelta", getattr(self, field.name)) for field in attrs.fields(Timing)}
+        times = {"poll": self.poll, "lease": self.lease, "grace": self.grace, "again": self.again}
+        times |= {f"redeliver[{number}]": wait for number, wait in enumerate(self.redeliver)}
         problems = tuple(
             Problem("timing.value", f"{name} is {value}; give a time above 0.")
             for name, value in times.items()
             if value <= timedelta(0)
         )
+        if not self.redeliver:
+            problems += (Problem("timing.value", "redeliver is empty; a reply is never given up, give a wait."),)
         if problems:
             raise InputError("", problems)

@@ -24,7 +24,10 @@ def known(connection: sa.Connection, account: str) -> frozenset[str]:
 
 def remember(connection: sa.Connection, account: str, uidl: str, at: datetime) -> None:
     """Note that a mail is stored; in the same transaction as the mail."""
-    connection.execute(sa.insert(_table), {"account": account, "uidl": uidl, "at": at})
+    there = sa.select(_table.c.at).where(_table.c.account == account, _table.c.uidl == uidl)
+    # Equal mails may share a UIDL (RFC 1939, section 7), and a mail may come again after a session that broke.
+    if connection.execute(there).first() is None:
+        connection.execute(sa.insert(_table), {"account": account, "uidl": uidl, "at": at})
 
 
 def forget(connection: sa.Connection, account: str, gone: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import attrs
 import sqlalchemy as sa
 
 from htpoort import _scan
@@ -165,7 +166,7 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     rows = connection.execute(_CLAIM, {"of": system, "now": now, "most": most}).all()
     for row in rows:
         connection.execute(_TAKE, {"key": row.id, "by": owner, "until": now + lease})
-    return [reply_of(row) for row in rows]
+    return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]
 
 
 def delivered(connection: sa.Connection, key: int, at: datetime) -> None:

@@ -152,7 +152,7 @@ class TestDelivery:
         early = claim(ledger, clock(4))
         (second,) = claim(ledger, clock(5))
 
-        assert ([], "disk full", 1) == (early, second.trouble, second.attempts)
+        assert ([], "disk full", (1, 2)) == (early, second.trouble, (first.attempts, second.attempts))
 
     def test_systems_are_apart(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """The worker of one system never sees the replies of another."""
@@ -242,6 +242,17 @@ class TestFetched:
             ledger.fetched.known("edi@pop.example:995"),
             ledger.fetched.known("other@pop.example:995"),
         )
+
+    def test_a_mail_that_comes_again_is_no_trouble(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write
+    ) -> None:
+        """A UIDL that is known may be stored again: two equal mails may share one."""
+        for body in ("one", "two"):
+            ledger.replies.take_in_soon(
+                router, reply("K1", body=body), mail_from=None, at=clock(), account="edi@pop.example:995", uidl="u1"
+            ).result()
+
+        assert ({"u1"}, 2) == (ledger.fetched.known("edi@pop.example:995"), len(list(ledger.replies.listed())))
 
     def test_a_mail_that_was_not_stored_is_not_known(
         self, ledger: Ledger, router: Router, clock: Clock, reply: Write

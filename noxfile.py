@@ -32,6 +32,7 @@ CORE = ",".join(
         "directory",
         "envelope",
         "errors",
+        "exchange",
         "message",
         "party",
         "routing",

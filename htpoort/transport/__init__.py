@@ -5,6 +5,7 @@ Never does: store, route or repeat a message.
 """
 
 from htpoort.transport.incoming import Incoming, Refusal
+from htpoort.transport.pop3 import Fetched, FetchError, FetchFailure, Left, Pop3Mailbox, Pop3Server
 from htpoort.transport.receiving import Receiver
 from htpoort.transport.sending import Accepted, Sender, send
 from htpoort.transport.servers import Security, SmtpServer
@@ -22,7 +23,13 @@ __all__ = [
     "POLICIES",
     "Accepted",
     "Environment",
+    "FetchError",
+    "FetchFailure",
+    "Fetched",
     "Incoming",
+    "Left",
+    "Pop3Mailbox",
+    "Pop3Server",
     "Receiver",
     "Refusal",
     "Security",

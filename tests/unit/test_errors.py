@@ -55,7 +55,7 @@ REPRS: dict[type[HtpoortError], str] = {
 
 def leaves(kind: type[HtpoortError]) -> Iterator[type[HtpoortError]]:
     """Walk the classes that are raised."""
-    below = [child for child in kind.__subclasses__() if child.__module__.startswith("htpoort.")]
+    below = [child for child in kind.__subclasses__() if child.__module__ == "htpoort.errors"]
     for child in below:
         yield from leaves(child)
     if not below:

@@ -1,0 +1,189 @@
+"""
+Say which POP3 mailbox to fetch from, and what a session may come to.
+
+Never does: connect, or show a password.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Generator
+from typing import Final, cast, final
+
+import attrs
+
+from htpoort.errors import HtpoortError, InputError, Problem
+from htpoort.transport import _hosts
+from htpoort.transport.servers import Security
+from htpoort.transport.tls import TlsSettings
+
+__all__ = ["FetchError", "FetchFailure", "Fetched", "Left", "Pop3Server"]
+
+_PORTS: Final = {Security.IMPLICIT: 995, Security.STARTTLS: 110, Security.PLAIN: 110}  # RFC 8314, RFC 1939
+_LAST_PORT: Final = 65_535
+_PASSING: Final = re.compile(r"\[(?:IN-USE|LOGIN-DELAY|SYS/TEMP)\]", re.IGNORECASE)
+"""The answers that ask to come again later (RFC 2449, section 8.1; RFC 3206, section 4)."""
+
+
+class FetchFailure(enum.Enum):
+    """Tell in which way a session failed."""
+
+    CONNECT = "connect"
+    """No connection: refused, not resolved, no greeting, timed out."""
+    TLS = "tls"
+    """The server offers no TLS, or the handshake failed, or its certificate is not trusted."""
+    LOGIN = "login"
+    """User name and password were not accepted, or the mailbox is in use."""
+    LOST = "lost"
+    """The connection was lost before QUIT was answered: what was marked for deletion may come again."""
+    PROTOCOL = "protocol"
+    """The server speaks no POP3, or not enough of it."""
+
+
+_ADVICE: Final = {
+    FetchFailure.CONNECT: "Check server name and port; try again later.",
+    FetchFailure.TLS: "Check the TLS settings and the CA file; a retry without a change fails again.",
+    FetchFailure.LOGIN: "Check user name and password, and whether another program reads this mailbox.",
+    FetchFailure.LOST: "Fetch again; what was stored is recognised.",
+    FetchFailure.PROTOCOL: "Check server name and port; the server must know POP3 with UIDL.",
+}
+
+
+@final
+@attrs.define(eq=False, str=False, slots=False)
+class FetchError(HtpoortError):
+    """
+    Tell that a session with a POP3 server came to no good end; what was stored in it stays stored.
+
+    Args:
+        account: ``user@host:port``.
+        kind: In which way it failed.
+        reply: What the server answered, or what the network said.
+
+    Attributes:
+        retryable: Whether a later session may succeed without a change: after no connection, a lost
+            one, and an answer that asks for it.
+    """
+
+    account: str
+    kind: FetchFailure
+    reply: str
+    retryable: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        passing = self.kind in {FetchFailure.CONNECT, FetchFailure.LOST}
+        self.retryable = passing or _PASSING.match(self.reply) is not None
+
+    def __str__(self) -> str:
+        said = self.reply.rstrip(".") or "no reply"
+        return f"Not fetched from {self.account} ({self.kind.value}): {said}. {_ADVICE[self.kind]}"
+
+
+def _usual_port(server: Pop3Server) -> int:
+    return _PORTS.get(server.security, _PORTS[Security.IMPLICIT])
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Pop3Server:
+    """
+    Hold how to reach a POP3 mailbox.
+
+    >>> Pop3Server(host="pop.forwarder.example", username="edi", password="geheim").account
+    'edi@pop.forwarder.example:995'
+
+    Args:
+        host: Its name, which its certificate must carry, or its numeric address.
+        port: 1 to 65,535; where not given, 995 for implicit TLS, 110 for STLS and plain.
+        security: Implicit TLS where not given; STARTTLS stands for the command STLS (RFC 2595).
+        username: Whose mailbox it is.
+        password: The password for it. Not shown in the repr.
+        tls: Whom to trust, and what certificate to show.
+        timeout: Seconds that connecting to each of its addresses, and each wait for octets, may take.
+
+    Raises:
+        InputError: Values cannot be taken; tells every one. Among them a login without TLS, unless the
+            host is this machine.
+    """
+
+    host: str
+    security: Security = Security.IMPLICIT
+    # Behind security, which it looks at.
+    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True))
+    username: str
+    password: str = attrs.field(repr=False)
+    tls: TlsSettings = attrs.field(factory=TlsSettings)
+    timeout: float = 60.0
+
+    def __attrs_post_init__(self) -> None:
+        if problems := tuple(_server_problems(self)):
+            raise InputError("", problems)
+
+    @property
+    def account(self) -> str:
+        """The mailbox as ``user@host:port``, which names it in the ledger and in errors."""
+        return f"{self.username}@{self.host}:{self.port}"
+
+
+def _server_problems(server: Pop3Server) -> Generator[Problem]:
+    """Find what is wrong, without a word of the password."""
+    port, security, timeout = cast("tuple[object, ...]", (server.port, server.security, server.timeout))
+    if not _hosts.is_host(server.host):
+        yield Problem("pop3.host", f"host is {server.host!r}; give the name or address of a host.")
+    if not isinstance(port, int) or not 1 <= port <= _LAST_PORT:
+        yield Problem("pop3.port", f"port is {port!r}; give a number from 1 to {_LAST_PORT}.")
+    if not isinstance(security, Security):
+        known = ", ".join(f"Security.{one.name}" for one in Security)
+        yield Problem("pop3.security", f"security is {security!r}; give one of {known}.")
+    for field, value in {"username": server.username, "password": server.password}.items():
+        # A line end would be a command of its own.
+        if not (isinstance(cast("object", value), str) and value and value.isprintable()):
+            yield Problem("pop3.login", f"{field} is empty, or holds a character that no login can carry.")
+    if security is Security.PLAIN and not _hosts.is_loopback(str(server.host)):
+        message = "security is PLAIN: the password could be read on the way. Use STARTTLS or IMPLICIT."
+        yield Problem("pop3.login-in-the-clear", message)
+    if not (isinstance(timeout, (int, float)) and 0 < timeout < math.inf):
+        yield Problem("pop3.timeout", f"timeout is {timeout!r}; give seconds above 0.")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Left:
+    """
+    Say why a mail stays in the mailbox.
+
+    Args:
+        uidl: Its unique ID there.
+        size: Its octets, as the server counts them.
+        problem: ``pop3.too-large``, ``pop3.unreadable``, or ``pop3.not-deleted`` for one that is stored.
+        headers: The header block of one that is too large; None where the server gave none.
+    """
+
+    uidl: str
+    size: int
+    problem: Problem
+    headers: bytes | None = attrs.field(default=None, repr=False)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Fetched:
+    """
+    Say what one session did, after its QUIT.
+
+    Args:
+        fetched: The UIDLs of what was stored, in the mailbox's order.
+        deleted: The UIDLs of what left the mailbox; none where the server refused to.
+        left: What stays in the mailbox, and why.
+        gone: What was known or has been stored and is in the mailbox no more: forget it before the next
+            session, because a server may give its UIDL to another mail.
+        problems: What is wrong beside *left*: ``pop3.listing``, ``pop3.quit``.
+    """
+
+    fetched: tuple[str, ...]
+    deleted: tuple[str, ...]
+    left: tuple[Left, ...]
+    gone: frozenset[str]
+    problems: tuple[Problem, ...]

@@ -1,0 +1,239 @@
+"""Delivery to a command: its exit code decides, and nothing of it outlives its time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htpoort import InputError
+from htpoort.delivery import CommandDelivery, DeliveryError
+from htpoort.ledger.records import Reply
+
+Made = Callable[..., Reply]
+
+
+def command(script: str, *arguments: str, timeout: float = 30) -> CommandDelivery:
+    """Run a script of Python, without the packages that are installed."""
+    return CommandDelivery((sys.executable, "-S", "-E", "-c", script, *arguments), timeout=timeout)
+
+
+async def failure(delivery: CommandDelivery, reply: Reply) -> str:
+    """Deliver, and give the reason why it failed."""
+    with pytest.raises(DeliveryError) as caught:
+        await delivery(reply)
+    assert (delivery.argv[0], True) == (caught.value.target, caught.value.retryable)
+    return caught.value.why
+
+
+class TestDelivered:
+    """A command that ends with 0 has the reply."""
+
+    async def test_message_and_facts(self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The message is on standard input, the facts are in the environment, passwords of ours are not."""
+        monkeypatch.setenv("HTPOORT_POP3_PASSWORD", "geheim")
+        monkeypatch.setenv("HTPOORT_KEY", "other")
+        monkeypatch.setenv("ARCHIVE", "2026")
+        script = (
+            "import json, os, sys\n"
+            "with open(sys.argv[1], 'w') as file:\n"
+            "    json.dump([dict(os.environ), sys.stdin.buffer.read().decode()], file)\n"
+        )
+        at = datetime(2026, 1, 5, 10, 30, tzinfo=timezone(timedelta(hours=1)))
+        await command(script, str(tmp_path / "facts"))(reply(received=at))
+        environment, message = json.loads((tmp_path / "facts").read_text())
+        assert {
+            "HTPOORT_KEY": "7",
+            "HTPOORT_SYSTEM": "DMS",
+            "HTPOORT_MAILBOX": "dms@htpoort.nl",
+            "HTPOORT_PROCESS_ID": "DMS4.NL",
+            "HTPOORT_PARTY": "NL123456789.02.05",
+            "HTPOORT_REFERENCE": "22096222734662",
+            "HTPOORT_CORRELATION": "matched",
+            "HTPOORT_RECEIVED": "2026-01-05T10:30:00+01:00",
+        } == {name: value for name, value in environment.items() if name.startswith("HTPOORT_")}
+        assert ("2026", reply().raw.decode()) == (environment["ARCHIVE"], message)
+
+    async def test_a_large_message(self, tmp_path: Path, reply: Made) -> None:
+        """2 MB with every octet come through."""
+        raw = bytes(range(256)) * 8_192
+        script = (
+            "import hashlib, sys\nopen(sys.argv[1], 'w').write(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())\n"
+        )
+        await command(script, str(tmp_path / "hash"))(reply(raw=raw))
+        assert hashlib.sha256(raw).hexdigest() == (tmp_path / "hash").read_text()
+
+    async def test_an_empty_message(self, tmp_path: Path, reply: Made) -> None:
+        """Nothing on standard input is the end of it."""
+        script = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
+        await command(script, str(tmp_path / "empty"))(reply(raw=b""))
+        assert b"" == (tmp_path / "empty").read_bytes()
+
+    async def test_no_shell(self, tmp_path: Path, reply: Made) -> None:
+        """No argument is anything but an argument, and neither is what a peer wrote."""
+        script = "import os, sys; open(sys.argv[1], 'w').write(sys.argv[2] + os.environ['HTPOORT_REFERENCE'])"
+        await command(script, str(tmp_path / "said"), "$HOME; `exit 3` *")(reply(reference="$(exit 4)'\""))
+        assert "$HOME; `exit 3` *$(exit 4)'\"" == (tmp_path / "said").read_text()
+
+    @pytest.mark.parametrize("script", ["import os; os.close(0)", "pass", "import sys; sys.stdin.buffer.read(10)"])
+    async def test_who_does_not_read_it_all(self, reply: Made, script: str) -> None:
+        """A command need not read the message."""
+        await command(script)(reply(raw=b"x" * 2_000_000))
+
+    async def test_what_is_printed(self, reply: Made) -> None:
+        """Megabytes on standard output and standard error are in nobody's way."""
+        await command("import sys; print('x' * 2_000_000); print('y' * 2_000_000, file=sys.stderr)")(reply())
+
+    async def test_what_runs_on_in_the_background(self, tmp_path: Path, reply: Made) -> None:
+        """When the command has ended it has ended, though it left a process that holds its pipes."""
+        script = (
+            "import os, sys, time\n"
+            "if child := os.fork():\n"
+            "    open(sys.argv[1], 'w').write(str(child))\n"
+            "else:\n"
+            "    time.sleep(600)\n"
+        )
+        await command(script, str(tmp_path / "child"))(reply(raw=b"x" * 2_000_000))
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # it was alive
+
+
+class TestNotDelivered:
+    """A command that ends otherwise has not got the reply; the error says how, and nothing of the reply."""
+
+    async def test_another_exit_code(self, reply: Made) -> None:
+        """The code and what was said on standard error, on one line, are in the error."""
+        script = "import sys; print('no\\n\\troom \\x1b[31m', file=sys.stderr); sys.exit(3)"
+        assert "It ended with 3: no room [31m" == await failure(command(script), reply())
+
+    async def test_silence(self, reply: Made) -> None:
+        """A command that says nothing is quoted as such."""
+        assert "It ended with 1: it said nothing" == await failure(command("raise SystemExit(1)"), reply())
+
+    async def test_much_said(self, reply: Made) -> None:
+        """Of megabytes the last 500 characters are kept, whatever octets they are."""
+        script = (
+            "import os, sys\n"
+            "for _ in range(100): os.write(2, b'x' * 30_000)\n"
+            "os.write(2, '\u20ac'.encode() * 499 + b'\\xff')\n"
+            "sys.exit(3)\n"
+        )
+        assert "It ended with 3: " + "\u20ac" * 499 + "\ufffd" == await failure(command(script), reply())
+
+    async def test_a_signal(self, reply: Made) -> None:
+        """A command that was killed by somebody else says by what."""
+        script = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+        assert "It was ended by Terminated: it said nothing" == await failure(command(script), reply())
+
+    async def test_standard_error_that_stays_open(self, tmp_path: Path, reply: Made) -> None:
+        """What was said before the end is told, though a process in the background could say more."""
+        script = (
+            "import os, sys, time\n"
+            "if child := os.fork():\n"
+            "    open(sys.argv[1], 'w').write(str(child))\n"
+            "    sys.exit('no room')\n"
+            "time.sleep(600)\n"
+        )
+        why = await failure(command(script, str(tmp_path / "child")), reply())
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+        assert "It ended with 1: no room" == why
+
+    @pytest.mark.parametrize(
+        ("program", "why"),
+        [
+            ("no-such-program", "It cannot be started: No such file or directory."),
+            ("/", "It cannot be started: Permission denied."),
+            ("a\udcff\ud800", None),
+        ],
+    )
+    async def test_no_program(self, reply: Made, program: str, why: str | None) -> None:
+        """A program that cannot be started is told with the reason."""
+        told = await failure(CommandDelivery((program,)), reply())
+        assert why is None or why == told
+
+    async def test_a_fact_that_no_environment_can_carry(self, reply: Made) -> None:
+        """A NUL, which no router lets pass, is an error of the delivery and of nothing else."""
+        why = await failure(command("pass"), reply(reference="a\0b"))
+        assert "It cannot be started: embedded null byte." == why
+
+
+class TestTooLong:
+    """Time is limited: what is over it is killed, with everything that it started."""
+
+    async def test_a_command_that_hangs(self, reply: Made) -> None:
+        """It is killed after its time, though it wants to hear no signal and read no message."""
+        script = (
+            "import signal, time\n"
+            "for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)\n"
+            "time.sleep(600)\n"
+        )
+        why = await failure(command(script, timeout=0.3), reply(raw=b"x" * 2_000_000))
+        assert "It took more than 0.3 s and was killed." == why
+
+    @pytest.mark.parametrize("cancelled", [True, False])
+    async def test_its_children_die_too(self, tmp_path: Path, reply: Made, *, cancelled: bool) -> None:
+        """Over its time, and when it is cancelled, no process of its group is left."""
+        os.mkfifo(tmp_path / "fifo")
+        script = (
+            "import os, sys, time\n"
+            "if os.fork() == 0:\n"
+            "    file = open(sys.argv[1], 'w')\n"
+            "    print('alive', file=file, flush=True)\n"
+            "time.sleep(600)\n"
+        )
+        delivery = command(script, str(tmp_path / "fifo"), timeout=60 if cancelled else 2)
+        task = asyncio.create_task(delivery(reply()))
+        with await asyncio.to_thread((tmp_path / "fifo").open) as fifo:
+            assert "alive\n" == await asyncio.to_thread(fifo.readline)
+            if cancelled:
+                task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            # The end of the pipe is the end of the last process that could write to it.
+            assert not await asyncio.to_thread(fifo.readline)
+        assert isinstance(outcome, asyncio.CancelledError if cancelled else DeliveryError)
+
+    async def test_one_that_hangs_delays_no_other(self, reply: Made) -> None:
+        """Commands run beside one another."""
+        hanging = asyncio.create_task(command("import time; time.sleep(600)")(reply()))
+        await command("pass")(reply(key=8))
+        assert not hanging.done()
+        hanging.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hanging
+
+
+class TestCommand:
+    """What may be said about a command."""
+
+    @pytest.mark.parametrize(
+        ("argv", "options", "codes"),
+        [
+            ((), {}, ["delivery.command"]),
+            (("",), {}, ["delivery.command"]),
+            ("archive --all", {}, ["delivery.command"]),
+            (["archive"], {}, ["delivery.command"]),
+            (("archive", 7), {}, ["delivery.command"]),
+            (("archive", "a\0b"), {}, ["delivery.command"]),
+            (("archive",), {"timeout": 0}, ["delivery.timeout"]),
+            (("archive",), {"timeout": "60"}, ["delivery.timeout"]),
+            (("archive",), {"timeout": float("inf")}, ["delivery.timeout"]),
+            ((), {"timeout": float("nan")}, ["delivery.command", "delivery.timeout"]),
+        ],
+    )
+    def test_what_cannot_be(self, argv: Any, options: dict[str, Any], codes: list[str]) -> None:
+        """A text is no command, and no time is no limit; everything is told at once."""
+        with pytest.raises(InputError) as caught:
+            CommandDelivery(argv, **options)
+        assert codes == [problem.code for problem in caught.value.problems]
+
+    def test_an_empty_argument(self) -> None:
+        """An argument may be empty, a program may not."""
+        assert ("archive", "") == CommandDelivery(("archive", "")).argv

@@ -1,0 +1,184 @@
+"""Delivery to a Maildir: a file that is there once and completely, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import mailbox
+import resource
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from htpoort import InputError
+from htpoort.delivery import DeliveryError, MaildirDelivery
+from htpoort.ledger.records import Reply
+
+Made = Callable[..., Reply]
+NAME = "1767605400.K7H"
+
+
+def files(path: Path) -> list[str]:
+    """Give all files below a folder."""
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+
+
+class TestPut:
+    """A reply becomes a file of a Maildir that any mail program reads."""
+
+    @pytest.mark.parametrize("as_text", [False, True])
+    async def test_a_foreign_reader_gets_it(self, tmp_path: Path, reply: Made, *, as_text: bool) -> None:
+        """The standard library's reader finds the reply, octet for octet, and not yet seen."""
+        place = tmp_path / "a" / "replies"
+        await MaildirDelivery(str(place) if as_text else place)(reply())
+        found = mailbox.Maildir(place, create=False)
+        (key,) = found.keys()
+        assert reply().raw == found.get_bytes(key)
+        assert ("new", "") == (found.get_message(key).get_subdir(), found.get_message(key).get_flags())
+
+    async def test_for_its_owner_alone(self, tmp_path: Path, reply: Made) -> None:
+        """Folders are 0700 and files 0600: a declaration is nobody else's business."""
+        place = tmp_path / "a" / "replies"
+        await MaildirDelivery(place)(reply())
+        (file,) = (place / "new").iterdir()
+        folders = [place.parent, place, *(place / room for room in ("tmp", "new", "cur"))]
+        assert ([0o700] * 5, 0o600) == (
+            [folder.stat().st_mode & 0o777 for folder in folders],
+            file.stat().st_mode & 0o777,
+        )
+
+    async def test_nothing_else_is_left(self, tmp_path: Path, reply: Made) -> None:
+        """The file in tmp is gone; the name tells time and key."""
+        await MaildirDelivery(tmp_path)(reply())
+        (file,) = files(tmp_path)
+        assert file.startswith(f"new/{NAME}")
+
+    async def test_a_large_reply(self, tmp_path: Path, reply: Made) -> None:
+        """2 MB with every octet come through."""
+        raw = bytes(range(256)) * 8_192
+        await MaildirDelivery(tmp_path)(reply(raw=raw))
+        (file,) = files(tmp_path)
+        assert raw == (tmp_path / file).read_bytes()
+
+    async def test_many_replies(self, tmp_path: Path, reply: Made) -> None:
+        """Each reply is a file of its own, also where two have one content, and where one key is used again."""
+        deliver = MaildirDelivery(tmp_path)
+        others = [reply(key=8), reply(raw=b"a\r\n"), reply(received=datetime(2026, 1, 6, tzinfo=UTC))]
+        for one in (reply(), *others):
+            await deliver(one)
+        assert 4 == len(files(tmp_path))
+
+
+class TestRepeated:
+    """The same reply again, after a crash, is the same file."""
+
+    @pytest.mark.parametrize("name", ["{}", "{}:2,", "{}:2,RS", "{};2,S"])
+    @pytest.mark.parametrize("room", ["new", "cur"])
+    async def test_is_recognised(self, tmp_path: Path, reply: Made, room: str, name: str) -> None:
+        """Where it lies, and how its reader has marked it, does not matter."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        moved = tmp_path / room / (name if room == "cur" else "{}").format(file.name)
+        file.rename(moved)
+        await deliver(reply())
+        assert [f"{room}/{moved.name}"] == files(tmp_path)
+
+    async def test_what_is_there_is_not_touched(self, tmp_path: Path, reply: Made) -> None:
+        """A file of that name keeps its content and its time."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        file.write_bytes(b"annotated")
+        await deliver(reply())
+        assert ([f"new/{file.name}"], b"annotated") == (files(tmp_path), file.read_bytes())
+
+    async def test_at_the_same_time(self, tmp_path: Path, reply: Made) -> None:
+        """Many who deliver one reply at once make one file."""
+        deliver = MaildirDelivery(tmp_path)
+        await asyncio.gather(*(deliver(reply()) for _ in range(50)))
+        assert 1 == len(files(tmp_path))
+
+    async def test_after_it_was_taken_away(self, tmp_path: Path, reply: Made) -> None:
+        """At least once: who has taken it away finds it again, under the same name."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        before = files(tmp_path)
+        (tmp_path / before[0]).unlink()
+        await deliver(reply())
+        assert before == files(tmp_path)
+
+    async def test_what_a_crash_left_is_no_reply(self, tmp_path: Path, reply: Made) -> None:
+        """Half a file in tmp is neither taken for the reply nor in its way."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        file.rename(tmp_path / "tmp" / f"{file.name}.abc")
+        await deliver(reply())
+        assert [f"new/{file.name}", f"tmp/{file.name}.abc"] == files(tmp_path)
+
+
+class TestSystems:
+    """Each system may have a Maildir of its own, and no text leads out of it."""
+
+    async def test_each_its_own(self, tmp_path: Path, reply: Made) -> None:
+        """AGS and DMS never share a folder."""
+        deliver = MaildirDelivery(tmp_path, per_system=True)
+        await deliver(reply())
+        await deliver(reply(key=8, system="AGS"))
+        assert ["AGS/new", "DMS/new"] == [str(Path(file).parent) for file in files(tmp_path)]
+
+    @pytest.mark.parametrize(
+        ("system", "folder"),
+        [("..", "%2E%2E"), ("../a", "%2E%2E%2Fa"), ("/etc", "%2Fetc"), ("DMS 4", "DMS%204"), ("a\0é", "a%00%C3%A9")],
+    )
+    async def test_a_strange_name(self, tmp_path: Path, reply: Made, system: str, folder: str) -> None:
+        """What is no letter, digit, hyphen or underscore is written as its octets."""
+        await MaildirDelivery(tmp_path / "all", per_system=True)(reply(system=system))
+        assert [f"all/{folder}/new"] == [str(Path(file).parent) for file in files(tmp_path)]
+
+    async def test_what_a_peer_wrote_is_in_no_name(self, tmp_path: Path, reply: Made) -> None:
+        """Party, reference, process ID and mailbox have no part in the path."""
+        evil = "../../../../tmp/evil"
+        place = tmp_path / "all"
+        await MaildirDelivery(place)(reply(party=evil, reference=evil, process_id=evil, mailbox=evil))
+        (file,) = files(tmp_path)
+        assert file.startswith(f"all/new/{NAME}")
+
+
+@pytest.fixture
+def a_full_disk() -> Iterator[None]:
+    """Let no file have more than 100,000 octets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class TestFails:
+    """What cannot be written is told, and leaves nothing half."""
+
+    @pytest.mark.parametrize("below", ["file", "file/replies"])
+    async def test_no_folder(self, tmp_path: Path, reply: Made, below: str) -> None:
+        """A file where a folder should be makes an error with the path and the reason."""
+        (tmp_path / "file").touch()
+        with pytest.raises(DeliveryError) as caught:
+            await MaildirDelivery(tmp_path / below)(reply())
+        assert (str(tmp_path / below), True) == (caught.value.target, caught.value.retryable)
+        assert caught.value.why in {"File exists.", "Not a directory."}
+
+    @pytest.mark.usefixtures("a_full_disk")
+    async def test_no_room(self, tmp_path: Path, reply: Made) -> None:
+        """A write that fails leaves no file, neither in new nor in tmp, and nothing of the reply in the error."""
+        with pytest.raises(DeliveryError) as caught:
+            await MaildirDelivery(tmp_path)(reply(raw=b"<MetaData>" * 20_000))
+        assert ("File too large.", []) == (caught.value.why, files(tmp_path))
+        assert "MetaData" not in f"{caught.value!r}{caught.value}"
+
+    @pytest.mark.parametrize("path", [None, b"replies", "a\0b", 7])
+    def test_no_path(self, path: object) -> None:
+        """What is no path is told when it is given."""
+        with pytest.raises(InputError) as caught:
+            MaildirDelivery(path)  # type: ignore[arg-type]
+        assert ["delivery.maildir"] == [problem.code for problem in caught.value.problems]

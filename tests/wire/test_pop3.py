@@ -1,0 +1,788 @@
+"""Fetching from POP3 servers: stored first, deleted then, and nothing lost whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import poplib
+import socket
+import ssl
+import sys
+import traceback
+import tracemalloc
+from collections.abc import AsyncGenerator, Generator
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+from pop3_server import PASSWORD, TWISTED, Fault, Pop3Box
+from strategies import copies
+
+from htpoort import HtpoortError, InputError
+from htpoort.transport import Security, TlsSettings
+from htpoort.transport.accounts import Fetched, FetchError, FetchFailure, Pop3Server
+from htpoort.transport.pop3 import Pop3Mailbox
+
+ONE = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=1][S=0]\r\n\r\n<MetaData/>\r\n"
+TWO = ONE.replace(b"K=1", b"K=2")
+THREE = ONE.replace(b"K=1", b"K=3")
+
+
+def foreign(file: str) -> ssl.SSLContext:
+    """Give a server's context that knows nothing of our policy."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def mailbox(port: int, *, largest: int | None = None, **settings: Any) -> Pop3Mailbox:
+    """Say how to reach a server of a test, in the clear where nothing else is said."""
+    usual = {"host": "127.0.0.1", "security": Security.PLAIN, "username": "edi", "password": PASSWORD, "timeout": 5}
+    server = Pop3Server(port=port, **{**usual, **settings})
+    return Pop3Mailbox(server) if largest is None else Pop3Mailbox(server, largest=largest)
+
+
+@attrs.define
+class Shelf:
+    """Store in memory; fails at a mail if told to."""
+
+    mails: list[tuple[str, bytes]] = attrs.field(factory=list[tuple[str, bytes]])
+    fails_at: str = ""
+
+    async def __call__(self, uidl: str, raw: bytes) -> None:
+        if uidl == self.fails_at:
+            message = "the disk is full"
+            raise OSError(message)
+        self.mails.append((uidl, raw))
+
+    @property
+    def uidls(self) -> frozenset[str]:
+        """What a ledger would know."""
+        return frozenset(uidl for uidl, _ in self.mails)
+
+
+async def got(box: Pop3Box, **settings: Any) -> tuple[Fetched, Shelf]:
+    """Fetch everything."""
+    shelf = Shelf()
+    return await mailbox(box.port, **settings).fetch(shelf), shelf
+
+
+async def failure(box: Pop3Box, **settings: Any) -> FetchError:
+    """Fetch, and give the error; nothing was stored."""
+    shelf = Shelf()
+    with pytest.raises(FetchError) as caught:
+        await mailbox(box.port, **settings).fetch(shelf)
+    assert [] == shelf.mails
+    return caught.value
+
+
+def said(error: FetchError) -> tuple[FetchFailure, str, bool]:
+    """Give what an error says."""
+    return error.kind, error.reply, error.retryable
+
+
+class TestPop3Server:
+    """Where to fetch: named, safe by default, complete."""
+
+    @staticmethod
+    def made(**settings: Any) -> Pop3Server:
+        """Make a server of the usual values and some others."""
+        usual = {"host": "pop.forwarder.example", "username": "edi", "password": "geheim"}
+        return Pop3Server(**{**usual, **settings})
+
+    @pytest.mark.parametrize(
+        ("settings", "account"),
+        [
+            ({}, "edi@pop.forwarder.example:995"),
+            ({"security": Security.IMPLICIT}, "edi@pop.forwarder.example:995"),
+            ({"security": Security.STARTTLS}, "edi@pop.forwarder.example:110"),
+            ({"security": Security.PLAIN, "host": "localhost"}, "edi@localhost:110"),
+            ({"port": 1995, "username": "edi@forwarder.example"}, "edi@forwarder.example@pop.forwarder.example:1995"),
+        ],
+    )
+    def test_the_account(self, settings: dict[str, Any], account: str) -> None:
+        """Implicit TLS is the default, each kind of security has its port, and the account names all of it."""
+        assert account == self.made(**settings).account
+
+    def test_the_password_is_not_shown(self) -> None:
+        """The repr has the user name and not the password."""
+        shown = repr(self.made())
+        assert (True, False) == ("edi" in shown, "geheim" in shown)
+
+    @pytest.mark.parametrize("missing", ["host", "username", "password"])
+    def test_what_must_be_given(self, missing: str) -> None:
+        """Nobody's mailbox on nobody's server is fetched by default."""
+        settings = {"host": "pop.forwarder.example", "username": "edi", "password": "geheim"}
+        del settings[missing]
+        with pytest.raises(TypeError, match=missing):
+            Pop3Server(**settings)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+    def test_a_login_in_the_clear_to_this_machine(self, host: str) -> None:
+        """On loopback nobody reads along."""
+        assert Security.PLAIN is self.made(host=host, security=Security.PLAIN).security
+
+    @pytest.mark.parametrize(
+        ("settings", "codes"),
+        [
+            ({"host": ""}, ["pop3.host"]),
+            ({"host": "a b"}, ["pop3.host"]),
+            ({"port": 0}, ["pop3.port"]),
+            ({"port": 65_536}, ["pop3.port"]),
+            ({"port": "995"}, ["pop3.port"]),
+            ({"security": "implicit"}, ["pop3.security"]),
+            ({"username": ""}, ["pop3.login"]),
+            ({"username": None}, ["pop3.login"]),
+            ({"password": "geheim\r\nDELE 1"}, ["pop3.login"]),
+            ({"password": b"geheim"}, ["pop3.login"]),
+            ({"security": Security.PLAIN}, ["pop3.login-in-the-clear"]),
+            ({"timeout": 0}, ["pop3.timeout"]),
+            ({"timeout": "60"}, ["pop3.timeout"]),
+            ({"timeout": float("inf")}, ["pop3.timeout"]),
+            ({"timeout": float("nan")}, ["pop3.timeout"]),
+            (
+                {"host": None, "port": -1, "security": Security.PLAIN, "password": "", "timeout": -1},
+                ["pop3.host", "pop3.port", "pop3.login", "pop3.login-in-the-clear", "pop3.timeout"],
+            ),
+        ],
+    )
+    def test_what_cannot_be(self, settings: dict[str, Any], codes: list[str]) -> None:
+        """Every value that no session could have is told, all at once, and no password with it."""
+        with pytest.raises(InputError) as caught:
+            self.made(**settings)
+        assert codes == [problem.code for problem in caught.value.problems]
+        assert "heim" not in f"{caught.value!s}{caught.value!r}"
+
+
+@contextlib.asynccontextmanager
+async def twisted(*mails: bytes) -> AsyncGenerator[int]:
+    """Run Twisted's POP3 server with some mails; gives its port."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", TWISTED, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([base64.b64encode(mail).decode() for mail in mails]).encode() + b"\n")
+    try:
+        yield int(await process.stdout.readline())
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+class TestForeignServer:
+    """Twisted's server, which knows nothing of this library, is emptied mail by mail."""
+
+    async def test_everything_is_fetched_and_deleted(self) -> None:
+        """What the server has is stored octet for octet; a second session finds nothing."""
+        xml = b"Subject: x\n\n<MetaData>" + b"<A>22096222734662</A>" * 3_000 + b"</MetaData>\n"
+        dots = b"Subject: y\n\n.\n..\n.a\nb\n"
+        async with twisted(ONE.replace(b"\r\n", b"\n"), xml, dots) as port:
+            first, second = Shelf(), Shelf()
+            one = await mailbox(port).fetch(first)
+            two = await mailbox(port).fetch(second)
+        assert [ONE, xml.replace(b"\n", b"\r\n"), dots.replace(b"\n", b"\r\n")] == [raw for _, raw in first.mails]
+        assert (3, one.fetched, frozenset(one.fetched)) == (len(one.fetched), one.deleted, one.gone)
+        assert (Fetched(fetched=(), deleted=(), left=(), gone=frozenset(), problems=()), []) == (two, second.mails)
+
+    async def test_two_equal_mails(self) -> None:
+        """Twisted makes the UIDL of the content, so equal mails share it; both are handed over, both deleted."""
+        async with twisted(b"a\n", b"a\n") as port:
+            shelf = Shelf()
+            done = await mailbox(port).fetch(shelf)
+            again = await mailbox(port).fetch(Shelf())
+        assert ([b"a\r\n", b"a\r\n"], 1, 2) == ([raw for _, raw in shelf.mails], len(shelf.uidls), len(done.deleted))
+        assert () == again.fetched
+
+    async def test_a_wrong_password(self) -> None:
+        """A refused login is LOGIN, with the server's word."""
+        async with twisted() as port:
+            with pytest.raises(FetchError) as caught:
+                await mailbox(port, password="other").fetch(Shelf())
+        assert (FetchFailure.LOGIN, "Authentication failed", False) == said(caught.value)
+
+
+class TestSession:
+    """A mail is deleted only after it has been stored, and the server deletes at QUIT."""
+
+    async def test_stored_before_deleted(self) -> None:
+        """While a mail is being stored, no DELE for it has been sent."""
+        seen: list[list[str]] = []
+        async with Pop3Box(ONE, TWO) as box:
+
+            async def store(_uidl: str, _raw: bytes) -> None:
+                await asyncio.sleep(0)
+                seen.append([command for command in box.commands if command.startswith(("RETR", "DELE"))])
+
+            done = await mailbox(box.port).fetch(store)
+            await box.left.wait()
+        assert [["RETR 1"], ["RETR 1", "DELE 1", "RETR 2"]] == seen
+        assert ["USER edi", "PASS geheim", "UIDL", "LIST"] == box.commands[:4]
+        assert ([], "QUIT") == (box.uidls, box.commands[-1])
+        assert (
+            Fetched(fetched=("u1", "u2"), deleted=("u1", "u2"), left=(), gone=frozenset({"u1", "u2"}), problems=())
+            == done
+        )
+
+    async def test_an_empty_mailbox(self) -> None:
+        """Nothing there is nothing done, and what was known is gone."""
+        async with Pop3Box() as box:
+            done = await mailbox(box.port).fetch(Shelf(), known=frozenset({"u8", "u9"}))
+        assert Fetched(fetched=(), deleted=(), left=(), gone=frozenset({"u8", "u9"}), problems=()) == done
+
+    async def test_what_is_known_is_deleted_without_being_fetched(self) -> None:
+        """A mail that is stored already is not fetched again."""
+        async with Pop3Box(ONE, TWO) as box:
+            shelf = Shelf()
+            done = await mailbox(box.port).fetch(shelf, known=frozenset({"u1"}))
+        assert [("u2", TWO)] == shelf.mails
+        assert "RETR 1" not in box.commands
+        assert (("u2",), ("u1", "u2"), frozenset({"u1", "u2"})) == (done.fetched, done.deleted, done.gone)
+
+    async def test_an_empty_mail(self) -> None:
+        """A mail of no octets is a mail."""
+        async with Pop3Box(b"") as box:
+            _, shelf = await got(box)
+        assert [("u1", b"")] == shelf.mails
+
+
+class TestBroken:
+    """Wherever a session breaks, no mail is lost, and one that comes again is recognised (trap 15)."""
+
+    @pytest.mark.parametrize("how", ["drop", "close"])
+    async def test_lost_before_quit(self, how: str) -> None:
+        """A loss before QUIT undoes every DELE; the same mails are deleted next time without being fetched."""
+        async with Pop3Box(ONE, TWO, faults={"DELE 2": how}) as box:
+            shelf = Shelf()
+            with pytest.raises(FetchError) as caught:
+                await mailbox(box.port).fetch(shelf)
+            assert (FetchFailure.LOST, True, ["u1", "u2"]) == (caught.value.kind, caught.value.retryable, box.uidls)
+            box.faults.clear()
+            again = await mailbox(box.port).fetch(shelf, known=shelf.uidls)
+        assert [("u1", ONE), ("u2", TWO)] == shelf.mails
+        assert (("u1", "u2"), frozenset({"u1", "u2"}), []) == (again.deleted, again.gone, box.uidls)
+
+    @pytest.mark.parametrize("how", ["drop", "close"])
+    async def test_the_answer_to_quit_is_lost(self, how: str) -> None:
+        """Whoever does not hear the answer to QUIT does not know; the next session finds the mails gone."""
+        async with Pop3Box(ONE, faults={"QUIT": how}) as box:
+            shelf = Shelf()
+            with pytest.raises(FetchError) as caught:
+                await mailbox(box.port).fetch(shelf)
+            box.faults.clear()
+            again = await mailbox(box.port).fetch(shelf, known=shelf.uidls)
+        assert (FetchFailure.LOST, [("u1", ONE)]) == (caught.value.kind, shelf.mails)
+        assert ((), frozenset({"u1"})) == (again.deleted, again.gone)
+
+    @pytest.mark.parametrize(
+        "fault", [(b"+OK\r\nSubject: [V=DMS4.NL]", "drop"), (b"+OK\r\n", "close"), (b"+O", "close")]
+    )
+    async def test_lost_in_the_middle_of_a_mail(self, fault: Fault) -> None:
+        """Half a mail is never stored, nor is half an answer an answer; what came before it stays stored."""
+        async with Pop3Box(ONE, TWO, THREE, faults={"RETR 2": fault}) as box:
+            shelf = Shelf()
+            with pytest.raises(FetchError) as caught:
+                await mailbox(box.port).fetch(shelf)
+            assert (FetchFailure.LOST, [("u1", ONE)], 3) == (caught.value.kind, shelf.mails, len(box.uidls))
+            box.faults.clear()
+            await mailbox(box.port).fetch(shelf, known=shelf.uidls)
+        assert ([("u1", ONE), ("u2", TWO), ("u3", THREE)], []) == (shelf.mails, box.uidls)
+
+    async def test_a_server_that_says_nothing(self) -> None:
+        """After the timeout without an octet the connection is lost."""
+        async with Pop3Box(ONE, faults={"RETR": "stall"}) as box:
+            error = await failure(box, timeout=0.1)
+        assert (FetchFailure.LOST, "timed out", True) == said(error)
+
+    async def test_a_mail_that_cannot_be_read(self) -> None:
+        """A refused RETR is reported, the mail stays, and the rest goes on."""
+        async with Pop3Box(ONE, TWO, THREE, faults={"RETR 2": b"-ERR [SYS/PERM] broken\r\n"}) as box:
+            done, shelf = await got(box)
+        (left,) = done.left
+        assert ([("u1", ONE), ("u3", THREE)], ["u2"]) == (shelf.mails, box.uidls)
+        assert (("u1", "u3"), ("u1", "u3"), frozenset({"u1", "u3"})) == (done.fetched, done.deleted, done.gone)
+        assert ("u2", len(TWO), None, "pop3.unreadable") == (left.uidl, left.size, left.headers, left.problem.code)
+        assert "The mail u2 cannot be read: [SYS/PERM] broken" == left.problem.message
+
+    async def test_a_mail_that_cannot_be_deleted(self) -> None:
+        """A refused DELE leaves a mail that is stored: it stays known, and is tried again."""
+        async with Pop3Box(ONE, TWO, faults={"DELE 1": b"-ERR locked\r\n"}) as box:
+            done, shelf = await got(box)
+        assert (("u1", "u2"), ("u2",), frozenset({"u2"})) == (done.fetched, done.deleted, done.gone)
+        assert [("u1", "pop3.not-deleted", "The mail u1 is stored and was not deleted: locked")] == [
+            (left.uidl, left.problem.code, left.problem.message) for left in done.left
+        ]
+        assert 2 == len(shelf.mails)
+
+    async def test_quit_refused(self) -> None:
+        """A server that could not delete says so at QUIT; then nothing is forgotten."""
+        async with Pop3Box(ONE, faults={"QUIT": b"-ERR some deleted messages not removed\r\n"}) as box:
+            done, _ = await got(box)
+        assert (("u1",), (), frozenset()) == (done.fetched, done.deleted, done.gone)
+        assert [("pop3.quit", "The server may not have deleted everything: some deleted messages not removed")] == [
+            (problem.code, problem.message) for problem in done.problems
+        ]
+
+    async def test_a_uidl_comes_again_for_another_mail(self) -> None:
+        """After a session that ended well its UIDLs are gone, so another mail under one of them is fetched."""
+        async with Pop3Box(("7", ONE)) as box:
+            shelf = Shelf()
+            done = await mailbox(box.port).fetch(shelf)
+            box.mails.append(("7", TWO))
+            await mailbox(box.port).fetch(shelf, known=shelf.uidls - done.gone)
+        assert [("7", ONE), ("7", TWO)] == shelf.mails
+
+    async def test_two_mails_under_one_known_uidl(self) -> None:
+        """Which of two mails of one UIDL is stored, nobody can tell: both are fetched before they are deleted."""
+        async with Pop3Box(("7", ONE), ("7", TWO), ("8", THREE)) as box:
+            shelf = Shelf()
+            done = await mailbox(box.port).fetch(shelf, known=frozenset({"7", "8"}))
+        assert [("7", ONE), ("7", TWO)] == shelf.mails
+        assert (("7", "7", "8"), frozenset({"7", "8"}), []) == (done.deleted, done.gone, box.uidls)
+
+
+class TestStoreFails:
+    """What cannot be stored stays in the mailbox."""
+
+    async def test_what_was_stored_before_is_deleted(self) -> None:
+        """The error passes through; QUIT deletes the mails before, the mail itself and those after stay."""
+        async with Pop3Box(ONE, TWO, THREE) as box:
+            shelf = Shelf(fails_at="u2")
+            with pytest.raises(OSError, match="the disk is full"):
+                await mailbox(box.port).fetch(shelf)
+            await box.left.wait()
+        assert ([("u1", ONE)], ["u2", "u3"]) == (shelf.mails, box.uidls)
+
+    async def test_and_the_connection_is_lost(self) -> None:
+        """The store's error is the one that is told."""
+        async with Pop3Box(ONE, faults={"QUIT": "drop"}) as box:
+            with pytest.raises(OSError, match="the disk is full"):
+                await mailbox(box.port).fetch(Shelf(fails_at="u1"))
+
+
+class TestCancelled:
+    """Cancelling ends the session at once: no QUIT, nothing deleted, no thread left waiting."""
+
+    async def test_while_the_server_is_waited_for(self) -> None:
+        """A server that says nothing for a minute is not waited for."""
+        async with Pop3Box(ONE, TWO, faults={"RETR 2": "stall"}) as box:
+            shelf = Shelf()
+            task = asyncio.create_task(mailbox(box.port, timeout=60).fetch(shelf))
+            await box.reached["RETR 2"].wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await box.left.wait()
+        assert ([("u1", ONE)], ["u1", "u2"], False) == (shelf.mails, box.uidls, "QUIT" in box.commands)
+
+    async def test_while_storing(self) -> None:
+        """A store that is cancelled is no store."""
+        reached = asyncio.Event()
+
+        async def store(_uidl: str, _raw: bytes) -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        async with Pop3Box(ONE) as box:
+            task = asyncio.create_task(mailbox(box.port).fetch(store))
+            await reached.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await box.left.wait()
+        assert (["u1"], False) == (box.uidls, "QUIT" in box.commands)
+
+    @pytest.mark.parametrize("security", [Security.PLAIN, Security.IMPLICIT])
+    async def test_before_the_greeting(self, security: Security) -> None:
+        """Neither a greeting nor a handshake that does not come is waited for."""
+        async with Pop3Box(faults={"greeting": "stall"}) as box:
+            task = asyncio.create_task(mailbox(box.port, timeout=60, security=security).fetch(Shelf()))
+            await box.reached["greeting"].wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    async def test_while_connecting(self, full: int) -> None:
+        """A server that does not take the connection is not waited for."""
+        task = asyncio.create_task(mailbox(full, timeout=60).fetch(Shelf()))
+        _, waiting = await asyncio.wait({task}, timeout=0.1)
+        assert {task} == waiting
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def full() -> Generator[int]:
+    """Listen, and take no connection: the queue of those that wait is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+        yield listener.getsockname()[1]
+
+
+class TestContent:
+    """A mail is stored as it is in the mailbox, octet for octet."""
+
+    @pytest.mark.parametrize(
+        "mail",
+        [
+            ONE + b"<A>" + b"x" * 60_000 + b"</A>\r\n",
+            ONE + b".\r\n..\r\n...\r\n.a\r\n\r\n.\r\n",
+            b".\r\n",
+            b"a\0b\r\n\0\r\n",
+            b"a\n.\nb\r\n",
+            b"a\n.\r\nb\r\n",
+            b"a\r.\r\nb\r\n",
+            b"\ra\n\r\r\n\r\n",
+            b"\xff\xfe\x00\xe9\r\n",
+            b"a\r\n\r\n\r\n",
+            *(b"x" * length + b"\r\n.b\r\n" for length in range(65_533, 65_538)),
+            *(b"x" * length + b"\r.\r\n.\r\n" for length in range(65_533, 65_538)),
+            *(b"x" * length + b"\n.\r\n.\r\n" for length in range(65_533, 65_538)),
+        ],
+        ids=lambda mail: f"{mail[:12]!r} {len(mail)}",
+    )
+    async def test_octets(self, mail: bytes) -> None:
+        """Long lines, dots, NUL, 8 bits, lone CR and LF come through; only CRLF ends a line."""
+        async with Pop3Box(mail, TWO) as box:
+            _, shelf = await got(box)
+        assert [("u1", mail), ("u2", TWO)] == shelf.mails
+
+    async def test_a_dot_that_was_not_doubled(self) -> None:
+        """What a server did not double is not undone, as after a line that it sends in two pieces."""
+        async with Pop3Box(ONE, faults={"RETR 1": b"+OK\r\n.a\r\nb\r\n.\r\n"}) as box:
+            _, shelf = await got(box)
+        assert [("u1", b".a\r\nb\r\n")] == shelf.mails
+
+    @pytest.mark.parametrize(
+        ("mail", "outcome"),
+        [
+            (b"<A>" + b"x" * 60_000 + b"</A>\r\n", "line too long"),
+            (b"a\n.\nb\r\n", [b"a"]),
+            (b"\ra\n\r\n", [b"a", b""]),
+        ],
+    )
+    async def test_poplib_as_it_is(self, mail: bytes, outcome: str | list[bytes]) -> None:
+        """What poplib does: it refuses a line of 60 KB, ends a mail at a dot between two LF, and loses a CR."""
+
+        def stock(port: int) -> str | list[bytes]:
+            client = poplib.POP3("127.0.0.1", port)
+            try:
+                client.user("edi")
+                client.pass_(PASSWORD)
+                return client.retr(1)[1]
+            except poplib.error_proto as error:
+                return str(error)
+            finally:
+                client.close()
+
+        async with Pop3Box(mail) as box:
+            assert outcome == await asyncio.to_thread(stock, box.port)
+
+    @pytest.mark.parametrize("line", [b"<A>22096222734662</A>\r\n", b"<A>22096222734662</A>"])
+    async def test_a_large_mail_is_held_once(self, line: bytes) -> None:
+        """A mail of 16 MB needs less than one and a half times its size to be fetched."""
+        mail = line * (16_000_000 // len(line)) + b"\r\n"
+        peaks: list[int] = []
+
+        async def store(_uidl: str, raw: bytes) -> None:
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            assert len(mail) == len(raw)
+
+        async with Pop3Box(faults={"RETR": (b"+OK\r\n", mail, b".\r\n")}) as box:
+            box.mails.append(("u1", b""))
+            tracemalloc.start()
+            try:
+                await mailbox(box.port).fetch(store)
+            finally:
+                tracemalloc.stop()
+        assert peaks[0] < 1.5 * len(mail)
+
+
+class TestTooLarge:
+    """A mail above the hard limit stays on the server, and is reported with its headers."""
+
+    async def test_what_list_says(self) -> None:
+        """Where the server says so beforehand, only the headers are fetched."""
+        async with Pop3Box(ONE, TWO, sizes={"u1": 10_001}) as box:
+            done, shelf = await got(box, largest=10_000)
+        (left,) = done.left
+        assert ([("u2", TWO)], ["u1"], False) == (shelf.mails, box.uidls, "RETR 1" in box.commands)
+        assert ("u1", 10_001, ONE[: ONE.index(b"<")]) == (left.uidl, left.size, left.headers)
+        assert ("pop3.too-large", "The mail u1 has more than 10000 octets; it stays in the mailbox.") == (
+            left.problem.code,
+            left.problem.message,
+        )
+        assert ((), frozenset({"u2"})) == (done.problems, done.gone)
+
+    async def test_what_list_does_not_say(self) -> None:
+        """Where the server listed too few octets, the rest is read and dropped, and the session goes on."""
+        big = ONE + b"x" * 100_000 + b"\r\n" + b"y" * 100_000 + b"\r\n"
+        async with Pop3Box(big, TWO, sizes={"u1": 5}) as box:
+            done, shelf = await got(box, largest=10_000)
+        (left,) = done.left
+        assert ([("u2", TWO)], ["u1"]) == (shelf.mails, box.uidls)
+        assert (5, ONE[: ONE.index(b"<")]) == (left.size, left.headers)
+
+    @pytest.mark.parametrize("fault", [b"-ERR no TOP here\r\n", b"+OK\r\n" + b"x" * 65_536 + b"\r\n.\r\n"])
+    async def test_no_headers(self, fault: bytes) -> None:
+        """A server without TOP, or headers that are too large themselves, leave none to show."""
+        async with Pop3Box(ONE, faults={"TOP": fault}, sizes={"u1": 10_001}) as box:
+            done, _ = await got(box, largest=10_000)
+        assert [("pop3.too-large", None)] == [(left.problem.code, left.headers) for left in done.left]
+
+    @pytest.mark.parametrize(("size", "stored"), [(10_000, 1), (10_001, 0)])
+    async def test_the_limit_itself(self, size: int, stored: int) -> None:
+        """A mail of as many octets as the limit is fetched, one of one more is not, whatever LIST says."""
+        mail = b"a\r\n\r\n" + b"x" * (size - 7) + b"\r\n"
+        async with Pop3Box(mail, sizes={"u1": 1}) as box:
+            _, shelf = await got(box, largest=10_000)
+        assert (size, stored) == (len(mail), len(shelf.mails))
+
+    def test_the_usual_limit(self) -> None:
+        """What is too large to be routed, 50 MiB, is still stored; above four times that it stays."""
+        assert 209_715_200 == mailbox(110).largest
+
+
+class TestLogin:
+    """Who is not let in is told why, and whether to come again."""
+
+    async def test_a_wrong_password(self) -> None:
+        """A wrong password is LOGIN and stands in no text."""
+        async with Pop3Box(ONE) as box:
+            error = await failure(box, password="falsch")
+        assert (FetchFailure.LOGIN, "[AUTH] no", False) == said(error)
+        assert ["u1"] == box.uidls
+
+    @pytest.mark.parametrize(
+        ("answer", "retryable"),
+        [
+            (b"-ERR [IN-USE] locked by another session\r\n", True),
+            (b"-ERR [LOGIN-DELAY] wait 5 minutes\r\n", True),
+            (b"-ERR [sys/temp] later\r\n", True),
+            (b"-ERR [SYS/PERM] never\r\n", False),
+            (b"-ERR no [IN-USE] here\r\n", False),
+        ],
+    )
+    async def test_come_again(self, answer: bytes, *, retryable: bool) -> None:
+        """A mailbox that is in use, and what else the server calls temporary, may be tried again."""
+        async with Pop3Box(faults={"PASS": answer}) as box:
+            error = await failure(box)
+        assert (FetchFailure.LOGIN, answer.decode()[5:-2], retryable) == said(error)
+
+    async def test_a_user_refused(self) -> None:
+        """A refusal of the user name is LOGIN, and the password is not sent."""
+        async with Pop3Box(faults={"USER": b"-ERR unknown\r\n"}) as box:
+            error = await failure(box)
+        assert ((FetchFailure.LOGIN, "unknown", False), ["USER edi"]) == (said(error), box.commands)
+
+    async def test_an_answer_with_the_password(self) -> None:
+        """A server that repeats the password, and control characters, makes no error that holds them."""
+        async with Pop3Box(faults={"PASS": b"-ERR bad\x1b[31m command: PASS geheim\xff\r\n"}) as box:
+            error = await failure(box)
+        assert (FetchFailure.LOGIN, "bad [31m command: PASS …\ufffd", False) == said(error)
+        assert PASSWORD not in "".join(traceback.format_exception(error))
+
+    async def test_a_long_answer(self) -> None:
+        """An error holds 500 characters of an answer and no more."""
+        async with Pop3Box(faults={"PASS": b"-ERR " + b"x" * 2_000 + b"\r\n"}) as box:
+            error = await failure(box)
+        assert "x" * 500 == error.reply
+
+
+class TestTls:
+    """Neither name nor password is said before TLS stands, and nobody untrusted is spoken to."""
+
+    @pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+    async def test_safe(self, authority: SimpleNamespace, security: Security, host: str) -> None:
+        """Over implicit TLS and over STLS a mail is fetched and deleted."""
+        implicit = security is Security.IMPLICIT
+        faults: dict[str, Fault] = {"STLS": ("go on", "tls")}
+        async with Pop3Box(ONE, tls=foreign(authority.host), implicit=implicit, faults=faults) as box:
+            tls = TlsSettings(ca_file=authority.ca)
+            _, shelf = await got(box, tls=tls, security=security, host=host)
+        assert ([("u1", ONE)], []) == (shelf.mails, box.uidls)
+        assert ([] if implicit else ["CAPA", "STLS"]) == box.commands[: box.commands.index("USER edi")]
+
+    async def test_what_was_said_before_tls_is_forgotten(self, authority: SimpleNamespace) -> None:
+        """An answer that somebody wrote behind the answer to STLS is not taken for one to USER."""
+        faults: dict[str, Fault] = {"STLS": (b"+OK\r\n-ERR forged\r\n", "tls")}
+        async with Pop3Box(ONE, tls=foreign(authority.host), faults=faults) as box:
+            _, shelf = await got(box, tls=TlsSettings(ca_file=authority.ca), security=Security.STARTTLS)
+        assert [("u1", ONE)] == shelf.mails
+
+    @pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
+    @pytest.mark.parametrize(
+        ("issuer", "certificate", "why"),
+        [("other_ca", "host", "certificate verify failed"), ("ca", "elsewhere", "mismatch")],
+    )
+    async def test_not_trusted(
+        self, authority: SimpleNamespace, security: Security, issuer: str, certificate: str, why: str
+    ) -> None:
+        """A certificate of another authority or of another host is TLS, and says why."""
+        context = foreign(getattr(authority, certificate))
+        faults: dict[str, Fault] = {"STLS": ("go on", "tls")}
+        async with Pop3Box(ONE, tls=context, implicit=security is Security.IMPLICIT, faults=faults) as box:
+            tls = TlsSettings(ca_file=getattr(authority, issuer))
+            error = await failure(box, tls=tls, security=security)
+        assert (FetchFailure.TLS, False) == (error.kind, error.retryable)
+        assert why in error.reply
+        assert "USER edi" not in box.commands
+
+    async def test_no_stls_offered(self) -> None:
+        """A server, or a man in the middle, that offers no STLS hears nothing more."""
+        async with Pop3Box(ONE) as box:
+            error = await failure(box, security=Security.STARTTLS)
+        assert (FetchFailure.TLS, "STLS not supported by server", False) == said(error)
+        assert ["CAPA"] == box.commands
+
+    async def test_stls_refused(self, authority: SimpleNamespace) -> None:
+        """A refused STLS is TLS."""
+        async with Pop3Box(tls=foreign(authority.host), faults={"STLS": b"-ERR not today\r\n"}) as box:
+            error = await failure(box, security=Security.STARTTLS)
+        assert ((FetchFailure.TLS, "not today", False), ["CAPA", "STLS"]) == (said(error), box.commands)
+
+    @pytest.mark.parametrize("line", [b"\r\n", b"\xff\r\n"])
+    async def test_capabilities_that_are_none(self, line: bytes) -> None:
+        """What poplib cannot read as capabilities is PROTOCOL."""
+        async with Pop3Box(faults={"CAPA": b"+OK\r\n" + line + b".\r\n"}) as box:
+            error = await failure(box, security=Security.STARTTLS)
+        assert (FetchFailure.PROTOCOL, False) == (error.kind, error.retryable)
+
+    @pytest.mark.parametrize("how", ["close", "stall"])
+    async def test_lost_in_the_handshake(self, authority: SimpleNamespace, how: str) -> None:
+        """A loss or silence in the handshake may pass: LOST after STLS, CONNECT where TLS came first."""
+        async with Pop3Box(tls=foreign(authority.host), faults={"STLS": (b"+OK\r\n", how)}) as box:
+            after = await failure(box, security=Security.STARTTLS, timeout=0.2)
+        async with Pop3Box(faults={"greeting": how}) as box:
+            first = await failure(box, security=Security.IMPLICIT, timeout=0.2)
+        assert ((FetchFailure.LOST, True), (FetchFailure.CONNECT, True)) == (
+            (after.kind, after.retryable),
+            (first.kind, first.retryable),
+        )
+
+    async def test_plain_text_instead_of_a_handshake(self) -> None:
+        """Implicit TLS to a plain server is TLS."""
+        async with Pop3Box() as box:
+            error = await failure(box, security=Security.IMPLICIT)
+        assert (FetchFailure.TLS, False) == (error.kind, error.retryable)
+
+    async def test_a_missing_file_is_told_before_anybody_is_connected_to(self) -> None:
+        """A CA file that is not there is the user's: InputError, and no connection."""
+        async with Pop3Box() as box:
+            tls = TlsSettings(ca_file="no-such-file.pem")
+            with pytest.raises(InputError, match="ca_file cannot be used"):
+                await mailbox(box.port, security=Security.IMPLICIT, tls=tls).fetch(Shelf())
+        assert 0 == box.connections
+
+
+class TestStrangers:
+    """What speaks no POP3, or not enough of it, is told apart from what is away."""
+
+    async def test_nobody_there(self) -> None:
+        """A refused connection is CONNECT."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with pytest.raises(FetchError) as caught:
+            await mailbox(port).fetch(Shelf())
+        assert (FetchFailure.CONNECT, True) == (caught.value.kind, caught.value.retryable)
+        assert f"edi@127.0.0.1:{port}" == caught.value.account
+
+    async def test_nobody_answers(self, full: int) -> None:
+        """A connection that is not taken within the timeout is CONNECT."""
+        with pytest.raises(FetchError) as caught:
+            await mailbox(full, timeout=0.1).fetch(Shelf())
+        assert (FetchFailure.CONNECT, "TimeoutError", True) == said(caught.value)
+
+    @pytest.mark.parametrize(
+        ("fault", "kind", "reply", "retryable"),
+        [
+            ("close", FetchFailure.CONNECT, "the server closed the connection", True),
+            (
+                b"-ERR [SYS/TEMP] too many connections\r\n",
+                FetchFailure.CONNECT,
+                "[SYS/TEMP] too many connections",
+                True,
+            ),
+            (b"220 smtp.forwarder.example ESMTP\r\n", FetchFailure.PROTOCOL, "220 smtp.forwarder.example ESMTP", False),
+            (
+                b"+OK\n",
+                FetchFailure.PROTOCOL,
+                "an answer is no line of at most 2048 octets that ends with CRLF",
+                False,
+            ),
+            (
+                b"+OK " + b"x" * 3_000,
+                FetchFailure.PROTOCOL,
+                "an answer is no line of at most 2048 octets that ends with CRLF",
+                False,
+            ),
+        ],
+    )
+    async def test_greetings(self, fault: Fault, kind: FetchFailure, reply: str, *, retryable: bool) -> None:
+        """A greeting that is none, or no line, is PROTOCOL; none at all, or a refusal, is CONNECT."""
+        async with Pop3Box(faults={"greeting": fault}) as box:
+            error = await failure(box)
+        assert (kind, reply, retryable) == said(error)
+
+    @pytest.mark.parametrize("command", ["UIDL", "LIST"])
+    async def test_a_server_without_uidl(self, command: str) -> None:
+        """Without UIDL no mail can be recognised, so none is fetched; the error says what must be known."""
+        async with Pop3Box(ONE, faults={command: b"-ERR unknown command\r\n"}) as box:
+            error = await failure(box)
+        assert (FetchFailure.PROTOCOL, f"{command}: unknown command", False) == said(error)
+        assert "the server must know POP3 with UIDL" in str(error)
+
+    @pytest.mark.parametrize(
+        "line", [b"2\r\n", b"2 \r\n", b"two u2\r\n", b"2 u 2\r\n", b"2 \xc3\xa9\r\n", b"-2 u2\r\n"]
+    )
+    async def test_a_line_of_the_listing_that_is_none(self, line: bytes) -> None:
+        """A mail without a number and a UIDL stays, is reported, and stops nothing."""
+        listing = b"+OK\r\n1 u1\r\n" + line + b"3 u3\r\n.\r\n"
+        async with Pop3Box(ONE, TWO, THREE, faults={"UIDL": listing}) as box:
+            done, shelf = await got(box)
+        assert ([("u1", ONE), ("u3", THREE)], ["u2"]) == (shelf.mails, box.uidls)
+        assert ["pop3.listing"] == [problem.code for problem in done.problems]
+
+    async def test_a_size_that_is_none(self) -> None:
+        """A mail whose size is not told is fetched all the same."""
+        async with Pop3Box(ONE, faults={"LIST": b"+OK\r\n1 many\r\n.\r\n"}) as box:
+            _, shelf = await got(box)
+        assert [("u1", ONE)] == shelf.mails
+
+    async def test_no_answer_but_noise(self) -> None:
+        """What begins with neither +OK nor -ERR is no refusal of a mail, but PROTOCOL."""
+        async with Pop3Box(ONE, faults={"RETR": b"hello\r\n"}) as box:
+            error = await failure(box)
+        assert (FetchFailure.PROTOCOL, "hello", False) == said(error)
+
+
+class TestFetchError:
+    """An error has its text and its data, and survives pickle and copy."""
+
+    @pytest.mark.parametrize("kind", FetchFailure)
+    def test_copies(self, kind: FetchFailure) -> None:
+        """A copy says the same."""
+        error = FetchError("edi@pop.forwarder.example:995", kind, "no")
+        for other in copies(error):
+            assert (str(error), repr(error), error.account, said(error)) == (
+                str(other),
+                repr(other),
+                other.account,
+                said(other),
+            )
+            assert isinstance(other, HtpoortError)
+
+    @pytest.mark.parametrize(("reply", "shown"), [("", "no reply"), ("timed out", "timed out"), ("No way.", "No way")])
+    def test_shown(self, reply: str, shown: str) -> None:
+        """The text says whose mailbox, what happened and what to do."""
+        error = FetchError("edi@pop.forwarder.example:995", FetchFailure.LOST, reply)
+        assert (
+            f"Not fetched from edi@pop.forwarder.example:995 (lost): {shown}. "
+            "Fetch again; what was stored is recognised."
+        ) == str(error)

@@ -81,5 +81,3 @@ class TestRule2OneLine:
 
         assert moment.replace(microsecond=0) == read
         assert moment.utcoffset() == (read.replace(tzinfo=moment.tzinfo) if read.tzinfo is None else read).utcoffset()
-
-

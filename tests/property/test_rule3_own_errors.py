@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from types import FrameType
 
 import pytest
 from hypothesis import example, given, strategies as st
-from strategies import NOON, envelopes, hostile_texts, references, reply
+from strategies import NOON, PRINTABLE, envelopes, hostile_texts, references, reply
 
 from htpoort import (
     DMS,
@@ -26,16 +27,20 @@ from htpoort import (
     Router,
     RoutingEnvelope,
     Submission,
+    UnknownError,
+    _grammar,
+    _words,
     build,
     read,
 )
-from htpoort import _grammar, _words
 
 ROUTER = Router(parties=["NL123456789.02.05"], sent=lambda _: None)
 
 texts = hostile_texts | st.text() | st.text(st.characters(max_codepoint=0x7F))
 octets = st.binary() | texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
-anything = st.none() | st.integers() | st.binary(max_size=9) | texts | st.lists(st.integers(), max_size=2) | st.booleans()
+anything = (
+    st.none() | st.booleans() | st.integers() | st.binary(max_size=9) | texts | st.lists(st.integers(), max_size=2)
+)
 
 
 @st.composite
@@ -45,18 +50,24 @@ def mutants(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(raw)))
         stop = start + draw(st.integers(0, 3))
-        raw[start:stop] = draw(octets.map(lambda piece: piece[:12]))
+        raw[start:stop] = draw(octets)[:12]
     return bytes(raw)
 
 
-def outcome(call: Callable[[], object]) -> type:
-    """Say what a call gives, or which error of ours it raises; every other error passes."""
+def result(call: Callable[[], object]) -> object:
+    """Give what a call gives, or the error of ours that it raises; every other error passes."""
     try:
-        return type(call())
+        return call()
     except HtpoortError as error:
-        assert str(error)
-        assert repr(error)
-        return type(error)
+        return error
+
+
+def outcome(call: Callable[[], object]) -> type:
+    """Say what a call gives, or which error of ours it raises."""
+    found = result(call)
+    assert str(found)
+    assert repr(found)
+    return type(found)
 
 
 class TestRule3OwnErrors:
@@ -65,15 +76,16 @@ class TestRule3OwnErrors:
     @given(text=texts, strict=st.booleans())
     def test_parse(self, text: str, *, strict: bool) -> None:
         """`parse` gives an envelope or an EnvelopeError whose places lie inside its text."""
-        try:
-            envelope = RoutingEnvelope.parse(text, strict=strict)
-        except EnvelopeError as error:
-            assert error.problems
-            assert all(0 <= found.start <= found.stop <= len(error.text) for found in error.problems)
-            assert len(str(error)) <= 300 * len(error.problems)
+        found = result(lambda: RoutingEnvelope.parse(text, strict=strict))
+
+        if isinstance(found, EnvelopeError):
+            assert found.problems
+            assert all(0 <= problem.start <= problem.stop <= len(found.text) for problem in found.problems)
+            assert len(str(found)) <= 300 * len(found.problems)
         else:
-            assert text == envelope.raw
-            assert not (strict and envelope.notes)
+            assert isinstance(found, RoutingEnvelope)
+            assert text == found.raw
+            assert not (strict and found.notes)
 
     @given(texts)
     def test_find(self, text: str) -> None:
@@ -143,7 +155,7 @@ class TestRule3OwnErrors:
     @given(texts, st.sampled_from(["system", "by_mailbox", "by_process_id"]))
     def test_look_ups(self, text: str, name: str) -> None:
         """A look-up gives a system or says what is known; those of peers' text never raise."""
-        assert "UnknownError" == outcome(lambda: getattr(HTPOORT, name)(text + "\n")).__name__
+        assert UnknownError is outcome(lambda: getattr(HTPOORT, name)(text + "\n"))
         assert HTPOORT.answering_as(text + "\n") is None
         assert HTPOORT.answering_from(text + "\n") is None
 
@@ -158,12 +170,18 @@ class TestRule3OwnErrors:
                 reply_ids=reply_ids,  # type: ignore[arg-type]
             )
         )
-        default = outcome(lambda: DeclarationSystem(name="X", mailbox="dms@htpoort.nl", process_id=process_id))  # type: ignore[arg-type]
+        default = outcome(
+            lambda: DeclarationSystem(
+                name="X",
+                mailbox="dms@htpoort.nl",
+                process_id=process_id,  # type: ignore[arg-type]
+            )
+        )
 
         assert InputError is made
         assert default in {DeclarationSystem, InputError}
 
-    @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)).map("{}@b.example".format) | texts)
+    @given(st.text(PRINTABLE).map("{}@b.example".format) | texts)
     @example("a@xn--a.example")
     @example("a@" + "b." * 200)
     def test_mailbox(self, mailbox: str) -> None:
@@ -191,22 +209,25 @@ class TestRule3OwnErrors:
             "message_id": "<1@b.example>",
             field: value,
         }
-        try:
-            sub = build(**values)  # type: ignore[arg-type]
-        except InputError as error:
-            assert {field} == {found.message.split()[0] for found in error.problems}
-        except LookupError as error:
-            assert ("system", "UnknownError") == (field, type(error).__name__)
+        found = result(lambda: build(**values))  # type: ignore[arg-type]
+
+        if isinstance(found, InputError):
+            assert {field} == {problem.message.split()[0] for problem in found.problems}
+        elif isinstance(found, UnknownError):
+            assert "system" == field
         else:
-            assert isinstance(sub, Submission)
-            assert sub.data.isascii()
+            assert isinstance(found, Submission)
+            assert found.data.isascii()
 
     @given(texts | hostile_texts.map('[systems."X"]\nmailbox = "{}"'.format))
     def test_toml(self, text: str) -> None:
         """A text is a directory or an InputError."""
         assert outcome(lambda: Directory.from_toml(text)) in {Directory, InputError}
 
-    @given(value=st.recursive(anything, lambda inner: st.dictionaries(texts, inner, max_size=3), max_leaves=9), nested=st.booleans())
+    @given(
+        value=st.recursive(anything, lambda inner: st.dictionaries(texts, inner, max_size=3), max_leaves=9),
+        nested=st.booleans(),
+    )
     def test_table(self, value: object, *, nested: bool) -> None:
         """A table of whatever is in it is a directory or an InputError."""
         keys = ["mailbox", "process_id", "reply_ids", "title", "source", "mark"]
@@ -228,23 +249,67 @@ def work(call: Callable[[], object]) -> int:
         nonlocal count
         count += event in {"call", "c_call"}
 
-    before = sys.getprofile()
+    call()  # what is loaded or cached once is no work of the call
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # it runs callbacks of others, whenever it likes
     sys.setprofile(counted)
     try:
         call()
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
     return count
 
 
 SUBJECTS = [
-    *("[", "]", "[V", "[V=", "[V=a", "[V=a]", "[ ", "[V= ", "[[V=a]", "[V=\u00e9]", "[X=1]", "x", " ", "\t", "\r\n ", "\n "),
-    *("=?", "=?utf-8?q?", "=?utf-8?q?a?= ", "=?utf-8?b?!?= ", "=?utf-8?q?=?= ", "?=", "a b", "\u00e9", "\0", "[V=a][A=b]"),
-]  # fmt: skip
+    *(
+        "[",
+        "]",
+        "[V",
+        "[V=",
+        "[V=a",
+        "[V=a]",
+        "[ ",
+        "[V= ",
+        "[[V=a]",
+        "[V=\u00e9]",
+        "[X=1]",
+        "x",
+        " ",
+        "\t",
+        "\r\n ",
+        "\n ",
+    ),
+    *(
+        "=?",
+        "=?utf-8?q?",
+        "=?utf-8?q?a?= ",
+        "=?utf-8?b?!?= ",
+        "=?utf-8?q?=?= ",
+        "?=",
+        "a b",
+        "\u00e9",
+        "\0",
+        "[V=a][A=b]",
+    ),
+]
 HEADERS = [
-    *(b"X: x\r\n", b"x", b" x\r\n", b"\r\n ", b"From: a@b\r\n", b"Subject: [\r\n", b"\r", b"\0", b":", b"\xff", b"no\r\n"),
+    *(
+        b"X: x\r\n",
+        b"x",
+        b" x\r\n",
+        b"\r\n ",
+        b"From: a@b\r\n",
+        b"Subject: [\r\n",
+        b"\r",
+        b"\0",
+        b":",
+        b"\xff",
+        b"no\r\n",
+    ),
     *(b'"', b"\\", b'\\"', b"(", b"<", b"a.", b"a@b.", b"=?a?q?", b" ", b"\t", b"-"),
-]  # fmt: skip
+]
 
 
 class TestRule3LinearTime:
@@ -283,13 +348,18 @@ class TestRule3LinearTime:
 
     def test_body(self) -> None:
         """The work does not grow with the body."""
-        small, large = (work(lambda size=size: ROUTER.route_message(reply(body=b"x\r\n\r\n" * size))) for size in (1, 200_000))  # type: ignore[misc]
+        bodies = [reply(body=b"x\r\n\r\n" * size) for size in (1, 200_000)]
+        small, large = (work(lambda raw=raw: ROUTER.route_message(raw)) for raw in bodies)  # type: ignore[misc]
 
         assert small == large
 
-    PEERS = ("CANONICAL", "COMMON", "GROUP", "FOLD", "HEADER_END", "BAD_LINE", "BARE_CR", "ADDRESS", "NAMED_ADDRESS", "ENCODED_WORD")
-
-    @pytest.mark.parametrize("name", PEERS)
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("CANONICAL", "COMMON", "GROUP", "FOLD", "HEADER_END", "BAD_LINE", "BARE_CR", "ADDRESS", "NAMED_ADDRESS"),
+            "ENCODED_WORD",
+        ],
+    )
     def test_patterns_never_go_back(self, name: str) -> None:
         """No pattern that reads what a peer sent has an unbounded repeat that gives back what it took."""
         pattern: re.Pattern[str] | re.Pattern[bytes] = getattr(_grammar, name)
@@ -318,7 +388,7 @@ class TestRule3LinearTime:
             ("ENCODED_WORD", "=?utf-8?q?" + "a" * 60_000),
             ("ENCODED_WORD", "=?utf-8*" + "a" * 60_000),
         ],
-        ids=lambda value: value[:14],
+        ids=lambda value: f"{value:.14}",
     )
     def test_patterns_end(self, name: str, text: str) -> None:
         """A text that almost matches is refused: a pattern that tried every way to split it would not come back."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-
 import pytest
 from email_validator import validate_email
-
 from strategies import copies
 
 from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, Directory, InputError, Mark, UnknownError
@@ -54,7 +52,9 @@ def test_by_mailbox(mailbox: str) -> None:
     assert DMS is HTPOORT.answering_from(mailbox)
 
 
-@pytest.mark.parametrize(("process_id", "system"), [("DMS.NL", AGS), ("dms.nl", AGS), ("DMS4.NL", DMS), ("dms4.nl", DMS)])
+@pytest.mark.parametrize(
+    ("process_id", "system"), [("DMS.NL", AGS), ("dms.nl", AGS), ("DMS4.NL", DMS), ("dms4.nl", DMS)]
+)
 def test_by_process_id(process_id: str, system: DeclarationSystem) -> None:
     """A process ID is found in any case, and DMS.NL is the one of AGS."""
     assert system is HTPOORT.by_process_id(process_id)
@@ -138,13 +138,24 @@ BAD = [
     ),
     (
         {"process_id": "DMS 4"},
-        [("input.process-id", "process_id is 'DMS 4'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.")],
+        [
+            (
+                "input.process-id",
+                "process_id is 'DMS 4'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            )
+        ],
     ),
     (
         {"reply_ids": frozenset({"A.NL", "x]", "\n"})},
         [
-            ("input.process-id", r"reply_ids is '\n'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores."),
-            ("input.process-id", "reply_ids is 'x]'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores."),
+            (
+                "input.process-id",
+                r"reply_ids is '\n'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            ),
+            (
+                "input.process-id",
+                "reply_ids is 'x]'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            ),
         ],
     ),
     (
@@ -157,7 +168,12 @@ BAD = [
     ),
     (
         {"reply_ids": frozenset({5})},
-        [("input.process-id", "reply_ids is 5; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.")],
+        [
+            (
+                "input.process-id",
+                "reply_ids is 5; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            )
+        ],
     ),
     ({"mailbox": 5}, [("input.type", "mailbox is int; give a str.")]),
     ({"mailbox": ["x"]}, [("input.type", "mailbox is list; give a str.")]),
@@ -168,7 +184,7 @@ BAD = [
     ({"title": 5}, [("input.type", "title is int; give a str.")]),
     ({"source": None}, [("input.type", "source is NoneType; give a str.")]),
     ({"mark": "official"}, [("input.type", "mark is str; give a Mark.")]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("values", "expected"), BAD, ids=repr)
@@ -277,22 +293,24 @@ def test_no_mailboxes(mailbox: str, start: int, stop: int) -> None:
     assert [("input.mailbox", start, stop)] == [(p.code, p.start, p.stop) for p in caught.value.problems]
 
 
-@pytest.mark.parametrize(
-    ("mailbox", "beginning"),
-    [
-        ("x", "mailbox is not a mailbox: "),
-        ("a@b_c.example", "mailbox is not a mailbox: "),
-        ("a@b.example.", "mailbox is not a mailbox: "),
-    ],
-)
-def test_mailbox_refusal_names_the_field(mailbox: str, beginning: str) -> None:
-    """The sentence begins with the field; the reason is email-validator's."""
+@pytest.mark.parametrize("mailbox", ["", "x", "a@b_c.example", "a@b.example.", "A <a@b.example>", "a@b.example\n"])
+def test_mailbox_of_another_form(mailbox: str) -> None:
+    """What is not name@domain is refused in words of our own, whatever email-validator would say."""
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
 
-    ((_, message),) = told(caught)
-    assert beginning == message[: len(beginning)]
-    assert len(message) > len(beginning)
+    assert [("input.mailbox", "mailbox is not a plain mailbox, name@domain.")] == told(caught)
+
+
+@pytest.mark.parametrize("mailbox", ["a@-b.example", "a@" + "b" * 64 + ".example", "x" * 245 + "@b.example"])
+def test_mailbox_that_cannot_be(mailbox: str) -> None:
+    """What has the form, but not the lengths and names of the standards, is refused with email-validator's reason."""
+    with pytest.raises(InputError) as caught:
+        DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
+
+    ((code, message),) = told(caught)
+    assert ("input.mailbox", "mailbox is not a mailbox: ") == (code, message[:26])
+    assert "." == message[-1]
 
 
 def system(name: str, mailbox: str, process_id: str, *reply_ids: str) -> DeclarationSystem:
@@ -302,7 +320,10 @@ def system(name: str, mailbox: str, process_id: str, *reply_ids: str) -> Declara
 
 
 CLASHES = [
-    ([system("dms", "x@customs.example", "X")], ["The systems DMS and dms share the name dms; a reply could be of either."]),
+    (
+        [system("dms", "x@customs.example", "X")],
+        ["The systems DMS and dms share the name dms; a reply could be of either."],
+    ),
     (
         [system("X", "DMS@htpoort.nl", "X")],
         ["The systems DMS and X share the mailbox DMS@htpoort.nl; a reply could be of either."],
@@ -338,7 +359,7 @@ CLASHES = [
             "The systems DMS and BTO share the process ID DMS4.NL; a reply could be of either.",
         ],
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("systems", "expected"), CLASHES)
@@ -470,8 +491,10 @@ BAD_TOML = [
         [("input.reply-ids", "systems.X: reply_ids is frozenset(); give a frozenset with an id in it.")],
     ),
     (
-        'top = 1\n[systems.A]\nmailbox = "\u0430@b.example"\nprocess_id = "x y"\n[systems."-"]\nmailbox = "a@b.example"\n'
-        'process_id = "B"',
+        (
+            'top = 1\n[systems.A]\nmailbox = "\u0430@b.example"\nprocess_id = "!"\n'
+            '[systems."-"]\nmailbox = "a@b.example"\nprocess_id = "B"'
+        ),
         [
             ("toml.unknown-key", "top: there is no such setting."),
             (
@@ -480,7 +503,7 @@ BAD_TOML = [
             ),
             (
                 "input.process-id",
-                "systems.A: process_id is 'x y'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+                "systems.A: process_id is '!'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
             ),
             (
                 "input.system-name",
@@ -489,7 +512,10 @@ BAD_TOML = [
         ],
     ),
     (
-        '[systems.A]\nmailbox = "a@b.example"\nprocess_id = "X"\n[systems.a]\nmailbox = "A@b.example"\nprocess_id = "x"',
+        (
+            '[systems.A]\nmailbox = "a@b.example"\nprocess_id = "X"\n'
+            '[systems.a]\nmailbox = "A@b.example"\nprocess_id = "x"'
+        ),
         [
             ("directory.shared", "The systems A and a share the name a; a reply could be of either."),
             ("directory.shared", "The systems A and a share the mailbox A@b.example; a reply could be of either."),

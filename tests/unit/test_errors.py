@@ -34,9 +34,7 @@ SHOWN: dict[type[HtpoortError], str] = {
     InputError: "The value of K is empty.\n  [K=]\n     ^",
     UnknownError: "'NCTS' is not known; known: AGS, DMS.",
     LedgerError: "Recording a reply failed on htpoort.db. Free some space on the disk.",
-    SendError: (
-        "Not sent to dms@htpoort.nl (deferred): 451 4.3.0 try again. Send it again later with the same K."
-    ),
+    SendError: ("Not sent to dms@htpoort.nl (deferred): 451 4.3.0 try again. Send it again later with the same K."),
 }
 REPRS: dict[type[HtpoortError], str] = {
     EnvelopeError: f"EnvelopeError(problems=({PROBLEM!r},))",
@@ -97,6 +95,14 @@ def test_can_be_raised_from_and_noted(kind: type[HtpoortError]) -> None:
 
     assert caught.value is error
     assert "cause" == str(error.__cause__)
+
+
+@pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
+def test_is_itself_and_no_other(kind: type[HtpoortError]) -> None:
+    """Two errors are two events, whatever they say: they are compared by identity, and can stand in a set."""
+    error = SAMPLES[kind]
+
+    assert 4 == len({error, error, *copies(error)})
 
 
 @pytest.mark.parametrize(
@@ -172,7 +178,13 @@ def test_send_failures_are_all_here() -> None:
 
 @pytest.mark.parametrize(
     ("code", "reply", "said"),
-    [(550, "", "550"), (None, "timed out", "timed out"), (550, "no", "550 no"), (None, "", "no reply")],
+    [
+        (550, "", "550"),
+        (None, "timed out", "timed out"),
+        (550, "no", "550 no"),
+        (550, "5.7.1 No.", "550 5.7.1 No"),
+        (None, "", "no reply"),
+    ],
 )
 def test_send_error_says_what_the_server_said(code: int | None, reply: str, said: str) -> None:
     """The reply is shown as far as there is one."""
@@ -195,6 +207,8 @@ POINTED = [
     ("abc", 2, 99, "abc", "  ^"),
     ("x" * 72, 71, 72, "x" * 72, " " * 71 + "^"),
     ("x" * 72, 0, 72, "x" * 72, "^" * 72),
+    ("x" * 35 + "#" + "x" * 40, 35, 36, "x" * 35 + "#" + "x" * 36, " " * 35 + "^"),
+    ("#" + "x" * 80, 0, 1, "#" + "x" * 71, "^"),
     ("x" * 36 + "#" + "x" * 36, 36, 37, "x" * 36 + "#" + "x" * 35, " " * 36 + "^"),
     ("x" * 37 + "#" + "x" * 36, 37, 38, "x" * 36 + "#" + "x" * 35, " " * 36 + "^"),
     ("x" * 100 + "#" + "x" * 100, 100, 101, "x" * 36 + "#" + "x" * 35, " " * 36 + "^"),

@@ -1,4 +1,4 @@
-"""The four lines of the official page: they parse, say whose they are, and render back. Typed from DOMAIN.md section 1."""
+"""The four lines of the official page, typed from DOMAIN.md section 1: they parse, route and render back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from htpoort import AGS, DMS, HTPOORT, Correlation, DeclarationSystem, Mark, RoutingEnvelope, Routed, Router, build
+from htpoort import AGS, DMS, HTPOORT, Correlation, DeclarationSystem, Mark, Routed, Router, RoutingEnvelope, build
 
 PARTY = "NL123456789.02.05"
 K = "22096222734662"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
 import pytest
-
 from strategies import copies
 
 from htpoort import HTPOORT, Quarantined, Reason, Received, Router, RoutingEnvelope, read
@@ -173,11 +171,15 @@ MISSING = [
     (FROM + FROM + FROM + SUBJECT, [("from.repeated", 22, 27)], Reason.AMBIGUOUS_FROM),
     (FROM + SUBJECT + SUBJECT, [("subject.repeated", 90, 98)], Reason.BAD_SUBJECT),
     (SUBJECT + FROM + b"SUBJECT:\r\n", [("subject.repeated", 90, 98)], Reason.BAD_SUBJECT),
-    (FROM + SUBJECT + FROM + SUBJECT, [("from.repeated", 90, 95), ("subject.repeated", 112, 120)], Reason.AMBIGUOUS_FROM),
+    (
+        FROM + SUBJECT + FROM + SUBJECT,
+        [("from.repeated", 90, 95), ("subject.repeated", 112, 120)],
+        Reason.AMBIGUOUS_FROM,
+    ),
     (b"From: x\r\n" + SUBJECT, [("from.ambiguous", 0, 5)], Reason.AMBIGUOUS_FROM),
     (SUBJECT + b"From:\r\n", [("from.ambiguous", 68, 73)], Reason.AMBIGUOUS_FROM),
     (b"X: \0\r\n" + FROM, [("header.nul", 3, 4), ("subject.missing", 0, 0)], Reason.BAD_HEADER),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("head", "expected", "why"), MISSING)
@@ -226,6 +228,7 @@ def test_sentences(raw: bytes, code: str, message: str) -> None:
 
 SUBJECTS = [
     (b"", "", ["envelope.absent"]),
+    (b" ~a~ ", "~a~", ["envelope.absent"]),
     (b" Out of office\r\n today ", "Out of office\r\n today", ["envelope.absent"]),
     (b" [V=a\xff][A=b][K=c][S=0]", "[V=a\ufffd][A=b][K=c][S=0]", ["envelope.value-character"]),
     ("[V=\u00e9][A=b][K=c][S=0]".encode(), "[V=\u00e9][A=b][K=c][S=0]", ["envelope.value-character"]),
@@ -249,8 +252,10 @@ FOLDED = [
     b"Subject:\r\n [V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]\r\n",
     b"Subject: [V= DMS4.NL]\r\n [A= NL123456789.02.05]\r\n\t[K=22096222734662][S=0]\r\n",
     b"Subject: [V=\n DMS4.NL][A=\n NL123456789.02.05][K=22096222734662][S=0]\n",
-    b"Subject: Re: =?utf-8?q?=5BV=3DDMS4=2ENL=5D?=\r\n =?us-ascii?b?W0E9TkwxMjM0NTY3ODkuMDIuMDVd?=\r\n"
-    b" =?iso-8859-1?Q?=5BK=3D22096222734662=5D=5BS=3D0=5D?=\r\n",
+    (
+        b"Subject: Re: =?utf-8?q?=5BV=3DDMS4=2ENL=5D?=\r\n =?us-ascii?b?W0E9TkwxMjM0NTY3ODkuMDIuMDVd?=\r\n"
+        b" =?iso-8859-1?Q?=5BK=3D22096222734662=5D=5BS=3D0=5D?=\r\n"
+    ),
 ]
 
 

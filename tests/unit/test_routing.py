@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import attrs
 import pytest
-
 from strategies import copies
 
 from htpoort import (
@@ -82,7 +81,7 @@ ROUTED = [
 
 
 @pytest.mark.parametrize(("mailbox", "process", "party", "reference", "system", "correlation"), ROUTED)
-def test_goes_where_it_belongs(
+def test_goes_where_it_belongs(  # noqa: PLR0913, PLR0917 - the four fields and two results
     mailbox: str, process: str, party: str, reference: str, system: str, correlation: Correlation
 ) -> None:
     """Mailbox and process ID tell the system, in any case of letters; K compares exactly; an unknown K is not lost."""
@@ -107,7 +106,10 @@ def test_without_a_record_nothing_is_correlated() -> None:
 
 def test_late_ags_reply_after_the_move() -> None:
     """After the move to DMS a late reply of AGS still goes to AGS, because its K was sent there."""
-    sent = [SentRecord(system="AGS", party=PARTY, reference="A1"), SentRecord(system="DMS", party=PARTY, reference="D1")]
+    sent = [
+        SentRecord(system="AGS", party=PARTY, reference="A1"),
+        SentRecord(system="DMS", party=PARTY, reference="D1"),
+    ]
     router = Router(parties=[PARTY], sent={record.reference: record for record in sent}.get)
     late = router.route(mailbox="ags@htpoort.nl", subject=f"[V= DMS.NL][A= {PARTY}][K=A1][S=0]")
     new = router.route(mailbox="dms@htpoort.nl", subject=f"[V= DMS4.NL][A= {PARTY}][K=D1][S=0]")
@@ -232,7 +234,9 @@ def test_mail_from_agrees(mail_from: str | None) -> None:
     assert routed(route()) == ROUTER.route_message(message(), mail_from=mail_from)
 
 
-@pytest.mark.parametrize("mail_from", ["ags@htpoort.nl", "bounce@htpoort.nl", "d\u043cs@htpoort.nl", "<dms@htpoort.nl>", " "])
+@pytest.mark.parametrize(
+    "mail_from", ["ags@htpoort.nl", "bounce@htpoort.nl", "d\u043cs@htpoort.nl", "<dms@htpoort.nl>", " "]
+)
 def test_mail_from_disagrees(mail_from: str) -> None:
     """Another MAIL FROM than From is in quarantine, with both named."""
     found = quarantined(ROUTER.route_message(message(), mail_from=mail_from))
@@ -266,7 +270,12 @@ MESSAGES = [
     (message(subject="hello"), Reason.NO_ENVELOPE, ["envelope.absent"], "dms@htpoort.nl"),
     (message(subject="[K=1]"), Reason.BAD_ENVELOPE, ["envelope.key-missing"] * 3, "dms@htpoort.nl"),
     (message(sender="x@y.example"), Reason.UNKNOWN_MAILBOX, ["route.unknown-mailbox"], "x@y.example"),
-    (message(sender="ags@htpoort.nl"), Reason.MAILBOX_PROCESS_DISAGREE, ["route.mailbox-process-disagree"], "ags@htpoort.nl"),
+    (
+        message(sender="ags@htpoort.nl"),
+        Reason.MAILBOX_PROCESS_DISAGREE,
+        ["route.mailbox-process-disagree"],
+        "ags@htpoort.nl",
+    ),
     (
         message("X: \0\r \r\nX\r\nFrom: a@b\r\nSubject: x\r\n"),
         Reason.BAD_HEADER,
@@ -274,7 +283,7 @@ MESSAGES = [
         None,
     ),
     (message("Subject: x\r\n", sender="<"), Reason.AMBIGUOUS_FROM, ["from.ambiguous", "subject.repeated"], None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("raw", "reason", "codes", "mailbox"), MESSAGES, ids=lambda value: repr(value)[:30])
@@ -305,8 +314,13 @@ def test_size_limit() -> None:
     assert isinstance(fits.route_message(raw), Routed)
     assert Reason.TOO_LARGE is found.reason
     assert [
-        ("message.too-large", f"The message has {len(raw)} octets; at most {len(raw) - 1} are taken.", len(raw) - 1, len(raw))
-    ] == [(p.code, p.message, p.start, p.stop) for p in found.problems]  # fmt: skip
+        (
+            "message.too-large",
+            f"The message has {len(raw)} octets; at most {len(raw) - 1} are taken.",
+            len(raw) - 1,
+            len(raw),
+        )
+    ] == [(p.code, p.message, p.start, p.stop) for p in found.problems]
     assert (None, None) == (found.mailbox, found.envelope)
 
 
@@ -323,7 +337,15 @@ def test_every_reason_is_reached() -> None:
 
     assert reached == {reason.value for reason in Reason}
     assert {
-        *("too-large", "bad-header", "ambiguous-from", "sender-disagrees", "bad-subject", "no-envelope", "bad-envelope"),
+        *(
+            "too-large",
+            "bad-header",
+            "ambiguous-from",
+            "sender-disagrees",
+            "bad-subject",
+            "no-envelope",
+            "bad-envelope",
+        ),
         *("unknown-mailbox", "unknown-process", "mailbox-process-disagree", "unknown-addressee"),
         *("other-system", "other-party"),
     } == reached
@@ -364,7 +386,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("answer", "expected"), ANSWERS, ids=repr)
 def test_records(answer: SentRecord | Iterable[SentRecord] | None, expected: str) -> None:
-    """One record of this party, system and K is enough; with records of this K but none of the party it is another's."""
+    """One record of this party, system and K is enough; where K has records, but none of the party, it is another's."""
     # An iterator is asked once only.
     asked: list[str] = []
 
@@ -449,8 +471,10 @@ BAD_PARTIES = [
         [
             (
                 "party.form",
-                "parties: 'x': This is not a party ID; "
-                "write two letters, digits and groups after dots, as in NL123456789.02.05.",
+                (
+                    "parties: 'x': This is not a party ID; "
+                    "write two letters, digits and groups after dots, as in NL123456789.02.05."
+                ),
             ),
             ("input.type", "parties is the str 'x'; give a list of party IDs."),
         ],
@@ -460,8 +484,10 @@ BAD_PARTIES = [
         [
             (
                 "party.form",
-                f"parties: {shown}: This is not a party ID; "
-                "write two letters, digits and groups after dots, as in NL123456789.02.05.",
+                (
+                    f"parties: {shown}: This is not a party ID; "
+                    "write two letters, digits and groups after dots, as in NL123456789.02.05."
+                ),
             )
             for shown in ("'x'", "5")
         ],

@@ -1,7 +1,7 @@
 """
 TRAPS.md 1 to 8 and 17, one class each: first that the trap is there, then that it does not bite.
 
-What the standard library makes of a message differs between its versions; a trap is only shown where all of them have it.
+The versions of the standard library differ; a trap is only shown where all of them have it.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ class TestTrap5EncodedLineEnds:
 
     RAW = (
         b"From: dms@htpoort.nl\r\n"
-        b"Subject: =?utf-8?q?=5BV=3DDMS4=2ENL=5D=5BA=3DNL123456789=2E02=2E05=5D=5BK=3D1=0D=0ABcc=3A_x=40y=5D=5BS=3D0=5D?="
-        b"\r\n\r\n"
+        b"Subject: =?utf-8?q?=5BV=3DDMS4=2ENL=5D=5BA=3DNL123456789=2E02=2E05=5D?=\r\n"
+        b" =?utf-8?q?=5BK=3D1=0D=0ABcc=3A_x=40y=5D=5BS=3D0=5D?=\r\n\r\n"
     )
 
     def test_is_there(self) -> None:
@@ -185,13 +185,11 @@ class TestTrap5EncodedLineEnds:
 
         assert received.envelope is None
         assert [
-            ("envelope.value-character", "The value of K holds U+000D; only printable ASCII without brackets is taken."),
-            ("envelope.value-character", "The value of K holds U+000A; only printable ASCII without brackets is taken."),
-        ] == [(problem.code, problem.message) for problem in received.problems]  # fmt: skip
+            "The value of K holds U+000D; only printable ASCII without brackets is taken.",
+            "The value of K holds U+000A; only printable ASCII without brackets is taken.",
+        ] == [problem.message for problem in received.problems]
 
-    @pytest.mark.parametrize(
-        "field", ["party", "reference", "s", "mailbox", "message_id", "content_type", "file_name"]
-    )
+    @pytest.mark.parametrize("field", ["party", "reference", "s", "mailbox", "message_id", "content_type", "file_name"])
     @pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
     def test_does_not_bite_the_writer(self, field: str, end: str) -> None:
         """No value with a line end gets into a message, neither at its end nor inside."""

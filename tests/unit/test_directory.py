@@ -310,6 +310,7 @@ def test_mailbox_that_cannot_be(mailbox: str) -> None:
 
     ((code, message),) = told(caught)
     assert ("input.mailbox", "mailbox is not a mailbox: ") == (code, message[:26])
+    assert message[26].isupper()
     assert "." == message[-1]
 
 
@@ -547,6 +548,8 @@ def test_no_toml(text: str) -> None:
     ((code, message),) = told(caught)
     assert "toml.syntax" == code
     assert "This is not TOML: " == message[:18]
+    assert message[18].isalpha()
+    assert "." == message[-1]
     assert caught.value.__cause__ is None
 
 

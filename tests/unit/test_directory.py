@@ -229,11 +229,11 @@ def test_process_ids_that_are_not_sent(process_id: str) -> None:
 
 @pytest.mark.parametrize("name", ["A", "9", "Exit 2 (BTO)"[:6], "a" * 64, "A.b-c_d e"])
 def test_names(name: str) -> None:
-    """A name has 1 to 64 characters and begins with a letter or digit."""
+    """A name has 1 to 64 characters, begins with a letter or digit and does not end in a blank."""
     assert name == DeclarationSystem(name=name, mailbox="x@customs.example", process_id="X").name
 
 
-@pytest.mark.parametrize("name", [" A", "-A", "a" * 65, "A\n", "A\u00e9", "A[B"])
+@pytest.mark.parametrize("name", [" A", "A ", "-A", "a" * 65, "A\n", "A\u00e9", "A[B"])
 def test_no_names(name: str) -> None:
     """Nothing else is one."""
     with pytest.raises(InputError) as caught:

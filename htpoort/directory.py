@@ -19,7 +19,7 @@ from htpoort.errors import InputError, Problem, UnknownError
 
 __all__ = ["AGS", "DMS", "HTPOORT", "DeclarationSystem", "Directory", "Mark"]
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9._-])?")
 _PAGE: Final = 'Douane, "Hoe bereid ik me voor op DMS?"'
 
 # Checked once by a test instead of at every import, which then needs no validator.
@@ -62,7 +62,8 @@ class DeclarationSystem:
     frozenset({'EXIT.NL'})
 
     Args:
-        name: What users call it: 1 to 64 ASCII letters, digits, blanks, dots, hyphens, underscores.
+        name: What users call it: 1 to 64 ASCII letters, digits, blanks, dots, hyphens, underscores, no blank
+            at either end.
         mailbox: Where declarations go and replies come from (*postbus*).
         process_id: A of a request (*proces-ID*): 1 to 35 of ``A-Z a-z 0-9 . _ -``.
         reply_ids: V of its replies; a system may answer under another id than it is addressed by.

@@ -70,10 +70,11 @@ def _pointed(text: str, problem: Problem) -> str:
     return f"{problem.message}\n  {line}\n  {' ' * at}{'^' * width}"
 
 
+@attrs.define(eq=False, str=False, slots=False)
 class _TextError(HtpoortError):
     """An error about a text: all its problems, shown with carets."""
 
-    text: str
+    text: str = attrs.field(repr=False)
     problems: tuple[Problem, ...]
 
     def __str__(self) -> str:
@@ -91,12 +92,6 @@ class InputError(_TextError, ValueError):
         problems: Everything that is wrong with it, never empty.
     """
 
-    text: str = attrs.field(repr=False)
-    problems: tuple[Problem, ...]
-
-    def __str__(self) -> str:
-        return _TextError.__str__(self)
-
 
 @final
 @attrs.define(eq=False, str=False, slots=False)
@@ -108,12 +103,6 @@ class EnvelopeError(_TextError, ValueError):
         text: The text that was read.
         problems: Everything that is wrong with it, never empty.
     """
-
-    text: str = attrs.field(repr=False)
-    problems: tuple[Problem, ...]
-
-    def __str__(self) -> str:
-        return _TextError.__str__(self)
 
 
 @final

@@ -59,7 +59,8 @@ class Received:
         subject: The value of the one Subject, as it stands there; None where that cannot be told for sure.
         envelope: The envelope in the Subject; None where there is no valid one.
         problems: Why it cannot be routed, or what of it was wrong; the codes begin with ``message.``,
-            ``header.``, ``from.``, ``subject.`` or ``envelope.``.
+            ``header.``, ``from.``, ``subject.`` or ``envelope.``. Offsets of the last count in the Subject,
+            unfolded and decoded; those of the others in *raw*.
         raw: The message as it came.
         body_start: Offset of the first octet of the body in *raw*.
     """

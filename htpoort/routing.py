@@ -67,7 +67,6 @@ class Reason(enum.Enum):
 
 
 _REASONS: Final = {
-    "message.too-large": Reason.TOO_LARGE,
     "header.too-large": Reason.TOO_LARGE,
     "header.no-end": Reason.BAD_HEADER,
     "header.nul": Reason.BAD_HEADER,

@@ -229,11 +229,11 @@ def test_process_ids_that_are_not_sent(process_id: str) -> None:
 
 @pytest.mark.parametrize("name", ["A", "9", "Exit 2 (BTO)"[:6], "a" * 64, "A.b-c_d e"])
 def test_names(name: str) -> None:
-    """A name has 1 to 64 characters and begins with a letter or digit."""
+    """A name has 1 to 64 characters, begins with a letter or digit and does not end in a blank."""
     assert name == DeclarationSystem(name=name, mailbox="x@customs.example", process_id="X").name
 
 
-@pytest.mark.parametrize("name", [" A", "-A", "a" * 65, "A\n", "A\u00e9", "A[B"])
+@pytest.mark.parametrize("name", [" A", "A ", "-A", "a" * 65, "A\n", "A\u00e9", "A[B"])
 def test_no_names(name: str) -> None:
     """Nothing else is one."""
     with pytest.raises(InputError) as caught:
@@ -310,6 +310,7 @@ def test_mailbox_that_cannot_be(mailbox: str) -> None:
 
     ((code, message),) = told(caught)
     assert ("input.mailbox", "mailbox is not a mailbox: ") == (code, message[:26])
+    assert message[26].isupper()
     assert "." == message[-1]
 
 
@@ -547,6 +548,8 @@ def test_no_toml(text: str) -> None:
     ((code, message),) = told(caught)
     assert "toml.syntax" == code
     assert "This is not TOML: " == message[:18]
+    assert message[18].isalpha()
+    assert "." == message[-1]
     assert caught.value.__cause__ is None
 
 

@@ -364,6 +364,11 @@ BAD_VALUES = [
         "The value of {} holds U+005D; only printable ASCII without brackets is taken.",
     ),
     (
+        "a]~",
+        [("envelope.value-character", 1, 2)],
+        "The value of {} holds U+005D; only printable ASCII without brackets is taken.",
+    ),
+    (
         "[",
         [("envelope.value-character", 0, 1)],
         "The value of {} holds U+005B; only printable ASCII without brackets is taken.",

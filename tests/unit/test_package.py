@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess  # noqa: S404 - an import is only seen whole in a process of its own
 import sys
@@ -30,6 +31,20 @@ def test_public_names_are_documented(name: str) -> None:
     found = getattr(htpoort, name)
 
     assert (found.__doc__ or type(found).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DeclarationSystem", "PartyId", "Quarantined", "Received", "Routed", "Router", "RoutingEnvelope"),
+        *("SentRecord", "Submission", "build"),
+    ],
+)
+def test_many_values_have_names(name: str) -> None:
+    """What takes several texts takes them by name only: one in the place of another would be sent."""
+    parameters = inspect.signature(getattr(htpoort, name)).parameters.values()
+
+    assert {inspect.Parameter.KEYWORD_ONLY} == {parameter.kind for parameter in parameters}
 
 
 def test_import_loads_the_core_alone() -> None:

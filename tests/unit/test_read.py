@@ -50,6 +50,7 @@ TAKEN = [
     b"Received: from a\r\n\tby b;\r\n   today\r\n" + FROM + b"To: x\r\n" + SUBJECT + b"Date: now\r\n\r\n",
     b"X-From: a@b\r\nFrom-X: c@d\r\nResent-From: e@f\r\nX-Subject: no\r\nSubject-X: no\r\n" + FROM + SUBJECT + b"\r\n",
     b"X: From: a@b\r\nY: y\r\n From: a@b\r\n Subject: no\r\n" + FROM + SUBJECT + b"\r\n",
+    b"~!: x\r\n" + FROM + SUBJECT + b"\r\n",
     b"X: \xff\xfe\xc3\xa9\r\nZ:\r\n" + FROM + SUBJECT + b"\r\n",
     FROM + SUBJECT + b"\r\n" + FROM + SUBJECT,
     FROM + SUBJECT + b"\r\n\0\r\r",

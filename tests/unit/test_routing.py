@@ -401,6 +401,15 @@ def test_records(answer: SentRecord | Iterable[SentRecord] | None, expected: str
     assert ["K1"] == asked
 
 
+def test_other_system_is_the_first_that_was_sent_to() -> None:
+    """Where K went to several other systems, the sentence names the first record's."""
+    records = [record(system="NCTS"), record(system="AGS")]
+    router = Router(parties=[PARTY], sent=lambda _: records)
+    found = quarantined(router.route(mailbox="dms@htpoort.nl", subject=f"[V=DMS4.NL][A={PARTY}][K=K1][S=0]"))
+
+    assert ["The reference K1 was sent to NCTS, but DMS answers."] == [problem.message for problem in found.problems]
+
+
 def test_kelvin_party_is_another() -> None:
     """A record of a party whose K is a Kelvin sign is a record of another party."""
     router = Router(parties=["KZ1"], sent=lambda _: SentRecord(system="DMS", party="\u212aZ1", reference="1"))
@@ -451,6 +460,7 @@ PARTIES = [
     ({PARTY: 1}, [PARTY]),
     ((text for text in [PARTY]), [PARTY]),
     ([PARTY, PARTY], [PARTY]),
+    ([PARTY, OTHER, PARTY.lower()], [PARTY, OTHER]),
 ]
 
 
@@ -530,4 +540,5 @@ def test_values_are_values() -> None:
 def test_repr_of_a_router_leaves_the_lookup_out() -> None:
     """`repr` shows systems and parties, nothing of the record."""
     assert "get" not in repr(ROUTER)
+    assert "_by_text" not in repr(ROUTER)
     assert f"parties=({PartyId.parse(PARTY)!r}, {PartyId.parse(OTHER)!r})" in repr(ROUTER)

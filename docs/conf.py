@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ nitpick_ignore = [
     ("py:class", name)
     for name in (
         "Authenticator",
+        "concurrent.futures._base.Future",
+        "contextlib.AbstractContextManager",
         "Handler",
         "Layout",
         "SentLookup",
@@ -52,15 +55,23 @@ nitpick_ignore = [
         "collections.abc.Iterator",
         "collections.abc.Mapping",
         "collections.abc.Mapping[str",
+        "collections.abc.Sequence",
         "date",
         "datetime",
         "datetime.date",
         "datetime.datetime",
+        "datetime.timedelta",
+        "htpoort.ledger._access.Access",
+        "htpoort.ledger.ledger.T",
         "pathlib.Path",
+        "sqlalchemy.engine.base.Engine",
         "ssl.SSLContext",
         "ssl.TLSVersion",
     )
 ]
+nitpick_ignore.append(("py:obj", "htpoort.delivery.AnyReply"))
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells its plugins at INFO, on standard error
 
 _POLICY = re.compile(r"= TlsPolicy\(.*\), ca_file")
 

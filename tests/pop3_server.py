@@ -12,7 +12,7 @@ import contextlib
 import ssl
 from typing import Any, Self
 
-PASSWORD = "geheim"  # noqa: S105 - of servers that live for one test
+PASSWORD = "geheim"
 
 Step = bytes | str
 Fault = Step | tuple[Step, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import pickle  # noqa: S403 - what is loaded was dumped the line before
+import pickle
 import string
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeVar

@@ -41,6 +41,8 @@ class Common:
         stopping: Set when the agent is to end.
         under_way: Numbers of the exchanges that are being sent; a lease is renewed for these only, so
             that one whose outcome could not be recorded does not stay "sending" for ever.
+        delivering: Numbers of the replies that are being delivered; the same for these.
+        late: Whether the time of grace is over; then nothing is tried again.
     """
 
     ledger: Ledger
@@ -50,15 +52,17 @@ class Common:
     timing: Timing
     stopping: asyncio.Event = attrs.field(factory=asyncio.Event)
     under_way: set[int] = attrs.field(factory=set[int])
+    delivering: set[int] = attrs.field(factory=set[int])
+    late: bool = False
     chance: random.Random = attrs.field(factory=random.SystemRandom)
 
     async def written(self, submit: Callable[[], Future[T]]) -> T:
-        """Write until the ledger takes it, however long it has trouble; raises only what is no passing trouble."""
+        """Write until the ledger takes it, or until the time of grace is over; raises what does not pass."""
         while True:
             try:
                 return await asyncio.wrap_future(submit())
             except LedgerError as error:
-                if not error.retryable:
+                if self.late or not error.retryable:
                     raise
                 LOG.error("The ledger has trouble: %s", error)  # noqa: TRY400 - the sentence says what to do
             await self.pause(self.timing.again)

@@ -52,6 +52,13 @@ class Delivering:
 
     async def _deliver(self, reply: Reply) -> None:
         """Deliver one reply; marked only afterwards, so that a crash in between delivers it again."""
+        self._common.delivering.add(reply.key)
+        try:
+            await self._tried(reply)
+        finally:
+            self._common.delivering.discard(reply.key)
+
+    async def _tried(self, reply: Reply) -> None:
         common, ledger = self._common, self._common.ledger
         try:
             await self._delivery(reply)

@@ -12,6 +12,7 @@ from typing import final
 
 from htpoort.agent._common import LOG, Common, forever
 from htpoort.agent.settings import Pop3Inbox, SmtpInbox
+from htpoort.errors import LedgerError
 from htpoort.ledger import Stored
 from htpoort.routing import Quarantined
 from htpoort.transport import Incoming, Receiver
@@ -38,7 +39,13 @@ class Intake:
         submitted = common.ledger.replies.take_in_soon(
             common.router, incoming.raw, mail_from=incoming.mail_from, at=common.clock()
         )
-        self._told(await asyncio.wrap_future(submitted))
+        try:
+            stored = await asyncio.wrap_future(submitted)
+        except LedgerError as error:
+            # The receiver tells no texts of errors; this one says what to do.
+            LOG.error("Not stored, so the peer must come again: %s", error)
+            raise
+        self._told(stored)
 
     async def fetched(self, account: str, uidl: str, raw: bytes) -> None:
         """Store one message that was fetched by POP3."""

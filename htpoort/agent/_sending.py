@@ -35,48 +35,41 @@ class Outgoing:
         self._common = common
         self._outbox = outbox
         self._systems = systems
-        self._senders: asyncio.Queue[Sender] = asyncio.Queue()
+        self._free: list[Sender] = []
         self.wake = asyncio.Event()
-        """Set when something may be due."""
+        """Set when something may be due, or a connection is free."""
+
+    async def open(self, connections: contextlib.AsyncExitStack) -> None:
+        """
+        Make the senders ready, to be closed with the stack; they connect when there is something to send.
+
+        Raises:
+            InputError: A file of the TLS settings cannot be used.
+        """
+        for _ in range(self._outbox.connections):
+            self._free.append(await connections.enter_async_context(Sender(self._outbox.server)))
 
     async def run(self) -> None:
         """Send until the sign to stop; then end what is under way."""
-        async with contextlib.AsyncExitStack() as connections:
-            for _ in range(self._outbox.connections):
-                self._senders.put_nowait(await connections.enter_async_context(Sender(self._outbox.server)))
-            async with asyncio.TaskGroup() as group:
-                await forever("outbox", self._common, lambda: self._turn(group))
+        async with asyncio.TaskGroup() as group:
+            await forever("outbox", self._common, lambda: self._turn(group))
 
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Claim for every connection that is free, and let each send."""
-        first = await self._free()
-        if first is None:
-            return
-        senders = [first]
-        while not self._senders.empty():
-            senders.append(self._senders.get_nowait())
         self.wake.clear()
+        senders, self._free = self._free, []
+        if not senders:
+            await self.wake.wait()
+            return
         claimed: list[Claimed] = []
         try:
             claimed = await self._claim(len(senders))
         finally:
-            for sender in senders[len(claimed) :]:
-                self._senders.put_nowait(sender)
+            self._free += senders[len(claimed) :]
         for sender, one in zip(senders, claimed, strict=False):
             group.create_task(self._send(sender, one))
         if not claimed:
             await self._common.woken(self.wake, self._common.timing.poll)
-
-    async def _free(self) -> Sender | None:
-        """Wait for a connection that is free, or the sign to stop."""
-        waiting = asyncio.create_task(self._senders.get())
-        stopping = asyncio.create_task(self._common.stopping.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if waiting.done():
-            return waiting.result()
-        waiting.cancel()
-        return None
 
     async def _claim(self, most: int) -> list[Claimed]:
         common = self._common
@@ -95,18 +88,29 @@ class Outgoing:
         """Send one message, and record what came of it."""
         self._common.under_way.add(claimed.key)
         try:
-            event, detail = await self._tried(sender, claimed)
-            at = self._common.clock()
-            due = self._due(claimed, at) if event is Event.DEFERRED else None
-            await self._common.written(
-                lambda: self._common.ledger.exchanges.settle_soon(claimed, event, at=at, detail=detail, due=due)
-            )
+            event, detail = await self._attempt(sender, claimed)
+            await self._record(claimed, event, detail)
         except Exception:  # noqa: BLE001 - told with its traceback; the other messages go on
             # The lease runs out, and the exchange becomes unknown: seen by a person, and never repeated blindly.
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
         finally:
             self._common.under_way.discard(claimed.key)
-            self._senders.put_nowait(sender)
+
+    async def _attempt(self, sender: Sender, claimed: Claimed) -> tuple[Event, str]:
+        """Make one attempt, and free the connection."""
+        try:
+            return await self._tried(sender, claimed)
+        finally:
+            self._free.append(sender)
+            self.wake.set()
+
+    async def _record(self, claimed: Claimed, event: Event, detail: str) -> None:
+        """Record the outcome of an attempt; the connection is at the next message meanwhile."""
+        # The next claim is handed over first, in this same round of the loop: one commit is for both.
+        await asyncio.sleep(0)
+        ledger, at = self._common.ledger, self._common.clock()
+        due = self._due(claimed, at) if event is Event.DEFERRED else None
+        await self._common.written(lambda: ledger.exchanges.settle_soon(claimed, event, at=at, detail=detail, due=due))
 
     @staticmethod
     async def _tried(sender: Sender, claimed: Claimed) -> tuple[Event, str]:

@@ -83,6 +83,7 @@ class Agent:
         self._receivers: list[Receiver] = []
         self._alone = contextlib.ExitStack()
         self._listening = contextlib.AsyncExitStack()
+        self._connections = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -113,17 +114,21 @@ class Agent:
         Raises:
             LedgerError: Another agent has this ledger, or it cannot be written.
             OSError: An address cannot be listened on.
+            InputError: A file of an outbox's TLS settings cannot be used.
         """
         common = self._common
         self._alone.enter_context(common.ledger.agent_lock())
         try:
             await self._recover()
+            for outgoing in self._outgoing:
+                await outgoing.open(self._connections)
             for inbox in self._inboxes:
                 if isinstance(inbox, SmtpInbox):
                     receiver = _receiving.receiver(self._intake, inbox)
                     self._receivers.append(await self._listening.enter_async_context(receiver))
         except BaseException:
             await self._listening.aclose()
+            await self._connections.aclose()
             self._alone.close()
             raise
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
@@ -142,11 +147,13 @@ class Agent:
         # Nothing more comes in; what is being stored gets its 250.
         await self._listening.aclose()
         _, late = await asyncio.wait(self._tasks, timeout=self._common.timing.grace.total_seconds())
+        self._common.late = True
         for task in late:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(Exception):
             await asyncio.wrap_future(self._common.ledger.replies.free_soon(self._common.owner))
+        await self._connections.aclose()
         self._alone.close()
 
     def _stored(self, system: str) -> None:
@@ -169,9 +176,10 @@ class Agent:
         common = self._common
         await common.pause(common.timing.lease / 3)
         now = common.clock()
-        until, keys = now + common.timing.lease, tuple(common.under_way)
-        await asyncio.wrap_future(common.ledger.exchanges.renew_soon(keys, owner=common.owner, until=until))
-        await asyncio.wrap_future(common.ledger.replies.renew_soon(owner=common.owner, until=until))
+        until, owner = now + common.timing.lease, common.owner
+        sending, delivering = tuple(common.under_way), tuple(common.delivering)
+        await asyncio.wrap_future(common.ledger.exchanges.renew_soon(sending, owner=owner, until=until))
+        await asyncio.wrap_future(common.ledger.replies.renew_soon(delivering, owner=owner, until=until))
         for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
             LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
 

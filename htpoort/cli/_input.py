@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from htpoort.directory import HTPOORT, Directory
-from htpoort.errors import InputError, Problem
+from htpoort.errors import InputError, Problem, UnknownError
+from htpoort.party import PartyId
 from htpoort.routing import SentRecord
 
 
@@ -52,6 +53,41 @@ def text(argument: str | None, path: str | None) -> str:
     # A broken octet must not end in a traceback; it is shown where it stands.
     read = octets(path or "-").decode("utf-8", "replace")
     return read.removesuffix("\n").removesuffix("\r")
+
+
+def own_party(text: str, parties: Iterable[PartyId]) -> PartyId:
+    """
+    Find a party among those of the configuration.
+
+    Raises:
+        UnknownError: It is none of them, so that its replies would be a stranger's.
+    """
+    known = {str(party).lower(): party for party in parties}
+    if text.lower() not in known:
+        raise UnknownError(text, tuple(sorted(map(str, known.values()))))
+    return known[text.lower()]
+
+
+def printable(field: str, text: str | None) -> None:
+    """
+    Check a text that stands in lists later.
+
+    Raises:
+        InputError: It is empty, or has what no line of a list can hold.
+    """
+    if text is not None and not (text and text.isprintable()):
+        raise refusal("input.value", f"{field} is empty, or holds a control character.")
+
+
+def one_form(*, csv: bool, json: bool) -> None:
+    """
+    Check that one form of a result is asked for.
+
+    Raises:
+        InputError: Two are.
+    """
+    if csv and json:
+        raise refusal("input.usage", "Give --csv or --json, not both.")
 
 
 def directory(path: str | None) -> Directory:

@@ -6,10 +6,11 @@ Never does: let what a peer wrote be taken for markup or for a terminal's contro
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -22,24 +23,46 @@ _PIPE: Final = 240
 
 def _plain(value: object) -> Text:
     """Keep a text out of rich's markup and escape what a terminal would obey."""
-    return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(value)))
+    return Text("" if value is None else printable(str(value)))
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def as_json(facts: object) -> None:
     """Print facts as one JSON document on standard output."""
     sys.stdout.write(json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+    # Who started a command that runs on waits for it.
+    sys.stdout.flush()
+
+
+def json_line(facts: Facts) -> None:
+    """Print facts as JSON on one line."""
+    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+
+
+def csv_lines(columns: Sequence[str], lines: Iterable[Facts]) -> None:
+    """Print facts as comma-separated values, one line each (RFC 4180); control characters are escaped."""
+    writer = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for facts in lines:
+        writer.writerow({name: "" if value is None else printable(str(value)) for name, value in facts.items()})
 
 
 def rows(facts: Facts) -> None:
-    """Print facts one a line, and lists of problems below."""
-    grid = Table.grid(padding=(0, 2))
+    """Print facts one a line, whole however long they are, and lists of problems below."""
+    pairs: list[tuple[str, str]] = []
     for name, value in facts.items():
         if isinstance(value, list):
-            for item in value:  # pyright: ignore[reportUnknownVariableType] - facts hold lists of problems
-                grid.add_row(name.removesuffix("s"), _plain(item["message"]))  # pyright: ignore[reportUnknownArgumentType]
+            problems = cast("list[Facts]", value)
+            pairs += [(name.removesuffix("s"), printable(str(problem["message"]))) for problem in problems]
         elif value is not None:
-            grid.add_row(name, _plain(value))
-    Console(soft_wrap=True, highlight=False).print(grid)
+            pairs.append((name, printable(str(value))))
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, text in pairs:
+        line(f"{name:<{width}}  {text}")
 
 
 def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:

@@ -23,6 +23,8 @@ from htpoort.errors import LedgerError
 TROUBLE: Final = (exc.SQLAlchemyError, OSError)
 """What a database raises, and `explained` explains."""
 
+_COLLISIONS: Final = ("40", "23505")
+"""SQLSTATEs: deadlock and its like; a row that another transaction has added just now (PostgreSQL, Appendix A)."""
 _DRIVERS: Final = ("sqlite", "postgresql+psycopg")
 _BUSY_SECONDS: Final = 30
 _APPLICATION: Final = 0x68_74_70_6F
@@ -40,7 +42,7 @@ def parsed(text: str) -> URL:
     advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
     try:
         url = make_url(text)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         # The text may hold a password that could not be told apart.
         where = "the given URL"
         raise LedgerError(where, "Reading", advice) from None
@@ -137,6 +139,12 @@ _SQLITE: Final = {
 }
 
 
+def collided(error: BaseException) -> bool:
+    """Tell whether a transaction met another machine's, and was undone, so that it can be run again."""
+    state = str(getattr(error.orig, "sqlstate", None) or "") if isinstance(error, exc.DBAPIError) else ""
+    return state.startswith(_COLLISIONS)
+
+
 def explained(error: BaseException, where: str, operation: str) -> LedgerError:
     """
     Turn what a driver raised into an error that says what to do.
@@ -161,6 +169,10 @@ def explained(error: BaseException, where: str, operation: str) -> LedgerError:
     for prefix, (advice, passing) in _POSTGRES.items():
         if state.startswith(prefix):
             return LedgerError(where, operation, advice, retryable=passing)
+    # What refuses a connection has no SQLSTATE in libpq; only this word tells that a server answered.
+    if "FATAL" in str(origin):
+        advice = "The server answers and refuses: check user name, password, and that the database is there."
+        return LedgerError(where, operation, advice, retryable=True)
     if isinstance(error, exc.OperationalError | exc.InterfaceError):
         advice = "The server cannot be reached; check that it runs, and the network."
         return LedgerError(where, operation, advice, retryable=True)
@@ -169,8 +181,6 @@ def explained(error: BaseException, where: str, operation: str) -> LedgerError:
 
 # By the first characters of the SQLSTATE (PostgreSQL, Appendix A).
 _POSTGRES: Final = {
-    "28": ("The server refuses the login; check user name and password.", False),
-    "3D": ("The server has no such database; create it.", False),
     "42501": ("The user may not do this; grant it the rights on the tables.", False),
     "40": ("Two workers stood in each other's way; it will pass.", True),
     "53": ("The server has no room or no free connection; wait, or give it more.", True),

@@ -7,6 +7,7 @@ Never does: route by itself, or forget a message.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ import sqlalchemy as sa
 from htpoort import _scan
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Event
-from htpoort.ledger import _outbox, _schema
+from htpoort.ledger import _events, _outbox, _schema
+from htpoort.ledger._adding import Adding
 from htpoort.ledger.records import Held, HeldState, Reply, Stored
 from htpoort.routing import Correlation, Quarantined, Routed
 
@@ -30,7 +32,8 @@ _SAME: Final = sa.select(_table.c.id).where(
     _table.c.content == sa.bindparam("content"),
 )
 _REPEAT: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(copies=_table.c.copies + 1)
-_INSERT: Final = sa.insert(_table)
+_ADD: Final = Adding(_table)
+_ADD_STRANGER: Final = Adding(_strangers)
 _SAME_STRANGER: Final = sa.select(_strangers.c.id).where(_strangers.c.content == sa.bindparam("content"))
 _REPEAT_STRANGER: Final = (
     sa.update(_strangers).where(_strangers.c.id == sa.bindparam("key")).values(copies=_strangers.c.copies + 1)
@@ -84,12 +87,14 @@ def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, 
         "system": found.system.name,
         "content": content,
     }
-    there = connection.execute(_SAME, same).scalar_one_or_none()
-    if there is not None:
-        connection.execute(_REPEAT, {"key": there})
-        _outbox.log(connection, at, "reply-repeated", reply=there)
-        return Stored(found=found, key=there, repeated=True)
-    exchange = _outbox.find(connection, str(found.party), found.reference)
+    # Locked: what another machine's worker writes at the same time is not written over.
+    exchange = _outbox.find(connection, str(found.party), found.reference, lock=True)
+    if exchange is not None and exchange.system != found.system.name:
+        # A person released it to a system that this K was not sent to: it answers nothing.
+        exchange = None
+    if exchange is not None and exchange.system != found.system.name:
+        # A person gave it to a system that the K was not sent to: stored and delivered, but it answers nothing.
+        exchange = None
     values: dict[str, object] = {
         **same,
         "exchange": None if exchange is None else exchange.key,
@@ -102,11 +107,14 @@ def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, 
         "due": at,
         "raw": raw,
     }
-    inserted = connection.execute(_INSERT, values).inserted_primary_key
-    assert inserted is not None  # noqa: S101 - what an insert of one row gives
-    key = int(inserted[0])
+    key = _ADD(connection, values)
+    if key is None:
+        there: int = connection.execute(_SAME, same).scalar_one()
+        connection.execute(_REPEAT, {"key": there})
+        _events.log(connection, at, "reply-repeated", reply=there)
+        return Stored(found=found, key=there, repeated=True)
     if exchange is None:
-        _outbox.log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
+        _events.log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
     else:
         _outbox.apply(connection, exchange, Event.REPLY_RECEIVED, at, detail=f"reply {key}")
     return Stored(found=found, key=key, repeated=False)
@@ -115,11 +123,6 @@ def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, 
 def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: datetime) -> Stored:
     """Store a message whose process cannot be told."""
     content = hashlib.sha256(raw).hexdigest()
-    there = connection.execute(_SAME_STRANGER, {"content": content}).scalar_one_or_none()
-    if there is not None:
-        connection.execute(_REPEAT_STRANGER, {"key": there})
-        _outbox.log(connection, at, "quarantine-repeated", quarantine=there)
-        return Stored(found=found, key=there, repeated=True)
     values: dict[str, object] = {
         "received": at,
         "reason": found.reason.value,
@@ -131,10 +134,13 @@ def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: d
         "content": content,
         "raw": raw,
     }
-    inserted = connection.execute(sa.insert(_strangers), values).inserted_primary_key
-    assert inserted is not None  # noqa: S101 - what an insert of one row gives
-    key = int(inserted[0])
-    _outbox.log(connection, at, "quarantined", quarantine=key, detail=found.reason.value)
+    key = _ADD_STRANGER(connection, values)
+    if key is None:
+        there: int = connection.execute(_SAME_STRANGER, {"content": content}).scalar_one()
+        connection.execute(_REPEAT_STRANGER, {"key": there})
+        _events.log(connection, at, "quarantine-repeated", quarantine=there)
+        return Stored(found=found, key=there, repeated=True)
+    _events.log(connection, at, "quarantined", quarantine=key, detail=found.reason.value)
     return Stored(found=found, key=key, repeated=False)
 
 
@@ -159,39 +165,43 @@ _TAKE: Final = (
 )
 
 
+_ONE: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(owner=None, lease=None)
+_DELIVERED: Final = _ONE.values(delivered=sa.bindparam("at"), trouble=None)
+_NOT_DELIVERED: Final = _ONE.values(due=sa.bindparam("when"), trouble=sa.bindparam("why"))
+_EXCHANGE: Final = sa.select(_table.c.exchange).where(_table.c.id == sa.bindparam("key"))
+
+
 def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     connection: sa.Connection, system: str, owner: str, most: int, now: datetime, lease: timedelta
 ) -> list[Reply]:
     """Take up replies of one system that wait for delivery, oldest first."""
     rows = connection.execute(_CLAIM, {"of": system, "now": now, "most": most}).all()
-    for row in rows:
-        connection.execute(_TAKE, {"key": row.id, "by": owner, "until": now + lease})
+    if rows:
+        connection.execute(_TAKE, [{"key": row.id, "by": owner, "until": now + lease} for row in rows])
     return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]
 
 
 def delivered(connection: sa.Connection, key: int, at: datetime) -> None:
     """Mark a reply as delivered."""
-    query = sa.update(_table).where(_table.c.id == key)
-    connection.execute(query.values(delivered=at, owner=None, lease=None, trouble=None))
-    _outbox.log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
+    connection.execute(_DELIVERED, {"key": key, "at": at})
+    _events.log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
 
 
 def not_delivered(connection: sa.Connection, key: int, at: datetime, due: datetime, trouble: str) -> None:
     """Mark a reply as not delivered this time."""
-    query = sa.update(_table).where(_table.c.id == key)
-    connection.execute(query.values(due=due, owner=None, lease=None, trouble=trouble))
+    connection.execute(_NOT_DELIVERED, {"key": key, "when": due, "why": trouble})
     exchange = _exchange_of(connection, key)
-    _outbox.log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
+    _events.log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
 
 
 def _exchange_of(connection: sa.Connection, key: int) -> int | None:
-    found: int | None = connection.execute(sa.select(_table.c.exchange).where(_table.c.id == key)).scalar_one()
+    found: int | None = connection.execute(_EXCHANGE, {"key": key}).scalar_one()
     return found
 
 
-def renew(connection: sa.Connection, owner: str, until: datetime) -> int:
-    """Say that a worker lives and is still at its deliveries; gives how many."""
-    query = sa.update(_table).where(_table.c.owner == owner, _table.c.delivered.is_(None))
+def renew(connection: sa.Connection, owner: str, keys: Sequence[int], until: datetime) -> int:
+    """Say that a worker lives and is still at some deliveries; gives how many of them are its own."""
+    query = sa.update(_table).where(_table.c.owner == owner, _table.c.delivered.is_(None), _table.c.id.in_(keys))
     return connection.execute(query.values(lease=until)).rowcount
 
 
@@ -251,4 +261,4 @@ def _still_held(connection: sa.Connection, key: int) -> Held:
 
 def _mark(connection: sa.Connection, key: int, state: HeldState, at: datetime, detail: str) -> None:
     connection.execute(sa.update(_strangers).where(_strangers.c.id == key).values(state=state.value))
-    _outbox.log(connection, at, state.value, quarantine=key, detail=detail)
+    _events.log(connection, at, state.value, quarantine=key, detail=detail)

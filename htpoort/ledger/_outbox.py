@@ -7,14 +7,15 @@ Never does: decide; the table in `htpoort.exchange` does, and what it said is lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Decision, Event, State, decide
-from htpoort.ledger import _schema
+from htpoort.ledger import _events, _schema
+from htpoort.ledger._adding import Adding
 from htpoort.ledger.records import Claimed, Exchange
 from htpoort.message import Submission
 
@@ -40,43 +41,19 @@ def exchange_of(row: sa.Row[Any]) -> Exchange:
     )
 
 
-def log(  # noqa: PLR0913 - one argument for each column
-    connection: sa.Connection,
-    at: datetime,
-    event: str,
-    *,
-    exchange: int | None = None,
-    reply: int | None = None,
-    quarantine: int | None = None,
-    state: str | None = None,
-    detail: str = "",
-) -> None:
-    """Append one event; nothing ever changes or removes it, but pruning its exchange."""
-    connection.execute(
-        _INSERT_EVENT,
-        {
-            "at": at,
-            "event": event,
-            "exchange": exchange,
-            "reply": reply,
-            "quarantine": quarantine,
-            "state": state,
-            "detail": detail,
-        },
-    )
-
-
-_INSERT_EVENT: Final = sa.insert(_schema.events)
-_INSERT: Final = sa.insert(_table)
+_ADD: Final = Adding(_table)
 _BY_K: Final = sa.select(*_told).where(
     _table.c.party_key == sa.bindparam("party_key"), _table.c.reference == sa.bindparam("reference")
 )
+_BY_K_LOCKED: Final = _BY_K.with_for_update()
+_BY_KEY: Final = sa.select(*_told).where(_table.c.id == sa.bindparam("key"))
 _MESSAGE: Final = sa.select(_table.c.raw).where(_table.c.id == sa.bindparam("key"))
 
 
-def find(connection: sa.Connection, party: str, reference: str) -> Exchange | None:
-    """Look an exchange up by party and K."""
-    row = connection.execute(_BY_K, {"party_key": party.lower(), "reference": reference}).first()
+def find(connection: sa.Connection, party: str, reference: str, *, lock: bool = False) -> Exchange | None:
+    """Look an exchange up by party and K; lock it, where an event is to follow."""
+    query = _BY_K_LOCKED if lock else _BY_K
+    row = connection.execute(query, {"party_key": party.lower(), "reference": reference}).first()
     return None if row is None else exchange_of(row)
 
 
@@ -90,15 +67,6 @@ def queue(
         InputError: The party has used this K for another message.
     """
     envelope = submission.envelope
-    there = find(connection, envelope.sender, envelope.reference)
-    if there is not None:
-        if connection.execute(_MESSAGE, {"key": there.key}).scalar_one() == submission.data:
-            return there
-        message = (
-            f"reference {envelope.reference} was used by {envelope.sender} for another message; "
-            "a K is used once, give a new one."
-        )
-        raise InputError("", (Problem("ledger.reference-used", message),))
     state = State.HELD if held else State.QUEUED
     values = {
         "system": submission.system,
@@ -116,18 +84,43 @@ def queue(
         "changed": at,
         "raw": submission.data,
     }
-    inserted = connection.execute(_INSERT, values).inserted_primary_key
-    assert inserted is not None  # noqa: S101 - what an insert of one row gives
-    key = int(inserted[0])
-    log(connection, at, Event.QUEUED.value, exchange=key, state=state.value)
-    return exchange_of(connection.execute(sa.select(*_told).where(_table.c.id == key)).one())
+    key = _ADD(connection, values)
+    if key is None:
+        return _queued_before(connection, submission)
+    _events.log(connection, at, Event.QUEUED.value, exchange=key, state=state.value)
+    return Exchange(
+        key=key,
+        system=submission.system,
+        party=envelope.sender,
+        reference=envelope.reference,
+        business_reference=business_reference,
+        state=state,
+        attempts=0,
+        due=at.astimezone(UTC),
+        created=at.astimezone(UTC),
+        changed=at.astimezone(UTC),
+        message_id=submission.message_id,
+    )
+
+
+def _queued_before(connection: sa.Connection, submission: Submission) -> Exchange:
+    """Give the exchange that has the K, if it is of the same message."""
+    envelope = submission.envelope
+    row = connection.execute(_BY_K, {"party_key": envelope.sender.lower(), "reference": envelope.reference}).one()
+    if connection.execute(_MESSAGE, {"key": row.id}).scalar_one() == submission.data:
+        return exchange_of(row)
+    message = (
+        f"reference {envelope.reference} was used by {envelope.sender} for another message; "
+        "a K is used once, give a new one."
+    )
+    raise InputError("", (Problem("ledger.reference-used", message),))
 
 
 _CLAIM: Final = (
     sa
     .select(*_table.c)
     .where(
-        _table.c.state.in_(_waiting),
+        _table.c.state == sa.bindparam("waits"),
         _table.c.due <= sa.bindparam("now"),
         _table.c.system.in_(sa.bindparam("systems", expanding=True)),
     )
@@ -175,13 +168,20 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     """Take up what is due, oldest first; nobody else gets it before the lease has run out."""
     if per_hour is not None:
         # Counted in the log, so that the limit holds over a restart and over many machines.
+        _events.flush(connection)
         begun = connection.execute(_BEGUN, {"since": now - _HOUR, "systems": list(systems)}).scalar_one()
         most = min(most, max(0, per_hour - begun))
-    rows = connection.execute(_CLAIM, {"now": now, "systems": list(systems), "most": most}).all()
+    wanted = {"now": now, "systems": list(systems), "most": most}
+    # State by state: in this order an index has them, and a long queue need not be sorted.
+    found = [row for state in _waiting for row in connection.execute(_CLAIM, wanted | {"waits": state})]
+    rows = sorted(found, key=lambda row: (row.due, row.id))[:most]
+    if rows:
+        connection.execute(_TAKE, [{"key": row.id, "by": owner, "until": now + lease, "now": now} for row in rows])
     for row in rows:
-        connection.execute(_TAKE, {"key": row.id, "by": owner, "until": now + lease, "now": now})
         detail = f"attempt {row.attempts + 1} by {owner}"
-        log(connection, now, Event.ATTEMPT_STARTED.value, exchange=row.id, state=State.SENDING.value, detail=detail)
+        _events.log(
+            connection, now, Event.ATTEMPT_STARTED.value, exchange=row.id, state=State.SENDING.value, detail=detail
+        )
     return [
         Claimed(
             key=row.id,
@@ -198,6 +198,16 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     ]
 
 
+# Built once: to build a statement takes longer than to run it.
+_MOVE: Final = (
+    sa
+    .update(_table)
+    .where(_table.c.id == sa.bindparam("key"))
+    .values(state=sa.bindparam("to"), changed=sa.bindparam("at"), owner=None, lease=None)
+)
+_MOVE_DUE: Final = _MOVE.values(due=sa.bindparam("when"))
+
+
 def apply(  # noqa: PLR0913 - one argument for each thing that is written
     connection: sa.Connection,
     there: Exchange,
@@ -210,17 +220,30 @@ def apply(  # noqa: PLR0913 - one argument for each thing that is written
     """Let an event happen to an exchange, and log what came of it."""
     decision = decide(there.state, event)
     if not decision.ignored and not decision.refused:
-        values: dict[str, object] = {"state": decision.state.value, "changed": at, "owner": None, "lease": None}
-        if due is not None:
-            values["due"] = due
-        connection.execute(sa.update(_table).where(_table.c.id == there.key).values(values))
+        values: dict[str, object] = {"key": there.key, "to": decision.state.value, "at": at}
+        if due is None:
+            connection.execute(_MOVE, values)
+        else:
+            connection.execute(_MOVE_DUE, values | {"when": due})
     why = decision.ignored or decision.refused
     told = "; ".join(part for part in (detail, why) if part)
-    log(connection, at, event.value, exchange=there.key, state=decision.state.value, detail=told)
+    _events.log(connection, at, event.value, exchange=there.key, state=decision.state.value, detail=told)
     return decision
 
 
-_LOCKED: Final = sa.select(*_told).where(_table.c.id == sa.bindparam("key")).with_for_update()
+_LOCKED: Final = _BY_KEY.with_for_update()
+
+
+_SETTLE: Final = _MOVE.where(_table.c.state == State.SENDING.value, _table.c.attempts == sa.bindparam("attempt"))
+
+
+def _settled(connection: sa.Connection, key: int, attempt: int, event: Event, at: datetime) -> State | None:
+    """Settle an attempt that is the last one and under way, as nearly all are, without reading it first."""
+    decision = decide(State.SENDING, event)
+    if event is Event.DEFERRED or decision.ignored or decision.refused:
+        return None
+    values = {"key": key, "attempt": attempt, "to": decision.state.value, "at": at}
+    return decision.state if connection.execute(_SETTLE, values).rowcount == 1 else None
 
 
 def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
@@ -238,11 +261,15 @@ def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is writ
     An outcome of an earlier attempt than the last counts only where it says that the gateway has the
     message: whatever else it says was about another try.
     """
+    after = _settled(connection, key, attempt, event, at)
+    if after is not None:
+        _events.log(connection, at, event.value, exchange=key, state=after.value, detail=detail)
+        return after
     there = exchange_of(connection.execute(_LOCKED, {"key": key}).one())
     if attempt != there.attempts and event is not Event.ACCEPTED:
         why = f"of attempt {attempt}, not of {there.attempts}"
         told = "; ".join(part for part in (detail, why) if part)
-        log(connection, at, event.value, exchange=key, state=there.state.value, detail=told)
+        _events.log(connection, at, event.value, exchange=key, state=there.state.value, detail=told)
         return there.state
     if event is Event.DEFERRED and due is None:
         apply(connection, there, event, at, detail=detail)

@@ -129,10 +129,11 @@ def _old(before: datetime) -> tuple[tuple[str, sa.Table, sa.ColumnElement[bool]]
     """Say what is over and older, in the order in which it can be removed."""
     over = sa.and_(_exchanges.c.state.in_(_OVER), _exchanges.c.changed < before)
     done = sa.select(_exchanges.c.id).where(over)
+    alone = _events.c.exchange.is_(None)
     delivered = sa.and_(_replies.c.delivered.is_not(None), _replies.c.received < before)
     settled = sa.and_(_strangers.c.state != HeldState.HELD.value, _strangers.c.received < before)
     return (
-        ("events", _events, sa.and_(_events.c.exchange.in_(done), _events.c.at < before)),
+        ("events", _events, sa.and_(_events.c.at < before, alone | _events.c.exchange.in_(done))),
         ("replies", _replies, delivered),
         ("quarantined messages", _strangers, settled),
         ("messages of exchanges", _exchanges, sa.and_(over, sa.func.length(_exchanges.c.raw) > 0)),

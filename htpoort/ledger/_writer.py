@@ -15,13 +15,15 @@ from typing import Any, Final, TypeVar, final
 import sqlalchemy as sa
 
 from htpoort.errors import HtpoortError, LedgerError
-from htpoort.ledger import _engine
+from htpoort.ledger import _engine, _events
 
 T = TypeVar("T")
 Operation = Callable[[sa.Connection], T]
 
 _BATCH: Final = 256
 """Operations of one commit: enough that the sync does not count, few enough that nobody waits long."""
+_TRIES: Final = 5
+"""Of an operation that collides with another machine's; one of the two goes through each time."""
 
 
 @final
@@ -31,7 +33,7 @@ class Writer:
 
     Operations that gathered are committed together; where one of them fails, all are undone and run
     again one by one, so that a bad one spoils no other. An operation must therefore do nothing but
-    use its connection.
+    use its connection. Where the database itself has trouble, all are told, and none is run again.
 
     Args:
         engine: The database.
@@ -100,8 +102,9 @@ class Writer:
         try:
             results = self._transaction([operation for operation, _ in wanted])
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
-            if len(wanted) == 1:
-                wanted[0][1].set_exception(self._told(error))
+            if not _engine.collided(error) and (len(wanted) == 1 or self._lasts(error)):
+                for _, future in wanted:
+                    future.set_exception(self._told(error))
                 return
             for operation, future in wanted:
                 self._alone(operation, future)
@@ -110,20 +113,34 @@ class Writer:
             future.set_result(result)
 
     def _alone(self, operation: Operation[Any], future: Future[Any]) -> None:
-        try:
-            (result,) = self._transaction([operation])
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
-            future.set_exception(self._told(error))
-        else:
-            future.set_result(result)
+        for left in reversed(range(_TRIES)):
+            try:
+                (result,) = self._transaction([operation])
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+                if left and _engine.collided(error):
+                    continue
+                future.set_exception(self._told(error))
+            else:
+                future.set_result(result)
+            return
 
     def _transaction(self, operations: list[Operation[Any]]) -> list[Any]:
         with self._engine.connect() as connection, connection.begin():
             self._connection = connection
             try:
-                return [operation(connection) for operation in operations]
+                with _events.gathered(connection):
+                    return [operation(connection) for operation in operations]
             finally:
                 self._connection = None
+
+    def _lasts(self, error: Exception) -> bool:
+        """
+        Tell whether each operation by itself would only meet the same trouble: of the disk, a lock, the server.
+
+        A server that was lost may have committed, too, and nothing is to be done twice.
+        """
+        told = self._told(error)
+        return isinstance(told, LedgerError) and told.retryable
 
     def _told(self, error: Exception) -> Exception:
         """Keep our own errors, and explain a driver's."""

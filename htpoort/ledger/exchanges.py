@@ -50,7 +50,8 @@ class Exchanges:
 
         Raises:
             InputError: The party has used this K for another message.
-            LedgerError: It could not be written; nothing was queued.
+            LedgerError: It could not be written. After a crash, or on a server that was lost, it may be there all
+                the same: repeat it as it is, never under another K.
         """
         return self.queue_soon(submission, at=at, business_reference=business_reference, held=held).result()
 

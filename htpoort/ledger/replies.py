@@ -6,7 +6,7 @@ Never does: deliver, or acknowledge anything to a peer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import final
@@ -89,9 +89,9 @@ class Replies:
         """Mark a reply as not delivered this time, with the time of the next try."""
         return self._access.soon(_inbox.not_delivered, key, at, due, trouble)
 
-    def renew_soon(self, *, owner: str, until: datetime) -> Future[int]:
-        """Say that a worker lives and is still at its deliveries, so that its leases hold."""
-        return self._access.soon(_inbox.renew, owner, until)
+    def renew_soon(self, keys: Sequence[int], *, owner: str, until: datetime) -> Future[int]:
+        """Say that a worker lives and is still at these deliveries, so that its leases hold."""
+        return self._access.soon(_inbox.renew, owner, keys, until)
 
     def free_soon(self, owner: str | None = None) -> Future[None]:
         """Let go the replies that a worker held, or everybody's."""

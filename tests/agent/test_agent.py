@@ -15,7 +15,7 @@ from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
 from htpoort.exchange import Event, State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
-from htpoort.transport import Incoming, Receiver, Refusal, Security, SmtpServer
+from htpoort.transport import Incoming, Receiver, Refusal, Security, SmtpServer, TlsSettings
 
 PARTY = "NL123456789.02.05"
 MAILBOX = "edi@forwarder.example"
@@ -422,6 +422,16 @@ class TestSettings:
             with pytest.raises(LedgerError, match="Another agent"):
                 async with Agent(ledger=ledger, router=router, timing=QUICK):
                     pass
+
+    async def test_a_certificate_that_cannot_be_used(self, ledger: Ledger, router: Router, tmp_path: Path) -> None:
+        """An outbox that could never send is told at the start, and leaves no lock behind."""
+        settings = TlsSettings(ca_file=tmp_path / "absent.pem")
+        outbox = Outbox(server=SmtpServer(host="127.0.0.1", port=587, tls=settings))
+        with pytest.raises(InputError):
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+                pass
+        async with Agent(ledger=ledger, router=router, timing=QUICK):
+            pass
 
     async def test_a_port_that_is_taken(self, ledger: Ledger, router: Router) -> None:
         """An inbox that cannot listen is told, and leaves no lock behind."""

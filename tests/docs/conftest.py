@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 _ROW = re.compile(r"^\|(.*)\|$")
 _CODE = re.compile(r"`([^`]+)`")
-_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @attrs.frozen

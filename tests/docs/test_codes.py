@@ -13,6 +13,9 @@ import pytest
 import htpoort
 from htpoort import Correlation, Mark, Reason, SendError, SendFailure, routing
 from htpoort.cli import _app
+from htpoort.exchange import State
+from htpoort.ledger import HeldState
+from htpoort.transport import FetchFailure
 
 PAGE = "docs/reference/codes.md"
 
@@ -31,8 +34,8 @@ MADE = {
 }
 # Whether it is retryable without a code and after a 4xx, and the word for it.
 AGAIN = {(True, True): "yes", (False, False): "no", (False, True): "after"}
-# Functions whose first argument is the code of a problem.
-MAKERS = {"Problem", "refusal"}
+# Functions that take the code of a problem, and at which place.
+MAKERS = {"Problem": 0, "refusal": 0, "_left": 1}
 
 
 def codes_in_the_source() -> set[str]:
@@ -40,9 +43,10 @@ def codes_in_the_source() -> set[str]:
     found: set[str] = set()
     for path in Path(htpoort.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in MAKERS):
+            maker = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if not isinstance(node, ast.Call) or maker not in MAKERS:
                 continue
-            code = node.args[0]
+            code = node.args[MAKERS[maker]]
             if isinstance(code, ast.Constant):
                 found.add(str(code.value))
             elif not isinstance(code, ast.Name):  # a maker hands its own argument on
@@ -63,6 +67,9 @@ def test_every_problem_code_is_listed_once(
     ("heading", "kind"),
     [
         ("## Ways not to be sent", SendFailure),
+        ("## Ways not to be fetched", FetchFailure),
+        ("## States", State),
+        ("## States of the quarantine", HeldState),
         ("## Correlation", Correlation),
         ("## Reasons", Reason),
         ("## Marks", Mark),

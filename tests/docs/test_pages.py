@@ -11,19 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import typer
 
 import htpoort
-from htpoort import simulator, transport
+from htpoort import agent, config, delivery, exchange, ledger, simulator, transport
 from htpoort.cli import _app
+from htpoort.config import _tables, reading
 from htpoort.transport import POLICIES
 
 Open = Callable[[str], Any]
 
 # What pytest runs (the conftest.py of the project says how), and what is no program.
 RUN = {"python", "console", "toml"}
-SHOWN = {"text", "{toctree}", "{eval-rst}"}
+SHOWN = {"text", "{toctree}", "{eval-rst}", "{include}"}
 
 VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
 
@@ -109,20 +111,38 @@ class TestReference:
         }
         public = {
             getattr(getattr(room, name), "__module__", "")
-            for room in (htpoort, transport, simulator)
+            for room in (htpoort, transport, exchange, ledger, delivery, agent, config, simulator)
             for name in room.__all__
         }
-        # Instances tell the module of their class, which is where they are documented too; a tuple tells none.
-        assert public - {"", "builtins"} <= documented
+        # Instances tell the module of their class, which is where they are documented too; a tuple tells none, and an
+        # alias that of its origin.
+        assert public - {"", "builtins", "collections.abc"} <= documented
         assert all(importlib.import_module(name) for name in documented)
 
 
 class TestCommandLine:
     """`docs/reference/cli.md` has every command and every option."""
 
-    def test_every_option_is_listed(self, page: Open, in_backticks: Callable[[str], list[str]]) -> None:
-        """The options of each command are those of its table."""
+    @pytest.fixture
+    def commands(self) -> dict[str, Any]:
+        """Give every command by its name, those of a group behind the group's."""
         group: Any = typer.main.get_command(_app.app)
+        found: dict[str, Any] = {}
+        for name, command in group.commands.items():
+            inner = getattr(command, "commands", None)
+            found |= {name: command} if inner is None else {f"{name} {one}": inner[one] for one in inner}
+        return found
+
+    @pytest.fixture
+    def headings(self, page: Open) -> dict[str, str]:
+        """Give the heading of each command by its name."""
+        text = page("docs/reference/cli.md").text
+        return {name: line for line, name in re.findall(r"^(## `htpoort ([a-z]+(?: [a-z]+)?).*)$", text, re.MULTILINE)}
+
+    def test_every_option_is_listed(
+        self, page: Open, in_backticks: Callable[[str], list[str]], commands: dict[str, Any], headings: dict[str, str]
+    ) -> None:
+        """The options of each command are those of its table."""
         options = {
             name: sorted(
                 spelled
@@ -130,26 +150,58 @@ class TestCommandLine:
                 if parameter.param_type_name == "option" and parameter.name != "help"
                 for spelled in parameter.opts
             )
-            for name, command in group.commands.items()
+            for name, command in commands.items()
         }
         text = page("docs/reference/cli.md")
-        headings = re.findall(r"^(## `htpoort (\w+).*)$", text.text, re.MULTILINE)
         listed = {
             name: sorted(code.split()[0] for row in text.rows(heading) for code in in_backticks(row[0]))
-            for heading, name in headings
+            for name, heading in headings.items()
         }
 
         assert options == listed
 
-    def test_what_is_needed_is_marked(self, page: Open) -> None:
+    def test_what_is_needed_is_marked(self, page: Open, commands: dict[str, Any], headings: dict[str, str]) -> None:
         """An option without which a command does not run says `needed`, and no other does."""
-        group: Any = typer.main.get_command(_app.app)
         text = page("docs/reference/cli.md")
-        for heading, name in re.findall(r"^(## `htpoort (\w+).*)$", text.text, re.MULTILINE):
-            needed = {parameter.opts[0] for parameter in group.commands[name].params if parameter.required}
+        for name, heading in headings.items():
+            needed = {
+                parameter.opts[0]
+                for parameter in commands[name].params
+                if parameter.required and parameter.param_type_name == "option"
+            }
             marked = {row[0].strip("`").split()[0] for row in text.rows(heading) if row[1].endswith("needed")}
 
             assert needed == marked
+
+
+class TestConfiguration:
+    """`docs/reference/config.md` has every key of `htpoort.toml`."""
+
+    @pytest.mark.parametrize(
+        ("heading", "table"),
+        [
+            ("## `[ledger]`", _tables.LedgerTable),
+            ("## `[[outbox]]`", _tables.OutboxTable),
+            ("## `[[smtp]]`", _tables.SmtpTable),
+            ("## `[[pop3]]`", _tables.Pop3Table),
+            ("## `[delivery.SYSTEM]`", _tables.DeliveryTable),
+            ("## `[timing]`", _tables.TimingTable),
+        ],
+    )
+    def test_every_key_is_listed(
+        self, page: Open, in_backticks: Callable[[str], list[str]], heading: str, table: type[Any]
+    ) -> None:
+        """The keys of each table are those that the reader takes; what it only refuses is not among them."""
+        listed = [in_backticks(row[0])[0] for row in page("docs/reference/config.md").rows(heading)]
+        taken = {field.name for field in attrs.fields(table)} - {"password", "key_password"}
+
+        assert sorted(taken) == sorted(listed)
+
+    def test_every_table_is_listed(self, page: Open, in_backticks: Callable[[str], list[str]]) -> None:
+        """The keys at the top are those that the reader knows."""
+        listed = [in_backticks(row[0])[0] for row in page("docs/reference/config.md").rows("## Top")]
+
+        assert sorted(reading._KNOWN) == sorted(listed)
 
 
 class TestTls:

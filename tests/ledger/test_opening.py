@@ -27,6 +27,7 @@ SECRET = "correct-horse"
     [
         ("no url", "Give sqlite:///file.db"),
         (f"mysql://htpoort:{SECRET}@db.example/x", "Give sqlite:///file.db"),
+        (f"postgresql+psycopg://htpoort:{SECRET}@db.example:abc/x", "Give sqlite:///file.db"),
         ("sqlite://", "gone with the process"),
         ("sqlite:///:memory:", "gone with the process"),
         (f"postgresql+psycopg://htpoort:{SECRET}@127.0.0.1:1/x", "cannot be reached"),
@@ -208,7 +209,7 @@ class TestPostgresql:
     def test_a_missing_database(self, server: str) -> None:
         """A database that is not there is to be created."""
         url = new_database(server)
-        with pytest.raises(LedgerError, match="no such database; create it"):
+        with pytest.raises(LedgerError, match="check user name, password, and that the database is there"):
             Ledger.open(url.replace("/ledger_", "/absent_"))
 
     def test_several_agents(self, server: str) -> None:

@@ -8,7 +8,19 @@ from datetime import datetime, timedelta
 import attrs
 import pytest
 
-from htpoort import DMS, InputError, PartyId, Quarantined, Reason, Routed, Router, Submission, UnknownError
+from htpoort import (
+    AGS,
+    DMS,
+    Correlation,
+    InputError,
+    PartyId,
+    Quarantined,
+    Reason,
+    Routed,
+    Router,
+    Submission,
+    UnknownError,
+)
 from htpoort.exchange import State
 from htpoort.ledger import HeldState, Ledger, Reply
 
@@ -126,12 +138,13 @@ class TestDelivery:
         assert ["K1"] == [one.reference for one in claim(ledger, clock(3), owner="b")]
 
     def test_a_renewed_lease_holds(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """A worker that lives keeps what it delivers."""
-        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
-        claim(ledger, clock(), owner="a")
-        ledger.replies.renew_soon(owner="a", until=clock(9)).result()
+        """A worker that lives keeps what it delivers; what it does not know that it holds, it does not keep."""
+        for reference in ("K1", "K2"):
+            ledger.replies.take_in(router, reply(reference), mail_from=None, at=clock())
+        first, _second = claim(ledger, clock(), owner="a")
+        renewed = ledger.replies.renew_soon([first.key], owner="a", until=clock(9)).result()
 
-        assert [] == claim(ledger, clock(3), owner="b")
+        assert (1, ["K2"]) == (renewed, [one.reference for one in claim(ledger, clock(3), owner="b")])
 
     @pytest.mark.parametrize(("owner", "free"), [("a", True), ("b", False), (None, True)])
     def test_what_a_worker_lets_go_is_free(  # noqa: PLR0913 - four fixtures and a table
@@ -290,3 +303,25 @@ def test_a_released_message_answers_its_exchange(
     ledger.quarantine.release(key, found, at=clock(1))
 
     assert State.ANSWERED == ledger.story("K1")[0].exchange.state
+
+
+def test_a_message_released_to_another_system_answers_nothing(
+    ledger: Ledger, router: Router, clock: Clock, declaration: Make
+) -> None:
+    """A K that went to AGS is not answered by what a person gives to DMS."""
+    ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
+    key = ledger.replies.take_in(router, b"Subject: no envelope\r\n\r\nbody\r\n", mail_from=None, at=clock()).key
+    found = Routed(
+        system=DMS,
+        party=PartyId.parse(PARTY),
+        reference="K1",
+        correlation=Correlation.NOT_CHECKED,
+        mailbox="dms@htpoort.nl",
+        envelope=declaration("K1").envelope.reply(),
+    )
+    ledger.quarantine.release(key, found, at=clock(1))
+
+    assert (State.QUEUED, [None]) == (
+        ledger.story("K1")[0].exchange.state,
+        [reply.exchange for reply in ledger.replies.listed()],
+    )

@@ -61,6 +61,8 @@ def upgrade() -> None:
     )
     op.create_index("htpoort_replies_exchange", "htpoort_replies", ["exchange"])
     op.create_index("htpoort_replies_due", "htpoort_replies", ["system", "delivered", "due"])
+    held = sa.text("owner IS NOT NULL")
+    op.create_index("htpoort_replies_owner", "htpoort_replies", ["owner"], sqlite_where=held, postgresql_where=held)
     op.create_table(
         "htpoort_quarantine",
         sa.Column("id", _KEY, primary_key=True),

@@ -1,30 +1,43 @@
 """
-Declare the commands and their options, by typer.
+Declare the commands that need no ledger, and run one command.
 
-Never does: the work; each command hands over to a room beside this one.
+Never does: the work; each command hands over to a room beside this package.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from htpoort import _clock
 from htpoort.cli import _demo, _facts, _input, _serve, _show
+from htpoort.cli._app import _agent, _ledger, _quarantine
+from htpoort.cli._app._options import (
+    BAD_INPUT,
+    FAILED,
+    QUARANTINED,
+    ContentType,
+    Date,
+    FileName,
+    Json,
+    Layout,
+    LayoutOption,
+    Mailbox,
+    MessageId,
+    Party,
+    Payload,
+    Reference,
+    System,
+    Systems,
+    built,
+)
 from htpoort.envelope import RoutingEnvelope
 from htpoort.errors import HtpoortError, LedgerError, SendError
-from htpoort.message import Submission, build
 from htpoort.routing import Quarantined, Router
 from htpoort.transport import Security, SmtpServer, TlsSettings, send
-
-FAILED: Final = 1
-BAD_INPUT: Final = 2
-QUARANTINED: Final = 3
 
 app = typer.Typer(
     name="htpoort",
@@ -35,29 +48,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # brackets in a help text are brackets
     pretty_exceptions_enable=False,
 )
-
-
-class Layout(enum.Enum):
-    """Tell how a payload is carried."""
-
-    BODY = "body"
-    ATTACHMENT = "attachment"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
-Systems = Annotated[
-    str | None, typer.Option("--systems", metavar="FILE", help="TOML with further systems, [systems.NAME].")
-]
-Payload = Annotated[str, typer.Argument(metavar="PAYLOAD", help="File with the declaration; - is standard input.")]
-System = Annotated[str, typer.Option(help="Name of the declaration system: AGS, DMS, or one of --systems.")]
-Party = Annotated[str, typer.Option(help="Party ID of the declarant (V), as NL123456789.02.05.")]
-Mailbox = Annotated[str, typer.Option(help="The declarant's own mailbox.")]
-Reference = Annotated[str, typer.Option(help="Reference (K): 1 to 35 letters and digits, new for each transmission.")]
-LayoutOption = Annotated[Layout, typer.Option("--layout", help="Carry the payload as the body or as an attachment.")]
-FileName = Annotated[str | None, typer.Option(help="Name of the attachment.")]
-ContentType = Annotated[str | None, typer.Option(help="Content-Type of the payload; found out where not given.")]
-Date = Annotated[str | None, typer.Option(help="ISO 8601 with a zone; now where not given.")]
-MessageId = Annotated[str | None, typer.Option(help="<unique@domain>; a new one where not given.")]
 
 
 @app.command()
@@ -71,34 +61,6 @@ def parse(
     """Read the envelope out of a Subject."""
     facts = _facts.envelope(RoutingEnvelope.parse(_input.text(subject, file), strict=strict))
     (_show.as_json if json else _show.rows)(facts)
-
-
-def _built(  # noqa: PLR0913, PLR0917 - the options of build and send
-    payload: str,
-    system: str,
-    party: str,
-    mailbox: str,
-    reference: str,
-    layout: Layout,
-    file_name: str | None,
-    content_type: str | None,
-    date: str | None,
-    message_id: str | None,
-    systems: str | None,
-) -> Submission:
-    return build(
-        system=system,
-        party=party,
-        mailbox=mailbox,
-        reference=reference,
-        payload=_input.octets(payload),
-        date=_input.moment(date, _clock.now),
-        message_id=_clock.message_id(mailbox) if message_id is None else message_id,
-        layout=layout.value,
-        content_type=content_type,
-        file_name=file_name,
-        directory=_input.directory(systems),
-    )
 
 
 @app.command(name="build")
@@ -119,18 +81,17 @@ def build_command(  # noqa: PLR0913 - one option for each thing a message has
     json: Json = False,
 ) -> None:
     """Build the message that carries a declaration, and write it to standard output or a file."""
-    built = _built(
-        payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, systems
-    )
+    known = _input.directory(systems)
+    made = built(payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
     if output is not None:
         try:
-            Path(output).write_bytes(built.data)
+            Path(output).write_bytes(made.data)
         except OSError as error:
             raise _input.refusal("input.file", f"{output} cannot be written: {error.strerror}.") from None
     if json:
-        _show.as_json(_facts.submission(built))
+        _show.as_json(_facts.submission(made))
     elif output is None:
-        _show.octets(built.data)
+        _show.octets(made.data)
 
 
 @app.command()
@@ -197,9 +158,8 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
     json: Json = False,
 ) -> None:
     """Build a message and send it to one mail server."""
-    built = _built(
-        payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, systems
-    )
+    known = _input.directory(systems)
+    made = built(payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
     target = SmtpServer(
         host=server,
         port=port,
@@ -209,9 +169,9 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
         timeout=timeout,
         tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
     )
-    accepted = asyncio.run(send(built, target))
-    facts = {"result": "accepted", "system": built.system, "recipient": built.rcpt_to, "mail_from": built.mail_from}
-    facts |= {"subject": built.envelope.render(), "reference": reference, "message_id": built.message_id}
+    accepted = asyncio.run(send(made, target))
+    facts = {"result": "accepted", "system": made.system, "recipient": made.rcpt_to, "mail_from": made.mail_from}
+    facts |= {"subject": made.envelope.render(), "reference": reference, "message_id": made.message_id}
     (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
 
 
@@ -241,6 +201,21 @@ def demo(*, json: Json = False) -> None:
         outcome.show()
     if not outcome.right:
         raise typer.Exit(FAILED)
+
+
+for command in (
+    _agent.run,
+    _agent.queue,
+    _agent.fetch,
+    _ledger.status,
+    _ledger.show,
+    _ledger.unanswered,
+    _ledger.resolve,
+    _ledger.export,
+    _ledger.prune,
+):
+    app.command()(command)
+app.add_typer(_quarantine.app, name="quarantine")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,138 @@
+"""
+Declare the commands that look into the ledger and settle what is open.
+
+Never does: send.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _input, _records, _show
+from htpoort.cli._app._options import CONFIG, Config, Json, Key, WhichParty
+from htpoort.cli._opened import opened
+from htpoort.exchange import Event, State
+
+_DAYS: Final = 36_500  # a hundred years: more would leave the calendar
+_HOURS: Final = 24 * _DAYS
+
+Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
+
+
+def status(*, config: Config = CONFIG, json: Json = False) -> None:
+    """Count exchanges by system and state, and what waits for delivery or for a person."""
+    with opened(config) as (_, ledger):
+        facts = _records.status(ledger.status())
+    if json:
+        _show.as_json(facts)
+        return
+    _show.table(
+        "Exchanges",
+        ("system", "state", "number"),
+        [(system, state, number) for system, states in facts["exchanges"].items() for state, number in states.items()],
+    )
+    oldest = {f"oldest open of {system}": at for system, at in facts["oldest_open"].items()}
+    waiting = {f"undelivered of {system}": number for system, number in facts["undelivered"].items()}
+    _show.rows({**oldest, **waiting, "in quarantine": facts["quarantined"]})
+
+
+def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False) -> None:
+    """Tell the whole story of an exchange."""
+    with opened(config) as (_, ledger):
+        stories = [_records.story(found) for found in ledger.story(key, party=party)]
+    if json:
+        _show.as_json(stories)
+        return
+    for story in stories:
+        _show.rows(story["exchange"])
+        for title in ("timeline", "replies"):
+            lines = story[title]
+            if lines:
+                _show.table(title.capitalize(), tuple(lines[0]), [tuple(line.values()) for line in lines])
+
+
+def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the list
+    *,
+    older_than: Annotated[
+        int, typer.Option(min=0, max=_HOURS, metavar="HOURS", help="Only what was accepted so many hours ago.")
+    ] = 0,
+    system: Annotated[str | None, typer.Option(help="Only this declaration system.")] = None,
+    party: Annotated[str | None, typer.Option(help="Only this party (V).")] = None,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """List the declarations that the mail server took and that have no reply, as Customs may ask for."""
+    _input.one_form(csv=csv, json=json)
+    with opened(config) as (settings, ledger):
+        name = None if system is None else settings.directory.system(system).name
+        before = _clock.now() - timedelta(hours=older_than)
+        accepted = ledger.exchanges.listed(State.ACCEPTED)
+        found = _records.unanswered(accepted, before=before, system=name, party=party)
+    if json:
+        _show.as_json(found)
+    elif csv:
+        _show.csv_lines(_records.UNANSWERED, found)
+    else:
+        _show.table("Unanswered", _records.UNANSWERED, [tuple(facts.values()) for facts in found])
+
+
+def resolve(  # noqa: PLR0913 - one option for each order
+    key: Key,
+    *,
+    sent: Annotated[bool, typer.Option("--sent", help="The gateway has it: wait for its reply.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Send it again, with the same K.")] = False,
+    close: Annotated[bool, typer.Option("--close", help="Nothing more is to be done.")] = False,
+    party: WhichParty = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Settle an exchange of which nobody knows whether it was sent, send it again, or close it."""
+    orders = {Event.RESOLVED_AS_SENT: sent, Event.RESEND_ORDERED: resend, Event.CLOSED: close}
+    given = [event for event, wanted in orders.items() if wanted]
+    if len(given) != 1:
+        raise _input.refusal("input.usage", "Give one of --sent, --resend and --close.")
+    with opened(config) as (_, ledger):
+        exchange = ledger.exchanges.order(key, given[0], at=_clock.now(), party=party)
+    (_show.as_json if json else _show.rows)(_records.exchange(exchange))
+
+
+def export(
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="With the messages of the replies, in base64.")] = False,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines, which it does anyway.")] = False,
+) -> None:
+    """Print every exchange and every reply, one JSON document a line or as CSV."""
+    _input.one_form(csv=csv, json=json)
+    with opened(config) as (_, ledger):
+        found = _records.exported(ledger.exchanges.listed(), ledger.replies.listed(), raw=raw)
+        if csv:
+            _show.csv_lines((*_records.EXPORTED, *(["raw"] if raw else [])), found)
+        else:
+            for facts in found:
+                _show.json_line(facts)
+
+
+def prune(
+    *,
+    older_than: Annotated[
+        int, typer.Option(min=0, max=_DAYS, metavar="DAYS", help="Only what is older than so many days.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this, only say what would go.")] = False,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Remove what is over and older than the retention; that a K was used is never forgotten."""
+    with opened(config) as (settings, ledger):
+        now = _clock.now()
+        before = now - timedelta(days=older_than)
+        counts = ledger.prune(before=before, at=now, days=settings.retention_days, dry=not yes)
+    facts = {"result": "removed" if yes else "would be removed", "before": _records.moment(before)}
+    numbers = {name.replace(" ", "_"): number for name, number in counts.items()}
+    (_show.as_json if json else _show.rows)({**facts, **numbers})

@@ -1,0 +1,103 @@
+"""
+Declare the commands on the quarantine.
+
+Never does: decide where a message belongs; a person does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _input, _records, _release, _show
+from htpoort.cli._app._options import CONFIG, Config, Json
+from htpoort.cli._opened import opened
+
+app = typer.Typer(
+    help="Look at messages whose process cannot be told, release or discard them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_MOST: Final = 2**63 - 1  # what a key of a database can be
+
+Number = Annotated[int, typer.Argument(metavar="KEY", min=1, max=_MOST, help="Number of the message.")]
+
+
+@app.command(name="list")
+def list_command(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Released and discarded messages too.")] = False,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """List the messages that wait for a person."""
+    with opened(config) as (_, ledger):
+        found = ledger.quarantine.listed(None) if everything else ledger.quarantine.listed()
+        facts = [_records.held(held) for held in found]
+    if json:
+        _show.as_json(facts)
+        return
+    columns = ("key", "state", "received", "reason", "mailbox", "subject", "copies")
+    _show.table("Quarantine", columns, [tuple(line[column] for column in columns) for line in facts])
+
+
+@app.command()
+def show(
+    key: Number,
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the message as it came, and nothing else.")] = False,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Show one message of the quarantine."""
+    if raw and json:
+        raise _input.refusal("input.usage", "Give --raw or --json, not both.")
+    with opened(config) as (_, ledger):
+        held = ledger.quarantine.get(key)
+    if raw:
+        _show.octets(held.raw)
+    else:
+        (_show.as_json if json else _show.rows)(_records.held(held))
+
+
+@app.command()
+def release(  # noqa: PLR0913 - one option for each thing that a person chooses
+    key: Number,
+    *,
+    system: Annotated[str, typer.Option(help="Name of the declaration system that it is from.")],
+    party: Annotated[str, typer.Option(help="Party ID that it is for.")],
+    reference: Annotated[str | None, typer.Option(help="Its reference (K); its own where not given.")] = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Give a message to the process that you choose."""
+    with opened(config) as (settings, ledger):
+        held = ledger.quarantine.get(key)
+        found = _release.routed(
+            held,
+            system=settings.directory.system(system),
+            party=_input.own_party(party, settings.parties),
+            reference=reference,
+            sent=ledger.sent,
+        )
+        stored = ledger.quarantine.release(key, found, at=_clock.now())
+    facts = {"result": "released", "key": key, "reply": stored.key, "repeated": stored.repeated}
+    facts |= {"system": found.system.name, "party": str(found.party), "reference": found.reference}
+    (_show.as_json if json else _show.rows)({**facts, "correlation": found.correlation.value})
+
+
+@app.command()
+def discard(
+    key: Number,
+    *,
+    why: Annotated[str, typer.Option(help="For the log.")],
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Mark a message as being for nobody; it stays readable."""
+    with opened(config) as (_, ledger):
+        ledger.quarantine.discard(key, at=_clock.now(), why=why)
+    (_show.as_json if json else _show.rows)({"result": "discarded", "key": key})

@@ -1,0 +1,151 @@
+"""
+Turn what the ledger tells into plain facts, the same for a person and for a program.
+
+Never does: print, or tell a message's content where nobody asked for it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from htpoort.cli._facts import Facts
+
+if TYPE_CHECKING:
+    from htpoort.ledger import Exchange, Held, Reply, Status, Story
+
+UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted")
+"""The columns of the list of unanswered declarations."""
+
+_EXCHANGE: Final = (
+    "system",
+    "party",
+    "reference",
+    "business_reference",
+    "state",
+    "attempts",
+    "due",
+    "created",
+    "changed",
+    "message_id",
+)
+_REPLY: Final = (
+    "key",
+    "system",
+    "mailbox",
+    "process_id",
+    "party",
+    "reference",
+    "correlation",
+    "copies",
+    "received",
+    "delivered",
+    "attempts",
+    "trouble",
+)
+EXPORTED: Final = ("kind", *dict.fromkeys((*_EXCHANGE, *_REPLY)))
+"""The columns of an export; a field that one of the two kinds lacks is empty there."""
+
+
+def moment(value: datetime | None) -> str | None:
+    """Write a moment as ISO 8601, in UTC as the ledger has it."""
+    return None if value is None else value.isoformat(timespec="seconds")
+
+
+def exchange(found: Exchange) -> Facts:
+    """Tell where an exchange stands."""
+    facts: Facts = {name: getattr(found, name) for name in _EXCHANGE}
+    times = {name: moment(facts[name]) for name in ("due", "created", "changed")}
+    return {**facts, "state": found.state.value, **times}
+
+
+def reply(found: Reply) -> Facts:
+    """Tell a reply, without its content."""
+    facts: Facts = {name: getattr(found, name) for name in _REPLY}
+    return {**facts, "received": moment(found.received), "delivered": moment(found.delivered)}
+
+
+def held(found: Held) -> Facts:
+    """Tell a message in quarantine, without its content."""
+    return {
+        "key": found.key,
+        "state": found.state.value,
+        "received": moment(found.received),
+        "reason": found.reason,
+        "mailbox": found.mailbox,
+        "subject": found.subject,
+        "copies": found.copies,
+        "octets": len(found.raw),
+        "problems": [{"message": problem} for problem in found.problems],
+    }
+
+
+def status(found: Status) -> Facts:
+    """Tell the counts of a ledger."""
+    exchanges: dict[str, dict[str, int]] = {}
+    for (system, state), number in sorted(found.exchanges.items(), key=lambda item: (item[0][0], item[0][1].value)):
+        exchanges.setdefault(system, {})[state.value] = number
+    return {
+        "exchanges": exchanges,
+        "oldest_open": {system: moment(at) for system, at in sorted(found.oldest.items())},
+        "undelivered": dict(sorted(found.undelivered.items())),
+        "quarantined": found.quarantined,
+    }
+
+
+def story(found: Story) -> Facts:
+    """Tell the story of an exchange."""
+    return {
+        "exchange": exchange(found.exchange),
+        "timeline": [
+            {"at": moment(entry.at), "event": entry.event, "state": entry.state, "detail": entry.detail}
+            for entry in found.entries
+        ],
+        "replies": [reply(one) for one in found.replies],
+    }
+
+
+def unanswered(
+    accepted: Iterable[Exchange], *, before: datetime | None, system: str | None, party: str | None
+) -> list[Facts]:
+    """
+    List what was accepted and has no reply.
+
+    Args:
+        accepted: The exchanges in that state.
+        before: Only what was accepted before this.
+        system: Only this one's.
+        party: Only this one's, in any case.
+    """
+    return [
+        {
+            "system": found.system,
+            "party": found.party,
+            "reference": found.reference,
+            "business_reference": found.business_reference,
+            # The state's last change is the acceptance, or every later state would be another.
+            "accepted": moment(found.changed),
+        }
+        for found in accepted
+        if (before is None or found.changed < before)
+        and (system is None or found.system == system)
+        and (party is None or found.party.lower() == party.lower())
+    ]
+
+
+def exported(exchanges: Iterable[Exchange], replies: Iterable[Reply], *, raw: bool) -> Iterator[Facts]:
+    """
+    Tell every exchange and every reply, one by one.
+
+    Args:
+        exchanges: The exchanges.
+        replies: The replies.
+        raw: Whether to tell the messages of the replies too, in base64.
+    """
+    for one in exchanges:
+        yield {"kind": "exchange", **exchange(one)}
+    for each in replies:
+        content = {"raw": base64.b64encode(each.raw).decode("ascii")} if raw else {}
+        yield {"kind": "reply", **reply(each), **content}

@@ -1,0 +1,179 @@
+"""
+Run an agent from the command line, or look once into its mailboxes.
+
+Never does: start anything before the whole configuration was checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import traceback
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, final
+
+import attrs
+
+from htpoort import _clock
+from htpoort.agent import Pop3Inbox, SmtpInbox
+from htpoort.cli import _show
+from htpoort.cli._facts import Facts
+from htpoort.config import AgentConfig, read_agent
+from htpoort.delivery import Delivery
+from htpoort.ledger import Ledger, Reply, Stored
+from htpoort.routing import Quarantined, Router
+from htpoort.transport.pop3 import FetchError, Pop3Mailbox
+
+_LOG: Final = logging.getLogger("htpoort.run")
+
+
+async def run(path: Path, *, as_json: bool, verbose: bool) -> None:
+    """
+    Run an agent until SIGINT or SIGTERM.
+
+    Args:
+        path: The configuration.
+        as_json: Print one JSON document when it has started, and log JSON lines on standard error.
+        verbose: Log what goes well too.
+
+    Raises:
+        InputError: Something in the configuration cannot be taken.
+        LedgerError: The ledger cannot be opened, or another agent has it.
+        OSError: An address cannot be listened on.
+    """
+    config = read_agent(path)
+    told = {system: _Told(system, delivery) for system, delivery in config.deliveries.items()}
+    with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+        agent = attrs.evolve(config, deliveries=told).agent(ledger)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, agent.stop)
+        async with agent:
+            _started(config, ledger, agent.ports, as_json=as_json)
+            await agent.stopped()
+
+
+def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_json: bool) -> None:
+    """Tell what runs."""
+    smtp = [inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
+    facts: dict[str, list[str]] = {
+        "smtp": [f"{inbox.host}:{port}" for inbox, port in zip(smtp, ports, strict=True)],
+        "pop3": [inbox.server.account for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
+        "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
+        "delivery": list(config.deliveries),
+    }
+    if as_json:
+        _show.as_json({"ledger": ledger.where, **facts})
+        return
+    _show.rows({"ledger": ledger.where, **{name: ", ".join(values) or None for name, values in facts.items()}})
+    _show.line("Stop with Ctrl-C.")
+
+
+@final
+class _Told:
+    """Deliver, and tell that it went well."""
+
+    def __init__(self, system: str, delivery: Delivery[Reply]) -> None:
+        self._system = system
+        self._delivery = delivery
+
+    async def __call__(self, reply: Reply) -> None:
+        await self._delivery(reply)
+        _LOG.info("Reply %d of %s for %s under %s was delivered", reply.key, self._system, reply.party, reply.reference)
+
+
+# ── one look ─────────────────────────────────────────────────────────────────
+
+
+async def fetch(path: Path) -> list[Facts]:
+    """
+    Look once into every POP3 mailbox.
+
+    Args:
+        path: The configuration.
+
+    Returns:
+        For each mailbox how many mails were stored and where they went, or why it could not be read.
+
+    Raises:
+        InputError: Something in the configuration cannot be taken.
+        LedgerError: A mail could not be stored; it stays in its mailbox.
+    """
+    config = read_agent(path)
+    inboxes = [inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)]
+    with config.ledger.open() as ledger:
+        router = config.ledger.router(ledger)
+        # At the same time, so that one that hangs keeps no other waiting.
+        return await asyncio.gather(*(_looked(ledger, router, inbox) for inbox in inboxes))
+
+
+async def _looked(ledger: Ledger, router: Router, inbox: Pop3Inbox) -> Facts:
+    account = inbox.server.account
+    stored: list[Stored] = []
+    left: list[str] = []
+    trouble = None
+
+    async def store(uidl: str, raw: bytes) -> None:
+        taken = ledger.replies.take_in_soon(router, raw, mail_from=None, at=_clock.now(), account=account, uidl=uidl)
+        stored.append(await asyncio.wrap_future(taken))
+
+    try:
+        session = await Pop3Mailbox(inbox.server).fetch(
+            store, known=await asyncio.to_thread(ledger.fetched.known, account)
+        )
+    except FetchError as error:
+        trouble = str(error)
+    else:
+        left = [problem.message for problem in (*session.problems, *(one.problem for one in session.left))]
+        await asyncio.to_thread(ledger.fetched.forget, account, session.gone)
+    return {
+        "account": account,
+        "fetched": len(stored),
+        "new": sum(not one.repeated for one in stored),
+        "quarantined": sum(isinstance(one.found, Quarantined) for one in stored),
+        "error": trouble,
+        "problems": [{"message": message} for message in left],
+    }
+
+
+# ── the log ──────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def _logged(*, as_json: bool, verbose: bool) -> Generator[None]:
+    """Write the log to standard error while an agent runs."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines(as_json=as_json))
+    root, ours = logging.getLogger(), logging.getLogger("htpoort")
+    before = ours.level
+    root.addHandler(handler)
+    ours.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        yield
+    finally:
+        ours.setLevel(before)
+        root.removeHandler(handler)
+
+
+@final
+class _Lines(logging.Formatter):
+    """Write each record on lines that a terminal only shows."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        level, message = record.levelname.lower(), record.getMessage()
+        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+        if self._as_json:
+            facts = {"at": at, "level": level, "logger": record.name, "message": message}
+            return json.dumps({**facts, "trace": trace} if trace else facts, ensure_ascii=False)
+        lines = (f"{at} {level} {message}", *trace.splitlines())
+        return "\n".join(_show.printable(line) for line in lines)

@@ -1,0 +1,269 @@
+"""
+Read the tables of a configuration file, by cattrs.
+
+Never does: take one type for another, as a text for a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Final, TypeVar, cast, final
+
+import attrs
+from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
+
+from htpoort.agent import Pop3Inbox, SmtpInbox, Timing
+from htpoort.config import _lines
+from htpoort.config._document import Document
+from htpoort.exchange import RETRY_SCHEDULE
+from htpoort.ledger.ledger import RETENTION_DAYS
+from htpoort.transport import Security
+from htpoort.transport.pop3 import Pop3Server
+
+T = TypeVar("T")
+
+# Where the defaults come from.
+_SMTP: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@localhost",))
+_POP3: Final = Pop3Inbox(server=Pop3Server(host="localhost", username="-", password="-"))  # noqa: S106 - it is none
+_TIMING: Final = Timing()
+
+# ── the tables ───────────────────────────────────────────────────────────────
+
+
+@attrs.frozen(kw_only=True)
+class Tls:
+    """Hold what three tables have in common."""
+
+    ca_file: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: str | None = attrs.field(default=None, repr=False)
+    key_password_env: str | None = None
+    key_password_file: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Login(Tls):
+    """Hold what two tables have in common."""
+
+    port: int | None = None
+    username: str | None = None
+    # Refused in any case; that it is a setting keeps what is said about it apart from misspelt ones.
+    password: str | None = attrs.field(default=None, repr=False)
+    password_env: str | None = None
+    password_file: str | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class LedgerTable:
+    """Hold ``[ledger]``."""
+
+    url: str | None = None
+    url_env: str | None = None
+    retention_days: int = RETENTION_DAYS
+
+
+@final
+@attrs.frozen(kw_only=True)
+class OutboxTable(Login):
+    """Hold ``[[outbox]]``."""
+
+    server: str
+    security: Security = Security.STARTTLS
+    connections: int = 4
+    per_hour: int | None = None
+    systems: tuple[str, ...] = ()
+    retry: tuple[timedelta, ...] = RETRY_SCHEDULE
+
+
+@final
+@attrs.frozen(kw_only=True)
+class SmtpTable(Tls):
+    """Hold ``[[smtp]]``."""
+
+    hostname: str
+    mailboxes: tuple[str, ...]
+    host: str = _SMTP.host
+    # Needed here: nobody finds a port again that is another one after each start.
+    port: int
+    require_tls: bool = _SMTP.require_tls
+    networks: tuple[str, ...] = _SMTP.networks
+    size_limit: int = _SMTP.size_limit
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Pop3Table(Login):
+    """Hold ``[[pop3]]``."""
+
+    host: str
+    security: Security = Security.IMPLICIT
+    every: timedelta = _POP3.every
+
+
+@final
+@attrs.frozen(kw_only=True)
+class DeliveryTable:
+    """Hold ``[delivery.SYSTEM]``."""
+
+    maildir: str | None = None
+    command: tuple[str, ...] | None = None
+    timeout: timedelta | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class TimingTable:
+    """Hold ``[timing]``."""
+
+    poll: timedelta = _TIMING.poll
+    lease: timedelta = _TIMING.lease
+    grace: timedelta = _TIMING.grace
+    again: timedelta = _TIMING.again
+    redeliver: tuple[timedelta, ...] = _TIMING.redeliver
+
+
+# ── reading them ─────────────────────────────────────────────────────────────
+
+
+@final
+@attrs.define(eq=False, str=False, slots=False)
+class _Wrong(Exception):  # noqa: N818 - half a sentence on its way to a Problem
+    """Say what to give instead."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"give {self.what}."
+
+
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
+# Six digits are 2,700 years: no sum of two moments leaves the calendar.
+_DURATION: Final = re.compile("".join(rf"(?:(?P<{name}>\d{{1,6}}){unit})?" for unit, name in _UNITS.items()), re.ASCII)
+_TIMES: Final = 'above 0, as "30s", "5m" or "1h30m"'
+
+
+def _duration(value: object) -> timedelta:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    parts = {} if match is None else {name: int(text) for name, text in match.groupdict().items() if text is not None}
+    if not any(parts.values()):
+        what = f"a time {_TIMES}"
+        raise _Wrong(what)
+    return timedelta(**parts)
+
+
+def _exactly(kind: type[T], what: str) -> Callable[[object, type[T]], T]:
+    """Take a value of one type only: True is no number, and no number is a text."""
+
+    def taken(value: object, _: type[T]) -> T:
+        if type(value) is not kind:
+            raise _Wrong(what)
+        return value
+
+    return taken
+
+
+def _each(value: object, take: Callable[[object], T], items: str) -> tuple[T, ...]:
+    """Take an array; tells the place of each item that cannot be taken."""
+    if not isinstance(value, list):
+        what = f"an array of {items}"
+        raise _Wrong(what)
+    taken: list[T] = []
+    wrong: list[str] = []
+    for number, item in enumerate(cast("list[object]", value)):
+        try:
+            taken.append(take(item))
+        except _Wrong:
+            wrong.append(str(number))
+    if wrong:
+        what = f"an array of {items}; item {', '.join(wrong)} (from 0) is none"
+        raise _Wrong(what)
+    return tuple(taken)
+
+
+_text: Final = _exactly(str, "a string")
+
+
+def _security(value: object) -> Security:
+    names = {one.value: one for one in Security}
+    if not isinstance(value, str) or value not in names:
+        what = f"one of {', '.join(names)}"
+        raise _Wrong(what)
+    return names[value]
+
+
+def _converter() -> Converter:
+    made = Converter(forbid_extra_keys=True)
+    made.register_structure_hook(str, _text)
+    made.register_structure_hook(int, _exactly(int, "a whole number"))
+    made.register_structure_hook(bool, _exactly(bool, "true or false"))
+    made.register_structure_hook(timedelta, lambda value, _: _duration(value))
+    made.register_structure_hook(Security, lambda value, _: _security(value))
+    made.register_structure_hook_func(
+        lambda kind: kind == tuple[str, ...],
+        lambda value, _: _each(value, lambda item: _text(item, str), "strings"),
+    )
+    made.register_structure_hook_func(
+        lambda kind: kind == tuple[timedelta, ...],
+        lambda value, _: _each(value, _duration, f"times {_TIMES}"),
+    )
+    return made
+
+
+_CONVERTER: Final = _converter()
+_SECRETS: Final = frozenset({"password", "key_password"})
+"""Settings that there are only to be refused."""
+
+
+def structured(document: Document, path: _lines.Path, value: object, kind: type[T]) -> T | None:
+    """
+    Make a table's value; what is wrong goes to the document, and its default stands there instead.
+
+    Args:
+        document: Where it stands.
+        path: Which table it is.
+        value: What tomllib made of it.
+        kind: One of the classes above.
+
+    Returns:
+        The value; None where a setting that is needed is missing or wrong.
+    """
+    if not isinstance(value, dict):
+        document.refusal("toml.type", path, "give a table.")
+        return None
+    table = cast("dict[str, object]", value)
+    try:
+        return _CONVERTER.structure(table, kind)
+    except ClassValidationError as error:
+        wrong = _told(document, path, error, kind)
+    try:
+        return _CONVERTER.structure({key: value for key, value in table.items() if key not in wrong}, kind)
+    except ClassValidationError:
+        return None
+
+
+def _told(document: Document, path: _lines.Path, error: ClassValidationError, kind: type[Any]) -> set[str]:
+    """Keep what cattrs found; gives the keys that it concerns."""
+    wrong: set[str] = set()
+    noted, others = error.group_exceptions()
+    for found, note in noted:
+        wrong.add(note.name)
+        if isinstance(found, KeyError):
+            document.refusal("toml.missing", (*path, note.name), "this setting is needed.")
+        else:
+            document.refusal("toml.type", (*path, note.name), str(found))
+    known = [field.name for field in attrs.fields(kind) if field.name not in _SECRETS]
+    for other in others:
+        # Beside the notes there is nothing but this one.
+        for key in cast("ForbiddenExtraKeysError", other).extra_fields:
+            wrong.add(key)
+            unknown(document, (*path, key), known)
+    return wrong
+
+
+def unknown(document: Document, path: _lines.Path, known: Iterable[str]) -> None:
+    """Keep the problem of a key that there is not."""
+    document.refusal("toml.unknown-key", path, f"there is no such setting; known: {', '.join(sorted(known))}.")

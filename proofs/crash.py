@@ -1,0 +1,515 @@
+"""
+Kill an agent at a thousand different points while it sends and receives, and look whether anything is lost.
+
+    python proofs/crash.py --points 1000 --json crash.json
+
+A point is the moment before or after one system call that writes, syncs or sends (`syscalls`, by ptrace), or
+before one line of htpoort (`lines`, where a process must not trace its child). Every third trial by system
+calls is a power cut too: of what was not synced, the disk keeps a part that is chosen by chance, block by block.
+After each kill another agent finishes the work; every fifth time that one is killed as well, then a third does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import types
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import lives
+import tracing
+
+import htpoort
+
+_BLOCK: Final = 4096
+_ROOMS: Final = tuple(
+    str(Path(htpoort.__file__).parent / room) for room in ("agent", "ledger", "transport", "delivery.py", "exchange.py")
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """
+    Say where to kill.
+
+    Args:
+        by: ``syscalls`` or ``lines``.
+        number: Of the call or line, from 1.
+        after: After the call; before it otherwise.
+    """
+
+    by: str
+    number: int
+    after: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """
+    Say what one trial does.
+
+    Args:
+        number: Of the trial.
+        point: Where the first agent is killed.
+        again: Where the second one is killed; None for not at all.
+        maildir: Deliver to Maildirs.
+        power: Cut the power too.
+        seed: Of the declarations and of the disk.
+        unsynced: Break the ledger's promise on purpose.
+    """
+
+    number: int
+    point: Point
+    again: Point | None = None
+    maildir: bool = False
+    power: bool = False
+    seed: int = 0
+    unsynced: bool = False
+
+
+@dataclass
+class Outcome:
+    """
+    Tell what one trial showed.
+
+    Args:
+        trial: Its number.
+        killed: What was going on at each kill, as ``before fdatasync of the ledger's log``.
+        points: The points that were reached.
+        queued: Declarations whose `queue` had returned.
+        took: Declarations that the gateway took.
+        acked: Replies that got 250.
+        resent: Sent again by order.
+        twice: Replies that a process was given more than once.
+        wrong: What must not be, each in one sentence.
+        folder: Kept where something is wrong.
+    """
+
+    trial: int
+    killed: list[str] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    queued: int = 0
+    took: int = 0
+    acked: int = 0
+    resent: int = 0
+    twice: int = 0
+    wrong: list[str] = field(default_factory=list)
+    folder: str = ""
+
+
+# ── points ───────────────────────────────────────────────────────────────────
+
+
+class Watch:
+    """
+    Count calls, and kill at one of them; keep what is on the disk for sure.
+
+    Args:
+        scene: Where.
+        point: Where to kill; None for only counting.
+        power: Keep what was synced.
+    """
+
+    def __init__(self, scene: lives.Scene, point: Point | None, *, power: bool) -> None:
+        self._folder = str(scene.folder)
+        self._point = point
+        self._power = power
+        self.count = 0
+        self.reached = ""
+
+    def __call__(self, call: tracing.Call) -> object:
+        """See one call."""
+        if call.is_alarm:
+            return None
+        what = self._what(call.target)
+        if what is None:
+            return None
+        after = call.result is not None
+        self.count += not after
+        if self._power and call.result == 0 and call.name in {"fsync", "fdatasync"}:
+            _keep(Path(call.target))
+        if self._point is not None and (self.count, after) == (self._point.number, self._point.after):
+            self.reached = f"{'after' if after else 'before'} {call.name} {what}"
+            return tracing.KILL
+        return None
+
+    def _what(self, target: str) -> str | None:
+        """Name the target of a call in words; None for what has nothing to do with the proof."""
+        if target.startswith("socket:"):
+            return "to a peer"
+        if target == "names":
+            return "of names"
+        if not target.startswith(self._folder):
+            return None
+        name = target.removeprefix(f"{self._folder}/").split("/")[0]
+        return {
+            "ledger.db": "of the ledger",
+            "ledger.db-wal": "of the ledger's log",
+            "ledger.db-shm": "of the log's index",
+            "queued.jsonl": "of the caller",
+            "process.jsonl": "of the process",
+        }.get(name, "of a Maildir" if name.startswith("maildir") else "of another file")
+
+
+def _keep(path: Path) -> None:
+    """Copy a file as it is on the disk for sure."""
+    if path.is_file():
+        shutil.copyfile(path, path.with_name(f"{path.name}.kept"))
+
+
+def _cut(scene: lives.Scene, chance: random.Random) -> None:
+    """Let every file be what a power cut may have left: of what was not synced, any part."""
+    share = 0.0 if scene.unsynced else chance.choice((0.0, 0.5, 1.0))
+    for name in ("ledger.db", "ledger.db-wal", "process.jsonl"):
+        path = scene.folder / name
+        if not path.exists():
+            continue
+        now = path.read_bytes()
+        kept_path = path.with_name(f"{name}.kept")
+        kept = kept_path.read_bytes() if kept_path.exists() else b""
+        length = len(now) if chance.random() < share else len(kept)
+        blocks = []
+        for start in range(0, length, _BLOCK):
+            stop = min(start + _BLOCK, length)
+            old, new = kept[start:stop].ljust(stop - start, b"\0"), now[start:stop].ljust(stop - start, b"\0")
+            blocks.append(new if old == new or chance.random() < share else old)
+        path.write_bytes(b"".join(blocks))
+    # It is no file that anybody relies on; a new one is made.
+    (scene.folder / "ledger.db-shm").unlink(missing_ok=True)
+
+
+def _by_lines(scene: lives.Scene, point: Point | None, counted: Path) -> None:
+    """Live as an agent that kills itself before one line of htpoort."""
+    count = [0]
+    last = 0 if point is None else point.number
+
+    def in_room(frame: types.FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - itself
+        if event == "line":
+            count[0] += 1
+            if count[0] == last:
+                place = Path(frame.f_code.co_filename)
+                counted.write_text(f"before line of {place.parent.name}/{place.name}", encoding="ascii")
+                os.kill(os.getpid(), signal.SIGKILL)
+        return in_room
+
+    def called(frame: types.FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 - what settrace wants
+        return in_room if frame.f_code.co_filename.startswith(_ROOMS) else None
+
+    threading.settrace(called)
+    sys.settrace(called)
+    try:
+        lives.agent(scene)
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+    counted.write_text(str(count[0]), encoding="ascii")
+
+
+def _life(scene: lives.Scene, point: Point, *, power: bool) -> tuple[int, str]:
+    """Let one agent live until a point; gives its code and what it was doing."""
+    if point.by == "syscalls":
+        watch = Watch(scene, point, power=power)
+        return tracing.traced(lambda: lives.agent(scene), watch), watch.reached
+    counted = scene.folder / "counted"
+    code = tracing.ended(tracing.fork(lambda: _by_lines(scene, point, counted)))
+    return code, counted.read_text() if code == -signal.SIGKILL else ""
+
+
+def measured(by: str, seed: int) -> int:
+    """Count the points of a life that nobody ends."""
+    with _scene(Trial(0, Point(by, 0), seed=seed), number=0) as scene, _world(scene):
+        if by == "lines":
+            code = tracing.ended(tracing.fork(lambda: _by_lines(scene, None, scene.folder / "counted")))
+            count = int((scene.folder / "counted").read_text()) if code == 0 else 0
+        else:
+            watch = Watch(scene, None, power=False)
+            code = tracing.traced(lambda: lives.agent(scene), watch)
+            count = watch.count
+    if code:
+        message = f"an agent that nobody killed ended with {code}"
+        raise RuntimeError(message)
+    return count
+
+
+# ── a trial ──────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
+    folder = Path(tempfile.mkdtemp(prefix=f"htpoort-crash-{trial.number}-"))
+    scene = lives.Scene(folder=folder, number=number, seed=trial.seed, maildir=trial.maildir, unsynced=trial.unsynced)
+    scene.reserve()
+    try:
+        yield scene
+    finally:
+        if not (folder / "keep").exists():
+            shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _world(scene: lives.Scene) -> Any:  # noqa: ANN401 - a generator
+    world = tracing.fork(lambda: lives.world(scene))
+    try:
+        while not (scene.folder / "gateway").exists():
+            time.sleep(0.002)
+        yield world
+    finally:
+        tracing.killed(world)
+
+
+def tried(trial: Trial, number: int) -> Outcome:
+    """Make one trial: live and die, once or twice, live to the end, and look."""
+    outcome = Outcome(trial.number)
+    chance = random.Random(f"{trial.seed} {trial.number}")  # noqa: S311 - no secret
+    with _scene(trial, number) as scene, _world(scene):
+        for point in filter(None, (trial.point, trial.again)):
+            code, doing = _life(scene, point, power=trial.power)
+            if code == 0:
+                break  # it was over before the point came
+            if code != -signal.SIGKILL or not doing:
+                outcome.wrong.append(f"an agent ended with {code}")
+                break
+            outcome.killed.append(doing)
+            outcome.points.append(f"{trial.seed}:{len(outcome.killed)}:{point}")
+            if trial.power:
+                _cut(scene, chance)
+        if outcome.killed and (code := tracing.ended(tracing.fork(lambda: lives.agent(scene)))):
+            outcome.wrong.append(f"the last agent ended with {code}")
+        _judge(scene, outcome)
+        if outcome.wrong and not trial.unsynced:
+            (scene.folder / "keep").touch()
+            outcome.folder = str(scene.folder)
+    return outcome
+
+
+def _judge(scene: lives.Scene, outcome: Outcome) -> None:
+    """Look at everything that outlived the agents, and say what must not be."""
+    wrong = outcome.wrong
+    queued = {(one["party"], one["k"]): one["system"] for one in scene.lines("queued").all()}
+    took, acked = scene.lines("took").all(), scene.lines("acked").all()
+    resent = collections.Counter((one["party"], one["k"]) for one in scene.lines("resent").all())
+    outcome.queued, outcome.took, outcome.acked = len(queued), len(took), len(acked)
+    outcome.resent = resent.total()
+    wrong += [f"refused: {one}" for one in scene.lines("refused").all()]
+    _judge_sent(scene, took, resent, wrong)
+    with contextlib.closing(sqlite3.connect(scene.database)) as database:
+        if (found := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
+            wrong.append(f"the database is damaged: {found}")
+        wrong += [f"foreign key: {row}" for row in database.execute("PRAGMA foreign_key_check")]
+        kept = {
+            (party, k): (system, state)
+            for party, k, system, state in database.execute(
+                "SELECT party, reference, system, state FROM htpoort_exchanges"
+            )
+        }
+        replies = database.execute(
+            "SELECT id, system, party, reference, delivered, raw FROM htpoort_replies"
+        ).fetchall()
+        strangers = database.execute("SELECT reason FROM htpoort_quarantine").fetchall()
+    wrong += [f"queued and lost: {k}" for k in queued if k not in kept]
+    wrong += [
+        f"queued for {system}, kept for {kept[k][0]}: {k}" for k, system in queued.items() if kept[k][0] != system
+    ]
+    wrong += [f"{k} is {state} at the end" for k, (_, state) in kept.items() if state != "answered"]
+    wrong += [f"in quarantine: {reason}" for (reason,) in strangers]
+    _judge_received(scene, acked, replies, outcome)
+
+
+def _judge_sent(
+    scene: lives.Scene, took: list[dict[str, Any]], resent: collections.Counter[tuple[str, str]], wrong: list[str]
+) -> None:
+    """Nothing under two K's, nothing twice without an order, nothing but what was declared."""
+    declared = {
+        (one.envelope.sender, one.envelope.reference): (one.system, lives.digest(one.data))
+        for one in scene.declarations()
+    }
+    times: collections.Counter[tuple[str, str]] = collections.Counter()
+    under: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
+    for one in took:
+        k = (one["party"], one["k"])
+        times[k] += 1
+        under[one["payload"]].add(k)
+        if declared.get(k) != (one["system"], one["raw"]):
+            wrong.append(f"the gateway took another message than was declared: {k}")
+    wrong += [f"sent under several K's: {ks}" for ks in under.values() if len(ks) > 1]
+    wrong += [f"taken {number} times: {k}" for k, number in times.items() if number > 1 + resent[k]]
+    wrong += [f"never taken: {k}" for k in declared if not times[k]]
+
+
+def _judge_received(
+    scene: lives.Scene, acked: list[dict[str, Any]], replies: list[tuple[Any, ...]], outcome: Outcome
+) -> None:
+    """What was acknowledged is kept once, and was given to its process and to no other."""
+    wrong = outcome.wrong
+    kept: dict[str, tuple[Any, ...]] = {}
+    for reply in replies:
+        body = lives.digest(reply[5].partition(b"\r\n\r\n")[2])
+        if body in kept:
+            wrong.append(f"kept twice: replies {kept[body][0]} and {reply[0]}")
+        kept[body] = reply
+    given = collections.Counter((one["process"], one["party"], one["k"], one["body"]) for one in _given(scene))
+    for one in acked:
+        expected = (one["system"], one["party"], one["k"])
+        there = kept.get(one["body"])
+        if there is None:
+            wrong.append(f"acknowledged and lost: {one}")
+        elif tuple(there[1:4]) != expected:
+            wrong.append(f"acknowledged for {expected}, kept for {there[1:4]}")
+        elif there[4] is None:
+            wrong.append(f"acknowledged and not marked as delivered: {one}")
+        elif not given[*expected, one["body"]]:
+            wrong.append(f"acknowledged and not delivered: {one}")
+    pushed = {(one["system"], one["party"], one["k"], one["body"]) for one in acked}
+    wrong += [f"given to a process that it is not for: {one}" for one in given if one not in pushed]
+    outcome.twice = sum(number > 1 for number in given.values())
+
+
+def _given(scene: lives.Scene) -> Iterable[dict[str, Any]]:
+    """Say what the processes were given."""
+    yield from scene.lines("process").all()
+    for system in lives.SYSTEMS:
+        for file in (scene.folder / f"maildir-{system.name}").glob("new/*"):
+            raw = file.read_bytes()
+            found = htpoort.read(raw)
+            assert found.envelope is not None
+            yield {
+                "process": system.name,
+                "party": found.envelope.addressee,
+                "k": found.envelope.reference,
+                "body": lives.digest(raw.partition(b"\r\n\r\n")[2]),
+            }
+
+
+# ── all trials ───────────────────────────────────────────────────────────────
+
+
+def planned(by: str, points: int, seed: int, *, unsynced: bool = False) -> list[Trial]:
+    """Spread the points over a whole life, each before or after another call; a new scene where they run out."""
+    trials: list[Trial] = []
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    scene = seed * 100
+    while len(trials) < points:
+        # The end of a life varies by a few calls; a point behind it would never come.
+        last = int(measured(by, scene) * 0.95)
+        sides = (False, True) if by == "syscalls" else (False,)
+        # A ledger that is broken on purpose has much to lose near the end of its life.
+        first = last // 2 if unsynced else 1
+        there = [(number, after) for number in range(first, last + 1) for after in sides]
+        chosen = chance.sample(there, min(points - len(trials), len(there), 500))
+        for number, after in sorted(chosen):
+            index = len(trials)
+            again = Point(by, chance.randint(1, last // 2), chance.choice(sides))
+            power = unsynced or (by == "syscalls" and index % 3 == 2)
+            trials.append(
+                Trial(
+                    index,
+                    Point(by, number, after),
+                    again=again if index % 5 == 4 and not unsynced else None,
+                    maildir=not power and index % 2 == 1,
+                    power=power,
+                    seed=scene,
+                    unsynced=unsynced,
+                )
+            )
+        scene += 1
+    return trials
+
+
+def _worker(number: int, trials: list[Trial], results: Any) -> None:  # noqa: ANN401 - a queue
+    for trial in trials:
+        results.put(tried(trial, number))
+    results.put(None)
+
+
+def run(trials: list[Trial], workers: int) -> list[Outcome]:
+    """Make all trials, in some processes at once."""
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    running = [
+        context.Process(target=_worker, args=(number + 1, trials[number::workers], results))
+        for number in range(workers)
+    ]
+    for one in running:
+        one.start()
+    outcomes: list[Outcome] = []
+    left = workers
+    while left:
+        outcome = results.get()
+        if outcome is None:
+            left -= 1
+            continue
+        outcomes.append(outcome)
+        if outcome.wrong:
+            print(f"trial {outcome.trial}: {outcome.killed}: {outcome.wrong} ({outcome.folder})", flush=True)
+        if sys.stderr.isatty():
+            print(f"\r{len(outcomes)}/{len(trials)}", end="", file=sys.stderr)
+    for one in running:
+        one.join()
+    return outcomes
+
+
+def summed(by: str, seed: int, trials: list[Trial], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+    """Make the figures."""
+    kinds = collections.Counter(doing for outcome in outcomes for doing in outcome.killed)
+    return {
+        "python": sys.version.split()[0],
+        "sqlite": sqlite3.sqlite_version,
+        "by": by,
+        "seed": seed,
+        "trials": len(outcomes),
+        "power_cuts": sum(bool(trial.power) for trial in trials),
+        "kills": sum(len(outcome.killed) for outcome in outcomes),
+        "points": len({point for outcome in outcomes for point in outcome.points}),
+        "killed_twice": sum(len(outcome.killed) > 1 for outcome in outcomes),
+        "queued": sum(outcome.queued for outcome in outcomes),
+        "taken_by_the_gateway": sum(outcome.took for outcome in outcomes),
+        "acknowledged": sum(outcome.acked for outcome in outcomes),
+        "sent_again_by_order": sum(outcome.resent for outcome in outcomes),
+        "delivered_twice": sum(outcome.twice for outcome in outcomes),
+        "wrong": [asdict(outcome) for outcome in outcomes if outcome.wrong],
+        "kinds": dict(kinds.most_common()),
+        "seconds": round(seconds, 1),
+    }
+
+
+def main() -> int:
+    """Make the trials, and print what they showed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--points", type=int, default=1000, help="how many points to kill at")
+    parser.add_argument("--seed", type=int, default=1, help="chooses declarations and points")
+    parser.add_argument("--by", choices=("syscalls", "lines"), help="what a point is; system calls where possible")
+    parser.add_argument("--workers", type=int, default=2, help="trials at once")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--unsynced", action="store_true", help="break the ledger on purpose: the proof must notice")
+    options = parser.parse_args()
+    by = "lines" if options.by == "lines" or not tracing.can_trace() else "syscalls"
+    began = time.monotonic()
+    trials = planned(by, options.points, options.seed, unsynced=options.unsynced)
+    outcomes = run(trials, options.workers)
+    figures = summed(by, options.seed, trials, outcomes, time.monotonic() - began)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    for name, figure in figures.items():
+        if name not in {"wrong", "kinds"}:
+            print(f"{name:24} {figure}")
+    print(f"{'wrong':24} {len(figures['wrong'])}")
+    return 1 if figures["wrong"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""
+Hold what the proofs let live and die: an agent's process, and the world that it exchanges messages with.
+
+Each life is a function for a process of its own. What must outlive it stands in files of its folder: lines
+that are appended with one write, so that they are there when the process is gone, however that came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import random
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from htpoort import AGS, DMS, HTPOORT, Router, SendError, Submission, build
+from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
+from htpoort.delivery import MaildirDelivery
+from htpoort.exchange import Event, State
+from htpoort.ledger import Ledger, Reply
+from htpoort.simulator import Declaration, Gateway, answers
+from htpoort.transport import Security, SmtpServer
+from htpoort.transport.sending import send
+
+PARTIES: Final = ("NL123456789.02.05", "NL123456789.03.05")
+MAILBOX: Final = "edi@forwarder.example"
+SYSTEMS: Final = (AGS, DMS)
+REPLIES: Final = 2
+"""The gateway's replies to each declaration."""
+QUICK: Final = Timing(
+    poll=timedelta(milliseconds=20),
+    lease=timedelta(seconds=60),
+    grace=timedelta(seconds=20),
+    again=timedelta(milliseconds=20),
+    redeliver=(timedelta(milliseconds=20),),
+)
+_LOOK: Final = 0.005  # seconds between two looks of the world at what the gateway took
+_STILL: Final = 0.1  # seconds without change, after which nothing is on its way any more
+_LONGEST: Final = 60.0  # seconds for a life that is not killed
+_SHORT: Final = 3.0  # the same, where the ledger was broken on purpose and may never come to rest
+# Each process of a proof listens on an address of its own, so that no port is taken by somebody's connection.
+_LOOPBACK: Final = "127.0.0.{}" if sys.platform == "linux" else "127.0.0.1"
+
+
+def now() -> datetime:
+    """Give the time of the machine."""
+    return datetime.now(UTC)  # noqa: TID251 - an agent runs in real time
+
+
+def digest(payload: bytes) -> str:
+    """Name a body; line ends at its end are the transport's."""
+    return hashlib.sha256(payload.rstrip()).hexdigest()[:16]
+
+
+class Lines:
+    """
+    A file of JSON lines that many processes append to.
+
+    Args:
+        path: Where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, *, synced: bool = False, **facts: object) -> None:
+        """Append one line, with one call of the system; with *synced*, as a process that must not forget it does."""
+        number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            # The line end comes first too: a power cut may have left half a line, or zeros.
+            os.write(number, b"\n" + json.dumps(facts).encode() + b"\n")
+            if synced:
+                os.fsync(number)
+        finally:
+            os.close(number)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Read the lines; one that was cut off by a power cut is none."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in content.split(b"\n"):
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+
+@dataclass(frozen=True)
+class Scene:
+    """
+    Say where a trial happens and what is declared.
+
+    Args:
+        folder: Of the trial alone.
+        number: Of the process that runs trials, for its address.
+        seed: Of the declarations.
+        declared: How many declarations.
+        maildir: Deliver to Maildirs; else to a process that appends to a file and syncs it.
+        unsynced: Break the ledger's promise on purpose, to see whether the proof notices.
+    """
+
+    folder: Path
+    number: int = 1
+    seed: int = 0
+    declared: int = 6
+    maildir: bool = False
+    unsynced: bool = False
+
+    @property
+    def host(self) -> str:
+        """The address of this process's servers."""
+        return _LOOPBACK.format(10 + self.number)
+
+    @property
+    def database(self) -> Path:
+        """The ledger's file."""
+        return self.folder / "ledger.db"
+
+    def lines(self, name: str) -> Lines:
+        """Give one of the files: queued, took, acked, refused, process, resent, log."""
+        return Lines(self.folder / f"{name}.jsonl")
+
+    def port(self, name: str) -> int:
+        """Give the port of a server, once it is known."""
+        return int((self.folder / name).read_text())
+
+    def reserve(self) -> None:
+        """Choose the port of the agent's inbox, the same for each of its lives."""
+        with socket.socket() as chosen:
+            chosen.bind((self.host, 0))
+            (self.folder / "inbox").write_text(str(chosen.getsockname()[1]))
+
+    def declarations(self) -> Iterator[Submission]:
+        """Give what is declared, always the same for a seed; two parties use the same K."""
+        chance = random.Random(self.seed)  # noqa: S311 - no secret
+        for number in range(self.declared):
+            party, k = PARTIES[number % 2], f"{self.seed % 10_000:04d}K{number // 2:04d}"
+            system = chance.choice(SYSTEMS)
+            filling = "x" * chance.choice((10, 1_000, 9_000))
+            yield build(
+                system=system,
+                party=party,
+                mailbox=MAILBOX,
+                reference=k,
+                payload=f"<MetaData><LRN>{self.seed}-{number}</LRN><T>{filling}</T></MetaData>".encode(),
+                date=datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC),
+                message_id=f"<{self.seed}.{number}@forwarder.example>",
+            )
+
+
+def server(host: str, port: int) -> SmtpServer:
+    """Name a server on loopback."""
+    return SmtpServer(host=host, port=port, security=Security.PLAIN, timeout=20, final_timeout=20)
+
+
+# ── the world ────────────────────────────────────────────────────────────────
+
+
+def world(scene: Scene) -> None:
+    """Live as the gateway and the mail servers behind it: take declarations, and push replies until they are taken."""
+    asyncio.run(_world(scene))
+
+
+async def _world(scene: Scene) -> None:
+    seen = 0
+    async with Gateway(host=scene.host) as gateway, asyncio.TaskGroup() as group:
+        _written(scene.folder / "gateway", str(gateway.smtp_port))
+        while True:
+            for taken in gateway.received[seen:]:
+                seen += 1
+                scene.lines("took").add(**_facts(taken), raw=digest(taken.raw), payload=digest(taken.payload))
+                for number in range(REPLIES):
+                    group.create_task(_answered(scene, taken, number))
+            for subject, why in gateway.refused:
+                scene.lines("refused").add(subject=subject, why=why)
+            gateway.refused.clear()
+            await asyncio.sleep(_LOOK)
+
+
+def _facts(taken: Declaration) -> dict[str, str]:
+    envelope = taken.envelope
+    return {"system": taken.system.name, "party": envelope.sender, "k": envelope.reference}
+
+
+async def _answered(scene: Scene, taken: Declaration, number: int) -> None:
+    """Push one reply until it is taken, as a mail server does, only faster."""
+    facts = _facts(taken)
+    body = f"<Response>{facts['system']} {facts['party']} {facts['k']} {number}</Response>\r\n".encode()
+    message = answers.reply(
+        system=taken.system,
+        mailbox=MAILBOX,
+        request=taken.envelope,
+        payload=body,
+        date=now(),
+        message_id=f"<{facts['k']}.{number}@gateway.example>",
+    )
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            await send(message, server(scene.host, scene.port("inbox")))
+        except SendError as error:
+            if error.code is not None and error.code >= 500:
+                scene.lines("refused").add(**facts, why=str(error))
+                return
+            await asyncio.sleep(_LOOK)
+        else:
+            scene.lines("acked").add(**facts, body=digest(body), tries=tries)
+            return
+
+
+def _written(path: Path, text: str) -> None:
+    """Write a small file that is there completely or not at all."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    draft.rename(path)
+
+
+# ── the agent ────────────────────────────────────────────────────────────────
+
+
+class Process:
+    """
+    The process of one system: it notes each reply that it is given, and syncs that.
+
+    Args:
+        scene: Where.
+        system: Its name.
+    """
+
+    def __init__(self, scene: Scene, system: str) -> None:
+        self._lines = scene.lines("process")
+        self._system = system
+
+    async def __call__(self, reply: Reply) -> None:
+        """Take one reply."""
+        body = digest(reply.raw.partition(b"\r\n\r\n")[2])
+        self._lines.add(
+            synced=True, process=self._system, key=reply.key, party=reply.party, k=reply.reference, body=body
+        )
+
+
+def agent(scene: Scene) -> None:
+    """Live as an agent's process: queue what is to be declared, and run until every exchange is settled."""
+    if scene.unsynced:
+        _unsynced()
+    asyncio.run(_agent(scene))
+
+
+def _unsynced() -> None:
+    """Let SQLite acknowledge what is not on the disk: the mistake that the proof must notice."""
+
+    @sa.event.listens_for(sa.Engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        cursor = connection.connection.cursor()
+        # Cannot be changed within a transaction; the next one has it.
+        cursor.execute("PRAGMA synchronous=OFF")
+        cursor.close()
+
+
+async def _agent(scene: Scene) -> None:
+    logging.basicConfig(filename=scene.folder / "log", level=logging.WARNING)
+    inbox = SmtpInbox(hostname="forwarder.example", mailboxes=(MAILBOX,), host=scene.host, port=scene.port("inbox"))
+    deliveries = {
+        system.name: MaildirDelivery(scene.folder / f"maildir-{system.name}")
+        if scene.maildir
+        else Process(scene, system.name)
+        for system in SYSTEMS
+    }
+    with Ledger.open(f"sqlite:///{scene.database}") as ledger:
+        async with Agent(
+            ledger=ledger,
+            router=Router(directory=HTPOORT, parties=PARTIES, sent=ledger.sent),
+            outboxes=[
+                Outbox(server=server(scene.host, scene.port("gateway")), schedule=(timedelta(milliseconds=20),) * 50)
+            ],
+            inboxes=[inbox],
+            deliveries=deliveries,
+            timing=QUICK,
+        ) as running:
+            await asyncio.gather(*(_queued(scene, ledger, running, one) for one in scene.declarations()))
+            async with asyncio.timeout(_SHORT if scene.unsynced else _LONGEST):
+                await _settled(scene, ledger, running)
+
+
+async def _queued(scene: Scene, ledger: Ledger, running: Agent, submission: Submission) -> None:
+    """Queue one declaration; whoever was interrupted repeats the very same."""
+    await asyncio.wrap_future(ledger.exchanges.queue_soon(submission, at=now()))
+    running.wake()
+    envelope = submission.envelope
+    scene.lines("queued").add(system=submission.system, party=envelope.sender, k=envelope.reference)
+
+
+async def _settled(scene: Scene, ledger: Ledger, running: Agent) -> None:
+    """Wait until all is answered and delivered; what the gateway never saw is then sent again by order."""
+    while True:
+        await _at_rest(scene, ledger)
+        unknown = list(ledger.exchanges.listed(State.UNKNOWN))
+        if not unknown:
+            return
+        for exchange in unknown:
+            scene.lines("resent").add(party=exchange.party, k=exchange.reference)
+            ledger.exchanges.order(exchange.reference, Event.RESEND_ORDERED, at=now(), party=exchange.party)
+        running.wake()
+
+
+async def _at_rest(scene: Scene, ledger: Ledger) -> None:
+    """Wait until nothing is on its way; where something stays unknown, until the world has been still for a while."""
+    loop = asyncio.get_running_loop()
+    since: float | None = None
+    while True:
+        rest, unknown = _look(scene, ledger)
+        since = (since or loop.time()) if rest else None
+        if since is not None and loop.time() - since >= (_STILL if unknown else 0):
+            return
+        await asyncio.sleep(_LOOK)
+
+
+def _look(scene: Scene, ledger: Ledger) -> tuple[bool, int]:
+    """Say whether all that the gateway took is answered and delivered, and how many exchanges are unknown."""
+    status = ledger.status()
+    states = {state for _, state in status.exchanges}
+    unknown = sum(number for (_, state), number in status.exchanges.items() if state is State.UNKNOWN)
+    took = {(one["party"], one["k"]) for one in scene.lines("took").all()}
+    acked = {one["body"] for one in scene.lines("acked").all()}
+    rest = (
+        states <= {State.UNKNOWN, State.ANSWERED}
+        and not status.undelivered
+        and len(took) + unknown == scene.declared
+        and len(acked) == REPLIES * len(took)
+    )
+    return rest, unknown

@@ -1,0 +1,281 @@
+"""
+Stop a child before and after its system calls that write, sync or send, by ptrace: Linux, no privileges.
+
+Never does: trace a process that it did not start.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+# linux/ptrace.h
+_TRACEME, _POKEUSER, _SYSCALL = 0, 6, 24
+_SETOPTIONS, _GET_SYSCALL_INFO = 0x4200, 0x420E
+_SYSGOOD, _TRACECLONE, _EXITKILL = 1, 8, 0x100000
+_WALL: Final = 0x40000000
+_SYSCALL_STOP: Final = signal.SIGTRAP | 0x80
+_ENTRY, _EXIT = 1, 2
+_PDEATHSIG: Final = 1
+
+_NUMBERS: Final = {
+    "x86_64": {
+        1: "write",
+        18: "pwrite64",
+        20: "writev",
+        44: "sendto",
+        46: "sendmsg",
+        74: "fsync",
+        75: "fdatasync",
+        77: "ftruncate",
+        82: "rename",
+        86: "link",
+        87: "unlink",
+        263: "unlinkat",
+        264: "renameat",
+        265: "linkat",
+        285: "fallocate",
+    },
+    "aarch64": {
+        35: "unlinkat",
+        37: "linkat",
+        38: "renameat",
+        46: "ftruncate",
+        47: "fallocate",
+        64: "write",
+        66: "writev",
+        68: "pwrite64",
+        82: "fsync",
+        83: "fdatasync",
+        206: "sendto",
+        211: "sendmsg",
+    },
+}
+WRITING: Final = _NUMBERS.get(platform.machine(), {})
+"""The system calls that leave something behind, by number."""
+OF_PATHS: Final = frozenset({"rename", "renameat", "link", "linkat", "unlink", "unlinkat"})
+"""Those whose arguments are names, not a descriptor."""
+
+# Offsets in `struct user` (sys/user.h) of x86_64; other machines are killed, but no error is put in there.
+_RAX, _ORIG_RAX = 80, 120
+CAN_INJECT: Final = platform.machine() == "x86_64"
+
+
+class _Info(ctypes.Structure):
+    _fields_ = (
+        ("op", ctypes.c_uint8),
+        ("pad", ctypes.c_uint8 * 3),
+        ("arch", ctypes.c_uint32),
+        ("ip", ctypes.c_uint64),
+        ("sp", ctypes.c_uint64),
+        ("values", ctypes.c_uint64 * 8),
+    )
+
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+_libc.ptrace.restype = ctypes.c_long
+
+
+def _ptrace(request: int, task: int, address: int = 0, data: object = 0) -> int:
+    ctypes.set_errno(0)
+    done = int(_libc.ptrace(request, task, address, data))
+    if done < 0 and (number := ctypes.get_errno()):
+        raise OSError(number, f"ptrace({request:#x}): {os.strerror(number)}")
+    return done
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    A system call of the child, before it is made or after.
+
+    Args:
+        child: The child's number.
+        name: Of the call.
+        arguments: As numbers.
+        result: What came of it; None before it is made.
+    """
+
+    child: int
+    name: str
+    arguments: tuple[int, ...]
+    result: int | None
+
+    @property
+    def target(self) -> str:
+        """What it works on: the path or name behind its descriptor; ``names`` where it has none."""
+        if self.name in OF_PATHS:
+            return "names"
+        try:
+            return str(Path(f"/proc/{self.child}/fd/{self.arguments[0]}").readlink())
+        except OSError:
+            return "?"
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it only wakes a loop of asyncio: one octet to itself."""
+        return self.name in {"sendto", "write"} and self.arguments[2] == 1
+
+
+KILL: Final = object()
+"""Answer of an observer: kill the child here."""
+Observer = Callable[[Call], object]
+"""Sees each call; gives None, `KILL`, or before a call the number of an error to put in its place."""
+
+
+def fork(life: Callable[[], None]) -> int:
+    """Run a function in a process of its own, which ends with this one; gives its number."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        if sys.platform == "linux":
+            _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        life()
+        code = 0
+    except BaseException:  # noqa: BLE001 - told, and the code says that it failed
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+_gone: Final[dict[int, int]] = {}
+"""Codes of other children that ended while one was traced."""
+
+
+def ended(child: int) -> int:
+    """Wait for a process; gives its code, negative for a signal."""
+    if child in _gone:
+        return _gone.pop(child)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed(child: int) -> None:
+    """Kill a process that was started here, and wait until it is gone."""
+    os.kill(child, signal.SIGKILL)
+    ended(child)
+
+
+def traced(life: Callable[[], None], observe: Observer) -> int:
+    """
+    Run a function in a process of its own, and show each call that writes to an observer.
+
+    Args:
+        life: What the process does.
+        observe: Sees the calls of all its threads.
+
+    Returns:
+        Its code, negative for the signal that ended it.
+
+    Raises:
+        OSError: This machine does not let a process trace its child.
+    """
+
+    def traceable() -> None:
+        _ptrace(_TRACEME, 0)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        life()
+
+    child = fork(traceable)
+    _, status = os.waitpid(child, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        raise OSError(errno.EPERM, "the child could not be traced")
+    _ptrace(_SETOPTIONS, child, 0, _SYSGOOD | _TRACECLONE | _EXITKILL)
+    _ptrace(_SYSCALL, child)
+    return _Tracing(child, observe).run()
+
+
+class _Tracing:
+    """The state of one traced child."""
+
+    def __init__(self, child: int, observe: Observer) -> None:
+        self._child = child
+        self._observe = observe
+        self._calls: dict[int, Call | None] = {child: None}
+        self._errors: dict[int, int] = {}
+
+    def run(self) -> int:
+        """Go from stop to stop until the child is gone."""
+        while True:
+            task, status = os.waitpid(-1, _WALL)
+            if not os.WIFSTOPPED(status):
+                if task == self._child:
+                    return os.waitstatus_to_exitcode(status)
+                if self._calls.pop(task, self) is self:
+                    _gone[task] = os.waitstatus_to_exitcode(status)
+                continue
+            deliver = 0
+            stopped_by = os.WSTOPSIG(status)
+            if stopped_by == _SYSCALL_STOP:
+                self._stopped(task)
+            elif task not in self._calls:
+                self._calls[task] = None  # a new thread
+            elif status >> 16 == 0:
+                deliver = stopped_by
+            try:
+                _ptrace(_SYSCALL, task, 0, deliver)
+            except ProcessLookupError:
+                continue  # killed meanwhile
+
+    def _stopped(self, task: int) -> None:
+        info = _Info()
+        try:
+            _ptrace(_GET_SYSCALL_INFO, task, ctypes.sizeof(info), ctypes.byref(info))
+        except ProcessLookupError:
+            return
+        if info.op == _ENTRY:
+            name = WRITING.get(info.values[0])
+            call = None if name is None else Call(self._child, name, tuple(info.values[1:7]), None)
+            self._calls[task] = call
+            if call is not None:
+                self._answer(task, self._observe(call))
+        elif info.op == _EXIT and (call := self._calls.get(task)) is not None:
+            self._calls[task] = None
+            result = ctypes.c_int64(info.values[0]).value
+            if task in self._errors:
+                result = -self._errors.pop(task)
+                _ptrace(_POKEUSER, task, _RAX, result)
+            self._answer(task, self._observe(Call(self._child, call.name, call.arguments, result)))
+
+    def _answer(self, task: int, answer: object) -> None:
+        if answer is KILL:
+            os.kill(self._child, signal.SIGKILL)
+        elif isinstance(answer, int):
+            # No call has this number: nothing is done, and the error is put in at its end.
+            _ptrace(_POKEUSER, task, _ORIG_RAX, -1)
+            self._errors[task] = answer
+
+
+def can_trace() -> bool:
+    """Tell whether this machine lets a process trace its child."""
+    if sys.platform != "linux" or not WRITING:
+        return False
+    seen: list[str] = []
+
+    def life() -> None:
+        reading, writing = os.pipe()
+        os.write(writing, b"there")
+        os.close(reading)
+
+    def observe(call: Call) -> None:
+        seen.append(call.name)
+
+    try:
+        traced(life, observe)
+    except OSError:
+        return False
+    return "write" in seen

@@ -1,0 +1,418 @@
+"""
+Prove that agents on one PostgreSQL lose nothing and send nothing twice while they are killed at random.
+
+Some agent processes, one gateway process and this one. Agents are killed by SIGKILL at random moments and started
+again, until everything is settled. Afterwards what the gateway saw, what the ledger holds and what the processes of
+the systems were given are compared: each declaration was accepted once under its one K, or is visible as unknown;
+each reply that was acknowledged is stored and was delivered, to the process of its system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess  # noqa: S404 - processes that can be killed are the subject
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import attrs
+import sqlalchemy as sa
+
+from htpoort import AGS, DMS, Router, build
+from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
+from htpoort.errors import SendError
+from htpoort.exchange import State
+from htpoort.ledger import Ledger, Reply
+from htpoort.simulator import Declaration, Gateway, answers
+from htpoort.transport import Security, SmtpServer, send
+
+PARTIES: Final = ("NL123456789.02.05", "NL123456789.03.05")
+MAILBOX: Final = "edi@forwarder.example"
+NOON: Final = datetime(2026, 11, 2, 12, tzinfo=UTC)
+OPEN: Final = frozenset({State.QUEUED, State.SENDING, State.DEFERRED, State.HELD})
+TIMING: Final = Timing(
+    poll=timedelta(milliseconds=100),
+    lease=timedelta(seconds=3),
+    grace=timedelta(seconds=5),
+    again=timedelta(milliseconds=100),
+    redeliver=(timedelta(milliseconds=200),),
+)
+
+
+def _server(port: int) -> SmtpServer:
+    return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
+
+
+# ── an agent, in a process of its own ────────────────────────────────────────
+
+
+async def agent(url: str, gateway: int, inbox: int, folder: Path) -> None:
+    """Run an agent whose deliveries write one line for each reply; ends by being killed, or by SIGTERM."""
+
+    def process(system: str) -> Any:  # noqa: ANN401 - an async callable
+        file = os.open(folder / f"{system}.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+        async def take(reply: Reply) -> None:  # noqa: RUF029 - an agent awaits it
+            os.write(file, f"{reply.system} {reply.party} {reply.reference}\n".encode())
+
+        return take
+
+    with Ledger.open(url) as ledger:
+        running = Agent(
+            ledger=ledger,
+            router=Router(parties=PARTIES, sent=ledger.sent),
+            outboxes=[Outbox(server=_server(gateway), connections=4)],
+            inboxes=[SmtpInbox(hostname="mx.forwarder.example", mailboxes=(MAILBOX,), port=inbox)],
+            deliveries={"AGS": process("AGS"), "DMS": process("DMS")},
+            timing=TIMING,
+        )
+        async with running:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
+            print("ready", flush=True)
+            await running.stopped()
+
+
+# ── the gateway, in a process of its own ─────────────────────────────────────
+
+
+@attrs.define
+class Answering:
+    """
+    Answer every declaration, as a mail server does: again until some agent has acknowledged the reply.
+
+    Args:
+        inboxes: Ports of the agents.
+        acknowledged: K and party of each reply that was answered 250.
+    """
+
+    inboxes: list[int]
+    acknowledged: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
+
+    async def answer(self, taken: Declaration, number: int) -> None:
+        """Send the reply to one agent after the other."""
+        message = answers.reply(
+            system=taken.system,
+            mailbox=MAILBOX,
+            request=taken.envelope,
+            payload=answers.acceptance(taken.envelope, taken.payload),
+            date=NOON,
+            message_id=f"<{number}@{taken.system.mailbox.partition('@')[2]}>",
+        )
+        while True:
+            number += 1
+            try:
+                await send(message, _server(self.inboxes[number % len(self.inboxes)]))
+            except SendError:
+                await asyncio.sleep(0.05)
+            else:
+                self.acknowledged.append((taken.envelope.reference, taken.envelope.sender))
+                return
+
+
+async def gateway(inboxes: list[int]) -> None:
+    """Take declarations and answer them; tells at each line of input what there is."""
+    answering = Answering(inboxes)
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async with Gateway() as running, asyncio.TaskGroup() as group:
+        print(running.smtp_port, flush=True)
+        seen, asked = 0, asyncio.create_task(reader.readline())
+        while True:
+            await asyncio.wait({asked}, timeout=0.02)
+            for taken in running.received[seen:]:
+                group.create_task(answering.answer(taken, seen))
+                seen += 1
+            if asked.done():
+                if not (question := asked.result()):
+                    return
+                counted = {"received": seen, "acknowledged": len(answering.acknowledged)}
+                whole = {
+                    "received": [
+                        (taken.envelope.reference, taken.envelope.sender, taken.system.name, taken.payload.decode())
+                        for taken in running.received
+                    ],
+                    "acknowledged": answering.acknowledged,
+                }
+                print(json.dumps(whole if question == b"all\n" else counted), flush=True)
+                asked = asyncio.create_task(reader.readline())
+
+
+# ── who starts, kills and compares ───────────────────────────────────────────
+
+
+class Child:
+    """
+    One process of this script.
+
+    Args:
+        arguments: What it is to be.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), *arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own script
+        self._output = cast("IO[str]", self._process.stdout)
+        self._input = cast("IO[str]", self._process.stdin)
+
+    def line(self) -> str:
+        """Wait for the next line that it prints."""
+        found = self._output.readline()
+        if not found:
+            message = f"a process ended by itself, with {self._process.wait()}"
+            raise RuntimeError(message)
+        return found.strip()
+
+    def ask(self, question: str) -> Any:  # noqa: ANN401 - JSON
+        """Ask the gateway."""
+        self._input.write(f"{question}\n")
+        self._input.flush()
+        return json.loads(self.line())
+
+    def end(self, sign: signal.Signals) -> None:
+        """Kill it, or let it end."""
+        self._process.send_signal(sign)
+        self._process.wait()
+        self._output.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """
+    Tell what came of a run.
+
+    Args:
+        exchanges: How many were queued.
+        agents: How many shared the ledger.
+        kills: How often one was killed.
+        answered: Accepted once by the gateway, and answered.
+        unknown: Visible as unknown; the gateway has none of them, or they would have been answered.
+        accepted_twice: Declarations that the gateway took twice.
+        two_references: Declarations that it saw under two K's.
+        lost: Exchanges that are neither answered nor unknown, or whose state does not fit what the gateway saw.
+        acknowledged: Replies that were answered 250.
+        replies_lost: Of these, not in the ledger.
+        not_delivered: Of these, not delivered.
+        misdelivered: Deliveries to another process, or of another party, than the exchange's.
+        delivered_twice: Replies that were delivered more than once.
+        seconds: How long it took.
+    """
+
+    exchanges: int
+    agents: int
+    kills: int
+    answered: int
+    unknown: int
+    accepted_twice: int
+    two_references: int
+    lost: int
+    acknowledged: int
+    replies_lost: int
+    not_delivered: int
+    misdelivered: int
+    delivered_twice: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was lost, sent twice, or given to another process."""
+        wrong = (self.accepted_twice, self.two_references, self.lost)
+        wrong += (self.replies_lost, self.not_delivered, self.misdelivered)
+        return not any(wrong) and self.answered + self.unknown == self.exchanges
+
+
+def _free_ports(number: int) -> list[int]:
+    """Find ports for servers that come back under the same one."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _queued(ledger: Ledger, number: int) -> dict[tuple[str, str], str]:
+    """Queue declarations to both systems for both parties; gives the system of each K and party."""
+    made = {}
+    futures = []
+    for one in range(number):
+        system, party = (AGS, DMS)[one % 2], PARTIES[one // 2 % 2]
+        reference = f"K{one:06}"
+        made[reference, party] = system.name
+        submission = build(
+            system=system,
+            party=party,
+            mailbox=MAILBOX,
+            reference=reference,
+            payload=f"<MetaData><ID>{one}</ID></MetaData>".encode(),
+            date=NOON,
+            message_id=f"<{one}@forwarder.example>",
+        )
+        futures.append(ledger.exchanges.queue_soon(submission, at=NOON))
+    assert len({future.result().key for future in futures}) == number
+    return made
+
+
+def run(  # noqa: PLR0913 - what a run depends on
+    url: str, folder: Path, *, exchanges: int, kills: int, agents: int = 2, seed: int = 1
+) -> Found:
+    """
+    Let agents work off a ledger while they are killed, and compare.
+
+    Args:
+        url: An empty ledger on PostgreSQL.
+        folder: For the lines that deliveries write.
+        exchanges: How many to queue.
+        kills: How often to kill an agent, at least; it goes on until no exchange is open.
+        agents: How many share the ledger.
+        seed: Of the moments and the choice.
+    """
+    chance, start, killed = random.Random(seed), time.monotonic(), 0  # noqa: S311 - moments to kill
+    ports = _free_ports(agents)
+    with Ledger.open(url) as ledger, contextlib.ExitStack() as stack:
+        made = _queued(ledger, exchanges)
+        htg = Child("--gateway", *map(str, ports))
+        stack.callback(htg.end, signal.SIGKILL)
+        listening = htg.line()
+
+        def fresh(port: int) -> Child:
+            return Child("--agent", url, listening, str(port), str(folder))
+
+        running = [fresh(port) for port in ports]
+        stack.callback(lambda: [child.end(signal.SIGKILL) for child in running])
+        for child in running:
+            child.line()
+        while killed < kills:
+            victim = chance.randrange(agents)
+            # Moments by chance, some of them while it starts.
+            time.sleep(chance.uniform(0, 1.5))
+            running[victim].end(signal.SIGKILL)
+            killed += 1
+            running[victim] = fresh(ports[victim])
+        while not _over(ledger, htg):
+            time.sleep(0.2)
+        saw = htg.ask("all")
+        for child in running:
+            child.end(signal.SIGTERM)
+        running.clear()
+        return _compared(ledger, made, saw, folder, agents=agents, kills=killed, seconds=time.monotonic() - start)
+
+
+def _over(ledger: Ledger, htg: Child) -> bool:
+    """Say whether nothing is open, every reply was acknowledged, and every reply was delivered."""
+    status, counted = ledger.status(), htg.ask("count")
+    return (
+        not any(state in OPEN for _, state in status.exchanges)
+        and counted["received"] == counted["acknowledged"]
+        and not status.undelivered
+    )
+
+
+def _delivered(folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Read what the processes were given: process, system, party, K."""
+    for system in ("AGS", "DMS"):
+        for written in (folder / f"{system}.txt").read_text(encoding="ascii").splitlines():
+            name, party, reference = written.split()
+            yield system, name, party, reference
+
+
+def _compared(  # noqa: PLR0913 - what is compared
+    ledger: Ledger,
+    made: dict[tuple[str, str], str],
+    saw: dict[str, Any],
+    folder: Path,
+    *,
+    agents: int,
+    kills: int,
+    seconds: float,
+) -> Found:
+    """Compare ledger, gateway and processes."""
+    times = collections.Counter((reference, party) for reference, party, _, _ in saw["received"])
+    names = collections.defaultdict[str, set[tuple[str, str]]](set)
+    for reference, party, _, payload in saw["received"]:
+        names[payload].add((reference, party))
+    states = {(one.reference, one.party): one.state for one in ledger.exchanges.listed()}
+    fits = {State.ANSWERED: 1, State.UNKNOWN: 0}
+    acknowledged = {(reference, party) for reference, party in saw["acknowledged"]}
+    stored = {(one.reference, one.party) for one in ledger.replies.listed()}
+    deliveries = list(_delivered(folder))
+    given = collections.Counter((reference, party) for _, _, party, reference in deliveries)
+    return Found(
+        exchanges=len(made),
+        agents=agents,
+        kills=kills,
+        answered=sum(state is State.ANSWERED for state in states.values()),
+        unknown=sum(state is State.UNKNOWN for state in states.values()),
+        accepted_twice=sum(number > 1 for number in times.values()),
+        two_references=sum(len(each) > 1 for each in names.values()),
+        lost=sum(key not in states or fits.get(states[key]) != times[key] for key in made),
+        acknowledged=len(acknowledged),
+        replies_lost=len(acknowledged - stored),
+        not_delivered=len(acknowledged - given.keys()),
+        misdelivered=sum(
+            not process == system == made.get((reference, party)) for process, system, party, reference in deliveries
+        ),
+        delivered_twice=sum(number > 1 for number in given.values()),
+        seconds=round(seconds, 1),
+    )
+
+
+def main() -> None:
+    """Run, compare, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
+    parser.add_argument("--exchanges", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--agents", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to this file too")
+    parser.add_argument("--agent", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--gateway", nargs="+", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.agent:
+        url, port, inbox, folder = options.agent
+        asyncio.run(agent(url, int(port), int(inbox), Path(folder)))
+        return
+    if options.gateway:
+        asyncio.run(gateway(options.gateway))
+        return
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from databases import new_database, postgresql  # noqa: PLC0415 - of the tests
+
+    with tempfile.TemporaryDirectory() as parent:
+        (data := Path(parent) / "postgresql").mkdir()
+        (lines := Path(parent) / "delivered").mkdir()
+        with postgresql(data) as uri:
+            url = new_database(uri)
+            engine = sa.create_engine(url)
+            with engine.connect() as connection:
+                version = connection.execute(sa.text("SHOW server_version")).scalar_one()
+            engine.dispose()
+            found = run(
+                url,
+                lines,
+                exchanges=options.exchanges,
+                kills=options.kills,
+                agents=options.agents,
+                seed=options.seed,
+            )
+    told = {**attrs.asdict(found), "holds": found.holds, "seed": options.seed, "postgresql": version}
+    told |= {"date": time.strftime("%Y-%m-%d", time.gmtime()), "python": sys.version.split()[0]}
+    for name, value in told.items():
+        print(f"{name.replace('_', ' '):20}{value}")
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    sys.exit(0 if found.holds else 1)
+
+
+if __name__ == "__main__":
+    main()

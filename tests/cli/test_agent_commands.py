@@ -1,0 +1,462 @@
+"""`queue`, `fetch` and `run`: what is put in by one process goes out and is answered through another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from command_options import build_options
+from pop3_server import PASSWORD, Pop3Box
+
+from htpoort import AGS, DMS, DeclarationSystem, RoutingEnvelope, Submission, build
+from htpoort._clock import now
+from htpoort.cli import _running
+from htpoort.exchange import Event
+from htpoort.ledger import Ledger
+from htpoort.simulator import Gateway
+from htpoort.transport import Security, SmtpServer
+
+Run = Callable[..., Any]
+
+PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+MAILBOX = "edi@forwarder.example"
+CONFIG = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+INBOX = f'[[smtp]]\nhostname = "forwarder.example"\nmailboxes = ["{MAILBOX}"]\nport = 0\n'
+MAILDIRS = '[delivery.AGS]\nmaildir = "mail/ags"\n[delivery.DMS]\nmaildir = "mail/dms"\n'
+QUICK = '[timing]\npoll = "20ms"\ngrace = "10s"\n'
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder with a configuration, where every command looks for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def outbox(port: int) -> str:
+    """Send to a server on loopback."""
+    return f'[[outbox]]\nserver = "127.0.0.1"\nport = {port}\nsecurity = "plain"\n'
+
+
+def options(reference: str, system: str = "DMS") -> list[str]:
+    """Give the options of `queue` that a declaration needs."""
+    return build_options(reference=reference, system=system, **{"message-id": f"<{reference}@forwarder.example>"})
+
+
+class TestQueue:
+    """`htpoort queue` puts a declaration into the ledger; it is committed when the command ends."""
+
+    def test_what_is_put_in(self, htpoort: Run, office: Path) -> None:
+        """The message is that of `build`; K, state and the declarant's own reference are told."""
+        result = htpoort("queue", *options("K1"), "--business-reference", "LRN1", "--json", stdin=b"<MetaData/>\r\n")
+        made = htpoort("build", *options("K1"), stdin=b"<MetaData/>\r\n").out
+        with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
+            (claimed,) = ledger.exchanges.claim_soon(["DMS"], owner="a", most=9, at=now(), lease=now() - now()).result()
+
+        assert (0, "DMS", PARTY, "K1", "LRN1", "queued") == (
+            result.code,
+            *(result.facts[name] for name in ("system", "party", "reference", "business_reference", "state")),
+        )
+        assert (made, MAILBOX, "dms@htpoort.nl") == (claimed.raw, claimed.mail_from, claimed.rcpt_to)
+
+    def test_the_same_again_is_the_same(self, htpoort: Run, office: Path) -> None:
+        """Who was interrupted may repeat the very same message; for another one the K is used."""
+        del office
+        first, again = (htpoort("queue", *options("K1"), stdin=b"<MetaData/>") for _ in range(2))
+        other = htpoort("queue", *options("K1"), "--json", stdin=b"<Other/>")
+
+        assert (0, 0, 2) == (first.code, again.code, other.code)
+        assert first.text == again.text
+        assert ["ledger.reference-used"] == [problem["code"] for problem in other.facts["problems"]]
+
+    @pytest.mark.parametrize(
+        ("changed", "told"),
+        [
+            ({"party": "NL123456789.99.05"}, f"'NL123456789.99.05' is not known; known: {PARTY}, {CLIENT}."),
+            ({"system": "NCTS"}, "'NCTS' is not known; known: AGS, DMS."),
+            ({"reference": "a b"}, "reference is 'a b'"),
+            ({"business-reference": "LRN\n1"}, "business_reference is empty, or holds a control character."),
+            ({"business-reference": ""}, "business_reference is empty, or holds a control character."),
+        ],
+    )
+    def test_what_cannot_be_put_in(self, htpoort: Run, office: Path, changed: dict[str, str], told: str) -> None:
+        """A declaration whose replies would be nobody's, or that cannot be sent, is not queued."""
+        del office
+        result = htpoort("queue", *build_options(**changed), stdin=b"<MetaData/>")
+
+        assert 2 == result.code
+        assert told in result.err
+        assert {} == htpoort("status", "--json").facts["exchanges"]
+
+    def test_a_k_is_needed(self, htpoort: Run, office: Path) -> None:
+        """No K is made up: it is the caller's to keep."""
+        del office
+
+        assert 2 == htpoort("queue", *options("K1")[:6], stdin=b"<MetaData/>").code
+
+
+def mail(reference: str, system: DeclarationSystem = DMS, party: str = PARTY) -> bytes:
+    """Write a reply."""
+    subject = f"[V= {system.process_id}][A= {party}][K={reference}][S=0]"
+    return f"From: {system.mailbox}\r\nSubject: {subject}\r\n\r\n<Response/>\r\n".encode()
+
+
+def pop3(box: Pop3Box, *, user: str = "edi", variable: str = "POP3_PASSWORD") -> str:
+    """Fetch from a server on loopback."""
+    place = f'host = "127.0.0.1"\nport = {box.port}\nsecurity = "plain"\n'
+    return f'[[pop3]]\n{place}username = "{user}"\npassword_env = "{variable}"\n'
+
+
+class TestFetch:
+    """`htpoort fetch` looks once into every POP3 mailbox."""
+
+    @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
+    def password(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put the password where the configuration says it is."""
+        monkeypatch.setenv("POP3_PASSWORD", PASSWORD)
+
+    async def test_stores_and_deletes(self, process: Run, htpoort: Run, office: Path) -> None:
+        """What is there is stored, routed or in quarantine, and then deleted; the counts tell how many."""
+        async with Pop3Box(mail("K1"), mail("K2", AGS), b"Subject: x\r\n\r\n\r\n", mail("K1")) as box:
+            (office / "htpoort.toml").write_text(CONFIG + pop3(box))
+            result = await process("fetch", "--json")
+        status = htpoort("status", "--json")
+
+        assert (0, []) == (result.code, box.uidls)
+        assert [
+            {
+                "account": f"edi@127.0.0.1:{box.port}",
+                "fetched": 4,
+                "new": 3,
+                "quarantined": 1,
+                "error": None,
+                "problems": [],
+            }
+        ] == result.facts
+        assert ({"AGS": 1, "DMS": 1}, 1) == (status.facts["undelivered"], status.facts["quarantined"])
+
+    async def test_a_session_that_broke(self, process: Run, office: Path) -> None:
+        """A mail that is stored and could not be deleted is recognised by the next look."""
+        async with Pop3Box(mail("K1"), faults={"QUIT": "drop"}) as box:
+            (office / "htpoort.toml").write_text(CONFIG + pop3(box))
+            first = await process("fetch", "--json")
+            box.faults.clear()
+            second = await process("fetch", "--json")
+
+        assert (1, 1, 1) == (first.code, first.facts[0]["fetched"], first.facts[0]["new"])
+        assert (0, 0, []) == (second.code, second.facts[0]["fetched"], box.uidls)
+
+    async def test_one_mailbox_stops_no_other(self, process: Run, office: Path) -> None:
+        """A mailbox that cannot be read is told, with exit code 1; the others are read all the same."""
+        async with Pop3Box(mail("K1")) as box, Pop3Box(mail("K2")) as closed:
+            closed.faults["PASS"] = b"-ERR [AUTH] no\r\n"
+            (office / "htpoort.toml").write_text(CONFIG + pop3(closed) + pop3(box))
+            result = await process("fetch")
+
+        assert (1, [], ["u1"]) == (result.code, box.uidls, closed.uidls)
+        assert "(login)" in result.text
+        assert PASSWORD not in result.text + result.err
+
+    async def test_tells_a_person(self, process: Run, office: Path) -> None:
+        """Without --json the counts of each mailbox are lines."""
+        async with Pop3Box(mail("K1")) as box:
+            (office / "htpoort.toml").write_text(CONFIG + pop3(box))
+            result = await process("fetch")
+        lines = [line.split() for line in result.text.splitlines()]
+
+        assert 0 == result.code
+        assert [
+            ["account", f"edi@127.0.0.1:{box.port}"],
+            ["fetched", "1"],
+            ["new", "1"],
+            ["quarantined", "0"],
+        ] == lines
+
+    async def test_what_stays_is_told(self, process: Run, office: Path) -> None:
+        """A mail that is too large stays in its mailbox, with a sentence about it."""
+        async with Pop3Box(mail("K1"), mail("K2"), sizes={"u1": 2**40}) as box:
+            (office / "htpoort.toml").write_text(CONFIG + pop3(box))
+            result = await process("fetch", "--json")
+
+        assert (0, ["u1"], 1, 1) == (
+            result.code,
+            box.uidls,
+            result.facts[0]["fetched"],
+            len(result.facts[0]["problems"]),
+        )
+
+    async def test_the_ledger_first(self, process: Run, office: Path) -> None:
+        """Without its ledger nothing is fetched."""
+        async with Pop3Box(mail("K1")) as box:
+            text = CONFIG.replace("htpoort.db", "absent/htpoort.db") + pop3(box)
+            (office / "htpoort.toml").write_text(text)
+            result = await process("fetch", "--json")
+
+        assert (1, "LedgerError", 0) == (result.code, result.facts["error"], box.connections)
+
+    def test_a_password_that_is_not_there(self, htpoort: Run, office: Path) -> None:
+        """A password that the environment lacks is told by its line, and nothing is connected to."""
+        (office / "htpoort.toml").write_text(
+            f'{CONFIG}[[pop3]]\nhost = "pop.example"\nusername = "edi"\npassword_env = "ABSENT"\n'
+        )
+        result = htpoort("fetch")
+
+        assert 2 == result.code
+        assert "htpoort.toml:7: pop3[0].password_env: the environment has no variable ABSENT.\n" in result.err
+
+
+# ── run, in a process of its own ─────────────────────────────────────────────
+
+
+class Running:
+    """An agent that was started by the command."""
+
+    def __init__(self, started: asyncio.subprocess.Process) -> None:
+        self._process = started
+        self.facts: dict[str, Any] = {}
+        self.log: list[dict[str, str]] = []
+
+    async def begun(self) -> Self:
+        """Wait until it tells where it listens."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            self.facts = json.loads(await self._process.stdout.readuntil(b"\n}\n"))
+        return self
+
+    async def told(self, text: str, number: int = 1) -> None:
+        """Wait until its log has so many messages with a text."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(60):
+            while sum(text in line["message"] for line in self.log) < number:
+                self.log.append(json.loads(await self._process.stderr.readline()))
+
+    async def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end; gives its exit code."""
+        self._process.send_signal(sign)
+        async with asyncio.timeout(60):
+            _, rest = await self._process.communicate()
+        self.log += [json.loads(line) for line in rest.splitlines()]
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    @property
+    def server(self) -> SmtpServer:
+        """Where it takes replies in."""
+        port = int(self.facts["smtp"][0].rpartition(":")[2])
+        return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
+
+
+@asynccontextmanager
+async def running() -> AsyncGenerator[Running]:
+    """Run the command beside this loop; it is gone when the block is left."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "htpoort.cli", "run", "--json", "--verbose"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield await Running(started).begun()
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.communicate()
+
+
+def contents(maildir: Path) -> list[str]:
+    """Give the Subjects of what is new in a Maildir."""
+    return sorted(
+        line
+        for file in (maildir / "new").iterdir()
+        for line in file.read_text().splitlines()
+        if line.startswith("Subject:")
+    )
+
+
+class TestRun:
+    """`htpoort run` exchanges until it is asked to end."""
+
+    async def test_the_whole_way(self, process: Run, htpoort: Run, office: Path) -> None:
+        """Two declarations of another process go out, and the reply to each reaches the Maildir of its system."""
+        async with Gateway() as gateway:
+            (office / "htpoort.toml").write_text(CONFIG + outbox(gateway.smtp_port) + INBOX + MAILDIRS + QUICK)
+            async with running() as agent:
+                gateway.register(MAILBOX, agent.server)
+                for reference, system in (("K1", "AGS"), ("K2", "DMS")):
+                    queued = await process("queue", *options(reference, system), stdin=b"<MetaData/>")
+                    assert 0 == queued.code
+                await agent.told("was delivered", 2)
+                code = await agent.stop()
+
+        assert (0, [f"127.0.0.1:{gateway.smtp_port}"], ["AGS", "DMS"]) == (
+            code,
+            agent.facts["outbox"],
+            agent.facts["delivery"],
+        )
+        assert [f"[V={PARTY}][A=DMS.NL][K=K1][S=0]", f"[V={PARTY}][A=DMS4.NL][K=K2][S=0]"] == sorted(
+            taken.subject for taken in gateway.received
+        )
+        assert [f"Subject: [V= DMS.NL][A= {PARTY}][K=K1][S=0]"] == contents(office / "mail/ags")
+        assert [f"Subject: [V= DMS4.NL][A= {PARTY}][K=K2][S=0]"] == contents(office / "mail/dms")
+        assert {
+            "exchanges": {"AGS": {"answered": 1}, "DMS": {"answered": 1}},
+            "oldest_open": {},
+            "undelivered": {},
+            "quarantined": 0,
+        } == htpoort("status", "--json").facts
+        (story,) = htpoort("show", "K1", "--json").facts
+        assert {"queued", "attempt-started", "reply-received", "delivered"} <= {
+            entry["event"] for entry in story["timeline"]
+        }
+        lines = [json.loads(line) for line in htpoort("export").text.splitlines()]
+        assert [("exchange", "K1"), ("exchange", "K2"), ("reply", "K1"), ("reply", "K2")] == sorted(
+            (line["kind"], line["reference"]) for line in lines
+        )
+
+    async def test_what_a_person_settles(self, htpoort: Run, office: Path) -> None:
+        """Beside an agent that runs, an unknown exchange is sent again by order, and a released reply is delivered."""
+        with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
+            ledger.exchanges.queue(declaration("K1"), at=now())
+            (claimed,) = ledger.exchanges.claim_soon(["DMS"], owner="a", most=1, at=now(), lease=now() - now()).result()
+            ledger.exchanges.settle_soon(claimed, Event.CONNECTION_LOST, at=now()).result()
+        async with Gateway() as gateway:
+            (office / "htpoort.toml").write_text(CONFIG + outbox(gateway.smtp_port) + INBOX + MAILDIRS + QUICK)
+            async with running() as agent:
+                gateway.register(MAILBOX, agent.server)
+                await gateway.push(stray("K1"))
+                await agent.told("In quarantine as 1: unknown-addressee")
+                assert [] == gateway.received
+                assert "queued" == htpoort("resolve", "K1", "--resend", "--json").facts["state"]
+                await agent.told("was delivered")
+                released = htpoort("quarantine", "release", "1", "--system", "DMS", "--party", CLIENT, "--json")
+                await agent.told("was delivered", 2)
+                code = await agent.stop(signal.SIGINT)
+
+        assert (0, 1) == (code, len(gateway.received))
+        assert (CLIENT, "K1", "unknown-reference") == tuple(
+            released.facts[name] for name in ("party", "reference", "correlation")
+        )
+        assert 2 == len(contents(office / "mail/dms"))
+
+    async def test_tells_a_person(self, office: Path) -> None:
+        """Without --json the facts are lines, and the log tells what went wrong only."""
+        (office / "htpoort.toml").write_text(CONFIG + INBOX + MAILDIRS)
+        started = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "htpoort.cli", "run"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert started.stdout is not None
+        lines = [(await started.stdout.readline()).decode().split() for _ in range(4)]
+        started.send_signal(signal.SIGTERM)
+        rest, log = await started.communicate()
+
+        assert (0, b"", b"") == (started.returncode, rest, log)
+        assert ["ledger", f"sqlite:///{office}/htpoort.db"] == lines[0]
+        assert ["delivery", "AGS,", "DMS"] == lines[2]
+        assert ["Stop", "with", "Ctrl-C."] == lines[3]
+
+    async def test_one_agent_on_a_file(self, process: Run, office: Path) -> None:
+        """A second agent on the same SQLite ledger does not start, with exit code 1."""
+        (office / "htpoort.toml").write_text(CONFIG + INBOX)
+        async with running():
+            second = await process("run", "--json")
+
+        assert (1, "LedgerError") == (second.code, second.facts["error"])
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_an_address_that_is_taken(self, htpoort: Run, office: Path, *, as_json: bool) -> None:
+        """An address that cannot be listened on is exit code 1, and is named."""
+        with socket.create_server(("127.0.0.1", 0)) as there:
+            port = there.getsockname()[1]
+            (office / "htpoort.toml").write_text(CONFIG + INBOX.replace("port = 0", f"port = {port}"))
+            result = htpoort("run", *(["--json"] if as_json else []))
+        told = result.facts["message"] if as_json else result.err
+
+        assert 1 == result.code
+        assert f"('127.0.0.1', {port})" in told
+
+    def test_nothing_is_started(self, htpoort: Run, office: Path) -> None:
+        """Every mistake of the configuration comes in one report, and then there is no ledger either."""
+        (office / "htpoort.toml").write_text(f'{CONFIG}[[outbox]]\nserver = "a b"\nport = 0\n[delivery.NCTS]\n')
+        result = htpoort("run")
+
+        assert 2 == result.code
+        assert [
+            "htpoort.toml:5: outbox[0].server: host is 'a b'; give the name or address of a host.",
+            "htpoort.toml:6: outbox[0].port: port is 0; give a number from 1 to 65535.",
+            "htpoort.toml:7: delivery.NCTS: 'NCTS' is not known; known: AGS, DMS.",
+            "htpoort.toml:7: delivery.NCTS: give maildir or command.",
+        ] == result.err.removeprefix("htpoort: ").splitlines()
+        assert not (office / "htpoort.db").exists()
+
+
+def declaration(reference: str) -> Submission:
+    """Build a declaration to DMS."""
+    return build(
+        system=DMS,
+        party=PARTY,
+        mailbox=MAILBOX,
+        reference=reference,
+        payload=b"<MetaData/>",
+        date=datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC),
+        message_id=f"<{reference}@forwarder.example>",
+    )
+
+
+def stray(reference: str) -> Submission:
+    """Write a reply for a party that is none of ours."""
+    subject = f"[V= DMS4.NL][A= NL123456789.99.05][K={reference}][S=0]"
+    return Submission(
+        mail_from=DMS.mailbox,
+        rcpt_to=MAILBOX,
+        envelope=RoutingEnvelope.parse(subject),
+        system="DMS",
+        message_id="",
+        data=f"From: {DMS.mailbox}\r\nSubject: {subject}\r\n\r\n<Stray/>\r\n".encode(),
+    )
+
+
+class TestLog:
+    """The log of `run` holds what happened, and nothing that a terminal would obey."""
+
+    @staticmethod
+    def record(*, trace: bool) -> logging.LogRecord:
+        """Make a record as the agent makes them."""
+        error = ValueError("a\x1bb")
+        info = (ValueError, error, None) if trace else None
+        made = logging.LogRecord("htpoort.agent", logging.WARNING, "", 0, "From %s", ("\x1b[2J",), info)
+        made.created = 1_790_000_000.0
+        return made
+
+    def test_for_a_person(self) -> None:
+        """Time in UTC, level and sentence on one line; a traceback below, line by line."""
+        first, *trace = _running._Lines(as_json=False).format(self.record(trace=True)).split("\n")
+
+        assert "2026-09-21T14:13:20.000+00:00 warning From \\x1b[2J" == first
+        assert ["ValueError: a\\x1bb"] == trace
+
+    @pytest.mark.parametrize("trace", [False, True])
+    def test_for_a_program(self, *, trace: bool) -> None:
+        """One JSON document a line, with a traceback where there is one."""
+        line = _running._Lines(as_json=True).format(self.record(trace=trace))
+        facts = json.loads(line)
+
+        assert 1 == len(line.splitlines())
+        assert ("2026-09-21T14:13:20.000+00:00", "warning", "htpoort.agent", "From \x1b[2J", trace) == (
+            *(facts[name] for name in ("at", "level", "logger", "message")),
+            "trace" in facts,
+        )

@@ -1,0 +1,533 @@
+"""`status`, `show`, `unanswered`, `resolve`, `export`, `prune` and `quarantine` on a ledger."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from htpoort import AGS, DMS, DeclarationSystem, Router, build
+from htpoort._clock import now
+from htpoort.exchange import Event, State
+from htpoort.ledger import Ledger, Reply
+
+Run = Callable[..., Any]
+
+PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+CONFIG = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\nretention_days = 30\n'
+NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+AT = "2026-01-05T12:00:00+00:00"
+
+
+def response(reference: str, system: DeclarationSystem = DMS, party: str = PARTY, body: str = "<Response/>") -> bytes:
+    """Write a reply."""
+    subject = f"[V= {system.process_id}][A= {party}][K={reference}][S=0]"
+    return f"From: {system.mailbox}\r\nSubject: {subject}\r\n\r\n{body}\r\n".encode()
+
+
+@attrs.frozen
+class Office:
+    """A ledger that fills."""
+
+    ledger: Ledger
+
+    def queue(
+        self, reference: str, *, system: DeclarationSystem = DMS, party: str = PARTY, at: datetime = NOON, lrn: str = ""
+    ) -> None:
+        """Put a declaration in."""
+        message = build(
+            system=system,
+            party=party,
+            mailbox="edi@forwarder.example",
+            reference=reference,
+            payload=b"<MetaData/>",
+            date=NOON,
+            message_id=f"<{reference}@forwarder.example>",
+        )
+        self.ledger.exchanges.queue(message, at=at, business_reference=lrn or None)
+
+    def settle(self, event: Event, at: datetime = NOON) -> None:
+        """Let one attempt of everything that is due end in an event."""
+        systems = [AGS.name, DMS.name]
+        claim = self.ledger.exchanges.claim_soon(systems, owner="a", most=99, at=at, lease=timedelta(minutes=2))
+        for one in claim.result():
+            self.ledger.exchanges.settle_soon(one, event, at=at).result()
+
+    def take(self, raw: bytes, at: datetime = NOON) -> int:
+        """Take a message in; gives its number."""
+        router = Router(parties=[PARTY, CLIENT], sent=self.ledger.sent)
+        return self.ledger.replies.take_in(router, raw, mail_from=None, at=at).key
+
+    def replies(self) -> list[Reply]:
+        """Give every reply."""
+        return list(self.ledger.replies.listed())
+
+    def state(self, reference: str) -> State:
+        """Say where an exchange stands."""
+        return self.ledger.story(reference)[0].exchange.state
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """Give an empty ledger, and its configuration where the command looks for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(CONFIG)
+    with Ledger.open("sqlite:///htpoort.db") as ledger:
+        yield Office(ledger)
+
+
+@pytest.fixture
+def busy(office: Office) -> Office:
+    """Give a ledger with something in each of its rooms."""
+    office.queue("K1", lrn="LRN1")
+    office.queue("K2", system=AGS)
+    office.settle(Event.ACCEPTED)
+    office.queue("K3")
+    office.settle(Event.CONNECTION_LOST)
+    office.queue("K4", party=CLIENT, at=NOON + timedelta(hours=1))
+    office.take(response("K1"), at=NOON + timedelta(minutes=1))
+    office.take(response("K1", system=AGS), at=NOON + timedelta(minutes=2))
+    return office
+
+
+class TestStatus:
+    """`htpoort status` counts what is there."""
+
+    def test_tells_a_program(self, htpoort: Run, busy: Office) -> None:
+        """Counts by system and state, the oldest open exchange, what waits for delivery and for a person."""
+        del busy
+
+        assert {
+            "exchanges": {"AGS": {"accepted": 1}, "DMS": {"answered": 1, "queued": 1, "unknown": 1}},
+            "oldest_open": {"AGS": AT, "DMS": AT},
+            "undelivered": {"DMS": 1},
+            "quarantined": 1,
+        } == htpoort("status", "--json").facts
+
+    def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
+        """The same as a table, with exit code 0."""
+        del busy
+        result = htpoort("status")
+        words = [line.replace("│", " ").split() for line in result.text.splitlines()]
+
+        assert 0 == result.code
+        assert ["DMS", "unknown", "1"] in words
+        assert ["oldest", "open", "of", "AGS", AT] in words
+        assert ["undelivered", "of", "DMS", "1"] in words
+        assert ["in", "quarantine", "1"] in words
+
+    def test_the_configuration_is_named(
+        self, htpoort: Run, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file comes from --config, else from HTPOORT_CONFIG, else it is htpoort.toml."""
+        del office
+        (tmp_path / "other.toml").write_text("a = 1\n")
+        named = htpoort("status", "--config", "other.toml")
+        monkeypatch.setenv("HTPOORT_CONFIG", "other.toml")
+        from_environment = htpoort("status")
+
+        assert (2, 2) == (named.code, from_environment.code)
+        assert named.err.startswith("htpoort: other.toml:1: a: there is no such setting; ")
+        assert named.err == from_environment.err
+
+    def test_every_mistake_of_the_configuration(self, htpoort: Run, tmp_path: Path) -> None:
+        """A program gets each mistake of the file by itself; no ledger is made."""
+        file = tmp_path / "htpoort.toml"
+        file.write_text('parties = []\n[ledger]\nurl = "sqlite:///new.db"\ndays = 1\n')
+        result = htpoort("status", "--config", str(file), "--json")
+
+        assert (2, "InputError") == (result.code, result.facts["error"])
+        assert ["toml.type", "toml.unknown-key"] == [problem["code"] for problem in result.facts["problems"]]
+        assert not (tmp_path / "new.db").exists()
+
+    def test_a_ledger_that_cannot_be_opened(self, htpoort: Run, tmp_path: Path) -> None:
+        """Trouble with the ledger is exit code 1."""
+        file = tmp_path / "htpoort.toml"
+        file.write_text(CONFIG.replace("htpoort.db", "absent/htpoort.db"))
+        result = htpoort("status", "--config", str(file), "--json")
+
+        assert (1, "LedgerError") == (result.code, result.facts["error"])
+
+
+class TestShow:
+    """`htpoort show K` tells the whole story of an exchange."""
+
+    def test_tells_a_program(self, htpoort: Run, busy: Office) -> None:
+        """Where it stands, what happened, and its replies without their content."""
+        del busy
+        (story,) = htpoort("show", "K1", "--json").facts
+
+        assert ("DMS", PARTY, "K1", "LRN1", "answered", 1) == tuple(
+            story["exchange"][name]
+            for name in ("system", "party", "reference", "business_reference", "state", "attempts")
+        )
+        assert [
+            ("queued", "queued"),
+            ("attempt-started", "sending"),
+            ("accepted", "accepted"),
+            ("reply-received", "answered"),
+        ] == [(entry["event"], entry["state"]) for entry in story["timeline"]]
+        assert [("dms@htpoort.nl", "DMS4.NL", "matched", "2026-01-05T12:01:00+00:00", None)] == [
+            tuple(reply[name] for name in ("mailbox", "process_id", "correlation", "received", "delivered"))
+            for reply in story["replies"]
+        ]
+
+    def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
+        """The timeline is a table in the order of time, the replies stand below."""
+        (reply,) = busy.replies()
+        busy.ledger.replies.not_delivered_soon(reply.key, at=NOON, due=NOON, trouble="\x1b[2Jfull").result()
+        result = htpoort("show", "K1")
+        lines = [line for line in result.text.splitlines() if line.startswith("│ 2026")]
+        events = [line.split("│")[2].strip() for line in lines]
+
+        assert ["queued", "attempt-started", "accepted", "reply-received", "delivery-failed"] == events
+        assert "matched" in result.text
+        assert b"\x1b" not in result.out
+        assert "\\x1b[2Jfull" in result.text
+
+    def test_a_table_that_is_too_wide(self, htpoort: Run, busy: Office) -> None:
+        """Where a table does not fit, each of its lines is a block, and nothing is cut."""
+        (reply,) = busy.replies()
+        trouble = "x" * 500
+        busy.ledger.replies.not_delivered_soon(reply.key, at=NOON, due=NOON, trouble=trouble).result()
+        lines = [line.split() for line in htpoort("show", "K1").text.splitlines()]
+
+        assert ["Timeline:"] in lines
+        assert ["detail", trouble] in lines
+        assert ["trouble", trouble] in lines
+
+    def test_an_exchange_without_replies(self, htpoort: Run, busy: Office) -> None:
+        """Where nothing came in, there is no table of replies."""
+        del busy
+
+        assert "Replies" not in htpoort("show", "K4").text
+
+    def test_several_parties(self, htpoort: Run, busy: Office) -> None:
+        """A K that two parties used is told for both, or for one."""
+        busy.queue("K1", party=CLIENT)
+
+        assert [PARTY, CLIENT] == [one["exchange"]["party"] for one in htpoort("show", "K1", "--json").facts]
+        assert [CLIENT] == [
+            one["exchange"]["party"] for one in htpoort("show", "K1", "--party", CLIENT, "--json").facts
+        ]
+
+    def test_an_unknown_k(self, htpoort: Run, office: Office) -> None:
+        """A K that nobody used is bad input."""
+        del office
+
+        assert 2 == htpoort("show", "K9").code
+
+
+class TestUnanswered:
+    """`htpoort unanswered` is the list that Customs asks for after an outage."""
+
+    @pytest.fixture
+    def waiting(self, office: Office) -> Office:
+        """Give three declarations that were accepted at different times, and one that was answered."""
+        for reference, system, party, hours in (
+            ("K1", DMS, PARTY, 5),
+            ("K2", AGS, PARTY, 3),
+            ("K3", DMS, CLIENT, 1),
+            ("K4", DMS, PARTY, 4),
+        ):
+            at = now() - timedelta(hours=hours)
+            office.queue(reference, system=system, party=party, at=at, lrn=f"LRN,{reference}")
+            office.settle(Event.ACCEPTED, at)
+        office.take(response("K4"))
+        office.queue("K5")
+        return office
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ([], ["K1", "K2", "K3"]),
+            (["--older-than", "2"], ["K1", "K2"]),
+            (["--system", "dms"], ["K1", "K3"]),
+            (["--party", CLIENT.lower()], ["K3"]),
+            (["--system", "AGS", "--party", CLIENT], []),
+        ],
+    )
+    def test_which(self, htpoort: Run, waiting: Office, options: list[str], expected: list[str]) -> None:
+        """Accepted, without a reply, and where asked for older, of one system, of one party."""
+        del waiting
+
+        assert expected == [line["reference"] for line in htpoort("unanswered", *options, "--json").facts]
+
+    def test_as_csv(self, htpoort: Run, waiting: Office) -> None:
+        """System, party, K, LRN and the time of acceptance, as a spreadsheet reads them."""
+        lines = list(csv.DictReader(io.StringIO(htpoort("unanswered", "--older-than", "4", "--csv").text)))
+        accepted = waiting.ledger.story("K1")[0].exchange.changed
+
+        assert [
+            {
+                "system": "DMS",
+                "party": PARTY,
+                "reference": "K1",
+                "business_reference": "LRN,K1",
+                "accepted": accepted.isoformat(timespec="seconds"),
+            }
+        ] == lines
+
+    def test_for_a_person(self, htpoort: Run, waiting: Office) -> None:
+        """A table with the same columns."""
+        del waiting
+        rows = [line.split("│")[3].strip() for line in htpoort("unanswered").text.splitlines() if "│ 20" in line]
+
+        assert ["K1", "K2", "K3"] == rows
+
+    @pytest.mark.parametrize("options", [["--csv", "--json"], ["--system", "NCTS"], ["--older-than", "-1"]])
+    def test_bad_usage(self, htpoort: Run, office: Office, options: list[str]) -> None:
+        """Two forms at once, a system that is not known and a negative time are bad input."""
+        del office
+
+        assert 2 == htpoort("unanswered", *options).code
+
+
+class TestResolve:
+    """`htpoort resolve K` settles what nobody knows."""
+
+    @pytest.mark.parametrize(
+        ("order", "expected"), [("--sent", "accepted"), ("--resend", "queued"), ("--close", "closed")]
+    )
+    def test_orders(self, htpoort: Run, busy: Office, order: str, expected: str) -> None:
+        """An unknown exchange is taken as sent, sent again under its K, or closed."""
+        result = htpoort("resolve", "K3", order, "--json")
+
+        assert (0, "K3", expected) == (result.code, result.facts["reference"], result.facts["state"])
+        assert State(expected) == busy.state("K3")
+
+    @pytest.mark.parametrize("orders", [[], ["--sent", "--close"]])
+    def test_one_order(self, htpoort: Run, busy: Office, orders: list[str]) -> None:
+        """None, or two at once, are bad usage, and change nothing."""
+        assert 2 == htpoort("resolve", "K3", *orders).code
+        assert State.UNKNOWN == busy.state("K3")
+
+    def test_what_the_table_forbids(self, htpoort: Run, busy: Office) -> None:
+        """What the gateway has is not sent again under the same K."""
+        result = htpoort("resolve", "K2", "--resend")
+
+        assert (2, State.ACCEPTED) == (result.code, busy.state("K2"))
+        assert "a resubmission is a new exchange with a K of its own" in result.err
+
+    def test_which_party(self, htpoort: Run, busy: Office) -> None:
+        """Where two parties used a K, one must be named."""
+        busy.queue("K3", party=CLIENT)
+
+        assert (2, 0) == (
+            htpoort("resolve", "K3", "--close").code,
+            htpoort("resolve", "K3", "--close", "--party", CLIENT).code,
+        )
+
+
+class TestExport:
+    """`htpoort export` writes every exchange and every reply."""
+
+    def test_json_lines(self, htpoort: Run, busy: Office) -> None:
+        """One document a line, exchanges first, with the times of both, without content."""
+        del busy
+        lines = [json.loads(line) for line in htpoort("export", "--json").text.splitlines()]
+
+        assert [("exchange", f"K{number}") for number in range(1, 5)] + [("reply", "K1")] == [
+            (line["kind"], line["reference"]) for line in lines
+        ]
+        assert (AT, "2026-01-05T12:01:00+00:00") == (lines[0]["created"], lines[-1]["received"])
+        assert ["raw" in line for line in lines] == [False] * 5
+
+    def test_with_content(self, htpoort: Run, busy: Office) -> None:
+        """With --raw a reply has its message, octet for octet."""
+        (reply,) = busy.replies()
+        *_, last = htpoort("export", "--raw").text.splitlines()
+
+        assert reply.raw == base64.b64decode(json.loads(last)["raw"])
+
+    @pytest.mark.parametrize("raw", [False, True])
+    def test_csv(self, htpoort: Run, busy: Office, *, raw: bool) -> None:
+        """One table for both kinds; what one of them lacks is empty; each record is one line of text."""
+        (reply,) = busy.replies()
+        busy.ledger.replies.not_delivered_soon(reply.key, at=NOON, due=NOON, trouble="two\nlines").result()
+        text = htpoort("export", "--csv", *(["--raw"] if raw else [])).text
+        lines = list(csv.DictReader(io.StringIO(text)))
+
+        assert 6 == len(text.splitlines())
+        assert [("exchange", "LRN1", ""), ("reply", "", "two\\x0alines")] == [
+            (line["kind"], line["business_reference"], line["trouble"]) for line in (lines[0], lines[-1])
+        ]
+        assert raw == ("raw" in lines[0])
+
+    def test_one_form(self, htpoort: Run, office: Office) -> None:
+        """Two forms at once are bad usage."""
+        del office
+
+        assert 2 == htpoort("export", "--csv", "--json").code
+
+
+class TestPrune:
+    """`htpoort prune` removes what is over and older than the retention."""
+
+    @pytest.fixture
+    def old(self, office: Office) -> Office:
+        """Give an exchange that was answered, and one that is open, both of long ago."""
+        at = now() - timedelta(days=60)
+        office.queue("K1", at=at)
+        office.settle(Event.ACCEPTED, at)
+        office.take(response("K1"), at)
+        (reply,) = office.replies()
+        office.ledger.replies.delivered_soon(reply.key, at=at).result()
+        office.queue("K2", at=at)
+        return office
+
+    def test_says_what_would_go(self, htpoort: Run, old: Office) -> None:
+        """Without --yes nothing is removed."""
+        facts = htpoort("prune", "--older-than", "45", "--json").facts
+
+        assert ("would be removed", 1, 1) == (facts["result"], facts["replies"], facts["messages_of_exchanges"])
+        assert 1 == len(old.replies())
+
+    def test_removes(self, htpoort: Run, old: Office) -> None:
+        """With --yes it goes; that the K was used stays known."""
+        result = htpoort("prune", "--older-than", "45", "--yes")
+
+        assert 0 == result.code
+        assert ["result", "removed"] in [line.split() for line in result.text.splitlines()]
+        assert ([], 1) == (old.replies(), len(old.ledger.sent("K1")))
+
+    def test_keeps_the_retention(self, htpoort: Run, old: Office) -> None:
+        """It never reaches into the days that the configuration keeps."""
+        result = htpoort("prune", "--older-than", "29", "--yes")
+
+        assert (2, 1) == (result.code, len(old.replies()))
+        assert "the last 30 days" in result.err
+
+
+class TestQuarantine:
+    """`htpoort quarantine` is where a person decides."""
+
+    def test_list(self, htpoort: Run, busy: Office) -> None:
+        """What waits is listed with its reason and its Subject, and nothing of its content."""
+        del busy
+        (held,) = htpoort("quarantine", "list", "--json").facts
+
+        assert ("other-system", "ags@htpoort.nl", "held", 1) == tuple(
+            held[name] for name in ("reason", "mailbox", "state", "copies")
+        )
+        assert f"[V=DMS.NL][A={PARTY}][K=K1][S=0]" == held["subject"]
+        assert "other-system" in htpoort("quarantine", "list").text
+
+    def test_list_of_all(self, htpoort: Run, busy: Office) -> None:
+        """What was decided on is listed only where it is asked for."""
+        del busy
+        htpoort("quarantine", "discard", "1", "--why", "a test")
+
+        assert [] == htpoort("quarantine", "list", "--json").facts
+        assert ["discarded"] == [held["state"] for held in htpoort("quarantine", "list", "--all", "--json").facts]
+
+    def test_show(self, htpoort: Run, busy: Office) -> None:
+        """One message with everything that is wrong with it."""
+        del busy
+        facts = htpoort("quarantine", "show", "1", "--json").facts
+        text = htpoort("quarantine", "show", "1").text
+
+        assert ["The reference K1 was sent to DMS, but AGS answers."] == [one["message"] for one in facts["problems"]]
+        assert "The reference K1 was sent to DMS, but AGS answers." in text
+
+    def test_show_raw(self, htpoort: Run, busy: Office) -> None:
+        """The message comes octet for octet."""
+        del busy
+
+        assert response("K1", system=AGS) == htpoort("quarantine", "show", "1", "--raw").out
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["show", "1", "--raw", "--json"],
+            ["show", "9"],
+            ["show", "0"],
+            ["show", "9" * 20],
+            ["discard", "1"],
+            ["release", "1", "--system", "AGS"],
+        ],
+    )
+    def test_bad_usage(self, htpoort: Run, busy: Office, arguments: list[str]) -> None:
+        """A number that is none, two forms, and a decision without its reason are bad input."""
+        del busy
+
+        assert 2 == htpoort("quarantine", *arguments).code
+
+    def test_discard(self, htpoort: Run, busy: Office) -> None:
+        """A discarded message stays readable, and is not decided on twice."""
+        first = htpoort("quarantine", "discard", "1", "--why", "a test", "--json")
+        second = htpoort("quarantine", "discard", "1", "--why", "a test")
+
+        assert (0, {"result": "discarded", "key": 1}, 2) == (first.code, first.facts, second.code)
+        assert response("K1", system=AGS) == busy.ledger.quarantine.get(1).raw
+
+    def test_release(self, htpoort: Run, office: Office) -> None:
+        """A reply for a party in other words goes to the process that a person chose, and answers its exchange."""
+        office.queue("K1")
+        office.settle(Event.ACCEPTED)
+        key = office.take(response("K1", party="NL123456789"))
+        result = htpoort("quarantine", "release", str(key), "--system", "dms", "--party", PARTY.lower(), "--json")
+        (reply,) = office.replies()
+
+        assert {
+            "result": "released",
+            "key": key,
+            "reply": reply.key,
+            "repeated": False,
+            "system": "DMS",
+            "party": PARTY,
+            "reference": "K1",
+            "correlation": "matched",
+        } == result.facts
+        assert ("DMS", PARTY, "K1", "dms@htpoort.nl", "DMS4.NL") == (
+            reply.system,
+            reply.party,
+            reply.reference,
+            reply.mailbox,
+            reply.process_id,
+        )
+        assert State.ANSWERED == office.state("K1")
+
+    def test_release_without_an_envelope(self, htpoort: Run, office: Office) -> None:
+        """A message without a reference gets one from the person, and the process ID of the chosen system."""
+        office.queue("K1", system=AGS)
+        key = str(office.take(b"Subject: reply\r\n\r\nbody\r\n"))
+        chosen = ["quarantine", "release", key, "--system", "AGS", "--party", PARTY]
+        refused, released = htpoort(*chosen), htpoort(*chosen, "--reference", "K1")
+        (reply,) = office.replies()
+
+        assert (2, 0) == (refused.code, released.code)
+        assert "give --reference" in refused.err
+        assert ("ags@htpoort.nl", "DMS.NL", "matched") == (reply.mailbox, reply.process_id, reply.correlation)
+
+    def test_release_under_another_reference(self, htpoort: Run, office: Office) -> None:
+        """The person's K stands in the place of the message's own; one that was not sent is told as such."""
+        key = str(office.take(response("K1", party="NL123456789")))
+        facts = htpoort(
+            "quarantine", "release", key, "--system", "DMS", "--party", PARTY, "--reference", "K2", "--json"
+        ).facts
+
+        assert ("K2", "unknown-reference") == (facts["reference"], facts["correlation"])
+
+    def test_no_release_to_another_system(self, htpoort: Run, busy: Office) -> None:
+        """A reply never answers a declaration that went to another system, not even by order."""
+        result = htpoort("quarantine", "release", "1", "--system", "AGS", "--party", PARTY)
+
+        assert (2, 1) == (result.code, len(busy.replies()))
+        assert f"{PARTY} sent K1 to DMS, not to AGS; give another --reference." in result.err
+
+    def test_no_release_to_a_stranger(self, htpoort: Run, busy: Office) -> None:
+        """Only a party of the configuration can be chosen."""
+        result = htpoort("quarantine", "release", "1", "--system", "DMS", "--party", "NL123456789.99.05")
+
+        assert (2, 1) == (result.code, len(busy.replies()))
+        assert f"known: {PARTY}, {CLIENT}." in result.err

@@ -1,0 +1,366 @@
+"""What is wrong with a configuration file: everything at once, each with its path and its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from htpoort import InputError
+from htpoort.config import read_agent, read_ledger
+
+Refuse = Callable[..., list[str]]
+
+SMALL = 'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'  # three lines
+OUTBOX = '[[outbox]]\nserver = "smtp.forwarder.example"\n'
+SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
+POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
+TIMES = 'above 0, as "30s", "5m" or "1h30m"'
+CLEAR = "security is PLAIN: the password could be read on the way. Use STARTTLS or IMPLICIT."
+TABLES = "delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
+LITERAL_URL = 'a password does not belong in this file; put the URL into the environment, and give url_env = "NAME".'
+LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}_file = "path".'
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        # outbox
+        ("[[outbox]]\n", "4: outbox[0].server: this setting is needed."),
+        ('[outbox]\nserver = "a.example"\n', "4: outbox: write [[outbox]]; there may be several."),
+        ("[[outbox]]\nserver = 1\n", "5: outbox[0].server: give a string."),
+        (
+            '[[outbox]]\nserver = "a b"\n',
+            "5: outbox[0].server: host is 'a b'; give the name or address of a host.",
+        ),
+        (f"{OUTBOX}port = 70000\n", "6: outbox[0].port: port is 70000; give a number from 1 to 65535."),
+        (f"{OUTBOX}port = true\n", "6: outbox[0].port: give a whole number."),
+        (f'{OUTBOX}port = "25"\n', "6: outbox[0].port: give a whole number."),
+        (f'{OUTBOX}security = "tls"\n', "6: outbox[0].security: give one of starttls, implicit, plain."),
+        (f"{OUTBOX}security = 1\n", "6: outbox[0].security: give one of starttls, implicit, plain."),
+        (f'{OUTBOX}password = "geheim"\nusername = "edi"\n', f"6: outbox[0].password: {LITERAL.format('password')}"),
+        (
+            f'{OUTBOX}username = "edi"\n',
+            "4: outbox[0]: password is missing; username and password go together.",
+        ),
+        (
+            f'{OUTBOX}password_env = "SET"\n',
+            "4: outbox[0]: username is missing; username and password go together.",
+        ),
+        (
+            f'{OUTBOX}username = "edi"\npassword_env = "UNSET"\n',
+            "7: outbox[0].password_env: the environment has no variable UNSET.",
+        ),
+        (
+            f'{OUTBOX}username = "edi"\npassword_env = "EMPTY"\n',
+            "7: outbox[0].password_env: the environment has no variable EMPTY.",
+        ),
+        (
+            f'{OUTBOX}username = "edi"\npassword_env = "SET"\npassword_file = "x"\n',
+            "8: outbox[0].password_file: give password_env or password_file, not both.",
+        ),
+        (
+            f'{OUTBOX}username = "edi"\npassword_env = "SET"\nsecurity = "plain"\n',
+            f"8: outbox[0].security: {CLEAR}",
+        ),
+        (f"{OUTBOX}connections = 65\n", "6: outbox[0].connections: connections is 65; give 1 to 64."),
+        (f"{OUTBOX}per_hour = 0\n", "6: outbox[0].per_hour: per_hour is 0; give at least 1, or leave it out."),
+        (f'{OUTBOX}key = "own.key"\n', "6: outbox[0].key: key is given without certificate; give both."),
+        (f'{OUTBOX}systems = ["DMS", "NCTS"]\n', "6: outbox[0].systems[1]: 'NCTS' is not known; known: AGS, DMS."),
+        (
+            f'{OUTBOX}systems = ["DMS"]\n{OUTBOX}systems = ["AGS", "dms"]\n',
+            "9: outbox[1].systems[1]: DMS is in outbox[0] too; its declarations would go either way.",
+        ),
+        (f'{OUTBOX}systems = "DMS"\n', "6: outbox[0].systems: give an array of strings."),
+        (f'{OUTBOX}systems = ["DMS", 1]\n', "6: outbox[0].systems: give an array of strings; item 1 (from 0) is none."),
+        (
+            f'{OUTBOX}retry = ["5m", "soon", 7]\n',
+            f"6: outbox[0].retry: give an array of times {TIMES}; item 1, 2 (from 0) is none.",
+        ),
+        (f'{OUTBOX}retry = "5m"\n', f"6: outbox[0].retry: give an array of times {TIMES}."),
+        # smtp
+        (
+            "[[smtp]]\nport = 0\nhostname = 'a.example'\n",
+            "4: smtp[0].mailboxes: this setting is needed.",
+        ),
+        (
+            SMTP.replace('["edi@forwarder.example"]', "[]"),
+            "6: smtp[0].mailboxes: mailboxes is empty; every message would be refused.",
+        ),
+        (
+            f'{SMTP}networks = ["everywhere"]\n',
+            "8: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, as 192.0.2.0/24.",
+        ),
+        (f"{SMTP}size_limit = 0\n", "8: smtp[0].size_limit: size_limit is 0; give octets above 0."),
+        (f"{SMTP}require_tls = 1\n", "8: smtp[0].require_tls: give true or false."),
+        (
+            f"{SMTP}require_tls = true\n",
+            "8: smtp[0].require_tls: require_tls is set and tls is not; give a context.",
+        ),
+        (
+            f'{SMTP}certificate = "absent.pem"\nrequire_tls = true\n',
+            "8: smtp[0].certificate: certificate cannot be used: No such file or directory.",
+        ),
+        (f'{SMTP}ca_file = "x"\n', "4: smtp[0]: A server needs a certificate; give its file."),
+        # pop3
+        (
+            '[[pop3]]\nhost = "a.example"\npassword_env = "SET"\n',
+            "4: pop3[0]: username is empty, or holds a character that no login can carry.",
+        ),
+        (POP3, "4: pop3[0]: password is empty, or holds a character that no login can carry."),
+        (
+            f'{POP3}password_file = "absent"\n',
+            "7: pop3[0].password_file: FOLDER/absent cannot be read: No such file or directory.",
+        ),
+        (f'{POP3}password_file = "binary"\n', "7: pop3[0].password_file: FOLDER/binary is not UTF-8."),
+        (
+            f'{POP3}password_file = "empty"\n',
+            "7: pop3[0].password_file: password is empty, or holds a character that no login can carry.",
+        ),
+        (f'{POP3}password_env = "SET"\nport = 0\n', "8: pop3[0].port: port is 0; give a number from 1 to 65535."),
+        (f'{POP3}password_env = "SET"\nevery = "0s"\n', f"8: pop3[0].every: give a time {TIMES}."),
+        (
+            f'{POP3}password_env = "SET"\nca_file = "own.txt"\n',
+            "8: pop3[0].ca_file: ca_file cannot be used: No such file or directory.",
+        ),
+        (
+            f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\n',
+            "8: pop3[1]: edi@pop.forwarder.example:995 stands here a second time.",
+        ),
+        # delivery
+        ('[delivery.NCTS]\nmaildir = "m"\n', "4: delivery.NCTS: 'NCTS' is not known; known: AGS, DMS."),
+        ("[delivery]\nDMS = 1\n", "5: delivery.DMS: give a table."),
+        ("[delivery.DMS]\n", "4: delivery.DMS: give maildir or command."),
+        ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give maildir or command."),
+        ('[delivery.DMS]\nmaildir = "m"\ntimeout = "5s"\n', "6: delivery.DMS.timeout: only a command has one."),
+        (
+            '[delivery.DMS]\nmaildir = "htpoort.toml/m"\n',
+            "5: delivery.DMS.maildir: FOLDER/htpoort.toml/m cannot be written.",
+        ),
+        ("[delivery.DMS]\ncommand = []\n", "5: delivery.DMS.command: give the program and its arguments."),
+        ('[delivery.DMS]\ncommand = [""]\n', "5: delivery.DMS.command: give the program and its arguments."),
+        (
+            '[delivery.DMS]\ncommand = ["no-such-program"]\n',
+            "5: delivery.DMS.command[0]: there is no program no-such-program that can be run.",
+        ),
+        (
+            '[delivery.DMS]\ncommand = ["./htpoort.toml"]\n',
+            "5: delivery.DMS.command[0]: there is no program FOLDER/htpoort.toml that can be run.",
+        ),
+        (
+            '[delivery.DMS]\nmaildir = "m"\n[delivery.dms]\nmaildir = "m"\n',
+            "6: delivery.dms: DMS has a delivery already.",
+        ),
+        # systems
+        (
+            '[systems.EXIT]\nprocess_id = "EXIT.NL"\n[delivery.exit]\nmaildir = "m"\n',
+            "4: systems.EXIT.mailbox: this setting is needed.",
+        ),
+        (
+            '[systems."A.B"]\nmailbox = "exit@customs.example"\nprocess_id = "EXIT.NL"\nport = 1\n',
+            '7: systems."A.B".port: there is no such setting.',
+        ),
+        ("[systems]\nEXIT = 1\n", "5: systems.EXIT: give a table."),
+        (
+            '[systems.EXIT]\nmailbox = "exit@customs.example"\nprocess_id = "DMS.NL"\n',
+            "4: systems.EXIT: The systems AGS and EXIT share the process ID DMS.NL; a reply could be of either.",
+        ),
+        # timing and the rest
+        ("[timing]\npoll = 5\n", f"5: timing.poll: give a time {TIMES}."),
+        (
+            "[timing]\nredeliver = []\n",
+            "5: timing.redeliver: redeliver is empty; a reply is never given up, give a wait.",
+        ),
+        (
+            '[timing]\nsleep = "5s"\n',
+            "5: timing.sleep: there is no such setting; known: again, grace, lease, poll, redeliver.",
+        ),
+        ("[windows]\n", "4: windows: service windows are not read yet; leave it out."),
+        (
+            "[colours]\n",
+            f"4: colours: there is no such setting; known: {TABLES}.",
+        ),
+    ],
+)
+def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: str) -> None:
+    """One mistake is one sentence with its line, its path and what to give instead."""
+    (folder / "binary").write_bytes(b"\xff")
+    (folder / "empty").write_bytes(b"\n")
+
+    assert [f"htpoort.toml:{expected.replace('FOLDER', str(folder))}"] == refused(
+        SMALL + added, {"SET": "geheim", "EMPTY": ""}
+    )
+
+
+@pytest.mark.parametrize("setting", ['maildir = "a\\u0000b"', 'command = ["sh", "a\\u0000b"]'])
+def test_what_no_system_call_takes(refused: Refuse, setting: str) -> None:
+    """A NUL in a path or an argument is refused, by the delivery itself, and told by its line."""
+    (message,) = refused(f"{SMALL}[delivery.DMS]\n{setting}\n")
+
+    assert message.startswith(f"htpoort.toml:5: delivery.DMS.{setting.partition(' ')[0]}: ")
+
+
+def test_a_literal_key_password(refused: Refuse, files: SimpleNamespace) -> None:
+    """What opens a private key does not stand in the file either."""
+    text = f'{SMALL}{OUTBOX}certificate = "{files.own}"\nkey_password = "geheim"\n'
+
+    assert [f"htpoort.toml:7: outbox[0].key_password: {LITERAL.format('key_password')}"] == refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'parties = [\n  "NL123456789.02.05",\n  "nl123456789.02.05",\n]',
+            "3: parties[1]: nl123456789.02.05 stands here a second time.",
+        ),
+        ('parties = [\n  "NL123456789.02.05",\n  1,\n]', "3: parties[1]: give a string."),
+        ("parties = []", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
+        ("parties = 1", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
+        ("", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
+    ],
+)
+def test_parties(refused: Refuse, text: str, expected: str) -> None:
+    """Each party stands there once, and there is one."""
+    assert [f"htpoort.toml:{expected}"] == refused(f'{text}\n[ledger]\nurl = "sqlite:///htpoort.db"\n')
+
+
+def test_a_party_that_is_none(refused: Refuse) -> None:
+    """What is no party ID is told by its place."""
+    (message,) = refused(SMALL.replace("NL123456789.02.05", "nobody"))
+
+    assert message.startswith("htpoort.toml:1: parties[0]: This is not a party ID; ")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "expected"),
+    [
+        ("", "1: ledger: this table is needed."),
+        ("[[ledger]]\n", "2: ledger: give a table."),
+        ("[ledger]\n", "2: ledger: give url or url_env."),
+        ('[ledger]\nurl = "sqlite:///x"\nurl_env = "URL"\n', "2: ledger: give url or url_env."),
+        ('[ledger]\nurl_env = "UNSET"\n', "3: ledger.url_env: the environment has no variable UNSET."),
+        (
+            '[ledger]\nurl = "ledger"\n',
+            "3: ledger.url: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
+        ),
+        (
+            '[ledger]\nurl = "mysql://host/database"\n',
+            "3: ledger.url: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
+        ),
+        ('[ledger]\nurl = "sqlite://"\n', "3: ledger.url: A ledger in memory is gone with the process; name a file."),
+        ('[ledger]\nurl_env = "ODD"\n', "3: ledger.url_env: the port is no number."),
+        ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
+    ]
+    + [
+        (
+            f'[ledger]\nurl = "postgresql+psycopg://{url}"\n',
+            f"3: ledger.url: {LITERAL_URL}",
+        )
+        for url in ("edi:geheim@db.example/htpoort", "db.example/htpoort?user=edi&password=geheim")
+    ],
+)
+def test_ledger(refused: Refuse, ledger: str, expected: str) -> None:
+    """A ledger is named once, by a URL that htpoort knows, and its password stands elsewhere."""
+    odd = "postgresql+psycopg://db.example:port/htpoort"
+
+    assert [f"htpoort.toml:{expected}"] == refused(f'parties = ["NL123456789.02.05"]\n{ledger}', {"ODD": odd})
+
+
+@pytest.mark.parametrize("key", ["systems", "delivery"])
+def test_a_key_in_the_place_of_tables(refused: Refuse, key: str) -> None:
+    """Where a table for each system is asked for, a value is refused once."""
+    text = f'{key} = 1\n{SMALL}[[outbox]]\nserver = "a.example"\nsystems = ["DMS"]\n'
+
+    assert [f"htpoort.toml:1: {key}: give a table for each system, [{key}.NAME]."] == refused(text)
+
+
+def test_everything_at_once(refused: Refuse) -> None:
+    """All mistakes of a file come in one report, in the order of its lines; a faulty key hides none beside it."""
+    text = (
+        'parties = ["NL123456789.02.05", "NL123456789.02.05"]\n'
+        "colour = 1\n"
+        "[[outbox]]\n"
+        'server = "smtp.forwarder.example"\n'
+        "port = 0\n"
+        'usernane = "edi"\n'
+        "connections = 0\n"
+        "per_hour = 0\n"
+        'systems = ["NCTS"]\n'
+        "[[pop3]]\n"
+        "port = 1\n"
+        "[delivery.DMS]\n"
+        'maildir = "htpoort.toml"\n'
+        "[ledger]\n"
+        'url = "ledger"\n'
+    )
+    found = [message.removeprefix("htpoort.toml:").partition(": ") for message in refused(text)]
+
+    assert [
+        ("1", "parties[1]"),
+        ("2", "colour"),
+        ("5", "outbox[0].port"),
+        ("6", "outbox[0].usernane"),
+        ("7", "outbox[0].connections"),
+        ("8", "outbox[0].per_hour"),
+        ("9", "outbox[0].systems[0]"),
+        ("10", "pop3[0].host"),
+        ("13", "delivery.DMS.maildir"),
+        ("15", "ledger.url"),
+    ] == [(line, rest.partition(": ")[0]) for line, _, rest in found]
+
+
+def test_no_secret_is_told(refused: Refuse, folder: Path) -> None:
+    """No message holds a password, wherever it came from and whatever is wrong with it."""
+    (folder / "secret").write_text("geheim\x00")
+    text = (
+        f'{SMALL}{OUTBOX}username = "edi"\npassword = "geheim"\n'
+        f'{POP3}password_file = "secret"\n{POP3}password_env = "SECRET"\n'
+    ).replace("sqlite:///htpoort.db", "postgresql+psycopg://edi:geheim@db.example/htpoort")
+    messages = refused(text, {"SECRET": "geheim\n"})
+
+    assert (4, []) == (len(messages), [message for message in messages if "geheim" in message])
+
+
+def test_a_ledger_command_checks_the_file_too(folder: Path) -> None:
+    """Who only looks into the ledger is told every mistake of the file, but none of what is beside it."""
+    text = f'{SMALL}{OUTBOX}port = 0\nca_file = "absent"\nusername = "edi"\npassword_env = "UNSET"\n'
+    (folder / "htpoort.toml").write_text(f'{text}[delivery.DMS]\ncommand = ["absent"]\n')
+    with pytest.raises(InputError) as caught:
+        read_ledger("htpoort.toml", environ={})
+
+    assert ["htpoort.toml:6: outbox[0].port: port is 0; give a number from 1 to 65535."] == [
+        problem.message for problem in caught.value.problems
+    ]
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (b"a = 1\nb = \n", "htpoort.toml:2: This is not TOML: Invalid value."),
+        (b"a = 1\nb = [1,\n", "htpoort.toml:3: This is not TOML: "),
+        (b"a = 1\nb = '\xff'\n", "htpoort.toml:2: This is not UTF-8, so it is not TOML."),
+        (b"a = " + b"9" * 5000, "htpoort.toml:1: This is not TOML: "),
+        (b"a = " + b"[" * 5000, "htpoort.toml:1: This is not TOML: "),
+    ],
+)
+def test_what_is_not_toml(folder: Path, octets: bytes, expected: str) -> None:
+    """A file that is not TOML is told by the line of the first mistake, and its content is not shown."""
+    (folder / "htpoort.toml").write_bytes(octets)
+    with pytest.raises(InputError) as caught:
+        read_agent("htpoort.toml")
+
+    assert str(caught.value).startswith(expected)
+
+
+def test_the_name_of_the_file_is_the_given_one(folder: Path, files: SimpleNamespace) -> None:
+    """Messages name the file as the caller did."""
+    del files
+    path = folder / "other.toml"
+    path.write_text("a = 1\n" + SMALL)
+    with pytest.raises(InputError) as caught:
+        read_agent(path)
+
+    assert str(caught.value).startswith(f"{path}:1: a: there is no such setting; ")

@@ -1,0 +1,286 @@
+"""What a good configuration file becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from htpoort import HTPOORT, InputError, PartyId
+from htpoort.agent import Agent, Outbox, Pop3Inbox, SmtpInbox, Timing
+from htpoort.config import AgentConfig, LedgerConfig
+from htpoort.delivery import CommandDelivery, MaildirDelivery
+from htpoort.ledger.ledger import RETENTION_DAYS
+from htpoort.transport import Security, SmtpServer, TlsSettings
+from htpoort.transport.pop3 import Pop3Server
+
+Read = Callable[..., AgentConfig]
+Look = Callable[..., LedgerConfig]
+
+SMALL = 'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+WHOLE = """
+parties = ["NL123456789.02.05", "NL123456789.03.05"]
+
+[systems.EXIT]
+mailbox = "exit@customs.example"
+process_id = "EXIT.NL"
+
+[ledger]
+url = "sqlite:///var/htpoort.db"
+retention_days = 4000
+
+[[outbox]]
+server = "smtp.forwarder.example"
+port = 2587
+security = "starttls"
+username = "edi"
+password_env = "SMTP_PASSWORD"
+ca_file = "ca.pem"
+certificate = "own.pem"
+connections = 2
+per_hour = 100
+systems = ["ags", "DMS"]
+retry = ["30s", "1h30m"]
+
+[[outbox]]
+server = "exit.forwarder.example"
+security = "implicit"
+systems = ["EXIT"]
+
+[[smtp]]
+hostname = "mx.forwarder.example"
+mailboxes = ["edi@forwarder.example"]
+host = "192.0.2.1"
+port = 25
+certificate = "own.pem"
+key = "own.pem"
+ca_file = "ca.pem"
+require_tls = true
+networks = ["192.0.2.0/24"]
+size_limit = 1000000
+
+[[pop3]]
+host = "pop.forwarder.example"
+port = 1995
+security = "starttls"
+username = "edi"
+password_file = "pop3-password"
+every = "2m"
+ca_file = "ca.pem"
+
+[delivery.DMS]
+maildir = "mail/dms"
+
+[delivery.ags]
+command = ["./deliver", "--quick"]
+timeout = "30s"
+
+[delivery.EXIT]
+command = ["sh", "-c", "true"]
+
+[timing]
+poll = "100ms"
+lease = "10m"
+grace = "1m"
+again = "2s"
+redeliver = ["1s", "1d"]
+"""
+
+
+@pytest.fixture
+def whole(folder: Path, files: SimpleNamespace, read: Read) -> AgentConfig:
+    """Read a file in which everything stands."""
+    del files
+    (folder / "pop3-password").write_text("geheim-2\r\n")
+    (folder / "deliver").write_text("#!/bin/sh\n")
+    (folder / "deliver").chmod(0o700)
+    return read(WHOLE, {"SMTP_PASSWORD": "geheim-1"})
+
+
+class TestWhole:
+    """Every setting reaches the part that it is for; relative paths start from the file's folder."""
+
+    def test_ledger(self, whole: AgentConfig, folder: Path) -> None:
+        """Parties, systems beside the published ones, the ledger's file and its retention."""
+        found = whole.ledger
+
+        assert ["AGS", "DMS", "EXIT"] == [system.name for system in found.directory]
+        assert ["NL123456789.02.05", "NL123456789.03.05"] == [str(party) for party in found.parties]
+        assert (f"sqlite:///{folder}/var/htpoort.db", 4000) == (found.url, found.retention_days)
+
+    def test_outboxes(self, whole: AgentConfig, folder: Path) -> None:
+        """Server, login, TLS files, limits, systems and retry schedule of each outbox."""
+        assert (
+            Outbox(
+                server=SmtpServer(
+                    host="smtp.forwarder.example",
+                    port=2587,
+                    username="edi",
+                    password="geheim-1",
+                    tls=TlsSettings(ca_file=folder / "ca.pem", certificate=folder / "own.pem"),
+                ),
+                systems=("ags", "DMS"),
+                connections=2,
+                per_hour=100,
+                schedule=(timedelta(seconds=30), timedelta(minutes=90)),
+            ),
+            Outbox(server=SmtpServer(host="exit.forwarder.example", security=Security.IMPLICIT), systems=("EXIT",)),
+        ) == whole.outboxes
+
+    def test_inboxes(self, whole: AgentConfig, folder: Path) -> None:
+        """The SMTP inbox with a context of its certificate, then the POP3 inbox with the password of its file."""
+        smtp, pop3 = whole.inboxes
+        assert isinstance(smtp, SmtpInbox)
+        assert smtp.tls is not None
+
+        assert (
+            SmtpInbox(
+                hostname="mx.forwarder.example",
+                mailboxes=("edi@forwarder.example",),
+                host="192.0.2.1",
+                port=25,
+                tls=smtp.tls,
+                require_tls=True,
+                networks=("192.0.2.0/24",),
+                size_limit=1_000_000,
+            )
+            == smtp
+        )
+        assert (
+            Pop3Inbox(
+                server=Pop3Server(
+                    host="pop.forwarder.example",
+                    port=1995,
+                    security=Security.STARTTLS,
+                    username="edi",
+                    password="geheim-2",
+                    tls=TlsSettings(ca_file=folder / "ca.pem"),
+                ),
+                every=timedelta(minutes=2),
+            )
+            == pop3
+        )
+
+    def test_deliveries(self, whole: AgentConfig, folder: Path) -> None:
+        """Each system's delivery under its proper name; a program by its path, or looked for as a shell does."""
+        assert {
+            "DMS": MaildirDelivery(folder / "mail/dms"),
+            "AGS": CommandDelivery((f"{folder}/deliver", "--quick"), timeout=30.0),
+            "EXIT": CommandDelivery(("sh", "-c", "true")),
+        } == whole.deliveries
+
+    def test_timing(self, whole: AgentConfig) -> None:
+        """How long an agent waits."""
+        assert (
+            Timing(
+                poll=timedelta(milliseconds=100),
+                lease=timedelta(minutes=10),
+                grace=timedelta(minutes=1),
+                again=timedelta(seconds=2),
+                redeliver=(timedelta(seconds=1), timedelta(days=1)),
+            )
+            == whole.timing
+        )
+
+    def test_no_password_is_shown(self, whole: AgentConfig) -> None:
+        """The repr of a configuration tells no password and no URL of a ledger."""
+        assert "geheim" not in repr(whole)
+        assert "sqlite" not in repr(whole)
+
+    def test_a_ledger_command_needs_no_password(self, looked_at: Look, folder: Path) -> None:
+        """Who only looks into the ledger needs no passwords, certificates and programs, which he may not read."""
+        assert f"sqlite:///{folder}/var/htpoort.db" == looked_at(WHOLE).url
+
+    def test_it_makes_an_agent(self, read: Read) -> None:
+        """Ledger and agent of a configuration are ready to be entered."""
+        config = read(SMALL)
+        with config.ledger.open() as ledger:
+            assert isinstance(config.agent(ledger), Agent)
+            assert (PartyId.parse("NL123456789.02.05"),) == config.ledger.router(ledger).parties
+
+
+class TestSmall:
+    """What is not said has the default of the part that it is for."""
+
+    def test_least(self, read: Read) -> None:
+        """Parties and a ledger are enough."""
+        config = read(SMALL)
+
+        assert ((), (), {}, Timing()) == (config.outboxes, config.inboxes, config.deliveries, config.timing)
+        assert (HTPOORT, RETENTION_DAYS) == (config.ledger.directory, config.ledger.retention_days)
+
+    def test_outbox(self, read: Read) -> None:
+        """An outbox with nothing but a server is one for every system, over STARTTLS."""
+        (outbox,) = read(f'{SMALL}[[outbox]]\nserver = "smtp.forwarder.example"\n').outboxes
+
+        assert Outbox(server=SmtpServer(host="smtp.forwarder.example")) == outbox
+
+    def test_inboxes(self, read: Read) -> None:
+        """An SMTP inbox needs names and a port, a POP3 inbox a place and a login."""
+        text = (
+            f'{SMALL}[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
+            '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\npassword_env = "POP3"\n'
+        )
+
+        assert (
+            SmtpInbox(hostname="mx.forwarder.example", mailboxes=("edi@forwarder.example",)),
+            Pop3Inbox(server=Pop3Server(host="pop.forwarder.example", username="edi", password="geheim")),
+        ) == read(text, {"POP3": "geheim"}).inboxes
+
+    def test_a_key_that_is_closed(self, read: Read, files: SimpleNamespace) -> None:
+        """What opens a private key comes from the environment or a file too."""
+        del files
+        text = f'{SMALL}[[outbox]]\nserver = "a.example"\ncertificate = "own.pem"\nkey_password_env = "KEY"\n'
+        (outbox,) = read(text, {"KEY": "geheim"}).outboxes
+
+        assert "geheim" == outbox.server.tls.key_password
+
+    def test_a_byte_order_mark_is_no_setting(self, read: Read) -> None:
+        """A file that an editor began with a byte order mark is read."""
+        assert 1 == len(read(f"\ufeff{SMALL}").ledger.parties)
+
+
+class TestLedgerUrl:
+    """The URL of a ledger stands in the file, or in the environment where it has a password."""
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("sqlite:////srv/htpoort.db", "sqlite:////srv/htpoort.db"),
+            ("postgresql+psycopg://edi@db.example/htpoort", "postgresql+psycopg://edi@db.example/htpoort"),
+        ],
+    )
+    def test_in_the_file(self, read: Read, url: str, expected: str) -> None:
+        """An absolute file and a server stay as they are."""
+        assert expected == read(SMALL.replace("sqlite:///htpoort.db", url)).ledger.url
+
+    def test_in_the_environment(self, looked_at: Look) -> None:
+        """A URL with a password comes from the environment, for every command."""
+        text = SMALL.replace('url = "sqlite:///htpoort.db"', 'url_env = "LEDGER"')
+        url = "postgresql+psycopg://edi:geheim@db.example/htpoort"
+
+        assert url == looked_at(text, {"LEDGER": url}).url
+
+    def test_a_folder_with_any_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked_at: Look) -> None:
+        """A relative file is found in a folder whose name has what a URL writes otherwise."""
+        odd = tmp_path / "100% klaar? ja"
+        odd.mkdir()
+        monkeypatch.chdir(odd)
+        (odd / "htpoort.toml").write_text(SMALL)
+        from htpoort.config import read_ledger
+
+        del looked_at
+        with read_ledger("htpoort.toml").open():
+            assert (odd / "htpoort.db").exists()
+
+
+def test_a_file_that_is_not_there(folder: Path) -> None:
+    """A missing file is named."""
+    from htpoort.config import read_ledger
+
+    del folder
+    with pytest.raises(InputError, match=r"^htpoort\.toml cannot be read: No such file or directory\.$"):
+        read_ledger("htpoort.toml")

@@ -1,0 +1,464 @@
+"""A ledger and its agents against a plain dictionary: whatever happens in whatever order, both say the same."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from htpoort import AGS, DMS, InputError, Routed, Router, Submission, build
+from htpoort.exchange import Event, State
+from htpoort.ledger import Claimed, HeldState, Ledger, Reply
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+LEASE = timedelta(minutes=2)
+SYSTEMS = {"AGS": (AGS, "ags@htpoort.nl", "DMS.NL"), "DMS": (DMS, "dms@htpoort.nl", "DMS4.NL")}
+# K and what belongs to it for ever: the party by its letter.
+PARTIES = {"A": "NL123456789.02.05", "B": "NL123456789.03.05"}
+REFERENCES = tuple(f"{letter}{number}" for letter in PARTIES for number in range(3))
+WORKERS = ("one", "two")
+
+# DESIGN.md, section 7, by hand: where each event leads. What is not here changes nothing.
+MOVES = {
+    "attempt-started": {"queued": "sending", "deferred": "sending"},
+    "accepted": dict.fromkeys(("queued", "held", "sending", "deferred", "refused", "failed", "unknown"), "accepted"),
+    "deferred": {"sending": "deferred", "unknown": "deferred"},
+    "refused": {"sending": "refused", "unknown": "refused"},
+    "connection-lost": {"sending": "unknown"},
+    "given-up": {"deferred": "failed"},
+    "reply-received": dict.fromkeys(
+        ("queued", "held", "sending", "deferred", "accepted", "refused", "failed", "unknown", "answered"), "answered"
+    ),
+    "window-opened": {"queued": "held", "deferred": "held"},
+    "window-closed": {"held": "queued"},
+    "resolved-as-sent": {"unknown": "accepted"},
+    "resend-ordered": {"deferred": "queued", "refused": "queued", "failed": "queued", "unknown": "queued"},
+    "closed": dict.fromkeys(
+        ("queued", "held", "deferred", "accepted", "refused", "failed", "unknown", "answered"), "closed"
+    ),
+}
+# Orders that come too late to be wrong: they change nothing, and are no error.
+HARMLESS = {"resolved-as-sent": {"accepted", "answered", "closed"}, "resend-ordered": set(), "closed": {"closed"}}
+
+
+@attrs.define
+class Sheet:
+    """What the model knows of one exchange."""
+
+    number: int
+    system: str
+    state: str
+    due: datetime
+    attempts: int = 0
+    lease: datetime | None = None
+    owner: str | None = None
+
+    def happens(self, event: str) -> None:
+        """Move by the table."""
+        after = MOVES[event].get(self.state)
+        if after is not None:
+            self.state, self.lease, self.owner = after, None, None
+
+
+@attrs.define
+class Copy:
+    """What the model knows of one reply."""
+
+    number: int
+    system: str
+    due: datetime
+    copies: int = 1
+    delivered: bool = False
+    lease: datetime | None = None
+
+
+def party_of(reference: str) -> str:
+    """Give the party of a K."""
+    return PARTIES[reference[0]]
+
+
+def declaration(reference: str, system: str, payload: str = "a") -> Submission:
+    """Build a declaration; each K has a body of its own."""
+    return build(
+        system=SYSTEMS[system][0],
+        party=party_of(reference),
+        mailbox="edi@forwarder.example",
+        reference=reference,
+        payload=f"<{payload}>{reference}</{payload}>".encode(),
+        date=NOON,
+        message_id=f"<{reference}@forwarder.example>",
+    )
+
+
+def reply(reference: str, system: str, *, body: int, trace: int, mailbox: str = "") -> bytes:
+    """Write a reply; copies of one differ in their trace."""
+    _, own, process_id = SYSTEMS[system]
+    subject = f"[V= {process_id}][A= {party_of(reference)}][K={reference}][S=0]"
+    return f"X-Trace: {trace}\r\nFrom: {mailbox or own}\r\nSubject: {subject}\r\n\r\n<R>{body}</R>\r\n".encode()
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Two workers, a gateway that is a dictionary, and a person, on one ledger."""
+
+    attempts = Bundle("attempts")
+    """Attempts that a worker, alive or dead, has still to tell the end of."""
+    deliveries = Bundle("deliveries")
+    """Deliveries that a worker, alive or dead, has still to tell the end of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.left: list[Ledger] = []
+        self.now = NOON
+        self.sheets: dict[str, Sheet] = {}
+        self.copies: dict[tuple[str, str, str], Copy] = {}
+        self.apart: dict[int, tuple[str, str, int, str]] = {}
+        self.strangers: dict[bytes, int] = {}
+        # The gateway: which K's it saw a body under.
+        self.gateway: dict[bytes, set[str]] = {}
+        self.lived = dict.fromkeys(WORKERS, 0)
+
+    @initialize()
+    def begin(self) -> None:
+        """Open a new ledger."""
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the ledger, as a process that starts."""
+        self.ledger = Ledger.open(f"sqlite:///{self.folder / 'htpoort.db'}")
+        self.left.append(self.ledger)
+        self.router = Router(parties=list(PARTIES.values()), sent=self.ledger.sent)
+
+    def teardown(self) -> None:
+        """End what crashes left behind."""
+        for ledger in self.left:
+            ledger.close()
+        shutil.rmtree(self.folder)
+
+    def owner(self, worker: str) -> str:
+        """Name a worker's leases; one that was started again has another name."""
+        return f"{worker} {self.lived[worker]}"
+
+    # ── the world ──
+
+    @rule(minutes=st.integers(1, 9))
+    def time_passes(self, minutes: int) -> None:
+        """A lease is two minutes; some run out, some do not."""
+        self.now += timedelta(minutes=minutes, seconds=1)
+
+    @rule()
+    def crash(self) -> None:
+        """The process dies: nothing is closed, nobody tells the ledger, another process opens it."""
+        self.reopen()
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def worker_dies(self, worker: str) -> None:
+        """What it was at is neither renewed nor let go; what it had to say may still come, late."""
+        self.lived[worker] += 1
+
+    # ── out ──
+
+    @rule(reference=st.sampled_from(REFERENCES), system=st.sampled_from(sorted(SYSTEMS)), held=st.booleans())
+    def queue(self, reference: str, system: str, held: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
+        """A K is taken once; the very same message again changes nothing; another message is refused."""
+        there = self.sheets.get(reference)
+        submission = declaration(reference, system)
+        if there is not None and there.system != system:
+            with pytest.raises(InputError, match="used by"):
+                self.ledger.exchanges.queue(submission, at=self.now, held=held)
+            return
+        made = self.ledger.exchanges.queue(submission, at=self.now, held=held)
+        if there is None:
+            state = "held" if held else "queued"
+            self.sheets[reference] = Sheet(number=made.key, system=system, state=state, due=self.now)
+        assert (self.sheets[reference].number, self.sheets[reference].state) == (made.key, made.state.value)
+
+    @rule(
+        target=attempts,
+        worker=st.sampled_from(WORKERS),
+        systems=st.sampled_from([("AGS",), ("DMS",), ("AGS", "DMS")]),
+        most=st.integers(1, 4),
+    )
+    def claim(self, worker: str, systems: tuple[str, ...], most: int) -> Any:
+        """A worker gets what is queued or deferred, due, and of its systems, oldest first; never what is unknown."""
+        due = [
+            (sheet.due, sheet.number, reference)
+            for reference, sheet in self.sheets.items()
+            if sheet.state in {"queued", "deferred"} and sheet.due <= self.now and sheet.system in systems
+        ]
+        owner = self.owner(worker)
+        claimed = self.ledger.exchanges.claim_soon(systems, owner=owner, most=most, at=self.now, lease=LEASE).result()
+
+        assert [reference for _, _, reference in sorted(due)[:most]] == [one.reference for one in claimed]
+        for one in claimed:
+            sheet = self.sheets[one.reference]
+            sheet.happens("attempt-started")
+            sheet.attempts += 1
+            sheet.lease, sheet.owner = self.now + LEASE, owner
+            assert (sheet.attempts, sheet.system) == (one.attempt, one.system)
+        return multiple(*claimed)
+
+    @rule(
+        claimed=consumes(attempts),
+        event=st.sampled_from([Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.CONNECTION_LOST]),
+        wait=st.none() | st.integers(0, 9),
+        arrived=st.booleans(),
+    )
+    def outcome(self, claimed: Claimed, event: Event, wait: int | None, arrived: bool) -> None:  # noqa: FBT001 - the same
+        """The end of an attempt, in time or late; of an old attempt only a 250 still counts."""
+        if event is Event.ACCEPTED or (event is Event.CONNECTION_LOST and arrived):
+            body = claimed.raw.partition(b"\r\n\r\n")[2]
+            self.gateway.setdefault(body, set()).add(claimed.reference)
+        sheet = self.sheets[claimed.reference]
+        due = None if wait is None or event is not Event.DEFERRED else self.now + timedelta(minutes=wait)
+        after = self.ledger.exchanges.settle_soon(claimed, event, at=self.now, due=due).result()
+
+        if event is Event.ACCEPTED or claimed.attempt == sheet.attempts:
+            before = sheet.state
+            sheet.happens(event.value)
+            if event is Event.DEFERRED and due is None:
+                sheet.happens("given-up")
+            elif due is not None and sheet.state != before:
+                sheet.due = due
+        assert sheet.state == after.value
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def renew(self, worker: str) -> None:
+        """A worker that lives keeps its leases, and nobody else's."""
+        owner, until = self.owner(worker), self.now + LEASE
+        own = [sheet for sheet in self.sheets.values() if sheet.owner == owner and sheet.state == "sending"]
+        keys = [sheet.number for sheet in self.sheets.values()]
+        assert len(own) == self.ledger.exchanges.renew_soon(keys, owner=owner, until=until).result()
+        for sheet in own:
+            sheet.lease = until
+
+    @rule()
+    def leases_run_out(self) -> None:
+        """What a worker was sending that has been silent for too long is unknown."""
+        lost = {
+            reference: sheet
+            for reference, sheet in self.sheets.items()
+            if sheet.state == "sending" and sheet.lease is not None and sheet.lease < self.now
+        }
+        found = self.ledger.exchanges.expire_soon(at=self.now).result()
+
+        assert sorted(lost) == sorted(one.reference for one in found)
+        for sheet in lost.values():
+            sheet.happens("connection-lost")
+
+    # ── a person ──
+
+    @precondition(lambda self: self.sheets)
+    @rule(data=st.data(), order=st.sampled_from([Event.RESOLVED_AS_SENT, Event.RESEND_ORDERED, Event.CLOSED]))
+    def order(self, data: st.DataObject, order: Event) -> None:
+        """An order moves by the table, or is refused and changes nothing."""
+        reference = data.draw(st.sampled_from(sorted(self.sheets)))
+        sheet = self.sheets[reference]
+        if sheet.state in MOVES[order.value]:
+            sheet.happens(order.value)
+            sheet.due = self.now
+        elif sheet.state not in HARMLESS[order.value]:
+            with pytest.raises(InputError):
+                self.ledger.exchanges.order(reference, order, at=self.now)
+            return
+        assert sheet.state == self.ledger.exchanges.order(reference, order, at=self.now).state.value
+
+    @rule(
+        systems=st.sampled_from([("AGS",), ("DMS",), ("AGS", "DMS")]),
+        event=st.sampled_from([Event.WINDOW_OPENED, Event.WINDOW_CLOSED]),
+    )
+    def window(self, systems: tuple[str, ...], event: Event) -> None:
+        """A window holds what waits for its systems, or lets it go."""
+        moved = [
+            sheet for sheet in self.sheets.values() if sheet.system in systems and sheet.state in MOVES[event.value]
+        ]
+        assert len(moved) == self.ledger.exchanges.window(systems, event, at=self.now)
+        for sheet in moved:
+            sheet.happens(event.value)
+
+    # ── in ──
+
+    @rule(
+        reference=st.sampled_from(REFERENCES),
+        system=st.sampled_from(sorted(SYSTEMS)),
+        body=st.integers(0, 2),
+        trace=st.integers(0, 2),
+    )
+    def reply_comes(self, reference: str, system: str, body: int, trace: int) -> None:
+        """A reply is stored once for each content, in any order; one of a system that has not the K is set apart."""
+        raw = reply(reference, system, body=body, trace=trace)
+        sheet = self.sheets.get(reference)
+        stored = self.ledger.replies.take_in(self.router, raw, mail_from=None, at=self.now)
+
+        if sheet is not None and sheet.system != system:
+            self.set_apart(raw, stored.key, (reference, sheet.system, body, "held"))
+            return
+        self.stored(reference, system, body, stored.key, repeated=stored.repeated)
+
+    @rule(reference=st.sampled_from(REFERENCES), body=st.integers(0, 2))
+    def forged_comes(self, reference: str, body: int) -> None:
+        """A reply whose mailbox and process ID are of two systems is set apart, and answers nothing."""
+        raw = reply(reference, "DMS", body=body, trace=0, mailbox="ags@htpoort.nl")
+        stored = self.ledger.replies.take_in(self.router, raw, mail_from=None, at=self.now)
+
+        self.set_apart(raw, stored.key, (reference, "DMS", body, "held"))
+
+    def set_apart(self, raw: bytes, key: int, what: tuple[str, str, int, str]) -> None:
+        """Note a message in quarantine; the same once more is the same."""
+        if raw in self.strangers:
+            assert self.strangers[raw] == key
+            return
+        self.strangers[raw] = key
+        self.apart[key] = what
+
+    def stored(self, reference: str, system: str, body: int, key: int, *, repeated: bool) -> None:
+        """Note a reply."""
+        name = reference, system, f"<R>{body}</R>"
+        assert (name in self.copies) == repeated
+        if repeated:
+            self.copies[name].copies += 1
+            assert self.copies[name].number == key
+            return
+        self.copies[name] = Copy(number=key, system=system, due=self.now)
+        sheet = self.sheets.get(reference)
+        if sheet is not None and sheet.system == system:
+            sheet.happens("reply-received")
+
+    @precondition(lambda self: any(what[3] == "held" for what in self.apart.values()))
+    @rule(data=st.data(), released=st.booleans(), system=st.sampled_from(sorted(SYSTEMS)))
+    def settle_quarantine(self, data: st.DataObject, released: bool, system: str) -> None:  # noqa: FBT001 - the same
+        """What a person releases is stored like a reply of that system; what is discarded goes nowhere."""
+        key = data.draw(st.sampled_from(sorted(key for key, what in self.apart.items() if what[3] == "held")))
+        reference, _, body, _ = self.apart[key]
+        self.apart[key] = (*self.apart[key][:3], "released" if released else "discarded")
+        if not released:
+            self.ledger.quarantine.discard(key, at=self.now)
+            return
+        _, mailbox, process_id = SYSTEMS[system]
+        subject = f"[V={process_id}][A={party_of(reference)}][K={reference}][S=0]"
+        found = Router(parties=list(PARTIES.values())).route(mailbox=mailbox, subject=subject)
+        assert isinstance(found, Routed)
+        stored = self.ledger.quarantine.release(key, found, at=self.now)
+        self.stored(reference, system, body, stored.key, repeated=stored.repeated)
+
+    # ── delivery ──
+
+    @rule(
+        target=deliveries,
+        worker=st.sampled_from(WORKERS),
+        system=st.sampled_from(sorted(SYSTEMS)),
+        most=st.integers(1, 4),
+    )
+    def claim_replies(self, worker: str, system: str, most: int) -> Any:
+        """Every reply of a system that was not delivered is given out, unless a worker that may live has it."""
+        waiting = sorted(
+            (copy.due, copy.number)
+            for copy in self.copies.values()
+            if copy.system == system
+            and not copy.delivered
+            and copy.due <= self.now
+            and (copy.lease is None or copy.lease < self.now)
+        )
+        claimed = self.ledger.replies.claim_soon(
+            system, owner=self.owner(worker), most=most, at=self.now, lease=LEASE
+        ).result()
+
+        assert [number for _, number in waiting[:most]] == [one.key for one in claimed]
+        for one in claimed:
+            self.copy(one.key).lease = self.now + LEASE
+        return multiple(*claimed)
+
+    def copy(self, key: int) -> Copy:
+        """Find a reply by its number."""
+        (found,) = (copy for copy in self.copies.values() if copy.number == key)
+        return found
+
+    @rule(claimed=consumes(deliveries), wait=st.none() | st.integers(0, 9))
+    def delivery_ends(self, claimed: Reply, wait: int | None) -> None:
+        """A delivery succeeds, or fails and is due again."""
+        copy = self.copy(claimed.key)
+        copy.lease = None
+        if wait is None:
+            self.ledger.replies.delivered_soon(claimed.key, at=self.now).result()
+            copy.delivered = True
+        else:
+            due = self.now + timedelta(minutes=wait)
+            self.ledger.replies.not_delivered_soon(claimed.key, at=self.now, due=due, trouble="away").result()
+            copy.due = due
+
+    # ── what must always hold ──
+
+    @invariant()
+    def same_exchanges(self) -> None:
+        """Every exchange is where the model says, with as many attempts; none is lost, none appears."""
+        there = {one.reference: (one.key, one.state.value, one.attempts) for one in self.ledger.exchanges.listed()}
+        assert {name: (one.number, one.state, one.attempts) for name, one in self.sheets.items()} == there
+
+    @invariant()
+    def same_replies(self) -> None:
+        """Every reply is stored exactly once for each content, and none that is undelivered is lost."""
+        there = {
+            (one.reference, one.system, one.raw.rpartition(b"\r\n\r\n")[2].decode().strip()): (
+                one.key,
+                one.copies,
+                one.delivered is not None,
+            )
+            for one in self.ledger.replies.listed()
+        }
+        assert {name: (one.number, one.copies, one.delivered) for name, one in self.copies.items()} == there
+
+    @invariant()
+    def same_quarantine(self) -> None:
+        """What was set apart is there, in the state that a person gave it."""
+        there = {one.key: one.state for one in self.ledger.quarantine.listed(None)}
+        assert {key: HeldState(what[3]) for key, what in self.apart.items()} == there
+
+    @invariant()
+    def one_k_for_each_message(self) -> None:
+        """The gateway never saw a message under two K's."""
+        assert all(len(references) == 1 for references in self.gateway.values())
+
+
+# Each step is a commit that is synced, so the walks are fewer than of a pure function.
+_RUNS = {400: 30, 20_000: 1_000}
+LedgerMachine.TestCase.settings = settings(
+    max_examples=_RUNS.get(settings().max_examples, 15),
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+class TestModel(LedgerMachine.TestCase):
+    """The ledger says what a dictionary says, after any walk of two workers, a gateway and a person."""
+
+
+def test_a_release_to_another_system_does_not_answer(tmp_path: Path) -> None:
+    """A message that a person gives to DMS is no answer to an exchange of AGS, though the K is the same."""
+    with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as ledger:
+        router = Router(parties=list(PARTIES.values()), sent=ledger.sent)
+        ledger.exchanges.queue(declaration("A1", "AGS"), at=NOON)
+        raw = reply("A1", "DMS", body=0, trace=0)
+        key = ledger.replies.take_in(router, raw, mail_from=None, at=NOON).key
+        found = Router(parties=list(PARTIES.values())).route_message(raw)
+        assert isinstance(found, Routed)
+        ledger.quarantine.release(key, found, at=NOON)
+        exchange = ledger.exchanges.find(PARTIES["A"], "A1")
+        assert exchange is not None
+
+        assert (State.QUEUED, [None]) == (exchange.state, [one.exchange for one in ledger.replies.listed()])

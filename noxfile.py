@@ -107,6 +107,15 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", str(target))
 
 
+@nox.session(python=PYTHONS[0], default=False)
+def proofs(session: nox.Session) -> None:
+    """The long proofs of docs/explanation/reliability.md; the tests run short ones with the same code."""
+    session.install("-e", ".[dev]")
+    session.run("python", "proofs/crash.py", "--points", "1000", "--workers", "2")
+    session.run("python", "proofs/failing_disk.py")
+    session.run("python", "proofs/two_agents.py")
+
+
 @nox.session(python=PYTHONS[0])
 def bare(session: nox.Session) -> None:
     """The core alone: it imports without an extra, and the command says what is missing."""
@@ -131,7 +140,7 @@ def wheel(session: nox.Session) -> None:
     session.install(f"{built}[dev]")
     away = folder / "away"
     shutil.rmtree(away, ignore_errors=True)
-    for part in ("tests", "examples", "docs", ".ci"):
+    for part in ("tests", "examples", "docs", "proofs", ".ci"):
         shutil.copytree(ROOT / part, away / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     for part in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "conftest.py", "noxfile.py"):
         shutil.copy(ROOT / part, away)

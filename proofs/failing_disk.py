@@ -236,7 +236,7 @@ class Story:
                 client.sendmail(system.mailbox, [lives.MAILBOX], raw.encode())
             except smtplib.SMTPDataError as error:
                 return int(error.smtp_code)
-        facts = {"system": system.name, "party": party, "k": f"R{number}"}
+        facts: dict[str, Any] = {"system": system.name, "party": party, "k": f"R{number}"}
         self._scene.lines("acked").add(**facts, body=lives.digest(raw.encode().partition(b"\r\n\r\n")[2]))
         return 250
 

@@ -31,7 +31,7 @@ LEASE = timedelta(minutes=2)
 SYSTEMS = {"AGS": (AGS, "ags@htpoort.nl", "DMS.NL"), "DMS": (DMS, "dms@htpoort.nl", "DMS4.NL")}
 # K and what belongs to it for ever: the party by its letter.
 PARTIES = {"A": "NL123456789.02.05", "B": "NL123456789.03.05"}
-REFERENCES = tuple(f"{letter}{number}" for letter in PARTIES for number in range(3))
+REFERENCES = tuple(f"{letter}{number}" for letter in PARTIES for number in range(2))
 WORKERS = ("one", "two")
 
 # DESIGN.md, section 7, by hand: where each event leads. What is not here changes nothing.
@@ -136,8 +136,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Open a new ledger."""
+        """Open a new ledger, and queue something; walks that begin with nothing find little."""
         self.reopen()
+        for reference, system in zip(REFERENCES, ("AGS", "DMS", "DMS"), strict=False):
+            self.queue(reference, system, held=False)
 
     def reopen(self) -> None:
         """Open the ledger, as a process that starts."""
@@ -192,7 +194,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(
         target=attempts,
         worker=st.sampled_from(WORKERS),
-        systems=st.sampled_from([("AGS",), ("DMS",), ("AGS", "DMS")]),
+        systems=st.sampled_from([("AGS", "DMS"), ("DMS",)]),
         most=st.integers(1, 4),
     )
     def claim(self, worker: str, systems: tuple[str, ...], most: int) -> Any:

@@ -145,9 +145,6 @@ def _url(sources: Sources, table: LedgerTable) -> str:
     except LedgerError as error:
         document.refusal("config.url", path, error.advice)
         return ""
-    except ValueError:
-        document.refusal("config.url", path, "the port is no number.")
-        return ""
     if table.url_env is None and (url.password is not None or "password" in url.query):
         message = (
             'a password does not belong in this file; put the URL into the environment, and give url_env = "NAME".'

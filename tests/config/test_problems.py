@@ -251,7 +251,10 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
             "3: ledger.url: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
         ),
         ('[ledger]\nurl = "sqlite://"\n', "3: ledger.url: A ledger in memory is gone with the process; name a file."),
-        ('[ledger]\nurl_env = "ODD"\n', "3: ledger.url_env: the port is no number."),
+        (
+            '[ledger]\nurl_env = "ODD"\n',
+            "3: ledger.url_env: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
+        ),
         ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
     ]
     + [

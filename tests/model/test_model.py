@@ -33,6 +33,12 @@ SYSTEMS = {"AGS": (AGS, "ags@htpoort.nl", "DMS.NL"), "DMS": (DMS, "dms@htpoort.n
 PARTIES = {"A": "NL123456789.02.05", "B": "NL123456789.03.05"}
 REFERENCES = tuple(f"{letter}{number}" for letter in PARTIES for number in range(2))
 WORKERS = ("one", "two")
+ENDS = st.tuples(
+    st.sampled_from([Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.CONNECTION_LOST]),
+    st.none() | st.integers(0, 9),
+)
+"""How an attempt may end, and the wait after it, in minutes; without one it has failed."""
+ORDERS = (Event.RESOLVED_AS_SENT, Event.RESEND_ORDERED, Event.RESEND_ORDERED, Event.RESEND_ORDERED, Event.CLOSED)
 
 # DESIGN.md, section 7, by hand: where each event leads. What is not here changes nothing.
 MOVES = {
@@ -159,7 +165,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ── the world ──
 
-    @rule(minutes=st.integers(1, 9))
+    @rule(minutes=st.sampled_from([1, 1, 2, 5, 9]))
     def time_passes(self, minutes: int) -> None:
         """A lease is two minutes; some run out, some do not."""
         self.now += timedelta(minutes=minutes, seconds=1)
@@ -218,12 +224,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         claimed=consumes(attempts),
-        event=st.sampled_from([Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.CONNECTION_LOST]),
-        wait=st.none() | st.integers(0, 9),
+        end=ENDS,
         arrived=st.booleans(),
     )
-    def outcome(self, claimed: Claimed, event: Event, wait: int | None, arrived: bool) -> None:  # noqa: FBT001 - the same
-        """The end of an attempt, in time or late; of an old attempt only a 250 still counts."""
+    def ends(self, claimed: Claimed, end: tuple[Event, int | None], arrived: bool) -> None:  # noqa: FBT001 - the same
+        """The end of an attempt comes, in time or late, perhaps of a worker that was thought dead."""
+        self.outcome(claimed, *end, arrived=arrived)
+
+    def outcome(self, claimed: Claimed, event: Event, wait: int | None, *, arrived: bool) -> None:
+        """Of an old attempt only a 250 still counts; of the last one everything does."""
         if event is Event.ACCEPTED or (event is Event.CONNECTION_LOST and arrived):
             body = claimed.raw.partition(b"\r\n\r\n")[2]
             self.gateway.setdefault(body, set()).add(claimed.reference)
@@ -239,6 +248,12 @@ class LedgerMachine(RuleBasedStateMachine):
             elif due is not None and sheet.state != before:
                 sheet.due = due
         assert sheet.state == after.value
+
+    @rule(worker=st.sampled_from(WORKERS), most=st.integers(1, 4), ends=st.lists(ENDS, min_size=4, max_size=4))
+    def work(self, worker: str, most: int, ends: list[tuple[Event, int | None]]) -> None:
+        """A worker works as it should: claims, sends, and tells how each ended."""
+        for claimed, (event, wait) in zip(self.claim(worker, tuple(SYSTEMS), most).values, ends, strict=False):
+            self.outcome(claimed, event, wait, arrived=False)
 
     @rule(worker=st.sampled_from(WORKERS))
     def renew(self, worker: str) -> None:
@@ -264,13 +279,27 @@ class LedgerMachine(RuleBasedStateMachine):
         for sheet in lost.values():
             sheet.happens("connection-lost")
 
+    @rule(target=attempts, silent=st.sampled_from([1, 3]))
+    def taken_over(self, silent: int) -> Any:
+        """A worker is silent, perhaps too long; a person orders again what is unknown, another takes it; both speak."""
+        slow = self.claim("one", tuple(SYSTEMS), 2).values
+        self.time_passes(silent)
+        self.leases_run_out()
+        for claimed in slow:
+            if self.sheets[claimed.reference].state == "unknown":
+                self.ordered(claimed.reference, Event.RESEND_ORDERED)
+        return multiple(*slow, *self.claim("two", tuple(SYSTEMS), 4).values)
+
     # ── a person ──
 
     @precondition(lambda self: self.sheets)
-    @rule(data=st.data(), order=st.sampled_from([Event.RESOLVED_AS_SENT, Event.RESEND_ORDERED, Event.CLOSED]))
+    @rule(data=st.data(), order=st.sampled_from(ORDERS))
     def order(self, data: st.DataObject, order: Event) -> None:
         """An order moves by the table, or is refused and changes nothing."""
-        reference = data.draw(st.sampled_from(sorted(self.sheets)))
+        self.ordered(data.draw(st.sampled_from(sorted(self.sheets))), order)
+
+    def ordered(self, reference: str, order: Event) -> None:
+        """Give an order, and move as it does."""
         sheet = self.sheets[reference]
         if sheet.state in MOVES[order.value]:
             sheet.happens(order.value)
@@ -283,7 +312,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         systems=st.sampled_from([("AGS",), ("DMS",), ("AGS", "DMS")]),
-        event=st.sampled_from([Event.WINDOW_OPENED, Event.WINDOW_CLOSED]),
+        event=st.sampled_from([Event.WINDOW_CLOSED, Event.WINDOW_CLOSED, Event.WINDOW_OPENED]),
     )
     def window(self, systems: tuple[str, ...], event: Event) -> None:
         """A window holds what waits for its systems, or lets it go."""
@@ -391,6 +420,16 @@ class LedgerMachine(RuleBasedStateMachine):
         (found,) = (copy for copy in self.copies.values() if copy.number == key)
         return found
 
+    @rule(
+        worker=st.sampled_from(WORKERS),
+        system=st.sampled_from(sorted(SYSTEMS)),
+        waits=st.lists(st.none() | st.integers(0, 9), min_size=4, max_size=4),
+    )
+    def deliver(self, worker: str, system: str, waits: list[int | None]) -> None:
+        """A worker delivers as it should: claims, gives, and tells how each ended."""
+        for claimed, wait in zip(self.claim_replies(worker, system, 4).values, waits, strict=False):
+            self.delivery_ends(claimed, wait)
+
     @rule(claimed=consumes(deliveries), wait=st.none() | st.integers(0, 9))
     def delivery_ends(self, claimed: Reply, wait: int | None) -> None:
         """A delivery succeeds, or fails and is due again."""
@@ -441,7 +480,7 @@ class LedgerMachine(RuleBasedStateMachine):
 _RUNS = {400: 30, 20_000: 1_000}
 LedgerMachine.TestCase.settings = settings(
     max_examples=_RUNS.get(settings().max_examples, 15),
-    stateful_step_count=40,
+    stateful_step_count=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

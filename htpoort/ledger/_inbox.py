@@ -90,9 +90,6 @@ def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, 
     # Locked: what another machine's worker writes at the same time is not written over.
     exchange = _outbox.find(connection, str(found.party), found.reference, lock=True)
     if exchange is not None and exchange.system != found.system.name:
-        # A person released it to a system that this K was not sent to: it answers nothing.
-        exchange = None
-    if exchange is not None and exchange.system != found.system.name:
         # A person gave it to a system that the K was not sent to: stored and delivered, but it answers nothing.
         exchange = None
     values: dict[str, object] = {

@@ -1,0 +1,234 @@
+"""
+Say which declaration system a party uses on which day, while it moves from one to the other.
+
+Never does: decide where a reply belongs; that is what its K was sent to, whatever the plan says today.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import final
+
+import attrs
+
+from htpoort._words import ascii_lower
+from htpoort.cutover import reading
+from htpoort.cutover.moves import Move, day_of
+from htpoort.directory import HTPOORT, DeclarationSystem, Directory
+from htpoort.errors import InputError, Problem
+from htpoort.party import PartyId
+
+__all__ = ["CutoverPlan"]
+
+_Key = tuple[str, str | None]
+_Days = tuple[tuple[int, ...], tuple[DeclarationSystem, ...]]
+
+
+def _moves(values: Iterable[Move]) -> tuple[Move, ...]:
+    return tuple(values)
+
+
+def _index(plan: CutoverPlan) -> Mapping[_Key, _Days]:
+    """Order the moves of each party and kind by their days; tells all that contradict."""
+    problems: list[Problem] = []
+    known = {ascii_lower(system.name): system for system in plan.directory}
+    if ascii_lower(plan.default) not in known:
+        problems.append(_unknown(plan, f"default: {plan.default!r}"))
+    found: dict[_Key, dict[int, Move]] = {}
+    for move in plan.moves:
+        if ascii_lower(move.system) not in known:
+            problems.append(_unknown(plan, f"{move}: {move.system!r}"))
+        days = found.setdefault((ascii_lower(str(move.party)), move.kind), {})
+        other = days.setdefault(move.since.toordinal(), move)
+        if other is not move:
+            same = ascii_lower(other.system) == ascii_lower(move.system)
+            code, what = ("cutover.twice", "stands there twice") if same else ("cutover.contradiction", "contradicts")
+            message = f"{move}: {what}." if same else f"{move}: {what} {other}. Keep one of them."
+            problems.append(Problem(code, message))
+    if problems:
+        raise InputError("", tuple(problems))
+    return {
+        key: (tuple(sorted(days)), tuple(known[ascii_lower(days[day].system)] for day in sorted(days)))
+        for key, days in found.items()
+    }
+
+
+def _by_party(plan: CutoverPlan) -> Mapping[str, tuple[Move, ...]]:
+    found: dict[str, list[Move]] = {}
+    for move in sorted(plan.moves, key=lambda move: (move.since, move.kind or "")):
+        found.setdefault(ascii_lower(str(move.party)), []).append(move)
+    return {party: tuple(moves) for party, moves in found.items()}
+
+
+def _unknown(plan: CutoverPlan, what: str) -> Problem:
+    names = ", ".join(system.name for system in plan.directory)
+    return Problem("cutover.system", f"{what} is no system of the directory; known: {names}.")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class CutoverPlan:
+    """
+    Hold which system takes the declarations of which party, day by day (*overstap*).
+
+    >>> plan = CutoverPlan(moves=[Move(party="NL123456789.02.05", system="DMS", since=date(2026, 12, 1))])
+    >>> plan.system_for("NL123456789.02.05", on=date(2026, 11, 30)).name
+    'AGS'
+    >>> plan.system_for("NL123456789.02.05", on=date(2026, 12, 1)).name
+    'DMS'
+
+    A move of one kind of declaration goes before a move of all kinds, once its day has come. A look-up takes
+    the same time for one party and for ten thousand.
+
+    Args:
+        directory: The systems; the published ones where not given.
+        default: The name of the system of everybody else, and before a first move.
+        moves: In any order.
+
+    Raises:
+        InputError: A system is not in the directory, or two moves of one party and kind have one day; tells all.
+
+    Source:
+        Official page "Hoe bereid ik me voor op DMS?": parties move from AGS to DMS; their sequence number and
+        SMTP address stay, mailbox and process ID change. That a party may move kind by kind, or back, is
+        not published.
+    """
+
+    directory: Directory = HTPOORT
+    default: str = "AGS"
+    moves: tuple[Move, ...] = attrs.field(default=(), converter=_moves)
+    _days: Mapping[_Key, _Days] = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(_index, takes_self=True)
+    )
+    _parties: Mapping[str, tuple[Move, ...]] = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(_by_party, takes_self=True)
+    )
+
+    def system_for(self, party: PartyId | str, *, on: date | datetime, kind: str | None = None) -> DeclarationSystem:
+        """
+        Say which system takes a party's declarations on a day.
+
+        Args:
+            party: V, in any case.
+            on: The day in Europe/Amsterdam, or an aware datetime.
+            kind: The kind of declaration; only moves of all kinds count where not given.
+
+        Returns:
+            The system.
+
+        Raises:
+            InputError: *on* is a naive datetime.
+        """
+        day, name = day_of(on).toordinal(), ascii_lower(str(party))
+        for key in ((name, kind), (name, None)) if kind is not None else ((name, None),):
+            days, systems = self._days.get(key, ((), ()))
+            at = bisect.bisect_right(days, day)
+            if at:
+                return systems[at - 1]
+        return self.directory.system(self.default)
+
+    def moves_of(self, party: PartyId | str) -> tuple[Move, ...]:
+        """
+        Give a party's moves.
+
+        Args:
+            party: V, in any case.
+
+        Returns:
+            Its moves, earliest first; none for a party that stays with the default.
+        """
+        return self._parties.get(ascii_lower(str(party)), ())
+
+    def kinds_of(self, party: PartyId | str) -> tuple[str | None, ...]:
+        """
+        Give what a party's plan tells apart.
+
+        Args:
+            party: V, in any case.
+
+        Returns:
+            None, for all kinds that have no move of their own, then each kind that has, in the order of the alphabet.
+        """
+        kinds = {move.kind for move in self.moves_of(party) if move.kind is not None}
+        return (None, *sorted(kinds))
+
+    def parties(self) -> tuple[PartyId, ...]:
+        """
+        Give the parties that move.
+
+        Returns:
+            Each once, in the order of the moves.
+        """
+        return tuple({ascii_lower(str(move.party)): move.party for move in self.moves}.values())
+
+    def checked(self, parties: Iterable[PartyId | str]) -> CutoverPlan:
+        """
+        Compare the plan with the parties that a program has.
+
+        Args:
+            parties: All of them.
+
+        Returns:
+            This plan.
+
+        Raises:
+            InputError: A party of the plan is none of these; tells every one.
+        """
+        own = {ascii_lower(str(party)) for party in parties}
+        strangers = [party for party in self.parties() if ascii_lower(str(party)) not in own]
+        if strangers:
+            advice = "moves, but is none of the parties; add it there, or leave it out."
+            raise InputError("", tuple(Problem("cutover.party", f"{party} {advice}") for party in strangers))
+        return self
+
+    @classmethod
+    def from_toml(cls, text: str, *, directory: Directory = HTPOORT) -> CutoverPlan:
+        """
+        Read a plan from TOML: ``default``, and a table ``[[move]]`` for each move.
+
+        >>> plan = CutoverPlan.from_toml('''
+        ... [[move]]
+        ... party = "NL123456789.02.05"
+        ... system = "DMS"
+        ... since = 2026-12-01
+        ... ''')
+        >>> print(*plan.moves)
+        NL123456789.02.05 uses DMS from 2026-12-01
+
+        Args:
+            text: TOML; keys of a move: party, system, since, kind, note.
+            directory: The systems.
+
+        Returns:
+            The plan.
+
+        Raises:
+            InputError: The text is not TOML, or something in it cannot be taken; tells every problem with its path.
+        """
+        default, moves = reading.from_toml(text)
+        return cls(directory=directory, moves=moves, **({} if default is None else {"default": default}))
+
+    @classmethod
+    def from_csv(cls, text: str, *, default: str = "AGS", directory: Directory = HTPOORT) -> CutoverPlan:
+        r"""
+        Read a plan from CSV, as a spreadsheet writes it.
+
+        >>> plan = CutoverPlan.from_csv("party;system;since\nNL123456789.02.05;DMS;01-12-2026\n")
+        >>> print(*plan.moves)
+        NL123456789.02.05 uses DMS from 2026-12-01
+
+        Args:
+            text: A first line of names: party, system, since, and kind and note where wanted; in any order and case.
+                Commas, semicolons or tabs between them. A day as 2026-12-01 or 01-12-2026.
+            default: The name of the system of everybody else.
+            directory: The systems.
+
+        Returns:
+            The plan.
+
+        Raises:
+            InputError: Something in it cannot be taken; tells every problem with its line.
+        """
+        return cls(directory=directory, default=default, moves=reading.from_csv(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 
 import attrs
 from hypothesis import given, strategies as st
@@ -123,7 +124,7 @@ class TestNoReplyIsLostInAMove:
                 at = one.hour + answer.delay
                 coming += [(at, f"K{number}", system, one, answer.fault)] * answer.copies
 
-        for _, reference, system, one, fault in sorted(coming, key=lambda message: message[:2]):
+        for _, reference, system, one, fault in sorted(coming, key=itemgetter(0, 1)):
             found = router.route_message(message(system, one.party, reference, fault))
             if FAULTS[fault] is None:
                 assert isinstance(found, Routed)

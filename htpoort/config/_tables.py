@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, TypeVar, cast, final
 
 import attrs
@@ -17,6 +17,8 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from htpoort.agent import Pop3Inbox, SmtpInbox, Timing
 from htpoort.config import _lines
 from htpoort.config._document import Document
+from htpoort.cutover import reading
+from htpoort.cutover.reports import QUIET_DAYS
 from htpoort.exchange import RETRY_SCHEDULE
 from htpoort.ledger.ledger import RETENTION_DAYS
 from htpoort.transport import Security
@@ -126,6 +128,32 @@ class TimingTable:
     redeliver: tuple[timedelta, ...] = _TIMING.redeliver
 
 
+@final
+@attrs.frozen(kw_only=True)
+class CutoverTable:
+    """Hold ``[cutover]``."""
+
+    default: str = "AGS"
+    leaving: str = "AGS"
+    quiet_days: int = QUIET_DAYS
+    mode: str = "live"
+    shadow_system: str | None = None
+    moves: str | None = None
+    move: tuple[Any, ...] = ()
+
+
+@final
+@attrs.frozen(kw_only=True)
+class MoveTable:
+    """Hold ``[[cutover.move]]``."""
+
+    party: str
+    system: str
+    since: date
+    kind: str | None = None
+    note: str = ""
+
+
 # ── reading them ─────────────────────────────────────────────────────────────
 
 
@@ -153,6 +181,15 @@ def _duration(value: object) -> timedelta:
         what = f"a time {_TIMES}"
         raise _Wrong(what)
     return timedelta(**parts)
+
+
+def _day(value: object) -> date:
+    # A datetime is a date to Python; on which day it falls depends on the zone.
+    found = reading.day(value) if isinstance(value, str) else value
+    if not isinstance(found, date) or isinstance(found, datetime):
+        what = "a day, as 2026-12-01"
+        raise _Wrong(what)
+    return found
 
 
 def _exactly(kind: type[T], what: str) -> Callable[[object, type[T]], T]:
@@ -200,8 +237,14 @@ def _converter() -> Converter:
     made.register_structure_hook(str, _text)
     made.register_structure_hook(int, _exactly(int, "a whole number"))
     made.register_structure_hook(bool, _exactly(bool, "true or false"))
+    made.register_structure_hook(date, lambda value, _: _day(value))
     made.register_structure_hook(timedelta, lambda value, _: _duration(value))
     made.register_structure_hook(Security, lambda value, _: _security(value))
+    made.register_structure_hook_func(
+        lambda kind: kind == tuple[Any, ...],
+        # What they hold is structured by itself, so that each mistake has its line.
+        lambda value, _: _each(value, lambda item: item, "tables"),
+    )
     made.register_structure_hook_func(
         lambda kind: kind == tuple[str, ...],
         lambda value, _: _each(value, lambda item: _text(item, str), "strings"),

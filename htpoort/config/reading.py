@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from htpoort.agent import Outbox, Timing
-from htpoort.config import _deliveries, _lines, _servers, _systems
+from htpoort.config import _cutover, _deliveries, _lines, _servers, _systems
 from htpoort.config._document import Document
 from htpoort.config._secrets import Sources
 from htpoort.config._tables import LedgerTable, OutboxTable, TimingTable, structured, unknown
@@ -25,7 +25,7 @@ from htpoort.party import PartyId
 
 __all__ = ["read_agent", "read_ledger"]
 
-_KNOWN: Final = ("parties", "systems", "ledger", "outbox", "smtp", "pop3", "delivery", "timing")
+_KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "timing")
 
 
 def read_ledger(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> LedgerConfig:
@@ -117,6 +117,7 @@ def _parties(document: Document) -> tuple[PartyId, ...]:
 
 def _ledger(sources: Sources, directory: Directory, parties: tuple[PartyId, ...]) -> LedgerConfig:
     document, path = sources.document, ("ledger",)
+    cutover = _cutover.cutover(sources, directory, parties)
     table, url = None, ""
     if "ledger" not in document.table:
         document.refusal("toml.missing", path, "this table is needed.")
@@ -127,7 +128,7 @@ def _ledger(sources: Sources, directory: Directory, parties: tuple[PartyId, ...]
         if table.retention_days < 0:
             document.refusal("toml.value", ("ledger", "retention_days"), "give days, 0 or more.")
     days = RETENTION_DAYS if table is None else table.retention_days
-    return LedgerConfig(directory=directory, parties=parties, url=url, retention_days=days)
+    return LedgerConfig(directory=directory, parties=parties, url=url, retention_days=days, cutover=cutover)
 
 
 def _url(sources: Sources, table: LedgerTable) -> str:

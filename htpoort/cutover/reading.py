@@ -17,7 +17,7 @@ import attrs
 from htpoort.cutover.moves import Move
 from htpoort.errors import InputError, Problem
 
-__all__ = ["from_csv", "from_table", "from_toml"]
+__all__ = ["day", "from_csv", "from_table", "from_toml"]
 
 _NEEDED: Final = ("party", "system", "since")
 _KEYS: Final = (*_NEEDED, "kind", "note")
@@ -147,7 +147,7 @@ def _of_table(entry: object) -> Move:
     ]
     since = table.get("since")
     if isinstance(since, str):
-        since = _day(since)
+        since = day(since)
     if "since" in table and (not isinstance(since, date) or isinstance(since, datetime)):
         problems.append(Problem("toml.value", "since: give a day, as 2026-12-01."))
     return _made(cast("dict[str, str]", texts), cast("date", since), problems)
@@ -159,7 +159,7 @@ def _of_cells(names: list[str], cells: list[str]) -> Move:
         raise InputError("", (Problem("csv.cells", message),))
     row = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
     problems = [Problem("csv.cells", f"{name} is empty.") for name in _NEEDED if name not in row]
-    since = _day(row.pop("since", ""))
+    since = day(row.pop("since", ""))
     if since is None and not any(problem.message.startswith("since") for problem in problems):
         problems.append(Problem("csv.cells", "since: give a day, as 2026-12-01 or 01-12-2026."))
     return _made(row, cast("date", since), problems)
@@ -178,16 +178,27 @@ def _made(texts: dict[str, str], since: date, problems: list[Problem]) -> Move:
     )
 
 
-def _day(text: str) -> date | None:
-    """Read a day as a computer or as a Dutch person writes it; None for anything else."""
+def day(text: str) -> date | None:
+    """
+    Read a day as a computer or as a Dutch person writes it.
+
+    >>> day("2026-12-01") == day("01-12-2026")
+    True
+
+    Args:
+        text: Year, month and day, or day, month and year, in digits with hyphens between.
+
+    Returns:
+        The day; None for anything else.
+    """
     if match := _ISO_DAY.fullmatch(text):
-        year, month, day = match.groups()
+        parts = match.groups()
     elif match := _DUTCH_DAY.fullmatch(text):
-        day, month, year = match.groups()
+        parts = match.groups()[::-1]
     else:
         return None
     try:
-        return date(int(year), int(month), int(day))
+        return date(*map(int, parts))
     except ValueError:
         return None
 

@@ -19,7 +19,7 @@ SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder
 POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0, as "30s", "5m" or "1h30m"'
 CLEAR = "security is PLAIN: the password could be read on the way. Use STARTTLS or IMPLICIT."
-TABLES = "delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
+TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
 LITERAL_URL = 'a password does not belong in this file; put the URL into the environment, and give url_env = "NAME".'
 LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}_file = "path".'
 

@@ -1,0 +1,99 @@
+"""
+Read ``[cutover]``: who moves from one declaration system to another, and when.
+
+Never does: decide what a move means; `htpoort.cutover` does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from htpoort.config import _lines, _systems
+from htpoort.config._document import Document
+from htpoort.config._secrets import Sources
+from htpoort.config._tables import CutoverTable, MoveTable, structured
+from htpoort.config.values import CutoverConfig
+from htpoort.cutover import CutoverPlan, Move, reading
+from htpoort.directory import DeclarationSystem, Directory
+from htpoort.errors import InputError
+from htpoort.party import PartyId
+
+_PATH: Final = ("cutover",)
+_MODES: Final = ("live", "shadow")
+
+
+def cutover(sources: Sources, directory: Directory, parties: Iterable[PartyId]) -> CutoverConfig | None:
+    """Make the plan of ``[cutover]``; None where the file has none, or where it cannot be made."""
+    document = sources.document
+    if "cutover" not in document.table:
+        return None
+    table = structured(document, _PATH, document.table["cutover"], CutoverTable)
+    if table is None:
+        return None
+    moves = (*_of_tables(document, table), *_of_file(sources, table))
+    default = _systems.named(document, directory, (*_PATH, "default"), table.default)
+    leaving = _systems.named(document, directory, (*_PATH, "leaving"), table.leaving)
+    shadow = _shadow(document, directory, table)
+    if table.quiet_days < 0:
+        document.refusal("toml.value", (*_PATH, "quiet_days"), "give days, 0 or more.")
+    if default is None or leaving is None:
+        return None
+    plan = document.made(
+        _PATH, lambda: CutoverPlan(directory=directory, default=default, moves=moves).checked(parties), None
+    )
+    if plan is None:
+        return None
+    return CutoverConfig(plan=plan, leaving=directory.system(leaving), quiet_days=table.quiet_days, shadow=shadow)
+
+
+def _of_tables(document: Document, table: CutoverTable) -> list[Move]:
+    found: list[Move] = []
+    for number, entry in enumerate(table.move):
+        path: _lines.Path = (*_PATH, "move", number)
+        read = structured(document, path, entry, MoveTable)
+        if read is not None:
+            move = document.made(path, functools.partial(_move, read), None)
+            found += [] if move is None else [move]
+    return found
+
+
+def _move(table: MoveTable) -> Move:
+    # Each table has the fields of a move, by their names.
+    return Move(**attrs.asdict(table))
+
+
+def _of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
+    """Read the moves of a CSV file that is named."""
+    if table.moves is None:
+        return ()
+    path, file = (*_PATH, "moves"), sources.path(table.moves)
+    try:
+        return reading.from_csv(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        sources.document.refusal("config.file", path, f"{file} cannot be read: {error.strerror}.")
+    except UnicodeDecodeError:
+        sources.document.refusal("config.file", path, f"{file} is not UTF-8.")
+    except InputError as error:
+        for problem in error.problems:
+            code = problem.code
+            sources.document.refusal(code, path, f"{table.moves}, {problem.message}")
+    return ()
+
+
+def _shadow(document: Document, directory: Directory, table: CutoverTable) -> DeclarationSystem | None:
+    """Give the system that messages are built for and never sent to; None in live mode."""
+    if table.mode not in _MODES:
+        document.refusal("toml.value", (*_PATH, "mode"), f"give one of {', '.join(_MODES)}.")
+        return None
+    if (table.mode == "shadow") != (table.shadow_system is not None):
+        message = 'mode = "shadow" and shadow_system = "NAME" are given together.'
+        document.refusal("toml.value", (*_PATH, "mode"), message)
+        return None
+    if table.shadow_system is None:
+        return None
+    name = _systems.named(document, directory, (*_PATH, "shadow_system"), table.shadow_system)
+    return None if name is None else directory.system(name)

@@ -1,0 +1,149 @@
+"""Who moves, and when, as htpoort.toml says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from htpoort import AGS, DMS
+from htpoort.config import AgentConfig
+
+Read = Callable[..., AgentConfig]
+Refuse = Callable[..., list[str]]
+
+SMALL = 'parties = ["NL123456789.02.05", "NL123456789.03.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+MOVE = '[[cutover.move]]\nparty = "NL123456789.02.05"\nsystem = "DMS"\nsince = 2026-12-01\n'
+
+
+def test_none(read: Read) -> None:
+    """A file that says nothing of a move has no plan."""
+    assert read(SMALL).ledger.cutover is None
+
+
+def test_everything(read: Read, folder: Path) -> None:
+    """Moves stand in the file, or in a CSV file beside it, or in both; systems are named in any case."""
+    (folder / "moves.csv").write_text(
+        "\N{ZERO WIDTH NO-BREAK SPACE}party;system;since;kind\nNL123456789.03.05;dms;04-01-2027;import\n",
+        encoding="utf-8",
+    )
+    config = read(
+        f'{SMALL}[cutover]\ndefault = "ags"\nleaving = "ags"\nquiet_days = 14\nmode = "shadow"\n'
+        f'shadow_system = "dms"\nmoves = "moves.csv"\n{MOVE}note = "as agreed"\n'
+    ).ledger.cutover
+    assert config is not None
+    assert [str(move) for move in config.plan.moves] == [
+        "NL123456789.02.05 uses DMS from 2026-12-01",
+        "NL123456789.03.05 uses dms for import from 2027-01-04",
+    ]
+    assert (config.leaving, config.quiet_days, config.shadow) == (AGS, 14, DMS)
+    assert config.plan.system_for("NL123456789.03.05", on=date(2027, 1, 4), kind="import") is DMS
+    assert config.plan.moves[0].note == "as agreed"
+
+
+def test_what_is_not_said(read: Read) -> None:
+    """AGS is left, thirty days are quiet, and nothing runs in the shadow."""
+    config = read(f"{SMALL}[cutover]\n").ledger.cutover
+    assert config is not None
+    assert (config.plan.default, config.leaving, config.quiet_days, config.shadow) == ("AGS", AGS, 30, None)
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ("cutover = 1\n", ["1: cutover: give a table."]),
+        (
+            '[cutover]\ndefault = "EXIT"\nleaving = "GAS"\nquiet_days = -1\n',
+            [
+                "5: cutover.default: 'EXIT' is not known; known: AGS, DMS.",
+                "6: cutover.leaving: 'GAS' is not known; known: AGS, DMS.",
+                "7: cutover.quiet_days: give days, 0 or more.",
+            ],
+        ),
+        ('[cutover]\nmode = "both"\n', ["5: cutover.mode: give one of live, shadow."]),
+        (
+            '[cutover]\nmode = "shadow"\n',
+            ['5: cutover.mode: mode = "shadow" and shadow_system = "NAME" are given together.'],
+        ),
+        (
+            '[cutover]\nshadow_system = "DMS"\n',
+            ['4: cutover.mode: mode = "shadow" and shadow_system = "NAME" are given together.'],
+        ),
+        (
+            '[cutover]\nmode = "shadow"\nshadow_system = "EXIT"\n',
+            ["6: cutover.shadow_system: 'EXIT' is not known; known: AGS, DMS."],
+        ),
+        ("[cutover]\nmove = 1\n", ["5: cutover.move: give an array of tables."]),
+        ("[cutover]\nmove = [1]\n", ["5: cutover.move[0]: give a table."]),
+        (
+            '[[cutover.move]]\nparty = "NL"\nsystem = "DMS"\nsince = 2026-12-01\n',
+            [
+                (
+                    "5: cutover.move[0].party: party is 'NL'; write two letters, digits and groups after dots, "
+                    "as in NL123456789.02.05."
+                )
+            ],
+        ),
+        (
+            '[[cutover.move]]\nparty = "NL123456789.02.05"\nsince = 2026-12-01T00:00:00\nkinds = "x"\n',
+            [
+                "4: cutover.move[0].system: this setting is needed.",
+                "6: cutover.move[0].since: give a day, as 2026-12-01.",
+                "7: cutover.move[0].kinds: there is no such setting; known: kind, note, party, since, system.",
+            ],
+        ),
+        (
+            (
+                f'{MOVE}{MOVE.replace("DMS", "AGS")}[[cutover.move]]\nparty = "NL123456789.09.05"\nsystem = "DMS"\n'
+                'since = "01-12-2026"\n'
+            ),
+            [
+                (
+                    "4: cutover: NL123456789.02.05 uses AGS from 2026-12-01: contradicts NL123456789.02.05 uses DMS from "
+                    "2026-12-01. Keep one of them."
+                )
+            ],
+        ),
+        (
+            MOVE.replace("02.05", "09.05"),
+            ["4: cutover: NL123456789.09.05 moves, but is none of the parties; add it there, or leave it out."],
+        ),
+        (
+            '[cutover]\nmoves = "none.csv"\n',
+            ["5: cutover.moves: FOLDER/none.csv cannot be read: No such file or directory."],
+        ),
+        ('[cutover]\nmoves = "binary"\n', ["5: cutover.moves: FOLDER/binary is not UTF-8."]),
+        (
+            '[cutover]\nmoves = "bad.csv"\n',
+            [
+                "5: cutover.moves: bad.csv, line 2: system is empty.",
+                "5: cutover.moves: bad.csv, line 2: since: give a day, as 2026-12-01 or 01-12-2026.",
+            ],
+        ),
+    ],
+)
+def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: list[str]) -> None:
+    """Every mistake is told with its line and its path, all at once."""
+    (folder / "binary").write_bytes(b"\xff")
+    (folder / "bad.csv").write_text("party,system,since\nNL123456789.02.05,,soon\n", encoding="utf-8")
+    text = added + SMALL if added.startswith("cutover") else SMALL + added
+    assert [f"htpoort.toml:{one.replace('FOLDER', str(folder))}" for one in expected] == refused(text)
+
+
+def test_settings_are_told_for_each_system(read: Read) -> None:
+    """What a move changes in the configuration can be compared; what is missing is empty."""
+    config = read(
+        f'{SMALL}[[outbox]]\nserver = "smtp.forwarder.example"\nusername = "edi"\npassword_env = "SECRET"\n'
+        'systems = ["AGS"]\n[delivery.AGS]\nmaildir = "ags"\n[delivery.DMS]\ncommand = ["/bin/cat", "x"]\n',
+        {"SECRET": "geheim"},
+    )
+    old, new = config.settings_of(AGS), config.settings_of(DMS)
+    assert old["mail server"] == "smtp.forwarder.example:587"
+    assert (old["security"], old["user name"], old["own certificate"]) == ("starttls", "edi", "none")
+    assert old["trusted authorities"] == "those of the system"
+    assert old["TLS policy"] == "production, from 2025-05-20"
+    assert old["delivery"].endswith("/ags")
+    assert (new["mail server"], new["delivery"]) == ("", "command /bin/cat")
+    assert "geheim" not in str(old)

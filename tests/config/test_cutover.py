@@ -101,8 +101,8 @@ def test_what_is_not_said(read: Read) -> None:
             ),
             [
                 (
-                    "4: cutover: NL123456789.02.05 uses AGS from 2026-12-01: contradicts NL123456789.02.05 uses DMS from "
-                    "2026-12-01. Keep one of them."
+                    "4: cutover: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01. Keep one of them."
                 )
             ],
         ),

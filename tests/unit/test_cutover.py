@@ -143,8 +143,8 @@ class TestProblems:
             (
                 "cutover.contradiction",
                 (
-                    "nl123456789.02.05 uses AGS from 2026-12-01: contradicts NL123456789.02.05 uses DMS from 2026-12-01. "
-                    "Keep one of them."
+                    "nl123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01. Keep one of them."
                 ),
             ),
             ("cutover.twice", "NL123456789.03.05 uses dms from 2026-12-01: stands there twice."),

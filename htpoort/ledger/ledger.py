@@ -6,7 +6,7 @@ Never does: forget a K, change a message, or acknowledge what is not synced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -15,14 +15,16 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar, final
 
 import sqlalchemy as sa
 
+from htpoort.cutover import Standing
 from htpoort.errors import HtpoortError
-from htpoort.ledger import _engine, _reports, _version
+from htpoort.ledger import _engine, _reports, _standings, _version
 from htpoort.ledger._access import Access
 from htpoort.ledger.exchanges import Exchanges
 from htpoort.ledger.fetched import Fetched
 from htpoort.ledger.quarantine import Quarantine
 from htpoort.ledger.records import Status, Story
 from htpoort.ledger.replies import Replies
+from htpoort.party import PartyId
 from htpoort.routing import SentRecord
 
 __all__ = ["Ledger"]
@@ -159,6 +161,21 @@ class Ledger:
             LedgerError: It could not be read.
         """
         return self._access.read(_reports.status)
+
+    def standings(self, parties: Iterable[PartyId | str]) -> dict[tuple[str, str], Standing]:
+        """
+        Tell how parties stand with systems, for the reports of `htpoort.cutover`.
+
+        Args:
+            parties: Whom to tell about, in any case; nobody else's rows are read.
+
+        Returns:
+            By V in lower case and the name of the system; only what there is.
+
+        Raises:
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_standings.standings, map(str, parties))
 
     def story(self, reference: str, *, party: str | None = None) -> tuple[Story, ...]:
         """

@@ -1,0 +1,60 @@
+"""How parties stand with systems, as a move needs to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from htpoort import AGS, PartyId, Router, Submission
+from htpoort.cutover import Standing
+from htpoort.exchange import Event
+from htpoort.ledger import Ledger
+
+PARTY = "NL123456789.02.05"
+CLIENT = "NL123456789.03.05"
+LEASE = timedelta(minutes=2)
+FROM_AGS = {"mailbox": "ags@htpoort.nl", "process_id": "DMS.NL"}
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+Write = Callable[..., bytes]
+
+
+def test_what_was_sent_is_open_and_came_back(
+    ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+) -> None:
+    """Each party and system by itself: what the gateway has, what is open since when, how many replies and the last."""
+    for minute, reference in enumerate(("K1", "K2", "K3")):
+        ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(minute))
+    claimed = ledger.exchanges.claim_soon(("AGS",), owner="a", most=2, at=clock(5), lease=LEASE).result()
+    for one in claimed:
+        ledger.exchanges.settle_soon(one, Event.ACCEPTED, at=clock(6)).result()
+    ledger.replies.take_in(router, reply("K1", **FROM_AGS), mail_from=None, at=clock(7))
+    ledger.replies.take_in(router, reply("K1", body="<further/>", **FROM_AGS), mail_from=None, at=clock(9))
+    ledger.exchanges.queue(declaration("K4", party=CLIENT), at=clock(10))
+    # One of a K that was never sent counts too: it shows that the system is alive for the party.
+    ledger.replies.take_in(router, reply("K9"), mail_from=None, at=clock(11))
+
+    assert ledger.standings([PartyId.parse(PARTY), CLIENT.lower()]) == {
+        (PARTY.lower(), "AGS"): Standing(sent=2, open=2, oldest=clock(1), replies=2, last_reply=clock(9)),
+        (PARTY.lower(), "DMS"): Standing(replies=1, last_reply=clock(11)),
+        (CLIENT.lower(), "DMS"): Standing(open=1, oldest=clock(10)),
+    }
+
+
+def test_nobody_else(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """Who was not asked for is not told of."""
+    ledger.exchanges.queue(declaration("K1"), at=clock())
+
+    assert ledger.standings([CLIENT]) == ledger.standings([]) == {}
+
+
+@pytest.mark.parametrize("number", [1, 501, 1_200])
+def test_any_number_of_parties(ledger: Ledger, clock: Clock, declaration: Make, number: int) -> None:
+    """A broker of many parties asks once."""
+    ledger.exchanges.queue(declaration("K1"), at=clock())
+    parties = [PARTY, *(f"NL{other:09}.02.05" for other in range(1, number))]
+
+    assert ledger.standings(parties) == {(PARTY.lower(), "DMS"): Standing(open=1, oldest=clock())}

@@ -65,6 +65,7 @@ nitpick_ignore = [
         "htpoort.ledger.ledger.T",
         "pathlib.Path",
         "sqlalchemy.engine.base.Engine",
+        "sqlalchemy.engine.url.URL",
         "ssl.SSLContext",
         "ssl.TLSVersion",
     )

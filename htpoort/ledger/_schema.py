@@ -62,9 +62,23 @@ exchanges: Final = sa.Table(
     sa.UniqueConstraint("party_key", "reference", name="htpoort_one_k"),
     sa.Index("htpoort_exchanges_due", "state", "due"),
     sa.Index("htpoort_exchanges_reference", "reference"),
+    # Ten million exchanges are counted without a look at one of them.
+    sa.Index("htpoort_exchanges_status", "system", "state", "created"),
+    # What a party has open at a system, for the report of a move.
+    sa.Index("htpoort_exchanges_standing", "party_key", "system", "state", "created"),
+)
+
+shadows: Final = sa.Table(
+    "htpoort_shadows",
+    metadata,
+    sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), primary_key=True, autoincrement=False),
+    sa.Column("system", sa.Text, nullable=False, comment="the one that it was not sent to"),
+    sa.Column("created", Moment, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
 )
 
 _HELD: Final = sa.text("owner IS NOT NULL")
+_WAITING: Final = sa.text("delivered IS NULL")
 
 replies: Final = sa.Table(
     "htpoort_replies",
@@ -89,7 +103,8 @@ replies: Final = sa.Table(
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("reference", "party", "system", "content", name="htpoort_one_copy"),
     sa.Index("htpoort_replies_exchange", "exchange"),
-    sa.Index("htpoort_replies_due", "system", "delivered", "due"),
+    sa.Index("htpoort_replies_standing", "party", "system", "received"),
+    sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_WAITING, postgresql_where=_WAITING),
     # A worker that starts or ends lets go what it held, without a look at every reply of seven years.
     sa.Index("htpoort_replies_owner", "owner", sqlite_where=_HELD, postgresql_where=_HELD),
 )
@@ -108,7 +123,10 @@ quarantine: Final = sa.Table(
     sa.Column("content", sa.Text, nullable=False, comment="SHA-256 of the whole message"),
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("content", name="htpoort_one_stranger"),
+    sa.Index("htpoort_quarantine_state", "state"),
 )
+
+_OF_REPLY: Final = sa.text("reply IS NOT NULL")
 
 events: Final = sa.Table(
     "htpoort_events",
@@ -123,6 +141,7 @@ events: Final = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Index("htpoort_events_exchange", "exchange"),
     sa.Index("htpoort_events_event", "event", "at"),
+    sa.Index("htpoort_events_reply", "reply", sqlite_where=_OF_REPLY, postgresql_where=_OF_REPLY),
 )
 
 fetched: Final = sa.Table(

@@ -6,7 +6,7 @@ Never does: read a row of a party that was not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -38,29 +38,38 @@ _EXCHANGES: Final = (
     .where(_exchanges.c.party_key.in_(sa.bindparam("parties", expanding=True)))
     .group_by(_exchanges.c.party_key, _exchanges.c.system)
 )
-_party: Final = sa.func.lower(_replies.c.party)
 _REPLIES: Final = (
     sa
     .select(
-        _party.label("party_key"),
+        _replies.c.party,
         _replies.c.system,
         sa.func.count().label("replies"),
         sa.func.max(_replies.c.received).label("last_reply"),
     )
-    .where(_party.in_(sa.bindparam("parties", expanding=True)))
-    .group_by(_party, _replies.c.system)
+    .where(_replies.c.party.in_(sa.bindparam("parties", expanding=True)))
+    .group_by(_replies.c.party, _replies.c.system)
 )
 
 
 def standings(connection: sa.Connection, parties: Iterable[str]) -> dict[tuple[str, str], Standing]:
     """Tell how each of some parties stands with each system that it has to do with."""
-    keys = sorted({party.lower() for party in parties})
+    # Exchanges have a column for the comparison; of replies an index finds the spellings that are in use.
+    spellings = {text for party in parties for text in (party, party.upper(), party.lower())}
     found: dict[tuple[str, str], Standing] = {}
-    for start in range(0, len(keys), _AT_ONCE):
-        wanted = {"parties": keys[start : start + _AT_ONCE]}
-        for row in connection.execute(_EXCHANGES, wanted):
+    for some in _pieces({party.lower() for party in spellings}):
+        for row in connection.execute(_EXCHANGES, {"parties": some}):
             found[row.party_key, row.system] = Standing(sent=row.sent, open=row.open, oldest=row.oldest)
-        for row in connection.execute(_REPLIES, wanted):
-            key = row.party_key, row.system
-            found[key] = attrs.evolve(found.get(key, Standing()), replies=row.replies, last_reply=row.last_reply)
+    for some in _pieces(spellings):
+        for row in connection.execute(_REPLIES, {"parties": some}):
+            key = row.party.lower(), row.system
+            before = found.get(key, Standing())
+            last = max(filter(None, (before.last_reply, row.last_reply)))
+            found[key] = attrs.evolve(before, replies=before.replies + row.replies, last_reply=last)
     return found
+
+
+def _pieces(texts: set[str]) -> Iterator[list[str]]:
+    """Divide what does not fit into one statement."""
+    ordered = sorted(texts)
+    for start in range(0, len(ordered), _AT_ONCE):
+        yield ordered[start : start + _AT_ONCE]

@@ -68,6 +68,7 @@ nitpick_ignore = [
         "hypothesis.strategies.SearchStrategy",
         "pathlib.Path",
         "sqlalchemy.engine.base.Engine",
+        "sqlalchemy.engine.url.URL",
         "ssl.SSLContext",
         "ssl.TLSVersion",
         "st.SearchStrategy",

@@ -10,11 +10,12 @@ import asyncio
 import collections
 import contextlib
 import ssl
+from collections.abc import Callable
 from typing import Any, Self
 
 PASSWORD = "geheim"
 
-Step = bytes | str
+Step = bytes | str | Callable[[], object]
 Fault = Step | tuple[Step, ...]
 
 
@@ -30,7 +31,7 @@ class Pop3Box:
 
     A fault stands for a command ("UIDL") or one of its uses ("RETR 2"); "greeting" is what comes first.
     It is octets to answer, "drop" (reset), "close", "stall" (until the client leaves), "tls" (upgrade),
-    "go on" (what would be answered without a fault), or a tuple of these.
+    "go on" (what would be answered without a fault), a function that is called, or a tuple of these.
     """
 
     def __init__(
@@ -120,7 +121,9 @@ class _Talk:
         fault = self._box.faults.get(name, "go on")
         self._box.reached[line or name].set()
         for step in fault if isinstance(fault, tuple) else (fault,):
-            if step == "drop":
+            if callable(step):
+                step()
+            elif step == "drop":
                 self._writer.transport.abort()
             elif step == "close":
                 self._writer.close()
@@ -171,7 +174,8 @@ class _Talk:
         return stuffed(mail[: mail.index(b"\r\n\r\n") + 4])
 
     def _dele(self, number: str) -> bytes:
-        self._marked.append(self._mails[int(number) - 1])
+        if not (self._refuses("DELE") or self._refuses(f"DELE {number}")):
+            self._marked.append(self._mails[int(number) - 1])
         return b"+OK\r\n"
 
     def _quit(self, _: str) -> bytes:

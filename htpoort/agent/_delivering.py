@@ -63,12 +63,18 @@ class Delivering:
         try:
             await self._delivery(reply)
         except Exception as error:  # noqa: BLE001 - a user's callable raises anything; the reply is kept and tried again
-            LOG.warning("Reply %d of %s was not delivered: %s", reply.key, self._system, error)
+            LOG.warning(
+                "Reply %d of %s for %s under %s was not delivered: %s",
+                *(reply.key, self._system, reply.party, reply.reference, error),
+            )
             at = common.clock()
             waits = common.timing.redeliver
             due = at + redeliver_after(reply.attempts, schedule=waits, jitter=common.chance.random())
             trouble = f"{type(error).__name__}: {error}"
             await common.written(lambda: ledger.replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble))
         else:
+            LOG.info(
+                "Reply %d of %s for %s under %s was delivered", reply.key, self._system, reply.party, reply.reference
+            )
             at = common.clock()
             await common.written(lambda: ledger.replies.delivered_soon(reply.key, at=at))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import final
+from datetime import datetime, timedelta
+from typing import Final, final
 
 from htpoort.agent._common import LOG, Common, forever
+from htpoort.agent.fetching import fetch_once
 from htpoort.agent.settings import Pop3Inbox, SmtpInbox
-from htpoort.errors import LedgerError
+from htpoort.errors import InputError, LedgerError
 from htpoort.ledger import Stored
 from htpoort.routing import Quarantined
 from htpoort.transport import Incoming, Receiver
-from htpoort.transport.pop3 import FetchError, Pop3Mailbox
+
+_STUCK: Final = timedelta(hours=1)  # a stored mail that is not deleted would else be fetched at every look
 
 
 @final
@@ -45,17 +48,10 @@ class Intake:
             # The receiver tells no texts of errors; this one says what to do.
             LOG.error("Not stored, so the peer must come again: %s", error)
             raise
-        self._told(stored)
+        self.told(stored)
 
-    async def fetched(self, account: str, uidl: str, raw: bytes) -> None:
-        """Store one message that was fetched by POP3."""
-        common = self._common
-        submitted = common.ledger.replies.take_in_soon(
-            common.router, raw, mail_from=None, at=common.clock(), account=account, uidl=uidl
-        )
-        self._told(await asyncio.wrap_future(submitted))
-
-    def _told(self, stored: Stored) -> None:
+    def told(self, stored: Stored) -> None:
+        """Say what became of a message that was stored."""
         if isinstance(stored.found, Quarantined):
             LOG.warning("In quarantine as %d: %s", stored.key, stored.found.reason.value)
         elif not stored.repeated:
@@ -84,7 +80,7 @@ class Fetching:
 
     Args:
         common: What the parts of an agent share.
-        intake: Stores what was fetched.
+        intake: Is told what was stored.
         inbox: The mailbox.
     """
 
@@ -92,6 +88,8 @@ class Fetching:
         self._common = common
         self._intake = intake
         self._inbox = inbox
+        # What is stored and the server would not delete, by UIDL: left alone until then.
+        self._stuck: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Look until the sign to stop."""
@@ -99,31 +97,29 @@ class Fetching:
 
     async def _turn(self) -> None:
         try:
-            await self.once()
-        except FetchError as error:
-            LOG.warning("%s", error)
+            await self._look()
+        except InputError as error:
+            # A file of the TLS settings, which may have been renewed or taken away while the agent runs.
+            for problem in error.problems:
+                LOG.error("POP3 %s: %s", self._inbox.server.account, problem.message)
         await self._common.pause(self._inbox.every * (1 + self._common.chance.random() / 10))
 
-    async def once(self) -> int:
-        """
-        Look once.
-
-        Returns:
-            How many mails were fetched.
-
-        Raises:
-            FetchError: The session failed; what was stored before is stored.
-            LedgerError: A mail could not be stored; it stays in the mailbox.
-        """
-        ledger, account = self._common.ledger, self._inbox.server.account
-
-        async def store(uidl: str, raw: bytes) -> None:
-            await self._intake.fetched(account, uidl, raw)
-
-        known = await asyncio.to_thread(ledger.fetched.known, account)
-        session = await Pop3Mailbox(self._inbox.server).fetch(store, known=known)
-        for problem in (*session.problems, *(left.problem for left in session.left)):
-            LOG.warning("POP3 %s: %s", account, problem.message)
-        if session.gone:
-            await asyncio.to_thread(ledger.fetched.forget, account, session.gone)
-        return len(session.fetched)
+    async def _look(self) -> None:
+        """Look once, and log what a person may want to know."""
+        common, now = self._common, self._common.clock()
+        self._stuck = {uidl: until for uidl, until in self._stuck.items() if now < until}
+        look = await fetch_once(
+            common.ledger,
+            common.router,
+            self._inbox.server,
+            clock=common.clock,
+            taken=self._intake.told,
+            skip=frozenset(self._stuck),
+        )
+        if look.seen_again:
+            LOG.info("POP3 %s: seen again, and stored before: %d mails", look.account, len(look.seen_again))
+        for problem in (*look.problems, *(left.problem for left in look.left)):
+            LOG.warning("POP3 %s: %s", look.account, problem.message)
+        if look.error is not None:
+            LOG.warning("%s", look.error)
+        self._stuck |= {left.uidl: now + _STUCK for left in look.left if left.problem.code == "pop3.not-deleted"}

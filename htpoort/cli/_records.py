@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from htpoort.cli._facts import Facts
 
 if TYPE_CHECKING:
-    from htpoort.ledger import Exchange, Held, Reply, Status, Story
+    from htpoort.ledger import Exchange, Held, Ledger, Reply, Status, Story
 
 UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted")
 """The columns of the list of unanswered declarations."""
@@ -96,9 +96,9 @@ def status(found: Status) -> Facts:
 
 
 def story(found: Story) -> Facts:
-    """Tell the story of an exchange."""
+    """Tell the story of an exchange, or of replies that answer none."""
     return {
-        "exchange": exchange(found.exchange),
+        "exchange": None if found.exchange is None else exchange(found.exchange),
         "timeline": [
             {"at": moment(entry.at), "event": entry.event, "state": entry.state, "detail": entry.detail}
             for entry in found.entries
@@ -135,17 +135,23 @@ def unanswered(
     ]
 
 
-def exported(exchanges: Iterable[Exchange], replies: Iterable[Reply], *, raw: bool) -> Iterator[Facts]:
+def exported(ledger: Ledger, *, raw: bool) -> Iterator[Facts]:
     """
-    Tell every exchange and every reply, one by one.
+    Tell every exchange and every reply, one by one as they are read.
 
     Args:
-        exchanges: The exchanges.
-        replies: The replies.
-        raw: Whether to tell the messages of the replies too, in base64.
+        ledger: Where they are.
+        raw: Whether to tell their messages too, in base64.
     """
-    for one in exchanges:
-        yield {"kind": "exchange", **exchange(one)}
-    for each in replies:
-        content = {"raw": base64.b64encode(each.raw).decode("ascii")} if raw else {}
-        yield {"kind": "reply", **reply(each), **content}
+    if raw:
+        for one, message in ledger.exchanges.messages():
+            yield {"kind": "exchange", **exchange(one), "raw": None if message is None else _base64(message)}
+    else:
+        for one in ledger.exchanges.listed():
+            yield {"kind": "exchange", **exchange(one)}
+    for each in ledger.replies.listed():
+        yield {"kind": "reply", **reply(each), **({"raw": _base64(each.raw)} if raw else {})}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

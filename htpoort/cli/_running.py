@@ -15,21 +15,14 @@ import traceback
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
-import attrs
-
-from htpoort import _clock
-from htpoort.agent import Pop3Inbox, SmtpInbox
+from htpoort.agent import Look, Pop3Inbox, SmtpInbox, fetch_once
 from htpoort.cli import _show
 from htpoort.cli._facts import Facts
 from htpoort.config import AgentConfig, read_agent
-from htpoort.delivery import Delivery
-from htpoort.ledger import Ledger, Reply, Stored
-from htpoort.routing import Quarantined, Router
-from htpoort.transport.pop3 import FetchError, Pop3Mailbox
-
-_LOG: Final = logging.getLogger("htpoort.run")
+from htpoort.ledger import Ledger
+from htpoort.routing import Quarantined
 
 
 async def run(path: Path, *, as_json: bool, verbose: bool) -> None:
@@ -47,9 +40,8 @@ async def run(path: Path, *, as_json: bool, verbose: bool) -> None:
         OSError: An address cannot be listened on.
     """
     config = read_agent(path)
-    told = {system: _Told(system, delivery) for system, delivery in config.deliveries.items()}
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
-        agent = attrs.evolve(config, deliveries=told).agent(ledger)
+        agent = config.agent(ledger)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, agent.stop)
@@ -74,19 +66,6 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
     _show.line("Stop with Ctrl-C.")
 
 
-@final
-class _Told:
-    """Deliver, and tell that it went well."""
-
-    def __init__(self, system: str, delivery: Delivery[Reply]) -> None:
-        self._system = system
-        self._delivery = delivery
-
-    async def __call__(self, reply: Reply) -> None:
-        await self._delivery(reply)
-        _LOG.info("Reply %d of %s for %s under %s was delivered", reply.key, self._system, reply.party, reply.reference)
-
-
 # ── one look ─────────────────────────────────────────────────────────────────
 
 
@@ -109,35 +88,20 @@ async def fetch(path: Path) -> list[Facts]:
     with config.ledger.open() as ledger:
         router = config.ledger.router(ledger)
         # At the same time, so that one that hangs keeps no other waiting.
-        return await asyncio.gather(*(_looked(ledger, router, inbox) for inbox in inboxes))
+        looks = await asyncio.gather(*(fetch_once(ledger, router, inbox.server) for inbox in inboxes))
+    return [_facts(look) for look in looks]
 
 
-async def _looked(ledger: Ledger, router: Router, inbox: Pop3Inbox) -> Facts:
-    account = inbox.server.account
-    stored: list[Stored] = []
-    left: list[str] = []
-    trouble = None
-
-    async def store(uidl: str, raw: bytes) -> None:
-        taken = ledger.replies.take_in_soon(router, raw, mail_from=None, at=_clock.now(), account=account, uidl=uidl)
-        stored.append(await asyncio.wrap_future(taken))
-
-    try:
-        session = await Pop3Mailbox(inbox.server).fetch(
-            store, known=await asyncio.to_thread(ledger.fetched.known, account)
-        )
-    except FetchError as error:
-        trouble = str(error)
-    else:
-        left = [problem.message for problem in (*session.problems, *(one.problem for one in session.left))]
-        await asyncio.to_thread(ledger.fetched.forget, account, session.gone)
+def _facts(look: Look) -> Facts:
+    """Count what one look came to."""
+    problems = (*look.problems, *(one.problem for one in look.left))
     return {
-        "account": account,
-        "fetched": len(stored),
-        "new": sum(not one.repeated for one in stored),
-        "quarantined": sum(isinstance(one.found, Quarantined) for one in stored),
-        "error": trouble,
-        "problems": [{"message": message} for message in left],
+        "account": look.account,
+        "fetched": len(look.stored),
+        "new": sum(not one.repeated for one in look.stored),
+        "quarantined": sum(isinstance(one.found, Quarantined) for one in look.stored),
+        "error": None if look.error is None else str(look.error),
+        "problems": [{"message": problem.message} for problem in problems],
     }
 
 

@@ -19,7 +19,7 @@ from htpoort.config._tables import LedgerTable, OutboxTable, TimingTable, struct
 from htpoort.config.values import AgentConfig, LedgerConfig
 from htpoort.directory import Directory
 from htpoort.errors import InputError, LedgerError
-from htpoort.ledger import _engine
+from htpoort.ledger import check_url
 from htpoort.ledger.ledger import RETENTION_DAYS
 from htpoort.party import PartyId
 
@@ -141,7 +141,7 @@ def _url(sources: Sources, table: LedgerTable) -> str:
     if text is None:
         return ""
     try:
-        url = _engine.parsed(text)
+        url = check_url(text)
     except LedgerError as error:
         document.refusal("config.url", path, error.advice)
         return ""

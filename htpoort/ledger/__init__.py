@@ -2,5 +2,18 @@
 
 from htpoort.ledger.ledger import Ledger
 from htpoort.ledger.records import Claimed, Entry, Exchange, Held, HeldState, Reply, Status, Stored, Story
+from htpoort.ledger.url import check_url
 
-__all__ = ["Claimed", "Entry", "Exchange", "Held", "HeldState", "Ledger", "Reply", "Status", "Stored", "Story"]
+__all__ = [
+    "Claimed",
+    "Entry",
+    "Exchange",
+    "Held",
+    "HeldState",
+    "Ledger",
+    "Reply",
+    "Status",
+    "Stored",
+    "Story",
+    "check_url",
+]

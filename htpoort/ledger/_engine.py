@@ -16,77 +16,47 @@ from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from htpoort.errors import LedgerError
+from htpoort.ledger.url import shown
 
 TROUBLE: Final = (exc.SQLAlchemyError, OSError)
 """What a database raises, and `explained` explains."""
 
 _COLLISIONS: Final = ("40", "23505")
 """SQLSTATEs: deadlock and its like; a row that another transaction has added just now (PostgreSQL, Appendix A)."""
-_DRIVERS: Final = ("sqlite", "postgresql+psycopg")
 _BUSY_SECONDS: Final = 30
 _APPLICATION: Final = 0x68_74_70_6F
 """Marks our SQLite files ("htpo" in ASCII; `PRAGMA application_id`)."""
-_MAGIC: Final = b"SQLite format 3\0"
-
-
-def parsed(text: str) -> URL:
-    """
-    Read the URL of a ledger.
-
-    Raises:
-        LedgerError: It is no URL, or of a database that htpoort does not use.
-    """
-    advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
-    try:
-        url = make_url(text)
-    except (exc.ArgumentError, ValueError):
-        # The text may hold a password that could not be told apart.
-        where = "the given URL"
-        raise LedgerError(where, "Reading", advice) from None
-    if url.drivername not in _DRIVERS:
-        raise LedgerError(shown(url), "Opening", advice)
-    if url.drivername == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise LedgerError(shown(url), "Opening", "A ledger in memory is gone with the process; name a file.")
-    return url
-
-
-def shown(url: URL) -> str:
-    """Show a URL without its password."""
-    return url.render_as_string(hide_password=True)
+_SWITCHES: Final = 9
 
 
 def engine(url: URL) -> sa.Engine:
     """
-    Make the engine of a ledger. Nothing is opened yet, except that a SQLite file is looked at.
+    Make the engine of a ledger. Nothing is opened yet.
 
     Raises:
-        LedgerError: The SQLite file cannot be there, or is of another program.
+        LedgerError: There is no folder for the SQLite file. On connecting: the file is of another program.
     """
-    if url.drivername == "sqlite":
-        _checked(Path(url.database or ""), shown(url))
-        made = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
-        event.listen(made, "connect", _prepared)
-        event.listen(made, "begin", _begun)
-        return made
-    return sa.create_engine(url, pool_pre_ping=True)
+    if url.drivername != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    where, folder = shown(url), Path(url.database or "").parent
+    if not folder.is_dir():
+        raise LedgerError(where, "Opening", f"There is no folder {folder}; create it, or name another file.")
+    made = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
 
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        try:
+            _prepared(connection, where)
+        except BaseException:
+            # Nobody has it yet who would close it.
+            connection.close()
+            raise
 
-def _checked(path: Path, where: str) -> None:
-    """Refuse a missing folder and a foreign file before SQLite writes a word."""
-    if not path.parent.is_dir():
-        raise LedgerError(where, "Opening", f"There is no folder {path.parent}; create it, or name another file.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(100)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise LedgerError(where, "Opening", f"The file cannot be read: {error.strerror}.") from None
-    if head and (not head.startswith(_MAGIC) or int.from_bytes(head[68:72], "big") not in {0, _APPLICATION}):
-        raise LedgerError(where, "Opening", "The file is of another program; name another file.")
+    event.listen(made, "connect", prepare)
+    event.listen(made, "begin", _begun)
+    return made
 
 
 @contextlib.contextmanager
@@ -113,13 +83,45 @@ def locked(url: URL, where: str) -> contextlib.AbstractContextManager[None]:
     return _locked_file(Path(f"{url.database}-agent"), where)
 
 
-def _prepared(connection: sqlite3.Connection, _record: object) -> None:
+def _prepared(connection: sqlite3.Connection, where: str) -> None:
     """Set up one SQLite connection."""
     # Transactions are begun by _begun; the driver's own begin comes too late to lock.
     connection.isolation_level = None
+    ours = _ours(connection, where)
+    _switch_to_wal(connection)
     # In WAL, synchronous=NORMAL loses the last commits at a power cut; FULL syncs each.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"application_id={_APPLICATION}"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", *(() if ours else (f"application_id={_APPLICATION}",))):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _ours(connection: sqlite3.Connection, where: str) -> bool:
+    """
+    Tell a ledger from an empty file, and refuse the file of another program before a word is written.
+
+    Asked through SQLite: a process that opens and closes the file by itself drops every lock that its other
+    connections have on it, and another program then removes the log that they write to (sqlite.org/howtocorrupt.html).
+    """
+    connection.execute("BEGIN").close()  # both answers of one moment, while others create it
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.execute("ROLLBACK").close()
+    if mark != _APPLICATION and (mark or tables):
+        raise LedgerError(where, "Opening", "The file is of another program; name another file.")
+    return bool(mark)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Keep a log beside the file; the file remembers that, so that only the first switches."""
+    for _ in range(_SWITCHES):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError:
+            # Of two that switch at once, both may be refused without a wait; a transaction waits for the other.
+            connection.execute("BEGIN IMMEDIATE").close()
+            connection.execute("ROLLBACK").close()
+        else:
+            return
+    connection.execute("PRAGMA journal_mode=WAL").close()
 
 
 def _begun(connection: sa.Connection) -> None:
@@ -134,7 +136,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_IOERR: ("The disk reports an error; check it, nothing is acknowledged meanwhile.", True),
     sqlite3.SQLITE_READONLY: ("The ledger cannot be written; check the rights of file and folder.", False),
     sqlite3.SQLITE_CANTOPEN: ("The file cannot be opened; check the rights of file and folder.", False),
-    sqlite3.SQLITE_NOTADB: ("The file is no database; name another file.", False),
+    sqlite3.SQLITE_NOTADB: ("The file is of another program; name another file.", False),
     sqlite3.SQLITE_CORRUPT: ("The database is damaged; restore it from a copy.", False),
 }
 

@@ -22,12 +22,14 @@ def known(connection: sa.Connection, account: str) -> frozenset[str]:
     return frozenset(connection.execute(sa.select(_table.c.uidl).where(_table.c.account == account)).scalars())
 
 
-def remember(connection: sa.Connection, account: str, uidl: str, at: datetime) -> None:
-    """Note that a mail is stored; in the same transaction as the mail."""
+def remember(connection: sa.Connection, account: str, uidl: str, at: datetime) -> bool:
+    """Note that a mail is stored, in the same transaction as the mail; says whether its UIDL was not known."""
     there = sa.select(_table.c.at).where(_table.c.account == account, _table.c.uidl == uidl)
     # Equal mails may share a UIDL (RFC 1939, section 7), and a mail may come again after a session that broke.
-    if connection.execute(there).first() is None:
-        connection.execute(sa.insert(_table), {"account": account, "uidl": uidl, "at": at})
+    if connection.execute(there).first() is not None:
+        return False
+    connection.execute(sa.insert(_table), {"account": account, "uidl": uidl, "at": at})
+    return True
 
 
 def forget(connection: sa.Connection, account: str, gone: Iterable[str]) -> None:

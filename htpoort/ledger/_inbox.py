@@ -75,10 +75,12 @@ def held_of(row: sa.Row[Any]) -> Held:
     )
 
 
-def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, at: datetime) -> Stored:
-    """Store a message that came in, by what the router found."""
+def take_in(
+    connection: sa.Connection, found: Routed | Quarantined, raw: bytes, at: datetime, *, again: bool = False
+) -> Stored:
+    """Store a message that came in, by what the router found; one that is read *again* is not counted as a copy."""
     if isinstance(found, Quarantined):
-        return _keep_apart(connection, found, raw, at)
+        return _keep_apart(connection, found, raw, at, again=again)
     # Trace headers differ between two copies of one reply; its body does not.
     content = hashlib.sha256(memoryview(raw)[_scan.scan(raw).body :]).hexdigest()
     same = {
@@ -107,8 +109,9 @@ def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, 
     key = _ADD(connection, values)
     if key is None:
         there: int = connection.execute(_SAME, same).scalar_one()
-        connection.execute(_REPEAT, {"key": there})
-        _events.log(connection, at, "reply-repeated", reply=there)
+        if not again:
+            connection.execute(_REPEAT, {"key": there})
+            _events.log(connection, at, "reply-repeated", reply=there)
         return Stored(found=found, key=there, repeated=True)
     if exchange is None:
         _events.log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
@@ -117,7 +120,7 @@ def take_in(connection: sa.Connection, found: Routed | Quarantined, raw: bytes, 
     return Stored(found=found, key=key, repeated=False)
 
 
-def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: datetime) -> Stored:
+def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: datetime, *, again: bool) -> Stored:
     """Store a message whose process cannot be told."""
     content = hashlib.sha256(raw).hexdigest()
     values: dict[str, object] = {
@@ -134,8 +137,9 @@ def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: d
     key = _ADD_STRANGER(connection, values)
     if key is None:
         there: int = connection.execute(_SAME_STRANGER, {"content": content}).scalar_one()
-        connection.execute(_REPEAT_STRANGER, {"key": there})
-        _events.log(connection, at, "quarantine-repeated", quarantine=there)
+        if not again:
+            connection.execute(_REPEAT_STRANGER, {"key": there})
+            _events.log(connection, at, "quarantine-repeated", quarantine=there)
         return Stored(found=found, key=there, repeated=True)
     _events.log(connection, at, "quarantined", quarantine=key, detail=found.reason.value)
     return Stored(found=found, key=key, repeated=False)

@@ -39,19 +39,26 @@ def sent(connection: sa.Connection, reference: str) -> list[SentRecord]:
 
 
 def status(connection: sa.Connection) -> Status:
-    """Count what is there."""
-    counted = sa.select(_exchanges.c.system, _exchanges.c.state, sa.func.count().label("number")).group_by(
-        _exchanges.c.system, _exchanges.c.state
-    )
-    exchanges = {(row.system, State(row.state)): row.number for row in connection.execute(counted)}
-    unfinished = sa.select(_exchanges.c.system, sa.func.min(_exchanges.c.created).label("oldest"))
-    unfinished = unfinished.where(_exchanges.c.state.not_in(_OVER)).group_by(_exchanges.c.system)
+    """Count what is there, each by an index alone."""
+    # One look for both: of all states, because "none of these two" would have to read them all once more.
+    counted = sa.select(
+        _exchanges.c.system,
+        _exchanges.c.state,
+        sa.func.count().label("number"),
+        # min() gives the number that is stored; the type gives it back as a moment.
+        sa.func.min(_exchanges.c.created).label("oldest"),
+    ).group_by(_exchanges.c.system, _exchanges.c.state)
+    exchanges: dict[tuple[str, State], int] = {}
+    oldest: dict[str, datetime] = {}
+    for row in connection.execute(counted):
+        exchanges[row.system, State(row.state)] = row.number
+        if row.state not in _OVER:
+            oldest[row.system] = min(row.oldest, oldest.get(row.system, row.oldest))
     waiting = sa.select(_replies.c.system, sa.func.count().label("number")).where(_replies.c.delivered.is_(None))
     held = sa.select(sa.func.count()).where(_strangers.c.state == HeldState.HELD.value)
     return Status(
         exchanges=exchanges,
-        # min() gives the number that is stored; the type gives it back as a moment.
-        oldest={row.system: row.oldest for row in connection.execute(unfinished)},
+        oldest=oldest,
         undelivered={row.system: row.number for row in connection.execute(waiting.group_by(_replies.c.system))},
         quarantined=connection.execute(held).scalar_one(),
     )
@@ -59,28 +66,39 @@ def status(connection: sa.Connection) -> Status:
 
 def story(connection: sa.Connection, party: str | None, reference: str) -> tuple[Story, ...]:
     """
-    Tell everything about a K: one story for each party that used it.
+    Tell everything about a K: each exchange, then the replies that answer none.
 
     Raises:
-        UnknownError: No exchange has this K.
+        UnknownError: No exchange and no reply has this K.
     """
+    # Replies first: the exchange of each is there then, whatever another machine adds meanwhile.
+    came = sa.select(_replies).where(_replies.c.reference == reference).order_by(_replies.c.id)
+    replies = [_inbox.reply_of(row) for row in connection.execute(came)]
     query = sa.select(*_told).where(_exchanges.c.reference == reference).order_by(_exchanges.c.id)
-    if party is not None:
-        query = query.where(_exchanges.c.party_key == party.lower())
-    found = [_outbox.exchange_of(row) for row in connection.execute(query).all()]
-    if not found:
+    exchanges = [_outbox.exchange_of(row) for row in connection.execute(query)]
+    alone: dict[tuple[str, str], list[Reply]] = {}
+    for reply in replies:
+        if reply.exchange is None:
+            alone.setdefault((reply.party, reply.system), []).append(reply)
+    found: list[tuple[str, Exchange | None, list[Reply]]] = [
+        (one.party, one, [reply for reply in replies if reply.exchange == one.key]) for one in exchanges
+    ]
+    found += [(of, None, those) for (of, _), those in alone.items()]
+    wanted = [one for one in found if party is None or one[0].lower() == party.lower()]
+    if not wanted:
         raise UnknownError(reference, ())
-    return tuple(_story(connection, exchange) for exchange in found)
+    return tuple(_story(connection, exchange, those) for _, exchange, those in wanted)
 
 
-def _story(connection: sa.Connection, exchange: Exchange) -> Story:
-    log = sa.select(_events).where(_events.c.exchange == exchange.key).order_by(_events.c.id)
+def _story(connection: sa.Connection, exchange: Exchange | None, replies: list[Reply]) -> Story:
+    # Of a copy, and where there is no exchange, the log names the reply alone.
+    of_replies = _events.c.reply.in_([reply.key for reply in replies])
+    of = of_replies if exchange is None else of_replies | (_events.c.exchange == exchange.key)
+    log = sa.select(_events).where(of).order_by(_events.c.id)
     entries = tuple(
         Entry(at=row.at, event=row.event, state=row.state, detail=row.detail) for row in connection.execute(log)
     )
-    query = sa.select(_replies).where(_replies.c.exchange == exchange.key).order_by(_replies.c.id)
-    replies = tuple(_inbox.reply_of(row) for row in connection.execute(query))
-    return Story(exchange=exchange, entries=entries, replies=replies)
+    return Story(exchange=exchange, entries=entries, replies=tuple(replies))
 
 
 def exchanges(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iterator[Exchange]:
@@ -90,6 +108,13 @@ def exchanges(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iter
         query = query.where(_exchanges.c.state.in_([state.value for state in states]))
     for row in connection.execution_options(yield_per=500).execute(query):
         yield _outbox.exchange_of(row)
+
+
+def messages(connection: sa.Connection) -> Iterator[tuple[Exchange, bytes | None]]:
+    """List exchanges with their messages, oldest first."""
+    query = sa.select(_exchanges).order_by(_exchanges.c.id)
+    for row in connection.execution_options(yield_per=100).execute(query):
+        yield _outbox.exchange_of(row), row.raw or None
 
 
 def replies(connection: sa.Connection) -> Iterator[Reply]:

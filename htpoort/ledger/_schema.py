@@ -62,9 +62,12 @@ exchanges: Final = sa.Table(
     sa.UniqueConstraint("party_key", "reference", name="htpoort_one_k"),
     sa.Index("htpoort_exchanges_due", "state", "due"),
     sa.Index("htpoort_exchanges_reference", "reference"),
+    # Ten million exchanges are counted without a look at one of them.
+    sa.Index("htpoort_exchanges_status", "system", "state", "created"),
 )
 
 _HELD: Final = sa.text("owner IS NOT NULL")
+_WAITING: Final = sa.text("delivered IS NULL")
 
 replies: Final = sa.Table(
     "htpoort_replies",
@@ -89,7 +92,7 @@ replies: Final = sa.Table(
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("reference", "party", "system", "content", name="htpoort_one_copy"),
     sa.Index("htpoort_replies_exchange", "exchange"),
-    sa.Index("htpoort_replies_due", "system", "delivered", "due"),
+    sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_WAITING, postgresql_where=_WAITING),
     # A worker that starts or ends lets go what it held, without a look at every reply of seven years.
     sa.Index("htpoort_replies_owner", "owner", sqlite_where=_HELD, postgresql_where=_HELD),
 )
@@ -108,7 +111,10 @@ quarantine: Final = sa.Table(
     sa.Column("content", sa.Text, nullable=False, comment="SHA-256 of the whole message"),
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("content", name="htpoort_one_stranger"),
+    sa.Index("htpoort_quarantine_state", "state"),
 )
+
+_OF_REPLY: Final = sa.text("reply IS NOT NULL")
 
 events: Final = sa.Table(
     "htpoort_events",
@@ -123,6 +129,7 @@ events: Final = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Index("htpoort_events_exchange", "exchange"),
     sa.Index("htpoort_events_event", "event", "at"),
+    sa.Index("htpoort_events_reply", "reply", sqlite_where=_OF_REPLY, postgresql_where=_OF_REPLY),
 )
 
 fetched: Final = sa.Table(

@@ -1,5 +1,5 @@
 """
-Bring a ledger to the schema of this version, or refuse one that is newer or foreign.
+Bring a ledger to the schema of this version, or refuse one that is newer.
 
 Never does: go back to an older schema.
 """
@@ -34,7 +34,7 @@ def upgrade(connection: sa.Connection, where: str) -> None:
         where: The ledger, for errors.
 
     Raises:
-        LedgerError: The tables are of a newer htpoort, or the SQLite file is of another program.
+        LedgerError: The tables are of a newer htpoort.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
@@ -44,8 +44,6 @@ def upgrade(connection: sa.Connection, where: str) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     script = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection, opts={"version_table": _TABLE}).get_current_revision()
-    if current is None and connection.dialect.name == "sqlite" and sa.inspect(connection).get_table_names():
-        raise LedgerError(where, "Opening", "The database is of another program; name another file.")
     if current == script.get_current_head():
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:

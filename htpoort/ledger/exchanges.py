@@ -161,3 +161,15 @@ class Exchanges:
             LedgerError: They could not be read.
         """
         return self._access.stream(_reports.exchanges, states)
+
+    def messages(self) -> Iterator[tuple[Exchange, bytes | None]]:
+        """
+        List exchanges with the messages that they send, oldest first.
+
+        Returns:
+            Each exchange with its message as it was queued, None where that was pruned; read as they are asked for.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.stream(_reports.messages)

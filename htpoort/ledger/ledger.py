@@ -23,6 +23,7 @@ from htpoort.ledger.fetched import Fetched
 from htpoort.ledger.quarantine import Quarantine
 from htpoort.ledger.records import Status, Story
 from htpoort.ledger.replies import Replies
+from htpoort.ledger.url import check_url, shown
 from htpoort.routing import SentRecord
 
 __all__ = ["Ledger"]
@@ -72,9 +73,9 @@ class Ledger:
         Raises:
             LedgerError: It cannot be opened; says what to do, and never shows a password.
         """
-        parsed = _engine.parsed(url)
-        where = _engine.shown(parsed)
-        engine = _engine.engine(parsed)
+        parts = check_url(url)
+        where = shown(parts)
+        engine = _engine.engine(parts)
         try:
             with engine.execution_options(writing=True).connect() as connection, connection.begin():
                 _version.upgrade(connection, where)
@@ -166,13 +167,13 @@ class Ledger:
 
         Args:
             reference: K.
-            party: V, in any case; every party that used it where not given.
+            party: V, in any case; every party where not given.
 
         Returns:
-            One story for each party.
+            One story for each exchange; then one for each system and party with replies that answer none of them.
 
         Raises:
-            UnknownError: No exchange has this K.
+            UnknownError: No exchange and no reply has this K.
             LedgerError: It could not be read.
         """
         return self._access.read(_reports.story, party, reference)

@@ -200,15 +200,15 @@ class Entry:
 @attrs.frozen(kw_only=True)
 class Story:
     """
-    Tell the whole story of one exchange.
+    Tell the whole story of one exchange, or of replies with a K that was not sent.
 
     Args:
-        exchange: Where it stands.
+        exchange: Where it stands; None where the replies answer no exchange of their party and system.
         entries: What happened, oldest first.
-        replies: Its replies, oldest first.
+        replies: The replies, oldest first; at least one where there is no exchange, all of one system and party.
     """
 
-    exchange: Exchange
+    exchange: Exchange | None
     entries: tuple[Entry, ...]
     replies: tuple[Reply, ...]
 

@@ -119,7 +119,6 @@ def _route_and_store(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     account: str | None,
     uidl: str,
 ) -> Stored:
-    stored = _inbox.take_in(connection, router.route_message(raw, mail_from), raw, at)
-    if account is not None:
-        _fetched.remember(connection, account, uidl, at)
-    return stored
+    # The same octets under a known UIDL are one mail that was fetched twice, and no copy.
+    again = account is not None and not _fetched.remember(connection, account, uidl, at)
+    return _inbox.take_in(connection, router.route_message(raw, mail_from), raw, at, again=again)

@@ -61,6 +61,7 @@ class FetchError(HtpoortError):
         account: ``user@host:port``.
         kind: In which way it failed.
         reply: What the server answered, or what the network said.
+        uidl: The mail that was being fetched; None where it was none.
 
     Attributes:
         retryable: Whether a later session may succeed without a change: after no connection, a lost
@@ -70,6 +71,7 @@ class FetchError(HtpoortError):
     account: str
     kind: FetchFailure
     reply: str
+    uidl: str | None = None
     retryable: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

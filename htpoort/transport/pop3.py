@@ -7,7 +7,6 @@ Never does: route or store a mail, repeat a session by itself, or speak before T
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import final
@@ -41,13 +40,15 @@ class Pop3Mailbox:
     server: Pop3Server
     largest: int = attrs.field(default=4 * _grammar.MESSAGE_LIMIT, kw_only=True)
 
-    async def fetch(self, store: Store, *, known: frozenset[str] = frozenset()) -> Fetched:
+    async def fetch(
+        self, store: Store, *, known: frozenset[str] = frozenset(), skip: frozenset[str] = frozenset()
+    ) -> Fetched:
         """
-        Fetch each mail that is not known, store it, and delete what is stored.
+        Fetch each mail, store it, and delete it.
 
-        The server deletes at QUIT only, so a session that breaks brings all its mails back; those are
-        *known* then, and deleted without being fetched again. Where two mails share one UIDL, as equal
-        ones may, nobody can tell which of them is stored: both are fetched.
+        The server deletes at QUIT only, so a session that breaks may bring its mails back. They are
+        fetched again, and *store* recognises them by their content. A UIDL does not: where the answer to
+        QUIT was lost, the server may have deleted the mail and given its UIDL to another one.
 
         Cancelling closes the connection at once, without QUIT.
 
@@ -55,7 +56,9 @@ class Pop3Mailbox:
             store: Is given a UIDL and its mail: lines ended by CRLF, doubled dots taken away, else
                 untouched. Called for one mail after another. What it raises ends the session and
                 passes through; that mail stays, those before it are deleted.
-            known: The UIDLs of what is stored and may still be in the mailbox.
+            known: The UIDLs of what was stored and may still be in the mailbox; *gone* tells which are not.
+            skip: The UIDLs of mails to leave alone this time, such as one that is stored and that the
+                server would not delete.
 
         Returns:
             What was fetched, deleted and left, and what can be forgotten.
@@ -73,41 +76,44 @@ class Pop3Mailbox:
             context = await asyncio.to_thread(client_context, self.server.tls)
         session = await Session.opened(self.server, context)
         try:
-            return await self._visited(session, store, known)
+            return await self._visited(session, store, known, skip)
         finally:
             session.close()
 
-    async def _visited(self, session: Session, store: Store, known: frozenset[str]) -> Fetched:
+    async def _visited(self, session: Session, store: Store, known: frozenset[str], skip: frozenset[str]) -> Fetched:
         """Go through the mailbox, and leave it in good order."""
         mails, problems = await session.listing()
-        times = collections.Counter(mail.uidl for mail in mails)
         fetched: list[str] = []
-        left: dict[int, Left] = {}
+        deleted: list[str] = []
+        left: list[Left] = []
         for mail in mails:
-            stays = None
-            if mail.uidl not in known or times[mail.uidl] > 1:
-                stays = await self._handed_over(session, mail, store)
-                if stays is None:
-                    fetched.append(mail.uidl)
-            stays = stays or await session.delete(mail)
-            if stays is not None:
-                left[mail.number] = stays
-        deleted = tuple(mail.uidl for mail in mails if mail.number not in left)
-        gone = known.union(fetched).difference(one.uidl for one in left.values())
+            if mail.uidl in skip:
+                continue
+            stays = await self._handed_over(session, mail, store)
+            if stays is None:
+                fetched.append(mail.uidl)
+                stays = await session.delete(mail)
+            if stays is None:
+                deleted.append(mail.uidl)
+            else:
+                left.append(stays)
+        there = skip.intersection(mail.uidl for mail in mails)
+        gone = known.union(fetched).difference(there, (one.uidl for one in left))
         if refused := await session.leave():
             # Nobody knows which mails the server has deleted; those it has not will be recognised.
-            problems, deleted, gone = [*problems, refused], (), frozenset[str]()
+            problems, deleted, gone = [*problems, refused], [], frozenset[str]()
         return Fetched(
-            fetched=tuple(fetched),
-            deleted=deleted,
-            left=tuple(left.values()),
-            gone=gone,
-            problems=tuple(problems),
+            fetched=tuple(fetched), deleted=tuple(deleted), left=tuple(left), gone=gone, problems=tuple(problems)
         )
 
     async def _handed_over(self, session: Session, mail: Mail, store: Store) -> Left | None:
         """Fetch and store one mail; say why it stays where it cannot be fetched."""
-        got = await session.content(mail, self.largest)
+        try:
+            got = await session.content(mail, self.largest)
+        except FetchError as error:
+            # Whoever looks again can go around it.
+            error.uidl = mail.uidl
+            raise
         if isinstance(got, Left):
             return got
         try:

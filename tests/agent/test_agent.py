@@ -3,92 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
 import pytest
+from agents import INBOX, MAILBOX, PARTY, QUICK, Process, declaration, now, pushed, reply, server
 
-from htpoort import AGS, DMS, DeclarationSystem, InputError, LedgerError, Router, Submission, build
-from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
+from htpoort import AGS, DMS, InputError, LedgerError, Router
+from htpoort.agent import Agent, Outbox, Timing
 from htpoort.exchange import Event, State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
-from htpoort.transport import Incoming, Receiver, Refusal, Security, SmtpServer, TlsSettings
-
-PARTY = "NL123456789.02.05"
-MAILBOX = "edi@forwarder.example"
-QUICK = Timing(
-    poll=timedelta(milliseconds=20),
-    lease=timedelta(seconds=60),
-    grace=timedelta(seconds=10),
-    again=timedelta(milliseconds=20),
-)
-
-
-def server(port: int, **options: float) -> SmtpServer:
-    """Name a server on loopback."""
-    return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, **options)  # type: ignore[arg-type]  # times only
-
-
-def declaration(reference: str, system: DeclarationSystem = DMS) -> Submission:
-    """Build a declaration."""
-    return build(
-        system=system,
-        party=PARTY,
-        mailbox=MAILBOX,
-        reference=reference,
-        payload=b"<MetaData/>",
-        date=datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC),
-        message_id=f"<{reference}@forwarder.example>",
-    )
-
-
-def now() -> datetime:
-    """Give the time of the machine."""
-    return datetime.now(UTC)  # noqa: TID251 - an agent runs in real time
-
-
-@attrs.define
-class Process:
-    """A process that takes replies, and can be made to fail."""
-
-    taken: list[Reply] = attrs.field(factory=list[Reply])
-    fails: int = 0
-    came: asyncio.Condition = attrs.field(factory=asyncio.Condition)
-
-    async def __call__(self, reply: Reply) -> None:
-        """Take one reply."""
-        if self.fails:
-            self.fails -= 1
-            message = "the process is away"
-            raise ConnectionError(message)
-        async with self.came:
-            self.taken.append(reply)
-            self.came.notify_all()
-
-    async def has(self, number: int) -> list[str]:
-        """Wait for so many replies; gives their references."""
-        async with asyncio.timeout(20), self.came:
-            await self.came.wait_for(lambda: len(self.taken) >= number)
-        return [reply.reference for reply in self.taken]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    """Open a new ledger."""
-    with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as opened:
-        yield opened  # type: ignore[misc]  # a plain generator
-
-
-@pytest.fixture
-def router(ledger: Ledger) -> Router:
-    """Route for one party, by what the ledger knows."""
-    return Router(parties=[PARTY], sent=ledger.sent)
-
-
-INBOX = SmtpInbox(hostname="forwarder.example", mailboxes=(MAILBOX,))
+from htpoort.transport import Incoming, Receiver, Refusal, SmtpServer, TlsSettings
 
 
 async def reached(ledger: Ledger, reference: str, *states: State) -> State:
@@ -156,9 +84,7 @@ class TestExchange:
         """A reply for a stranger is stored apart, the peer gets its 250, and the agent goes on."""
         async with Gateway() as gateway, Agent(ledger=ledger, router=router, inboxes=[INBOX], timing=QUICK) as agent:
             gateway.register(MAILBOX, server(agent.ports[0]))
-            stranger = declaration("K1")
-            data = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.99.05][K=K1][S=0]\r\n\r\nx\r\n"
-            await gateway.push(attrs.evolve(stranger, mail_from="dms@htpoort.nl", rcpt_to=MAILBOX, data=data))
+            await gateway.push(pushed(reply("K1", party="NL123456789.99.05")))
 
         assert ["unknown-addressee"] == [held.reason for held in ledger.quarantine.listed()]
 
@@ -243,9 +169,7 @@ class TestOutcomes:
                 unknown = await reached(ledger, "K1", State.UNKNOWN, State.ACCEPTED)
                 async with Gateway() as gateway:
                     gateway.register(MAILBOX, server(agent.ports[0]))
-                    data = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
-                    reply = attrs.evolve(declaration("K1"), mail_from="dms@htpoort.nl", rcpt_to=MAILBOX, data=data)
-                    await gateway.push(reply)
+                    await gateway.push(pushed(reply("K1")))
                 answered = await reached(ledger, "K1", State.ANSWERED)
             hold.set()
 
@@ -289,14 +213,13 @@ class TestRecovery:
 
     async def test_what_was_being_delivered_is_delivered(self, ledger: Ledger, router: Router) -> None:
         """A reply that a dead agent was delivering is delivered again at once, under the same number."""
-        raw = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
-        key = ledger.replies.take_in(router, raw, mail_from=None, at=now()).key
+        key = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now()).key
         ledger.replies.claim_soon("DMS", owner="dead", most=1, at=now(), lease=timedelta(days=1)).result()
         process = Process()
         async with Agent(ledger=ledger, router=router, deliveries={"DMS": process}, timing=QUICK):
             await process.has(1)
 
-        assert [key] == [reply.key for reply in process.taken]
+        assert [key] == [taken.key for taken in process.taken]
 
     async def test_leases_are_kept(self, ledger: Ledger, router: Router) -> None:
         """An agent that lives renews what it is at, however long the server takes."""
@@ -348,8 +271,7 @@ class TestDelivery:
     async def test_again_after_a_failure(self, ledger: Ledger, router: Router) -> None:
         """A delivery that failed is made again until it succeeds, and every failure is in the story."""
         ledger.exchanges.queue(declaration("K1"), at=now(), held=True)
-        raw = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
-        ledger.replies.take_in(router, raw, mail_from=None, at=now())
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now())
         process = Process(fails=2)
         often = attrs.evolve(QUICK, redeliver=(timedelta(milliseconds=1),))
         async with Agent(ledger=ledger, router=router, deliveries={"DMS": process}, timing=often):
@@ -367,10 +289,8 @@ class TestDelivery:
         async def hang(_reply: Reply) -> None:
             await hold.wait()
 
-        for mailbox, process_id in (("ags@htpoort.nl", "DMS.NL"), ("dms@htpoort.nl", "DMS4.NL")):
-            subject = f"[V={process_id}][A={PARTY}][K=K1][S=0]"
-            raw = f"From: {mailbox}\r\nSubject: {subject}\r\n\r\nx\r\n".encode()
-            ledger.replies.take_in(router, raw, mail_from=None, at=now())
+        for system in (AGS, DMS):
+            ledger.replies.take_in(router, reply("K1", system), mail_from=None, at=now())
         async with Agent(ledger=ledger, router=router, deliveries={"AGS": hang, "DMS": dms}, timing=QUICK):
             references = await dms.has(1)
             hold.set()
@@ -379,10 +299,9 @@ class TestDelivery:
 
     async def test_without_a_delivery_replies_wait(self, ledger: Ledger, router: Router) -> None:
         """A system without a process keeps its replies in the ledger, in view."""
-        raw = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
         async with Gateway() as gateway, Agent(ledger=ledger, router=router, inboxes=[INBOX], timing=QUICK) as agent:
             gateway.register(MAILBOX, server(agent.ports[0]))
-            await gateway.push(attrs.evolve(declaration("K1"), mail_from="dms@htpoort.nl", rcpt_to=MAILBOX, data=raw))
+            await gateway.push(pushed(reply("K1")))
 
         assert {"DMS": 1} == ledger.status().undelivered
 

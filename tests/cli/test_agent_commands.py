@@ -148,15 +148,15 @@ class TestFetch:
         assert ({"AGS": 1, "DMS": 1}, 1) == (status.facts["undelivered"], status.facts["quarantined"])
 
     async def test_a_session_that_broke(self, process: Run, office: Path) -> None:
-        """A mail that is stored and could not be deleted is recognised by the next look."""
-        async with Pop3Box(mail("K1"), faults={"QUIT": "drop"}) as box:
+        """A mail that is stored and could not be deleted is fetched again by the next look, and recognised."""
+        async with Pop3Box(mail("K1"), faults={"DELE": "drop"}) as box:
             (office / "htpoort.toml").write_text(CONFIG + pop3(box))
             first = await process("fetch", "--json")
             box.faults.clear()
             second = await process("fetch", "--json")
 
         assert (1, 1, 1) == (first.code, first.facts[0]["fetched"], first.facts[0]["new"])
-        assert (0, 0, []) == (second.code, second.facts[0]["fetched"], box.uidls)
+        assert (0, 1, 0, []) == (second.code, second.facts[0]["fetched"], second.facts[0]["new"], box.uidls)
 
     async def test_one_mailbox_stops_no_other(self, process: Run, office: Path) -> None:
         """A mailbox that cannot be read is told, with exit code 1; the others are read all the same."""

@@ -220,6 +220,21 @@ class TestShow:
             one["exchange"]["party"] for one in htpoort("show", "K1", "--party", CLIENT, "--json").facts
         ]
 
+    def test_a_k_that_was_never_sent(self, htpoort: Run, office: Office) -> None:
+        """Replies with a K that nobody sent are told, with what happened to them, and without an exchange."""
+        office.take(response("K9"), at=NOON)
+        (story,) = htpoort("show", "K9", "--json").facts
+        lines = [line.split() for line in htpoort("show", "K9").text.splitlines()]
+
+        assert (None, [{"at": AT, "event": "reply-received", "state": None, "detail": "unknown-reference"}]) == (
+            story["exchange"],
+            story["timeline"],
+        )
+        assert [("DMS", PARTY, "K9", "unknown-reference")] == [
+            tuple(reply[name] for name in ("system", "party", "reference", "correlation")) for reply in story["replies"]
+        ]
+        assert [["system", "DMS"], ["party", PARTY], ["reference", "K9"], ["exchange", "none"]] == lines[:4]
+
     def test_an_unknown_k(self, htpoort: Run, office: Office) -> None:
         """A K that nobody used is bad input."""
         del office
@@ -343,11 +358,35 @@ class TestExport:
         assert ["raw" in line for line in lines] == [False] * 5
 
     def test_with_content(self, htpoort: Run, busy: Office) -> None:
-        """With --raw a reply has its message, octet for octet."""
-        (reply,) = busy.replies()
-        *_, last = htpoort("export", "--raw").text.splitlines()
+        """With --raw each has its message, octet for octet."""
+        messages = [message for _, message in busy.ledger.exchanges.messages()]
+        lines = [json.loads(line) for line in htpoort("export", "--raw").text.splitlines()]
 
-        assert reply.raw == base64.b64decode(json.loads(last)["raw"])
+        assert [*messages, response("K1")] == [base64.b64decode(line["raw"]) for line in lines]
+
+    def test_pruned_content(self, htpoort: Run, office: Office) -> None:
+        """A message that was pruned is null, in a spreadsheet empty; its exchange is there."""
+        office.queue("K1", at=NOON)
+        office.ledger.exchanges.order("K1", Event.CLOSED, at=NOON)
+        htpoort("prune", "--older-than", "31", "--yes")
+        (line,) = csv.DictReader(io.StringIO(htpoort("export", "--raw", "--csv").text))
+
+        assert ("K1", None) == tuple(htpoort("export", "--raw").facts[name] for name in ("reference", "raw"))
+        assert ("K1", "") == (line["reference"], line["raw"])
+
+    def test_fields(self, htpoort: Run, busy: Office) -> None:
+        """The fields of each kind are those of the reference."""
+        del busy
+        first, *_, last = (json.loads(line) for line in htpoort("export", "--raw").text.splitlines())
+
+        assert [
+            *("kind", "system", "party", "reference", "business_reference", "state", "attempts"),
+            *("due", "created", "changed", "message_id", "raw"),
+        ] == list(first)
+        assert [
+            *("kind", "key", "system", "mailbox", "process_id", "party", "reference", "correlation"),
+            *("copies", "received", "delivered", "attempts", "trouble", "raw"),
+        ] == list(last)
 
     @pytest.mark.parametrize("raw", [False, True])
     def test_csv(self, htpoort: Run, busy: Office, *, raw: bool) -> None:

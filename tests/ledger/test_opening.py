@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+import subprocess  # noqa: S404 - other processes are what it is about
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +16,7 @@ import sqlalchemy as sa
 from databases import new_database
 
 from htpoort import LedgerError, Submission
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, check_url
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
@@ -42,6 +44,15 @@ def test_a_url_that_cannot_be_used(url: str, told: str) -> None:
     assert SECRET not in f"{caught.value} {caught.value!r} {pickle.dumps(caught.value)!r}"
 
 
+def test_a_url_can_be_checked_alone(tmp_path: Path) -> None:
+    """A URL is checked and taken apart without a look at what it names."""
+    parts = check_url(f"sqlite:///{tmp_path / 'absent' / 'htpoort.db'}")
+    with pytest.raises(LedgerError, match="gone with the process"):
+        check_url("sqlite://")
+
+    assert ("sqlite", str(tmp_path / "absent" / "htpoort.db")) == (parts.drivername, parts.database)
+
+
 def test_a_server_that_is_away_may_come_back() -> None:
     """Only what may pass by itself is retryable."""
     with pytest.raises(LedgerError) as away:
@@ -63,28 +74,32 @@ class TestSqliteFile:
         assert not (tmp_path / "absent").exists()
 
     def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
-        """A text file stays as it was."""
-        path = tmp_path / "notes.txt"
-        path.write_text("no database, but long enough to look at" * 9)
-        with pytest.raises(LedgerError, match="of another program"):
-            Ledger.open(f"sqlite:///{path}")
+        """A text file stays as it was, however short."""
+        for text in ("no", "no database, but long enough to look at" * 99):
+            path = tmp_path / "notes.txt"
+            path.write_text(text)
+            with pytest.raises(LedgerError, match="of another program"):
+                Ledger.open(f"sqlite:///{path}")
 
-        assert path.read_text() == "no database, but long enough to look at" * 9
+            assert text == path.read_text()
 
     def test_a_database_of_another_program(self, tmp_path: Path) -> None:
-        """A database with an application's mark, or with tables of another, is refused."""
+        """A database with an application's mark, or with tables of another, is refused, and stays as it was."""
         marked, unmarked = tmp_path / "marked.db", tmp_path / "unmarked.db"
         for path, statement in ((marked, "PRAGMA application_id=7"), (unmarked, "CREATE TABLE theirs (x)")):
             with sqlite3.connect(path) as connection:
                 connection.execute(statement)
                 connection.execute("CREATE TABLE IF NOT EXISTS theirs (x)")
             connection.close()
+            before = path.read_bytes()
             with pytest.raises(LedgerError, match="of another program"):
                 Ledger.open(f"sqlite:///{path}")
 
+            assert before == path.read_bytes()
+
     def test_a_folder_instead_of_a_file(self, tmp_path: Path) -> None:
         """A folder cannot be a ledger."""
-        with pytest.raises(LedgerError, match="cannot be read"):
+        with pytest.raises(LedgerError, match="cannot be opened"):
             Ledger.open(f"sqlite:///{tmp_path}")
 
     def test_a_damaged_database(self, tmp_path: Path) -> None:
@@ -106,6 +121,44 @@ class TestSqliteFile:
         other.close()
 
         assert (True, True) == (caught.value.retryable, "Another program holds the ledger" in str(caught.value))
+
+    def test_two_that_switch_to_the_log_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file that another one reads while it is to get its log is tried again, and given up in the end."""
+        monkeypatch.setattr("htpoort.ledger._engine._BUSY_SECONDS", 0)
+        path = tmp_path / "htpoort.db"
+        Ledger.open(f"sqlite:///{path}").close()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("PRAGMA journal_mode=DELETE").close()
+        other.execute("BEGIN").close()
+        other.execute("SELECT count(*) FROM htpoort_version").fetchone()
+        with pytest.raises(LedgerError, match="Another program holds the ledger"):
+            Ledger.open(f"sqlite:///{path}")
+
+        def let_go(connection: sqlite3.Connection, _record: object) -> None:
+            connection.set_trace_callback(lambda told: other.close() if told == "BEGIN IMMEDIATE" else None)
+
+        sa.event.listen(sa.Engine, "connect", let_go)
+        try:
+            Ledger.open(f"sqlite:///{path}").close()
+        finally:
+            sa.event.remove(sa.Engine, "connect", let_go)
+
+    def test_opening_twice_loses_nothing(self, tmp_path: Path, clock: Clock, declaration: Make) -> None:
+        """
+        Opening a ledger a second time leaves the locks of the first: what that commits, others see.
+
+        A process that closes the file by itself loses its locks on it; another one that ends then takes itself for
+        the last, and removes the log that this one goes on writing to.
+        """
+        url = f"sqlite:///{tmp_path / 'htpoort.db'}"
+        code = f"from htpoort.ledger import Ledger\nwith Ledger.open({url!r}) as ledger: print(len(ledger.sent('K1')))"
+        with Ledger.open(url) as first:
+            Ledger.open(url).close()
+            subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own interpreter
+            first.exchanges.queue(declaration("K1"), at=clock())
+            seen = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - the same
+
+        assert "1\n" == seen.stdout
 
     def test_a_full_database_takes_nothing_and_recovers(self, tmp_path: Path, clock: Clock, declaration: Make) -> None:
         """What does not fit is refused whole, as passing trouble, and fits again when there is room."""

@@ -267,6 +267,25 @@ class TestFetched:
 
         assert ({"u1"}, 2) == (ledger.fetched.known("edi@pop.example:995"), len(list(ledger.replies.listed())))
 
+    @pytest.mark.parametrize("stray", [False, True])
+    def test_a_mail_that_is_fetched_again_is_no_copy(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write, *, stray: bool
+    ) -> None:
+        """The same octets under a known UIDL are the mail that is stored; once that is forgotten they are a copy."""
+        raw = b"Subject: no envelope\r\n\r\nbody\r\n" if stray else reply("K1")
+
+        def fetched() -> tuple[bool, list[int]]:
+            stored = ledger.replies.take_in_soon(
+                router, raw, mail_from=None, at=clock(), account="edi@pop.example:995", uidl="u1"
+            ).result()
+            kept = ledger.quarantine.listed() if stray else ledger.replies.listed()
+            return stored.repeated, [one.copies for one in kept]
+
+        first, again = fetched(), fetched()
+        ledger.fetched.forget("edi@pop.example:995", ["u1"])
+
+        assert ((False, [1]), (True, [1]), (True, [2])) == (first, again, fetched())
+
     def test_a_mail_that_was_not_stored_is_not_known(
         self, ledger: Ledger, router: Router, clock: Clock, reply: Write
     ) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
+import attrs
 import pytest
+import sqlalchemy as sa
 
 from htpoort import AGS, InputError, Router, Submission, UnknownError
 from htpoort.exchange import Event, State
 from htpoort.ledger import Ledger
 
-PARTY = "NL123456789.02.05"
+PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
 LEASE = timedelta(minutes=2)
 DAY = 24 * 60
 
@@ -72,10 +76,146 @@ def test_every_decision_is_told(ledger: Ledger, clock: Clock, declaration: Make)
     assert "It is closed already." == ledger.story("K1")[0].entries[-1].detail
 
 
-def test_a_story_that_is_none(ledger: Ledger) -> None:
-    """A K that nobody used is told."""
-    with pytest.raises(UnknownError):
-        ledger.story("K9")
+def test_a_story_that_is_none(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
+    """A K that nobody used, or not the party that is asked for, is told."""
+    ledger.exchanges.queue(declaration("K1"), at=clock())
+    ledger.replies.take_in(router, reply("K2"), mail_from=None, at=clock())
+    for reference, party in (("K9", None), ("K1", CLIENT), ("K2", CLIENT)):
+        with pytest.raises(UnknownError):
+            ledger.story(reference, party=party)
+
+
+class TestStoriesOfReplies:
+    """What came in is told under its K, whether that was sent or not."""
+
+    def test_a_k_that_was_never_sent(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """There is no exchange; the replies and what happened to them are told, each system and party by itself."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        ledger.replies.take_in(router, reply("K1", body="<Second/>"), mail_from=None, at=clock(1))
+        ledger.replies.take_in(router, reply("K1", party=CLIENT), mail_from=None, at=clock(2))
+        ledger.replies.take_in(
+            router, reply("K1", mailbox="ags@htpoort.nl", process_id="DMS.NL"), mail_from=None, at=clock(3)
+        )
+        (waiting, *_) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(4), lease=LEASE).result()
+        ledger.replies.delivered_soon(waiting.key, at=clock(4)).result()
+        stories = ledger.story("K1")
+
+        assert [(None, "DMS", PARTY, 2), (None, "DMS", CLIENT, 1), (None, "AGS", PARTY, 1)] == [
+            (story.exchange, story.replies[0].system, story.replies[0].party, len(story.replies)) for story in stories
+        ]
+        assert [
+            (clock(0), "reply-received", None, "unknown-reference"),
+            (clock(1), "reply-received", None, "unknown-reference"),
+            (clock(4), "delivered", None, ""),
+        ] == [attrs.astuple(entry) for entry in stories[0].entries]
+        assert stories[1:2] == ledger.story("K1", party=CLIENT.lower())
+
+    def test_a_reply_before_its_exchange(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """A reply that came before its K was queued is no answer to it, and is told beside it."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        ledger.exchanges.queue(declaration("K1"), at=clock(1))
+        sent, alone = ledger.story("K1", party=PARTY)
+
+        assert (["queued"], ()) == ([entry.event for entry in sent.entries], sent.replies)
+        assert (None, ["reply-received"]) == (alone.exchange, [entry.event for entry in alone.entries])
+
+    def test_a_copy_is_told(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """A copy of a reply stands in the story of its exchange, where it came."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        for minutes in (1, 2):
+            ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(minutes))
+        (story,) = ledger.story("K1")
+
+        assert [(clock(0), "queued"), (clock(1), "reply-received"), (clock(2), "reply-repeated")] == [
+            (entry.at, entry.event) for entry in story.entries
+        ]
+
+
+class TestMessages:
+    """Exchanges are listed with the messages that they send."""
+
+    def test_octet_for_octet(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """Each has its message as it was queued; one that was pruned has none."""
+        TestPrune.filled(ledger, router, clock, declaration, reply)
+        ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
+
+        assert [("K1", None), ("K2", declaration("K2").data)] == [
+            (exchange.reference, message) for exchange, message in ledger.exchanges.messages()
+        ]
+
+    def test_never_all_in_memory(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Messages are read as they are asked for: of thirty million octets no more than a part is held at once."""
+        payload = b"<a>" + b"x" * 50_000
+        futures = [
+            ledger.exchanges.queue_soon(declaration(f"K{number}", payload=payload), at=clock()) for number in range(600)
+        ]
+        for future in futures:
+            future.result()
+        del futures
+        tracemalloc.start()
+        try:
+            octets = sum(len(message or b"") for _, message in ledger.exchanges.messages())
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert (True, True) == (octets > 30_000_000, most < 15_000_000)
+
+
+class TestCounting:
+    """Counts are read from indexes: a ledger of seven years is told at once."""
+
+    @pytest.fixture
+    def plans(self, tmp_path: Path) -> Iterator[Callable[[Callable[[Ledger], object]], list[str]]]:
+        """Give what SQLite says that it will do for the questions of an operation."""
+        with Ledger.open(f"sqlite:///{tmp_path / 'plans.db'}") as ledger:
+
+            def told(ask: Callable[[Ledger], object]) -> list[str]:
+                asked: list[tuple[str, Any]] = []
+
+                def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+                    asked.append((statement, parameters))
+
+                engine = ledger._access.engine
+                sa.event.listen(engine, "before_cursor_execute", note)
+                ask(ledger)
+                sa.event.remove(engine, "before_cursor_execute", note)
+                with engine.connect() as connection:
+                    return [
+                        row[3]
+                        for statement, parameters in asked
+                        for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                    ]
+
+            yield told
+
+    def test_status(self, plans: Callable[..., list[str]]) -> None:
+        """Exchanges and quarantine are counted without one of their rows, replies with those that wait."""
+        assert [
+            "SCAN htpoort_exchanges USING COVERING INDEX htpoort_exchanges_status",
+            "SCAN htpoort_replies USING INDEX htpoort_replies_waiting",
+            "SEARCH htpoort_quarantine USING COVERING INDEX htpoort_quarantine_state (state=?)",
+        ] == plans(lambda ledger: ledger.status())
+
+    def test_unanswered(self, plans: Callable[..., list[str]]) -> None:
+        """Only the exchanges of the state that is asked for are read."""
+        first, *_ = plans(lambda ledger: list(ledger.exchanges.listed(State.ACCEPTED)))
+
+        assert first.startswith("SEARCH htpoort_exchanges USING INDEX ")
+
+    def test_deliveries(self, plans: Callable[..., list[str]], clock: Clock) -> None:
+        """What waits for delivery is found in its order, without what was delivered in all the years."""
+        claim = plans(
+            lambda ledger: ledger.replies.claim_soon("DMS", owner="a", most=5, at=clock(), lease=LEASE).result()
+        )
+
+        assert ["SEARCH htpoort_replies USING INDEX htpoort_replies_waiting (system=? AND due<?)"] == claim
 
 
 class TestPrune:

@@ -233,14 +233,24 @@ class TestSession:
             done = await mailbox(box.port).fetch(Shelf(), known=frozenset({"u8", "u9"}))
         assert Fetched(fetched=(), deleted=(), left=(), gone=frozenset({"u8", "u9"}), problems=()) == done
 
-    async def test_what_is_known_is_deleted_without_being_fetched(self) -> None:
-        """A mail that is stored already is not fetched again."""
+    async def test_what_is_known_is_fetched_before_it_is_deleted(self) -> None:
+        """No mail is deleted that was not stored in this session, whatever its UIDL says."""
         async with Pop3Box(ONE, TWO) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, known=frozenset({"u1"}))
-        assert [("u2", TWO)] == shelf.mails
-        assert "RETR 1" not in box.commands
-        assert (("u2",), ("u1", "u2"), frozenset({"u1", "u2"})) == (done.fetched, done.deleted, done.gone)
+        assert [("u1", ONE), ("u2", TWO)] == shelf.mails
+        assert box.commands.index("RETR 1") < box.commands.index("DELE 1")
+        assert (("u1", "u2"), ("u1", "u2"), frozenset({"u1", "u2"})) == (done.fetched, done.deleted, done.gone)
+
+    async def test_what_is_skipped_is_left_alone(self) -> None:
+        """A mail to skip is neither fetched nor deleted, and stays known; one that is there no more is gone."""
+        async with Pop3Box(ONE, TWO) as box:
+            shelf = Shelf()
+            skip = frozenset({"u1", "u9"})
+            done = await mailbox(box.port).fetch(shelf, known=skip, skip=skip)
+        assert ([("u2", TWO)], ["u1"]) == (shelf.mails, box.uidls)
+        assert {"RETR 1", "DELE 1"}.isdisjoint(box.commands)
+        assert Fetched(fetched=("u2",), deleted=("u2",), left=(), gone=frozenset({"u2", "u9"}), problems=()) == done
 
     async def test_an_empty_mail(self) -> None:
         """A mail of no octets is a mail."""
@@ -254,7 +264,7 @@ class TestBroken:
 
     @pytest.mark.parametrize("how", ["drop", "close"])
     async def test_lost_before_quit(self, how: str) -> None:
-        """A loss before QUIT undoes every DELE; the same mails are deleted next time without being fetched."""
+        """A loss before QUIT undoes every DELE; the same mails are fetched again before they are deleted."""
         async with Pop3Box(ONE, TWO, faults={"DELE 2": how}) as box:
             shelf = Shelf()
             with pytest.raises(FetchError) as caught:
@@ -262,7 +272,7 @@ class TestBroken:
             assert (FetchFailure.LOST, True, ["u1", "u2"]) == (caught.value.kind, caught.value.retryable, box.uidls)
             box.faults.clear()
             again = await mailbox(box.port).fetch(shelf, known=shelf.uidls)
-        assert [("u1", ONE), ("u2", TWO)] == shelf.mails
+        assert [("u1", ONE), ("u2", TWO)] * 2 == shelf.mails
         assert (("u1", "u2"), frozenset({"u1", "u2"}), []) == (again.deleted, again.gone, box.uidls)
 
     @pytest.mark.parametrize("how", ["drop", "close"])
@@ -277,6 +287,18 @@ class TestBroken:
         assert (FetchFailure.LOST, [("u1", ONE)]) == (caught.value.kind, shelf.mails)
         assert ((), frozenset({"u1"})) == (again.deleted, again.gone)
 
+    async def test_and_its_uidl_is_given_to_another_mail(self) -> None:
+        """A mail under a UIDL of which nobody knows whether it is free again is stored, not deleted unseen."""
+        async with Pop3Box(("7", ONE), faults={"QUIT": "drop"}) as box:
+            shelf = Shelf()
+            with pytest.raises(FetchError):
+                await mailbox(box.port).fetch(shelf)
+            box.faults.clear()
+            box.mails.append(("7", TWO))
+            again = await mailbox(box.port).fetch(shelf, known=shelf.uidls)
+        assert [("7", ONE), ("7", TWO)] == shelf.mails
+        assert (("7",), frozenset({"7"}), []) == (again.deleted, again.gone, box.uidls)
+
     @pytest.mark.parametrize(
         "fault", [(b"+OK\r\nSubject: [V=DMS4.NL]", "drop"), (b"+OK\r\n", "close"), (b"+O", "close")]
     )
@@ -289,7 +311,7 @@ class TestBroken:
             assert (FetchFailure.LOST, [("u1", ONE)], 3) == (caught.value.kind, shelf.mails, len(box.uidls))
             box.faults.clear()
             await mailbox(box.port).fetch(shelf, known=shelf.uidls)
-        assert ([("u1", ONE), ("u2", TWO), ("u3", THREE)], []) == (shelf.mails, box.uidls)
+        assert ([("u1", ONE), ("u1", ONE), ("u2", TWO), ("u3", THREE)], []) == (shelf.mails, box.uidls)
 
     async def test_a_server_that_says_nothing(self) -> None:
         """After the timeout without an octet the connection is lost."""
@@ -315,7 +337,14 @@ class TestBroken:
         assert [("u1", "pop3.not-deleted", "The mail u1 is stored and was not deleted: locked")] == [
             (left.uidl, left.problem.code, left.problem.message) for left in done.left
         ]
-        assert 2 == len(shelf.mails)
+        assert (2, ["u1"]) == (len(shelf.mails), box.uidls)
+
+    async def test_a_known_mail_that_cannot_be_read(self) -> None:
+        """What was stored before and cannot be read now stays, and stays known: it may be another mail."""
+        async with Pop3Box(ONE, faults={"RETR 1": b"-ERR broken\r\n"}) as box:
+            done = await mailbox(box.port).fetch(Shelf(), known=frozenset({"u1"}))
+        assert (["pop3.unreadable"], ["u1"]) == ([left.problem.code for left in done.left], box.uidls)
+        assert ((), frozenset()) == (done.deleted, done.gone)
 
     async def test_quit_refused(self) -> None:
         """A server that could not delete says so at QUIT; then nothing is forgotten."""
@@ -336,12 +365,12 @@ class TestBroken:
         assert [("7", ONE), ("7", TWO)] == shelf.mails
 
     async def test_two_mails_under_one_known_uidl(self) -> None:
-        """Which of two mails of one UIDL is stored, nobody can tell: both are fetched before they are deleted."""
-        async with Pop3Box(("7", ONE), ("7", TWO), ("8", THREE)) as box:
+        """Two mails of one UIDL are both fetched before they are deleted; where one stays, the UIDL stays known."""
+        async with Pop3Box(("7", ONE), ("7", TWO), ("8", THREE), faults={"DELE 2": b"-ERR locked\r\n"}) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, known=frozenset({"7", "8"}))
-        assert [("7", ONE), ("7", TWO)] == shelf.mails
-        assert (("7", "7", "8"), frozenset({"7", "8"}), []) == (done.deleted, done.gone, box.uidls)
+        assert [("7", ONE), ("7", TWO), ("8", THREE)] == shelf.mails
+        assert (("7", "8"), frozenset({"8"})) == (done.deleted, done.gone)
 
 
 class TestStoreFails:

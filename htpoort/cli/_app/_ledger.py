@@ -14,6 +14,7 @@ import typer
 from htpoort import _clock
 from htpoort.cli import _input, _records, _show
 from htpoort.cli._app._options import CONFIG, Config, Json, Key, WhichParty
+from htpoort.cli._facts import Facts
 from htpoort.cli._opened import opened
 from htpoort.exchange import Event, State
 
@@ -41,18 +42,23 @@ def status(*, config: Config = CONFIG, json: Json = False) -> None:
 
 
 def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False) -> None:
-    """Tell the whole story of an exchange."""
+    """Tell the whole story of a K: its exchange, what happened, its replies."""
     with opened(config) as (_, ledger):
         stories = [_records.story(found) for found in ledger.story(key, party=party)]
     if json:
         _show.as_json(stories)
         return
     for story in stories:
-        _show.rows(story["exchange"])
+        _show.rows(story["exchange"] or _unsent(story["replies"][0]))
         for title in ("timeline", "replies"):
             lines = story[title]
             if lines:
                 _show.table(title.capitalize(), tuple(lines[0]), [tuple(line.values()) for line in lines])
+
+
+def _unsent(reply: Facts) -> Facts:
+    """Tell what stands in the place of an exchange."""
+    return {**{name: reply[name] for name in ("system", "party", "reference")}, "exchange": "none"}
 
 
 def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the list
@@ -103,7 +109,7 @@ def resolve(  # noqa: PLR0913 - one option for each order
 
 def export(
     *,
-    raw: Annotated[bool, typer.Option("--raw", help="With the messages of the replies, in base64.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="With the messages of both, in base64.")] = False,
     config: Config = CONFIG,
     csv: Csv = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines, which it does anyway.")] = False,
@@ -111,7 +117,7 @@ def export(
     """Print every exchange and every reply, one JSON document a line or as CSV."""
     _input.one_form(csv=csv, json=json)
     with opened(config) as (_, ledger):
-        found = _records.exported(ledger.exchanges.listed(), ledger.replies.listed(), raw=raw)
+        found = _records.exported(ledger, raw=raw)
         if csv:
             _show.csv_lines((*_records.EXPORTED, *(["raw"] if raw else [])), found)
         else:

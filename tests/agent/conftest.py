@@ -1,0 +1,25 @@
+"""Every test of an agent has a ledger and a router of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from agents import PARTY
+
+from htpoort import Router
+from htpoort.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Open a new ledger."""
+    with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def router(ledger: Ledger) -> Router:
+    """Route for one party, by what the ledger knows."""
+    return Router(parties=[PARTY], sent=ledger.sent)

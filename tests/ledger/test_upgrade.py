@@ -1,0 +1,334 @@
+"""Upgrading a ledger that an earlier version has filled: nothing is lost, and a failure leaves it as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess  # noqa: S404 - other processes are what it is about
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+import htpoort.ledger
+from htpoort import InputError, LedgerError, Router, Submission
+from htpoort.exchange import Event, State
+from htpoort.ledger import HeldState, Ledger, _engine, check_url
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+Write = Callable[..., bytes]
+
+PARTY = "NL123456789.02.05"
+LEASE = timedelta(minutes=2)
+TABLES = ("exchanges", "replies", "quarantine", "events", "fetched")
+KILLED = """
+import os, signal, sys
+import sqlalchemy as sa
+from htpoort.ledger import Ledger
+
+def end(connection, cursor, statement, parameters, context, many):
+    if "DROP INDEX" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sa.event.listen(sa.Engine, "after_cursor_execute", end)
+Ledger.open(sys.argv[1])
+"""
+
+
+def microseconds(at: datetime) -> int:
+    """Write a moment as the ledger stores it."""
+    return round(at.timestamp()) * 1_000_000
+
+
+def add(connection: sa.Connection, table: str, **values: object) -> None:
+    """Add a row by plain SQL, as it stands there in a file of the first version."""
+    columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+    connection.execute(sa.text(f"INSERT INTO htpoort_{table} ({columns}) VALUES ({places})"), values)  # noqa: S608 - names of this file
+
+
+def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
+    """Put exchanges in several states, replies, events, quarantine and a fetched mail in."""
+    at = microseconds(noon)
+    states = ("answered", "accepted", "queued", "unknown", "sending", "closed")
+    for number, state in enumerate(states, 1):
+        built = declaration(f"K{number}")
+        sending = {"owner": "dead", "lease": at} if state == "sending" else {}
+        add(
+            connection,
+            "exchanges",
+            system="DMS",
+            party=PARTY,
+            party_key=PARTY.lower(),
+            reference=f"K{number}",
+            business_reference=f"LRN{number}",
+            state=state,
+            attempts=0 if state == "queued" else 1,
+            due=at,
+            mail_from=built.mail_from,
+            rcpt_to=built.rcpt_to,
+            message_id=built.message_id,
+            created=at + number,
+            changed=at,
+            raw=b"" if state == "closed" else built.data,
+            **sending,
+        )
+        add(connection, "events", at=at, exchange=number, event="queued", state="queued", detail="")
+    for reference, exchange, delivered in (("K1", 1, at), ("K9", None, None)):
+        add(
+            connection,
+            "replies",
+            exchange=exchange,
+            system="DMS",
+            mailbox="dms@htpoort.nl",
+            process_id="DMS4.NL",
+            party=PARTY,
+            reference=reference,
+            correlation="matched" if exchange else "unknown-reference",
+            content=hashlib.sha256(b"<Response/>\r\n").hexdigest(),
+            copies=1,
+            received=at,
+            delivered=delivered,
+            attempts=1,
+            due=at,
+            raw=b"a reply of long ago",
+        )
+    add(connection, "events", at=at, reply=2, event="reply-received", detail="unknown-reference")
+    for state in ("held", "discarded"):
+        add(
+            connection,
+            "quarantine",
+            received=at,
+            reason="no-envelope",
+            problems='["There is no envelope."]',
+            state=state,
+            copies=1,
+            content=hashlib.sha256(state.encode()).hexdigest(),
+            raw=state.encode(),
+        )
+    add(connection, "fetched", account="edi@pop.forwarder.example:995", uidl="7", at=at)
+
+
+@pytest.fixture
+def old(url: str, clock: Clock, declaration: Make) -> str:
+    """Give a ledger of the first version, in use."""
+    engine = _engine.engine(check_url(url))
+    config = Config()
+    config.set_main_option("script_location", str(Path(htpoort.ledger.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with engine.execution_options(writing=True).connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        fill(connection, clock(), declaration)
+    engine.dispose()
+    return url
+
+
+def looked(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Ask the database by plain SQL."""
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(sa.text(query))]
+    engine.dispose()
+    return rows
+
+
+def indexes(url: str) -> list[tuple[Any, ...]]:
+    """List the indexes as the database tells them."""
+    if url.startswith("sqlite"):
+        return looked(url, "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
+    return looked(url, "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname")
+
+
+def everything(url: str) -> list[Any]:
+    """Read version, indexes and every row."""
+    rows = [looked(url, f"SELECT * FROM htpoort_{table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608 - names of this file
+    return [version(url), indexes(url), *rows]
+
+
+def version(url: str) -> str:
+    """Say which version the tables have."""
+    ((found,),) = looked(url, "SELECT version_num FROM htpoort_version")
+    return str(found)
+
+
+class TestWhatWasThere:
+    """Every row of the old version is there in the new one, and goes on where it stood."""
+
+    @pytest.fixture
+    def ledger(self, old: str) -> Iterator[Ledger]:
+        """Open the old ledger by this version."""
+        with Ledger.open(old) as opened:
+            yield opened
+
+    def test_the_version_is_this_one(self, old: str) -> None:
+        """Opening upgrades, once; a second time there is nothing to do."""
+        before = version(old)
+        Ledger.open(old).close()
+        once = everything(old)
+        Ledger.open(old).close()
+
+        assert ("0001", "0002", once) == (before, version(old), everything(old))
+
+    def test_every_row_stays(self, old: str) -> None:
+        """Upgrading changes no row."""
+        before = everything(old)
+        Ledger.open(old).close()
+
+        assert before[2:] == everything(old)[2:]
+
+    def test_exchanges(self, ledger: Ledger, clock: Clock) -> None:
+        """Each is found with its state, its times and its own reference, and its K is known as sent."""
+        found = ledger.exchanges.find("nl123456789.02.05", "K4")
+        states = {one.reference: one.state.value for one in ledger.exchanges.listed()}
+
+        assert found is not None
+        assert (4, "LRN4", State.UNKNOWN, 1, clock()) == (
+            found.key,
+            found.business_reference,
+            found.state,
+            found.attempts,
+            found.due,
+        )
+        assert {
+            "K1": "answered",
+            "K2": "accepted",
+            "K3": "queued",
+            "K4": "unknown",
+            "K5": "sending",
+            "K6": "closed",
+        } == states
+        assert [("DMS", PARTY, "K6")] == [(one.system, one.party, one.reference) for one in ledger.sent("K6")]
+
+    def test_status(self, ledger: Ledger, clock: Clock) -> None:
+        """What is counted is what was there."""
+        status = ledger.status()
+        states = (State.ANSWERED, State.ACCEPTED, State.QUEUED, State.UNKNOWN, State.SENDING, State.CLOSED)
+
+        assert dict.fromkeys((("DMS", state) for state in states), 1) == status.exchanges
+        assert {"DMS": clock() + timedelta(microseconds=2)} == status.oldest
+        assert ({"DMS": 1}, 1) == (status.undelivered, status.quarantined)
+
+    def test_stories(self, ledger: Ledger, clock: Clock) -> None:
+        """The log goes on where it stood, also that of a reply with a K that nobody sent."""
+        ledger.exchanges.order("K4", Event.RESOLVED_AS_SENT, at=clock(1))
+        (settled,), (alone,) = ledger.story("K4"), ledger.story("K9")
+
+        assert ["queued", "resolved-as-sent"] == [entry.event for entry in settled.entries]
+        assert (None, ["reply-received"]) == (alone.exchange, [entry.event for entry in alone.entries])
+
+    def test_what_waits_is_taken_up(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """The agent sends what was queued, octet for octet, delivers what waited, and asks about what was under way."""
+        claim = ledger.exchanges.claim_soon(("DMS",), owner="a", most=9, at=clock(1), lease=LEASE)
+        waiting = ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(1), lease=LEASE)
+        lost = ledger.exchanges.expire_soon(at=clock(1))
+
+        assert [("K3", 1, declaration("K3").data)] == [(one.reference, one.attempt, one.raw) for one in claim.result()]
+        assert [("K9", 2, b"a reply of long ago")] == [
+            (one.reference, one.attempts, one.raw) for one in waiting.result()
+        ]
+        assert ["K5"] == [one.reference for one in lost.result()]
+
+    def test_replies_to_what_was_sent(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A reply to an old K answers it; a copy of an old reply is recognised."""
+        first = ledger.replies.take_in(router, reply("K2"), mail_from=None, at=clock(1))
+        again = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(1))
+        answered = ledger.exchanges.find(PARTY, "K2")
+
+        assert (False, True, 1) == (first.repeated, again.repeated, again.key)
+        assert State.ANSWERED is (answered and answered.state)
+
+    def test_a_k_stays_used(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Also a K whose message was pruned before."""
+        with pytest.raises(InputError):
+            ledger.exchanges.queue(declaration("K6"), at=clock(1))
+
+    def test_the_rest(self, ledger: Ledger) -> None:
+        """Quarantine and the fetched mails are there."""
+        assert [(HeldState.HELD, b"held"), (HeldState.DISCARDED, b"discarded")] == [
+            (held.state, held.raw) for held in ledger.quarantine.listed(None)
+        ]
+        assert {"7"} == set(ledger.fetched.known("edi@pop.forwarder.example:995"))
+
+
+class TestFailing:
+    """An upgrade happens whole or not at all; what it leaves is a ledger of the old version, fit for use."""
+
+    def test_something_stands_in_the_way(self, old: str) -> None:
+        """What the last step cannot do undoes the first one too; when the way is free it is done."""
+        engine = sa.create_engine(old)
+        with engine.begin() as connection:
+            connection.execute(sa.text("CREATE INDEX htpoort_events_reply ON htpoort_events (detail)"))
+        before = everything(old)
+        with pytest.raises(LedgerError):
+            Ledger.open(old)
+        after = everything(old)
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP INDEX htpoort_events_reply"))
+        engine.dispose()
+        Ledger.open(old).close()
+
+        assert ("0001", before, "0002") == (before[0], after, version(old))
+
+    def test_it_is_killed(self, old: str) -> None:
+        """A process that is killed between two steps leaves no half; the next one upgrades."""
+        before = everything(old)
+        killed = subprocess.run([sys.executable, "-c", KILLED, old], check=False)  # noqa: S603 - our own interpreter
+        after = everything(old)
+        Ledger.open(old).close()
+
+        assert (-signal.SIGKILL, before, "0002") == (killed.returncode, after, version(old))
+
+    @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+    def test_the_disk_is_full(self, old: str) -> None:
+        """No room for the new indexes is told as passing trouble; with room it is done."""
+
+        def limit(connection: Any, _record: object) -> None:
+            connection.execute("PRAGMA max_page_count=1").close()  # as many as there are
+
+        before = everything(old)
+        sa.event.listen(sa.Engine, "connect", limit)
+        try:
+            with pytest.raises(LedgerError, match="disk is full") as caught:
+                Ledger.open(old)
+        finally:
+            sa.event.remove(sa.Engine, "connect", limit)
+        after = everything(old)
+        Ledger.open(old).close()
+
+        assert (True, before, "0002") == (caught.value.retryable, after, version(old))
+
+    def test_agents_that_start_together_upgrade_once(self, old: str) -> None:
+        """Eight that open an old ledger at the same time all get it."""
+        opened: list[Ledger] = []
+        threads = [threading.Thread(target=lambda: opened.append(Ledger.open(old))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for ledger in opened:
+            ledger.close()
+
+        assert (8, "0002") == (len(opened), version(old))
+
+
+def test_the_migrations_make_the_indexes(url: str) -> None:
+    """A ledger that was upgraded has the very indexes that the code declares, with their conditions."""
+    from htpoort.ledger import _schema
+
+    Ledger.open(url).close()
+    upgraded = indexes(url)
+    engine = sa.create_engine(url)
+    _schema.metadata.drop_all(engine)
+    _schema.metadata.create_all(engine)
+    engine.dispose()
+
+    assert indexes(url) == upgraded
+    assert 3 == sum("WHERE" in str(definition) for _, definition in upgraded)

@@ -64,6 +64,7 @@ def _interpreters() -> list[str]:
 
 
 PYTHONS = _interpreters()
+AT_ONCE = ("--numprocesses=2",)  # many tests wait for another process, so two of them do well on one core
 CORPUS = {"HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus"))}
 
 
@@ -92,7 +93,7 @@ def tests(session: nox.Session) -> None:
     data = Path(session.create_tmp()) / "coverage"
     env = CORPUS | {"COVERAGE_FILE": str(data), "HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
     session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
+    session.run("coverage", "run", "-m", "pytest", *AT_ONCE, *session.posargs, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     if session.posargs:  # a part of the tests says nothing about the whole
         return
@@ -156,7 +157,7 @@ def wheel(session: nox.Session) -> None:
     for part in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "conftest.py", "noxfile.py"):
         shutil.copy(ROOT / part, away)
     session.chdir(away)
-    session.run("pytest", "tests", "docs", "README.md", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})
+    session.run("pytest", *AT_ONCE, "tests", "docs", "README.md", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})
 
 
 @nox.session(python=PYTHONS[0])

@@ -75,8 +75,7 @@ nitpick_ignore = [
         "timedelta",
     )
 ]
-nitpick_ignore.append(("py:obj", "htpoort.delivery.AnyReply"))
-nitpick_ignore.append(("py:exc", "InvalidArgument"))  # of Hypothesis
+nitpick_ignore.extend((("py:obj", "htpoort.delivery.AnyReply"), ("py:exc", "InvalidArgument")))  # of Hypothesis
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells its plugins at INFO, on standard error
 

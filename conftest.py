@@ -159,7 +159,9 @@ _documents = Sybil(
     setup=_setup,
     teardown=_teardown,
 )
-_docstrings = Sybil(parsers=[DocTestParser(_OPTIONS)], patterns=["htpoort/*.py", "htpoort/**/*.py", "conftest.py"])
+_docstrings = Sybil(
+    parsers=[DocTestParser(_OPTIONS)], patterns=["htpoort/*.py", "htpoort/*/*.py", "htpoort/*/*/*.py", "conftest.py"]
+)
 
 pytest_collect_file = (_documents + _docstrings).pytest()
 

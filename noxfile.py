@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def _interpreters() -> list[str]:
 
 
 PYTHONS = _interpreters()
+AT_ONCE = ("--numprocesses=2",)  # many tests wait for another process, so two of them do well on one core
 CORPUS = {"HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus"))}
 
 
@@ -91,7 +93,7 @@ def tests(session: nox.Session) -> None:
     data = Path(session.create_tmp()) / "coverage"
     env = CORPUS | {"COVERAGE_FILE": str(data), "HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
     session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
+    session.run("coverage", "run", "-m", "pytest", *AT_ONCE, *session.posargs, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     if session.posargs:  # a part of the tests says nothing about the whole
         return
@@ -126,6 +128,16 @@ def bare(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def kit(session: nox.Session) -> None:
+    """The test kit alone, as a user has it: the example of a test file runs, and nothing else is needed."""
+    session.install(".[testing]")
+    away = Path(session.create_tmp())
+    shutil.copy(ROOT / "examples/test_my_forwarder.py", away)
+    session.chdir(away)
+    session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_my_forwarder.py")
+
+
+@nox.session(python=PYTHONS[0])
 def wheel(session: nox.Session) -> None:
     """The wheel: built once, its content checked, tested without the source tree beside it."""
     session.install("build>=1.2")
@@ -145,4 +157,71 @@ def wheel(session: nox.Session) -> None:
     for part in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "conftest.py", "noxfile.py"):
         shutil.copy(ROOT / part, away)
     session.chdir(away)
-    session.run("pytest", "tests", "docs", "README.md", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})
+    session.run("pytest", *AT_ONCE, "tests", "docs", "README.md", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})
+
+
+@nox.session(python=PYTHONS[0])
+def interop(session: nox.Session) -> None:
+    """
+    Programs that nobody here wrote, both ways; compares with docs/reference/interoperability.md.
+
+    Last, because it is the one that not every machine can run. HTPOORT_INTEROP_WRITE=1 writes the page.
+    """
+    session.install("-e", ".[dev]")
+    modules = Path(session.virtualenv.location) / "node"
+    env = {"NODE_PATH": str(modules / "node_modules")}
+    _install_from_debian(session, _absent("debian", env))
+    if _absent("npm", env):
+        modules.mkdir(exist_ok=True)
+        shutil.copy(INTEROP / "node/package.json", modules)
+        # No lock file: the versions are exact, and those packages name their own exactly.
+        options = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund")
+        session.run("npm", "install", "--prefix", str(modules), *options, external=True, silent=True)
+    if left := [*_absent("debian", env), *_absent("npm", env)]:
+        session.error(f"Installed, and they do not run: {', '.join(left)}")
+    # Most of the time somebody waits. One process writes the page, where that is asked for.
+    several = () if "HTPOORT_INTEROP_WRITE" in os.environ else ("--numprocesses=4",)
+    session.run("pytest", *several, *(session.posargs or ["tests/interop"]), env=env)
+
+
+INTEROP = ROOT / "tests/interop"
+
+
+def _absent(source: str, env: dict[str, str]) -> list[str]:
+    """Name the packages of a source whose programs do not tell their version."""
+    programs = tomllib.loads((INTEROP / "programs.toml").read_text(encoding="utf-8"))["program"]
+    path = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))
+    return [
+        program[source] for program in programs if source in program and not _answers(program["version"], env, path)
+    ]
+
+
+def _answers(command: list[str], env: dict[str, str], path: str) -> bool:
+    program = shutil.which(command[0], path=path)
+    if program is None:
+        return False
+    done = subprocess.run(
+        [program, *command[1:]], env=os.environ | env | {"PATH": path}, capture_output=True, check=False
+    )
+    return b"." in done.stdout  # a version; some end with an error when they are not configured
+
+
+def _install_from_debian(session: nox.Session, packages: list[str]) -> None:
+    """Install what is missing, and let no server of it start."""
+    if not packages:
+        return
+    command = ("apt-get", "install", "--yes", "--no-install-recommends", *packages)
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        session.error(f"Needs programs that are not here. On Debian 12, as root: {' '.join(command)}")
+    # What Debian's packages ask before they start a service; 101 forbids it.
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+        policy.chmod(0o755)
+    try:
+        for step in (("apt-get", "update"), command):
+            session.run(*step, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True, silent=True)
+    finally:
+        if ours:
+            policy.unlink()

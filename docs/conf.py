@@ -51,6 +51,7 @@ nitpick_ignore = [
         "collections.abc.Awaitable",
         "collections.abc.Callable",
         "collections.abc.Callable[[]",
+        "collections.abc.Collection",
         "collections.abc.Iterable",
         "collections.abc.Iterator",
         "collections.abc.Mapping",
@@ -62,15 +63,19 @@ nitpick_ignore = [
         "datetime.datetime",
         "datetime.timedelta",
         "htpoort.ledger._access.Access",
+        "htpoort.testing._background.Background",
         "htpoort.ledger.ledger.T",
+        "hypothesis.strategies.SearchStrategy",
         "pathlib.Path",
         "sqlalchemy.engine.base.Engine",
         "sqlalchemy.engine.url.URL",
         "ssl.SSLContext",
         "ssl.TLSVersion",
+        "st.SearchStrategy",
+        "timedelta",
     )
 ]
-nitpick_ignore.append(("py:obj", "htpoort.delivery.AnyReply"))
+nitpick_ignore.extend((("py:obj", "htpoort.delivery.AnyReply"), ("py:exc", "InvalidArgument")))  # of Hypothesis
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells its plugins at INFO, on standard error
 

@@ -46,6 +46,20 @@ def _block_end(raw: bytes) -> tuple[int, int]:
     return (empty.start() + 1, empty.end()) if empty else (-1, len(raw))
 
 
+def body(raw: bytes) -> int:
+    """
+    Find the body of a message.
+
+    Args:
+        raw: As `scan` takes it.
+
+    Returns:
+        The offset that `scan` gives, without the work on the headers.
+    """
+    end, start = _block_end(raw)
+    return start if 0 <= end <= _grammar.HEADER_LIMIT else len(raw)
+
+
 def _line_problems(block: bytes) -> list[Problem]:
     """Find what makes a header block one that two programs could read differently."""
     found: list[Problem] = []

@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile("ci", deadline=None, max_examples=400, derandomize=True, database=None, print_blob=True)
 settings.register_profile(
-    "long", deadline=None, max_examples=10_000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "long",
+    deadline=None,
+    max_examples=100_000,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

@@ -1,16 +1,20 @@
-"""What several test modules draw from; the sets of characters are typed from DESIGN.md section 6."""
+"""
+What several test modules draw from beside `htpoort.testing.strategies`.
+
+The sets of characters are typed from DESIGN.md section 6.
+"""
 
 from __future__ import annotations
 
 import copy
 import pickle
 import string
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from htpoort import AGS, DMS, DeclarationSystem, PartyId, RoutingEnvelope
+from htpoort import AGS, DMS, DeclarationSystem
 
 T = TypeVar("T")
 
@@ -24,22 +28,8 @@ values = st.text(INSIDE, min_size=1, max_size=256).map(lambda text: text.strip("
 writer_ids = st.text(LETTERS_DIGITS + "._-", min_size=1, max_size=35)
 """V and A as the writer allows them."""
 
-references = st.text(LETTERS_DIGITS, min_size=1, max_size=35)
-"""K as the writer allows it."""
-
 digits = st.sampled_from(string.digits)
 """S as the writer allows it."""
-
-envelopes = st.builds(RoutingEnvelope, sender=values, addressee=values, reference=values, s=values)
-"""Every envelope that can be held."""
-
-party_ids = st.builds(
-    PartyId,
-    country=st.text(string.ascii_letters, min_size=2, max_size=2),
-    number=st.text(string.digits, min_size=1, max_size=15),
-    groups=st.lists(st.text(LETTERS_DIGITS, min_size=1, max_size=16), max_size=8).map(tuple),
-)
-"""Every party ID that can be held."""
 
 parties = st.builds(
     "NL{}.{}.05".format,
@@ -50,14 +40,6 @@ parties = st.builds(
 
 systems = st.sampled_from([AGS, DMS])
 """The published systems."""
-
-zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-dates = st.datetimes(
-    min_value=datetime(1900, 1, 2),  # noqa: DTZ001 - Hypothesis adds the zone
-    max_value=datetime(9999, 12, 30),  # noqa: DTZ001 - the same
-    timezones=zones,
-)
-"""Aware datetimes that a Date header can hold."""
 
 NOON = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
 """A moment for messages whose moment does not matter."""

@@ -55,7 +55,12 @@ class Intake:
         if isinstance(stored.found, Quarantined):
             LOG.warning("In quarantine as %d: %s", stored.key, stored.found.reason.value)
         elif not stored.repeated:
-            self._stored(stored.found.system.name)
+            found = stored.found
+            LOG.info(
+                "Reply %d of %s for %s under %s was stored",
+                *(stored.key, found.system.name, found.party, found.reference),
+            )
+            self._stored(found.system.name)
 
 
 def receiver(intake: Intake, inbox: SmtpInbox) -> Receiver:

@@ -111,6 +111,8 @@ class Outgoing:
         ledger, at = self._common.ledger, self._common.clock()
         due = self._due(claimed, at) if event is Event.DEFERRED else None
         await self._common.written(lambda: ledger.exchanges.settle_soon(claimed, event, at=at, detail=detail, due=due))
+        if event is Event.ACCEPTED:
+            LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
 
     @staticmethod
     async def _tried(sender: Sender, claimed: Claimed) -> tuple[Event, str]:

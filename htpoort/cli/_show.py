@@ -9,16 +9,19 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast, final
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from htpoort.cli._facts import Facts
 
 _PIPE: Final = 240
+_ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
 
 
 def _plain(value: object) -> Text:
@@ -38,9 +41,11 @@ def as_json(facts: object) -> None:
     sys.stdout.flush()
 
 
-def json_line(facts: Facts) -> None:
-    """Print facts as JSON on one line."""
+def json_line(facts: Facts, *, at_once: bool = False) -> None:
+    """Print facts as JSON on one line; at once where somebody waits for it."""
     sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+    if at_once:
+        sys.stdout.flush()
 
 
 def csv_lines(columns: Sequence[str], lines: Iterable[Facts]) -> None:
@@ -82,6 +87,54 @@ def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[object]])
     for cells in lines:
         rows(dict(zip(columns, cells, strict=True)))
         line("")
+
+
+@final
+class Feed:
+    """
+    Show rows as they come: in a terminal as a table that grows, elsewhere as lines.
+
+    Args:
+        title: Stands above the table.
+        columns: Their names, and how many characters a line gives to each.
+    """
+
+    def __init__(self, title: str, columns: Mapping[str, int]) -> None:
+        self._title = title
+        self._columns = columns
+        self._rows: deque[Sequence[object]] = deque(maxlen=_ROWS)
+        self._live: Live | None = None
+
+    def open(self) -> None:
+        """Begin; the terminal is this table's until it is closed."""
+        if sys.stdout.isatty():
+            console = Console(highlight=False)
+            self._live = Live(self._table(), console=console, auto_refresh=False, vertical_overflow="visible")
+            self._live.start(refresh=True)
+
+    def add(self, cells: Sequence[object]) -> None:
+        """Show one more row; a table keeps the newest ones."""
+        if self._live is None:
+            padded = (
+                f"{printable(str(cell)):<{width}}" for cell, width in zip(cells, self._columns.values(), strict=True)
+            )
+            line("  ".join(padded).rstrip())
+            return
+        self._rows.append(cells)
+        self._live.update(self._table(), refresh=True)
+
+    def close(self) -> None:
+        """End; what is shown stays."""
+        if self._live is not None:
+            self._live.stop()
+
+    def _table(self) -> Table:
+        table = Table(title=self._title, title_justify="left")
+        for column in self._columns:
+            table.add_column(column, overflow="fold")
+        for cells in self._rows:
+            table.add_row(*(_plain(cell) for cell in cells))
+        return table
 
 
 def line(text: str) -> None:

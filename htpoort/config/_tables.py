@@ -6,6 +6,7 @@ Never does: take one type for another, as a text for a number.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
@@ -25,6 +26,7 @@ from htpoort.transport import Security
 from htpoort.transport.pop3 import Pop3Server
 
 T = TypeVar("T")
+E = TypeVar("E", bound=enum.Enum)
 
 # Where the defaults come from.
 _SMTP: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@localhost",))
@@ -224,12 +226,19 @@ def _each(value: object, take: Callable[[object], T], items: str) -> tuple[T, ..
 _text: Final = _exactly(str, "a string")
 
 
-def _security(value: object) -> Security:
-    names = {one.value: one for one in Security}
+def _one_of(value: object, kind: type[E]) -> E:
+    names = {one.value: one for one in kind}
     if not isinstance(value, str) or value not in names:
         what = f"one of {', '.join(names)}"
         raise _Wrong(what)
     return names[value]
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        what = "a moment with its offset from UTC, as 2026-11-02T18:00:00+01:00"
+        raise _Wrong(what)
+    return value
 
 
 def _converter() -> Converter:
@@ -239,7 +248,9 @@ def _converter() -> Converter:
     made.register_structure_hook(bool, _exactly(bool, "true or false"))
     made.register_structure_hook(date, lambda value, _: _day(value))
     made.register_structure_hook(timedelta, lambda value, _: _duration(value))
-    made.register_structure_hook(Security, lambda value, _: _security(value))
+    made.register_structure_hook(datetime, lambda value, _: _moment(value))
+    made.register_structure_hook(enum.Enum, _one_of)
+    made.register_structure_hook(enum.StrEnum, _one_of)  # is a str too, whose hook would take it
     made.register_structure_hook_func(
         lambda kind: kind == tuple[Any, ...],
         # What they hold is structured by itself, so that each mistake has its line.

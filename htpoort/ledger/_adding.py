@@ -12,6 +12,8 @@ from typing import final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from htpoort.ledger._prepared import Prepared
+
 
 @final
 class Adding:
@@ -23,9 +25,11 @@ class Adding:
     """
 
     def __init__(self, table: sa.Table) -> None:
+        columns = [column.name for column in table.c if not column.primary_key]
+        self._columns = dict.fromkeys(columns)
         self._statements = {
-            "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
-            "postgresql": postgresql.insert(table).on_conflict_do_nothing(),
+            "sqlite": Prepared(sqlite.insert(table).on_conflict_do_nothing(), columns),
+            "postgresql": Prepared(postgresql.insert(table).on_conflict_do_nothing(), columns),
         }
 
     def __call__(self, connection: sa.Connection, values: Mapping[str, object]) -> int | None:
@@ -34,12 +38,9 @@ class Adding:
 
         Args:
             connection: In a transaction.
-            values: By column.
+            values: By column; nothing where one is not given.
 
         Returns:
             Its key; None where another row has its place. On PostgreSQL that row is committed then.
         """
-        done = connection.execute(self._statements[connection.dialect.name], values)
-        # SQLite gives the last key again where nothing was added; PostgreSQL gives none, and no count.
-        key = None if done.rowcount == 0 else done.inserted_primary_key
-        return None if key is None else int(key[0])
+        return self._statements[connection.dialect.name].added(connection, {**self._columns, **values})

@@ -14,8 +14,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from htpoort.ledger import _schema
+from htpoort.ledger._prepared import Prepared
 
-_INSERT: Final = sa.insert(_schema.events)
+_table: Final = _schema.events
+_INSERT: Final = Prepared(sa.insert(_table), [column.name for column in _table.c if not column.primary_key])
 _GATHERED: Final = "htpoort-events"
 
 
@@ -42,7 +44,7 @@ def log(  # noqa: PLR0913 - one argument for each column
     }
     rows: list[dict[str, object]] | None = connection.info.get(_GATHERED)
     if rows is None:
-        connection.execute(_INSERT, row)
+        _INSERT.many(connection, [row])
     else:
         rows.append(row)
 
@@ -51,7 +53,7 @@ def flush(connection: sa.Connection) -> None:
     """Write what was gathered, for whoever is about to read the log."""
     rows: list[dict[str, object]] | None = connection.info.get(_GATHERED)
     if rows:
-        connection.execute(_INSERT, rows)
+        _INSERT.many(connection, rows)
         rows.clear()
 
 

@@ -19,6 +19,7 @@ from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Event
 from htpoort.ledger import _events, _outbox, _schema
 from htpoort.ledger._adding import Adding
+from htpoort.ledger._prepared import Prepared
 from htpoort.ledger.records import Held, HeldState, Reply, Stored
 from htpoort.routing import Correlation, Quarantined, Routed
 
@@ -82,7 +83,7 @@ def take_in(
     if isinstance(found, Quarantined):
         return _keep_apart(connection, found, raw, at, again=again)
     # Trace headers differ between two copies of one reply; its body does not.
-    content = hashlib.sha256(memoryview(raw)[_scan.scan(raw).body :]).hexdigest()
+    content = hashlib.sha256(memoryview(raw)[_scan.body(raw) :]).hexdigest()
     same = {
         "reference": found.reference,
         "party": str(found.party),
@@ -90,7 +91,7 @@ def take_in(
         "content": content,
     }
     # Locked: what another machine's worker writes at the same time is not written over.
-    exchange = _outbox.find(connection, str(found.party), found.reference, lock=True)
+    exchange = _outbox.locked(connection, str(found.party), found.reference)
     if exchange is not None and exchange.system != found.system.name:
         # A person gave it to a system that the K was not sent to: stored and delivered, but it answers nothing.
         exchange = None
@@ -116,7 +117,7 @@ def take_in(
     if exchange is None:
         _events.log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
     else:
-        _outbox.apply(connection, exchange, Event.REPLY_RECEIVED, at, detail=f"reply {key}")
+        _outbox.apply(connection, exchange.key, exchange.state, Event.REPLY_RECEIVED, at, detail=f"reply {key}")
     return Stored(found=found, key=key, repeated=False)
 
 
@@ -158,7 +159,7 @@ _CLAIM: Final = (
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-_TAKE: Final = (
+_TAKE: Final = Prepared(
     sa
     .update(_table)
     .where(_table.c.id == sa.bindparam("key"))
@@ -166,10 +167,10 @@ _TAKE: Final = (
 )
 
 
-_ONE: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(owner=None, lease=None)
-_DELIVERED: Final = _ONE.values(delivered=sa.bindparam("at"), trouble=None)
-_NOT_DELIVERED: Final = _ONE.values(due=sa.bindparam("when"), trouble=sa.bindparam("why"))
-_EXCHANGE: Final = sa.select(_table.c.exchange).where(_table.c.id == sa.bindparam("key"))
+_one: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(owner=None, lease=None)
+_DELIVERED: Final = Prepared(_one.values(delivered=sa.bindparam("at"), trouble=None))
+_NOT_DELIVERED: Final = Prepared(_one.values(due=sa.bindparam("when"), trouble=sa.bindparam("why")))
+_EXCHANGE: Final = Prepared(sa.select(_table.c.exchange).where(_table.c.id == sa.bindparam("key")))
 
 
 def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
@@ -178,26 +179,26 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     """Take up replies of one system that wait for delivery, oldest first."""
     rows = connection.execute(_CLAIM, {"of": system, "now": now, "most": most}).all()
     if rows:
-        connection.execute(_TAKE, [{"key": row.id, "by": owner, "until": now + lease} for row in rows])
+        _TAKE.many(connection, [{"key": row.id, "by": owner, "until": now + lease} for row in rows])
     return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]
 
 
 def delivered(connection: sa.Connection, key: int, at: datetime) -> None:
     """Mark a reply as delivered."""
-    connection.execute(_DELIVERED, {"key": key, "at": at})
+    _DELIVERED.changed(connection, {"key": key, "at": at})
     _events.log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
 
 
 def not_delivered(connection: sa.Connection, key: int, at: datetime, due: datetime, trouble: str) -> None:
     """Mark a reply as not delivered this time."""
-    connection.execute(_NOT_DELIVERED, {"key": key, "when": due, "why": trouble})
+    _NOT_DELIVERED.changed(connection, {"key": key, "when": due, "why": trouble})
     exchange = _exchange_of(connection, key)
     _events.log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
 
 
 def _exchange_of(connection: sa.Connection, key: int) -> int | None:
-    found: int | None = connection.execute(_EXCHANGE, {"key": key}).scalar_one()
-    return found
+    ((exchange,),) = _EXCHANGE.rows(connection, {"key": key})
+    return None if exchange is None else int(exchange)
 
 
 def renew(connection: sa.Connection, owner: str, keys: Sequence[int], until: datetime) -> int:

@@ -6,16 +6,21 @@ Never does: decide; the table in `htpoort.exchange` does, and what it said is lo
 
 from __future__ import annotations
 
+import functools
+import operator
+import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import attrs
 import sqlalchemy as sa
 
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Decision, Event, State, decide
 from htpoort.ledger import _events, _schema
 from htpoort.ledger._adding import Adding
+from htpoort.ledger._prepared import Prepared, Row
 from htpoort.ledger.records import Claimed, Exchange
 from htpoort.message import Submission
 
@@ -45,16 +50,30 @@ _ADD: Final = Adding(_table)
 _BY_K: Final = sa.select(*_told).where(
     _table.c.party_key == sa.bindparam("party_key"), _table.c.reference == sa.bindparam("reference")
 )
-_BY_K_LOCKED: Final = _BY_K.with_for_update()
+_STANDS: Final = Prepared(_BY_K.with_only_columns(_table.c.id, _table.c.system, _table.c.state).with_for_update())
 _BY_KEY: Final = sa.select(*_told).where(_table.c.id == sa.bindparam("key"))
 _MESSAGE: Final = sa.select(_table.c.raw).where(_table.c.id == sa.bindparam("key"))
 
 
-def find(connection: sa.Connection, party: str, reference: str, *, lock: bool = False) -> Exchange | None:
-    """Look an exchange up by party and K; lock it, where an event is to follow."""
-    query = _BY_K_LOCKED if lock else _BY_K
-    row = connection.execute(query, {"party_key": party.lower(), "reference": reference}).first()
+def find(connection: sa.Connection, party: str, reference: str) -> Exchange | None:
+    """Look an exchange up by party and K."""
+    row = connection.execute(_BY_K, {"party_key": party.lower(), "reference": reference}).first()
     return None if row is None else exchange_of(row)
+
+
+@attrs.frozen
+class Locked:
+    """Hold an exchange to which an event is to happen; nobody else moves it until the transaction ends."""
+
+    key: int
+    system: str
+    state: State
+
+
+def locked(connection: sa.Connection, party: str, reference: str) -> Locked | None:
+    """Look an exchange up by party and K, and lock it."""
+    rows = _STANDS.rows(connection, {"party_key": party.lower(), "reference": reference})
+    return Locked(rows[0][0], rows[0][1], State(rows[0][2])) if rows else None
 
 
 def queue(
@@ -88,6 +107,7 @@ def queue(
     if key is None:
         return _queued_before(connection, submission)
     _events.log(connection, at, Event.QUEUED.value, exchange=key, state=state.value)
+    moment = at.astimezone(UTC)
     return Exchange(
         key=key,
         system=submission.system,
@@ -96,9 +116,9 @@ def queue(
         business_reference=business_reference,
         state=state,
         attempts=0,
-        due=at.astimezone(UTC),
-        created=at.astimezone(UTC),
-        changed=at.astimezone(UTC),
+        due=moment,
+        created=moment,
+        changed=moment,
         message_id=submission.message_id,
     )
 
@@ -116,20 +136,39 @@ def _queued_before(connection: sa.Connection, submission: Submission) -> Exchang
     raise InputError("", (Problem("ledger.reference-used", message),))
 
 
-_CLAIM: Final = (
-    sa
-    .select(*_table.c)
-    .where(
-        _table.c.state == sa.bindparam("waits"),
-        _table.c.due <= sa.bindparam("now"),
-        _table.c.system.in_(sa.bindparam("systems", expanding=True)),
-    )
-    .order_by(_table.c.due, _table.c.id)
-    .limit(sa.bindparam("most"))
-    # Workers of other machines pass over what this one is about to take.
-    .with_for_update(skip_locked=True)
+_to_send: Final = (
+    _table.c.due,
+    _table.c.id,
+    _table.c.attempts,
+    _table.c.system,
+    _table.c.party,
+    _table.c.reference,
+    _table.c.mail_from,
+    _table.c.rcpt_to,
+    _table.c.message_id,
+    _table.c.raw,
 )
-_TAKE: Final = (
+
+
+@functools.cache
+def _due_of(systems: int) -> Prepared:
+    """Prepare the query for what is due of so many systems."""
+    return Prepared(
+        sa
+        .select(*_to_send)
+        .where(
+            _table.c.state == sa.bindparam("waits"),
+            _table.c.due <= sa.bindparam("now"),
+            _table.c.system.in_([sa.bindparam(f"system_{number}") for number in range(systems)]),
+        )
+        .order_by(_table.c.due, _table.c.id)
+        .limit(sa.bindparam("most"))
+        # Workers of other machines pass over what this one is about to take.
+        .with_for_update(skip_locked=True)
+    )
+
+
+_TAKE: Final = Prepared(
     sa
     .update(_table)
     .where(_table.c.id == sa.bindparam("key"))
@@ -154,6 +193,37 @@ _BEGUN: Final = (
     )
 )
 _HOUR: Final = timedelta(hours=1)
+_OURS: Final = 0x68_74_70_6F
+"""Marks our advisory locks among those of a server ("htpo" in ASCII)."""
+_ONE_AT_A_TIME: Final = sa.select(sa.func.pg_advisory_xact_lock(_OURS, sa.bindparam("system", type_=sa.Integer)))
+
+
+def _left(connection: sa.Connection, systems: Sequence[str], per_hour: int, now: datetime) -> int:
+    """Count how many attempts the rate allows now; what others begin meanwhile waits until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        # Each system by itself, since outboxes of two machines may share some; in order, so that none waits for ever.
+        for number in sorted(zlib.crc32(system.encode()) >> 1 for system in systems):
+            connection.execute(_ONE_AT_A_TIME, {"system": number})
+    # Counted in the log, so that the limit holds over a restart and over many machines.
+    _events.flush(connection)
+    begun: int = connection.execute(_BEGUN, {"since": now - _HOUR, "systems": list(systems)}).scalar_one()
+    return max(0, per_hour - begun)
+
+
+def _claimed(row: Row) -> Claimed:
+    """Make the value of a row that is taken up."""
+    _, key, attempts, system, party, reference, mail_from, rcpt_to, message_id, raw = row
+    return Claimed(
+        key=key,
+        attempt=attempts + 1,
+        system=system,
+        party=party,
+        reference=reference,
+        mail_from=mail_from,
+        rcpt_to=rcpt_to,
+        message_id=message_id,
+        raw=raw,
+    )
 
 
 def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
@@ -167,74 +237,61 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
 ) -> list[Claimed]:
     """Take up what is due, oldest first; nobody else gets it before the lease has run out."""
     if per_hour is not None:
-        # Counted in the log, so that the limit holds over a restart and over many machines.
-        _events.flush(connection)
-        begun = connection.execute(_BEGUN, {"since": now - _HOUR, "systems": list(systems)}).scalar_one()
-        most = min(most, max(0, per_hour - begun))
-    wanted = {"now": now, "systems": list(systems), "most": most}
+        most = min(most, _left(connection, systems, per_hour, now))
+    wanted = {"now": now, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
+    due = _due_of(len(systems))
     # State by state: in this order an index has them, and a long queue need not be sorted.
-    found = [row for state in _waiting for row in connection.execute(_CLAIM, wanted | {"waits": state})]
-    rows = sorted(found, key=lambda row: (row.due, row.id))[:most]
-    if rows:
-        connection.execute(_TAKE, [{"key": row.id, "by": owner, "until": now + lease, "now": now} for row in rows])
-    for row in rows:
-        detail = f"attempt {row.attempts + 1} by {owner}"
+    found = [row for state in _waiting for row in due.rows(connection, {**wanted, "waits": state})]
+    claimed = [_claimed(row) for row in sorted(found, key=operator.itemgetter(0, 1))[:most]]
+    if claimed:
+        until = now + lease
+        _TAKE.many(connection, [{"key": one.key, "by": owner, "until": until, "now": now} for one in claimed])
+    for one in claimed:
+        detail = f"attempt {one.attempt} by {owner}"
         _events.log(
-            connection, now, Event.ATTEMPT_STARTED.value, exchange=row.id, state=State.SENDING.value, detail=detail
+            connection, now, Event.ATTEMPT_STARTED.value, exchange=one.key, state=State.SENDING.value, detail=detail
         )
-    return [
-        Claimed(
-            key=row.id,
-            attempt=row.attempts + 1,
-            system=row.system,
-            party=row.party,
-            reference=row.reference,
-            mail_from=row.mail_from,
-            rcpt_to=row.rcpt_to,
-            message_id=row.message_id,
-            raw=row.raw,
-        )
-        for row in rows
-    ]
+    return claimed
 
 
-# Built once: to build a statement takes longer than to run it.
-_MOVE: Final = (
+_move: Final = (
     sa
     .update(_table)
     .where(_table.c.id == sa.bindparam("key"))
     .values(state=sa.bindparam("to"), changed=sa.bindparam("at"), owner=None, lease=None)
 )
-_MOVE_DUE: Final = _MOVE.values(due=sa.bindparam("when"))
+_MOVE: Final = Prepared(_move)
+_MOVE_DUE: Final = Prepared(_move.values(due=sa.bindparam("when")))
+_SETTLE: Final = Prepared(
+    _move.where(_table.c.state == State.SENDING.value, _table.c.attempts == sa.bindparam("attempt"))
+)
 
 
 def apply(  # noqa: PLR0913 - one argument for each thing that is written
     connection: sa.Connection,
-    there: Exchange,
+    key: int,
+    state: State,
     event: Event,
     at: datetime,
     *,
     detail: str = "",
     due: datetime | None = None,
 ) -> Decision:
-    """Let an event happen to an exchange, and log what came of it."""
-    decision = decide(there.state, event)
+    """Let an event happen to an exchange in a state, and log what came of it."""
+    decision = decide(state, event)
     if not decision.ignored and not decision.refused:
-        values: dict[str, object] = {"key": there.key, "to": decision.state.value, "at": at}
+        values: dict[str, object] = {"key": key, "to": decision.state.value, "at": at}
         if due is None:
-            connection.execute(_MOVE, values)
+            _MOVE.changed(connection, values)
         else:
-            connection.execute(_MOVE_DUE, values | {"when": due})
+            _MOVE_DUE.changed(connection, values | {"when": due})
     why = decision.ignored or decision.refused
     told = "; ".join(part for part in (detail, why) if part)
-    _events.log(connection, at, event.value, exchange=there.key, state=decision.state.value, detail=told)
+    _events.log(connection, at, event.value, exchange=key, state=decision.state.value, detail=told)
     return decision
 
 
 _LOCKED: Final = _BY_KEY.with_for_update()
-
-
-_SETTLE: Final = _MOVE.where(_table.c.state == State.SENDING.value, _table.c.attempts == sa.bindparam("attempt"))
 
 
 def _settled(connection: sa.Connection, key: int, attempt: int, event: Event, at: datetime) -> State | None:
@@ -243,7 +300,7 @@ def _settled(connection: sa.Connection, key: int, attempt: int, event: Event, at
     if event is Event.DEFERRED or decision.ignored or decision.refused:
         return None
     values = {"key": key, "attempt": attempt, "to": decision.state.value, "at": at}
-    return decision.state if connection.execute(_SETTLE, values).rowcount == 1 else None
+    return decision.state if _SETTLE.changed(connection, values) == 1 else None
 
 
 def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
@@ -272,10 +329,9 @@ def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is writ
         _events.log(connection, at, event.value, exchange=key, state=there.state.value, detail=told)
         return there.state
     if event is Event.DEFERRED and due is None:
-        apply(connection, there, event, at, detail=detail)
-        again = exchange_of(connection.execute(_LOCKED, {"key": key}).one())
-        return apply(connection, again, Event.GIVEN_UP, at).state
-    return apply(connection, there, event, at, detail=detail, due=due).state
+        deferred = apply(connection, key, there.state, event, at, detail=detail)
+        return apply(connection, key, deferred.state, Event.GIVEN_UP, at).state
+    return apply(connection, key, there.state, event, at, detail=detail, due=due).state
 
 
 def order(connection: sa.Connection, party: str | None, reference: str, event: Event, at: datetime) -> Exchange:
@@ -297,7 +353,7 @@ def order(connection: sa.Connection, party: str | None, reference: str, event: E
         message = f"reference {reference} was used by {parties}; say which party."
         raise InputError("", (Problem("ledger.which-party", message),))
     there = exchange_of(rows[0])
-    decision = apply(connection, there, event, at, due=at)
+    decision = apply(connection, there.key, there.state, event, at, due=at)
     if decision.refused:
         # Raising undoes the log entry too; what was refused did not happen.
         raise InputError("", (Problem("ledger.refused", decision.refused),))
@@ -326,7 +382,7 @@ def expire(connection: sa.Connection, now: datetime, owner: str | None = None) -
     query = sa.select(*_told).where(_table.c.state == State.SENDING.value, dead).with_for_update(skip_locked=True)
     found = [exchange_of(row) for row in connection.execute(query).all()]
     for there in found:
-        apply(connection, there, Event.CONNECTION_LOST, now, detail="its worker was lost")
+        apply(connection, there.key, there.state, Event.CONNECTION_LOST, now, detail="its worker was lost")
     return found
 
 
@@ -336,5 +392,5 @@ def window(connection: sa.Connection, systems: Iterable[str], event: Event, at: 
     query = sa.select(*_told).where(_table.c.state.in_(states), _table.c.system.in_(list(systems))).with_for_update()
     found = [exchange_of(row) for row in connection.execute(query).all()]
     for there in found:
-        apply(connection, there, event, at)
+        apply(connection, there.key, there.state, event, at)
     return len(found)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import State
 from htpoort.ledger import _inbox, _outbox, _schema
+from htpoort.ledger._prepared import Prepared
 from htpoort.ledger.records import Entry, Exchange, Held, HeldState, Reply, Status, Story
 from htpoort.routing import SentRecord
 
@@ -24,8 +25,8 @@ _strangers: Final = _schema.quarantine
 _events: Final = _schema.events
 
 _told: Final = tuple(column for column in _exchanges.c if column.name != "raw")
-_SENT: Final = sa.select(_exchanges.c.system, _exchanges.c.party, _exchanges.c.reference).where(
-    _exchanges.c.reference == sa.bindparam("reference")
+_SENT: Final = Prepared(
+    sa.select(_exchanges.c.system, _exchanges.c.party).where(_exchanges.c.reference == sa.bindparam("reference"))
 )
 
 _OVER: Final = (State.ANSWERED.value, State.CLOSED.value)
@@ -34,8 +35,8 @@ _OVER: Final = (State.ANSWERED.value, State.CLOSED.value)
 
 def sent(connection: sa.Connection, reference: str) -> list[SentRecord]:
     """Say what was queued under a K, for the router."""
-    rows = connection.execute(_SENT, {"reference": reference})
-    return [SentRecord(system=row.system, party=row.party, reference=row.reference) for row in rows]
+    rows = _SENT.rows(connection, {"reference": reference})
+    return [SentRecord(system=system, party=party, reference=reference) for system, party in rows]
 
 
 def status(connection: sa.Connection) -> Status:

@@ -22,6 +22,8 @@ Operation = Callable[[sa.Connection], T]
 
 _BATCH: Final = 256
 """Operations of one commit: enough that the sync does not count, few enough that nobody waits long."""
+_IDLE: Final = 0.1
+"""Seconds without work after which the connection is given back; one that is taken anew was not lost meanwhile."""
 _TRIES: Final = 5
 """Of an operation that collides with another machine's; one of the two goes through each time."""
 
@@ -45,6 +47,7 @@ class Writer:
         self._where = where
         self._queue: queue.SimpleQueue[tuple[Operation[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="htpoort-ledger", daemon=True)
+        self._kept: sa.Connection | None = None
         self._connection: sa.Connection | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -83,7 +86,13 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
+        try:
+            self._work()
+        finally:
+            self._release()
+
+    def _work(self) -> None:
+        while (first := self._next()) is not None:
             batch, ending = [first], False
             while len(batch) < _BATCH and not self._queue.empty():
                 # Only this thread takes, so what is there stays there.
@@ -95,6 +104,21 @@ class Writer:
             self._commit(batch)
             if ending:
                 return
+
+    def _next(self) -> tuple[Operation[Any], Future[Any]] | None:
+        """Wait for an operation; None is the end."""
+        if self._kept is not None:
+            try:
+                return self._queue.get(timeout=_IDLE)
+            except queue.Empty:
+                self._release()
+        return self._queue.get()
+
+    def _release(self) -> None:
+        """Give the connection back."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def _commit(self, batch: list[tuple[Operation[Any], Future[Any]]]) -> None:
         """Run a batch in one transaction, or else each operation in its own."""
@@ -125,13 +149,19 @@ class Writer:
             return
 
     def _transaction(self, operations: list[Operation[Any]]) -> list[Any]:
-        with self._engine.connect() as connection, connection.begin():
-            self._connection = connection
-            try:
-                with _events.gathered(connection):
-                    return [operation(connection) for operation in operations]
-            finally:
-                self._connection = None
+        self._connection = connection = self._kept or self._engine.connect()
+        # Kept after a success only: whatever went wrong, the next transaction begins afresh.
+        self._kept = None
+        try:
+            with connection.begin(), _events.gathered(connection):
+                results = [operation(connection) for operation in operations]
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._connection = None
+        self._kept = connection
+        return results
 
     def _lasts(self, error: Exception) -> bool:
         """

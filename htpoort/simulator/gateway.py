@@ -1,54 +1,42 @@
 """
-Take declarations by SMTP and answer them by SMTP, as the Handel & Transport Gateway does.
+Play the Handel & Transport Gateway: take declarations, answer them, and do wrong what a script says.
 
-Never does: leave loopback by itself; it sends to the servers that it was given, and listens where it was told.
+Never does: leave loopback, unless it is told to by name.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from datetime import datetime
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
-import attrs
+from htpoort.directory import HTPOORT, Directory
+from htpoort.errors import InputError, Problem, SendError
+from htpoort.message import Submission
+from htpoort.simulator._answering import Answering
+from htpoort.simulator._faulty import Faulty
+from htpoort.simulator._mailbox import Mailbox
+from htpoort.simulator._pop3 import Pop3Faults, Pop3Server
+from htpoort.simulator._push import PUSH_SCHEDULE, Pushing
+from htpoort.simulator._record import Record
+from htpoort.simulator._submission import Submitting
+from htpoort.simulator._taking import Taking
+from htpoort.simulator.certificates import GatewayTls
+from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
+from htpoort.simulator.declarants import Declarant, Declarants
+from htpoort.simulator.declarations import Declaration, Sent
+from htpoort.simulator.faults import SmtpFault
+from htpoort.simulator.scenarios import Script
+from htpoort.transport import Incoming, SmtpServer, _hosts
 
-from htpoort import _clock
-from htpoort._words import ascii_lower
-from htpoort.directory import HTPOORT, DeclarationSystem, Directory
-from htpoort.envelope import RoutingEnvelope
-from htpoort.errors import SendError
-from htpoort.message import Submission, read
-from htpoort.simulator import answers
-from htpoort.transport import Incoming, Receiver, Refusal, SmtpServer, send
+__all__ = ["Gateway"]
 
-__all__ = ["Declaration", "Gateway"]
-
-_HOSTNAME: Final = "gateway.example"
-
-
-@final
-@attrs.frozen(kw_only=True)
-class Declaration:
-    """
-    Hold one declaration that the gateway took.
-
-    Args:
-        system: The system that it was for.
-        mailbox: The declarant's mailbox, from MAIL FROM.
-        subject: The Subject as it stood on the wire.
-        envelope: What the Subject says.
-        raw: The whole message.
-        payload: The body, not decoded.
-    """
-
-    system: DeclarationSystem
-    mailbox: str
-    subject: str
-    envelope: RoutingEnvelope
-    raw: bytes = attrs.field(repr=False)
-    payload: bytes = attrs.field(repr=False)
+_SCRIPT: Final = Script()
+_HERE: Final = ("127.0.0.0/8", "::1/128")
+_ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
 @final
@@ -56,50 +44,143 @@ class Gateway:
     """
     Play the gateway in a box.
 
-    Several can run in one process; each listens on a port of its own.
+    ::
+
+        async with Gateway(declarants={"edi@forwarder.example": server}) as gateway:
+            print(gateway.smtp_port)
+
+    Several can run in one process; each listens on ports of its own. All that it took and sent stays in
+    memory, each message with its octets, until the gateway is forgotten.
 
     Args:
         directory: The systems that it plays; the published ones where not given.
-        declarants: The declarants' own mail servers, by their mailbox, where replies are pushed to.
-            A declaration from another mailbox is taken and not answered.
-        host: The address to listen on; loopback where not given.
-        port: The port to listen on; 0 chooses a free one.
-        clock: Gives the time for Date headers, aware.
+        declarants: The declarants; or only their mail servers, by their mailbox, where answers are pushed
+            to. A declaration from another mailbox is taken and not answered.
+        script: How it answers, and what it does wrong; one acceptance at once where not given.
+        tls: Its certificate, for STARTTLS and for the ports of implicit TLS; without it there is no TLS.
+        host: The address to listen on.
+        port: For SMTP; 0 chooses a free one, here and below.
+        tls_port: For SMTP with implicit TLS.
+        pop3_port: For POP3, served where a declarant has a password.
+        pop3s_port: For POP3 with implicit TLS.
+        clock: Real time, or a `SimulatedClock`. Answers, windows, rates, greylisting and repeated pushes
+            live by it; what stalls does not.
+        retries: How long to wait after each push that was deferred or lost. One that is refused, or fails
+            after the last wait, is given up. A message that may have been taken is pushed again.
+        record: A folder into which every message is written, ``000001-in-K.eml`` and so on.
+        beyond_loopback: Listen on, and push to, other machines too. The declarants' messages go there.
 
     Attributes:
-        smtp_port: Where it listens, once it is started.
         received: The declarations that it took, in order.
         refused: Subject and reason of each message that it refused, in order.
-        undelivered: The errors of replies that a declarant's server did not take, in order.
+        sent: The answers that it gave, or gave up, in order.
+        undelivered: The errors of what it gave up, in order.
+
+    Raises:
+        InputError: *host* or a declarant's server is not loopback; two declarants are the same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a gateway has as many settings; each has its default
         self,
         *,
         directory: Directory = HTPOORT,
-        declarants: Mapping[str, SmtpServer] | None = None,
+        declarants: Mapping[str, SmtpServer] | Iterable[Declarant] = (),
+        script: Script = _SCRIPT,
+        tls: GatewayTls | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
-        clock: Callable[[], datetime] = _clock.now,
+        tls_port: int = 0,
+        pop3_port: int = 0,
+        pop3s_port: int = 0,
+        clock: Clock | None = None,
+        retries: Sequence[timedelta] = PUSH_SCHEDULE,
+        record: Path | str | None = None,
+        beyond_loopback: bool = False,
     ) -> None:
-        self.received: list[Declaration] = []
-        self.refused: list[tuple[str, str]] = []
-        self.undelivered: list[SendError] = []
+        if not beyond_loopback and not _hosts.is_loopback(host):
+            message = f"host is {host!r}, which other machines reach; give beyond_loopback=True if that is meant."
+            raise InputError(host, (Problem("simulator.beyond-loopback", message),))
+        self._clock = clock or RealClock()
+        self._declarants = Declarants(declarants, beyond_loopback=beyond_loopback)
         self._directory = directory
-        self._declarants = {ascii_lower(mailbox): server for mailbox, server in (declarants or {}).items()}
-        self._clock = clock
-        self._answers: set[asyncio.Task[None]] = set()
-        self._receiver = Receiver(
-            self._take, hostname=_HOSTNAME, mailboxes=[system.mailbox for system in directory], host=host, port=port
+        self._faulty = Faulty(script.faults, self._clock)
+        self._pop3_faults = Pop3Faults(script.pop3_faults)
+        self._tls = tls
+        self._host = host
+        self._ports = {"smtp": port, "smtps": tls_port, "pop3": pop3_port, "pop3s": pop3s_port}
+        self._listening: dict[str, Submitting | Pop3Server] = {}
+        self._networks = _ANYWHERE if beyond_loopback else _HERE
+        self._record = None if record is None else Record(Path(record))
+        self._taking = Taking(script=script, directory=directory, clock=self._clock, record=self._record)
+        self._answering = Answering(
+            script=script,
+            directory=directory,
+            declarants=self._declarants,
+            clock=self._clock,
+            retries=retries,
+            record=self._record,
         )
+        self._running = contextlib.AsyncExitStack()
+        self.received: list[Declaration] = self._taking.received
+        self.refused: list[tuple[str, str]] = self._taking.refused
+        self.sent: list[Sent] = self._answering.sent
+        self.undelivered: list[SendError] = self._answering.undelivered
 
     @property
     def smtp_port(self) -> int:
-        """The port that takes declarations."""
-        return self._receiver.port
+        """The port that takes declarations, with STARTTLS where there is TLS; the one asked for, before the start."""
+        return self._port("smtp") or self._ports["smtp"]
+
+    @property
+    def smtps_port(self) -> int | None:
+        """The port that takes declarations over implicit TLS; None where there is no TLS."""
+        return self._port("smtps")
+
+    @property
+    def pop3_port(self) -> int | None:
+        """The port of the declarants' mailboxes, with STLS where there is TLS; None where nobody has a password."""
+        return self._port("pop3")
+
+    @property
+    def pop3s_port(self) -> int | None:
+        """The port of the declarants' mailboxes over implicit TLS; None where there is no TLS, or no password."""
+        return self._port("pop3s")
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that it lives by."""
+        return self._clock
+
+    @property
+    def tls(self) -> GatewayTls | None:
+        """Its certificate."""
+        return self._tls
+
+    @property
+    def shown(self) -> tuple[tuple[datetime, SmtpFault], ...]:
+        """The faults of SMTP that it showed, with their moments, in order."""
+        return tuple(self._faulty.shown)
+
+    @property
+    def next_moment(self) -> datetime | None:
+        """When the next answer, or the next push that is tried again, is due; None where nothing is to come."""
+        return self._answering.schedule.next_moment
 
     async def __aenter__(self) -> Self:
-        await self._receiver.__aenter__()
+        """
+        Begin to listen.
+
+        Raises:
+            InputError: A file of *tls* cannot be used.
+            OSError: An address cannot be listened on.
+        """
+        async with contextlib.AsyncExitStack() as starting:
+            starting.push_async_callback(self._answering.schedule.close)
+            if isinstance(self._clock, SimulatedClock):
+                starting.callback(self._clock.join(self.answered))
+            for name, server in self._servers().items():
+                self._listening[name] = await starting.enter_async_context(server)
+            self._running = starting.pop_all()
         return self
 
     async def __aexit__(
@@ -108,86 +189,131 @@ class Gateway:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._receiver.__aexit__(kind, error, traceback)
-        for task in self._answers:
-            task.cancel()
-        await asyncio.gather(*self._answers, return_exceptions=True)
+        await self._running.aclose()
+
+    def mailbox(self, mailbox: str) -> Mailbox:
+        """
+        Give a declarant's POP3 mailbox, to look into.
+
+        Args:
+            mailbox: The declarant's mailbox.
+
+        Returns:
+            What is in it, and what was fetched from it.
+
+        Raises:
+            KeyError: No declarant of this mailbox has a password.
+        """
+        found = self._declarants.mailbox(mailbox)
+        if found is None:
+            raise KeyError(mailbox)
+        return found
 
     def register(self, mailbox: str, server: SmtpServer) -> None:
         """
-        Say where the replies to a declarant go from now on.
+        Say where the answers to a declarant are pushed to from now on.
 
         Args:
             mailbox: The declarant's mailbox.
             server: The declarant's own mail server.
+
+        Raises:
+            InputError: The server is not on this machine.
         """
-        self._declarants[ascii_lower(mailbox)] = server
+        self._declarants.register(mailbox, server)
 
     async def answered(self) -> None:
-        """Wait until every reply that is due was delivered or has failed."""
-        while self._answers:
-            await asyncio.gather(*self._answers)
+        """
+        Wait until every answer that is due by now was delivered, given up, or put off to a later moment.
+
+        What is due later is not waited for: `play` lets its time come.
+        """
+        await self._answering.schedule.settled()
+
+    async def play(self, until: timedelta | None = None) -> None:
+        """
+        Let the time of every answer come, and wait until it was delivered or given up.
+
+        With a `SimulatedClock` the time jumps from one due moment to the next; with real time this takes
+        as long as the answers do. What comes in meanwhile is answered too.
+
+        Args:
+            until: How far from now, at most; a simulated clock stands there afterwards. None until nothing
+                is to come.
+
+        Raises:
+            InputError: *until* is below 0.
+        """
+        end = None if until is None else self._clock() + until
+        await self.answered()
+        while (moment := self.next_moment) is not None and (end is None or moment <= end):
+            await self._pass_to(moment)
+            await self.answered()
+        if end is not None and isinstance(self._clock, SimulatedClock):
+            await self._clock.advance_to(end)
 
     async def push(self, message: Submission) -> None:
         """
         Send any message to a declarant's server, a forged one for example.
 
         Args:
-            message: Goes to the server of its *rcpt_to*.
+            message: Goes to the server of its *rcpt_to*. MAIL FROM may be empty.
 
         Raises:
             SendError: The server did not take it.
+            InputError: It cannot go over SMTP at all.
             KeyError: No server is known for *rcpt_to*.
         """
-        await send(message, self._declarants[ascii_lower(message.rcpt_to)])
+        known = self._declarants.find(message.rcpt_to)
+        if known is None or known.server is None:
+            raise KeyError(message.rcpt_to)
+        if self._record is not None:
+            await self._record.write("out", message.envelope.reference, message.data)
+        async with Pushing(known.server) as sender:
+            await sender.send(message)
 
     async def _take(self, incoming: Incoming) -> None:
-        """Check a declaration, keep it, and answer it."""
-        system = self._directory.by_mailbox(incoming.rcpt_to)
-        found = read(incoming.raw)
-        # What the real gateway does with a bad Subject is unknown; a refusal
-        # is what shows the mistake to a person who tests.
-        if found.problems or found.envelope is None or found.subject is None:
-            self._refuse(found.subject, found.problems[0].message)
-        elif ascii_lower(found.envelope.addressee) != ascii_lower(system.process_id):
-            self._refuse(found.subject, f"The mailbox is of {system.name}; A must be {system.process_id}.")
-        elif ascii_lower(incoming.mail_from) != found.mailbox:
-            self._refuse(found.subject, "MAIL FROM and From are not the same mailbox.")
+        """Take a declaration, and begin to answer it."""
+        declaration = await self._taking.take(incoming)
+        if declaration is not None:
+            self._answering.begin(declaration)
+
+    async def _pass_to(self, moment: datetime) -> None:
+        if isinstance(self._clock, SimulatedClock):
+            await self._clock.advance_to(max(moment, self._clock()))
         else:
-            taken = Declaration(
-                system=system,
-                mailbox=incoming.mail_from,
-                subject=found.subject,
-                envelope=found.envelope,
-                raw=incoming.raw,
-                payload=found.body,
+            await self._clock.sleep_until(moment)
+
+    def _port(self, name: str) -> int | None:
+        return self._listening[name].port if name in self._listening else None
+
+    def _servers(self) -> dict[str, Submitting | Pop3Server]:
+        """Make what listens."""
+        context = None if self._tls is None else self._tls.context()
+        served = {"smtp": False} if context is None else {"smtp": False, "smtps": True}
+        servers: dict[str, Submitting | Pop3Server] = {
+            name: Submitting(
+                self._take,
+                declarants=self._declarants,
+                faulty=self._faulty,
+                mailboxes=[system.mailbox for system in self._directory],
+                host=self._host,
+                port=self._ports[name],
+                tls=context,
+                implicit=implicit,
+                networks=self._networks,
             )
-            self.received.append(taken)
-            self._answer(taken)
-
-    def _refuse(self, subject: str | None, why: str) -> None:
-        self.refused.append((subject or "", why))
-        raise Refusal(554, why.encode("ascii", "replace").decode())
-
-    def _answer(self, taken: Declaration) -> None:
-        """Start to answer a declaration, after its 250 and beside whatever comes next."""
-        server = self._declarants.get(ascii_lower(taken.mailbox))
-        if server is None:
-            return
-        message = answers.reply(
-            system=taken.system,
-            mailbox=taken.mailbox,
-            request=taken.envelope,
-            payload=answers.acceptance(taken.envelope, taken.payload),
-            date=self._clock(),
-            message_id=_clock.message_id(taken.system.mailbox),
-        )
-        task = asyncio.create_task(self._deliver(message, server))
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
-
-    async def _deliver(self, message: Submission, server: SmtpServer) -> None:
-        try:
-            await send(message, server)
-        except SendError as error:
-            self.undelivered.append(error)
+            for name, implicit in served.items()
+        }
+        if self._declarants.have_passwords:
+            for name, implicit in served.items():
+                pop3 = name.replace("smtp", "pop3")
+                servers[pop3] = Pop3Server(
+                    self._declarants.opened,
+                    host=self._host,
+                    port=self._ports[pop3],
+                    tls=context,
+                    implicit=implicit,
+                    faults=self._pop3_faults,
+                )
+        return servers

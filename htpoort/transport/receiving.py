@@ -35,7 +35,7 @@ _NOT_OURS: Final = "550 5.1.1 No such mailbox here"
 _ONE_ONLY: Final = "452 4.5.3 One recipient a message"
 _TOO_LARGE: Final = "552 5.3.4 Message too large"
 _UNCLEAN: Final = "550 5.6.0 Bare CR, bare LF or NUL in the message"
-_LOGIN_FIRST: Final = "530 5.7.0 Authentication required"
+LOGIN_FIRST: Final = "530 5.7.0 Authentication required"
 _LOGIN_LATER: Final = "454 4.7.0 Login cannot be checked, try again later"
 _NOTHING_TOLD: Final = "252 2.5.2 Cannot tell; send it and see"
 _NULL: Final = "<>"  # the null sender, as aiosmtpd tells it from none
@@ -49,7 +49,6 @@ _CALLS: Final = {"MAIL": _OFTEN, "RCPT": _OFTEN, "DATA": _OFTEN, "RSET": _OFTEN,
 _PATH: Final = re.compile(rf"<({_grammar.ADDRESS.pattern}|)>(?: (.*))?")
 
 
-@final
 class Receiver:
     r"""
     Listen for messages in the caller's event loop, and give each to a handler.
@@ -143,9 +142,12 @@ class Receiver:
         """
         loop = asyncio.get_running_loop()
         self._house = house = House(self._terms)
-        self._server = await loop.create_server(lambda: _Talk(house), self._terms.host, self._terms.port)
+        self._server = await loop.create_server(lambda: self._dialogue(house), self._terms.host, self._terms.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
+
+    def _dialogue(self, house: House) -> Dialogue:  # noqa: PLR6301 - the simulator's misbehaves
+        return Dialogue(house)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -177,11 +179,12 @@ class _Hooks:
             return responses
         return [line for line in responses if not line.startswith("250-AUTH")]
 
+    @staticmethod
     async def handle_MAIL(  # noqa: N802 - the same
-        self, _server: smtp.SMTP, session: smtp.Session, envelope: smtp.Envelope, address: str, options: list[str]
+        server: smtp.SMTP, _session: smtp.Session, envelope: smtp.Envelope, address: str, options: list[str]
     ) -> str:
-        if self._terms.authenticator is not None and not session.authenticated:
-            return _LOGIN_FIRST
+        if refusal := cast("Dialogue", server).refusal_of(address):
+            return refusal
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return _TAKEN
@@ -199,8 +202,7 @@ class _Hooks:
         return _TAKEN
 
 
-@final
-class _Talk(smtp.SMTP):
+class Dialogue(smtp.SMTP):
     """One connection: aiosmtpd's dialogue with a DATA of our own, and no word too many."""
 
     # aiosmtpd makes its stream of this size. It limits a command line and a
@@ -278,7 +280,12 @@ class _Talk(smtp.SMTP):
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
             _LOG.error("The authenticator failed; answered 454: %s", where(error))
             return smtp.AuthResult(success=False, handled=False, message=_LOGIN_LATER)
-        return smtp.AuthResult(success=right, handled=False)
+        return smtp.AuthResult(success=right, handled=False, auth_data=login.login if right else None)
+
+    def refusal_of(self, address: str) -> str | None:  # noqa: ARG002 - the simulator looks at it
+        """Say why a sender may not send now; None if it may."""
+        needed = self._house.terms.authenticator is not None
+        return LOGIN_FIRST if needed and not cast("smtp.Session", self.session).authenticated else None
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         if matched := _PATH.fullmatch(arg):
@@ -317,6 +324,10 @@ class _Talk(smtp.SMTP):
             tls=cast("smtp.Session", self.session).ssl is not None,
             raw=raw,
         )
+        await self._finished(incoming)
+
+    async def _finished(self, incoming: Incoming) -> None:
+        """Answer the final dot."""
         await self._house.sheltered(self._settled(incoming))
 
     async def _content(self) -> bytes | None:

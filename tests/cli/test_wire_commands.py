@@ -121,11 +121,18 @@ class TestSimulate:
         rest, _ = await started.communicate()
 
         assert ["ags@htpoort.nl", "dms@htpoort.nl"] == first["mailboxes"]
-        assert {"taken": 0, "refused": 0, "undelivered": 0} == json.loads(rest)
+        assert {
+            "taken": 0,
+            "refused": 0,
+            "answered": 0,
+            "undelivered": 0,
+            "faults": 0,
+            "next_answer": None,
+        } == json.loads(rest)
 
-    @pytest.mark.parametrize("text", ["edi@forwarder.example", "=127.0.0.1:25", "a@b.example=:25", "a@b.example=h:x"])
+    @pytest.mark.parametrize("text", ["", "=127.0.0.1:25", "a@b.example=:25", "a@b.example=h:x", ":geheim"])
     def test_a_declarant_without_a_place_is_refused(self, htpoort: Run, text: str) -> None:
-        """A --declarant that is not MAILBOX=HOST:PORT is bad input, and nothing is started."""
+        """A --declarant that is no mailbox with a place or a password is bad input, and nothing is started."""
         result = htpoort("simulate", "--declarant", text)
 
         assert 2 == result.code

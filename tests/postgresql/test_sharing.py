@@ -131,6 +131,56 @@ class TestClaims:
         assert (1, []) == (len(mine.result()), theirs)
 
 
+class TestRate:
+    """Machines that share a rate begin together no more attempts in an hour than it allows."""
+
+    @pytest.mark.parametrize(("mine", "theirs"), [(("DMS",), ("DMS",)), (("AGS", "DMS"), ("DMS",))])
+    def test_two_that_count_at_once(
+        self, here: Ledger, there: Ledger, mine: tuple[str, ...], theirs: tuple[str, ...]
+    ) -> None:
+        """Who claims while another claims for the same system counts what that one takes, committed or not."""
+        for number in range(6):
+            here.exchanges.queue(declaration(f"K{number}"), at=NOON)
+        with Transaction(here) as first:
+            one = here.exchanges.claim_soon(mine, owner="here", most=2, at=NOON, lease=LEASE, per_hour=3)
+        two = there.exchanges.claim_soon(theirs, owner="there", most=4, at=NOON, lease=LEASE, per_hour=3)
+        until_it_waits(here)
+        first.commit()
+
+        assert (2, 1) == (len(one.result()), len(two.result()))
+
+    def test_other_systems_do_not_wait(self, here: Ledger, there: Ledger) -> None:
+        """A rate of one system keeps nobody waiting who claims for another."""
+        here.exchanges.queue(declaration("K1"), at=NOON)
+        with Transaction(here) as first:
+            here.exchanges.claim_soon(("AGS",), owner="here", most=1, at=NOON, lease=LEASE, per_hour=1)
+        claimed = there.exchanges.claim_soon(("DMS",), owner="there", most=1, at=NOON, lease=LEASE, per_hour=1).result()
+        first.commit()
+
+        assert ["K1"] == [one.reference for one in claimed]
+
+    def test_many_at_once(self, url: str, here: Ledger) -> None:
+        """Four machines with four threads each begin 40 attempts of 60, and none more, whatever their systems."""
+        for queued in [here.exchanges.queue_soon(declaration(f"K{number:03}"), at=NOON) for number in range(60)]:
+            queued.result()
+
+        def claim(ledger: Ledger, systems: tuple[str, ...]) -> int:
+            begun = 0
+            while found := ledger.exchanges.claim_soon(
+                systems, owner="any", most=3, at=NOON, lease=LEASE, per_hour=40
+            ).result():
+                begun += len(found)
+            return begun
+
+        with ExitStack() as stack, ThreadPoolExecutor(16) as threads:
+            ledgers = [stack.enter_context(Ledger.open(url)) for _ in range(4)]
+            systems = (("DMS",), ("AGS", "DMS"), ("DMS", "AGS"))
+            claims = [threads.submit(claim, ledgers[number % 4], systems[number % 3]) for number in range(16)]
+            begun = sum(claimed.result() for claimed in claims)
+
+        assert 40 == begun
+
+
 class TestLeases:
     """What a machine held that is gone comes back, once."""
 

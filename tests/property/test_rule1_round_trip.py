@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from hypothesis import given, strategies as st
-from strategies import INSIDE, digits, envelopes, party_ids, references, values, writer_ids
+from strategies import INSIDE, digits, values, writer_ids
 
 from htpoort import PartyId, RoutingEnvelope, read
+from htpoort.testing.strategies import party_ids, references, routing_envelopes
 
 
 class TestRule1RoundTrip:
     """`parse(render(x)) == x`; canonical text renders back to itself."""
 
-    @given(envelopes)
+    @given(routing_envelopes())
     def test_value_to_text_to_value(self, envelope: RoutingEnvelope) -> None:
         """Whatever an envelope holds comes back from its line, strictly read and without a note."""
         again = RoutingEnvelope.parse(envelope.render(), strict=True)
@@ -36,7 +37,7 @@ class TestRule1RoundTrip:
         assert strict is (found is not None and found.render() == line)
         assert not strict or line == RoutingEnvelope.parse(line, strict=True).render()
 
-    @given(writer_ids, writer_ids, references, digits)
+    @given(writer_ids, writer_ids, references(), digits)
     def test_official_form_of_a_reply(self, sender: str, addressee: str, reference: str, s: str) -> None:
         """A reply's line with its blanks says what the line without them says."""
         blank = RoutingEnvelope.parse(f"[V= {sender}][A= {addressee}][K={reference}][S={s}]")
@@ -44,7 +45,7 @@ class TestRule1RoundTrip:
         assert RoutingEnvelope(sender=sender, addressee=addressee, reference=reference, s=s) == blank
         assert ["envelope.blank"] == [note.code for note in blank.notes]
 
-    @given(envelopes)
+    @given(routing_envelopes())
     def test_through_a_message(self, envelope: RoutingEnvelope) -> None:
         """An envelope in a Subject header comes back from the message."""
         raw = f"From: a@b.example\r\nSubject: {envelope}\r\n\r\n".encode("ascii")
@@ -52,7 +53,7 @@ class TestRule1RoundTrip:
         assert envelope == read(raw).envelope
         assert () == read(raw).problems
 
-    @given(envelopes)
+    @given(routing_envelopes())
     def test_reply_of_a_reply(self, envelope: RoutingEnvelope) -> None:
         """A reply swaps V and A and keeps K and S, so the reply of a reply is the request."""
         reply = envelope.reply()
@@ -62,7 +63,7 @@ class TestRule1RoundTrip:
         assert envelope == reply.reply()
         assert reply == RoutingEnvelope.parse(str(reply))
 
-    @given(party_ids)
+    @given(party_ids())
     def test_party(self, party: PartyId) -> None:
         """A party ID comes back from its text, as it was written."""
         again = PartyId.parse(str(party))

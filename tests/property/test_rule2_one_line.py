@@ -10,9 +10,11 @@ from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 
 from hypothesis import given, strategies as st
-from strategies import NOON, dates, digits, references, systems, writer_ids
+from strategies import NOON, digits, systems, writer_ids
 
 from htpoort import DeclarationSystem, Submission, build
+from htpoort.testing.strategies import references
+from htpoort.testing.strategies._values import DATES
 
 _SYSTEM = (DeclarationSystem(name="X", mailbox="x@b.example", process_id="X"), "NL1", "K1")
 
@@ -28,7 +30,7 @@ def built(system: DeclarationSystem, party: str, reference: str, **values: objec
 class TestRule2OneLine:
     """For every K that the writer allows, `Subject: [V=…` leaves as one unfolded ASCII line."""
 
-    @given(systems, writer_ids, references, digits, st.sampled_from(["body", "attachment"]), payloads)
+    @given(systems, writer_ids, references(), digits, st.sampled_from(["body", "attachment"]), payloads)
     def test_subject(  # noqa: PLR0913, PLR0917 - what a Subject depends on, and what it must not
         self, system: DeclarationSystem, party: str, reference: str, s: str, layout: str, payload: bytes
     ) -> None:
@@ -40,7 +42,7 @@ class TestRule2OneLine:
         assert [2] == [number for number, line in enumerate(head) if line.lower().startswith(b"subject")]
         assert [] == [line for line in head if line[:1] in {b" ", b"\t", b""}]
 
-    @given(systems, references, payloads, st.sampled_from(["body", "attachment"]))
+    @given(systems, references(), payloads, st.sampled_from(["body", "attachment"]))
     def test_lines(self, system: DeclarationSystem, reference: str, payload: bytes, layout: str) -> None:
         """No line of any message is longer than 998 octets; each ends in CRLF; all is ASCII without NUL."""
         data = built(system, "NL123456789.02.05", reference, payload=payload, layout=layout).data
@@ -72,7 +74,7 @@ class TestRule2OneLine:
         else:
             assert body in {payload, payload + b"\r\n"}
 
-    @given(dates)
+    @given(DATES)
     def test_date(self, moment: datetime) -> None:
         """Date says the moment to the second, in the zone that was given."""
         data = built(*_SYSTEM, date=moment).data

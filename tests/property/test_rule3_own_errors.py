@@ -10,7 +10,7 @@ from types import FrameType
 
 import pytest
 from hypothesis import example, given, strategies as st
-from strategies import NOON, PRINTABLE, envelopes, hostile_texts, references, reply
+from strategies import NOON, PRINTABLE, hostile_texts, reply
 
 from htpoort import (
     DMS,
@@ -33,6 +33,7 @@ from htpoort import (
     build,
     read,
 )
+from htpoort.testing.strategies import references, routing_envelopes
 
 ROUTER = Router(parties=["NL123456789.02.05"], sent=lambda _: None)
 
@@ -95,7 +96,7 @@ class TestRule3OwnErrors:
         assert (parsed is RoutingEnvelope) is (RoutingEnvelope.find(text) is not None)
         assert parsed in {RoutingEnvelope, EnvelopeError}
 
-    @given(envelopes, st.sampled_from(["sender", "addressee", "reference", "s"]), anything)
+    @given(routing_envelopes(), st.sampled_from(["sender", "addressee", "reference", "s"]), anything)
     def test_envelope(self, envelope: RoutingEnvelope, field: str, value: object) -> None:
         """The constructor takes what round-trips and refuses the rest, of whatever type."""
         values = {"sender": envelope.sender, "addressee": envelope.addressee, "reference": envelope.reference}
@@ -394,7 +395,7 @@ class TestRule3LinearTime:
         """A text that almost matches is refused: a pattern that tried every way to split it would not come back."""
         assert getattr(_grammar, name).fullmatch(text) is None
 
-    @given(references)
+    @given(references())
     def test_long_writer_values(self, reference: str) -> None:
         """The writer refuses a long value by its length, without showing all of it."""
         with pytest.raises(InputError) as caught:

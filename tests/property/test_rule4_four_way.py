@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hypothesis import assume, given, strategies as st
-from strategies import parties, references, reply, systems, values, writer_ids
+from strategies import parties, reply, systems, values, writer_ids
 
 from htpoort import (
     AGS,
@@ -20,6 +20,7 @@ from htpoort import (
     Router,
     SentRecord,
 )
+from htpoort.testing.strategies import references
 
 OTHER = {"AGS": DMS, "DMS": AGS}
 mailboxes = st.sampled_from([
@@ -46,7 +47,7 @@ class TestRule4FourWayCheck:
     Change any one field and it is quarantined with the right reason; it never reaches another party or system.
     """
 
-    @given(systems, parties, references)
+    @given(systems, parties, references())
     def test_all_four_agree(self, system: DeclarationSystem, party: str, reference: str) -> None:
         """Where all agree it goes to that system and party, matched."""
         found = sent_by(system, party, reference).route_message(reply(system, party=party, reference=reference))
@@ -55,21 +56,21 @@ class TestRule4FourWayCheck:
         assert (system, PartyId.parse(party), reference) == (found.system, found.party, found.reference)
         assert Correlation.MATCHED is found.correlation
 
-    @given(systems, parties, references, mailboxes)
+    @given(systems, parties, references(), mailboxes)
     def test_unknown_mailbox(self, system: DeclarationSystem, party: str, reference: str, mailbox: str) -> None:
         """A mailbox of no system: unknown mailbox."""
         raw = reply(system, party=party, reference=reference, mailbox=mailbox)
 
         assert Reason.UNKNOWN_MAILBOX is reason(sent_by(system, party, reference).route_message(raw))
 
-    @given(systems, parties, references)
+    @given(systems, parties, references())
     def test_mailbox_of_the_other_system(self, system: DeclarationSystem, party: str, reference: str) -> None:
         """The mailbox of the other system: mailbox and process disagree."""
         raw = reply(system, party=party, reference=reference, mailbox=OTHER[system.name].mailbox)
 
         assert Reason.MAILBOX_PROCESS_DISAGREE is reason(sent_by(system, party, reference).route_message(raw))
 
-    @given(systems, parties, references, writer_ids)
+    @given(systems, parties, references(), writer_ids)
     def test_unknown_process(self, system: DeclarationSystem, party: str, reference: str, process_id: str) -> None:
         """A process ID of no system: unknown process."""
         assume(HTPOORT.answering_as(process_id) is None)
@@ -79,14 +80,14 @@ class TestRule4FourWayCheck:
 
         assert Reason.UNKNOWN_PROCESS is reason(sent_by(system, party, reference).route_message(raw))
 
-    @given(systems, parties, references)
+    @given(systems, parties, references())
     def test_process_of_the_other_system(self, system: DeclarationSystem, party: str, reference: str) -> None:
         """The process ID of the other system: mailbox and process disagree."""
         raw = reply(OTHER[system.name], party=party, reference=reference, mailbox=system.mailbox)
 
         assert Reason.MAILBOX_PROCESS_DISAGREE is reason(sent_by(system, party, reference).route_message(raw))
 
-    @given(systems, parties, references, parties | values)
+    @given(systems, parties, references(), parties | values)
     def test_unknown_addressee(self, system: DeclarationSystem, party: str, reference: str, stranger: str) -> None:
         """An addressee that is none of the parties, also one that only begins like one: unknown addressee."""
         assume(stranger.lower() not in {party.lower(), "nl000000000.00.05"})
@@ -96,14 +97,14 @@ class TestRule4FourWayCheck:
             subject = f"[V= {system.process_id}][A= {addressee}][K={reference}][S=0]"
             assert Reason.UNKNOWN_ADDRESSEE is reason(router.route(mailbox=system.mailbox, subject=subject))
 
-    @given(systems, parties, references)
+    @given(systems, parties, references())
     def test_other_system(self, system: DeclarationSystem, party: str, reference: str) -> None:
         """Mailbox and process ID of the other system than K was sent to: other system."""
         raw = reply(OTHER[system.name], party=party, reference=reference)
 
         assert Reason.OTHER_SYSTEM is reason(sent_by(system, party, reference).route_message(raw))
 
-    @given(systems, parties, references)
+    @given(systems, parties, references())
     def test_other_party(self, system: DeclarationSystem, party: str, reference: str) -> None:
         """Another party of the router than the one that sent K: other party, and its name is told to nobody."""
         assume(party != "NL000000000.00.05")
@@ -114,7 +115,7 @@ class TestRule4FourWayCheck:
         assert Reason.OTHER_PARTY is reason(found)
         assert party not in repr(found)
 
-    @given(systems, parties, references, references)
+    @given(systems, parties, references(), references())
     def test_unknown_reference(self, system: DeclarationSystem, party: str, reference: str, other: str) -> None:
         """Another K, be it in the case of one letter only, is routed by mailbox and process ID and marked."""
         router = sent_by(system, party, reference)
@@ -128,7 +129,7 @@ class TestRule4FourWayCheck:
                 found.correlation,
             )
 
-    @given(parties, st.lists(references, min_size=2, max_size=6, unique=True), st.data())
+    @given(parties, st.lists(references(), min_size=2, max_size=6, unique=True), st.data())
     def test_late_reply_after_the_move(self, party: str, ks: list[str], data: st.DataObject) -> None:
         """A late AGS reply after the move to DMS is routed to AGS, because its K was sent there."""
         moved = data.draw(st.integers(1, len(ks) - 1))
@@ -142,7 +143,7 @@ class TestRule4FourWayCheck:
             assert isinstance(found, Routed)
             assert (sent[k], k, Correlation.MATCHED) == (found.system.name, found.reference, found.correlation)
 
-    @given(systems, systems, parties, parties, references, st.sampled_from([str.upper, str.lower, str.swapcase]))
+    @given(systems, systems, parties, parties, references(), st.sampled_from([str.upper, str.lower, str.swapcase]))
     def test_nothing_else_is_ever_routed(  # noqa: PLR0913, PLR0917 - the four fields, twice
         self,
         by_mailbox: DeclarationSystem,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hypothesis import given, strategies as st
-from strategies import hostile_texts, parties, references, reply, systems
+from strategies import hostile_texts, parties, reply, systems
 
 from htpoort import DeclarationSystem, Quarantined, Routed, Router
+from htpoort.testing.strategies import references
 
 Good = tuple[DeclarationSystem, str, str]
-genuine = st.tuples(systems, parties, references)
+genuine = st.tuples(systems, parties, references())
 bad = (
     st.binary(max_size=200)
     | hostile_texts.map(lambda text: text.encode("utf-8", "surrogatepass"))

@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, SendFailure, Submission, build
-from htpoort.simulator import Gateway
+from htpoort.simulator import Gateway, SimulatedClock
 from htpoort.transport import Security, SmtpServer, send
 
 MAILBOX = "edi@forwarder.example"
@@ -228,7 +228,7 @@ async def test_answers_in_the_syntax_of_the_declaration(
 async def test_the_clock_is_the_callers(declarant: Declarant) -> None:
     """The Date of a reply is the time that the caller's clock tells."""
     noon = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
-    async with Gateway(declarants={MAILBOX: declarant.server}, clock=lambda: noon) as gateway:
+    async with Gateway(declarants={MAILBOX: declarant.server}, clock=SimulatedClock(noon)) as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
         await gateway.answered()
 

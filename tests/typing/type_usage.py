@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import assert_type
 
+from hypothesis.strategies import SearchStrategy
+
 from htpoort import (
     AGS,
     DMS,
@@ -38,6 +40,7 @@ from htpoort import (
     build,
     read,
 )
+from htpoort.testing import strategies as draw
 
 
 def envelopes() -> None:
@@ -193,9 +196,26 @@ def errors() -> list[HtpoortError]:
     return [*caught, unsent, unwritten]
 
 
+def strategies() -> None:
+    """Draw values of each type."""
+    assert_type(draw.references(min_length=29), SearchStrategy[str])
+    assert_type(draw.party_ids(max_length=35), SearchStrategy[PartyId])
+    assert_type(draw.routing_envelopes(references=draw.references()), SearchStrategy[RoutingEnvelope])
+    assert_type(draw.declaration_systems(published=False), SearchStrategy[DeclarationSystem])
+    assert_type(draw.submissions(max_length=9), SearchStrategy[Submission])
+    setup = draw.RouterSetup(parties=["NL123456789.02.05"], sent=[])
+    assert_type(setup.router(), Router)
+    assert_type(draw.router_setups(min_parties=2), SearchStrategy[draw.RouterSetup])
+    assert_type(draw.reply_messages(setup=setup, labels=[draw.Label.FORGED]), SearchStrategy[draw.ReplyMessage])
+    assert_type(draw.conversations(max_replies=2), SearchStrategy[draw.Conversation])
+    assert_type(draw.said(setup.router().route_message(b"")), draw.RoutedTo | draw.QuarantinedFor)
+    assert_type(draw.FORGED["from.missing"], Reason)
+
+
 def main() -> list[str]:
     """Run all of the above."""
     envelopes()
     parties()
     directories()
+    strategies()
     return [messages().rcpt_to, *routers(), *(type(error).__name__ for error in errors())]

@@ -384,7 +384,7 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "expected"), ANSWERS, ids=repr)
+@pytest.mark.parametrize(("answer", "expected"), ANSWERS)
 def test_records(answer: SentRecord | Iterable[SentRecord] | None, expected: str) -> None:
     """One record of this party, system and K is enough; where K has records, but none of the party, it is another's."""
     # An iterator is asked once only.
@@ -464,7 +464,7 @@ PARTIES = [
 ]
 
 
-@pytest.mark.parametrize(("parties", "expected"), PARTIES, ids=repr)
+@pytest.mark.parametrize(("parties", "expected"), PARTIES)
 def test_parties(parties: Iterable[PartyId | str], expected: list[str]) -> None:
     """Parties are texts or values, in any collection, each once."""
     assert tuple(map(PartyId.parse, expected)) == Router(parties=parties).parties

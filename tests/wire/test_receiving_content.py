@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from htpoort.transport import Incoming, Receiver
-from htpoort.transport._content import is_clean, stuffed, unstuffed
+from htpoort.transport._content import fits, is_clean, stuffed, unstuffed
 
 Context = Callable[..., Any]
 
@@ -282,3 +282,8 @@ class TestClean:
         """A content is clean when nothing is left of CR, LF and NUL without its CRLFs."""
         rest = content.replace(b"\r\n", b"")
         assert (not set(rest) & set(b"\r\n\0")) == is_clean(content)
+
+    @given(st.lists(st.sampled_from([b"a", b"bbb", b"\r\n", b"\r", b"\n"])).map(b"".join), st.integers(0, 5))
+    def test_fits(self, content: bytes, limit: int) -> None:
+        """A content fits when no line of it, its CRLF not counted, has more octets than the limit."""
+        assert all(len(line) <= limit for line in content.split(b"\r\n")) == fits(content, limit)

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from htpoort.cli import _demo, _facts, _input, _serve, _show
-from htpoort.cli._app import _agent, _ledger, _quarantine
+from htpoort.cli import _demo, _facts, _input, _show
+from htpoort.cli._app import _agent, _ledger, _quarantine, _simulate
 from htpoort.cli._app._options import (
     BAD_INPUT,
     FAILED,
@@ -175,20 +175,7 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
     (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
 
 
-@app.command()
-def simulate(
-    *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")] = 0,
-    declarant: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MAILBOX=HOST:PORT", help="Push replies for a mailbox there; may be repeated."),
-    ] = None,
-    systems: Systems = None,
-    json: Json = False,
-) -> None:
-    """Play the gateway on loopback until it is interrupted."""
-    servers = dict(_serve.declarant(text) for text in declarant or ())
-    asyncio.run(_serve.simulate(port=port, declarants=servers, directory=_input.directory(systems), as_json=json))
+app.command()(_simulate.simulate)
 
 
 @app.command()

@@ -1,0 +1,147 @@
+"""
+Make what the fixtures give.
+
+Never does: know pytest, but for what stands in a marker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from htpoort.errors import InputError, Problem
+from htpoort.ledger import Ledger
+from htpoort.routing import SentRecord
+from htpoort.simulator import Declarant, Gateway, GatewayTls, Scenario, Script, SimulatedClock
+from htpoort.testing._background import Background
+from htpoort.testing.running import RunningClock, RunningGateway, RunningReceiver
+
+__all__ = ["Background", "certificates", "clock", "declarants", "gateway", "ledger", "receiver", "script", "tls"]
+
+
+class Marker(Protocol):
+    """What pytest calls a mark."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    @property
+    def kwargs(self) -> Mapping[str, Any]: ...
+
+
+def certificates(folder: Path) -> GatewayTls:
+    """Write certificates into a folder."""
+    return GatewayTls.made(folder)
+
+
+def declarants(*, pushed: bool) -> tuple[Declarant, ...]:
+    """Give the one declarant of a test that names none."""
+    return (Declarant(mailbox="edi@forwarder.example", password=None if pushed else "geheim"),)
+
+
+def clock(background: Background) -> RunningClock:
+    """Give a clock that stands still."""
+    return RunningClock(background, SimulatedClock())
+
+
+def script(scripts: Sequence[Marker], scenarios: Sequence[Marker], folder: Path) -> Script:
+    """Give what the nearest script says, the scenarios of every marker before its own."""
+    base = _one(scripts[0], Script, lambda path: Script.read(folder / path)) if scripts else Script()
+    marked = [one for marker in scenarios for one in _scenarios(marker)]
+    if not marked:
+        return base
+    return attrs.evolve(base, scenarios=(*marked, *(base.scenarios if scripts else ())))
+
+
+def tls(marker: Marker, made: Callable[[], GatewayTls]) -> GatewayTls:
+    """Give what a marker says about TLS; certificates are made where it names none."""
+    if marker.args or "certificate" in marker.kwargs:
+        named: GatewayTls = _one(marker, GatewayTls)
+        return named
+    return attrs.evolve(made(), **marker.kwargs)
+
+
+@contextlib.contextmanager
+def receiver(background: Background, known: Iterable[Declarant], parties: Iterable[str]) -> Generator[RunningReceiver]:
+    """Run the declarants' mail server."""
+    running = RunningReceiver(background, [one.mailbox for one in known], parties)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@contextlib.contextmanager
+def gateway(  # noqa: PLR0913 - one argument for each fixture and marker
+    background: Background,
+    *,
+    clock: RunningClock,
+    declarants: Sequence[Declarant],
+    receiver: RunningReceiver | None,
+    script: Script,
+    tls: GatewayTls | None,
+) -> Generator[RunningGateway]:
+    """Run the gateway; a declarant without a server of its own has the receiver, if there is one."""
+    if not declarants:
+        raise InputError(
+            "htp_declarants", (Problem("testing.declarants", "htp_declarants is empty; give at least one."),)
+        )
+    known = list(declarants)
+    if receiver is not None:
+        known = [one if one.server else attrs.evolve(one, server=receiver.server) for one in known]
+    inner = Gateway(declarants=known, script=script, tls=tls, clock=clock.simulated)
+    running = RunningGateway(background, inner, known[0])
+    if receiver is not None:
+        receiver.knows(lambda reference: _sent(running, reference))
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def ledger(folder: Path) -> Ledger:
+    """Open a fresh ledger."""
+    return Ledger.open(f"sqlite:///{folder / 'htpoort.db'}")
+
+
+def _sent(running: RunningGateway, reference: str) -> list[SentRecord]:
+    """Say what the gateway took under a K."""
+    return [
+        SentRecord(system=taken.system.name, party=taken.envelope.sender, reference=reference)
+        for taken in running.received
+        if taken.envelope.reference == reference
+    ]
+
+
+def _scenarios(marker: Marker) -> tuple[Scenario, ...]:
+    """Give the scenarios of a marker."""
+    return (
+        (Scenario(**marker.kwargs),) if marker.kwargs else tuple(_value(marker, one, Scenario) for one in marker.args)
+    )
+
+
+def _one(marker: Marker, kind: type[Any], read: Callable[[Any], Any] | None = None) -> Any:  # noqa: ANN401 - of the kind
+    """Give the one value of a marker, or make it of the fields that it names."""
+    if not marker.args:
+        return kind(**marker.kwargs)
+    value, *more = marker.args
+    if more or marker.kwargs:
+        raise _wrong(marker, f"takes one {kind.__name__}, or its fields by name")
+    return read(value) if read is not None and isinstance(value, (str, Path)) else _value(marker, value, kind)
+
+
+def _value(marker: Marker, value: object, kind: type[Any]) -> Any:  # noqa: ANN401 - of the kind
+    if not isinstance(value, kind):
+        raise _wrong(marker, f"has {value!r}; give a {kind.__name__}")
+    return value
+
+
+def _wrong(marker: Marker, what: str) -> InputError:
+    return InputError(marker.name, (Problem("testing.marker", f"The marker {marker.name} {what}."),))

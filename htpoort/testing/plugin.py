@@ -1,0 +1,127 @@
+"""
+Give tests a gateway, a receiver, a ledger and a clock: a plugin of pytest that is found by itself.
+
+Never does: import or start anything before a test asks for it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+    from htpoort.ledger import Ledger
+    from htpoort.simulator import Declarant, GatewayTls
+    from htpoort.testing._background import Background
+    from htpoort.testing.running import RunningClock, RunningGateway, RunningReceiver
+
+_MARKERS = (
+    (
+        "htp_script(script): what htp_gateway does: a Script, a TOML file beside the test, or the fields of "
+        "a Script by name."
+    ),
+    "htp_scenario(*scenarios): how htp_gateway answers: Scenario values, or the fields of one by name.",
+    "htp_tls(tls): htp_gateway offers TLS: a GatewayTls, or fields of one by name, without files.",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest the markers."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+def _making() -> ModuleType:
+    """Import what makes the fixtures."""
+    try:
+        from htpoort.testing import _making  # noqa: PLC0415 - only for a test that asks
+    except ModuleNotFoundError as error:
+        message = f"{error}: the fixtures of htpoort need `pip install htpoort[testing]`."
+        raise pytest.UsageError(message) from error
+    return _making
+
+
+@pytest.fixture
+def _htp_background() -> Iterator[Background]:
+    """Run an event loop in a thread of its own, so that any kind of test can use what runs in it."""
+    with _making().Background() as background:
+        yield background
+
+
+@pytest.fixture(scope="session")
+def _htp_certificates(tmp_path_factory: pytest.TempPathFactory) -> GatewayTls:
+    """Make certificates, once in a run."""
+    made: GatewayTls = _making().certificates(tmp_path_factory.mktemp("htp-tls"))
+    return made
+
+
+@pytest.fixture
+def htp_parties() -> Sequence[str]:
+    """Name the parties that htp_receiver takes replies for; define it again for others."""
+    return ("NL123456789.02.05",)
+
+
+@pytest.fixture
+def htp_declarants(request: pytest.FixtureRequest) -> Sequence[Declarant]:
+    """
+    Name the declarants that htp_gateway knows; define it again for others.
+
+    One, ``edi@forwarder.example``: with htp_receiver its replies are pushed there; without, it logs in with its
+    mailbox and ``geheim``, and fetches its replies by POP3.
+    """
+    one: Sequence[Declarant] = _making().declarants(pushed="htp_receiver" in request.fixturenames)
+    return one
+
+
+@pytest.fixture
+def htp_clock(_htp_background: Background) -> RunningClock:
+    """Give the simulated clock that htp_gateway lives by; it stands still until a test moves it."""
+    made: RunningClock = _making().clock(_htp_background)
+    return made
+
+
+@pytest.fixture
+def htp_receiver(
+    _htp_background: Background, htp_declarants: Sequence[Declarant], htp_parties: Sequence[str]
+) -> Iterator[RunningReceiver]:
+    """Run the declarants' own mail server: it keeps what comes, and says where it belongs."""
+    with _making().receiver(_htp_background, htp_declarants, htp_parties) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def htp_gateway(
+    request: pytest.FixtureRequest,
+    _htp_background: Background,
+    htp_clock: RunningClock,
+    htp_declarants: Sequence[Declarant],
+) -> Iterator[RunningGateway]:
+    """Run the gateway in a box on free ports of loopback, as the test's markers say."""
+    making = _making()
+    node = cast("pytest.Item", request.node)
+    marked = {name: [*node.iter_markers(f"htp_{name}")] for name in ("script", "scenario", "tls")}
+    tls = None
+    if marked["tls"]:
+        tls = making.tls(marked["tls"][0], lambda: request.getfixturevalue("_htp_certificates"))
+    with making.gateway(
+        _htp_background,
+        clock=htp_clock,
+        declarants=htp_declarants,
+        receiver=request.getfixturevalue("htp_receiver") if "htp_receiver" in request.fixturenames else None,
+        script=making.script(marked["script"], marked["scenario"], request.path.parent),
+        tls=tls,
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def htp_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Open a fresh ledger on SQLite in the test's own folder."""
+    with _making().ledger(tmp_path) as ledger:
+        yield ledger

@@ -1,0 +1,258 @@
+"""
+Forge what a reply says: mailbox, MAIL FROM, process ID, addressee, reference, and the envelope around them.
+
+Never does: change how it is written.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Final
+
+import attrs
+from hypothesis import strategies as st
+
+from htpoort._words import ascii_lower
+from htpoort.directory import DeclarationSystem
+from htpoort.party import PartyId
+from htpoort.routing import Reason
+from htpoort.testing.strategies._drafts import Facts
+from htpoort.testing.strategies._forged import by_facts
+from htpoort.testing.strategies._outcomes import RouterSetup
+from htpoort.testing.strategies._scenes import of_another_party, of_another_system
+from htpoort.testing.strategies._values import mailboxes, party_ids, process_ids
+
+_MAILER: Final = "MAILER-DAEMON@mx.gateway.example"
+# Made once: making strategies anew takes longer than drawing from them.
+_MAILBOXES: Final = mailboxes()
+_PROCESS_IDS: Final = process_ids()
+_PARTIES: Final = party_ids(max_length=35).map(str)
+_BOUNCES: Final = st.sampled_from([
+    *("Undelivered Mail Returned to Sender", "Mail delivery failed: returning message to sender", "failure notice"),
+    *("Delivery Status Notification (Failure)", "Niet te bestellen"),
+])
+
+
+def _others(setup: RouterSetup, system: DeclarationSystem) -> list[DeclarationSystem]:
+    return [other for other in setup.directory if other is not system]
+
+
+def _has_others(setup: RouterSetup) -> bool:
+    return len(setup.directory.systems) > 1
+
+
+def _strangers(facts: Facts) -> st.SearchStrategy[str]:
+    """Draw mailboxes that no system answers from; most look like one."""
+    mailbox, known = facts.mailbox, {ascii_lower(system.mailbox) for system in facts.scene.setup.directory}
+    near = st.sampled_from([f"{mailbox}.example", f"x.{mailbox}", f"x{mailbox}", mailbox.replace("@", "@mx."), _MAILER])
+    return (near | _MAILBOXES).filter(lambda text: ascii_lower(text) not in known)
+
+
+# ── the mailbox ──────────────────────────────────────────────────────────────
+
+
+@by_facts("mailbox.other", Reason.UNKNOWN_MAILBOX)
+def _other_mailbox(draw: st.DrawFn, facts: Facts) -> Facts:
+    """From, and MAIL FROM with it, is no mailbox of any system."""
+    mailbox = draw(_strangers(facts))
+    return attrs.evolve(facts, mailbox=mailbox, mail_from=draw(st.sampled_from([None, "", mailbox])))
+
+
+@by_facts("mailbox.bounced-reply", Reason.UNKNOWN_MAILBOX)
+def _bounced_reply(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A mail server gives a reply back, its Subject behind a remark."""
+    remark = draw(_BOUNCES)
+    text = f"{remark}: " + "".join(f"[{key}={value}]" for key, value in facts.pieces)
+    return attrs.evolve(facts, mailbox=_MAILER, mail_from=draw(st.sampled_from([None, ""])), text=text)
+
+
+@by_facts("mail-from.other", Reason.SENDER_DISAGREES)
+def _other_mail_from(draw: st.DrawFn, facts: Facts) -> Facts:
+    """MAIL FROM is another mailbox than From: a stranger's, another system's, or one with a letter that looks alike."""
+    systems = [system.mailbox for system in _others(facts.scene.setup, facts.scene.system)]
+    alike = f"\N{CYRILLIC SMALL LETTER A}{facts.mailbox[1:]}"
+    return attrs.evolve(facts, mail_from=draw(_strangers(facts) | st.sampled_from([*systems, alike])))
+
+
+# ── the process ID ───────────────────────────────────────────────────────────
+
+
+def _unused(facts: Facts) -> st.SearchStrategy[str]:
+    """Draw process IDs that no system answers under; most look like one."""
+    known = {ascii_lower(text) for system in facts.scene.setup.directory for text in system.reply_ids}
+    own = facts.scene.process_id
+    near = st.sampled_from([f"{own}.", f"{own}0", own[:-1] or "0", f"0{own}", own.replace(".", "-"), f"{own} {own}"])
+    return (near | _PROCESS_IDS).filter(lambda text: ascii_lower(text) not in known)
+
+
+@by_facts("process.other", Reason.UNKNOWN_PROCESS)
+def _other_process(draw: st.DrawFn, facts: Facts) -> Facts:
+    """V is a process ID of no system."""
+    return facts.with_value("V", draw(_unused(facts)))
+
+
+def _only_addressed(setup: RouterSetup) -> list[str]:
+    answering = {ascii_lower(text) for system in setup.directory for text in system.reply_ids}
+    return [system.process_id for system in setup.directory if ascii_lower(system.process_id) not in answering]
+
+
+@by_facts("process.only-addressed", Reason.UNKNOWN_PROCESS, possible=lambda setup: bool(_only_addressed(setup)))
+def _addressed_process(draw: st.DrawFn, facts: Facts) -> Facts:
+    """V is a process ID that a system is addressed by and never answers under."""
+    return facts.with_value("V", draw(st.sampled_from(_only_addressed(facts.scene.setup))))
+
+
+def _no_party_answers(setup: RouterSetup) -> bool:
+    answering = {ascii_lower(text) for system in setup.directory for text in system.reply_ids}
+    return not any(ascii_lower(str(party)) in answering for party in setup.parties)
+
+
+@by_facts("process.not-swapped", Reason.UNKNOWN_PROCESS, possible=_no_party_answers)
+def _not_swapped(_draw: st.DrawFn, facts: Facts) -> Facts:
+    """V and A stand as in the request."""
+    return facts.with_value("V", str(facts.scene.party)).with_value("A", facts.scene.process_id)
+
+
+@by_facts("process.other-system", Reason.MAILBOX_PROCESS_DISAGREE, possible=_has_others)
+def _process_of_another(draw: st.DrawFn, facts: Facts) -> Facts:
+    """The mailbox is of one system, V of another."""
+    other = draw(st.sampled_from(_others(facts.scene.setup, facts.scene.system)))
+    return facts.with_value("V", draw(st.sampled_from(sorted(other.reply_ids))))
+
+
+@by_facts("mailbox.other-system", Reason.MAILBOX_PROCESS_DISAGREE, possible=_has_others)
+def _mailbox_of_another(draw: st.DrawFn, facts: Facts) -> Facts:
+    """V is of one system, the mailbox of another."""
+    mailbox = draw(st.sampled_from(_others(facts.scene.setup, facts.scene.system))).mailbox
+    return attrs.evolve(facts, mailbox=mailbox, mail_from=draw(st.sampled_from([None, "", mailbox])))
+
+
+# ── addressee and reference ──────────────────────────────────────────────────
+
+
+@by_facts("addressee.other", Reason.UNKNOWN_ADDRESSEE)
+def _other_addressee(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A is none of the router's parties; often one that only begins like one."""
+    party = str(facts.scene.party)
+    known = {ascii_lower(str(own)) for own in facts.scene.setup.parties}
+    near = st.sampled_from([
+        *(f"{party}.05", party.rpartition(".")[0] or f"{party}0", f"{party}.", f"0{party}", facts.scene.process_id),
+    ])
+    drawn = near | _PARTIES
+    return facts.with_value("A", draw(drawn.filter(lambda text: ascii_lower(text) not in known)))
+
+
+def _turned(facts: Facts, draw: st.DrawFn, answers: list[tuple[DeclarationSystem, PartyId, str]]) -> Facts:
+    """Say one of some answers, in which everything but the record agrees."""
+    system, party, reference = draw(st.sampled_from(answers))
+    process_id = draw(st.sampled_from(sorted(system.reply_ids)))
+    facts = facts.with_value("V", process_id).with_value("A", str(party)).with_value("K", reference)
+    return attrs.evolve(facts, mailbox=system.mailbox, mail_from=draw(st.sampled_from([None, "", system.mailbox])))
+
+
+@by_facts("reference.other-system", Reason.OTHER_SYSTEM, possible=lambda setup: bool(of_another_system(setup)))
+def _other_system(draw: st.DrawFn, facts: Facts) -> Facts:
+    """K was sent to another system."""
+    return _turned(facts, draw, of_another_system(facts.scene.setup))
+
+
+@by_facts("reference.other-party", Reason.OTHER_PARTY, possible=lambda setup: bool(of_another_party(setup)))
+def _other_party(draw: st.DrawFn, facts: Facts) -> Facts:
+    """K was sent by another party."""
+    return _turned(facts, draw, of_another_party(facts.scene.setup))
+
+
+# ── the envelope ─────────────────────────────────────────────────────────────
+
+_KEYS: Final = st.sampled_from("KVAS")
+
+
+@by_facts("envelope.key-missing", Reason.BAD_ENVELOPE)
+def _key_missing(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A key is missing; K first."""
+    missing = draw(_KEYS)
+    return attrs.evolve(facts, pieces=tuple(piece for piece in facts.pieces if piece[0] != missing))
+
+
+@by_facts("envelope.key-repeated", Reason.BAD_ENVELOPE)
+def _key_repeated(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A key stands there twice, with the same value or another."""
+    key = draw(_KEYS)
+    return attrs.evolve(facts, pieces=(*facts.pieces, (key, draw(st.sampled_from([facts.value(key), "1"])))))
+
+
+@by_facts("envelope.two", Reason.BAD_ENVELOPE)
+def _two_envelopes(draw: st.DrawFn, facts: Facts) -> Facts:
+    """There are two envelopes, the same or with another K."""
+    other = facts.with_value("K", draw(st.sampled_from([facts.value("K"), "1"])))
+    return attrs.evolve(facts, pieces=(*facts.pieces, *other.pieces))
+
+
+@by_facts("envelope.value-empty", Reason.BAD_ENVELOPE)
+def _value_empty(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A value is empty."""
+    return facts.with_value(draw(_KEYS), "")
+
+
+@by_facts("envelope.value-too-long", Reason.BAD_ENVELOPE)
+def _value_too_long(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A value has more than 256 characters."""
+    return facts.with_value(draw(_KEYS), "9" * draw(st.integers(257, 300)))
+
+
+_CONTROLS: Final = st.sampled_from("\x01\x08\x1b\x7f")
+_BEYOND: Final = st.characters(min_codepoint=0x80, exclude_categories=["Cs"])
+
+
+def _inside(draw: st.DrawFn, value: str, character: str) -> str:
+    """Put a character into a value, not at its ends."""
+    at = draw(st.integers(1, max(1, len(value) - 1)))
+    return f"{value[:at]}{character}{value[at:] or '0'}"
+
+
+@by_facts("envelope.value-character", Reason.BAD_ENVELOPE)
+def _value_character(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A value holds what is no printable ASCII: a control, a tab, a letter that looks alike."""
+    key = draw(_KEYS)
+    character = draw(
+        st.sampled_from("\t\N{CYRILLIC SMALL LETTER A}\N{FULLWIDTH DIGIT ONE}\N{KELVIN SIGN}") | _CONTROLS | _BEYOND
+    )
+    return facts.with_value(key, _inside(draw, facts.value(key), character))
+
+
+@by_facts("envelope.encoded-line-end", Reason.BAD_ENVELOPE)
+def _encoded_line_end(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A value holds a line end in an encoded word, and perhaps a header behind it (CVE-2024-6923)."""
+    key = draw(_KEYS)
+    injected = draw(st.sampled_from(["\n", "\r", "\r\n", "\0", "\nX-Other: 1", "\r\nFrom: evil@trader.example\r\n"]))
+    return attrs.evolve(facts.with_value(key, _inside(draw, facts.value(key), injected)), must_encode=True)
+
+
+@by_facts("envelope.unclosed", Reason.BAD_ENVELOPE)
+def _unclosed(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A bracket is not closed."""
+    opened = draw(st.integers(0, len(facts.pieces) - 1))
+    parts = (f"[{key}={value}{'' if at == opened else ']'}" for at, (key, value) in enumerate(facts.pieces))
+    return attrs.evolve(facts, text="".join(parts))
+
+
+@by_facts("envelope.subject-too-long", Reason.BAD_ENVELOPE)
+def _subject_too_long(draw: st.DrawFn, facts: Facts) -> Facts:
+    """The Subject has more than 4,096 characters."""
+    text = "".join(f"[{key}={value}]" for key, value in facts.pieces)
+    return attrs.evolve(facts, text=text.ljust(4_097 + draw(st.integers(0, 20)), "x"))
+
+
+@by_facts("envelope.absent", Reason.NO_ENVELOPE)
+def _absent(draw: st.DrawFn, facts: Facts) -> Facts:
+    """The Subject is of something else: a person's mail, an absence, nothing at all."""
+    other = st.sampled_from(["", "Out of office", "Automatisch antwoord: afwezig", "[Ticket#1]", "[X=1]", "V A K S"])
+    words = st.text(string.ascii_letters + string.digits + " []:-", max_size=40)
+    return attrs.evolve(facts, text=draw(other | words))
+
+
+@by_facts("envelope.bounce", Reason.NO_ENVELOPE)
+def _bounce(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A mail server says that something was not delivered."""
+    mail_from = draw(st.sampled_from(["", None, _MAILER]))
+    return attrs.evolve(facts, mailbox=_MAILER, mail_from=mail_from, text=draw(_BOUNCES))

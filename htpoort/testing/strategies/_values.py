@@ -1,0 +1,360 @@
+"""
+Draw the values of the core: party IDs, references, envelopes, systems, submissions.
+
+Never does: take its sets of characters from the library; they are typed here a second time, so that a test finds
+where the two differ.
+"""
+
+from __future__ import annotations
+
+import operator
+import string
+from datetime import datetime, timedelta, timezone
+from typing import Final, Literal
+
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from htpoort import AGS, DMS, DeclarationSystem, Mark, PartyId, RoutingEnvelope, Submission, build
+
+ALNUM: Final = string.digits + string.ascii_letters
+"""Digits first: what comes first is what a failing example shrinks to."""
+
+INSIDE: Final = ALNUM + "".join(sorted(set(map(chr, range(0x20, 0x7F))) - {*ALNUM, "[", "]"}))
+"""Printable ASCII without brackets."""
+
+SENDABLE: Final = 35
+"""Characters of V, A and K that `build` sends."""
+
+READABLE: Final = 256
+"""Characters of a value that the reader takes."""
+
+_GROUP: Final = 16
+_ZONES: Final = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+DATES: Final = st.datetimes(
+    min_value=datetime(1900, 1, 2),  # noqa: DTZ001 - Hypothesis adds the zone
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001 - the same
+    timezones=_ZONES,
+)
+"""Aware datetimes that a Date header can hold."""
+
+
+def bounds(name: str, least: int, most: int, *, lowest: int, highest: int) -> None:
+    """
+    Refuse sizes between which there is nothing.
+
+    Args:
+        name: What stands behind ``min_`` and ``max_``.
+        least: The smallest size asked for.
+        most: The largest.
+        lowest: The smallest that there is.
+        highest: The largest that there is.
+
+    Raises:
+        InvalidArgument: No size is in both ranges.
+    """
+    if not lowest <= least <= most <= highest:
+        message = (
+            f"min_{name}={least}, max_{name}={most}: give lowest and highest with {lowest} <= min_{name} <= "
+            f"max_{name} <= {highest}."
+        )
+        raise InvalidArgument(message)
+
+
+@st.composite
+def references(draw: st.DrawFn, *, min_length: int = 1, max_length: int = SENDABLE) -> str:
+    """
+    Draw references (*kenmerken*), K as `build` takes it.
+
+    ``references(min_length=29)`` draws those that break a Subject in two where Python's `email` writes it.
+
+    Args:
+        min_length: In characters, at least 1.
+        max_length: In characters, at most 35.
+
+    Returns:
+        Letters and digits; they shrink to few and to ``0``.
+
+    Raises:
+        InvalidArgument: There is no such length; raised when the first one is drawn.
+    """
+    bounds("length", min_length, max_length, lowest=1, highest=SENDABLE)
+    return draw(st.text(ALNUM, min_size=min_length, max_size=max_length))
+
+
+@st.composite
+def party_ids(  # noqa: PLR0913 - one pair for each part that has a size
+    draw: st.DrawFn,
+    *,
+    country: str | None = None,
+    min_digits: int = 1,
+    max_digits: int = 15,
+    min_groups: int = 0,
+    max_groups: int = 8,
+    min_group_length: int = 1,
+    max_group_length: int = _GROUP,
+    max_length: int | None = None,
+) -> PartyId:
+    """
+    Draw party IDs.
+
+    All that a `PartyId` can hold, where nothing is given. ``party_ids(max_length=35)`` draws what `build` takes, and
+    ``party_ids(country="NL", min_digits=9, max_digits=9, min_groups=2, max_groups=2, max_group_length=2)`` something
+    near the official example. No check digit is right but by chance: the official examples have none either.
+
+    Args:
+        country: Two ASCII letters; any two where not given.
+        min_digits: Digits of the number, at least 1.
+        max_digits: At most 15.
+        min_groups: Groups after the number, at least 0.
+        max_groups: At most 8.
+        min_group_length: Letters and digits of one group, at least 1.
+        max_group_length: At most 16.
+        max_length: Characters of the whole text, its dots too; no limit where not given.
+
+    Returns:
+        Party IDs; they shrink to few digits and groups.
+
+    Raises:
+        InvalidArgument: There is no such party ID; raised when the first one is drawn.
+    """
+    bounds("digits", min_digits, max_digits, lowest=1, highest=15)
+    bounds("groups", min_groups, max_groups, lowest=0, highest=8)
+    bounds("group_length", min_group_length, max_group_length, lowest=1, highest=_GROUP)
+    shortest = 2 + min_digits + min_groups * (1 + min_group_length)
+    room = 2 + 15 + 8 * (1 + _GROUP) if max_length is None else max_length
+    if room < shortest:
+        message = f"max_length={max_length}: the shortest of these party IDs has {shortest} characters."
+        raise InvalidArgument(message)
+    room -= shortest
+    number = draw(st.text(string.digits, min_size=min_digits, max_size=min(max_digits, min_digits + room)))
+    room -= len(number) - min_digits
+    groups: list[str] = []
+    more = min(max_groups - min_groups, room // (1 + min_group_length))
+    for at in range(draw(st.integers(min_groups, min_groups + more))):
+        if at >= min_groups:
+            if room < 1 + min_group_length:
+                break
+            room -= 1 + min_group_length
+        longest = min(max_group_length, min_group_length + room)
+        groups.append(draw(st.text(ALNUM, min_size=min_group_length, max_size=longest)))
+        room -= len(groups[-1]) - min_group_length
+    letters = st.text(string.ascii_uppercase + string.ascii_lowercase, min_size=2, max_size=2)
+    return PartyId(country=draw(letters) if country is None else country, number=number, groups=tuple(groups))
+
+
+@st.composite
+def envelope_values(draw: st.DrawFn, *, min_length: int = 1, max_length: int = READABLE) -> str:
+    """
+    Draw what V, A, K or S may be for the reader.
+
+    Args:
+        min_length: In characters, at least 1.
+        max_length: In characters, at most 256.
+
+    Returns:
+        Printable ASCII without brackets, and without a blank at either end.
+
+    Raises:
+        InvalidArgument: There is no such length; raised when the first one is drawn.
+    """
+    bounds("length", min_length, max_length, lowest=1, highest=READABLE)
+    drawn = draw(st.text(INSIDE, min_size=min_length, max_size=max_length))
+    # Putting something for the blanks keeps the length, and nothing is thrown away.
+    return drawn.lstrip(" ").rjust(len(drawn), "0").rstrip(" ").ljust(len(drawn), "0")
+
+
+def plain_values(*, max_length: int = READABLE) -> st.SearchStrategy[str]:
+    """
+    Draw values that say the same wherever they stand.
+
+    Args:
+        max_length: In characters, at most 256.
+
+    Returns:
+        Values without what looks like an encoded word; in a line that is not canonical that would be decoded.
+    """
+    return envelope_values(max_length=max_length).filter(lambda text: "=?" not in text)
+
+
+@st.composite
+def routing_envelopes(  # noqa: PLR0913 - one for each value
+    draw: st.DrawFn,
+    *,
+    senders: st.SearchStrategy[str] | None = None,
+    addressees: st.SearchStrategy[str] | None = None,
+    references: st.SearchStrategy[str] | None = None,
+    s_values: st.SearchStrategy[str] | None = None,
+    min_length: int = 1,
+    max_length: int = READABLE,
+) -> RoutingEnvelope:
+    """
+    Draw routing envelopes.
+
+    All that can be read, where nothing is given; the writer takes less. For envelopes of requests to DMS write
+    ``routing_envelopes(senders=party_ids(max_length=35).map(str), addressees=st.just("DMS4.NL"))``.
+
+    Args:
+        senders: V.
+        addressees: A.
+        references: K.
+        s_values: S.
+        min_length: Characters of each value for which no strategy is given, at least 1.
+        max_length: The same, at most 256.
+
+    Returns:
+        Envelopes; each value shrinks by itself.
+
+    Raises:
+        InvalidArgument: There is no such length; raised when the first one is drawn.
+        InputError: A strategy of yours draws what cannot stand in an envelope.
+    """
+    values = envelope_values(min_length=min_length, max_length=max_length)
+    return RoutingEnvelope(
+        sender=draw(values if senders is None else senders),
+        addressee=draw(values if addressees is None else addressees),
+        reference=draw(values if references is None else references),
+        s=draw(values if s_values is None else s_values),
+    )
+
+
+_LABELS: Final = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
+_ATOMS: Final = st.text(
+    string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_+", min_size=1, max_size=12
+)
+
+
+@st.composite
+def mailboxes(draw: st.DrawFn) -> str:
+    """
+    Draw mailboxes below ``.example``, which nobody has.
+
+    Returns:
+        ASCII, a dot-atom on both sides.
+    """
+    local = ".".join(draw(st.lists(_ATOMS, min_size=1, max_size=2)))
+    return f"{local}@{'.'.join(draw(st.lists(_LABELS, min_size=1, max_size=2)))}.example"
+
+
+def process_ids() -> st.SearchStrategy[str]:
+    """
+    Draw process IDs.
+
+    Returns:
+        1 to 35 letters, digits, dots, hyphens and underscores.
+    """
+    return st.text(ALNUM + "._-", min_size=1, max_size=SENDABLE)
+
+
+@st.composite
+def declaration_systems(
+    draw: st.DrawFn,
+    *,
+    published: bool = True,
+    min_reply_ids: int = 1,
+    max_reply_ids: int = 3,
+) -> DeclarationSystem:
+    """
+    Draw declaration systems.
+
+    AGS, DMS, or one with a mailbox below ``.example``; ``declaration_systems(published=False)`` draws the last only.
+    Some answer under other process IDs than the one that they are addressed by.
+
+    Args:
+        published: Whether AGS and DMS are among them; they have one reply ID each.
+        min_reply_ids: Process IDs that a system answers under, at least 1.
+        max_reply_ids: At most 35.
+
+    Returns:
+        Systems; they shrink to AGS.
+
+    Raises:
+        InvalidArgument: There is no such number; raised when the first one is drawn.
+    """
+    bounds("reply_ids", min_reply_ids, max_reply_ids, lowest=1, highest=35)
+    if published and min_reply_ids == 1 and draw(st.booleans().map(operator.not_)):
+        return draw(st.sampled_from([AGS, DMS]))
+    process_id = draw(process_ids())
+    ids = st.just(process_id) | process_ids()
+    reply_ids = st.frozensets(ids, min_size=min_reply_ids, max_size=max_reply_ids)
+    edges = st.sampled_from(ALNUM)
+    name = draw(edges) + draw(st.text(ALNUM + " ._-", max_size=20).map(lambda text: text.rstrip(" ")))
+    return DeclarationSystem(
+        name=name,
+        mailbox=draw(mailboxes()),
+        process_id=process_id,
+        reply_ids=draw(reply_ids),
+        title=draw(st.text(max_size=20)),
+        source=draw(st.text(max_size=20)),
+        mark=draw(st.sampled_from(Mark)),
+    )
+
+
+@st.composite
+def submissions(  # noqa: PLR0913 - one for each thing that a message has
+    draw: st.DrawFn,
+    *,
+    systems: st.SearchStrategy[DeclarationSystem] | None = None,
+    parties: st.SearchStrategy[PartyId] | None = None,
+    references: st.SearchStrategy[str] | None = None,
+    payloads: st.SearchStrategy[bytes] | None = None,
+    min_length: int = 1,
+    max_length: int = 1_000,
+) -> Submission:
+    """
+    Draw messages as `build` makes them.
+
+    ``submissions(systems=st.just(DMS), payloads=st.just(b"<MetaData/>"))`` draws one declaration to DMS in many
+    envelopes.
+
+    Args:
+        systems: Where they go; any where not given.
+        parties: Who sends; any whose ID has at most 35 characters where not given.
+        references: K.
+        payloads: The declarations; XML, EDIFACT and any octets where not given.
+        min_length: Octets of a payload for which no strategy is given, at least 1.
+        max_length: The same, at most 1,000,000.
+
+    Returns:
+        Submissions; they shrink to AGS and a short payload.
+
+    Raises:
+        InvalidArgument: There is no such length; raised when the first one is drawn.
+        InputError: A strategy of yours draws what `build` does not take.
+    """
+    bounds("length", min_length, max_length, lowest=1, highest=1_000_000)
+    if payloads is None:
+        payloads = declarations(min_length=min_length, max_length=max_length)
+    layout: Literal["body", "attachment"] = "attachment" if draw(st.booleans()) else "body"
+    mailbox = draw(mailboxes())
+    return build(
+        system=draw(declaration_systems() if systems is None else systems),
+        party=draw(party_ids(max_length=SENDABLE) if parties is None else parties),
+        mailbox=mailbox,
+        reference=draw(_references() if references is None else references),
+        payload=draw(payloads),
+        date=draw(DATES),
+        message_id=f"<{draw(_references())}@{mailbox.partition('@')[2]}>",
+        layout=layout,
+        s=draw(st.sampled_from(string.digits)),
+    )
+
+
+_references = references  # the argument of the same name hides it
+
+
+def declarations(*, min_length: int, max_length: int) -> st.SearchStrategy[bytes]:
+    """
+    Draw payloads: what begins like XML or EDIFACT, and any octets.
+
+    Args:
+        min_length: In octets.
+        max_length: In octets.
+
+    Returns:
+        Payloads.
+    """
+    octets = st.binary(min_size=min_length, max_size=max_length)
+    starts = st.sampled_from([b"<MetaData/>", b"UNB+UNOC:3+SYNTHETIC'\r\n"])
+    return st.tuples(starts, octets).map(lambda parts: b"".join(parts)[:max_length]) | octets

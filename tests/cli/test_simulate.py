@@ -1,0 +1,406 @@
+"""`htpoort simulate`: what it prints is enough to use it, with clients that nobody here wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import json
+import poplib
+import shlex
+import signal
+import smtplib
+import socket
+import ssl
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htpoort.cli import _show, _simulate
+from htpoort.cli._traffic import Traffic
+from htpoort.config import read_agent
+from htpoort.simulator import Gateway, SimulatedClock
+from htpoort.transport import Security, SmtpServer
+
+Run = Callable[..., Any]
+
+MAILBOX, PASSWORD = "edi@forwarder.example", "geheim"
+LOGIN = ("--declarant", f"{MAILBOX}:{PASSWORD}")
+SCENARIO = (
+    '[[scenario]]\n[[scenario.answer]]\nkind = "release"\nfault = "lower-case"\n'
+    '[[scenario.answer]]\nkind = "control"\nafter = "3d"\n'
+    '[[fault]]\nat = "mail"\naction = "defer"\n'
+)
+
+
+class Simulator:
+    """A simulator in a process of its own."""
+
+    def __init__(self, started: asyncio.subprocess.Process) -> None:
+        self.process = started
+        self.facts: dict[str, Any] = {}
+        self.lines: list[str] = []
+
+    async def line(self) -> str:
+        """Read a line of what it prints."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            return (await self.process.stdout.readline()).decode()
+
+    async def until(self, text: str) -> list[str]:
+        """Read lines until one has a text."""
+        while text not in (line := await self.line()):
+            assert line, self.lines
+            self.lines.append(line)
+        self.lines.append(line)
+        return self.lines
+
+    async def events(self, number: int) -> list[dict[str, Any]]:
+        """Read so many events."""
+        return [json.loads(await self.line()) for _ in range(number)]
+
+    async def stop(self) -> str:
+        """Interrupt it; gives the rest of what it prints."""
+        self.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(60):
+            rest, err = await self.process.communicate()
+        assert (0, b"") == (self.process.returncode, err)
+        return rest.decode()
+
+
+@asynccontextmanager
+async def simulator(*options: str) -> AsyncGenerator[Simulator]:
+    """Start the command beside this loop; it is gone when the block is left."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "htpoort.cli",
+        "simulate",
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = Simulator(started)
+    try:
+        if "--json" in options:
+            assert started.stdout is not None
+            async with asyncio.timeout(60):
+                running.facts = json.loads(await started.stdout.readuntil(b"\n}\n"))
+        yield running
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.communicate()
+
+
+def declaration(reference: str, process_id: str = "DMS4.NL") -> str:
+    """Write a declaration."""
+    subject = f"[V=NL123456789.02.05][A={process_id}][K={reference}][S=0]"
+    return f"From: {MAILBOX}\r\nTo: dms@htpoort.nl\r\nSubject: {subject}\r\n\r\n<MetaData/>\r\n"
+
+
+def trusting(facts: dict[str, Any]) -> ssl.SSLContext:
+    """Trust what it says is to be trusted."""
+    context = ssl.create_default_context(cafile=facts["ca_file"])
+    if facts["certificate"] is not None:
+        context.load_cert_chain(facts["certificate"])
+    return context
+
+
+def submit(facts: dict[str, Any], reference: str, process_id: str = "DMS4.NL") -> None:
+    """Log in and send by smtplib."""
+    with smtplib.SMTP("127.0.0.1", facts["smtp_port"], local_hostname="forwarder.example") as client:
+        if facts["ca_file"] is not None:
+            client.starttls(context=trusting(facts))
+        for one in facts["declarants"][:1]:
+            client.login(one["username"], one["password"])
+        client.sendmail(MAILBOX, ["dms@htpoort.nl"], declaration(reference, process_id))
+
+
+def fetched(facts: dict[str, Any]) -> list[bytes]:
+    """Log in and fetch by poplib."""
+    client = poplib.POP3_SSL("127.0.0.1", facts["pop3s_port"], context=trusting(facts))
+    client.user(facts["declarants"][0]["username"])
+    client.pass_(facts["declarants"][0]["password"])
+    mails = [b"\r\n".join(client.retr(number + 1)[1]) for number in range(client.stat()[0])]
+    client.quit()
+    return mails
+
+
+class TestJson:
+    """A program reads ports and logins, then each event, then the summary."""
+
+    @pytest.mark.parametrize("client", ["none", "optional", "required"])
+    async def test_send_and_fetch_over_tls(self, client: str) -> None:
+        """What is printed is enough for smtplib and poplib to send, and to fetch the answer."""
+        options = ("--tls", "--client-certificate", client, "--declarant", MAILBOX, "--json")
+        async with simulator(*options) as running:
+            await asyncio.to_thread(submit, running.facts, "22096222734662")
+            events = await running.events(2)
+            mails = await asyncio.to_thread(fetched, running.facts)
+            summary = json.loads(await running.stop())
+
+        assert ["taken", "answered"] == [event["event"] for event in events]
+        assert ["22096222734662"] * 2 == [event["reference"] for event in events]
+        assert [True] == [b"Subject: [V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]" in one for one in mails]
+        assert (1, 1, 0, None) == (
+            summary["taken"],
+            summary["answered"],
+            summary["undelivered"],
+            summary["next_answer"],
+        )
+        assert not await asyncio.to_thread(Path(running.facts["ca_file"]).exists)
+
+    async def test_a_scenario(self, tmp_path: Path) -> None:
+        """Answers and faults are those of the file, and what is still to come is told at the end."""
+        (tmp_path / "scenario.toml").write_text(SCENARIO)
+        options = ("--scenario", str(tmp_path / "scenario.toml"), *LOGIN, "--json")
+        async with simulator(*options) as running:
+            with pytest.raises(smtplib.SMTPSenderRefused):
+                await asyncio.to_thread(submit, running.facts, "1")
+            await asyncio.to_thread(submit, running.facts, "1")
+            events = await running.events(3)
+            summary = json.loads(await running.stop())
+
+        assert [
+            ("fault", "defer at mail"),
+            ("taken", "[V=NL123456789.02.05][A=DMS4.NL][K=1][S=0]"),
+            ("answered", "release, by pop3, with fault lower-case"),
+        ] == [(event["event"], event["what"]) for event in events]
+        assert (1, 1) == (summary["faults"], summary["answered"])
+        assert summary["next_answer"] is not None
+
+    async def test_records(self, tmp_path: Path) -> None:
+        """Every message is a file in the folder, in the order of the messages."""
+        async with simulator("--record", str(tmp_path / "mail"), *LOGIN, "--json") as running:
+            await asyncio.to_thread(submit, running.facts, "K1")
+            await running.events(2)
+            await running.stop()
+
+        assert ["000001-in-K1.eml", "000002-out-K1.eml"] == sorted(path.name for path in (tmp_path / "mail").iterdir())
+
+    async def test_certificates_that_stay(self, tmp_path: Path) -> None:
+        """Certificates are written where they are asked for, and stay there."""
+        folder = tmp_path / "certificates"
+        async with simulator("--tls", "--certificates", str(folder), "--json") as running:
+            await running.stop()
+
+        assert str(folder / "ca.pem") == running.facts["ca_file"]
+        assert ["ca.pem", "client.pem", "server.pem"] == sorted(path.name for path in folder.iterdir())
+
+
+class TestText:
+    """A person reads what is to be pasted, then a line for each event, then the summary."""
+
+    @pytest.mark.parametrize("tls", [(), ("--tls", "--client-certificate", "required")])
+    async def test_the_snippet_is_a_configuration(self, tmp_path: Path, tls: tuple[str, ...]) -> None:
+        """What stands under htpoort.toml is one, with the ports, the login and the certificates of the simulator."""
+        async with simulator(*LOGIN, *tls) as running:
+            lines = await running.until("Stop with Ctrl-C.")
+            facts = dict(line.split(maxsplit=1) for line in lines[:8] if line.strip())
+            text = "".join(line.removeprefix("  ") for line in lines[lines.index("In htpoort.toml:\n") + 1 : -1])
+            (tmp_path / "htpoort.toml").write_text(text)
+            config = read_agent(tmp_path / "htpoort.toml", environ={"HTPOORT_SIMULATOR": PASSWORD})
+            await running.stop()
+        (outbox,), (inbox,) = config.outboxes, config.inboxes
+
+        security = Security.STARTTLS if tls else Security.PLAIN
+        assert (int(facts["smtp_port"]), security, MAILBOX) == (
+            outbox.server.port,
+            outbox.server.security,
+            outbox.server.username,
+        )
+        assert (int(facts["pop3_port"]), security, MAILBOX, PASSWORD) == (
+            inbox.server.port,
+            inbox.server.security,
+            inbox.server.username,
+            inbox.server.password,
+        )
+
+    async def test_the_commands_for_other_programs(self) -> None:
+        """The lines for swaks and curl are words of a shell, with port, login and certificate in them."""
+        async with simulator(*LOGIN, "--tls", "--client-certificate", "optional") as running:
+            lines = await running.until("Stop with Ctrl-C.")
+            facts = dict(line.split(maxsplit=1) for line in lines[:8] if line.strip())
+            (swaks,) = (shlex.split(line) for line in lines if line.startswith("  swaks "))
+            (curl,) = (shlex.split(line) for line in lines if line.startswith("  curl "))
+            await running.stop()
+
+        ca_file, certificate = facts["ca_file"].strip(), facts["certificate"].strip()
+        assert {
+            "--port": facts["smtp_port"].strip(),
+            "--auth-user": MAILBOX,
+            "--auth-password": PASSWORD,
+            "--tls-ca-path": ca_file,
+            "--tls-cert": certificate,
+            "--to": "dms@htpoort.nl",
+            "--header": "Subject: [V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0]",
+        }.items() <= dict(itertools.pairwise(swaks)).items()
+        assert ["--ssl-reqd", "--cacert", ca_file, "--cert", certificate] == curl[3:8]
+        assert f"pop3://127.0.0.1:{facts['pop3_port'].strip()}/1" == curl[-1]
+
+    async def test_a_declarant_with_a_server_of_its_own(self, tmp_path: Path) -> None:
+        """Whoever has replies pushed needs an inbox for them, and no login."""
+        async with simulator("--declarant", f"{MAILBOX}=127.0.0.1:2526") as running:
+            lines = await running.until("Stop with Ctrl-C.")
+            text = "".join(line.removeprefix("  ") for line in lines[lines.index("In htpoort.toml:\n") + 1 : -1])
+            (tmp_path / "htpoort.toml").write_text(text)
+            config = read_agent(tmp_path / "htpoort.toml", environ={})
+            await running.stop()
+        (inbox,) = config.inboxes
+
+        assert f"declarant  {MAILBOX}, replies pushed to 127.0.0.1:2526\n" in lines
+        assert (2526, (MAILBOX,)) == (inbox.port, inbox.mailboxes)
+
+    async def test_traffic_is_told(self) -> None:
+        """What was taken, refused and answered is a line each, and the sum of it stands at the end."""
+        async with simulator(*LOGIN) as running:
+            lines = await running.until("Stop with Ctrl-C.")
+            port = int(next(line.split()[1] for line in lines if line.startswith("smtp_port")))
+            facts = {"smtp_port": port, "ca_file": None, "declarants": [{"username": MAILBOX, "password": PASSWORD}]}
+            await asyncio.to_thread(submit, facts, "K1")
+            told = (await running.until("answered"))[-2:]
+            with pytest.raises(smtplib.SMTPDataError):
+                await asyncio.to_thread(submit, facts, "K2", "DMS.NL")
+            told.append((await running.until("refused"))[-1])
+            rest = await running.stop()
+
+        assert [
+            ["taken", "DMS", MAILBOX, "K1", "[V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"],
+            ["answered", "DMS", MAILBOX, "K1", "acceptance,", "by", "pop3"],
+        ] == [line.split()[1:] for line in told[:2]]
+        assert ["refused", "K2", "The"] == told[2].split()[1:4]
+        assert [["taken", "1"], ["refused", "1"], ["answered", "1"]] == [line.split() for line in rest.splitlines()[:3]]
+
+
+class TestRefused:
+    """What cannot be started is told before anything listens."""
+
+    def test_a_scenario_that_is_none(self, htpoort: Run, tmp_path: Path) -> None:
+        """Every mistake of a scenario is told with its line."""
+        path = tmp_path / "scenario.toml"
+        path.write_text('per_hour = 0\n[[scenario]]\ncolour = "red"\n')
+        result = htpoort("simulate", "--scenario", str(path))
+
+        assert 2 == result.code
+        assert [f"{path}:1: per_hour", f"{path}:3: scenario[0].colour"] == [
+            line.removeprefix("htpoort: ").rsplit(": ", 2 if "known" in line else 1)[0]
+            for line in result.err.splitlines()
+        ]
+
+    @pytest.mark.parametrize("options", [["--certificates", "x"], ["--client-certificate", "required"]])
+    def test_certificates_without_tls(self, htpoort: Run, options: list[str]) -> None:
+        """Certificates are of no use without TLS."""
+        result = htpoort("simulate", *options)
+
+        assert (2, "htpoort: Give --tls with --certificates and --client-certificate.\n") == (result.code, result.err)
+
+    @pytest.mark.parametrize(
+        "options", [["--host", "192.0.2.1"], ["--declarant", "edi@forwarder.example=mx.forwarder.example:25"]]
+    )
+    def test_other_machines(self, htpoort: Run, options: list[str]) -> None:
+        """Without being told by name it neither listens to other machines nor sends to them."""
+        result = htpoort("simulate", *options, "--json")
+
+        assert (2, ["simulator.beyond-loopback"]) == (
+            result.code,
+            [problem["code"] for problem in result.facts["problems"]],
+        )
+
+    @pytest.mark.parametrize("json", [(), ("--json",)])
+    @pytest.mark.parametrize("option", ["--port", "--tls-port", "--pop3-port", "--pop3s-port"])
+    def test_a_port_that_is_taken(self, htpoort: Run, option: str, json: tuple[str, ...]) -> None:
+        """Each port can be chosen; one that another program has is exit code 1, and named."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            result = htpoort("simulate", option, port, "--tls", *LOGIN, *json)
+
+        assert 1 == result.code
+        assert port in (result.facts["message"] if json else result.err)
+
+    def test_a_folder_that_cannot_be_made(self, htpoort: Run, tmp_path: Path) -> None:
+        """A folder that cannot be made is exit code 1, and named."""
+        (tmp_path / "file").touch()
+        result = htpoort("simulate", "--record", str(tmp_path / "file"))
+
+        assert 1 == result.code
+        assert str(tmp_path / "file") in result.err
+
+    async def test_nothing_makes_certificates(self) -> None:
+        """Where trustme is not installed, it is said how it comes."""
+        code = (
+            "import sys; sys.modules['trustme'] = None; from htpoort.cli import _app;"
+            " sys.exit(_app.run(['simulate', '--tls']))"
+        )
+        started = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+        _, err = await started.communicate()
+
+        assert (2, "htpoort: --tls needs trustme; install it with: pip install 'htpoort[simulator]'\n") == (
+            started.returncode,
+            err.decode(),
+        )
+
+    def test_two_of_one_mailbox(self, htpoort: Run) -> None:
+        """Two declarants of one mailbox could not be told apart."""
+        assert 2 == htpoort("simulate", *LOGIN, *LOGIN).code
+
+
+def test_a_declarant_gets_a_password() -> None:
+    """Where no password is given, each start makes another one."""
+    one, other = _simulate.declarant(MAILBOX), _simulate.declarant(MAILBOX)
+
+    assert (MAILBOX, 16, True) == (one.mailbox, len(one.password or ""), one.password != other.password)
+
+
+def test_a_password_may_hold_signs() -> None:
+    """What follows the first colon is the password."""
+    assert "a:b=c" == _simulate.declarant("edi@forwarder.example:a:b=c").password
+
+
+async def test_an_answer_that_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """An answer that the declarant's server did not take is told with its tries and the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    server = SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
+    gateway = Gateway(declarants={MAILBOX: server}, clock=SimulatedClock(), retries=(timedelta(minutes=5),))
+    async with gateway:
+        await asyncio.to_thread(submit, {"smtp_port": gateway.smtp_port, "ca_file": None, "declarants": []}, "K1")
+        await gateway.play()
+        with Traffic(gateway, as_json=True) as traffic:
+            traffic.tell()
+    taken, given_up = map(json.loads, capsys.readouterr().out.splitlines())
+
+    assert ("taken", "given up") == (taken["event"], given_up["event"])
+    assert given_up["what"].startswith(f"acceptance, by push, at try 2: Not sent to {MAILBOX} (connect): ")
+
+
+class Terminal(io.StringIO):
+    """A standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_a_table_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal the newest rows are one table that is drawn again; what a peer wrote is no markup there."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    feed = _show.Feed("Traffic", {"at": 8, "what": 0})
+    feed.open()
+    for number in range(20):
+        feed.add([f"08:00:{number:02}", "[bold]\x1b[31m"])
+    feed.close()
+    drawn = sys.stdout.getvalue()  # type: ignore[attr-defined]
+    last = drawn[drawn.rindex("Traffic") :]
+
+    assert ["08:00:05", "08:00:19"] == [
+        part[:8] for part in (last[last.index("08:00") :], last[last.rindex("08:00") :])
+    ]
+    assert "[bold]\\x1b[31m" in last

@@ -1,0 +1,59 @@
+"""`docs/reference/scenarios.md` has everything that a script can say."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from htpoort import Correlation, Reason
+from htpoort.simulator import Action, AnswerFault, At, Kind, _script
+
+PAGE = "docs/reference/scenarios.md"
+
+
+@pytest.mark.parametrize(
+    ("heading", "table"),
+    [
+        ("## Top", _script.ScriptTable),
+        ("## `[[scenario]]`", _script.ScenarioTable),
+        ("## `[[fault]]`", _script.FaultTable),
+        ("## `[[pop3_fault]]`", _script.Pop3FaultTable),
+        ("## `[[window]]`", _script.WindowTable),
+        ("## `[[scenario.answer]]`", _script.AnswerTable),
+    ],
+)
+def test_every_key_is_listed(
+    page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], heading: str, table: type[Any]
+) -> None:
+    """The keys of each table are those that the reader takes; those that are needed say so, and no others."""
+    rows = [row for row in page(PAGE).rows(heading) if len(row) == 4]
+    fields = {field.name: field.default is attrs.NOTHING for field in attrs.fields(table)}
+
+    assert fields == {in_backticks(row[0])[0]: row[2] == "needed" for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"), [("### Kinds", Kind), ("### Faults of an answer", AnswerFault), ("### Actions", Action)]
+)
+def test_every_member_is_listed(
+    page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], heading: str, kind: type[enum.StrEnum]
+) -> None:
+    """Each enum has its values in its table, in the order of the code."""
+    assert [one.value for one in kind] == [in_backticks(row[0])[0] for row in page(PAGE).rows(heading)]
+
+
+def test_every_place_is_listed(page: Callable[[str], Any], in_backticks: Callable[[str], list[str]]) -> None:
+    """The places of a fault stand in the order of the dialogue."""
+    assert [one.value for one in At] == in_backticks(page(PAGE).section("### Places"))
+
+
+def test_what_the_router_makes_of_it_is_a_reason(page: Callable[[str], Any]) -> None:
+    """What is said of the router are its own words."""
+    said = {word for row in page(PAGE).rows("### Faults of an answer") for word in re.findall(r"`([A-Z_]+)`", row[2])}
+
+    assert said <= {*Reason.__members__, *Correlation.__members__}

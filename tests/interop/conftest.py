@@ -1,0 +1,110 @@
+"""Give certificates to the tests, the programs' absence to whoever runs them, and the matrix to its page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from collections.abc import AsyncIterator, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import attrs
+import pytest
+import trustme
+from interop import page
+from interop.matrix import FETCH_HEAD, FETCH_KEYS, TEMPLATE, WRITE_HEAD, WRITE_KEYS
+from interop.programs import PROGRAMS, folder, version_of
+from interop.servers import Files
+
+WRITES: Final = "HTPOORT_INTEROP_WRITE"
+"""The variable that lets a run write the page, where a run otherwise compares with it."""
+
+
+@pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
+async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """Fail a test that leaves a task, or an exception that nobody fetched."""
+    yield
+    for _ in range(3):
+        await asyncio.sleep(0)  # what was closed on the last line is closed by the loop
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert left == set()
+    noise = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.name == "asyncio" and record.levelno >= logging.ERROR
+    ]
+    assert noise == []
+
+
+@pytest.fixture(scope="session", autouse=True)  # ruff: ignore[pytest-fixture-autouse]
+def versions() -> list[tuple[str, str]]:
+    """Ask every program for its version; fails, and says what to install, where one does not answer."""
+    found = asyncio.run(_asked())
+    for kind, how in (("debian", "apt-get install --no-install-recommends"), ("npm", "npm install")):
+        missing = [program[kind] for program in PROGRAMS if kind in program and not found[program["name"]]]
+        if missing:
+            pytest.fail(f"Not installed: {how} {' '.join(missing)}; or run as root: nox -s interop", pytrace=False)
+    if os.geteuid() != 0:
+        pytest.fail("Postfix and Dovecot start as root only; run these tests as root.", pytrace=False)
+    ours = [("CPython", platform.python_version()), ("aiosmtplib", metadata.version("aiosmtplib"))]
+    return ours + [(name, str(version)) for name, version in found.items()]
+
+
+async def _asked() -> dict[str, str | None]:
+    return {program["name"]: await version_of(program) for program in PROGRAMS}
+
+
+@pytest.fixture(scope="session")
+def files() -> Iterator[Files]:
+    """Give the PEM files of an authority and of a certificate for this machine."""
+    authority = trustme.CA()
+    # fetchmail asks for a common name too.
+    host = authority.issue_cert("localhost", "127.0.0.1", common_name="localhost", key_type=trustme.KeyType.RSA)
+    with folder() as place:
+
+        def written(name: str, blob: trustme.Blob) -> Path:
+            blob.write_to_path(place / name)
+            return place / name
+
+        yield Files(
+            ca=written("ca.pem", authority.cert_pem),
+            chain=written("host.crt", host.cert_chain_pems[0]),
+            key=written("host.key", host.private_key_pem),
+            both=written("host.pem", host.private_key_and_cert_chain_pem),
+            client=written("client.pem", authority.issue_cert("edi@forwarder.example").private_key_and_cert_chain_pem),
+        )
+
+
+@attrs.define
+class Matrix:
+    """The committed page, and what this run saw."""
+
+    seen: dict[str, page.Rows] = attrs.field(factory=dict[str, page.Rows])
+
+    def agrees(self, heading: str, rows: page.Rows) -> None:
+        """Compare rows with those of the page, unless it is to be written."""
+        self.seen.setdefault(heading, {}).update(rows)
+        if WRITES not in os.environ:
+            committed = page.read(heading)
+            assert {key: committed.get(key) for key in rows} == rows
+
+    def written(self, heading: str, head: tuple[str, ...], keys: list[page.Key]) -> tuple[tuple[str, ...], page.Rows]:
+        """Give a table in the order of its keys; what did not run in this run stays as it was."""
+        known = (page.read(heading) if page.PATH.exists() else {}) | self.seen.get(heading, {})
+        return head, {key: known[key] for key in keys if key in known}
+
+
+@pytest.fixture(scope="session")
+def matrix(versions: list[tuple[str, str]]) -> Iterator[Matrix]:
+    """Give what compares rows with the page; writes the page at the end where that is asked for."""
+    kept = Matrix()
+    yield kept
+    if WRITES in os.environ:
+        tables = {
+            page.WRITING: kept.written(page.WRITING, WRITE_HEAD, WRITE_KEYS),
+            page.FETCHING: kept.written(page.FETCHING, FETCH_HEAD, FETCH_KEYS),
+        }
+        page.write(TEMPLATE, tables, versions)

@@ -1,0 +1,427 @@
+"""How answers reach declarants: pushed, pushed again, put into a mailbox, recorded; and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import smtplib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+
+from htpoort import DMS, InputError, SendFailure, Submission, build
+from htpoort.simulator import (
+    Answer,
+    AnswerFault,
+    Declarant,
+    Gateway,
+    Kind,
+    RealClock,
+    Scenario,
+    Script,
+    SimulatedClock,
+)
+from htpoort.simulator._schedule import Schedule
+from htpoort.transport import Incoming, Receiver, Refusal, Security, SmtpServer, TlsSettings
+
+MAILBOX, OTHER = "edi@forwarder.example", "edi@trader.example"
+REQUEST = "[V=NL123456789.02.05][A=DMS4.NL][K={}][S=0]"
+HOUR = timedelta(hours=1)
+
+
+@attrs.define
+class Server:
+    """A declarant's mail server that says what it is told to."""
+
+    clock: SimulatedClock = attrs.field(factory=SimulatedClock)
+    answers: list[Refusal | None] = attrs.field(factory=list[Refusal | None])
+    came: list[Incoming] = attrs.field(factory=list[Incoming])
+    hours: list[float] = attrs.field(factory=list[float])
+    address: SmtpServer = attrs.field(init=False)
+
+    async def take(self, incoming: Incoming) -> None:
+        """Take a message, or not."""
+        self.hours.append((self.clock() - SimulatedClock()()) / HOUR)
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is not None:
+            raise answer
+        self.came.append(incoming)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """Start a declarant's mail server."""
+    made = Server()
+    async with Receiver(made.take, hostname="forwarder.example", mailboxes=[MAILBOX, OTHER]) as receiver:
+        made.address = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
+        yield made
+
+
+async def submit(gateway: Gateway, reference: str = "K1", sender: str = MAILBOX, password: str = "") -> None:
+    """Send a declaration by smtplib."""
+    message = f"From: {sender}\r\nTo: dms@htpoort.nl\r\nSubject: {REQUEST.format(reference)}\r\n\r\n<MetaData/>\r\n"
+
+    def sent() -> None:
+        with smtplib.SMTP("127.0.0.1", gateway.smtp_port, local_hostname="forwarder.example") as client:
+            if password:
+                client.login(sender, password)
+            client.sendmail(sender, ["dms@htpoort.nl"], message)
+
+    await asyncio.to_thread(sent)
+
+
+async def _nobody(_lane: str, _due: object) -> None:
+    """Do nothing; nobody asks."""
+    raise NotImplementedError
+
+
+def names_in(folder: Path) -> list[str]:
+    """Give the names of the files in a folder, in order."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestPushes:
+    """An answer is pushed until it is taken or refused, by a schedule."""
+
+    WAITS = (HOUR, 2 * HOUR)
+
+    async def test_again_when_deferred(self, server: Server) -> None:
+        """What is deferred is pushed again after each wait, and told once with its number of attempts."""
+        server.answers = [Refusal(451, "later"), Refusal(452, "later")]
+        declarants = {MAILBOX: server.address}
+        async with Gateway(declarants=declarants, clock=server.clock, retries=self.WAITS) as gateway:
+            await submit(gateway)
+            await gateway.answered()
+            before = list(gateway.sent)
+            await gateway.play()
+
+        assert ([0, 1, 3], []) == (server.hours, before)
+        assert [(3, None, "push")] == [(sent.attempts, sent.error, sent.way) for sent in gateway.sent]
+
+    async def test_given_up_at_the_end_of_the_schedule(self, server: Server) -> None:
+        """After the last wait it is given up, and in view."""
+        server.answers = [Refusal(451, "later")] * 4
+        declarants = {MAILBOX: server.address}
+        async with Gateway(declarants=declarants, clock=server.clock, retries=self.WAITS) as gateway:
+            await submit(gateway)
+            await gateway.play()
+
+        assert [0, 1, 3] == server.hours
+        assert [(SendFailure.DEFERRED, 451)] == [(error.kind, error.code) for error in gateway.undelivered]
+        assert [3] == [sent.attempts for sent in gateway.sent]
+
+    async def test_given_up_at_once_when_refused(self, server: Server) -> None:
+        """A 5xx is for good."""
+        server.answers = [Refusal(554, "no")]
+        async with Gateway(declarants={MAILBOX: server.address}, clock=server.clock) as gateway:
+            await submit(gateway)
+            await gateway.play()
+
+        assert ([0], [554]) == (server.hours, [error.code for error in gateway.undelivered])
+        assert gateway.undelivered == [sent.error for sent in gateway.sent]
+
+    async def test_again_when_nobody_is_there(self, server: Server) -> None:
+        """A server that is away, and comes back elsewhere, gets the answer later."""
+        async with Receiver(server.take, hostname="forwarder.example", mailboxes=[MAILBOX]) as receiver:
+            away = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
+        async with Gateway(declarants={MAILBOX: away}, clock=server.clock, retries=self.WAITS) as gateway:
+            await submit(gateway)
+            await gateway.answered()
+            gateway.register(MAILBOX, server.address)
+            await gateway.play()
+
+        assert [1] == server.hours
+
+    async def test_a_server_that_changes_meanwhile(self, server: Server) -> None:
+        """Of the answers that are due together, those after the change go to the new server."""
+        moved = asyncio.Event()
+
+        async def first(incoming: Incoming) -> None:
+            gateway.register(MAILBOX, server.address)
+            moved.set()
+            server.came.append(incoming)
+
+        script = Script(scenarios=(Scenario(answers=(Answer(), Answer(kind=Kind.RELEASE))),))
+        async with Receiver(first, hostname="forwarder.example", mailboxes=[MAILBOX]) as receiver:
+            old = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
+            async with Gateway(declarants={MAILBOX: old}, script=script, clock=server.clock) as gateway:
+                await submit(gateway)
+                await gateway.answered()
+
+        assert (True, 2, 1) == (moved.is_set(), len(server.came), len(server.hours))
+
+    async def test_both_ways(self, server: Server) -> None:
+        """A declarant with a server and a password gets each answer twice."""
+        both = Declarant(mailbox=MAILBOX, server=server.address, password="correct horse")
+        async with Gateway(declarants=[both], clock=server.clock) as gateway:
+            await submit(gateway, password="correct horse")
+            await gateway.answered()
+        (mail,) = gateway.mailbox(MAILBOX).mails
+
+        assert [mail.raw] == [incoming.raw for incoming in server.came]
+        assert {"push", "pop3"} == {sent.way for sent in gateway.sent}
+
+    async def test_an_empty_mail_from(self, server: Server) -> None:
+        """A bounce has no sender, as bounces have."""
+        script = Script(scenarios=(Scenario(answers=(Answer(fault=AnswerFault.BOUNCE),)),))
+        async with Gateway(declarants={MAILBOX: server.address}, script=script, clock=server.clock) as gateway:
+            await submit(gateway)
+            await gateway.answered()
+
+        assert [""] == [incoming.mail_from for incoming in server.came]
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("mail_from", "a@b.example>\r\nRSET"), ("data", b"Subject: x\r\n\r\nno end"), ("mail_from", "nobody")],
+    )
+    async def test_what_cannot_be_pushed(self, server: Server, field: str, value: str | bytes) -> None:
+        """What would be another dialogue than one message is refused before it is sent."""
+        async with Gateway(declarants={MAILBOX: server.address}) as gateway:
+            with pytest.raises(InputError):
+                await gateway.push(attrs.evolve(_genuine(), **{field: value}))  # type: ignore[arg-type]  # one field
+
+        assert [] == server.came
+
+
+class TestPlay:
+    """Time passes from one due answer to the next."""
+
+    SCRIPT = Script(scenarios=(Scenario(answers=tuple(Answer(after=days * 24 * HOUR) for days in (0, 1, 3))),))
+
+    async def test_jumps(self, server: Server) -> None:
+        """Each answer comes at its moment, with the date of that moment."""
+        async with Gateway(declarants={MAILBOX: server.address}, script=self.SCRIPT, clock=server.clock) as gateway:
+            await submit(gateway)
+            await gateway.play()
+        dates = [email.message_from_bytes(incoming.raw)["Date"] for incoming in server.came]
+
+        assert ([0, 24, 72], None) == (server.hours, gateway.next_moment)
+        assert ["Mon, 02 Nov", "Tue, 03 Nov", "Thu, 05 Nov"] == [str(date)[:11] for date in dates]
+
+    async def test_until(self, server: Server) -> None:
+        """Asked to stop after two days, it stands there, and says when the next one is due."""
+        begins = server.clock()
+        async with Gateway(declarants={MAILBOX: server.address}, script=self.SCRIPT, clock=server.clock) as gateway:
+            await submit(gateway)
+            await gateway.play(48 * HOUR)
+            stands, following = server.clock(), gateway.next_moment
+
+        assert ([0, 24], begins + 48 * HOUR, begins + 72 * HOUR) == (server.hours, stands, following)
+
+    async def test_the_clock_moves_it_too(self, server: Server) -> None:
+        """Who moves the clock by hand finds every answer delivered, of two gateways in the order of their moments."""
+        later = Script(scenarios=(Scenario(answers=(Answer(after=2 * HOUR),)),))
+        async with (
+            Gateway(declarants={MAILBOX: server.address}, script=self.SCRIPT, clock=server.clock) as first,
+            Gateway(declarants={MAILBOX: server.address}, script=later, clock=server.clock) as second,
+        ):
+            await submit(first, "K1")
+            await submit(second, "K2")
+            await server.clock.advance(24 * HOUR)
+        references = [incoming.raw.split(b"[K=")[1][:2] for incoming in server.came]
+
+        assert ([0, 2, 24], [b"K1", b"K2", b"K1"]) == (server.hours, references)
+
+    async def test_real_time(self, server: Server) -> None:
+        """By the clock of the machine it takes as long as the answers do, and not longer than asked."""
+        pause = timedelta(milliseconds=30)
+        script = Script(scenarios=(Scenario(answers=(Answer(), Answer(after=pause), Answer(after=24 * HOUR))),))
+        clock = RealClock()
+        async with Gateway(declarants={MAILBOX: server.address}, script=script, clock=clock) as gateway:
+            await submit(gateway)
+            await gateway.play(10 * pause)
+            (taken,) = gateway.received
+            following = gateway.next_moment
+
+        assert 2 == len(server.came)
+        assert taken.at + pause <= gateway.sent[-1].at
+        assert taken.at + 24 * HOUR == following
+
+    async def test_who_stops_waiting_stops_nothing(self, server: Server) -> None:
+        """A caller that has no more time for `answered` leaves the delivery under way."""
+        hold, began = asyncio.Event(), asyncio.Event()
+
+        async def slow(incoming: Incoming) -> None:
+            began.set()
+            await hold.wait()
+            server.came.append(incoming)
+
+        async with Receiver(slow, hostname="forwarder.example", mailboxes=[MAILBOX]) as receiver:
+            address = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
+            async with Gateway(declarants={MAILBOX: address}) as gateway:
+                await submit(gateway)
+                waiting = asyncio.create_task(gateway.answered())
+                await began.wait()
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+                hold.set()
+                await gateway.answered()
+
+        assert (1, 1) == (len(server.came), len(gateway.sent))
+
+    async def test_nothing_is_due_after_the_end(self) -> None:
+        """What is put in when all is over wakes nobody."""
+        schedule = Schedule[str](SimulatedClock(), _nobody)
+        await schedule.close()
+        schedule.put(SimulatedClock()() + HOUR, "lane", "late")
+        await schedule.settled()
+
+        assert schedule.next_moment is None
+
+    async def test_closing_ends_the_waiting(self, server: Server) -> None:
+        """Whoever waits for answers when the gateway closes waits no longer."""
+        began, hold = asyncio.Event(), asyncio.Event()
+
+        async def slow(_incoming: Incoming) -> None:
+            began.set()
+            await hold.wait()
+
+        async with Receiver(slow, hostname="forwarder.example", mailboxes=[MAILBOX]) as receiver:
+            address = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
+            async with Gateway(declarants={MAILBOX: address}) as gateway:
+                await submit(gateway)
+                waiting = asyncio.create_task(gateway.answered())
+                await began.wait()
+            await waiting
+            hold.set()
+
+        assert ([], []) == (gateway.sent, server.came)
+
+    async def test_a_broken_certificate_of_a_declarant(self, tmp_path: Path) -> None:
+        """Files of a declarant's server that cannot be read are told to whoever waits for the answers, once."""
+        broken = SmtpServer(host="127.0.0.1", tls=TlsSettings(ca_file=tmp_path / "none.pem"))
+        async with Gateway(declarants={MAILBOX: broken}) as gateway:
+            await submit(gateway)
+            with pytest.raises(InputError, match="ca_file cannot be used"):
+                await gateway.answered()
+            await gateway.answered()
+
+
+class TestScenarios:
+    """A declaration gets the first scenario that fits it and is not used up."""
+
+    async def test_the_first_that_fits(self, server: Server) -> None:
+        """By K, then as often as it may, then the next; and none at all where nothing is left."""
+        script = Script(
+            scenarios=(
+                Scenario(name="silent", reference="K2", answers=()),
+                Scenario(name="twice", times=2, answers=(Answer(kind=Kind.RELEASE),)),
+                Scenario(name="once", times=1, answers=(Answer(kind=Kind.CONTROL),)),
+            )
+        )
+        async with Gateway(declarants={MAILBOX: server.address}, script=script, clock=server.clock) as gateway:
+            for number in range(1, 6):
+                await submit(gateway, f"K{number}")
+            await gateway.answered()
+
+        given = [(sent.declaration.envelope.reference, sent.answer.kind) for sent in gateway.sent]
+        assert [("K1", Kind.RELEASE), ("K3", Kind.RELEASE), ("K4", Kind.CONTROL)] == given
+        assert [1, 2, 3, 4, 5] == [taken.number for taken in gateway.received]
+
+    async def test_a_repeated_answer_to_another_declarant(self, server: Server) -> None:
+        """The rate and the repeated K are each declarant's own; K of another party is another K."""
+        script = Script(per_hour=1)
+        declarants = {MAILBOX: server.address, OTHER: server.address}
+        async with Gateway(declarants=declarants, script=script, clock=server.clock) as gateway:
+            await submit(gateway, "K1")
+            await submit(gateway, "K2", sender=OTHER)
+            with pytest.raises(smtplib.SMTPDataError) as caught:
+                await submit(gateway, "K3")
+            await server.clock.advance(HOUR)
+            await submit(gateway, "K4")
+
+        assert 452 == caught.value.smtp_code
+        assert ["K1", "K2", "K4"] == [taken.envelope.reference for taken in gateway.received]
+        assert ["More than 1 messages in an hour"] == [why for _, why in gateway.refused]
+
+
+class TestRecord:
+    """Every message is written into a folder, as it was on the wire."""
+
+    async def test_in_order(self, server: Server, tmp_path: Path) -> None:
+        """What came and what went, numbered; what was refused too; the names say direction and K."""
+        folder = tmp_path / "new" / "record"
+        async with Gateway(declarants={MAILBOX: server.address}, record=folder, clock=server.clock) as gateway:
+            await submit(gateway, "K1")
+            await gateway.answered()
+            with pytest.raises(smtplib.SMTPDataError):
+                await submit(gateway, "K2][K=K3")
+            await gateway.push(_genuine())
+        names = ["000001-in-K1.eml", "000002-out-K1.eml", "000003-in-none.eml", "000004-out-1.eml"]
+
+        assert names == names_in(folder)
+        assert server.came[0].raw == (folder / names[1]).read_bytes()
+        assert gateway.received[0].raw == (folder / names[0]).read_bytes()
+
+    async def test_it_counts_on(self, server: Server, tmp_path: Path) -> None:
+        """A second gateway writes behind what is there, and overwrites nothing; other files are left alone."""
+        (tmp_path / "notes.txt").write_text("mine", encoding="ascii")
+        for reference in ("K1", "K2"):
+            async with Gateway(declarants={MAILBOX: server.address}, record=tmp_path, clock=server.clock) as gateway:
+                await submit(gateway, reference)
+                await gateway.answered()
+
+        names = ["000001-in-K1.eml", "000002-out-K1.eml", "000003-in-K2.eml", "000004-out-K2.eml", "notes.txt"]
+        assert names == names_in(tmp_path)
+
+    async def test_a_k_that_is_no_file_name(self, server: Server, tmp_path: Path) -> None:
+        """A K that would lead out of the folder does not."""
+        async with Gateway(declarants={MAILBOX: server.address}, record=tmp_path) as gateway:
+            await submit(gateway, "../" + "K" * 100)
+
+        assert f"000001-in-___{'K' * 61}.eml" == min(names_in(tmp_path))
+
+
+class TestDeclarants:
+    """Who a declarant is must be clear before anything starts."""
+
+    def test_two_that_are_the_same(self) -> None:
+        """A mailbox or a user name that two have is refused, both told."""
+        one = Declarant(mailbox=MAILBOX, username="same")
+        other = Declarant(mailbox="EDI@forwarder.example", username="same")
+        with pytest.raises(InputError) as caught:
+            Gateway(declarants=[one, other])
+
+        assert [
+            "mailbox 'edi@forwarder.example' is of two declarants; give each its own.",
+            "username 'same' is of two declarants; give each its own.",
+        ] == [problem.message for problem in caught.value.problems]
+
+    @pytest.mark.parametrize(
+        "values", [{"mailbox": "nobody"}, {"password": ""}, {"password": "a\nb"}, {"username": ""}]
+    )
+    def test_what_cannot_be(self, values: dict[str, str]) -> None:
+        """A mailbox that is none, and a login that no client could carry, are refused."""
+        with pytest.raises(InputError):
+            Declarant(**{"mailbox": MAILBOX, **values})
+
+    def test_no_password_is_shown(self) -> None:
+        """A password is in no repr."""
+        assert "correct" not in repr(Declarant(mailbox=MAILBOX, password="correct horse"))
+
+    async def test_a_server_elsewhere(self) -> None:
+        """A declarant's server on another machine is refused, at the start and later, unless asked for by name."""
+        away = SmtpServer(host="mx.forwarder.example")
+        with pytest.raises(InputError, match="beyond_loopback=True"):
+            Gateway(declarants={MAILBOX: away})
+        async with Gateway() as gateway:
+            with pytest.raises(InputError, match="beyond_loopback=True"):
+                gateway.register(MAILBOX, away)
+        Gateway(declarants={MAILBOX: away}, beyond_loopback=True)
+
+
+def _genuine() -> Submission:
+    """Give a message from DMS to the declarant."""
+    declaration = build(
+        system=DMS,
+        party="NL123456789.02.05",
+        mailbox=MAILBOX,
+        reference="1",
+        payload=b"<MetaData/>",
+        date=SimulatedClock()(),
+        message_id="<1@forwarder.example>",
+    )
+    return attrs.evolve(declaration, mail_from="dms@htpoort.nl", rcpt_to=MAILBOX)

@@ -1,0 +1,209 @@
+"""Faults as a stock client sees them: what is said, how often, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from htpoort.simulator import Action, At, Gateway, GatewayTls, Script, SimulatedClock, SmtpFault
+
+MAILBOX = "edi@forwarder.example"
+MESSAGE = (
+    "From: {}\r\nTo: dms@htpoort.nl\r\n"
+    "Subject: [V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0]\r\n\r\n<MetaData/>\r\n"
+)
+MINUTE = timedelta(minutes=1)
+
+
+def sent(port: int, *, recipient: str = "dms@htpoort.nl", sender: str = MAILBOX) -> int:
+    """Send a declaration by smtplib; gives the code that ended it, 250 where it was taken."""
+    try:
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="forwarder.example") as client:
+            client.sendmail(sender, [recipient], MESSAGE.format(sender))
+    except smtplib.SMTPResponseException as error:
+        return error.smtp_code
+    except smtplib.SMTPRecipientsRefused as error:
+        return error.recipients[recipient][0]
+    return 250
+
+
+async def talked(gateway: Gateway, talk: Callable[[smtplib.SMTP], object]) -> object:
+    """Say something to the gateway by smtplib, in a thread."""
+
+    def said() -> object:
+        with smtplib.SMTP("127.0.0.1", gateway.smtp_port, local_hostname="forwarder.example") as client:
+            return talk(client)
+
+    return await asyncio.to_thread(said)
+
+
+async def test_as_often_as_told() -> None:
+    """Two faults at one place show in their order, each as often as it is told to, then none."""
+    faults = (
+        SmtpFault(at=At.MAIL, action=Action.DEFER, times=2, code=421, text="not now"),
+        SmtpFault(at=At.MAIL, action=Action.REFUSE),
+    )
+    async with Gateway(script=Script(faults=faults)) as gateway:
+        codes = [await asyncio.to_thread(sent, gateway.smtp_port) for _ in range(4)]
+
+    assert [421, 421, 550, 250] == codes
+    assert [faults[0], faults[0], faults[1]] == [fault for _, fault in gateway.shown]
+
+
+async def test_for_ever() -> None:
+    """A fault without an end shows each time."""
+    fault = SmtpFault(at=At.DOT, action=Action.REFUSE, times=None)
+    async with Gateway(script=Script(faults=(fault,))) as gateway:
+        codes = [await asyncio.to_thread(sent, gateway.smtp_port) for _ in range(3)]
+
+    assert ([554, 554, 554], []) == (codes, gateway.received)
+
+
+async def test_greylisting() -> None:
+    """A pair of mailboxes waits from its first try on, by the clock; another begins anew; no third one does."""
+    clock = SimulatedClock()
+    grey = SmtpFault(at=At.RCPT, action=Action.GREYLIST, times=2, after=5 * MINUTE)
+    async with Gateway(script=Script(faults=(grey,)), clock=clock) as gateway:
+
+        async def tried(sender: str) -> int:
+            return await asyncio.to_thread(lambda: sent(gateway.smtp_port, sender=sender))
+
+        first = [await tried(MAILBOX), await tried(MAILBOX.upper())]
+        await clock.advance(4 * MINUTE)
+        second = [await tried(MAILBOX), await tried("edi@trader.example"), await tried("edi@broker.example")]
+        await clock.advance(MINUTE)
+        third = [await tried(MAILBOX), await tried("edi@trader.example")]
+        await clock.advance(4 * MINUTE)
+        fourth = await tried("edi@trader.example")
+
+    assert ([451, 451], [451, 451, 250], [250, 451], 250) == (first, second, third, fourth)
+
+
+async def test_greylisting_of_everybody() -> None:
+    """Without a number every new pair waits."""
+    grey = SmtpFault(at=At.RCPT, action=Action.GREYLIST, times=None)
+    async with Gateway(script=Script(faults=(grey,)), clock=SimulatedClock()) as gateway:
+        senders = ("a@forwarder.example", "b@forwarder.example", "c@forwarder.example")
+        codes = [await asyncio.to_thread(sent, gateway.smtp_port, sender=sender) for sender in senders]
+
+    assert [451, 451, 451] == codes
+
+
+async def test_helo_is_a_greeting_too() -> None:
+    """An old client that says HELO meets what is told of EHLO."""
+    faults = (SmtpFault(at=At.EHLO, action=Action.REFUSE, text="go away"),)
+    async with Gateway(script=Script(faults=faults)) as gateway:
+        answers = await talked(gateway, lambda client: (client.helo(), client.helo()))
+
+    assert ((550, b"go away"), (250, b"gateway.example")) == answers
+
+
+async def test_refused_at_quit() -> None:
+    """A QUIT that is refused ends nothing: the client may say it again."""
+    faults = (SmtpFault(at=At.QUIT, action=Action.REFUSE),)
+    async with Gateway(script=Script(faults=faults)) as gateway:
+        answers = await talked(gateway, lambda client: (client.docmd("QUIT")[0], client.docmd("QUIT")[0]))
+
+    assert (500, 221) == answers
+
+
+@pytest.mark.parametrize("at", [At.GREETING, At.EHLO, At.MAIL, At.RCPT, At.DATA, At.DOT])
+async def test_a_reset_is_a_reset(at: At) -> None:
+    """A connection that is dropped ends by a reset and not in good order, so that no client takes it for a goodbye."""
+    fault = SmtpFault(at=at, action=Action.DROP, taken=at is not At.DOT)
+
+    def read_to_the_end(port: int) -> bool:
+        lines = ("EHLO x", f"MAIL FROM:<{MAILBOX}>", "RCPT TO:<dms@htpoort.nl>", "DATA", "Subject: x\r\n\r\n.")
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            try:
+                for line in lines:
+                    if not client.recv(10_000):
+                        return False
+                    client.sendall(f"{line}\r\n".encode())
+                return bool(client.recv(10_000))
+            except ConnectionResetError:
+                return True
+
+    async with Gateway(script=Script(faults=(fault,))) as gateway:
+        assert await asyncio.to_thread(read_to_the_end, gateway.smtp_port)
+
+
+@pytest.mark.parametrize("at", [At.GREETING, At.MAIL, At.CONTENT, At.DOT])
+async def test_closing_ends_what_stalls(at: At) -> None:
+    """A gateway that says nothing any more can still be closed, and its peer sees the end."""
+    fault = SmtpFault(at=at, action=Action.STALL)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def waiting(port: int) -> None:
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            sent(port)
+        loop.call_soon_threadsafe(ended.set)
+
+    async with asyncio.timeout(30):
+        async with Gateway(script=Script(faults=(fault,))) as gateway:
+            thread = asyncio.create_task(asyncio.to_thread(waiting, gateway.smtp_port))
+            while not gateway.shown:  # noqa: ASYNC110 - what is awaited happens in this loop
+                await asyncio.sleep(0)
+        await ended.wait()
+        await thread
+
+
+async def test_a_peer_that_leaves_ends_what_stalls() -> None:
+    """Whoever has waited long enough leaves, and the gateway lets go of the connection."""
+    fault = SmtpFault(at=At.GREETING, action=Action.STALL)
+    async with Gateway(script=Script(faults=(fault,))) as gateway:
+        before = asyncio.all_tasks()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.smtp_port)
+        while not gateway.shown:  # noqa: ASYNC110 - what is awaited happens in this loop
+            await asyncio.sleep(0)
+        (talk,) = asyncio.all_tasks() - before
+        writer.write_eof()
+        async with asyncio.timeout(30):
+            nothing = await reader.read()
+            await asyncio.wait([talk])
+        writer.close()
+
+    assert b"" == nothing
+
+
+async def test_a_trickle_is_octet_by_octet() -> None:
+    """The right answer comes in as many pieces as it has octets."""
+    fault = SmtpFault(at=At.GREETING, action=Action.TRICKLE)
+    async with Gateway(script=Script(faults=(fault,))) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.smtp_port)
+        pieces: list[bytes] = []
+        while not b"".join(pieces).endswith(b"\r\n"):
+            pieces.append(await reader.read(1000))
+        writer.close()
+        await writer.wait_closed()
+
+    assert b"220 gateway.example ESMTP\r\n" == b"".join(pieces)
+    assert len(pieces) > 3
+
+
+async def test_one_fault_over_both_ports(tls: GatewayTls) -> None:
+    """The ports of STARTTLS and implicit TLS are one server: a fault that showed at one is used up at the other."""
+    faults = (SmtpFault(at=At.MAIL, action=Action.DROP),)
+
+    def over_tls(port: int) -> bool:
+        context = ssl.create_default_context(cafile=str(tls.ca_file))
+        with smtplib.SMTP_SSL("127.0.0.1", port, local_hostname="forwarder.example", context=context) as client:
+            try:
+                client.sendmail(MAILBOX, ["dms@htpoort.nl"], MESSAGE.format(MAILBOX))
+            except smtplib.SMTPServerDisconnected:
+                return False
+        return True
+
+    async with Gateway(tls=tls, script=Script(faults=faults)) as gateway:
+        first = await asyncio.to_thread(over_tls, gateway.smtps_port or 0)
+        second = await asyncio.to_thread(sent, gateway.smtp_port)
+
+    assert (False, 250) == (first, second)

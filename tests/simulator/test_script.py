@@ -1,0 +1,341 @@
+"""Scripts from TOML files: what a good one becomes, and everything that is wrong with a bad one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from htpoort import InputError
+from htpoort.simulator.faults import Action, AnswerFault, At, Pop3Fault, SmtpFault
+from htpoort.simulator.scenarios import Answer, Kind, RepeatedK, Scenario, Script
+from htpoort.simulator.windows import Behaviour, Window
+
+EXAMPLES = Path(__file__).parents[2] / "examples/scenarios"
+TIMES = 'a time above 0, as "30s", "5m" or "1h30m"'
+MOMENT = "a moment with its offset from UTC, as 2026-11-02T18:00:00+01:00"
+
+WHOLE = """
+per_hour = 100
+repeated = "ignore"
+
+[[scenario]]
+name = "first"
+system = "DMS"
+party = "NL123456789.02.05"
+reference = "22096222734662"
+times = 2
+
+[[scenario.answer]]
+kind = "control"
+after = "1d2h"
+fault = "duplicate"
+
+[[scenario.answer]]
+kind = "release"
+after = "3d"
+body_file = "own.xml"
+
+[[scenario]]
+answer = []
+
+[[scenario]]
+
+[[fault]]
+at = "rcpt"
+action = "greylist"
+times = 3
+code = 450
+text = "Come again"
+after = "1m"
+
+[[fault]]
+at = "dot"
+action = "drop"
+taken = false
+always = true
+
+[[fault]]
+at = "quit"
+action = "stall"
+always = false
+
+[[pop3_fault]]
+command = "quit"
+action = "drop"
+done = true
+times = 2
+
+[[window]]
+system = "AGS"
+behaviour = "delay"
+begins = 2026-11-02T18:00:00+01:00
+ends = 2026-11-02T22:00:00Z
+delay = "2h"
+"""
+
+Read = Callable[[str], Script]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
+    """Read a text, beside which there is the body own.xml."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.xml").write_bytes(b"<Own/>")
+    (tmp_path / "empty.xml").touch()
+
+    def run(text: str) -> Script:
+        Path("script.toml").write_text(text, encoding="utf-8")
+        return Script.read("script.toml")
+
+    return run
+
+
+@pytest.fixture
+def refused(read: Read) -> Callable[[str], list[str]]:
+    """Give every sentence against a text, without the name of the file."""
+
+    def run(text: str) -> list[str]:
+        with pytest.raises(InputError) as caught:
+            read(text)
+        assert all(problem.message.startswith("script.toml:") for problem in caught.value.problems)
+        return [problem.message.removeprefix("script.toml:") for problem in caught.value.problems]
+
+    return run
+
+
+def test_everything_that_can_be_said(read: Read) -> None:
+    """Each key of the file is an argument of its value, and what is left out is as in Python."""
+    expected = Script(
+        scenarios=(
+            Scenario(
+                name="first",
+                system="DMS",
+                party="NL123456789.02.05",
+                reference="22096222734662",
+                times=2,
+                answers=(
+                    Answer(kind=Kind.CONTROL, after=timedelta(days=1, hours=2), fault=AnswerFault.DUPLICATE),
+                    Answer(kind=Kind.RELEASE, after=timedelta(days=3), body=b"<Own/>"),
+                ),
+            ),
+            Scenario(answers=()),
+            Scenario(),
+        ),
+        faults=(
+            SmtpFault(
+                at=At.RCPT,
+                action=Action.GREYLIST,
+                times=3,
+                code=450,
+                text="Come again",
+                after=timedelta(minutes=1),
+            ),
+            SmtpFault(at=At.DOT, action=Action.DROP, taken=False, times=None),
+            SmtpFault(at=At.QUIT, action=Action.STALL),
+        ),
+        pop3_faults=(Pop3Fault(command="QUIT", action=Action.DROP, done=True, times=2),),
+        windows=(
+            Window(
+                system="AGS",
+                behaviour=Behaviour.DELAY,
+                begins=datetime(2026, 11, 2, 17, tzinfo=UTC),
+                ends=datetime(2026, 11, 2, 22, tzinfo=UTC),
+                delay=timedelta(hours=2),
+            ),
+        ),
+        per_hour=100,
+        repeated=RepeatedK.IGNORE,
+    )
+
+    assert expected == read(WHOLE)
+
+
+def test_an_empty_file_is_the_usual_script(read: Read) -> None:
+    """A file that says nothing is the script that accepts everything."""
+    assert Script() == read("")
+
+
+def test_no_scenario_is_no_answer(read: Read) -> None:
+    """An empty array of scenarios means that nothing is answered."""
+    assert () == read("scenario = []").scenarios
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_examples(path: Path) -> None:
+    """Each example can be read, and says something."""
+    assert Script() != Script.read(path)
+
+
+def test_the_examples_show_every_fault_of_an_answer() -> None:
+    """Every fault of an answer, and every kind, stands in an example."""
+    answers = [
+        answer
+        for path in EXAMPLES.glob("*.toml")
+        for scenario in Script.read(path).scenarios
+        for answer in scenario.answers
+    ]
+
+    assert {*AnswerFault, None} == {answer.fault for answer in answers}
+    assert {*Kind} == {answer.kind for answer in answers}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("per_hour = 0", "1: per_hour: per_hour is 0; give at least 1, or None for any number."),
+        ("per_hour = true", "1: per_hour: give a whole number."),
+        ('repeated = "maybe"', "1: repeated: give one of accept, refuse, ignore."),
+        (
+            "colour = 1",
+            ("1: colour: there is no such setting; known: fault, per_hour, pop3_fault, repeated, scenario, window."),
+        ),
+        ("\nscenario = 1", "2: scenario: write [[scenario]]; there may be several."),
+        ("scenario = [1]", "1: scenario[0]: give a table."),
+        ("[fault]", "1: fault: write [[fault]]; there may be several."),
+        # scenarios
+        ("[[scenario]]\ntimes = 0", "2: scenario[0].times: times is 0; give at least 1, or None for any number."),
+        ('[[scenario]]\nparty = ""', "2: scenario[0].party: party is empty; give it, or leave it out for any."),
+        (
+            "[[scenario]]\nanswers = []",
+            ("2: scenario[0].answers: there is no such setting; known: answer, name, party, reference, system, times."),
+        ),
+        ("[[scenario]]\nanswer = 1", "2: scenario[0].answer: write [[scenario.answer]]; there may be several."),
+        ("[[scenario]]\nanswer = [1]", "2: scenario[0].answer[0]: give a table."),
+        (
+            '[[scenario]]\n[[scenario.answer]]\nfault = "out-of-order"',
+            "2: scenario[0].answer: answers end with one that is out of order; give one that it can come behind.",
+        ),
+        # answers
+        (
+            '[[scenario]]\n[[scenario]]\n[[scenario.answer]]\n[[scenario.answer]]\nkind = "maybe"',
+            ("5: scenario[1].answer[1].kind: give one of acceptance, release, control, rejection, technical-error."),
+        ),
+        (
+            '[[scenario]]\n[[scenario.answer]]\nfault = "lost"',
+            (
+                "3: scenario[0].answer[0].fault: give one of duplicate, out-of-order, wrong-mailbox, other-system,"
+                " wrong-process-id, other-party, other-k, no-k, lower-case, folded, encoded-words, forged-from, bounce,"
+                " large."
+            ),
+        ),
+        ('[[scenario]]\n[[scenario.answer]]\nafter = "soon"', f"3: scenario[0].answer[0].after: give {TIMES}."),
+        ('[[scenario]]\n[[scenario.answer]]\nafter = "0s"', f"3: scenario[0].answer[0].after: give {TIMES}."),
+        (
+            '[[scenario]]\n[[scenario.answer]]\nbody_file = "absent.xml"',
+            "3: scenario[0].answer[0].body_file: 'absent.xml' cannot be read: No such file or directory.",
+        ),
+        (
+            '[[scenario]]\n[[scenario.answer]]\nbody_file = "a\\u0000b"',
+            "3: scenario[0].answer[0].body_file: 'a\\x00b' cannot be read: embedded null byte.",
+        ),
+        (
+            '[[scenario]]\n[[scenario.answer]]\nbody_file = "empty.xml"',
+            "3: scenario[0].answer[0].body_file: body is empty; give octets, or None for a synthetic one.",
+        ),
+        (
+            '[[scenario]]\n[[scenario.answer]]\nfault = "bounce"\nbody_file = "own.xml"',
+            "4: scenario[0].answer[0].body_file: body is given, and the fault bounce has its own; leave it out.",
+        ),
+        # faults
+        ('[[fault]]\nat = "dot"', "1: fault[0].action: this setting is needed."),
+        (
+            '[[fault]]\nat = "helo"\naction = "drop"',
+            "2: fault[0].at: give one of greeting, ehlo, starttls, auth, mail, rcpt, data, content, dot, quit.",
+        ),
+        (
+            '[[fault]]\nat = "mail"\naction = "drop"\ntaken = false',
+            "4: fault[0].taken: taken is said at mail; only at dot there is something to take.",
+        ),
+        (
+            '[[fault]]\nat = "mail"\naction = "drop"\ntimes = 2\nalways = true',
+            "5: fault[0].always: give times or always, not both.",
+        ),
+        (
+            '[[fault]]\nat = "mail"\naction = "defer"\ncode = 550',
+            "4: fault[0].code: code is 550; to defer, give 400 to 499.",
+        ),
+        ('[[pop3_fault]]\naction = "drop"', "1: pop3_fault[0].command: this setting is needed."),
+        (
+            '[[pop3_fault]]\ncommand = "RETR"\naction = "drop"\ndone = true',
+            "4: pop3_fault[0].done: done is said at RETR; only QUIT deletes.",
+        ),
+        # windows
+        (
+            (
+                '[[window]]\nsystem = "DMS"\nbehaviour = "queue"\nbegins = 2026-11-02T18:00:00\n'
+                "ends = 2026-11-02T19:00:00Z"
+            ),
+            f"4: window[0].begins: give {MOMENT}.",
+        ),
+        (
+            '[[window]]\nsystem = "DMS"\nbehaviour = "queue"\nbegins = "today"\nends = 2026-11-02T19:00:00Z',
+            f"4: window[0].begins: give {MOMENT}.",
+        ),
+        (
+            (
+                '[[window]]\nsystem = "DMS"\nbehaviour = "queue"\nbegins = 2026-11-02T19:00:00+01:00\n'
+                "ends = 2026-11-02T18:00:00Z"
+            ),
+            (
+                "5: window[0].ends: ends is 2026-11-02T18:00:00+00:00; give a moment after 2026-11-02T19:00:00+01:00,"
+                " when it begins."
+            ),
+        ),
+        (
+            (
+                '[[window]]\nsystem = "DMS"\nbehaviour = "rest"\nbegins = 2026-11-02T18:00:00Z\n'
+                "ends = 2026-11-02T19:00:00Z"
+            ),
+            "3: window[0].behaviour: give one of reject, queue, delay.",
+        ),
+    ],
+)
+def test_each_mistake(refused: Callable[[str], list[str]], text: str, expected: str) -> None:
+    """One mistake is one sentence with its line, its path and what to give instead."""
+    assert [expected] == refused(f"{text}\n")
+
+
+def test_everything_at_once(refused: Callable[[str], list[str]]) -> None:
+    """All mistakes of a file come in one report, in the order of its lines."""
+    text = (
+        "per_hour = 0\n"
+        "[[window]]\n"
+        'system = "DMS"\n'
+        "[[scenario]]\n"
+        "times = 0\n"
+        "[[scenario.answer]]\n"
+        'kind = "maybe"\n'
+        'after = "soon"\n'
+        "[[fault]]\n"
+        'at = "mail"\n'
+        'action = "greylist"\n'
+        "times = 0\n"
+        "[[pop3_fault]]\n"
+        'command = "LAST"\n'
+        'action = "drop"\n'
+    )
+    found = [message.split(": ")[:2] for message in refused(text)]
+
+    assert [
+        ["1", "per_hour"],
+        ["2", "window[0].behaviour"],
+        ["2", "window[0].begins"],
+        ["2", "window[0].ends"],
+        ["5", "scenario[0].times"],
+        ["7", "scenario[0].answer[0].kind"],
+        ["8", "scenario[0].answer[0].after"],
+        ["11", "fault[0].action"],
+        ["12", "fault[0].times"],
+        ["14", "pop3_fault[0].command"],
+    ] == found
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A file that is not there, or is no TOML, is told by its name."""
+    with pytest.raises(InputError) as caught:
+        Script.read(tmp_path / "absent.toml")
+
+    assert f"{tmp_path}/absent.toml cannot be read: No such file or directory." == str(caught.value)

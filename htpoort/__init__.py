@@ -5,6 +5,7 @@ The pure core: build and read the routing envelope, pick mailbox and process ID,
 Sending, receiving, simulating and the command line are rooms of their own, imported on their own.
 """
 
+from htpoort.cutover import CutoverPlan
 from htpoort.directory import AGS, DMS, HTPOORT, DeclarationSystem, Directory, Mark
 from htpoort.envelope import RoutingEnvelope
 from htpoort.errors import (
@@ -26,6 +27,7 @@ __all__ = [
     "DMS",
     "HTPOORT",
     "Correlation",
+    "CutoverPlan",
     "DeclarationSystem",
     "Directory",
     "EnvelopeError",

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
+from htpoort.cutover import reading
 from htpoort.directory import HTPOORT, Directory
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.party import PartyId
 from htpoort.routing import SentRecord
+
+_OLDEST_YEAR: Final = 1900
 
 
 def refusal(code: str, message: str) -> InputError:
@@ -68,6 +71,21 @@ def own_party(text: str, parties: Iterable[PartyId]) -> PartyId:
     return known[text.lower()]
 
 
+def some_parties(texts: Iterable[str], parties: Iterable[PartyId]) -> tuple[PartyId, ...]:
+    """
+    Find the parties that are asked for among those of the configuration; all where none is asked for.
+
+    Raises:
+        InputError: One is none of them; names no other, because who asks for one may not know the rest.
+    """
+    known = {str(party).lower(): party for party in parties}
+    strangers = [text for text in texts if text.lower() not in known]
+    if strangers:
+        problems = (Problem("cutover.party", f"{text} is none of the parties of the file.") for text in strangers)
+        raise InputError("", tuple(problems))
+    return tuple({key: known[key] for key in map(str.lower, texts)}.values()) or tuple(known.values())
+
+
 def printable(field: str, text: str | None) -> None:
     """
     Check a text that stands in lists later.
@@ -100,6 +118,19 @@ def directory(path: str | None) -> Directory:
     if path is None:
         return HTPOORT
     return HTPOORT.add(*Directory.from_toml(octets(path).decode("utf-8", "replace")))
+
+
+def day(text: str) -> date:
+    """
+    Read a day.
+
+    Raises:
+        InputError: The text is none, or one before 1900.
+    """
+    found = reading.day(text)
+    if found is None or found.year < _OLDEST_YEAR:
+        raise refusal("input.date", f"{text!r} is no day; give one as 2026-12-01 or 01-12-2026, from 1900 on.")
+    return found
 
 
 def moment(given: str | None, now: Callable[[], datetime]) -> datetime:

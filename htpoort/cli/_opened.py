@@ -11,8 +11,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from htpoort.cli import _input
+
 if TYPE_CHECKING:
-    from htpoort.config import LedgerConfig
+    from htpoort.config import AgentConfig, CutoverConfig, LedgerConfig
     from htpoort.ledger import Ledger
 
 
@@ -36,3 +38,31 @@ def opened(path: Path) -> Generator[tuple[LedgerConfig, Ledger]]:
     settings = read_ledger(path)
     with settings.open() as ledger:
         yield settings, ledger
+
+
+@contextlib.contextmanager
+def moving(path: Path) -> Generator[tuple[AgentConfig, CutoverConfig, Ledger]]:
+    """
+    Read a configuration that says who moves, and open its ledger.
+
+    Args:
+        path: The TOML file.
+
+    Yields:
+        What was read, with stand-ins for passwords; who moves; the ledger.
+
+    Raises:
+        InputError: Something in the file cannot be taken, or it says nothing of a move.
+        LedgerError: The ledger cannot be opened.
+    """
+    from htpoort.config import read_settings  # noqa: PLC0415 - see above
+
+    settings = read_settings(path)
+    if settings.ledger.cutover is None:
+        message = (
+            f"{path} has no [cutover]; add it, with a [[cutover.move]] of party, system and since for each move, "
+            'or with moves = "FILE.csv".'
+        )
+        raise _input.refusal("toml.missing", message)
+    with settings.ledger.open() as ledger:
+        yield settings, settings.ledger.cutover, ledger

@@ -23,7 +23,7 @@ from htpoort.ledger import check_url
 from htpoort.ledger.ledger import RETENTION_DAYS
 from htpoort.party import PartyId
 
-__all__ = ["read_agent", "read_ledger"]
+__all__ = ["read_agent", "read_ledger", "read_settings"]
 
 _KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "timing")
 
@@ -64,6 +64,23 @@ def read_agent(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> 
             everything.
     """
     return _read(path, environ, real=True)
+
+
+def read_settings(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
+    """
+    Read everything, to tell about it: no password, certificate or program is looked at.
+
+    Args:
+        path: The TOML file; relative paths in it start from its folder.
+        environ: The environment.
+
+    Returns:
+        The whole configuration. Each password in it is a stand-in, so no agent can log in with it.
+
+    Raises:
+        InputError: The file cannot be read, or something in it cannot be taken; tells everything.
+    """
+    return _read(path, environ, real=False)
 
 
 def _read(path: Path | str, environ: Mapping[str, str], *, real: bool) -> AgentConfig:

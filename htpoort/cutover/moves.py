@@ -35,7 +35,7 @@ def day_of(moment: date | datetime) -> date:
         moment: An aware datetime; or a date, which is such a day itself.
 
     Returns:
-        The day in Europe/Amsterdam, which begins at 23:00 or, in summer, 22:00 UTC of the day before.
+        The day in Europe/Amsterdam. It begins one hour before that day does in UTC, in summer two.
 
     Raises:
         InputError: It is a naive datetime, or neither.

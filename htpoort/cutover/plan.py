@@ -43,10 +43,11 @@ def _index(plan: CutoverPlan) -> Mapping[_Key, _Days]:
         days = found.setdefault((ascii_lower(str(move.party)), move.kind), {})
         other = days.setdefault(move.since.toordinal(), move)
         if other is not move:
-            same = ascii_lower(other.system) == ascii_lower(move.system)
-            code, what = ("cutover.twice", "stands there twice") if same else ("cutover.contradiction", "contradicts")
-            message = f"{move}: {what}." if same else f"{move}: {what} {other}. Keep one of them."
-            problems.append(Problem(code, message))
+            if ascii_lower(other.system) == ascii_lower(move.system):
+                problems.append(Problem("cutover.twice", f"{move}: stands there twice."))
+            else:
+                message = f"{move}: contradicts {other}. Keep one of them."
+                problems.append(Problem("cutover.contradiction", message))
     if problems:
         raise InputError("", tuple(problems))
     return {

@@ -1,7 +1,7 @@
 """Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines."""
 
 from htpoort.ledger.ledger import Ledger
-from htpoort.ledger.records import Claimed, Entry, Exchange, Held, HeldState, Reply, Status, Stored, Story
+from htpoort.ledger.records import Claimed, Entry, Exchange, Held, HeldState, Reply, Shadow, Status, Stored, Story
 from htpoort.ledger.url import check_url
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "HeldState",
     "Ledger",
     "Reply",
+    "Shadow",
     "Status",
     "Stored",
     "Story",

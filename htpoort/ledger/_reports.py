@@ -23,6 +23,7 @@ _exchanges: Final = _schema.exchanges
 _replies: Final = _schema.replies
 _strangers: Final = _schema.quarantine
 _events: Final = _schema.events
+_shadows: Final = _schema.shadows
 
 _told: Final = tuple(column for column in _exchanges.c if column.name != "raw")
 _SENT: Final = Prepared(
@@ -162,6 +163,7 @@ def _old(before: datetime) -> tuple[tuple[str, sa.Table, sa.ColumnElement[bool]]
         ("events", _events, sa.and_(_events.c.at < before, alone | _events.c.exchange.in_(done))),
         ("replies", _replies, delivered),
         ("quarantined messages", _strangers, settled),
+        ("shadows", _shadows, _shadows.c.exchange.in_(done)),
         ("messages of exchanges", _exchanges, sa.and_(over, sa.func.length(_exchanges.c.raw) > 0)),
     )
 

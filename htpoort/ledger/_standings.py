@@ -56,10 +56,10 @@ def standings(connection: sa.Connection, parties: Iterable[str]) -> dict[tuple[s
     # Exchanges have a column for the comparison; of replies an index finds the spellings that are in use.
     spellings = {text for party in parties for text in (party, party.upper(), party.lower())}
     found: dict[tuple[str, str], Standing] = {}
-    for some in _pieces({party.lower() for party in spellings}):
+    for some in pieces({party.lower() for party in spellings}):
         for row in connection.execute(_EXCHANGES, {"parties": some}):
             found[row.party_key, row.system] = Standing(sent=row.sent, open=row.open, oldest=row.oldest)
-    for some in _pieces(spellings):
+    for some in pieces(spellings):
         for row in connection.execute(_REPLIES, {"parties": some}):
             key = row.party.lower(), row.system
             before = found.get(key, Standing())
@@ -68,7 +68,7 @@ def standings(connection: sa.Connection, parties: Iterable[str]) -> dict[tuple[s
     return found
 
 
-def _pieces(texts: set[str]) -> Iterator[list[str]]:
+def pieces(texts: set[str]) -> Iterator[list[str]]:
     """Divide what does not fit into one statement."""
     ordered = sorted(texts)
     for start in range(0, len(ordered), _AT_ONCE):

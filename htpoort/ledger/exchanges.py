@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from typing import final
 
 from htpoort.exchange import Event, State
-from htpoort.ledger import _outbox, _reports
+from htpoort.ledger import _outbox, _reports, _shadows
 from htpoort.ledger._access import Access
-from htpoort.ledger.records import Claimed, Exchange
+from htpoort.ledger.records import Claimed, Exchange, Shadow
 from htpoort.message import Submission
+from htpoort.party import PartyId
 
 __all__ = ["Exchanges"]
 
@@ -33,7 +34,13 @@ class Exchanges:
         self._access = access
 
     def queue(
-        self, submission: Submission, *, at: datetime, business_reference: str | None = None, held: bool = False
+        self,
+        submission: Submission,
+        *,
+        at: datetime,
+        business_reference: str | None = None,
+        held: bool = False,
+        shadow: Submission | None = None,
     ) -> Exchange:
         """
         Put a message in, to be sent by an agent.
@@ -43,22 +50,34 @@ class Exchanges:
             at: Now.
             business_reference: The declarant's own reference (LRN for DMS).
             held: Hold it until the service window of its system closes.
+            shadow: The same declaration as another system would get it; kept in the same transaction, and never sent.
 
         Returns:
             The exchange. The very same message again gives the same exchange, so a caller that was
             interrupted may repeat itself.
 
         Raises:
-            InputError: The party has used this K for another message.
+            InputError: The party has used this K for another message or with another shadow; or the shadow is of
+                another party or K, or for the same system.
             LedgerError: It could not be written. After a crash, or on a server that was lost, it may be there all
                 the same: repeat it as it is, never under another K.
         """
-        return self.queue_soon(submission, at=at, business_reference=business_reference, held=held).result()
+        return self.queue_soon(
+            submission, at=at, business_reference=business_reference, held=held, shadow=shadow
+        ).result()
 
     def queue_soon(
-        self, submission: Submission, *, at: datetime, business_reference: str | None = None, held: bool = False
+        self,
+        submission: Submission,
+        *,
+        at: datetime,
+        business_reference: str | None = None,
+        held: bool = False,
+        shadow: Submission | None = None,
     ) -> Future[Exchange]:
         """Put a message in, as `queue` does, without waiting."""
+        if shadow is not None:
+            return self._access.soon(_shadows.queue, submission, shadow, business_reference, at, held=held)
         return self._access.soon(_outbox.queue, submission, business_reference, at, held=held)
 
     def find(self, party: str, reference: str) -> Exchange | None:
@@ -173,3 +192,19 @@ class Exchanges:
             LedgerError: They could not be read.
         """
         return self._access.stream(_reports.messages)
+
+    def shadows(self, parties: Iterable[PartyId | str] | None = None) -> Iterator[Shadow]:
+        """
+        List exchanges that have a shadow, oldest first.
+
+        Args:
+            parties: Only those of these, in any case; nobody else's rows are read. Of more than 500 parties those of
+                500 come after those of 500. All where not given.
+
+        Returns:
+            Both messages of each, read as they are asked for.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.stream(_shadows.listed, None if parties is None else tuple(map(str, parties)))

@@ -206,7 +206,7 @@ class Ledger:
             dry: Remove nothing, only count.
 
         Returns:
-            How many events, replies, quarantined messages and messages of exchanges.
+            How many events, replies, quarantined messages, shadows and messages of exchanges.
 
         Raises:
             InputError: *before* is within the retention.

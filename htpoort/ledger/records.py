@@ -16,7 +16,7 @@ import attrs
 from htpoort.exchange import State
 from htpoort.routing import Quarantined, Routed
 
-__all__ = ["Claimed", "Entry", "Exchange", "Held", "HeldState", "Reply", "Status", "Stored", "Story"]
+__all__ = ["Claimed", "Entry", "Exchange", "Held", "HeldState", "Reply", "Shadow", "Status", "Stored", "Story"]
 
 
 @final
@@ -117,6 +117,25 @@ class Reply:
     delivered: datetime | None
     attempts: int
     trouble: str
+    raw: bytes = attrs.field(repr=False)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Shadow:
+    """
+    Hold what the other system would have got, beside what was queued.
+
+    Args:
+        exchange: The exchange that it belongs to.
+        sent: The message of the exchange.
+        system: The system of the shadow, which is another than the exchange's.
+        raw: The shadow; it is never sent.
+    """
+
+    exchange: Exchange
+    sent: bytes = attrs.field(repr=False)
+    system: str
     raw: bytes = attrs.field(repr=False)
 
 

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 import htpoort
-from htpoort import agent, config, delivery, exchange, ledger, simulator, transport
+from htpoort import agent, config, cutover, delivery, exchange, ledger, simulator, transport
 from htpoort.cli import _app
 from htpoort.config import _tables, reading
 from htpoort.transport import POLICIES
@@ -111,7 +111,7 @@ class TestReference:
         }
         public = {
             getattr(getattr(room, name), "__module__", "")
-            for room in (htpoort, transport, exchange, ledger, delivery, agent, config, simulator)
+            for room in (htpoort, cutover, transport, exchange, ledger, delivery, agent, config, simulator)
             for name in room.__all__
         }
         # Instances tell the module of their class, which is where they are documented too; a tuple tells none, and an
@@ -186,6 +186,8 @@ class TestConfiguration:
             ("## `[[pop3]]`", _tables.Pop3Table),
             ("## `[delivery.SYSTEM]`", _tables.DeliveryTable),
             ("## `[timing]`", _tables.TimingTable),
+            ("## `[cutover]`", _tables.CutoverTable),
+            ("## `[[cutover.move]]`", _tables.MoveTable),
         ],
     )
     def test_every_key_is_listed(

@@ -233,7 +233,13 @@ class TestPrune:
         key = ledger.replies.take_in(router, b"discarded", mail_from=None, at=clock()).key
         ledger.quarantine.discard(key, at=clock())
 
-    EXPECTED: ClassVar = {"events": 6, "replies": 1, "quarantined messages": 1, "messages of exchanges": 1}
+    EXPECTED: ClassVar = {
+        "events": 6,
+        "replies": 1,
+        "quarantined messages": 1,
+        "shadows": 0,
+        "messages of exchanges": 1,
+    }
 
     def test_counts_before_it_removes(
         self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write

@@ -12,7 +12,8 @@ import pytest
 import htpoort
 
 PUBLIC = [
-    *("AGS", "DMS", "HTPOORT", "Correlation", "DeclarationSystem", "Directory", "EnvelopeError", "HtpoortError"),
+    *("AGS", "DMS", "HTPOORT", "Correlation", "CutoverPlan", "DeclarationSystem", "Directory", "EnvelopeError"),
+    "HtpoortError",
     *("InputError", "LedgerError", "Mark", "PartyId", "Problem", "Quarantined", "Reason", "Received", "Routed"),
     *("Router", "RoutingEnvelope", "SendError", "SendFailure", "SentRecord", "Submission", "UnknownError"),
     *("build", "read"),
@@ -36,8 +37,8 @@ def test_public_names_are_documented(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("DeclarationSystem", "PartyId", "Quarantined", "Received", "Routed", "Router", "RoutingEnvelope"),
-        *("SentRecord", "Submission", "build"),
+        *("CutoverPlan", "DeclarationSystem", "PartyId", "Quarantined", "Received", "Routed", "Router"),
+        *("RoutingEnvelope", "SentRecord", "Submission", "build"),
     ],
 )
 def test_many_values_have_names(name: str) -> None:
@@ -58,5 +59,6 @@ def test_import_loads_the_core_alone() -> None:
     assert "attr" in loaded
     assert set() == loaded & {
         *("asyncio", "email", "email_validator", "sqlite3", "ssl", "socket", "logging", "threading_local"),
+        *("csv", "tomllib", "zoneinfo"),
         *("aiosmtplib", "aiosmtpd", "sqlalchemy", "typer", "rich", "cattrs", "hypothesis"),
     }

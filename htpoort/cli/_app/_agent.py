@@ -7,7 +7,7 @@ Never does: load the ledger's libraries before one of them is called; they would
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,10 +28,16 @@ from htpoort.cli._app._options import (
     Party,
     Payload,
     Reference,
-    System,
     built,
 )
 from htpoort.cli._opened import opened
+from htpoort.message import Submission
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from htpoort.config import CutoverConfig, LedgerConfig
+    from htpoort.directory import DeclarationSystem
 
 
 def run(
@@ -58,10 +64,17 @@ def run(
 def queue(  # noqa: PLR0913 - one option for each thing a message has
     payload: Payload = "-",
     *,
-    system: System,
+    system: Annotated[
+        str | None, typer.Option(help="Name of the declaration system; as [cutover] says where not given.")
+    ] = None,
     party: Party,
     mailbox: Mailbox,
     reference: Reference,
+    kind: Annotated[str | None, typer.Option(help="Kind of declaration, as [cutover] names it.")] = None,
+    shadow_payload: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The declaration for the shadow system; PAYLOAD where not given."),
+    ] = None,
     business_reference: Annotated[
         str | None, typer.Option(help="The declarant's own reference (LRN), for reports.")
     ] = None,
@@ -77,12 +90,51 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
     with opened(config) as (settings, ledger):
         _input.own_party(party, settings.parties)
         _input.printable("business_reference", business_reference)
-        known = settings.directory
-        made = built(
-            payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known
-        )
-        exchange = ledger.exchanges.queue(made, at=_clock.now(), business_reference=business_reference)
-    (_show.as_json if json else _show.rows)(_records.exchange(exchange))
+        now = _clock.now()
+        target = _target(settings, system, party, kind, now)
+        beside = _beside(settings.cutover, target, payload, shadow_payload)
+        # The shadow differs in nothing that is made up here.
+        when = now.isoformat() if date is None else date
+        mid = _clock.message_id(mailbox) if message_id is None else message_id
+
+        def made(data: bytes, goes_to: DeclarationSystem, as_type: str | None) -> Submission:
+            known, name = settings.directory, goes_to.name
+            return built(data, name, party, mailbox, reference, layout, file_name, as_type, when, mid, known)
+
+        data = _input.octets(payload)
+        sent, shadow = made(data, target, content_type), None
+        if beside is not None and shadow_payload is None:
+            shadow = made(data, beside, content_type)
+        elif beside is not None and shadow_payload is not None:
+            shadow = made(_input.octets(shadow_payload), beside, None)
+        exchange = ledger.exchanges.queue(sent, at=now, business_reference=business_reference, shadow=shadow)
+    facts = _records.exchange(exchange)
+    (_show.as_json if json else _show.rows)(facts if shadow is None else {**facts, "shadow": shadow.system})
+
+
+def _target(
+    settings: LedgerConfig, system: str | None, party: str, kind: str | None, now: datetime
+) -> DeclarationSystem:
+    """Find the system that a declaration goes to: the one that is named, or else that of the plan."""
+    if system is not None:
+        return settings.directory.system(system)
+    if settings.cutover is None:
+        message = "Give --system, or say in [cutover] of the configuration who uses which system."
+        raise _input.refusal("input.usage", message)
+    return settings.cutover.plan.system_for(party, on=now, kind=kind)
+
+
+def _beside(
+    cutover: CutoverConfig | None, target: DeclarationSystem, payload: str, shadow_payload: str | None
+) -> DeclarationSystem | None:
+    """Find the system that a shadow is built for; none where the declaration goes there anyway."""
+    shadow = None if cutover is None else cutover.shadow
+    if shadow_payload is not None and shadow is None:
+        message = '--shadow-payload needs mode = "shadow" and shadow_system = "NAME" in [cutover] of the configuration.'
+        raise _input.refusal("input.usage", message)
+    if shadow_payload == payload == "-":
+        raise _input.refusal("input.usage", "Standard input is PAYLOAD or --shadow-payload, not both.")
+    return None if shadow is None or shadow.name == target.name else shadow
 
 
 def fetch(*, config: Config = CONFIG, json: Json = False) -> None:

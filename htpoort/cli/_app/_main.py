@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from htpoort.cli import _demo, _facts, _input, _show
-from htpoort.cli._app import _agent, _ledger, _quarantine, _simulate
+from htpoort.cli._app import _agent, _cutover, _ledger, _quarantine, _simulate
 from htpoort.cli._app._options import (
     BAD_INPUT,
     FAILED,
@@ -82,7 +82,8 @@ def build_command(  # noqa: PLR0913 - one option for each thing a message has
 ) -> None:
     """Build the message that carries a declaration, and write it to standard output or a file."""
     known = _input.directory(systems)
-    made = built(payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
+    data = _input.octets(payload)
+    made = built(data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
     if output is not None:
         try:
             Path(output).write_bytes(made.data)
@@ -159,7 +160,8 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
 ) -> None:
     """Build a message and send it to one mail server."""
     known = _input.directory(systems)
-    made = built(payload, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
+    data = _input.octets(payload)
+    made = built(data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
     target = SmtpServer(
         host=server,
         port=port,
@@ -203,6 +205,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(_quarantine.app, name="quarantine")
+app.add_typer(_cutover.app, name="cutover")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -53,7 +53,7 @@ WhichParty = Annotated[str | None, typer.Option("--party", help="Party ID (V), w
 
 
 def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
-    payload: str,
+    payload: bytes,
     system: str,
     party: str,
     mailbox: str,
@@ -71,7 +71,7 @@ def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
         party=party,
         mailbox=mailbox,
         reference=reference,
-        payload=_input.octets(payload),
+        payload=payload,
         date=_input.moment(date, _clock.now),
         message_id=_clock.message_id(mailbox) if message_id is None else message_id,
         layout=layout.value,

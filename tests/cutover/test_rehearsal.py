@@ -1,0 +1,314 @@
+"""The move that the how-to describes is rehearsed, and a router that is wrong is found out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htpoort import Directory, InputError, PartyId, Router, SentRecord
+from htpoort.cli import _app
+from htpoort.cutover import CutoverPlan, Move
+from htpoort.routing import SentLookup
+from htpoort.simulator import Action, Answer, AnswerFault, At, Scenario, Script, SmtpFault
+from htpoort.simulator.rehearsal import Came, Rehearsal, Where, rehearse
+
+MOVES = "NL123456789.02.05"
+STAYS = "NL123456789.03.05"
+PARTIES = (PartyId.parse(MOVES), PartyId.parse(STAYS))
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+WINTER = timezone(timedelta(hours=1))
+
+# The plan of the how-to: to DMS, back for four weeks, and to DMS again.
+PLAN = CutoverPlan(
+    moves=[
+        Move(party=MOVES, system="DMS", since=date(2026, 12, 1)),
+        Move(party=MOVES, system="AGS", since=date(2026, 12, 8), note="roll-back"),
+        Move(party=MOVES, system="DMS", since=date(2027, 1, 5)),
+    ]
+)
+ONE_MOVE = CutoverPlan(moves=[Move(party=MOVES, system="DMS", since=date(2026, 12, 1))])
+
+
+def wrong(found: Rehearsal) -> list[Came]:
+    """Give the replies that went elsewhere."""
+    return [one for one in found.replies if not one.right]
+
+
+class TestTheDocumentedMove:
+    """The plan of the how-to, played in the worst way that has a right outcome."""
+
+    async def test_everything_goes_where_it_belongs(self) -> None:
+        """Before, on and after each move and the roll-back, each reply reaches the process its K was sent to."""
+        found = await rehearse(PLAN, parties=PARTIES)
+        sent = {(one.at, str(one.party)): one.taken_by for one in found.declarations}
+
+        assert found.right
+        assert {
+            datetime(2026, 11, 30, 23, 30, tzinfo=WINTER): "AGS",
+            datetime(2026, 12, 1, 0, 30, tzinfo=WINTER): "DMS",
+            datetime(2026, 12, 2, 12, tzinfo=WINTER): "DMS",
+            datetime(2026, 12, 7, 23, 30, tzinfo=WINTER): "DMS",
+            datetime(2026, 12, 8, 0, 30, tzinfo=WINTER): "AGS",
+            datetime(2026, 12, 9, 12, tzinfo=WINTER): "AGS",
+            datetime(2027, 1, 4, 23, 30, tzinfo=WINTER): "AGS",
+            datetime(2027, 1, 5, 0, 30, tzinfo=WINTER): "DMS",
+            datetime(2027, 1, 6, 12, tzinfo=WINTER): "DMS",
+        } == {at: system for (at, party), system in sent.items() if party == MOVES}
+        assert {"AGS"} == {system for (_, party), system in sent.items() if party == STAYS}
+        assert Counter({
+            ("duplicate", 2, Where.PROCESS, "AGS"): 13,
+            ("duplicate", 2, Where.PROCESS, "DMS"): 5,
+            ("out-of-order", 1, Where.PROCESS, "AGS"): 13,
+            ("out-of-order", 1, Where.PROCESS, "DMS"): 5,
+            ("genuine", 1, Where.PROCESS, "AGS"): 26,
+            ("genuine", 1, Where.PROCESS, "DMS"): 10,
+            ("other-k", 1, Where.PROCESS, "AGS"): 13,
+            ("other-k", 1, Where.PROCESS, "DMS"): 5,
+            ("other-system", 1, Where.QUARANTINE, "other-system"): 18,
+            ("wrong-process-id", 1, Where.QUARANTINE, "mailbox-process-disagree"): 18,
+            ("other-party", 1, Where.QUARANTINE, "unknown-addressee"): 18,
+        }) == Counter((one.fault or "genuine", one.times, one.went[0].where, one.went[0].name) for one in found.replies)
+
+    async def test_late_replies_after_a_move_and_after_a_start(self) -> None:
+        """Both systems answer after their party left them; what was sent before the agent's start is still known."""
+        found = await rehearse(PLAN, parties=PARTIES)
+        late = [one for one in found.replies if one.after_move and one.went[0].where is Where.PROCESS]
+        before = [
+            one.went[0].correlation
+            for one in found.replies
+            if one.declaration.at < found.restarted < one.at and one.fault is None
+        ]
+
+        assert datetime(2026, 12, 8, tzinfo=WINTER) == found.restarted
+        assert {("AGS", "DMS"), ("DMS", "AGS")} == {(one.went[0].name, one.then) for one in late}
+        assert {"matched"} == set(before)
+
+    async def test_kind_by_kind(self) -> None:
+        """A kind that has a move of its own is declared by itself, on its own days and on those of all kinds."""
+        plan = CutoverPlan(
+            moves=[*ONE_MOVE.moves, Move(party=MOVES, system="DMS", since=date(2026, 11, 17), kind="import")]
+        )
+        found = await rehearse(plan, parties=PARTIES)
+
+        assert found.right
+        assert {(None, "2026-11-30", "AGS"), ("import", "2026-11-16", "AGS"), ("import", "2026-11-30", "DMS")} <= {
+            (one.kind, one.at.date().isoformat(), one.taken_by) for one in found.declarations
+        }
+
+    async def test_a_party_that_both_know(self) -> None:
+        """A party that does not move is there even if the program has none, and gets no other party's replies."""
+        found = await rehearse(ONE_MOVE)
+
+        assert found.right
+        assert {MOVES, "NL123456789.99.05"} == {str(one.party) for one in found.declarations}
+        assert {"other-party"} == {
+            one.went[0].name
+            for one in found.replies
+            if one.fault is AnswerFault.OTHER_PARTY and str(one.declaration.party) == MOVES
+        }
+
+    def test_is_the_one_of_the_pages(self) -> None:
+        """Both how-tos show this plan."""
+        moves = [(str(move.party), move.system, move.since.isoformat()) for move in PLAN.moves]
+        line = re.compile(r"'(NL[0-9.]+),([A-Z]+),(\d{4}-\d\d-\d\d),.*'")
+        for page in ("move.md", "overstappen.md"):
+            assert moves == line.findall((PAGES / page).read_text(encoding="utf-8"))
+
+
+class TestWrongRouters:
+    """The judgement asks neither the router nor the plan, so a router that is wrong is found out."""
+
+    async def test_one_that_does_not_know_what_was_sent(self) -> None:
+        """Without the ledger, an answer of the other system reaches that system's process."""
+
+        def forgetful(directory: Directory, parties: tuple[PartyId, ...], _: SentLookup) -> Router:
+            return Router(directory=directory, parties=parties)
+
+        found = await rehearse(ONE_MOVE, parties=PARTIES, router=forgetful)
+
+        assert not found.right
+        assert {("AGS", "DMS process"), ("DMS", "AGS process")} == {
+            (one.declaration.chosen, f"{one.went[0].name} {one.went[0].where}")
+            for one in wrong(found)
+            if one.fault is AnswerFault.OTHER_SYSTEM
+        }
+
+    async def test_one_that_judges_by_the_plan(self) -> None:
+        """Who compares with where a party is now holds back the late answers of the system that it left."""
+
+        def hasty(directory: Directory, parties: tuple[PartyId, ...], sent: SentLookup) -> Router:
+            def moved(reference: str) -> SentRecord | None:
+                records = sent(reference)
+                first = next(iter(records or ()), None) if not isinstance(records, SentRecord) else records
+                return first and SentRecord(system="DMS", party=first.party, reference=reference)
+
+            return Router(directory=directory, parties=parties, sent=moved)
+
+        found = await rehearse(ONE_MOVE, parties=PARTIES[:1], router=hasty)
+
+        assert {"quarantine: other-system"} == {
+            str(one.went[0]) for one in wrong(found) if one.fault is None and one.declaration.chosen == "AGS"
+        }
+
+    async def test_one_that_fails(self) -> None:
+        """A reply that the agent cannot store is offered again and again, and is lost in the end."""
+
+        def broken(directory: Directory, parties: tuple[PartyId, ...], _: SentLookup) -> Router:
+            return Router(directory=directory, parties=parties, sent={}.__getitem__)
+
+        found = await rehearse(ONE_MOVE, script=Script(), router=broken)
+
+        assert {"nowhere"} == {str(place) for one in found.replies for place in one.went}
+        assert not found.right
+
+
+class TestScenarios:
+    """Any scenario of the simulator can be played."""
+
+    async def test_all_that_can_be_wrong(self) -> None:
+        """Each fault of an answer has one place where it belongs, and copies of a reply are delivered once."""
+        faults = [fault for fault in AnswerFault if fault not in {AnswerFault.LARGE, AnswerFault.OUT_OF_ORDER}]
+        script = Script(scenarios=(Scenario(answers=(Answer(), *(Answer(fault=fault) for fault in faults))),))
+        found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
+
+        assert [] == wrong(found)
+        assert {
+            "other-system": "quarantine: other-system",
+            "wrong-process-id": "quarantine: mailbox-process-disagree",
+            "other-party": "quarantine: unknown-addressee",
+            "no-k": "quarantine: bad-envelope",
+            "forged-from": "quarantine: ambiguous-from",
+            "bounce": "quarantine: no-envelope",
+            "wrong-mailbox": "refused",
+        } == {one.fault: str(one.went[0]) for one in found.replies if one.went[0].where is not Where.PROCESS}
+
+    async def test_declarations_that_are_deferred_or_refused(self) -> None:
+        """What is taken late is answered late; what is not taken is told, and is nobody's mistake."""
+        faults = (
+            SmtpFault(at=At.RCPT, action=Action.REFUSE),
+            SmtpFault(at=At.RCPT, action=Action.DEFER),
+        )
+        found = await rehearse(ONE_MOVE, parties=PARTIES, script=Script(faults=faults))
+        first, second = (one.reference for one in found.declarations[:2])
+
+        assert found.right
+        assert None is found.declarations[0].taken_by
+        assert first not in {one.declaration.reference for one in found.replies}
+        (reply,) = (one for one in found.replies if one.declaration.reference == second)
+        assert timedelta(minutes=4) < reply.at - reply.declaration.at < timedelta(minutes=10)
+
+    async def test_nothing_is_answered(self) -> None:
+        """A rehearsal without a reply has shown nothing, so it is not right."""
+        found = await rehearse(ONE_MOVE, script=Script(scenarios=()))
+
+        assert ((), False) == (found.replies, found.right)
+
+
+async def test_what_cannot_be_rehearsed() -> None:
+    """A plan without a move, or with one on a day outside of this century, is refused; all are told."""
+    early = [Move(party=MOVES, system="DMS", since=date(1999, 12, 31)), Move(party=STAYS, system="DMS", since=date.max)]
+    with pytest.raises(InputError) as nothing:
+        await rehearse(CutoverPlan())
+    with pytest.raises(InputError) as outside:
+        await rehearse(CutoverPlan(moves=early))
+
+    assert ["cutover.empty"] == [problem.code for problem in nothing.value.problems]
+    assert ["cutover.day", "cutover.day"] == [problem.code for problem in outside.value.problems]
+
+
+class TestCommand:
+    """`htpoort cutover rehearse` takes the plan of the configuration, and nothing else of it."""
+
+    @pytest.fixture
+    def config(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Write a configuration whose ledger cannot be opened and whose servers are not there."""
+        path = tmp_path / "htpoort.toml"
+        path.write_text(
+            f'parties = ["{MOVES}", "{STAYS}"]\n[ledger]\nurl = "sqlite:///no/such/folder/htpoort.db"\n'
+            '[[outbox]]\nserver = "smtp.forwarder.example"\nusername = "edi"\npassword_env = "NOT_SET"\n'
+            f'[cutover]\n[[cutover.move]]\nparty = "{MOVES}"\nsystem = "DMS"\nsince = 2026-12-01\n'
+        )
+        monkeypatch.chdir(tmp_path)
+        return path
+
+    def test_right(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What went where is a table of declarations with a sum, exit code 0; the configured ledger is not touched."""
+        code = _app.run(["cutover", "rehearse"])
+        out, err = capsys.readouterr()
+
+        assert (0, "") == (code, err)
+        assert "Everything went where it belongs." == out.splitlines()[-1]
+        assert ["wrong", "0"] == out.splitlines()[-2].split()
+        assert 6 == sum("REHEARSAL" in line for line in out.splitlines())
+        assert [config] == list(config.parent.iterdir())
+
+    def test_as_json(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """With --json each reply says where it belongs and where it went."""
+        (config.parent / "scenario.toml").write_text(
+            '[[scenario]]\n[[scenario.answer]]\nafter = "1d"\n[[scenario.answer]]\nfault = "other-system"\n'
+        )
+        code = _app.run(["cutover", "rehearse", "--json", "--scenario", "scenario.toml"])
+        facts: Any = json.loads(capsys.readouterr().out)
+        place = {"where": "process", "system": "AGS", "party": MOVES, "correlation": "matched", "reason": None}
+        first = facts["declarations"][0]
+        late = next(one for one in facts["replies"] if one["reference"] == first["reference"] and one["after_move"])
+
+        assert (0, True, 12) == (code, facts["right"], facts["summary"]["replies"])
+        assert ("2026-11-30T23:30:00+01:00", MOVES, "AGS") == (first["sent"], first["party"], first["taken_by"])
+        assert ("2026-12-01T23:30:00+01:00", place, [place]) == (late["came"], late["belongs"], late["went"])
+        assert {"other-system"} == {one["went"][0]["reason"] for one in facts["replies"] if one["fault"]}
+
+    def test_something_went_elsewhere(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A rehearsal that is not right is exit code 1."""
+        (config.parent / "scenario.toml").write_text("[[scenario]]\nanswer = []\n")
+        code = _app.run(["cutover", "rehearse", "--scenario", "scenario.toml"])
+
+        assert 1 == code
+        assert "NOTHING WAS ANSWERED, so nothing was rehearsed." == capsys.readouterr().out.splitlines()[-1]
+
+    async def test_what_is_wrong_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Below the table of declarations stands each reply that went elsewhere, and where it belongs."""
+        from htpoort.cli import _rehearsal
+
+        found = await rehearse(
+            ONE_MOVE, parties=PARTIES, router=lambda directory, own, _: Router(directory=directory, parties=own)
+        )
+        _rehearsal.show(found)
+        out = capsys.readouterr().out
+
+        assert "SOMETHING WENT ELSEWHERE; see above." == out.splitlines()[-1]
+        assert any(
+            "other-system" in line and "quarantine: other-system" in line and f"DMS process of {STAYS}" in line
+            for line in out.partition("Wrong")[2].splitlines()
+        )
+
+    def test_without_a_plan(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A configuration that says nothing of a move is bad input, and it says what to add."""
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.partition("[cutover]")[0], encoding="utf-8")
+        code = _app.run(["cutover", "rehearse"])
+
+        assert 2 == code
+        assert "htpoort: htpoort.toml has no [cutover]; add it" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("json_option", [(), ("--json",)])
+    def test_no_place_for_a_folder(
+        self,
+        config: Path,
+        json_option: tuple[str, ...],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Where the temporary folder cannot be made it is exit code 1, and the reason is told."""
+        monkeypatch.setattr("tempfile.tempdir", str(config.parent / "gone"))
+        code = _app.run(["cutover", "rehearse", *json_option])
+        out, err = capsys.readouterr()
+
+        assert 1 == code
+        assert "No such file or directory" in (json.loads(out)["message"] if json_option else err)

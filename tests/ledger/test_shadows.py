@@ -1,0 +1,167 @@
+"""Shadows: what the other system would have got is kept beside the exchange, and never sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from agents import QUICK, server
+
+from htpoort import AGS, DMS, InputError, Router, Submission
+from htpoort.agent import Agent, Outbox
+from htpoort.exchange import Event, State
+from htpoort.ledger import Ledger
+from htpoort.simulator import Gateway
+
+PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+LEASE = timedelta(minutes=2)
+DAY = 24 * 60
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+
+
+def kept(ledger: Ledger, *parties: str) -> list[tuple[str, str, bytes, bytes]]:
+    """List K, the system of the shadow, and both messages."""
+    found = ledger.exchanges.shadows(parties or None)
+    return [(one.exchange.reference, one.system, one.sent, one.raw) for one in found]
+
+
+class TestQueue:
+    """Message and shadow are committed together, and belong together."""
+
+    def test_both_are_kept(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Both are there octet for octet; an exchange without a shadow is not among them."""
+        sent, shadow = declaration("K1", system=AGS), declaration("K1")
+        queued = ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
+        ledger.exchanges.queue(declaration("K2"), at=clock())
+        (found,) = ledger.exchanges.shadows()
+
+        assert ("AGS", "K1", State.QUEUED) == (queued.system, queued.reference, queued.state)
+        assert queued == found.exchange
+        assert ("DMS", sent.data, shadow.data) == (found.system, found.sent, found.raw)
+
+    def test_the_same_again_is_the_same(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Who was interrupted may repeat both, or the message alone; nothing is there twice."""
+        sent, shadow = declaration("K1", system=AGS), declaration("K1")
+        first, again, alone = (
+            ledger.exchanges.queue(sent, at=clock(minute), shadow=beside)
+            for minute, beside in enumerate((shadow, shadow, None))
+        )
+
+        assert first == again == alone
+        assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
+
+    def test_another_shadow_is_refused(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A K has one shadow, so that what was compared stays what was compared."""
+        sent, shadow = declaration("K1", system=AGS), declaration("K1")
+        ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
+        with pytest.raises(InputError, match="has another shadow") as caught:
+            ledger.exchanges.queue(sent, at=clock(), shadow=declaration("K1", payload=b"<b/>"))
+
+        assert ["ledger.shadow"] == [problem.code for problem in caught.value.problems]
+        assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
+
+    def test_what_does_not_belong_together(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A shadow of another K or party, or for the same system, is refused, all at once; nothing is queued."""
+        sent = declaration("K1", system=AGS)
+        wrong = (declaration("K2"), declaration("K1", party=CLIENT), declaration("K2", system=AGS), sent)
+        counts: list[int] = []
+        for shadow in wrong:
+            with pytest.raises(InputError) as caught:
+                ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
+            assert {"ledger.shadow"} == {problem.code for problem in caught.value.problems}
+            counts.append(len(caught.value.problems))
+
+        assert [1, 1, 2, 1] == counts
+        assert ({}, []) == (ledger.status().exchanges, kept(ledger))
+
+    def test_a_k_that_is_used_gets_no_shadow(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Where the message is refused, its shadow is not kept either."""
+        ledger.exchanges.queue(declaration("K1", system=AGS, payload=b"<b/>"), at=clock())
+        with pytest.raises(InputError, match="for another message"):
+            ledger.exchanges.queue(declaration("K1", system=AGS), at=clock(), shadow=declaration("K1"))
+
+        assert [] == kept(ledger)
+
+
+def test_listed_for_some_parties(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """The shadows of a party are its own, oldest first; of a party without one there is none."""
+    for party in (PARTY, CLIENT):
+        for reference in ("K1", "K2"):
+            made = {"party": party}
+            ledger.exchanges.queue(
+                declaration(reference, system=AGS, **made), at=clock(), shadow=declaration(reference, **made)
+            )
+
+    assert ["K1", "K2"] == [one[0] for one in kept(ledger, PARTY.lower())]
+    assert {PARTY} == {one.exchange.party for one in ledger.exchanges.shadows([PARTY])}
+    assert 4 == len(kept(ledger, CLIENT, PARTY, *(f"NL{number:09}.02.05" for number in range(600))))
+    assert [] == kept(ledger, "NL123456789.99.05") == list(ledger.exchanges.shadows([]))
+
+
+def test_pruned_with_its_message(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """The shadow of what is over goes with the message; that of what is open stays."""
+    for reference in ("K1", "K2"):
+        ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(), shadow=declaration(reference))
+    (first,) = ledger.exchanges.claim_soon(("AGS",), owner="a", most=1, at=clock(), lease=LEASE).result()
+    ledger.exchanges.settle_soon(first, Event.REFUSED, at=clock()).result()
+    ledger.exchanges.order("K1", Event.CLOSED, at=clock())
+    times = {"before": clock(DAY), "at": clock(40 * DAY)}
+    told = ledger.prune(**times, days=30)
+    removed = ledger.prune(**times, days=30, dry=False)
+
+    assert (1, 1) == (told["shadows"], told["messages of exchanges"])
+    assert told == removed
+    assert ["K2"] == [one[0] for one in kept(ledger)]
+
+
+class TestNeverSent:
+    """No agent takes a shadow up."""
+
+    def test_not_claimed(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What is due for the system of the shadows is nothing; for that of the messages, each once."""
+        for number in range(20):
+            reference = f"K{number:02}"
+            ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(), shadow=declaration(reference))
+        taken = {
+            system: ledger.exchanges.claim_soon((system,), owner="a", most=99, at=clock(99 * DAY), lease=LEASE).result()
+            for system in (DMS.name, AGS.name)
+        }
+
+        assert (0, 20) == (len(taken["DMS"]), len(taken["AGS"]))
+        assert {("AGS", State.SENDING): 20} == ledger.status().exchanges
+
+    async def test_an_agent_sends_only_the_real_ones(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make
+    ) -> None:
+        """Of forty declarations with a shadow each, the gateway gets forty messages, all for the right system."""
+        for number in range(40):
+            reference, system, other = f"K{number:02}", *((AGS, DMS) if number % 2 else (DMS, AGS))
+            ledger.exchanges.queue(
+                declaration(reference, system=system), at=clock(), shadow=declaration(reference, system=other)
+            )
+        async with Gateway() as gateway, asyncio.timeout(60):
+            outbox = Outbox(server=server(gateway.smtp_port))
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+                await self.all_sent(ledger)
+            # One more agent finds nothing that is left.
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK) as agent:
+                agent.wake()
+
+        assert sorted((f"K{number:02}", "AGS" if number % 2 else "DMS") for number in range(40)) == sorted(
+            (taken.envelope.reference, taken.system.name) for taken in gateway.received
+        )
+        assert 40 == len(kept(ledger))
+
+    @staticmethod
+    async def all_sent(ledger: Ledger) -> None:
+        """Wait until the gateway has taken everything."""
+        while True:
+            status = await asyncio.to_thread(ledger.status)
+            if {State.ACCEPTED} == {state for _, state in status.exchanges}:
+                return
+            # Reading the ledger takes a turn of another thread; nothing else is waited for.
+            await asyncio.sleep(0)

@@ -64,6 +64,17 @@ class TestOneLook:
         assert (look.seen_again, [], frozenset()) == (look.deleted, box.uidls, ledger.fetched.known(look.account))
         assert [1, 1, 1] == [one.copies for one in (*ledger.replies.listed(), *ledger.quarantine.listed())]
 
+    async def test_a_reply_that_is_too_large(self, ledger: Ledger) -> None:
+        """A reply larger than what is routed is fetched once, waits in quarantine whole, and the others go on."""
+        large = reply("K1") + b"x" * 100_000 + b"\r\n"
+        small = Router(parties=[PARTY], sent=ledger.sent, size_limit=100_000)
+        async with Pop3Box(large, reply("K2")) as box:
+            look = await fetch_once(ledger, small, account(box))
+
+        assert ["RETR 1", "RETR 2"] == [command for command in box.commands if command.startswith("RETR")]
+        assert [("too-large", large)] == [(one.reason, one.raw) for one in ledger.quarantine.listed()]
+        assert (["K2"], ("u1", "u2")) == ([one.reference for one in ledger.replies.listed()], look.deleted)
+
     async def test_a_mail_that_breaks_every_session(self, ledger: Ledger, router: Router) -> None:
         """Mails that the server cannot give stop no other: what is before and behind them is stored and deleted."""
         mails = (reply("K1"), reply("K2"), reply("K3"), reply("K4"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import platform
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,7 @@ from interop import page
 from interop.matrix import FETCH_HEAD, FETCH_KEYS, TEMPLATE, WRITE_HEAD, WRITE_KEYS
 from interop.programs import PROGRAMS, folder, version_of
 from interop.servers import Files
+from tidy import check_tidy
 
 WRITES: Final = "HTPOORT_INTEROP_WRITE"
 """The variable that lets a run write the page, where a run otherwise compares with it."""
@@ -27,16 +27,7 @@ WRITES: Final = "HTPOORT_INTEROP_WRITE"
 async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     """Fail a test that leaves a task, or an exception that nobody fetched."""
     yield
-    for _ in range(3):
-        await asyncio.sleep(0)  # what was closed on the last line is closed by the loop
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert left == set()
-    noise = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name == "asyncio" and record.levelno >= logging.ERROR
-    ]
-    assert noise == []
+    await check_tidy(caplog)
 
 
 @pytest.fixture(scope="session", autouse=True)  # ruff: ignore[pytest-fixture-autouse]

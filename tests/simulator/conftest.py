@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tidy import check_tidy
 
 from htpoort.simulator import GatewayTls
 
@@ -16,16 +16,7 @@ from htpoort.simulator import GatewayTls
 async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     """Fail a test that leaves a task, or an exception that nobody fetched."""
     yield
-    for _ in range(3):
-        await asyncio.sleep(0)  # what was closed on the last line is closed by the loop
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert left == set()
-    noise = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name == "asyncio" and record.levelno >= logging.WARNING
-    ]
-    assert noise == []
+    await check_tidy(caplog, logging.WARNING)
 
 
 @pytest.fixture(scope="session")

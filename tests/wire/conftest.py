@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -17,6 +16,7 @@ from typing import Any, Self
 import pytest
 import trustme
 from aiosmtpd.smtp import SMTP
+from tidy import check_tidy
 
 from htpoort import DMS, Submission, build
 
@@ -27,16 +27,7 @@ END = b"\r\n.\r\n"
 async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     """Fail a test that leaves a task, or an exception that nobody fetched."""
     yield
-    for _ in range(3):
-        await asyncio.sleep(0)  # what was closed on the last line is closed by the loop
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert left == set()
-    noise = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name == "asyncio" and record.levelno >= logging.ERROR
-    ]
-    assert noise == []
+    await check_tidy(caplog)
 
 
 # ── messages ─────────────────────────────────────────────────────────────────

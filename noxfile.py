@@ -70,7 +70,8 @@ def _interpreters() -> list[str]:
 
 
 PYTHONS = _interpreters()
-AT_ONCE = ("--numprocesses=2",)  # many tests wait for another process, so two of them do well on one core
+# Two at once; the blocks of a page stay together, because each needs what stands above it.
+AT_ONCE = ("--numprocesses=2", "--dist=loadscope")
 CORPUS = {"HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus"))}
 
 

@@ -73,7 +73,11 @@ def _interpreters() -> list[str]:
 PYTHONS = _interpreters()
 # Two at once; the blocks of a page stay together, because each needs what stands above it.
 AT_ONCE = ("--numprocesses=2", "--dist=loadscope")
-CORPUS = {"HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus"))}
+SLOW = ("proofs", "postgresql", "model", "docs", "testing")  # rooms of tests that start process after process
+ENV = {
+    "HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus")),
+    "HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci"),
+}
 
 
 def _developed_with(*names: str) -> list[str]:
@@ -102,22 +106,19 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All tests; on the first interpreter with coverage: all branches of the core."""
+    """All tests on the first interpreter, the core with coverage; on the others all but the slow rooms."""
     session.install("-e", ".[dev]")
-    first = session.python == PYTHONS[0]
-    data = Path(session.create_tmp()) / "coverage"
-    # The first draws the same examples each time, the others new ones.
-    profile = os.environ.get("HYPOTHESIS_PROFILE", "ci" if first else "dev")
-    env = CORPUS | {"COVERAGE_FILE": str(data), "HYPOTHESIS_PROFILE": profile}
-    if not first:
-        session.run("pytest", *AT_ONCE, *session.posargs, env=env)
-        return
-    session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", *AT_ONCE, *session.posargs, env=env)
-    session.run("coverage", "combine", "--quiet", env=env)
     if session.posargs:  # a part of the tests says nothing about the whole
+        session.run("pytest", *session.posargs, env=ENV)
         return
-    session.run("coverage", "report", env=env)
+    if session.python != PYTHONS[0]:
+        session.run("pytest", *AT_ONCE, *(f"--ignore=tests/{room}" for room in SLOW), "tests", "htpoort", env=ENV)
+        return
+    session.run("pytest", *AT_ONCE, env=ENV)
+    env = ENV | {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
+    session.run("coverage", "erase", env=env)
+    session.run("coverage", "run", "-m", "pytest", "-q", "tests/unit", "tests/property", "htpoort", env=env)
+    session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", "--include", CORE, "--fail-under=100", env=env)
 
 
@@ -185,7 +186,7 @@ def wheel(session: nox.Session) -> None:
     rooms = [
         f"tests/{room}" for room in ("unit", "property", "config", "cli", "delivery", "cutover", "testing", "docs")
     ]
-    session.run("pytest", *AT_ONCE, *rooms, "docs", "README.md", env=CORPUS | {"HYPOTHESIS_PROFILE": "dev"})
+    session.run("pytest", *AT_ONCE, *rooms, "docs", "README.md", env=ENV)
 
 
 @nox.session(python=PYTHONS[0])

@@ -7,7 +7,7 @@ It runs, too: `main` is called by the test beside it. What a checker infers is w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import assert_type
 
 from hypothesis.strategies import SearchStrategy
@@ -17,6 +17,7 @@ from htpoort import (
     DMS,
     HTPOORT,
     Correlation,
+    CutoverPlan,
     DeclarationSystem,
     Directory,
     EnvelopeError,
@@ -40,6 +41,7 @@ from htpoort import (
     build,
     read,
 )
+from htpoort.cutover import Move
 from htpoort.testing import strategies as draw
 
 
@@ -196,6 +198,14 @@ def errors() -> list[HtpoortError]:
     return [*caught, unsent, unwritten]
 
 
+def moves() -> None:
+    """Say who uses which system, and when."""
+    plan = CutoverPlan.from_csv("party,system,since\nNL123456789.02.05,DMS,2026-12-01\n")
+    assert_type(plan.system_for("NL123456789.02.05", on=date(2026, 12, 1), kind="import"), DeclarationSystem)
+    assert_type(plan.moves_of("NL123456789.02.05"), tuple[Move, ...])
+    assert_type(plan.parties(), tuple[PartyId, ...])
+
+
 def strategies() -> None:
     """Draw values of each type."""
     assert_type(draw.references(min_length=29), SearchStrategy[str])
@@ -217,5 +227,6 @@ def main() -> list[str]:
     envelopes()
     parties()
     directories()
+    moves()
     strategies()
     return [messages().rcpt_to, *routers(), *(type(error).__name__ for error in errors())]

@@ -73,6 +73,7 @@ def _interpreters() -> list[str]:
 PYTHONS = _interpreters()
 # Two at once; the blocks of a page stay together, because each needs what stands above it.
 AT_ONCE = ("--numprocesses=2", "--dist=loadscope")
+HERE = (sys.executable, "-m")  # the environment that runs nox has .[dev]; to install it again takes a minute
 SLOW = ("proofs", "postgresql", "model", "docs", "testing")  # rooms of tests that start process after process
 ENV = {
     "HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus")),
@@ -99,35 +100,34 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Two strict type checkers. basedpyright is pyright in a wheel that needs nothing but the package index."""
-    session.install("-e", ".[dev]")
-    session.run("mypy", "htpoort", "examples", "tests/typing", "noxfile.py")
-    session.run("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
+    session.run(*HERE, "mypy", "htpoort", "examples", "tests/typing", "noxfile.py", external=True)
+    session.run(*HERE, "basedpyright", "--pythonpath", sys.executable, external=True)
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """All tests on the first interpreter, the core with coverage; on the others all but the slow rooms."""
-    session.install("-e", ".[dev]")
-    if session.posargs:  # a part of the tests says nothing about the whole
-        session.run("pytest", *session.posargs, env=ENV)
-        return
     if session.python != PYTHONS[0]:
-        session.run("pytest", *AT_ONCE, *(f"--ignore=tests/{room}" for room in SLOW), "tests", "htpoort", env=ENV)
+        session.install("-e", ".[dev]")
+        rooms = session.posargs or [*(f"--ignore=tests/{room}" for room in SLOW), "tests", "htpoort"]
+        session.run("pytest", *AT_ONCE, *rooms, env=ENV)
         return
-    session.run("pytest", *AT_ONCE, env=ENV)
+    session.run(*HERE, "pytest", *AT_ONCE, *session.posargs, env=ENV, external=True)
+    if session.posargs:  # a part of the tests says nothing about the whole
+        return
     env = ENV | {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
-    session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", "-q", "tests/unit", "tests/property", "htpoort", env=env)
-    session.run("coverage", "combine", "--quiet", env=env)
-    session.run("coverage", "report", "--include", CORE, "--fail-under=100", env=env)
+    run = (*HERE, "coverage")
+    session.run(*run, "erase", env=env, external=True)
+    session.run(*run, "run", "-m", "pytest", "-q", "tests/unit", "tests/property", "htpoort", env=env, external=True)
+    session.run(*run, "combine", "--quiet", env=env, external=True)
+    session.run(*run, "report", "--include", CORE, "--fail-under=100", env=env, external=True)
 
 
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """The documentation, without one warning."""
-    session.install("-e", ".[docs]")
     target = Path(session.create_tmp()) / "html"
-    session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", str(target))
+    session.run(*HERE, "sphinx", "-n", "-W", "-q", "-b", "html", "docs", str(target), external=True)
 
 
 @nox.session(python=PYTHONS[0], default=False)
@@ -196,7 +196,6 @@ def interop(session: nox.Session) -> None:
 
     Last, because it is the one that not every machine can run. HTPOORT_INTEROP_WRITE=1 writes the page.
     """
-    session.install("-e", ".[dev]")
     modules = Path(session.virtualenv.location) / "node"
     env = {"NODE_PATH": str(modules / "node_modules")}
     _install_from_debian(session, _absent("debian", env))
@@ -210,7 +209,7 @@ def interop(session: nox.Session) -> None:
         session.error(f"Installed, and they do not run: {', '.join(left)}")
     # Most of the time somebody waits. One process writes the page, where that is asked for.
     several = () if "HTPOORT_INTEROP_WRITE" in os.environ else ("--numprocesses=4",)
-    session.run("pytest", *several, *(session.posargs or ["tests/interop"]), env=env)
+    session.run(*HERE, "pytest", *several, *(session.posargs or ["tests/interop"]), env=env, external=True)
 
 
 INTEROP = ROOT / "tests/interop"

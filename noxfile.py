@@ -74,6 +74,7 @@ PYTHONS = _interpreters()
 # Two at once; the blocks of a page stay together, because each needs what stands above it.
 AT_ONCE = ("--numprocesses=2", "--dist=loadscope")
 HERE = (sys.executable, "-m")  # the environment that runs nox has .[dev]; to install it again takes a minute
+BETWEEN = ("unit", "property", "typing", "config", "delivery", "wire")  # where a version of Python shows
 SLOW = ("proofs", "postgresql", "model", "docs", "testing")  # rooms of tests that start process after process
 ENV = {
     "HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus")),
@@ -106,11 +107,13 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All tests on the first interpreter, the core with coverage; on the others all but the slow rooms."""
+    """All tests on the first interpreter, the core with coverage; fewer rooms on the others, most on the newest."""
     if session.python != PYTHONS[0]:
         session.install("-e", ".[dev]")
-        rooms = session.posargs or [*(f"--ignore=tests/{room}" for room in SLOW), "tests", "htpoort"]
-        session.run("pytest", *AT_ONCE, *rooms, env=ENV)
+        most = [*(f"--ignore=tests/{room}" for room in SLOW), "tests", "htpoort"]
+        some = [*(f"tests/{room}" for room in BETWEEN), "htpoort"]
+        rooms = most if session.python == max(PYTHONS) else some
+        session.run("pytest", *AT_ONCE, *(session.posargs or rooms), env=ENV)
         return
     session.run(*HERE, "pytest", *AT_ONCE, *session.posargs, env=ENV, external=True)
     if session.posargs:  # a part of the tests says nothing about the whole

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -155,10 +156,12 @@ def bare(session: nox.Session) -> None:
 def kit(session: nox.Session) -> None:
     """The test kit alone, as a user has it: the example of a test file runs, and nothing else is needed."""
     session.install(".[testing]")
-    away = Path(session.create_tmp())
-    shutil.copy(ROOT / "examples/test_my_forwarder.py", away)
-    session.chdir(away)
-    session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_my_forwarder.py")
+    # Outside of this tree, whose own settings of pytest a user has not.
+    with tempfile.TemporaryDirectory() as away:
+        shutil.copy(ROOT / "examples/test_my_forwarder.py", away)
+        session.chdir(away)
+        session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_my_forwarder.py")
+        session.chdir(ROOT)
 
 
 @nox.session(python=PYTHONS[0])

@@ -58,11 +58,22 @@ def moving(path: Path) -> Generator[tuple[AgentConfig, CutoverConfig, Ledger]]:
     from htpoort.config import read_settings  # noqa: PLC0415 - see above
 
     settings = read_settings(path)
-    if settings.ledger.cutover is None:
+    cutover = cutover_of(settings.ledger, path)
+    with settings.ledger.open() as ledger:
+        yield settings, cutover, ledger
+
+
+def cutover_of(settings: LedgerConfig, path: Path) -> CutoverConfig:
+    """
+    Give what a configuration says of a move.
+
+    Raises:
+        InputError: It says nothing; tells what to add.
+    """
+    if settings.cutover is None:
         message = (
             f"{path} has no [cutover]; add it, with a [[cutover.move]] of party, system and since for each move, "
             'or with moves = "FILE.csv".'
         )
         raise _input.refusal("toml.missing", message)
-    with settings.ledger.open() as ledger:
-        yield settings, settings.ledger.cutover, ledger
+    return settings.cutover

@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from htpoort.cli import _input, _show
+from htpoort.cli import _show
 from htpoort.cli._facts import Facts
+from htpoort.cli._opened import cutover_of
 from htpoort.config import read_ledger
 from htpoort.simulator import Script
 from htpoort.simulator.rehearsal import SCRIPT, Came, Declared, Place, Rehearsal, Where, rehearse
@@ -42,11 +43,9 @@ def played(path: Path, scenario: Path | None) -> Rehearsal:
     """
     settings = read_ledger(path)
     script = SCRIPT if scenario is None else Script.read(scenario)
-    if settings.cutover is None:
-        message = f"{path} has no [cutover]; add it, with a [[cutover.move]] of party, system and since for each move."
-        raise _input.refusal("toml.missing", message)
+    cutover = cutover_of(settings, path)
     with _quiet():
-        return asyncio.run(rehearse(settings.cutover.plan, parties=settings.parties, script=script))
+        return asyncio.run(rehearse(cutover.plan, parties=settings.parties, script=script))
 
 
 @contextlib.contextmanager

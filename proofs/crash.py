@@ -27,6 +27,7 @@ import threading
 import time
 import types
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -265,8 +266,7 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
 def _world(scene: lives.Scene) -> Any:  # noqa: ANN401 - a generator
     world = tracing.fork(lambda: lives.world(scene))
     try:
-        while not (scene.folder / "gateway").exists():
-            time.sleep(0.002)
+        tracing.there(scene.folder / "gateway", world)
         yield world
     finally:
         tracing.killed(world)
@@ -430,37 +430,24 @@ def planned(by: str, points: int, seed: int, *, unsynced: bool = False) -> list[
     return trials
 
 
-def _worker(number: int, trials: list[Trial], results: Any) -> None:  # noqa: ANN401 - a queue
-    for trial in trials:
-        results.put(tried(trial, number))
-    results.put(None)
-
-
-def run(trials: list[Trial], workers: int) -> list[Outcome]:
-    """Make all trials, in some processes at once."""
-    context = multiprocessing.get_context("fork")
-    results = context.SimpleQueue()
-    running = [
-        context.Process(target=_worker, args=(number + 1, trials[number::workers], results))
-        for number in range(workers)
-    ]
-    for one in running:
-        one.start()
+def _tried(number: int, trials: list[Trial]) -> list[Outcome]:
+    """Make trials one after another, in a process that ends with the one that asks for them."""
+    tracing.ends_with_its_parent()
     outcomes: list[Outcome] = []
-    left = workers
-    while left:
-        outcome = results.get()
-        if outcome is None:
-            left -= 1
-            continue
+    for trial in trials:
+        outcome = tried(trial, number)
         outcomes.append(outcome)
         if outcome.wrong:
             print(f"trial {outcome.trial}: {outcome.killed}: {outcome.wrong} ({outcome.folder})", flush=True)
-        if sys.stderr.isatty():
-            print(f"\r{len(outcomes)}/{len(trials)}", end="", file=sys.stderr)
-    for one in running:
-        one.join()
     return outcomes
+
+
+def run(trials: list[Trial], workers: int) -> list[Outcome]:
+    """Make all trials, in some processes at once; what goes wrong in one of them is raised here."""
+    # By fork, so that each has no thread but its own.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as processes:
+        parts = [processes.submit(_tried, number + 1, trials[number::workers]) for number in range(workers)]
+        return [outcome for part in parts for outcome in part.result()]
 
 
 def summed(by: str, seed: int, trials: list[Trial], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:

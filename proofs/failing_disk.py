@@ -313,8 +313,7 @@ def shown(failure: str, number: int) -> Figures:
     disk = Disk(scene, by_limit=failure == LIMIT)
     story = tracing.fork(lambda: _story(scene, disk, figures))
     try:
-        while not (folder / "gateway").exists():
-            time.sleep(_LOOK)
+        tracing.there(folder / "gateway", story)
         _lived(scene, disk, failure, figures)
         if code := tracing.ended(story):
             figures.wrong.append(f"the story ended with {code}")

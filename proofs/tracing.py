@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import faulthandler
 import os
 import platform
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,9 +134,18 @@ KILL: Final = object()
 Observer = Callable[[Call], object]
 """Sees each call; gives None, `KILL`, or before a call the number of an error to put in its place."""
 
+_LONGEST: Final = 240.0
+"""Seconds for any process: far more than a trial takes. One that hangs shows where it stands, and ends."""
+
+
+def ends_with_its_parent() -> None:
+    """Let this process be killed when the one that started it ends; on Linux, elsewhere nothing."""
+    if sys.platform == "linux":
+        _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
 
 def fork(life: Callable[[], None]) -> int:
-    """Run a function in a process of its own, which ends with this one; gives its number."""
+    """Run a function in a process of its own, which ends with this one, or when it hangs; gives its number."""
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -142,8 +153,8 @@ def fork(life: Callable[[], None]) -> int:
         return child
     code = 1
     try:
-        if sys.platform == "linux":
-            _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ends_with_its_parent()
+        faulthandler.dump_traceback_later(_LONGEST, exit=True)
         life()
         code = 0
     except BaseException:  # noqa: BLE001 - told, and the code says that it failed
@@ -164,9 +175,29 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def there(path: Path, child: int) -> None:
+    """
+    Wait until a process has written a file.
+
+    Raises:
+        RuntimeError: It ended, or took too long.
+    """
+    end = time.monotonic() + _LONGEST
+    while not path.exists():
+        if child not in _gone and (known := os.waitpid(child, os.WNOHANG))[0]:
+            _gone[child] = os.waitstatus_to_exitcode(known[1])
+        if child in _gone or time.monotonic() > end:
+            message = f"a process that was to write {path.name} " + (
+                f"ended with {_gone[child]}" if child in _gone else "never did"
+            )
+            raise RuntimeError(message)
+        time.sleep(0.002)
+
+
 def killed(child: int) -> None:
     """Kill a process that was started here, and wait until it is gone."""
-    os.kill(child, signal.SIGKILL)
+    if child not in _gone:
+        os.kill(child, signal.SIGKILL)
     ended(child)
 
 

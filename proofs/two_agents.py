@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import collections
 import contextlib
+import faulthandler
 import json
 import os
 import random
@@ -51,8 +52,14 @@ TIMING: Final = Timing(
 )
 
 
-def _server(port: int) -> SmtpServer:
-    return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
+# The agents come back under the port that they had; on an address of their own nobody takes it meanwhile.
+HOST: Final = "127.0.0.21" if sys.platform == "linux" else "127.0.0.1"
+PATIENCE: Final = 120.0
+"""Seconds in which something must happen: an agent comes to its end, or the ledger gets closer to it."""
+
+
+def _server(port: int, host: str = HOST) -> SmtpServer:
+    return SmtpServer(host=host, port=port, security=Security.PLAIN)
 
 
 # ── an agent, in a process of its own ────────────────────────────────────────
@@ -73,8 +80,8 @@ async def agent(url: str, gateway: int, inbox: int, folder: Path) -> None:
         running = Agent(
             ledger=ledger,
             router=Router(parties=PARTIES, sent=ledger.sent),
-            outboxes=[Outbox(server=_server(gateway), connections=4)],
-            inboxes=[SmtpInbox(hostname="mx.forwarder.example", mailboxes=(MAILBOX,), port=inbox)],
+            outboxes=[Outbox(server=_server(gateway, "127.0.0.1"), connections=4)],
+            inboxes=[SmtpInbox(hostname="mx.forwarder.example", mailboxes=(MAILBOX,), host=HOST, port=inbox)],
             deliveries={"AGS": process("AGS"), "DMS": process("DMS")},
             timing=TIMING,
         )
@@ -180,10 +187,26 @@ class Child:
         self._input.flush()
         return json.loads(self.line())
 
+    @property
+    def code(self) -> int | None:
+        """What it ended with by itself; None while it runs."""
+        return self._process.poll()
+
     def end(self, sign: signal.Signals) -> None:
-        """Kill it, or let it end."""
+        """
+        Kill it, or let it end.
+
+        Raises:
+            RuntimeError: It did not end; it has told where it stood.
+        """
         self._process.send_signal(sign)
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # faulthandler writes the stacks of its threads
+            self._process.wait()
+            message = f"a process did not end within {PATIENCE:g} s after {sign.name}"
+            raise RuntimeError(message) from None
         self._output.close()
         with contextlib.suppress(BrokenPipeError):
             self._input.close()
@@ -237,7 +260,7 @@ class Found:
 def _free_ports(number: int) -> list[int]:
     """Find ports for servers that come back under the same one."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(number)]
         return [int(one.getsockname()[1]) for one in sockets]
 
 
@@ -299,8 +322,7 @@ def run(  # noqa: PLR0913 - what a run depends on
             running[victim].end(signal.SIGKILL)
             killed += 1
             running[victim] = fresh(ports[victim])
-        while not _over(ledger, htg):
-            time.sleep(0.2)
+        _finished(ledger, htg, running)
         saw = htg.ask("all")
         for child in running:
             child.end(signal.SIGTERM)
@@ -308,14 +330,31 @@ def run(  # noqa: PLR0913 - what a run depends on
         return _compared(ledger, made, saw, folder, agents=agents, kills=killed, seconds=time.monotonic() - start)
 
 
-def _over(ledger: Ledger, htg: Child) -> bool:
-    """Say whether nothing is open, every reply was acknowledged, and every reply was delivered."""
-    status, counted = ledger.status(), htg.ask("count")
-    return (
-        not any(state in OPEN for _, state in status.exchanges)
-        and counted["received"] == counted["acknowledged"]
-        and not status.undelivered
-    )
+def _finished(ledger: Ledger, htg: Child, agents: list[Child]) -> None:
+    """
+    Wait until nothing is open, every reply was acknowledged, and every reply was delivered.
+
+    Raises:
+        RuntimeError: An agent ended by itself, or nothing changed for too long.
+    """
+    before, since = None, time.monotonic()
+    while True:
+        status, counted = ledger.status(), htg.ask("count")
+        left = sum(number for (_, state), number in status.exchanges.items() if state in OPEN)
+        now = left, counted["received"] - counted["acknowledged"], dict(status.undelivered)
+        if now == (0, 0, {}):
+            return
+        if codes := [child.code for child in agents if child.code is not None]:
+            message = f"agents ended by themselves, with {codes}"
+            raise RuntimeError(message)
+        if now != before:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since > PATIENCE:
+            for child in agents:
+                child.end(signal.SIGABRT)
+            message = f"nothing changed for {PATIENCE:g} s: open, not acknowledged, not delivered are {now}"
+            raise RuntimeError(message)
+        time.sleep(0.2)
 
 
 def _delivered(folder: Path) -> Iterator[tuple[str, str, str, str]]:
@@ -378,6 +417,7 @@ def main() -> None:
     parser.add_argument("--agent", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--gateway", nargs="+", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    faulthandler.enable()
     if options.agent:
         url, port, inbox, folder = options.agent
         asyncio.run(agent(url, int(port), int(inbox), Path(folder)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -18,6 +20,7 @@ from htpoort.ledger import Ledger, _outbox
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
+PATIENCE = 60.0  # seconds; a busy machine is no bug
 WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 TOUCH = sa.text("UPDATE htpoort_exchanges SET attempts = attempts + 1 WHERE reference = :reference")
 
@@ -54,6 +57,24 @@ def state(ledger: Ledger, reference: str = "K1") -> State:
     return found.state
 
 
+@contextmanager
+def one_batch(ledger: Ledger) -> Generator[None]:
+    """Keep a machine's writer busy, so that what is handed over in the block is one transaction."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def busy(_connection: sa.Connection) -> None:
+        began.set()
+        assert go_on.wait(PATIENCE)
+
+    ledger.soon(busy)
+    # Before that, what follows could be taken into the same transaction, or a part of it only.
+    assert began.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
 class Transaction:
     """
     Hold a machine's transaction open: what is handed over in the block is written when it ends, committed at `commit`.
@@ -64,18 +85,23 @@ class Transaction:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._begin, self._written, self._commit = threading.Event(), threading.Event(), threading.Event()
+        self._batch = one_batch(ledger)
+        self._written, self._commit = threading.Event(), threading.Event()
 
     def __enter__(self) -> Self:
-        """Keep the writer busy, so that what follows is one batch."""
-        self._ledger.soon(lambda _: self._begin.wait())
+        """Begin."""
+        self._batch.__enter__()
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Let it write, and stop before the commit."""
-        self._ledger.soon(lambda _: (self._written.set(), self._commit.wait()))
-        self._begin.set()
-        self._written.wait()
+        self._ledger.soon(self._hold)
+        self._batch.__exit__(None, None, None)
+        assert self._written.wait(PATIENCE)
+
+    def _hold(self, _connection: sa.Connection) -> None:
+        self._written.set()
+        assert self._commit.wait(PATIENCE)
 
     def commit(self) -> None:
         """Let it commit."""
@@ -84,8 +110,9 @@ class Transaction:
 
 def until_it_waits(ledger: Ledger) -> None:
     """Wait until some transaction of the server waits for a lock of another."""
+    end = time.monotonic() + PATIENCE
     while not ledger._access.read(lambda connection: connection.execute(WAITING).scalar_one()):
-        pass
+        assert time.monotonic() < end, "nobody waits"
 
 
 class TestClaims:
@@ -303,15 +330,13 @@ class TestDeadlock:
                 if ledger not in met:
                     # Both have their first row before either asks for its second.
                     met.add(ledger)
-                    barrier.wait()
+                    barrier.wait(PATIENCE)
 
         done: list[Future[None]] = []
         for ledger, references in ((here, ("K1", "K2")), (there, ("K2", "K1"))):
-            begin = threading.Event()
-            ledger.soon(lambda _, begin=begin: begin.wait())
             steps = [(reference,) for reference in references] if together else [references]
-            done += [ledger.soon(touch, ledger, *step) for step in steps]
-            begin.set()
+            with one_batch(ledger):
+                done += [ledger.soon(touch, ledger, *step) for step in steps]
         for future in done:
             future.result()
 

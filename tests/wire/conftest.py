@@ -115,6 +115,7 @@ class FixedServer:
             "dot": b"250 queued as 4711\r\n",
             "RSET": b"250 reset\r\n",
             "QUIT": (b"221 bye\r\n", "close"),
+            "other": b"500 no command\r\n",
         }
         self._answers = {**usual, **answers}
         self._tls = tls
@@ -164,10 +165,11 @@ class FixedServer:
         if self._implicit:
             self._note_cipher(writer)
         while not writer.is_closing():
-            line = (await reader.readuntil(b"\r\n")).decode().strip()
+            # Whoever believes that this is TLS sends any octets, and a line end may be among them.
+            line = (await reader.readuntil(b"\r\n")).decode("latin-1").strip()
             self.commands.append(line)
             verb = line.partition(" ")[0].upper()
-            if await self._answer(verb, reader, writer) == self.GO_ON:
+            if await self._answer(verb if verb in self._answers else "other", reader, writer) == self.GO_ON:
                 await self._content(reader, writer)
 
     async def _content(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

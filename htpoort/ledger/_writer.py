@@ -125,7 +125,7 @@ class Writer:
         wanted = [item for item in batch if item[1].set_running_or_notify_cancel()]
         try:
             results = self._transaction([operation for operation, _ in wanted])
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for it; this thread must not end
             if not _engine.collided(error) and (len(wanted) == 1 or self._lasts(error)):
                 for _, future in wanted:
                     future.set_exception(self._told(error))
@@ -140,7 +140,7 @@ class Writer:
         for left in reversed(range(_TRIES)):
             try:
                 (result,) = self._transaction([operation])
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+            except BaseException as error:  # noqa: BLE001 - the same
                 if left and _engine.collided(error):
                     continue
                 future.set_exception(self._told(error))
@@ -163,7 +163,7 @@ class Writer:
         self._kept = connection
         return results
 
-    def _lasts(self, error: Exception) -> bool:
+    def _lasts(self, error: BaseException) -> bool:
         """
         Tell whether each operation by itself would only meet the same trouble: of the disk, a lock, the server.
 
@@ -172,7 +172,7 @@ class Writer:
         told = self._told(error)
         return isinstance(told, LedgerError) and told.retryable
 
-    def _told(self, error: Exception) -> Exception:
+    def _told(self, error: BaseException) -> BaseException:
         """Keep our own errors, and explain a driver's."""
         if isinstance(error, HtpoortError):
             return error

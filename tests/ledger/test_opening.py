@@ -323,12 +323,17 @@ def test_an_operation_that_was_cancelled_is_not_done(ledger: Ledger, clock: Cloc
     assert (True, []) == (cancelled, list(ledger.exchanges.listed()))
 
 
-def test_a_mistake_of_the_caller_is_his(ledger: Ledger) -> None:
-    """An error that is neither ours nor the database's reaches whoever handed the operation over."""
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_mistake_of_the_caller_is_his(
+    ledger: Ledger, clock: Clock, declaration: Make, error: type[BaseException]
+) -> None:
+    """An error that is neither ours nor the database's reaches its caller, and nobody else; the ledger works on."""
 
     def broken(_connection: sa.Connection) -> None:
-        message = "mine"
-        raise ZeroDivisionError(message)
+        raise error
 
-    with pytest.raises(ZeroDivisionError):
-        ledger.soon(broken).result()
+    with pytest.raises(error):
+        ledger.soon(broken).result(60)
+    made = ledger.exchanges.queue_soon(declaration("K1"), at=clock()).result(60)
+
+    assert ["K1"] == [exchange.reference for exchange in ledger.exchanges.listed() if exchange.key == made.key]

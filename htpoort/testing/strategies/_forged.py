@@ -7,7 +7,7 @@ Never does: change two things; one is enough, and what is first among two is the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 import attrs
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from htpoort.testing.strategies._outcomes import RouterSetup
 ChangeFacts = Callable[[st.DrawFn, Facts], Facts]
 ChangeDraft = Callable[[st.DrawFn, Facts, Draft], Draft]
 Possible = Callable[[RouterSetup], bool]
+Change = TypeVar("Change", ChangeFacts, ChangeDraft)
 
 
 def _same_facts(_draw: st.DrawFn, facts: Facts) -> Facts:
@@ -70,12 +71,7 @@ def by_facts(name: str, reason: Reason, possible: Possible = always) -> Callable
     Returns:
         A decorator.
     """
-
-    def kept(change: ChangeFacts) -> ChangeFacts:
-        FORGERIES[name] = Forgery(name=name, reason=reason, possible=possible, facts=change)
-        return change
-
-    return kept
+    return _kept(lambda change: Forgery(name=name, reason=reason, possible=possible, facts=change))
 
 
 def by_draft(name: str, reason: Reason, possible: Possible = always) -> Callable[[ChangeDraft], ChangeDraft]:
@@ -90,9 +86,15 @@ def by_draft(name: str, reason: Reason, possible: Possible = always) -> Callable
     Returns:
         A decorator.
     """
+    return _kept(lambda change: Forgery(name=name, reason=reason, possible=possible, draft=change))
 
-    def kept(change: ChangeDraft) -> ChangeDraft:
-        FORGERIES[name] = Forgery(name=name, reason=reason, possible=possible, draft=change)
+
+def _kept(made: Callable[[Change], Forgery]) -> Callable[[Change], Change]:
+    """Keep what is made of a function, and give the function back."""
+
+    def decorate(change: Change) -> Change:
+        forgery = made(change)
+        FORGERIES[forgery.name] = forgery
         return change
 
-    return kept
+    return decorate

@@ -75,7 +75,7 @@ nitpick_ignore = [
         "timedelta",
     )
 ]
-nitpick_ignore.extend((("py:obj", "htpoort.delivery.AnyReply"), ("py:exc", "InvalidArgument")))  # of Hypothesis
+nitpick_ignore.extend((("py:obj", "htpoort.delivery.values.AnyReply"), ("py:exc", "InvalidArgument")))  # of Hypothesis
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells its plugins at INFO, on standard error
 

@@ -39,7 +39,7 @@ import htpoort
 
 _BLOCK: Final = 4096
 _ROOMS: Final = tuple(
-    str(Path(htpoort.__file__).parent / room) for room in ("agent", "ledger", "transport", "delivery.py", "exchange.py")
+    str(Path(htpoort.__file__).parent / room) for room in ("agent", "ledger", "transport", "delivery", "exchange.py")
 )
 
 

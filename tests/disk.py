@@ -1,10 +1,15 @@
-"""A disk that fails, for real: the system itself refuses what this process writes."""
+"""A disk that fails, for real: the system itself refuses what this process writes; and one that never answers."""
 
 from __future__ import annotations
 
+import os
 import resource
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 
 @contextmanager
@@ -16,3 +21,26 @@ def failing_disk() -> Generator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def hanging_disk(folder: Path) -> Generator[threading.Semaphore]:
+    """
+    Let every sync of this process below a folder wait until the end of the block, as on a disk that died.
+
+    Gives what can be acquired once for each that waits.
+    """
+    sync, alive, hung, below = os.fsync, threading.Event(), threading.Semaphore(0), str(folder.resolve())
+
+    def hangs(number: int) -> None:
+        if Path(f"/proc/self/fd/{number}").readlink().is_relative_to(below):
+            hung.release()
+            alive.wait()
+        sync(number)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", hangs)
+        try:
+            yield hung
+        finally:
+            alive.set()

@@ -43,6 +43,7 @@ class Common:
             that one whose outcome could not be recorded does not stay "sending" for ever.
         delivering: Numbers of the replies that are being delivered; the same for these.
         late: Whether the time of grace is over; then nothing is tried again.
+        last: Seconds after the time of grace, for what is still written or ended.
     """
 
     ledger: Ledger
@@ -54,18 +55,24 @@ class Common:
     under_way: set[int] = attrs.field(factory=set[int])
     delivering: set[int] = attrs.field(factory=set[int])
     late: bool = False
+    last: float = 5.0
     chance: random.Random = attrs.field(factory=random.SystemRandom)
 
     async def written(self, submit: Callable[[], Future[T]]) -> T:
         """Write until the ledger takes it, or until the time of grace is over; raises what does not pass."""
         while True:
             try:
-                return await asyncio.wrap_future(submit())
+                async with self.limited():
+                    return await asyncio.wrap_future(submit())
             except LedgerError as error:
                 if self.late or not error.retryable:
                     raise
                 LOG.error("The ledger has trouble: %s", error)  # noqa: TRY400 - the sentence says what to do
             await self.pause(self.timing.again)
+
+    def limited(self) -> asyncio.Timeout:
+        """Limit what is awaited after the time of grace, so that no ledger keeps the agent from ending."""
+        return asyncio.timeout(self.last if self.late else None)
 
     async def pause(self, time: timedelta) -> None:
         """Wait, but not longer than until the sign to stop; afterwards just give others their turn."""

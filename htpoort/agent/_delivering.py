@@ -13,7 +13,8 @@ from htpoort.agent._common import LOG, Common, forever
 from htpoort.delivery import Delivery, redeliver_after
 from htpoort.ledger import Reply
 
-_MOST: Final = 16  # replies at once to one process; each failing one has a time limit of its own
+_MOST: Final = 16  # replies at once to one process; one that hangs keeps its place until its time is over
+_SHOWN: Final = 1_000  # characters of what was the matter: more than a command may tell
 
 
 @final
@@ -31,50 +32,99 @@ class Delivering:
         self._common = common
         self._system = system
         self._delivery = delivery
+        self._free = _MOST
+        self._given: set[asyncio.Task[None]] = set()
         self.wake = asyncio.Event()
         """Set when a reply was stored."""
 
     async def run(self) -> None:
         """Deliver until the sign to stop; then end what is under way."""
-        await forever(f"delivery of {self._system}", self._common, self._turn)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await forever(f"delivery of {self._system}", self._common, lambda: self._turn(group))
+        finally:
+            await self._ended()
 
-    async def _turn(self) -> None:
-        common = self._common
+    async def _turn(self, group: asyncio.TaskGroup) -> None:
+        """Claim for every place that is free, and deliver each reply by itself."""
+        common, most = self._common, self._free
         self.wake.clear()
+        if not most:
+            await self.wake.wait()
+            return
         claimed = await asyncio.wrap_future(
             common.ledger.replies.claim_soon(
-                self._system, owner=common.owner, most=_MOST, at=common.clock(), lease=common.timing.lease
+                self._system, owner=common.owner, most=most, at=common.clock(), lease=common.timing.lease
             )
         )
-        await asyncio.gather(*(self._deliver(reply) for reply in claimed))
-        if len(claimed) < _MOST:
+        for reply in claimed:
+            self._free -= 1
+            group.create_task(self._deliver(reply))
+        if len(claimed) < most:
             await common.woken(self.wake, common.timing.poll)
 
     async def _deliver(self, reply: Reply) -> None:
         """Deliver one reply; marked only afterwards, so that a crash in between delivers it again."""
         self._common.delivering.add(reply.key)
         try:
-            await self._tried(reply)
+            await self._record(reply, await self._tried(reply))
+        except Exception:  # noqa: BLE001 - told with its traceback; the other replies go on
+            # The lease runs out, and the reply is delivered again.
+            LOG.exception("What became of reply %d was not recorded", reply.key)
         finally:
             self._common.delivering.discard(reply.key)
+            if not self._free:
+                self.wake.set()
+            self._free += 1
 
-    async def _tried(self, reply: Reply) -> None:
-        common, ledger = self._common, self._common.ledger
+    async def _tried(self, reply: Reply) -> BaseException | None:
+        """Make one attempt within its time; gives what was the matter, None where it is delivered."""
+        limit = self._common.timing.delivery.total_seconds()
+        task = asyncio.create_task(self._give(reply))
+        self._given.add(task)
         try:
-            await self._delivery(reply)
-        except Exception as error:  # noqa: BLE001 - a user's callable raises anything; the reply is kept and tried again
-            LOG.warning(
-                "Reply %d of %s for %s under %s was not delivered: %s",
-                *(reply.key, self._system, reply.party, reply.reference, error),
-            )
-            at = common.clock()
-            waits = common.timing.redeliver
-            due = at + redeliver_after(reply.attempts, schedule=waits, jitter=common.chance.random())
-            trouble = f"{type(error).__name__}: {error}"
-            await common.written(lambda: ledger.replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble))
-        else:
-            LOG.info(
-                "Reply %d of %s for %s under %s was delivered", reply.key, self._system, reply.party, reply.reference
-            )
-            at = common.clock()
-            await common.written(lambda: ledger.replies.delivered_soon(reply.key, at=at))
+            # A task of its own: one that takes no notice of being told to end keeps nobody waiting.
+            await asyncio.wait({task}, timeout=limit)
+            if not task.done():
+                return TimeoutError(f"It took more than {limit:g} s, and was told to end.")
+            if task.cancelled():
+                return asyncio.CancelledError("The delivery gave itself up.")
+            return task.exception()
+        finally:
+            task.cancel()
+            task.add_done_callback(self._over)
+
+    async def _give(self, reply: Reply) -> None:
+        await self._delivery(reply)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """Forget a delivery that has ended; what comes of one that was given up is of no account."""
+        self._given.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _ended(self) -> None:
+        """Wait for what was told to end, as a command that is killed; not for ever."""
+        for task in self._given:
+            task.cancel()
+        if self._given:
+            await asyncio.wait(self._given, timeout=self._common.last)
+
+    async def _record(self, reply: Reply, error: BaseException | None) -> None:
+        """Mark a reply as delivered, or as not delivered this time."""
+        common, replies, at = self._common, self._common.ledger.replies, self._common.clock()
+        facts = (reply.key, self._system, reply.party, reply.reference)
+        if error is None:
+            LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
+            await common.written(lambda: replies.delivered_soon(reply.key, at=at))
+            return
+        LOG.warning("Reply %d of %s for %s under %s was not delivered: %s", *facts, _printable(str(error)))
+        trouble = _printable(f"{type(error).__name__}: {error}")
+        due = at + redeliver_after(reply.attempts, schedule=common.timing.redeliver, jitter=common.chance.random())
+        await common.written(lambda: replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble))
+
+
+def _printable(text: str) -> str:
+    """Give a text on one line that every ledger takes: without NUL, and without half a character."""
+    line = "".join(character if character.isprintable() else " " for character in text[:_SHOWN])
+    return " ".join(line.split())

@@ -19,6 +19,7 @@ from htpoort import _clock
 from htpoort.agent import _receiving
 from htpoort.agent._common import LOG, Common, forever
 from htpoort.agent._delivering import Delivering
+from htpoort.agent._overlooked import Overlooked
 from htpoort.agent._receiving import Fetching, Intake
 from htpoort.agent._sending import Outgoing
 from htpoort.agent.settings import Outbox, Pop3Inbox, SmtpInbox, Timing
@@ -52,7 +53,7 @@ class Agent:
         outboxes: Where declarations go; a system may be in one only.
         inboxes: Where replies come in, by SMTP or POP3.
         deliveries: Where the replies of each system go, by its name. Replies of a system without one
-            are stored and wait.
+            are stored and wait; the log says so, as of declarations to a system without an outbox.
         clock: Gives the time, aware.
         timing: How long to wait.
 
@@ -73,11 +74,14 @@ class Agent:
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{_clock.unique()}"
         self._common = Common(ledger=ledger, router=router, owner=owner, clock=clock, timing=timing)
-        self._outgoing = [Outgoing(self._common, outbox, systems) for outbox, systems in _shared(outboxes, router)]
+        shared = _shared(outboxes, router)
+        self._outgoing = [Outgoing(self._common, outbox, systems) for outbox, systems in shared]
         self._delivering = {
             router.directory.system(name).name: Delivering(self._common, router.directory.system(name).name, delivery)
             for name, delivery in (deliveries or {}).items()
         }
+        sending = {system for _, systems in shared for system in systems}
+        self._overlooked = Overlooked(self._common, sending=sending, delivering=set(self._delivering))
         self._intake = Intake(self._common, self._stored)
         self._inboxes = tuple(inboxes)
         self._receivers: list[Receiver] = []
@@ -136,6 +140,7 @@ class Agent:
         runs = [part.run for part in self._outgoing]
         runs += [part.run for part in self._delivering.values()]
         runs += [part.run for part in fetching]
+        runs.append(self._overlooked.run)
         self._tasks += [asyncio.create_task(run()) for run in runs]
         self._tasks.append(asyncio.create_task(forever("leases", common, self._keep_leases)))
         return self
@@ -151,8 +156,10 @@ class Agent:
         for task in late:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Where the ledger does not take it, the leases run out.
         with contextlib.suppress(Exception):
-            await asyncio.wrap_future(self._common.ledger.replies.free_soon(self._common.owner))
+            async with self._common.limited():
+                await asyncio.wrap_future(self._common.ledger.replies.free_soon(self._common.owner))
         await self._connections.aclose()
         self._alone.close()
 

@@ -112,9 +112,11 @@ class Timing:
         poll: Between two looks into the ledger for what another program put in.
         lease: How long a worker may be silent before others take it for dead. What it was sending
             then is unknown.
-        grace: How long work that is under way may take when the agent stops.
+        grace: How long work that is under way may take when the agent stops; a few seconds more go to ending it.
         again: After trouble with the ledger itself.
         redeliver: After each delivery that failed; the last one holds for ever.
+        delivery: How long one delivery may take; then it is told to end, and has failed. Longer than the
+            time limit of a command or a Maildir, which says more of what was the matter.
 
     Raises:
         InputError: A time is not above 0.
@@ -125,9 +127,11 @@ class Timing:
     grace: timedelta = timedelta(seconds=30)
     again: timedelta = timedelta(seconds=5)
     redeliver: tuple[timedelta, ...] = DELIVERY_SCHEDULE
+    delivery: timedelta = timedelta(minutes=5)
 
     def __attrs_post_init__(self) -> None:
-        times = {"poll": self.poll, "lease": self.lease, "grace": self.grace, "again": self.again}
+        names = ("poll", "lease", "grace", "again", "delivery")
+        times: dict[str, timedelta] = {name: getattr(self, name) for name in names}
         times |= {f"redeliver[{number}]": wait for number, wait in enumerate(self.redeliver)}
         problems = tuple(
             Problem("timing.value", f"{name} is {value}; give a time above 0.")

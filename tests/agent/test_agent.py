@@ -331,9 +331,9 @@ class TestSettings:
     def test_times(self) -> None:
         """A time of nothing is told by its name, each one."""
         with pytest.raises(InputError) as caught:
-            Timing(poll=timedelta(0), grace=timedelta(-1))
+            Timing(poll=timedelta(0), grace=timedelta(-1), delivery=timedelta(0))
 
-        assert ["poll", "grace"] == [problem.message.split()[0] for problem in caught.value.problems]
+        assert ["poll", "grace", "delivery"] == [problem.message.split()[0] for problem in caught.value.problems]
 
     async def test_one_agent_for_a_file(self, ledger: Ledger, router: Router) -> None:
         """A second agent on a SQLite ledger is refused, and the first goes on."""

@@ -83,7 +83,7 @@ async def test_killed(tmp_path: Path, command: str, fault: Callable[[Act, Act], 
         server = Pop3Server(host="127.0.0.1", port=box.port, security=Security.PLAIN, username="edi", password=PASSWORD)
         with Ledger.open(url) as ledger:
             look = await fetch_once(ledger, Router(parties=parties, sent=ledger.sent), server)
-            replies, stray = list(ledger.replies.listed()), ledger.quarantine.listed()
+            replies, stray = list(ledger.replies.listed()), list(ledger.quarantine.listed())
             known = ledger.fetched.known(server.account)
 
     expected = [("AGS", PARTY, "K1", MAILS[0]), ("DMS", CLIENT, "K1", MAILS[2])]

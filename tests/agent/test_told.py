@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 
+import attrs
 import pytest
 from agents import INBOX, MAILBOX, PARTY, QUICK, declaration, now, pushed, reply, server
 
-from htpoort import Router
+from htpoort import AGS, Router
 from htpoort.agent import Agent, Outbox
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
 
 
@@ -56,3 +58,56 @@ async def test_one_line_for_each_step(ledger: Ledger, router: Router, lines: Lin
         ("INFO", f"Declaration to DMS of {PARTY} under K1 was accepted"),
         ("INFO", f"Reply 1 of DMS for {PARTY} under K1 was stored"),
     ] == lines.told
+
+
+async def told(lines: Lines, number: int) -> list[tuple[str, str]]:
+    """Wait for so many lines of what waits."""
+    async with asyncio.timeout(20):
+        while len(waiting := [line for line in lines.told if " wait " in line[1]]) < number:
+            lines.came.clear()
+            await lines.came.wait()
+    return waiting
+
+
+async def test_what_nobody_works_off(ledger: Ledger, router: Router, lines: Lines) -> None:
+    """Declarations without an outbox and replies without a delivery are told at the start, and when they come; once."""
+    often = attrs.evolve(QUICK, lease=timedelta(milliseconds=30))
+    for reference in ("K1", "K2"):
+        ledger.exchanges.queue(declaration(reference, AGS), at=now())
+    ledger.exchanges.queue(declaration("K3"), at=now(), held=True)
+    ledger.replies.take_in(router, reply("K8"), mail_from=None, at=now())
+    async with Agent(ledger=ledger, router=router, timing=often):
+        await told(lines, 2)
+        ledger.exchanges.queue(declaration("K4", AGS), at=now())
+        ledger.replies.take_in(router, reply("K9", AGS), mail_from=None, at=now())
+        await told(lines, 3)
+        ledger.exchanges.queue(declaration("K5"), at=now())
+        found = await told(lines, 4)
+
+    assert [
+        ("WARNING", "Declarations to AGS wait (2), because this agent has no outbox for AGS"),
+        ("WARNING", "Replies of DMS wait (1), because this agent has no delivery for DMS"),
+        ("WARNING", "Replies of AGS wait (1), because this agent has no delivery for AGS"),
+        ("WARNING", "Declarations to DMS wait (1), because this agent has no outbox for DMS"),
+    ] == found
+
+
+async def test_what_only_waits_for_its_time(ledger: Ledger, router: Router, lines: Lines) -> None:
+    """What was deferred or not delivered, and has its outbox and its delivery, is not told beside what has none."""
+    async with Gateway() as gateway:
+        port = gateway.smtp_port
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    ledger.replies.take_in(router, reply("K8"), mail_from=None, at=now())
+
+    async def away(_reply: Reply) -> None:
+        raise ConnectionError
+
+    often = attrs.evolve(QUICK, lease=timedelta(milliseconds=30))
+    outbox = Outbox(server=server(port), systems=("dms",))
+    async with Agent(ledger=ledger, router=router, outboxes=[outbox], deliveries={"dms": away}, timing=often):
+        ledger.replies.take_in(router, reply("K9", AGS), mail_from=None, at=now())
+        await told(lines, 1)
+        ledger.exchanges.queue(declaration("K2", AGS), at=now())
+        found = await told(lines, 2)
+
+    assert ["Replies of AGS", "Declarations to AGS"] == [line.partition(" wait")[0] for _, line in found]

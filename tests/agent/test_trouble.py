@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from datetime import timedelta
 
 import attrs
@@ -63,6 +64,43 @@ async def test_it_ends_while_the_disk_fails(ledger: Ledger, router: Router) -> N
 
     assert found is not None
     assert State.UNKNOWN == found.state
+
+
+async def test_it_ends_while_the_ledger_hangs(ledger: Ledger, router: Router) -> None:
+    """A ledger that never answers, as behind a lock of somebody else, keeps no agent from ending."""
+    began, hold, answers = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    async def silent(_incoming: Incoming) -> None:
+        began.set()
+        await hold.wait()
+
+    async def process(_reply: Reply) -> None:
+        await hold.wait()
+
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    ledger.replies.take_in(router, reply("K2"), mail_from=None, at=now())
+    hurried = attrs.evolve(QUICK, grace=timedelta(milliseconds=50))
+    async with Receiver(silent, hostname="gateway.example", mailboxes=["dms@htpoort.nl"], grace=0.1) as receiver:
+        async with asyncio.timeout(20):
+            agent = Agent(
+                ledger=ledger,
+                router=router,
+                outboxes=[Outbox(server=server(receiver.port))],
+                deliveries={"DMS": process},
+                timing=hurried,
+            )
+            agent._common.last = 0.05
+            async with agent:
+                await began.wait()
+                stuck = ledger.soon(lambda _connection: answers.wait())
+        hold.set()
+        answers.set()
+        await asyncio.wrap_future(stuck)
+    async with Agent(ledger=ledger, router=router, timing=QUICK):
+        found = ledger.exchanges.find(PARTY, "K1")
+
+    assert found is not None
+    assert (State.UNKNOWN, {"DMS": 1}) == (found.state, ledger.status().undelivered)
 
 
 async def test_a_claim_that_got_lost_is_no_claim_for_ever(ledger: Ledger, router: Router) -> None:

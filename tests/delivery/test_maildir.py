@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import mailbox
 import resource
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from disk import hanging_disk
 
 from htpoort import InputError
 from htpoort.delivery import DeliveryError, MaildirDelivery
@@ -182,3 +185,98 @@ class TestFails:
         with pytest.raises(InputError) as caught:
             MaildirDelivery(path)  # type: ignore[arg-type]
         assert ["delivery.maildir"] == [problem.code for problem in caught.value.problems]
+
+    @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), "60", None])
+    def test_no_time(self, timeout: float) -> None:
+        """What is no time is told together with what is no path."""
+        with pytest.raises(InputError) as caught:
+            MaildirDelivery("a\0b", timeout=timeout)
+        assert ["delivery.maildir", "delivery.timeout"] == [problem.code for problem in caught.value.problems]
+
+
+async def written() -> None:
+    """Wait until every thread of a Maildir has ended."""
+    for thread in threading.enumerate():
+        if thread.name == "htpoort-maildir":
+            await asyncio.to_thread(thread.join)
+
+
+# A process with a disk that never answers again.
+DEAD = """
+import asyncio, os, sys, threading
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from htpoort.delivery import DeliveryError, MaildirDelivery
+
+os.fsync = lambda number: threading.Event().wait()
+reply = SimpleNamespace(key=7, system="DMS", received=datetime(2026, 1, 5, tzinfo=timezone.utc), raw=b"x")
+try:
+    asyncio.run(MaildirDelivery(sys.argv[1], timeout=0.05)(reply))
+except DeliveryError as error:
+    print(error.why)
+"""
+
+
+class TestHangs:
+    """A disk that does not answer costs its own Maildir a delivery, and nobody else anything."""
+
+    async def test_is_told(self, tmp_path: Path, reply: Made) -> None:
+        """After its time a delivery has failed, with the Maildir and the time."""
+        with hanging_disk(tmp_path), pytest.raises(DeliveryError) as caught:
+            await MaildirDelivery(tmp_path, timeout=0.05)(reply())
+        await written()
+        assert (str(tmp_path), "It took more than 0.05 s.", True) == (
+            caught.value.target,
+            caught.value.why,
+            caught.value.retryable,
+        )
+
+    async def test_one_that_is_late_is_recognised(self, tmp_path: Path, reply: Made) -> None:
+        """What was written too late is the same file at the next delivery; what waited behind it is not begun."""
+        deliver = MaildirDelivery(tmp_path)
+        with hanging_disk(tmp_path) as hung:
+            given = [asyncio.create_task(deliver(reply(key=key))) for key in (7, 8, 9, 10)]
+            for _ in range(2):
+                await asyncio.to_thread(hung.acquire)
+            for task in given:
+                task.cancel()
+            await asyncio.wait(given)
+        await written()
+        late = files(tmp_path)
+        for key in (7, 8):
+            await deliver(reply(key=key))
+        assert (2, late) == (len(late), files(tmp_path))
+
+    async def test_takes_no_thread_of_others(self, tmp_path: Path, reply: Made) -> None:
+        """Forty deliveries that hang leave the loop its threads, and another Maildir its own."""
+        deliver = MaildirDelivery(tmp_path / "dead")
+        async with asyncio.timeout(20):
+            with hanging_disk(tmp_path / "dead"):
+                hung = [asyncio.create_task(deliver(reply(key=key))) for key in range(40)]
+                await MaildirDelivery(tmp_path / "good")(reply())
+                assert 42 == await asyncio.to_thread(lambda: 42)
+            await asyncio.gather(*hung)
+        assert (1, 40) == (len(files(tmp_path / "good")), len(files(tmp_path / "dead")))
+
+    async def test_keeps_no_other_system_waiting(self, tmp_path: Path, reply: Made) -> None:
+        """Where each system has a folder, the disk of one is not the disk of another."""
+        deliver = MaildirDelivery(tmp_path, per_system=True)
+        async with asyncio.timeout(20):
+            with hanging_disk(tmp_path / "AGS"):
+                hung = [asyncio.create_task(deliver(reply(key=key, system="AGS"))) for key in range(40)]
+                await deliver(reply(key=8))
+            await asyncio.gather(*hung)
+        assert (40, 1) == (len(files(tmp_path / "AGS")), len(files(tmp_path / "DMS")))
+
+    async def test_does_not_hold_up_the_end(self, tmp_path: Path) -> None:
+        """A process ends though a write of it never does."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", DEAD, tmp_path, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(60):
+                told, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            raise
+        assert (0, b"It took more than 0.05 s.\n") == (process.returncode, told)

@@ -17,6 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from htpoort.errors import LedgerError
 from htpoort.ledger.url import shown
@@ -30,6 +31,17 @@ _BUSY_SECONDS: Final = 30
 _APPLICATION: Final = 0x68_74_70_6F
 """Marks our SQLite files ("htpo" in ASCII; `PRAGMA application_id`)."""
 _SWITCHES: Final = 9
+_LIMITS: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds, unlike the others
+}
+"""What libpq waits for at most, in seconds: a server that is gone without a word is noticed after a minute."""
+# Where nobody set another, be it in the URL, for the user or for the database. Idle transactions have no limit: an
+# export holds one for as long as its reader takes.
+_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'"
 
 
 def engine(url: URL) -> sa.Engine:
@@ -40,7 +52,10 @@ def engine(url: URL) -> sa.Engine:
         LedgerError: There is no folder for the SQLite file. On connecting: the file is of another program.
     """
     if url.drivername != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        limits = {name: value for name, value in _LIMITS.items() if name not in url.query}
+        made = sa.create_engine(url, pool_pre_ping=True, connect_args=limits)
+        event.listen(made, "connect", _limited)
+        return made
     where, folder = shown(url), Path(url.database or "").parent
     if not folder.is_dir():
         raise LedgerError(where, "Opening", f"There is no folder {folder}; create it, or name another file.")
@@ -59,13 +74,29 @@ def engine(url: URL) -> sa.Engine:
     return made
 
 
+def _limited(connection: DBAPIConnection, _record: object) -> None:
+    """Let a new connection to PostgreSQL wait for no lock without an end."""
+    try:
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(_LOCK_TIMEOUT)
+        connection.commit()
+    except BaseException:
+        # Nobody has it yet who would close it.
+        connection.close()
+        raise
+
+
 @contextlib.contextmanager
 def _locked_file(path: Path, where: str) -> Generator[None]:
-    with path.open("ab") as file:
+    with contextlib.ExitStack() as held:
         try:
+            file = held.enter_context(path.open("ab"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             advice = "Another agent works on this ledger; end it, or use PostgreSQL for several."
+            raise LedgerError(where, "Locking", advice) from None
+        except OSError as error:
+            advice = f"{path} cannot be locked: {error.strerror}. Check its owner and rights, and those of its folder."
             raise LedgerError(where, "Locking", advice) from None
         yield
 
@@ -75,7 +106,7 @@ def locked(url: URL, where: str) -> contextlib.AbstractContextManager[None]:
     Keep other agents away from a SQLite file.
 
     Raises:
-        LedgerError: On entering: another agent holds it.
+        LedgerError: On entering: another agent holds it, or the file for that cannot be opened.
     """
     if url.drivername != "sqlite":
         return contextlib.nullcontext()
@@ -183,6 +214,9 @@ def explained(error: BaseException, where: str, operation: str) -> LedgerError:
 
 # By the first characters of the SQLSTATE (PostgreSQL, Appendix A).
 _POSTGRES: Final = {
+    "25P03": ("The server ended a transaction that stood idle for too long; try again, or give it more time.", True),
+    "55P03": ("Another session holds a lock on it; end that session, or wait for it.", True),
+    "57014": ("The server broke it off, by statement_timeout or on somebody's order; try again.", True),
     "42501": ("The user may not do this; grant it the rights on the tables.", False),
     "40": ("Two workers stood in each other's way; it will pass.", True),
     "53": ("The server has no room or no free connection; wait, or give it more.", True),

@@ -130,8 +130,9 @@ def _queued_before(connection: sa.Connection, submission: Submission) -> Exchang
     if connection.execute(_MESSAGE, {"key": row.id}).scalar_one() == submission.data:
         return exchange_of(row)
     message = (
-        f"reference {envelope.reference} was used by {envelope.sender} for another message; "
-        "a K is used once, give a new one."
+        f"{row.party} queued {row.reference} before, for {row.system} at {row.created.isoformat(timespec='seconds')}; "
+        f"it is {row.state} now (see htpoort show {row.reference}). "
+        "If this is the same declaration, there is nothing to queue; only another one needs a new K."
     )
     raise InputError("", (Problem("ledger.reference-used", message),))
 

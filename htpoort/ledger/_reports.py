@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from htpoort.errors import InputError, Problem, UnknownError
-from htpoort.exchange import State
+from htpoort.exchange import Event, State
 from htpoort.ledger import _inbox, _outbox, _schema
 from htpoort.ledger._prepared import Prepared
 from htpoort.ledger.records import Entry, Exchange, Held, HeldState, Reply, Status, Story
@@ -28,6 +28,22 @@ _shadows: Final = _schema.shadows
 _told: Final = tuple(column for column in _exchanges.c if column.name != "raw")
 _SENT: Final = Prepared(
     sa.select(_exchanges.c.system, _exchanges.c.party).where(_exchanges.c.reference == sa.bindparam("reference"))
+)
+
+# The log tells of each reply that came, also of a copy: of an answer its exchange, of all others the reply itself.
+# A copy may outlive the reply that it repeats; it may be of any system then.
+_of_system: Final = sa.func.coalesce(_exchanges.c.system, _replies.c.system)
+_LAST_REPLY: Final = (
+    sa
+    .select(sa.func.max(_events.c.at))
+    .select_from(_events)
+    .outerjoin(_exchanges, _exchanges.c.id == _events.c.exchange)
+    .outerjoin(_replies, _replies.c.id == _events.c.reply)
+    .where(
+        _events.c.event.in_((Event.REPLY_RECEIVED.value, "reply-repeated")),
+        _events.c.at > sa.bindparam("after"),
+        sa.or_(_of_system == sa.bindparam("system"), _of_system.is_(None)),
+    )
 )
 
 _OVER: Final = (State.ANSWERED.value, State.CLOSED.value)
@@ -64,6 +80,12 @@ def status(connection: sa.Connection) -> Status:
         undelivered={row.system: row.number for row in connection.execute(waiting.group_by(_replies.c.system))},
         quarantined=connection.execute(held).scalar_one(),
     )
+
+
+def last_reply(connection: sa.Connection, system: str, after: datetime) -> datetime | None:
+    """Tell when a system last replied to anybody; only what was logged since then is read."""
+    at: datetime | None = connection.execute(_LAST_REPLY, {"system": system, "after": after}).scalar_one()
+    return at
 
 
 def story(connection: sa.Connection, party: str | None, reference: str) -> tuple[Story, ...]:
@@ -125,12 +147,13 @@ def replies(connection: sa.Connection) -> Iterator[Reply]:
         yield _inbox.reply_of(row)
 
 
-def quarantine(connection: sa.Connection, state: HeldState | None) -> list[Held]:
-    """List the quarantine, oldest first."""
+def quarantine(connection: sa.Connection, state: HeldState | None) -> Iterator[Held]:
+    """List the quarantine, oldest first; one by one, because nobody knows how large what strangers send is."""
     query = sa.select(_strangers).order_by(_strangers.c.id)
     if state is not None:
         query = query.where(_strangers.c.state == state.value)
-    return [_inbox.held_of(row) for row in connection.execute(query).all()]
+    for row in connection.execution_options(yield_per=1).execute(query):
+        yield _inbox.held_of(row)
 
 
 def prunable(connection: sa.Connection, before: datetime) -> dict[str, int]:

@@ -26,6 +26,8 @@ _IDLE: Final = 0.1
 """Seconds without work after which the connection is given back; one that is taken anew was not lost meanwhile."""
 _TRIES: Final = 5
 """Of an operation that collides with another machine's; one of the two goes through each time."""
+_LAST: Final = 40.0
+"""Seconds that closing waits: more than for a lock, so that what waits for one comes to its own end first."""
 
 
 @final
@@ -77,19 +79,32 @@ class Writer:
         return self._connection if threading.current_thread() is self._thread else None
 
     def close(self) -> None:
-        """Finish what was handed over, and end the thread."""
+        """
+        Finish what was handed over, end the thread, and give all connections back.
+
+        Raises:
+            LedgerError: That takes too long. The thread goes on for as long as the process lives.
+        """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             self._queue.put(None)
-        self._thread.join()
+        self._thread.join(_LAST)
+        if self._thread.is_alive():
+            advice = (
+                f"Not all that was handed over is written after {_LAST:g} s, and the rest may be lost. Look for a lock "
+                "of another session, a server that does not answer, or a slow disk."
+            )
+            raise LedgerError(self._where, "Closing", advice, retryable=True)
 
     def _run(self) -> None:
         try:
             self._work()
         finally:
             self._release()
+            # Here, because whoever closes may not have waited for it.
+            self._engine.dispose()
 
     def _work(self) -> None:
         while (first := self._next()) is not None:

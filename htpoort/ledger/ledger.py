@@ -90,9 +90,14 @@ class Ledger:
         return cls(engine, where)
 
     def close(self) -> None:
-        """Write what was handed over, and close."""
+        """
+        Write what was handed over, and close.
+
+        Raises:
+            LedgerError: The database has not taken all of it within 40 seconds. The ledger is closed; what is left is
+                written if the database comes back while the process lives, and is lost otherwise.
+        """
         self._access.writer.close()
-        self._access.engine.dispose()
 
     def soon(
         self, operation: Callable[Concatenate[sa.Connection, P], T], /, *args: P.args, **options: P.kwargs
@@ -124,7 +129,7 @@ class Ledger:
             A context that holds the lock; it goes with the process, however that ends.
 
         Raises:
-            LedgerError: Another agent holds it.
+            LedgerError: Another agent holds it, or the file for that cannot be opened.
         """
         return _engine.locked(self._access.engine.url, self.where)
 
@@ -177,6 +182,22 @@ class Ledger:
             LedgerError: It could not be read.
         """
         return self._access.read(_standings.standings, map(str, parties))
+
+    def last_reply(self, system: str, *, after: datetime) -> datetime | None:
+        """
+        Tell when a system last replied, to whichever party; a reply that came again counts too.
+
+        Args:
+            system: Its name, as in the directory.
+            after: Only what came later, aware.
+
+        Returns:
+            The moment, or None. A message that is in quarantine is no reply yet; one that is released came then.
+
+        Raises:
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_reports.last_reply, system, after)
 
     def story(self, reference: str, *, party: str | None = None) -> tuple[Story, ...]:
         """

@@ -6,6 +6,7 @@ Never does: throw a message away; what is discarded stays readable.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import final
 
@@ -24,7 +25,7 @@ class Quarantine:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def listed(self, state: HeldState | None = HeldState.HELD) -> list[Held]:
+    def listed(self, state: HeldState | None = HeldState.HELD) -> Iterator[Held]:
         """
         List the quarantine, oldest first.
 
@@ -32,12 +33,12 @@ class Quarantine:
             state: Only these; None for all.
 
         Returns:
-            The messages.
+            The messages, read as they are asked for.
 
         Raises:
-            LedgerError: It could not be read.
+            LedgerError: They could not be read.
         """
-        return self._access.read(_reports.quarantine, state)
+        return self._access.stream(_reports.quarantine, state)
 
     def get(self, key: int) -> Held:
         """

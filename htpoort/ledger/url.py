@@ -7,6 +7,7 @@ Never does: open what it names, or show its password.
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote_plus
 
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
@@ -16,6 +17,9 @@ from htpoort.errors import LedgerError
 __all__ = ["check_url"]
 
 _DRIVERS: Final = ("sqlite", "postgresql+psycopg")
+SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+"""What libpq takes from the query of a URL and nobody may read."""
+_HIDDEN: Final = "***"
 
 
 def check_url(url: str) -> URL:
@@ -35,12 +39,14 @@ def check_url(url: str) -> URL:
         LedgerError: It is no URL, or of a database that htpoort does not use; says what to give.
     """
     advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
+    # For where no password could be told apart from the rest.
+    where = "the given URL"
     try:
         parts = make_url(url)
     except (exc.ArgumentError, ValueError):
-        # The text may hold a password that could not be told apart.
-        where = "the given URL"
         raise LedgerError(where, "Reading", advice) from None
+    if parts.drivername != "sqlite" and "@" in f"{parts.host}{parts.database}":
+        raise LedgerError(where, "Reading", "It has an @ too many; write each @ of a password as %40.")
     if parts.drivername not in _DRIVERS:
         raise LedgerError(shown(parts), "Opening", advice)
     if parts.drivername == "sqlite" and parts.database in {None, "", ":memory:"}:
@@ -49,5 +55,7 @@ def check_url(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Show a URL without its password."""
-    return url.render_as_string(hide_password=True)
+    """Show a URL without its passwords, wherever in it they stand."""
+    query = {name: _HIDDEN if name.lower() in SECRETS else value for name, value in url.query.items()}
+    # Values of a query are quoted in a URL.
+    return url.set(query=query).render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)

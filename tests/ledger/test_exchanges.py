@@ -72,6 +72,18 @@ class TestQueue:
                 ledger.exchanges.queue(other, at=clock())
             assert ["ledger.reference-used"] == [problem.code for problem in caught.value.problems]
 
+    def test_who_repeats_himself_is_not_led_to_another_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A declaration that was built anew after an interruption: where the first stands is told, and what to do."""
+        ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
+        (claimed,) = claim(ledger, clock(1))
+        ledger.exchanges.settle_soon(claimed, Event.ACCEPTED, at=clock(2)).result()
+        with pytest.raises(InputError) as caught:
+            ledger.exchanges.queue(declaration("K1", payload=b"<a> </a>"), at=clock(3))
+
+        told = caught.value.problems[0].message
+        assert told.startswith(f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is accepted now")
+        assert "If this is the same declaration, there is nothing to queue; only another one needs a new K." in told
+
     def test_two_parties_may_use_one_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """K is unique for each party, not for all."""
         ledger.exchanges.queue(declaration("K1"), at=clock())

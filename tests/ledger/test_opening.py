@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -33,6 +34,11 @@ SECRET = "correct-horse"
         ("sqlite://", "gone with the process"),
         ("sqlite:///:memory:", "gone with the process"),
         (f"postgresql+psycopg://htpoort:{SECRET}@127.0.0.1:1/x", "cannot be reached"),
+        (f"postgresql+psycopg://127.0.0.1:1/x?user=htpoort&password={SECRET}", "cannot be reached"),
+        (f"postgresql+psycopg://127.0.0.1:1/x?sslpassword={SECRET}", "cannot be reached"),
+        (f"postgresql+psycopg://127.0.0.1:1/x?Password={SECRET}", "reports ProgrammingError"),
+        (f"mysql://db.example/x?password=x&password={SECRET}", "Give sqlite:///file.db"),
+        (f"postgresql+psycopg://htpoort:x@{SECRET}@127.0.0.1:1/x", "write each @ of a password as %40"),
     ],
 )
 def test_a_url_that_cannot_be_used(url: str, told: str) -> None:
@@ -42,6 +48,15 @@ def test_a_url_that_cannot_be_used(url: str, told: str) -> None:
 
     assert told in str(caught.value)
     assert SECRET not in f"{caught.value} {caught.value!r} {pickle.dumps(caught.value)!r}"
+
+
+def test_what_is_shown_of_a_url() -> None:
+    """The name of a password stays, and whatever is no password: the file of one is told."""
+    shown = "sqlserver://htpoort@db.example/x?passfile=.pgpass&password=***&sslpassword=***"
+    with pytest.raises(LedgerError) as caught:
+        check_url(f"sqlserver://htpoort@db.example/x?passfile=.pgpass&password={SECRET}&sslpassword={SECRET}")
+
+    assert shown == caught.value.where
 
 
 def test_a_url_can_be_checked_alone(tmp_path: Path) -> None:
@@ -204,6 +219,16 @@ class TestSqliteFile:
 
             assert (True, True) == (first.exclusive, second.exclusive)
 
+    def test_a_lock_file_that_cannot_be_opened(self, tmp_path: Path) -> None:
+        """The file beside the ledger that keeps other agents away is named where it cannot be had."""
+        lock = tmp_path / "htpoort.db-agent"
+        lock.mkdir()
+        url = f"sqlite:///{tmp_path / 'htpoort.db'}"
+        with Ledger.open(url) as ledger, pytest.raises(LedgerError) as caught, ledger.agent_lock():
+            pass
+
+        assert f"{lock} cannot be locked: Is a directory." in str(caught.value)
+
 
 class TestSchema:
     """The tables are of this version, or the ledger is not opened."""
@@ -271,6 +296,53 @@ class TestPostgresql:
         with Ledger.open(url) as first, Ledger.open(url) as second, first.agent_lock(), second.agent_lock():
             assert (False, False) == (first.exclusive, second.exclusive)
 
+    LIMITS: ClassVar = {
+        "connect_timeout": "10",
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "60000",
+        "lock_timeout": "30s",
+    }
+
+    @staticmethod
+    def limits(connection: sa.Connection) -> dict[str, str]:
+        """Ask a connection what it waits for, and how long."""
+        given: dict[str, str] = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]  # psycopg's
+        lock = connection.execute(sa.text("SHOW lock_timeout")).scalar_one()
+        return {name: value for name, value in given.items() if name in TestPostgresql.LIMITS} | {"lock_timeout": lock}
+
+    def test_nothing_is_waited_for_without_an_end(self, server: str) -> None:
+        """A server that does not answer any more, and a lock of another session, are noticed, also by readers."""
+        with Ledger.open(new_database(server)) as ledger:
+            assert self.LIMITS == ledger.soon(self.limits).result()
+            assert self.LIMITS == ledger._access.read(self.limits)
+
+    def test_the_url_sets_other_limits(self, server: str) -> None:
+        """What the URL says counts, and does not take the other limits away."""
+        url = f"{new_database(server)}&connect_timeout=3&options=-c%20lock_timeout%3D5s"
+        with Ledger.open(url) as ledger:
+            told = ledger.soon(self.limits).result()
+
+        assert self.LIMITS | {"connect_timeout": "3", "lock_timeout": "5s"} == told
+
+    def test_other_options_of_the_url(self, server: str) -> None:
+        """A URL that sets something else for its sessions keeps it, and the limits hold."""
+        with Ledger.open(f"{new_database(server)}&options=-c%20work_mem%3D8MB") as ledger:
+            told = ledger.soon(self.limits).result()
+            memory = ledger._access.read(lambda connection: connection.execute(sa.text("SHOW work_mem")).scalar_one())
+
+        assert (self.LIMITS, "8MB") == (told, memory)
+
+    def test_a_server_that_ends_while_a_connection_is_made(self, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A connection on which the limits cannot be set is told as lost, and is not left open."""
+        end = "SELECT pg_terminate_backend(pg_backend_pid())"
+        monkeypatch.setattr("htpoort.ledger._engine._LOCK_TIMEOUT", end)
+        with pytest.raises(LedgerError, match="is being stopped") as caught:
+            Ledger.open(new_database(server))
+
+        assert caught.value.retryable
+
     def test_a_connection_that_is_lost_comes_back(self, server: str, clock: Clock, declaration: Make) -> None:
         """A server that ends the writer's connection costs one answer, not the ledger."""
         url = new_database(server)
@@ -303,6 +375,30 @@ def test_closing_writes_what_was_handed_over(url: str, clock: Clock, declaration
     ledger.close()
 
     assert 600 == len({future.result().key for future in futures})
+
+
+def test_closing_does_not_wait_for_ever(
+    url: str, clock: Clock, declaration: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes a ledger whose database does not answer is told; what was handed over is done if it can be yet."""
+    monkeypatch.setattr("htpoort.ledger._writer._LAST", 0.01)
+    began, go_on = threading.Event(), threading.Event()
+
+    def wait(_connection: sa.Connection) -> None:
+        began.set()
+        go_on.wait()
+
+    ledger = Ledger.open(url)
+    ledger.soon(wait)
+    queued = ledger.exchanges.queue_soon(declaration("K1"), at=clock())
+    began.wait()
+    with pytest.raises(LedgerError, match="Closing failed") as caught:
+        ledger.close()
+    ledger.close()
+    before = queued.done()
+    go_on.set()
+
+    assert (True, False, "K1") == (caught.value.retryable, before, queued.result().reference)
 
 
 def test_an_operation_that_was_cancelled_is_not_done(ledger: Ledger, clock: Clock, declaration: Make) -> None:

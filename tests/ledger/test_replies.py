@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -197,6 +198,19 @@ class TestQuarantine:
         assert (1, HeldState.HELD) == (len(held.problems), held.state)
         assert held == ledger.quarantine.get(held.key)
 
+    def test_is_never_all_in_memory(self, ledger: Ledger, router: Router, clock: Clock) -> None:
+        """Messages are read as they are asked for, one at a time: somebody may fill the quarantine with large ones."""
+        for number in range(20):
+            ledger.replies.take_in(router, b"junk %d" % number + b"x" * 1_000_000, mail_from=None, at=clock())
+        tracemalloc.start()
+        try:
+            octets = sum(len(held.raw) for held in ledger.quarantine.listed())
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert (True, True) == (octets > 20_000_000, most < 7_000_000)
+
     def test_a_copy_is_recognised(self, ledger: Ledger, router: Router, clock: Clock) -> None:
         """The very same message again is counted, not listed twice."""
         for minute in range(3):
@@ -216,14 +230,14 @@ class TestQuarantine:
 
         assert [(raw, PARTY)] == [(one.raw, one.party) for one in claim(ledger, clock(2))]
         assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
-        assert ([], HeldState.RELEASED) == (ledger.quarantine.listed(), ledger.quarantine.get(key).state)
+        assert ([], HeldState.RELEASED) == (list(ledger.quarantine.listed()), ledger.quarantine.get(key).state)
 
     def test_discarded_stays_readable(self, ledger: Ledger, router: Router, clock: Clock) -> None:
         """A message for nobody leaves the list, not the ledger."""
         key = ledger.replies.take_in(router, b"junk", mail_from=None, at=clock()).key
         ledger.quarantine.discard(key, at=clock(1), why="advertisement")
 
-        assert ([], b"junk") == (ledger.quarantine.listed(), ledger.quarantine.get(key).raw)
+        assert ([], b"junk") == (list(ledger.quarantine.listed()), ledger.quarantine.get(key).raw)
         assert [HeldState.DISCARDED] == [held.state for held in ledger.quarantine.listed(None)]
 
     def test_an_unknown_number(self, ledger: Ledger, router: Router, clock: Clock) -> None:

@@ -203,6 +203,13 @@ class TestCounting:
             "SEARCH htpoort_quarantine USING COVERING INDEX htpoort_quarantine_state (state=?)",
         ] == plans(lambda ledger: ledger.status())
 
+    def test_last_reply(self, plans: Callable[..., list[str]], clock: Clock) -> None:
+        """Only what was logged since then is read, and of that only what came in."""
+        first, *others = plans(lambda ledger: ledger.last_reply("AGS", after=clock()))
+
+        assert "SEARCH htpoort_events USING INDEX htpoort_events_event (event=? AND at>?)" == first
+        assert [True, True] == ["USING INTEGER PRIMARY KEY" in other for other in others]
+
     def test_unanswered(self, plans: Callable[..., list[str]]) -> None:
         """Only the exchanges of the state that is asked for are read."""
         first, *_ = plans(lambda ledger: list(ledger.exchanges.listed(State.ACCEPTED)))

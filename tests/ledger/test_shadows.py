@@ -81,7 +81,7 @@ class TestQueue:
     def test_a_k_that_is_used_gets_no_shadow(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """Where the message is refused, its shadow is not kept either."""
         ledger.exchanges.queue(declaration("K1", system=AGS, payload=b"<b/>"), at=clock())
-        with pytest.raises(InputError, match="for another message"):
+        with pytest.raises(InputError, match="queued K1 before"):
             ledger.exchanges.queue(declaration("K1", system=AGS), at=clock(), shadow=declaration("K1"))
 
         assert [] == kept(ledger)

@@ -15,6 +15,7 @@ from htpoort.ledger import Ledger
 PARTY = "NL123456789.02.05"
 CLIENT = "NL123456789.03.05"
 LEASE = timedelta(minutes=2)
+DAY = 24 * 60
 FROM_AGS = {"mailbox": "ags@htpoort.nl", "process_id": "DMS.NL"}
 
 Clock = Callable[..., datetime]
@@ -49,6 +50,49 @@ def test_nobody_else(ledger: Ledger, clock: Clock, declaration: Make) -> None:
     ledger.exchanges.queue(declaration("K1"), at=clock())
 
     assert ledger.standings([CLIENT]) == ledger.standings([]) == {}
+
+
+class TestLastReply:
+    """When a system last said anything, to whomever."""
+
+    def test_of_every_party_and_copies_too(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """An answer, a reply of a K that was never sent, and a copy each count from the moment that they came."""
+        ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
+        told: list[datetime | None] = []
+        for minute, raw in enumerate((
+            reply("K9"),
+            reply("K1", **FROM_AGS),
+            reply("K9", party=CLIENT, **FROM_AGS),
+            reply("K1", **FROM_AGS),
+            reply("K9"),
+            b"junk",
+        )):
+            ledger.replies.take_in(router, raw, mail_from=None, at=clock(minute))
+            told.append(ledger.last_reply("AGS", after=clock(-1)))
+
+        assert told == [None, clock(1), clock(2), clock(3), clock(3), clock(3)]
+        assert ledger.last_reply("DMS", after=clock(-1)) == clock(4)
+
+    def test_after(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """What came at that moment or before it is not looked at."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(5))
+
+        assert [ledger.last_reply("DMS", after=clock(minute)) for minute in (4, 5)] == [clock(5), None]
+
+    def test_a_copy_of_what_was_pruned(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A copy whose reply is gone may be of any system, so that it counts for each until it is pruned too."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(), lease=LEASE).result()
+        ledger.replies.delivered_soon(waiting.key, at=clock()).result()
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(40 * DAY))
+        told: list[datetime | None] = []
+        for day in (35, 45):
+            ledger.prune(before=clock(day * DAY), at=clock(90 * DAY), days=30, dry=False)
+            told += [ledger.last_reply(system, after=clock(30 * DAY)) for system in ("AGS", "DMS")]
+
+        assert told == [clock(40 * DAY), clock(40 * DAY), None, None]
 
 
 @pytest.mark.parametrize("number", [1, 501, 1_200])

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from databases import new_database
@@ -97,3 +98,52 @@ def test_a_server_that_is_lost_is_not_asked_twice(server: str) -> None:
 
     assert ([0, 1], 1) == (batch.runs, kept)
     assert [True] * 3 == [isinstance(error, LedgerError) and error.retryable for error in errors]
+
+
+LOCK = "LOCK TABLE htpoort_events IN SHARE MODE"
+
+
+def test_a_lock_that_another_session_keeps(server: str, declaration: Make, clock: Clock) -> None:
+    """A lock that is not let go costs an answer that says so, not the ledger; nothing of the operation is kept."""
+    url = new_database(server)
+    with Ledger.open(f"{url}&options=-c%20lock_timeout%3D50ms") as ledger:
+        with psycopg.connect(url.replace("+psycopg", "")) as other:
+            other.execute(LOCK)
+            with pytest.raises(LedgerError, match="Another session holds a lock") as caught:
+                ledger.exchanges.queue(declaration("K1"), at=clock())
+            other.rollback()
+        before = list(ledger.exchanges.listed())
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+
+        assert (True, [], ["K1"]) == (
+            caught.value.retryable,
+            before,
+            [one.reference for one in ledger.exchanges.listed()],
+        )
+
+
+def test_what_the_server_breaks_off(server: str) -> None:
+    """A server that limits the time of statements and of idle transactions is told as that, and may be asked again."""
+    with Ledger.open(new_database(server)) as ledger:
+
+        def slow(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = '1ms'")
+            connection.exec_driver_sql("SELECT pg_sleep(60)")
+
+        def idle(connection: sa.Connection) -> None:
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1ms'")
+            with ledger._access.engine.connect() as other:
+                there = sa.text("SELECT count(*) FROM pg_stat_get_activity(:pid)")
+                while other.execute(there, {"pid": pid}).scalar_one():
+                    pass
+            connection.exec_driver_sql("SELECT 1")
+
+        errors = [ledger.soon(operation).exception() for operation in (slow, idle)]
+        kept = ledger.soon(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()).result()
+
+    told = [error for error in errors if isinstance(error, LedgerError) and error.retryable]
+    assert [True, True] == [
+        word in error.advice for word, error in zip(("statement_timeout", "idle"), told, strict=True)
+    ]
+    assert 1 == kept

@@ -188,7 +188,7 @@ class LedgerMachine(RuleBasedStateMachine):
         there = self.sheets.get(reference)
         submission = declaration(reference, system)
         if there is not None and there.system != system:
-            with pytest.raises(InputError, match="used by"):
+            with pytest.raises(InputError, match=f"queued {reference} before"):
                 self.ledger.exchanges.queue(submission, at=self.now, held=held)
             return
         made = self.ledger.exchanges.queue(submission, at=self.now, held=held)

@@ -52,6 +52,23 @@ def is_host(text: object) -> bool:
     return isinstance(text, str) and (HOST_NAME.fullmatch(text) is not None or address_of(text) is not None)
 
 
+def shown(value: object) -> str:
+    """
+    Show what is no host, unless it may hold a password, as a URL or an account does.
+
+    >>> shown("a b"), shown("smtps://edi:geheim@smtp.forwarder.example")
+    ("'a b'", 'a text with @ or ://, which may hold a password')
+
+    Args:
+        value: What was given in the place of a host.
+
+    Returns:
+        Words for an error.
+    """
+    text = repr(value)
+    return "a text with @ or ://, which may hold a password" if "@" in text or "://" in text else text
+
+
 def is_loopback(host: str) -> bool:
     """
     Tell whether a connection to or from a host stays on this machine.

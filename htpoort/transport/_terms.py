@@ -87,7 +87,7 @@ def _network(text: object) -> _hosts.Network | None:
 def _place_problems(terms: Terms) -> list[Problem]:
     """Find what is wrong with where to listen, and under which name."""
     problems = [
-        Problem("receiver.host", f"{field} is {value!r}; give the name or address of a host.")
+        Problem("receiver.host", f"{field} is {_hosts.shown(value)}; give the name or address of a host.")
         for field, value in (("hostname", terms.hostname), ("host", terms.host))
         if not _hosts.is_host(value)
     ]

@@ -133,7 +133,7 @@ def _server_problems(server: Pop3Server) -> Generator[Problem]:
     """Find what is wrong, without a word of the password."""
     port, security, timeout = cast("tuple[object, ...]", (server.port, server.security, server.timeout))
     if not _hosts.is_host(server.host):
-        yield Problem("pop3.host", f"host is {server.host!r}; give the name or address of a host.")
+        yield Problem("pop3.host", f"host is {_hosts.shown(server.host)}; give the name or address of a host.")
     if not isinstance(port, int) or not 1 <= port <= _LAST_PORT:
         yield Problem("pop3.port", f"port is {port!r}; give a number from 1 to {_LAST_PORT}.")
     if not isinstance(security, Security):

@@ -37,6 +37,7 @@ _TOO_LARGE: Final = "552 5.3.4 Message too large"
 _UNCLEAN: Final = "550 5.6.0 Bare CR, bare LF or NUL in the message"
 LOGIN_FIRST: Final = "530 5.7.0 Authentication required"
 _LOGIN_LATER: Final = "454 4.7.0 Login cannot be checked, try again later"
+_TLS_STANDS: Final = "503 5.5.1 TLS stands already"
 _NOTHING_TOLD: Final = "252 2.5.2 Cannot tell; send it and see"
 _NULL: Final = "<>"  # the null sender, as aiosmtpd tells it from none
 
@@ -296,6 +297,13 @@ class Dialogue(smtp.SMTP):
             # What the stdlib's parser does with "<" or "a@[".
             return None, None
         return (address, rest) if address is not None and address.isprintable() else (None, None)
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        """Begin TLS, once (RFC 3207, section 4.2)."""
+        if cast("smtp.Session", self.session).ssl is not None:
+            await self.push(_TLS_STANDS)
+        else:
+            await super().smtp_STARTTLS(arg)
 
     async def smtp_VRFY(self, arg: str) -> None:  # noqa: N802, ARG002 - aiosmtpd's name and form
         """Tell nobody which mailboxes there are."""

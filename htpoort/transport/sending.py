@@ -22,7 +22,7 @@ from htpoort.errors import InputError, Problem, SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.transport import _content
 from htpoort.transport.servers import Security, SmtpServer
-from htpoort.transport.tls import client_context
+from htpoort.transport.tls import client_context, told
 
 __all__ = ["Accepted", "Sender", "send"]
 
@@ -80,7 +80,8 @@ class Sender:
     """
     Send many messages, one after another, over one connection that is kept.
 
-    It connects at the first message, and again when the server has closed the connection in between.
+    It connects at the first message, and again when the server has closed the connection in between. The files
+    of the TLS settings are read for each connection, so one that was renewed needs no new sender.
     Several tasks may share it; they wait for one another.
 
     Args:
@@ -89,15 +90,14 @@ class Sender:
 
     def __init__(self, server: SmtpServer) -> None:
         self._server = server
-        self._context: ssl.SSLContext | None = None
         self._connection: _Connection | None = None
         self._lock = asyncio.Lock()
         self._open = False
 
     async def __aenter__(self) -> Self:
         if self._server.security is not Security.PLAIN:
-            # Reads files.
-            self._context = await asyncio.to_thread(client_context, self._server.tls)
+            # Only to tell at once what is wrong; a connection may begin when the files have been renewed.
+            await asyncio.to_thread(client_context, self._server.tls)
         self._open = True
         return self
 
@@ -159,7 +159,7 @@ class Sender:
                 await self._drop()
             else:
                 return self._connection
-        connection = _Connection(self._server, self._context, submission)
+        connection = _Connection(self._server, await self._context(submission.rcpt_to), submission)
         try:
             await connection.open(submission.rcpt_to)
         except BaseException:
@@ -169,6 +169,18 @@ class Sender:
         self._connection = connection
         await connection.mail(submission)
         return connection
+
+    async def _context(self, recipient: str) -> ssl.SSLContext | None:
+        """Read the files of the TLS settings for a new connection; they may not be what they were at the start."""
+        if self._server.security is Security.PLAIN:
+            return None
+        try:
+            async with asyncio.timeout(self._server.timeout):
+                return await asyncio.to_thread(client_context, self._server.tls)
+        except InputError as error:
+            raise SendError(recipient, SendFailure.TLS, None, told(error)) from error
+        except TimeoutError as error:
+            raise SendError(recipient, SendFailure.TLS, None, "The TLS files were not read in time") from error
 
     async def _after(self, error: SendError) -> None:
         """Leave the connection clean for the next message, or leave none."""

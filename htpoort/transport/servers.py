@@ -90,7 +90,8 @@ def _place_problems(server: SmtpServer) -> list[Problem]:
     names = {"host": server.host, "local_hostname": server.local_hostname}
     for field, value in names.items():
         if not _hosts.is_host(value) and not (field == "local_hostname" and value is None):
-            problems.append(Problem("smtp.host", f"{field} is {value!r}; give the name or address of a host."))
+            message = f"{field} is {_hosts.shown(value)}; give the name or address of a host."
+            problems.append(Problem("smtp.host", message))
     port, security = cast("object", server.port), cast("object", server.security)
     if not isinstance(port, int) or not 1 <= port <= _LAST_PORT:
         problems.append(Problem("smtp.port", f"port is {port!r}; give a number from 1 to {_LAST_PORT}."))

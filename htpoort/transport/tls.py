@@ -7,6 +7,7 @@ Never does: connect, know today's date, or set a highest TLS version.
 from __future__ import annotations
 
 import enum
+import logging
 import ssl
 from collections.abc import Callable
 from datetime import date, datetime
@@ -18,6 +19,8 @@ import attrs
 
 from htpoort.directory import Mark
 from htpoort.errors import InputError, Problem
+
+_LOG: Final = logging.getLogger("htpoort.transport")
 
 __all__ = [
     "POLICIES",
@@ -238,6 +241,10 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
     """
     Make the context of one who is connected to.
 
+    When one of the files is another than before, each new connection gets what is in them then. As long as they
+    cannot be used, a pair of which half is written for instance, it gets what was read before; the logger
+    ``htpoort.transport`` tells why.
+
     Args:
         settings: The certificate to show, which must be there; with *ca_file*, clients must show one too.
 
@@ -249,10 +256,66 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
     """
     if settings.certificate is None:
         raise InputError("certificate", (Problem("tls.certificate", "A server needs a certificate; give its file."),))
+    # Looked at before they are read: what changes in between is seen at the first connection.
+    renewal = _Renewal(settings, _states(settings))
+    context = _server_context(settings)
+    # Called in each handshake, whether the peer sends a name or not.
+    context.sni_callback = renewal.chosen
+    return context
+
+
+def _server_context(settings: TlsSettings) -> ssl.SSLContext:
     context = _filled(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
     if settings.ca_file is not None:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+@final
+@attrs.define(eq=False)
+class _Renewal:
+    """Choose for each handshake what is newest, because who listens for a year outlives his certificate."""
+
+    _settings: TlsSettings
+    _seen: tuple[tuple[int, ...], ...]
+    _newest: ssl.SSLContext | None = None
+
+    def chosen(self, talk: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Look whether the files are others; read them only then."""
+        found = _states(self._settings)
+        if found != self._seen:
+            self._seen = found
+            self._renew()
+        if self._newest is not None:
+            talk.context = self._newest
+
+    def _renew(self) -> None:
+        # A context of its own: one into which half a pair was loaded would be of no use.
+        try:
+            self._newest = _server_context(self._settings)
+        except InputError as error:
+            _LOG.error("New connections get the certificate that was read before: %s", told(error))
+        else:
+            _LOG.info("New connections get the certificate that is in %s now", self._settings.certificate)
+
+
+def _states(settings: TlsSettings) -> tuple[tuple[int, ...], ...]:
+    """Tell the files from others of the same names; nothing for one that cannot be looked at."""
+    files = (settings.ca_file, settings.certificate, settings.key)
+    return tuple(_state(file) for file in files if file is not None)
+
+
+def _state(file: Path | str) -> tuple[int, ...]:
+    try:
+        found = Path(file).stat()
+    except (OSError, ValueError):
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def told(error: InputError) -> str:
+    """Say in one sentence which file of the settings cannot be used, and why."""
+    return f"{error.text}: {' '.join(problem.message for problem in error.problems)}"
 
 
 def _filled(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:

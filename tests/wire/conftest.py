@@ -125,6 +125,7 @@ class FixedServer:
         self.commands: list[str] = []
         self.contents: list[bytes] = []
         self.ciphers: list[tuple[str, str]] = []
+        self.shown: list[Any] = []
         self.connections = 0
         self.reached: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._answers}
         self.left = asyncio.Event()
@@ -210,6 +211,7 @@ class FixedServer:
     def _note_cipher(self, writer: asyncio.StreamWriter) -> None:
         name, version, _ = writer.get_extra_info("cipher")
         self.ciphers.append((version, name))
+        self.shown.append(writer.get_extra_info("peercert"))
 
 
 @pytest.fixture

@@ -297,6 +297,22 @@ class TestTls:
             assert "250-STARTTLS" in offer
             assert (await client.ask(b"MAIL FROM:<dms@htpoort.nl>\r\n"))[:3] == "530"
 
+    async def test_no_second_tls(self, authority: SimpleNamespace, context: ssl.SSLContext) -> None:
+        """Over TLS STARTTLS is 503, and the dialogue goes on (RFC 3207, section 4.2: it is not for a second time)."""
+        trusting = ssl.create_default_context(cafile=authority.ca)
+
+        def again(port: int) -> int:
+            with smtplib.SMTP("localhost", port, local_hostname="dms.example") as client:
+                client.starttls(context=trusting)
+                code = client.docmd("STARTTLS")[0]
+                client.sendmail("dms@htpoort.nl", ["edi@forwarder.example"], REPLY)
+                return code
+
+        store = Store()
+        async with receiver(store, tls=context) as ours:
+            code = await asyncio.to_thread(again, ours.port)
+        assert (503, [REPLY]) == (code, [incoming.raw for incoming in store.taken])
+
     async def test_without_a_context_it_is_not_offered(self, raw: Context) -> None:
         """Neither STARTTLS nor a login is offered where there is none."""
         async with receiver(Store()) as ours, raw(ours.port) as client:

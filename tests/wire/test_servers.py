@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from htpoort import InputError
-from htpoort.transport import Security, SmtpServer
+from htpoort.transport import Pop3Server, Security, SmtpServer
 from htpoort.transport._hosts import address_of, is_host, is_loopback
 
 
@@ -80,6 +80,24 @@ class TestSmtpServer:
             SmtpServer(**{"host": "smtp.forwarder.example", **settings})
         assert codes == [problem.code for problem in caught.value.problems]
         assert "heim" not in f"{caught.value!s}{caught.value!r}"
+
+    @pytest.mark.parametrize(
+        "host", ["smtps://edi:geheim@smtp.forwarder.example:465", "edi:geheim@smtp.forwarder.example", "smtp://geheim"]
+    )
+    @pytest.mark.parametrize("field", ["host", "local_hostname"])
+    def test_a_host_that_may_hold_a_password(self, field: str, host: str) -> None:
+        """A URL or an account in the place of a host is refused without being shown."""
+        with pytest.raises(InputError) as caught:
+            SmtpServer(**{"host": "smtp.forwarder.example", field: host})  # type: ignore[arg-type]  # a field of text
+        assert f"{field} is a text with @ or ://" in str(caught.value)
+        assert "geheim" not in f"{caught.value!s}{caught.value!r}"
+
+    def test_a_mailbox_server_that_may_hold_a_password(self) -> None:
+        """The same holds for POP3."""
+        with pytest.raises(InputError) as caught:
+            Pop3Server(host="pop3s://edi:geheim@pop.forwarder.example", username="edi", password="geheim")
+        assert ["pop3.host"] == [problem.code for problem in caught.value.problems]
+        assert "geheim" not in f"{caught.value!s}{caught.value!r}"
 
 
 class TestHosts:

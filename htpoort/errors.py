@@ -152,7 +152,7 @@ class SendFailure(enum.Enum):
     CONNECT = "connect"
     """No connection: refused, not resolved, no greeting, timed out."""
     TLS = "tls"
-    """The server offers no TLS, or the handshake failed, or its certificate is not trusted."""
+    """The server offers no TLS, the handshake failed, its certificate is not trusted, or our own files are no use."""
     LOGIN = "login"
     """User name and password were not accepted."""
     REFUSED = "refused"

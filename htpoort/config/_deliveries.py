@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from htpoort.config import _lines, _systems
@@ -35,6 +36,8 @@ def deliveries(sources: Sources, directory: Directory) -> dict[str, Delivery[Rep
 
 def _delivery(sources: Sources, path: _lines.Path, table: DeliveryTable) -> Delivery[Reply] | None:
     document = sources.document
+    if document.refused(path, "maildir", "command"):
+        return None
     if (table.maildir is None) == (table.command is None):
         document.refusal("toml.value", path, "give maildir or command.")
         return None
@@ -55,9 +58,14 @@ def _maildir(sources: Sources, path: _lines.Path, text: str) -> Delivery[Reply] 
 
 def _is_writable(folder: Path) -> bool:
     """Tell whether a folder can be written, or else made."""
-    while not folder.exists():
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    while True:
+        try:
+            return stat.S_ISDIR(folder.stat().st_mode) and os.access(folder, os.W_OK | os.X_OK)
+        except FileNotFoundError:
+            folder = folder.parent
+        except OSError:
+            # It may not be looked at, its name is too long, or what it stands in is no folder.
+            return False
 
 
 def _command(sources: Sources, path: _lines.Path, table: DeliveryTable) -> Delivery[Reply] | None:

@@ -38,6 +38,7 @@ class Document:
         self.name = str(path)
         self.folder = path.absolute().parent
         self._found: list[tuple[int, Problem]] = []
+        self._refused: set[_lines.Path] = set()
         text = self._text(path)
         try:
             self.table: Mapping[str, object] = tomllib.loads(text)
@@ -70,6 +71,10 @@ class Document:
         """Tell whether the file holds a setting."""
         return path in self._lines
 
+    def refused(self, path: _lines.Path, *keys: str) -> bool:
+        """Tell whether a problem of one of the settings of a table was kept, so that something stands in for it."""
+        return any((*path, key) in self._refused for key in keys)
+
     def refusal(self, code: str, path: _lines.Path, message: str) -> None:
         """
         Keep a problem.
@@ -83,6 +88,7 @@ class Document:
         while known and known not in self._lines:
             known = known[:-1]
         line = self._lines.get(known, 1)
+        self._refused.add(path)
         self._found.append((line, Problem(code, f"{self.name}:{line}: {_lines.shown(path)}: {message}")))
 
     def made(
@@ -95,6 +101,8 @@ class Document:
         """
         Make a value, and keep what its class says against it.
 
+        What it says about a field that was refused before is about what stands in for it, and is not kept.
+
         Args:
             path: The table that it is made of.
             make: Makes it; an InputError tells each problem in a sentence that begins with a field.
@@ -104,12 +112,18 @@ class Document:
         try:
             return make()
         except InputError as error:
+            told: list[tuple[_lines.Path, Problem]] = []
             for problem in error.problems:
                 word = _WORD.match(problem.message)
                 field = "" if word is None else (names or {}).get(word[0], word[0])
-                keys = [key for key in (field, f"{field}_env", f"{field}_file") if self.has((*path, key))]
+                spelled = (field, f"{field}_env", f"{field}_file")
+                if not self.refused(path, *spelled):
+                    keys = [key for key in spelled if self.has((*path, key))]
+                    told.append(((*path, *keys[:1]), problem))
+            # Only now, because one field may have several problems.
+            for place, problem in told:
                 code = problem.code
-                self.refusal(code, (*path, *keys[:1]), problem.message)
+                self.refusal(code, place, problem.message)
             return instead
 
     def tables(self, key: str) -> list[tuple[_lines.Path, object]]:

@@ -83,6 +83,9 @@ class Sources:
             self.document.refusal("config.file", path, f"{file} cannot be read: {error.strerror}.")
         except UnicodeDecodeError:
             self.document.refusal("config.file", path, f"{file} is not UTF-8.")
+        except ValueError:
+            # A NUL.
+            self.document.refusal("config.file", path, f"{str(file)!r} is no path.")
         else:
             # An editor ends a file with a line end.
             return text.removesuffix("\n").removesuffix("\r")

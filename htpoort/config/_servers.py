@@ -34,6 +34,9 @@ def _tls(
         variable=table.key_password_env,
         file=table.key_password_file,
     )
+    if sources.document.refused(path, "certificate"):
+        # Nothing can be said of its key and its peers.
+        return TlsSettings()
     files = [None if text is None else sources.path(text) for text in (table.ca_file, table.certificate, table.key)]
 
     def made() -> TlsSettings:
@@ -91,7 +94,7 @@ def smtp_inboxes(sources: Sources) -> list[SmtpInbox]:
 def _smtp_inbox(sources: Sources, path: _lines.Path, table: SmtpTable) -> SmtpInbox:
     settings = _tls(sources, path, table, server_context)
     context = None
-    if table.certificate is not None:
+    if table.certificate is not None or sources.document.refused(path, "certificate"):
         # Without the files it is only checked that there would be a context.
         ready = sources.real and settings.certificate is not None
         context = server_context(settings) if ready else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -147,7 +150,9 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
         )
         with_port = make if table.port is None else functools.partial(make, port=table.port)
         server = document.made(path, with_port, _NO_POP3)
-        if server is not _NO_POP3 and server.account in made:
+        if server is _NO_POP3 or document.refused(path, "host", "port", "security", "username"):
+            continue
+        if server.account in made:
             document.refusal("config.twice", path, f"{server.account} stands here a second time.")
         made[server.account] = Pop3Inbox(server=server, every=table.every)
     return list(made.values())

@@ -33,6 +33,20 @@ _SMTP: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@localhost",))
 _POP3: Final = Pop3Inbox(server=Pop3Server(host="localhost", username="-", password="-"))  # noqa: S106 - it is none
 _TIMING: Final = Timing()
 
+_STAND_IN: Final = "stand-in"
+
+
+def _needed(stand_in: object) -> Any:  # noqa: ANN401 - a field of any type
+    """
+    Declare a setting that is needed.
+
+    Args:
+        stand_in: What stands for it where it is missing or wrong, as tomllib would give it: valid, and held against
+            nothing else, so that the rest of the table can be checked too.
+    """
+    return attrs.field(metadata={_STAND_IN: stand_in})
+
+
 # ── the tables ───────────────────────────────────────────────────────────────
 
 
@@ -75,7 +89,7 @@ class LedgerTable:
 class OutboxTable(Login):
     """Hold ``[[outbox]]``."""
 
-    server: str
+    server: str = _needed("localhost")
     security: Security = Security.STARTTLS
     connections: int = 4
     per_hour: int | None = None
@@ -88,11 +102,11 @@ class OutboxTable(Login):
 class SmtpTable(Tls):
     """Hold ``[[smtp]]``."""
 
-    hostname: str
-    mailboxes: tuple[str, ...]
+    hostname: str = _needed("localhost")
+    mailboxes: tuple[str, ...] = _needed(["edi@forwarder.example"])
     host: str = _SMTP.host
     # Needed here: nobody finds a port again that is another one after each start.
-    port: int
+    port: int = _needed(0)
     require_tls: bool = _SMTP.require_tls
     networks: tuple[str, ...] = _SMTP.networks
     size_limit: int = _SMTP.size_limit
@@ -103,7 +117,7 @@ class SmtpTable(Tls):
 class Pop3Table(Login):
     """Hold ``[[pop3]]``."""
 
-    host: str
+    host: str = _needed("localhost")
     security: Security = Security.IMPLICIT
     every: timedelta = _POP3.every
 
@@ -128,6 +142,7 @@ class TimingTable:
     grace: timedelta = _TIMING.grace
     again: timedelta = _TIMING.again
     redeliver: tuple[timedelta, ...] = _TIMING.redeliver
+    delivery: timedelta = _TIMING.delivery
 
 
 @final
@@ -274,7 +289,7 @@ _SECRETS: Final = frozenset({"password", "key_password"})
 
 def structured(document: Document, path: _lines.Path, value: object, kind: type[T]) -> T | None:
     """
-    Make a table's value; what is wrong goes to the document, and its default stands there instead.
+    Make a table's value; what is wrong goes to the document, and its default or stand-in stands there instead.
 
     Args:
         document: Where it stands.
@@ -283,7 +298,7 @@ def structured(document: Document, path: _lines.Path, value: object, kind: type[
         kind: One of the classes above.
 
     Returns:
-        The value; None where a setting that is needed is missing or wrong.
+        The value; None where it is no table, or where a setting is missing or wrong that nothing can stand in for.
     """
     if not isinstance(value, dict):
         document.refusal("toml.type", path, "give a table.")
@@ -293,8 +308,13 @@ def structured(document: Document, path: _lines.Path, value: object, kind: type[
         return _CONVERTER.structure(table, kind)
     except ClassValidationError as error:
         wrong = _told(document, path, error, kind)
+    right = {key: value for key, value in table.items() if key not in wrong}
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cast("Any", kind))
+    instead = {
+        field.name: field.metadata[_STAND_IN] for field in fields if field.name in wrong and _STAND_IN in field.metadata
+    }
     try:
-        return _CONVERTER.structure({key: value for key, value in table.items() if key not in wrong}, kind)
+        return _CONVERTER.structure(right | instead, kind)
     except ClassValidationError:
         return None
 

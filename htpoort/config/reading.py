@@ -21,6 +21,7 @@ from htpoort.directory import Directory
 from htpoort.errors import InputError, LedgerError
 from htpoort.ledger import check_url
 from htpoort.ledger.ledger import RETENTION_DAYS
+from htpoort.ledger.url import SECRETS
 from htpoort.party import PartyId
 
 __all__ = ["read_agent", "read_ledger", "read_settings"]
@@ -144,6 +145,9 @@ def _ledger(sources: Sources, directory: Directory, parties: tuple[PartyId, ...]
         url = _url(sources, table)
         if table.retention_days < 0:
             document.refusal("toml.value", ("ledger", "retention_days"), "give days, 0 or more.")
+        elif cutover is not None and table.retention_days < cutover.quiet_days:
+            why = "as cutover.quiet_days says: until then a reply counts."
+            document.refusal("toml.value", ("ledger", "retention_days"), f"give {cutover.quiet_days} or more, {why}")
     days = RETENTION_DAYS if table is None else table.retention_days
     return LedgerConfig(directory=directory, parties=parties, url=url, retention_days=days, cutover=cutover)
 
@@ -151,6 +155,8 @@ def _ledger(sources: Sources, directory: Directory, parties: tuple[PartyId, ...]
 def _url(sources: Sources, table: LedgerTable) -> str:
     """Give the ledger's URL, its file absolute."""
     document = sources.document
+    if document.refused(("ledger",), "url", "url_env"):
+        return ""
     if (table.url is None) == (table.url_env is None):
         document.refusal("toml.value", ("ledger",), "give url or url_env.")
         return ""
@@ -163,7 +169,7 @@ def _url(sources: Sources, table: LedgerTable) -> str:
     except LedgerError as error:
         document.refusal("config.url", path, error.advice)
         return ""
-    if table.url_env is None and (url.password is not None or "password" in url.query):
+    if table.url_env is None and (url.password is not None or SECRETS & set(map(str.lower, url.query))):
         message = (
             'a password does not belong in this file; put the URL into the environment, and give url_env = "NAME".'
         )
@@ -185,6 +191,9 @@ def _outboxes(sources: Sources, directory: Directory) -> tuple[Outbox, ...]:
         if table is None:
             continue
         made.append(_servers.outbox(sources, path, table))
+        if document.refused(path, "systems"):
+            # None of its own is not every system.
+            continue
         for at, text in enumerate(table.systems or [system.name for system in directory]):
             place: _lines.Path = (*path, "systems", at) if table.systems else path
             name = _systems.named(document, directory, place, text)
@@ -199,7 +208,12 @@ def _timing(document: Document) -> Timing:
     return document.made(
         ("timing",),
         lambda: Timing(
-            poll=table.poll, lease=table.lease, grace=table.grace, again=table.again, redeliver=table.redeliver
+            poll=table.poll,
+            lease=table.lease,
+            grace=table.grace,
+            again=table.again,
+            redeliver=table.redeliver,
+            delivery=table.delivery,
         ),
         Timing(),
     )

@@ -59,9 +59,10 @@ def test_what_is_not_said(read: Read) -> None:
             [
                 "5: cutover.default: 'EXIT' is not known; known: AGS, DMS.",
                 "6: cutover.leaving: 'GAS' is not known; known: AGS, DMS.",
-                "7: cutover.quiet_days: give days, 0 or more.",
+                "7: cutover.quiet_days: give days, 0 to 36525.",
             ],
         ),
+        ("[cutover]\nquiet_days = 36526\n", ["5: cutover.quiet_days: give days, 0 to 36525."]),
         ('[cutover]\nmode = "both"\n', ["5: cutover.mode: give one of live, shadow."]),
         (
             '[cutover]\nmode = "shadow"\n',
@@ -101,25 +102,53 @@ def test_what_is_not_said(read: Read) -> None:
             ),
             [
                 (
-                    "4: cutover: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01. Keep one of them."
-                )
+                    "4: cutover: move[1]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[0]. Keep one of them."
+                ),
+                (
+                    "4: cutover: move[2]: NL123456789.09.05 moves, but is none of the parties; "
+                    "add it there, or leave it out."
+                ),
             ],
         ),
         (
             MOVE.replace("02.05", "09.05"),
-            ["4: cutover: NL123456789.09.05 moves, but is none of the parties; add it there, or leave it out."],
+            [
+                (
+                    "4: cutover: move[0]: NL123456789.09.05 moves, but is none of the parties; "
+                    "add it there, or leave it out."
+                )
+            ],
         ),
         (
             '[cutover]\nmoves = "none.csv"\n',
             ["5: cutover.moves: FOLDER/none.csv cannot be read: No such file or directory."],
         ),
-        ('[cutover]\nmoves = "binary"\n', ["5: cutover.moves: FOLDER/binary is not UTF-8."]),
+        ('[cutover]\nmoves = "binary"\n', ["5: cutover.moves: FOLDER/binary is not UTF-8; save it as CSV UTF-8."]),
         (
             '[cutover]\nmoves = "bad.csv"\n',
             [
                 "5: cutover.moves: bad.csv, line 2: system is empty.",
                 "5: cutover.moves: bad.csv, line 2: since: give a day, as 2026-12-01 or 01-12-2026.",
+            ],
+        ),
+        (
+            f'[cutover]\ndefault = "EXIT"\nmoves = "many.csv"\n{MOVE}',
+            [
+                (
+                    "4: cutover: many.csv, line 2: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[0]. Keep one of them."
+                ),
+                (
+                    "4: cutover: many.csv, line 4: NL123456789.09.05 uses GAS from 2026-12-01: "
+                    "'GAS' is no system of the directory; known: AGS, DMS."
+                ),
+                (
+                    "4: cutover: many.csv, line 4: NL123456789.09.05 moves, but is none of the parties; "
+                    "add it there, or leave it out."
+                ),
+                "5: cutover.default: 'EXIT' is not known; known: AGS, DMS.",
+                "6: cutover.moves: many.csv, line 3: system is empty.",
             ],
         ),
     ],
@@ -128,8 +157,37 @@ def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: list[
     """Every mistake is told with its line and its path, all at once."""
     (folder / "binary").write_bytes(b"\xff")
     (folder / "bad.csv").write_text("party,system,since\nNL123456789.02.05,,soon\n", encoding="utf-8")
+    (folder / "many.csv").write_text(
+        "party;system;since\nNL123456789.02.05;AGS;1-12-2026\nNL123456789.03.05;;1-12-2026\n"
+        "NL123456789.09.05;GAS;1-12-2026\n",
+        encoding="utf-8",
+    )
     text = added + SMALL if added.startswith("cutover") else SMALL + added
     assert [f"htpoort.toml:{one.replace('FOLDER', str(folder))}" for one in expected] == refused(text)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "quiet", "expected"),
+    [
+        ("retention_days = 29", "", ["4: ledger.retention_days: give 30 or more"]),
+        ("retention_days = 13", "quiet_days = 14", ["4: ledger.retention_days: give 14 or more"]),
+        # The line of the table, where the setting has none.
+        ("", "quiet_days = 2558", ["2: ledger.retention_days: give 2558 or more"]),
+        ("retention_days = -1", "", ["4: ledger.retention_days: give days, 0 or more."]),
+    ],
+)
+def test_what_is_pruned_cannot_keep_a_system(refused: Refuse, ledger: str, quiet: str, expected: list[str]) -> None:
+    """A ledger that forgets a reply before AGS counts as quiet would let it be switched off too early."""
+    found = refused(f"{SMALL}{ledger}\n[cutover]\n{quiet}\n")
+    assert [f"htpoort.toml:{one}" for one in expected] == [
+        one.removesuffix(", as cutover.quiet_days says: until then a reply counts.") for one in found
+    ]
+
+
+@pytest.mark.parametrize("ledger", ["retention_days = 30\n[cutover]\n", "retention_days = 5\n", "[cutover]\n"])
+def test_what_is_kept_long_enough(read: Read, ledger: str) -> None:
+    """As many days are enough, and without a move any number is."""
+    assert read(f"{SMALL}{ledger}").ledger.retention_days in {5, 30, 2557}
 
 
 def test_settings_are_told_for_each_system(read: Read) -> None:

@@ -175,7 +175,7 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         (
             '[timing]\nsleep = "5s"\n',
-            "5: timing.sleep: there is no such setting; known: again, grace, lease, poll, redeliver.",
+            "5: timing.sleep: there is no such setting; known: again, delivery, grace, lease, poll, redeliver.",
         ),
         ("[windows]\n", "4: windows: service windows are not read yet; leave it out."),
         (
@@ -262,7 +262,11 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
             f'[ledger]\nurl = "postgresql+psycopg://{url}"\n',
             f"3: ledger.url: {LITERAL_URL}",
         )
-        for url in ("edi:geheim@db.example/htpoort", "db.example/htpoort?user=edi&password=geheim")
+        for url in (
+            "edi:geheim@db.example/htpoort",
+            "db.example/htpoort?user=edi&password=geheim",
+            "db.example/htpoort?sslkey=key.pem&sslPassword=geheim",
+        )
     ],
 )
 def test_ledger(refused: Refuse, ledger: str, expected: str) -> None:
@@ -278,6 +282,17 @@ def test_a_key_in_the_place_of_tables(refused: Refuse, key: str) -> None:
     text = f'{key} = 1\n{SMALL}[[outbox]]\nserver = "a.example"\nsystems = ["DMS"]\n'
 
     assert [f"htpoort.toml:1: {key}: give a table for each system, [{key}.NAME]."] == refused(text)
+
+
+@pytest.mark.parametrize("key", ["outbox", "smtp", "pop3"])
+def test_a_value_in_the_place_of_a_table(refused: Refuse, key: str) -> None:
+    """In an array of tables each item that is none is told, and those beside it are checked."""
+    text = f"{key} = [1, {{ colour = 1 }}]\n{SMALL}"
+    messages = refused(text)
+
+    assert f"htpoort.toml:1: {key}[0]: give a table." == messages[0]
+    assert messages[1:]
+    assert all(message.startswith(f"htpoort.toml:1: {key}[1]") for message in messages[1:])
 
 
 def test_everything_at_once(refused: Refuse) -> None:
@@ -310,9 +325,103 @@ def test_everything_at_once(refused: Refuse) -> None:
         ("8", "outbox[0].per_hour"),
         ("9", "outbox[0].systems[0]"),
         ("10", "pop3[0].host"),
+        ("10", "pop3[0]"),
+        ("10", "pop3[0]"),
         ("13", "delivery.DMS.maildir"),
         ("15", "ledger.url"),
     ] == [(line, rest.partition(": ")[0]) for line, _, rest in found]
+
+
+def test_what_is_missing_hides_nothing(refused: Refuse) -> None:
+    """A table that lacks what it needs is checked all the same: whoever mends what was told has mended the file."""
+    text = (
+        f'{SMALL}[[outbox]]\npassword = "geheim"\nusername = "edi"\nconnections = 0\nsystems = ["NCTS"]\n'
+        '[[smtp]]\nnetworks = ["everywhere"]\nsize_limit = 0\ncertificate = "absent.pem"\n'
+        '[[pop3]]\nusername = "edi"\npassword = "geheim"\nca_file = "absent.pem"\n'
+    )
+    found = [message.removeprefix("htpoort.toml:").partition(": ") for message in refused(text)]
+
+    assert [
+        ("4", "outbox[0].server"),
+        ("5", "outbox[0].password"),
+        ("7", "outbox[0].connections"),
+        ("8", "outbox[0].systems[0]"),
+        ("9", "smtp[0].hostname"),
+        ("9", "smtp[0].mailboxes"),
+        ("9", "smtp[0].port"),
+        ("10", "smtp[0].networks"),
+        ("11", "smtp[0].size_limit"),
+        ("12", "smtp[0].certificate"),
+        ("13", "pop3[0].host"),
+        ("15", "pop3[0].password"),
+        ("16", "pop3[0].ca_file"),
+    ] == [(line, rest.partition(": ")[0]) for line, _, rest in found]
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        (
+            f'{OUTBOX}systems = ["AGS"]\n{OUTBOX}systems = "DMS"\n',
+            ["9: outbox[1].systems: give an array of strings."],
+        ),
+        (f'{OUTBOX}username = 1\npassword_env = "SET"\n', ["6: outbox[0].username: give a string."]),
+        (f'{OUTBOX}username = "edi"\npassword_env = 1\n', ["7: outbox[0].password_env: give a string."]),
+        (f'{OUTBOX}certificate = 1\nkey = "own.key"\n', ["6: outbox[0].certificate: give a string."]),
+        (
+            f'{OUTBOX}certificate = 1\nkey_password = "geheim"\n',
+            [
+                "6: outbox[0].certificate: give a string.",
+                f"7: outbox[0].key_password: {LITERAL.format('key_password')}",
+            ],
+        ),
+        (f"{SMTP}certificate = 1\nrequire_tls = true\n", ["8: smtp[0].certificate: give a string."]),
+        (f'{SMTP}certificate = 1\nca_file = "x"\n', ["8: smtp[0].certificate: give a string."]),
+        (
+            '[[pop3]]\nusername = "edi"\npassword_env = "SET"\n' * 2,
+            ["4: pop3[0].host: this setting is needed.", "7: pop3[1].host: this setting is needed."],
+        ),
+        (
+            f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\nport = "110"\n',
+            ["12: pop3[1].port: give a whole number."],
+        ),
+        ("[delivery.DMS]\nmaildir = 1\n", ["5: delivery.DMS.maildir: give a string."]),
+        ('[delivery.DMS]\ncommand = "true"\n', ["5: delivery.DMS.command: give an array of strings."]),
+    ],
+)
+def test_nothing_false_follows_from_a_mistake(refused: Refuse, added: str, expected: list[str]) -> None:
+    """What stands in for a setting that was refused is not held against the others, nor against itself."""
+    assert [f"htpoort.toml:{one}" for one in expected] == refused(SMALL + added, {"SET": "geheim"})
+
+
+@pytest.mark.parametrize("key", ["url", "url_env"])
+def test_a_ledger_of_another_type(refused: Refuse, key: str) -> None:
+    """A URL that is no text is refused once, and is not said to be missing too."""
+    text = f'parties = ["NL123456789.02.05"]\n[ledger]\n{key} = 1\n'
+
+    assert [f"htpoort.toml:3: ledger.{key}: give a string."] == refused(text)
+
+
+def test_a_maildir_that_cannot_be_looked_at(refused: Refuse, folder: Path) -> None:
+    """A folder of which the system tells nothing is one problem with its line, beside the others."""
+    (folder / "round").symlink_to("round")
+    name = "a" * 256
+
+    assert [
+        f"htpoort.toml:5: delivery.AGS.maildir: {folder}/{name} cannot be written.",
+        f"htpoort.toml:7: delivery.DMS.maildir: {folder}/round/m cannot be written.",
+        "htpoort.toml:9: outbox[0].server: this setting is needed.",
+    ] == refused(f'{SMALL}[delivery.AGS]\nmaildir = "{name}"\n[delivery.DMS]\nmaildir = "round/m"\n\n[[outbox]]\n')
+
+
+def test_a_password_file_that_is_no_path(refused: Refuse, folder: Path) -> None:
+    """A NUL in the path of a password is told with its line, beside the others."""
+    text = f'{SMALL}{POP3}password_file = "a\\u0000b"\n[[outbox]]\n'
+
+    assert [
+        f"htpoort.toml:7: pop3[0].password_file: '{folder}/a\\x00b' is no path.",
+        "htpoort.toml:8: outbox[0].server: this setting is needed.",
+    ] == refused(text)
 
 
 def test_no_secret_is_told(refused: Refuse, folder: Path) -> None:

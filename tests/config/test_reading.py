@@ -87,6 +87,7 @@ lease = "10m"
 grace = "1m"
 again = "2s"
 redeliver = ["1s", "1d"]
+delivery = "20m"
 """
 
 
@@ -181,6 +182,7 @@ class TestWhole:
                 grace=timedelta(minutes=1),
                 again=timedelta(seconds=2),
                 redeliver=(timedelta(seconds=1), timedelta(days=1)),
+                delivery=timedelta(minutes=20),
             )
             == whole.timing
         )

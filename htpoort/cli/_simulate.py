@@ -22,6 +22,7 @@ from htpoort import _clock
 from htpoort.cli import _input, _pasting, _show
 from htpoort.cli._traffic import Traffic
 from htpoort.directory import Directory
+from htpoort.errors import InputError
 from htpoort.simulator import ClientCertificate, Declarant, Gateway, GatewayTls, Script
 from htpoort.transport import Security, SmtpServer
 
@@ -99,6 +100,17 @@ def declarant(text: str) -> Declarant:
     return Declarant(mailbox=mailbox, server=SmtpServer(host=host, port=int(port), security=Security.PLAIN))
 
 
+@contextlib.contextmanager
+def _as_options() -> Generator[None]:
+    """Say what is wrong in the words of the command line."""
+    try:
+        yield
+    except InputError as error:
+        said = [one.message.replace("beyond_loopback=True", "--beyond-loopback") for one in error.problems]
+        problems = (attrs.evolve(one, message=text) for one, text in zip(error.problems, said, strict=True))
+        raise InputError(error.text, tuple(problems)) from None
+
+
 async def simulate(  # noqa: PLR0913 - what the options say
     *,
     ports: Ports,
@@ -126,21 +138,22 @@ async def simulate(  # noqa: PLR0913 - what the options say
     # At each login aiosmtpd warns of a line of its own, in the middle of the traffic.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     with certificates.made() as tls:
-        gateway = Gateway(
-            directory=directory,
-            declarants=declarants,
-            script=script,
-            tls=tls,
-            record=record,
-            host=host,
-            beyond_loopback=beyond_loopback,
-            **attrs.asdict(ports),
-        )
+        with _as_options():
+            gateway = Gateway(
+                directory=directory,
+                declarants=declarants,
+                script=script,
+                tls=tls,
+                record=record,
+                host=host,
+                beyond_loopback=beyond_loopback,
+                **attrs.asdict(ports),
+            )
         async with gateway:
             _pasting.tell(gateway, host=host, directory=directory, declarants=declarants, as_json=as_json)
             await _watched(gateway, stopped, as_json=as_json)
-            summary = _summary(gateway)
-    (_show.as_json if as_json else _show.rows)(summary)
+            facts = summary(gateway)
+    (_show.as_json if as_json else _show.rows)(facts)
 
 
 async def _watched(gateway: Gateway, stopped: asyncio.Event, *, as_json: bool) -> None:
@@ -155,13 +168,14 @@ async def _watched(gateway: Gateway, stopped: asyncio.Event, *, as_json: bool) -
         traffic.tell()
 
 
-def _summary(gateway: Gateway) -> dict[str, object]:
+def summary(gateway: Gateway) -> dict[str, object]:
+    """Count what there was."""
     due = gateway.next_moment
     return {
         "taken": len(gateway.received),
         "refused": len(gateway.refused),
         "answered": sum(sent.error is None for sent in gateway.sent),
         "undelivered": len(gateway.undelivered),
-        "faults": len(gateway.shown),
+        "faults": len(gateway.shown) + len(gateway.pop3_shown),
         "next_answer": None if due is None else due.isoformat(timespec="seconds"),
     }

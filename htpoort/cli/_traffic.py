@@ -16,7 +16,7 @@ from htpoort import _clock
 from htpoort.cli import _show
 from htpoort.cli._facts import Facts
 from htpoort.envelope import RoutingEnvelope
-from htpoort.simulator import Declaration, Gateway, Sent, SmtpFault
+from htpoort.simulator import Declaration, Gateway, Pop3Fault, Sent, SmtpFault
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Traffic:
     def __init__(self, gateway: Gateway, *, as_json: bool) -> None:
         self._gateway = gateway
         self._as_json = as_json
-        self._seen: dict[str, int] = dict.fromkeys(("received", "refused", "sent", "shown"), 0)
+        self._seen: dict[str, int] = dict.fromkeys(("received", "refused", "sent", "shown", "pop3_shown"), 0)
         self._feed = _show.Feed("Traffic", _COLUMNS)
 
     def __enter__(self) -> Self:
@@ -68,7 +68,8 @@ class Traffic:
         found = [(one.at, _taken(one)) for one in self._new("received", self._gateway.received)]
         found += [(now, _refused(*one)) for one in self._new("refused", self._gateway.refused)]
         found += [(one.at, _sent(one)) for one in self._new("sent", self._gateway.sent)]
-        found += [(at, _fault(fault)) for at, fault in self._new("shown", list(self._gateway.shown))]
+        found += [(at, _fault(fault)) for at, fault in self._new("shown", self._gateway.shown)]
+        found += [(at, _pop3_fault(fault)) for at, fault in self._new("pop3_shown", self._gateway.pop3_shown)]
         return found
 
     def _new(self, name: str, values: Sequence[T]) -> Sequence[T]:
@@ -109,3 +110,7 @@ def _sent(one: Sent) -> Facts:
 
 def _fault(fault: SmtpFault) -> Facts:
     return _facts("fault", None, f"{fault.action} at {fault.at}")
+
+
+def _pop3_fault(fault: Pop3Fault) -> Facts:
+    return _facts("fault", None, f"{fault.action} at {fault.command} of POP3")

@@ -16,7 +16,7 @@ import attrs
 from htpoort import _clock
 from htpoort._words import ascii_lower
 from htpoort.directory import Directory
-from htpoort.errors import SendError
+from htpoort.errors import SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.simulator import answers
 from htpoort.simulator._mailbox import Mailbox
@@ -54,6 +54,7 @@ class _Due:
 
 
 _WRITE: Final = "write"
+_NOBODY: Final = "No declarant that takes answers has this mailbox"
 
 
 @final
@@ -150,7 +151,7 @@ class Answering:
             directory=self._directory,
             **self._elsewhere(declaration),
         )
-        # An answer that goes astray to nobody we know is offered to the declarant's own server.
+        # An answer that goes astray to nobody we know is offered to the declarant's own server, which says no.
         owner = self._declarants.find(message.rcpt_to) or self._declarants.find(declaration.mailbox)
         ways = () if owner is None else owner.ways
         for _ in range(2 if answer.fault is AnswerFault.DUPLICATE else 1):
@@ -161,16 +162,21 @@ class Answering:
                 self.schedule.put(now, lane, attrs.evolve(due, message=message))
 
     def _elsewhere(self, declaration: Declaration) -> dict[str, str]:
-        """Give another declarant's mailbox, if there is one, for an answer that goes astray."""
+        """Give the mailbox of another declarant that takes answers, if there is one, for one that goes astray."""
         own = ascii_lower(declaration.mailbox)
-        others = (one.mailbox for one in self._declarants if ascii_lower(one.mailbox) != own)
+        others = (one.mailbox for one in self._declarants if one.ways and ascii_lower(one.mailbox) != own)
         other = next(others, None)
         return {} if other is None else {"other_mailbox": other}
 
     def _drop(self, mailbox: str, due: _Due) -> None:
-        """Put an answer into the declarant's mailbox."""
-        cast("Mailbox", self._declarants.mailbox(mailbox)).deliver(cast("Submission", due.message).data)
-        self._told(attrs.evolve(due, attempts=1), Way.POP3, None)
+        """Put an answer into the declarant's mailbox; one that is for nobody we know into none."""
+        message, error = cast("Submission", due.message), None
+        if ascii_lower(message.rcpt_to) == mailbox:
+            cast("Mailbox", self._declarants.mailbox(mailbox)).deliver(message.data)
+        else:
+            error = SendError(recipient=message.rcpt_to, kind=SendFailure.REFUSED, code=None, reply=_NOBODY)
+            self.undelivered.append(error)
+        self._told(attrs.evolve(due, attempts=1), Way.POP3, error)
 
     async def _push(self, mailbox: str, due: deque[_Due]) -> None:
         """Push what is due over one connection, while the declarant's server stays the same."""

@@ -11,11 +11,13 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, cast, final
 
 from htpoort.simulator._pop3_session import Mailboxes, Session, err
+from htpoort.simulator.clock import Clock, RealClock
 from htpoort.simulator.faults import Action, Pop3Fault
 
 __all__ = ["Pop3Faults", "Pop3Server"]
@@ -32,11 +34,16 @@ class Pop3Faults:
 
     Args:
         faults: The first that is for a command and not used up shows.
+        clock: Tells when; real time where not given.
+
+    Attributes:
+        shown: The faults that were shown, with their moments, in order.
     """
 
-    def __init__(self, faults: Iterable[Pop3Fault] = ()) -> None:
-        self._faults = tuple(faults)
-        self._shown = [0] * len(self._faults)
+    def __init__(self, faults: Iterable[Pop3Fault] = (), clock: Clock | None = None) -> None:
+        self.shown: list[tuple[datetime, Pop3Fault]] = []
+        self._left = [(fault, fault.times) for fault in faults]
+        self._clock = clock or RealClock()
 
     def take(self, command: str) -> Pop3Fault | None:
         """
@@ -48,9 +55,10 @@ class Pop3Faults:
         Returns:
             None where all is well.
         """
-        for at, fault in enumerate(self._faults):
-            if fault.command == command and (fault.times is None or self._shown[at] < fault.times):
-                self._shown[at] += 1
+        for number, (fault, left) in enumerate(self._left):
+            if fault.command == command and left != 0:
+                self._left[number] = fault, left if left is None else left - 1
+                self.shown.append((self._clock(), fault))
                 return fault
         return None
 

@@ -13,14 +13,20 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self, final
 
+from htpoort import _clock
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
 from htpoort.delivery import Delivery
 from htpoort.directory import Directory
+from htpoort.errors import SendError
 from htpoort.exchange import State
 from htpoort.ledger import Held, Ledger, Reply
 from htpoort.message import Submission
+from htpoort.party import PartyId
 from htpoort.routing import Router
+from htpoort.simulator import answers
 from htpoort.simulator.clock import SimulatedClock
+from htpoort.simulator.declarations import Sent, Way
+from htpoort.simulator.faults import AnswerFault
 from htpoort.simulator.gateway import Gateway
 from htpoort.simulator.scenarios import Script
 from htpoort.transport import Security, SmtpServer
@@ -48,24 +54,37 @@ class Exchanging:
         url: Of the ledger, which is there for the rehearsal alone.
         router: Makes the router of a ledger.
         directory: The systems.
+        parties: All that declare, two or more.
         script: How the gateway answers.
         start: The time at first, aware.
 
     Attributes:
         clock: The simulated time.
         gateway: What it took and sent is its own record.
+        astray: What was sent besides: for each answer for a stranger, the same for another of the parties.
         delivered: Each delivery, with the name of the system whose process got it, in order.
     """
 
-    def __init__(
-        self, *, url: str, router: Callable[[Ledger], Router], directory: Directory, script: Script, start: datetime
+    def __init__(  # noqa: PLR0913 - one argument for each thing a rehearsal has
+        self,
+        *,
+        url: str,
+        router: Callable[[Ledger], Router],
+        directory: Directory,
+        parties: Iterable[PartyId],
+        script: Script,
+        start: datetime,
     ) -> None:
         self.clock = SimulatedClock(start)
         self.gateway = Gateway(directory=directory, script=script, clock=self.clock)
+        self.astray: list[Sent] = []
         self.delivered: list[tuple[str, Reply]] = []
         self._url = url
         self._router = router
         self._directory = directory
+        names = [str(party) for party in parties]
+        self._next_of = dict(zip(names, [*names[1:], *names[:1]], strict=True))
+        self._looked_at = 0
         self._whole = contextlib.AsyncExitStack()
         self._running = contextlib.AsyncExitStack()
 
@@ -115,7 +134,7 @@ class Exchanging:
 
     async def quarantine(self) -> list[Held]:
         """Give what is in quarantine."""
-        return await asyncio.to_thread(self._ledger.quarantine.listed)
+        return await asyncio.to_thread(lambda: list(self._ledger.quarantine.listed()))
 
     async def _start(self) -> None:
         async with contextlib.AsyncExitStack() as starting:
@@ -170,6 +189,39 @@ class Exchanging:
         while await asyncio.to_thread(self._sends):  # noqa: ASYNC110 - the agent tells nobody what it sent
             await asyncio.sleep(_LOOK)
         await self.gateway.answered()
+        for one in self.gateway.sent[self._looked_at :]:
+            self._looked_at += 1
+            if one.answer.fault is AnswerFault.OTHER_PARTY:
+                await self._lead_astray(one)
+
+    async def _lead_astray(self, one: Sent) -> None:
+        """
+        Send an answer that was for a stranger for another of the parties too.
+
+        A router that knows the addressee has to know whose the K is, which it need not for a stranger.
+        """
+        declaration, now = one.declaration, self.clock()
+        message = answers.answer(
+            one.answer,
+            system=declaration.system,
+            mailbox=declaration.mailbox,
+            request=declaration.envelope,
+            declaration=declaration.raw,
+            number=declaration.number,
+            date=now,
+            taken=declaration.at,
+            message_id=_clock.message_id(declaration.system.mailbox),
+            directory=self._directory,
+            other_party=self._next_of[declaration.envelope.sender],
+        )
+        error = None
+        try:
+            await self.gateway.push(message)
+        except SendError as failed:
+            error = failed
+        self.astray.append(
+            Sent(declaration=declaration, answer=one.answer, message=message, at=now, way=Way.PUSH, error=error)
+        )
 
     def _sends(self) -> bool:
         now = self.clock()

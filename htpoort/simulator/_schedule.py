@@ -86,6 +86,10 @@ class Schedule(Generic[T]):
         if self._failed:
             raise self._failed.pop(0)
 
+    def open(self) -> None:
+        """Take things again, after an end."""
+        self._closed = False
+
     async def close(self) -> None:
         """Forget what is still to come, and end what is under way."""
         self._closed = True
@@ -94,6 +98,9 @@ class Schedule(Generic[T]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that was cancelled before it began has tidied up nothing.
+        self._due.clear()
+        self._sleeper = self._until = None
 
     def _hand_over(self, lane: str, thing: T) -> None:
         if lane in self._due:

@@ -41,6 +41,7 @@ class Submitting(Receiver):
         port: 0 for one that is free.
         tls: For STARTTLS, or from the first octet.
         implicit: Whether TLS is from the first octet.
+        require_tls: Whether nothing is taken before TLS.
         networks: Where peers may come from.
     """
 
@@ -55,6 +56,7 @@ class Submitting(Receiver):
         port: int,
         tls: ssl.SSLContext | None,
         implicit: bool,
+        require_tls: bool,
         networks: Iterable[str],
     ) -> None:
         super().__init__(
@@ -64,6 +66,7 @@ class Submitting(Receiver):
             host=host,
             port=port,
             tls=tls,
+            require_tls=require_tls,
             networks=networks,
             authenticator=declarants.may_log_in if declarants.have_passwords else None,
         )

@@ -15,6 +15,7 @@ from typing import Final, Self, final
 import attrs
 
 from htpoort.errors import InputError, Problem
+from htpoort.simulator._kinds import kind_problems
 from htpoort.transport import TlsPolicy, TlsSettings, server_context
 
 __all__ = ["ClientCertificate", "GatewayTls"]
@@ -32,7 +33,7 @@ class ClientCertificate(enum.StrEnum):
     OPTIONAL = "optional"
     """It asks; one that is shown must be of its authority."""
     REQUIRED = "required"
-    """It takes nobody without one of its authority."""
+    """It takes nobody without one of its authority, and nothing before TLS."""
 
 
 @final
@@ -43,6 +44,10 @@ class GatewayTls:
 
     `made` writes everything that is needed into a folder; or name files of your own.
 
+    That the MSA interface has TLS, and which versions, is official. That the gateway takes neither a login nor a
+    declaration before it is inferred from that, and so in the clear there is 530 by SMTP and -ERR by POP3. What is
+    unknown is whether it does STARTTLS or implicit TLS; here there are both.
+
     Args:
         certificate: PEM file with the gateway's certificate and its chain.
         key: PEM file of its private key; where not given, it stands in *certificate*.
@@ -50,13 +55,18 @@ class GatewayTls:
         ca_file: PEM file of the authority: what a client trusts, and whose clients may connect.
         client: Whether clients show a certificate. How the real gateway checks one is unknown.
         client_certificate: PEM file with a certificate and key that a client may show.
+        require_tls: Whether nothing is taken before TLS; without it a client may choose.
         policy: Versions and suites, as of a day and an environment: ``policy_for(Environment.TEST, on=day)``.
             TLS 1.3 is spoken beside what it names.
         announced_only: Speak only the versions that the policy's source announces, to see what a client
             does when one goes away.
 
     Raises:
-        InputError: Clients are to show a certificate and *ca_file* is missing.
+        InputError: Clients are to show a certificate and *ca_file* is missing, or they may speak without TLS;
+            *client* is none of its enum. Tells every one.
+
+    Source:
+        Interface description of the MSA and the dated notices about its TLS.
     """
 
     certificate: Path | str
@@ -65,21 +75,29 @@ class GatewayTls:
     ca_file: Path | str | None = None
     client: ClientCertificate = ClientCertificate.NONE
     client_certificate: Path | str | None = None
+    require_tls: bool = True
     policy: TlsPolicy = _NEWEST
     announced_only: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.client is not ClientCertificate.NONE and self.ca_file is None:
+        problems = kind_problems("simulator.tls", client=(self.client, ClientCertificate))
+        if not problems and self.client is not ClientCertificate.NONE and self.ca_file is None:
             message = f"client is {self.client} and ca_file is not set; give the authority of the clients."
-            raise InputError("ca_file", (Problem("simulator.tls", message),))
+            problems.append(Problem("simulator.tls", message))
+        if self.client is ClientCertificate.REQUIRED and not self.require_tls:
+            message = "require_tls is False and client is required; only over TLS a client shows a certificate."
+            problems.append(Problem("simulator.tls", message))
+        if problems:
+            raise InputError("", tuple(problems))
 
     @classmethod
-    def made(
+    def made(  # noqa: PLR0913 - the choices of the class, each with its default
         cls,
         folder: Path | str,
         *,
         policy: TlsPolicy = _NEWEST,
         client: ClientCertificate = ClientCertificate.NONE,
+        require_tls: bool = True,
         announced_only: bool = False,
         names: Sequence[str] = (),
     ) -> Self:
@@ -90,6 +108,7 @@ class GatewayTls:
             folder: Is there, and gets ``ca.pem``, ``server.pem`` and ``client.pem``.
             policy: Versions and suites.
             client: Whether clients show a certificate.
+            require_tls: Whether nothing is taken before TLS.
             announced_only: Speak only the versions that the policy's source announces.
             names: Host names and addresses that the gateway's certificate is for, beside those of loopback.
 
@@ -109,6 +128,7 @@ class GatewayTls:
             ca_file=place / "ca.pem",
             client=client,
             client_certificate=place / "client.pem",
+            require_tls=require_tls,
             policy=policy,
             announced_only=announced_only,
         )

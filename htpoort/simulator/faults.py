@@ -14,6 +14,7 @@ from typing import Final, final
 import attrs
 
 from htpoort.errors import InputError, Problem
+from htpoort.simulator._kinds import kind_problems
 
 __all__ = ["Action", "AnswerFault", "At", "Pop3Fault", "SmtpFault"]
 
@@ -133,7 +134,7 @@ class SmtpFault:
         code: What it says instead of the usual code: 500 to 599 to refuse, 400 to 499 to defer.
         text: What it says instead of the usual text; one line of ASCII.
         taken: At the final dot: whether the declaration was taken, and will be answered, before the
-            fault shows. One that is refused or deferred never is.
+            fault shows. One that is refused or deferred never is; one that TRICKLE says 250 to always is.
         after: How long GREYLIST says not now.
 
     Raises:
@@ -164,15 +165,6 @@ class SmtpFault:
         return self.at is At.DOT and self.taken and self.action not in _CODED
 
 
-def _kind_problems(code: str, **fields: tuple[object, type[enum.StrEnum]]) -> list[Problem]:
-    """Find the fields that are no member of their enum."""
-    return [
-        Problem(code, f"{field} is {value!r}; give one of {', '.join(f'{kind.__name__}.{one.name}' for one in kind)}.")
-        for field, (value, kind) in fields.items()
-        if not isinstance(value, kind)
-    ]
-
-
 def _smtp_problems(fault: SmtpFault) -> list[Problem]:
     """Find what is wrong with a fault of SMTP."""
     found = [] if fault.times is None or fault.times >= 1 else [f"times is {fault.times}; give at least 1, or None."]
@@ -180,7 +172,7 @@ def _smtp_problems(fault: SmtpFault) -> list[Problem]:
         found.append("text cannot be said; give one line of at most 500 printable ASCII characters.")
     if fault.after <= timedelta(0):
         found.append(f"after is {fault.after}; give a time above 0.")
-    kinds = _kind_problems("simulator.smtp-fault", at=(fault.at, At), action=(fault.action, Action))
+    kinds = kind_problems("simulator.smtp-fault", at=(fault.at, At), action=(fault.action, Action))
     if not kinds:
         found.extend(_smtp_clashes(fault))
     return [*kinds, *(Problem("simulator.smtp-fault", message) for message in found)]
@@ -200,6 +192,8 @@ def _smtp_clashes(fault: SmtpFault) -> list[str]:
         found.append(f"code is {fault.code}; to {fault.action}, give {codes.start} to {codes.stop - 1}.")
     if fault.at is not At.DOT and not fault.taken:
         found.append(f"taken is said at {fault.at}; only at dot there is something to take.")
+    elif fault.action is Action.TRICKLE and not fault.taken:
+        found.append("taken is False with trickle, which says 250 to a declaration that is lost then; leave it out.")
     if fault.action is not Action.GREYLIST and fault.after != _GREYLISTED:
         found.append(f"after is said of {fault.action}; only greylist has it.")
     return found
@@ -241,7 +235,7 @@ class Pop3Fault:
     done: bool = False
 
     def __attrs_post_init__(self) -> None:
-        problems = _kind_problems("simulator.pop3-fault", action=(self.action, Action))
+        problems = kind_problems("simulator.pop3-fault", action=(self.action, Action))
         if not problems and self.action not in _POP3_ACTIONS:
             message = f"action is {self.action}, which POP3 has not; give one of {', '.join(_POP3_ACTIONS)}."
             problems.append(Problem("simulator.pop3-fault", message))

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
+from htpoort._words import ascii_lower
 from htpoort.directory import HTPOORT, Directory
 from htpoort.errors import InputError, Problem, SendError
 from htpoort.message import Submission
@@ -28,7 +29,7 @@ from htpoort.simulator.certificates import GatewayTls
 from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, Declarants
 from htpoort.simulator.declarations import Declaration, Sent
-from htpoort.simulator.faults import SmtpFault
+from htpoort.simulator.faults import Pop3Fault, SmtpFault
 from htpoort.simulator.scenarios import Script
 from htpoort.transport import Incoming, SmtpServer, _hosts
 
@@ -50,14 +51,18 @@ class Gateway:
             print(gateway.smtp_port)
 
     Several can run in one process; each listens on ports of its own. All that it took and sent stays in
-    memory, each message with its octets, until the gateway is forgotten.
+    memory, each message with its octets, until the gateway is forgotten. The block may be entered again;
+    what was still to come when it was left is forgotten.
+
+    It needs asyncio's own event loop: under uvloop implicit TLS can hang, and nothing is tested.
 
     Args:
         directory: The systems that it plays; the published ones where not given.
         declarants: The declarants; or only their mail servers, by their mailbox, where answers are pushed
             to. A declaration from another mailbox is taken and not answered.
         script: How it answers, and what it does wrong; one acceptance at once where not given.
-        tls: Its certificate, for STARTTLS and for the ports of implicit TLS; without it there is no TLS.
+        tls: Its certificate, for STARTTLS and for the ports of implicit TLS; then nothing is taken before
+            TLS, unless it says otherwise. Without it there is no TLS.
         host: The address to listen on.
         port: For SMTP; 0 chooses a free one, here and below.
         tls_port: For SMTP with implicit TLS.
@@ -77,7 +82,8 @@ class Gateway:
         undelivered: The errors of what it gave up, in order.
 
     Raises:
-        InputError: *host* or a declarant's server is not loopback; two declarants are the same.
+        InputError: *host* or a declarant's server is not loopback; two declarants are the same; a scenario
+            or a window is for a system that the directory lacks.
     """
 
     def __init__(  # noqa: PLR0913 - a gateway has as many settings; each has its default
@@ -97,14 +103,17 @@ class Gateway:
         record: Path | str | None = None,
         beyond_loopback: bool = False,
     ) -> None:
+        problems = _unknown_systems(script, directory)
         if not beyond_loopback and not _hosts.is_loopback(host):
             message = f"host is {host!r}, which other machines reach; give beyond_loopback=True if that is meant."
-            raise InputError(host, (Problem("simulator.beyond-loopback", message),))
+            problems.insert(0, Problem("simulator.beyond-loopback", message))
+        if problems:
+            raise InputError("", tuple(problems))
         self._clock = clock or RealClock()
         self._declarants = Declarants(declarants, beyond_loopback=beyond_loopback)
         self._directory = directory
         self._faulty = Faulty(script.faults, self._clock)
-        self._pop3_faults = Pop3Faults(script.pop3_faults)
+        self._pop3_faults = Pop3Faults(script.pop3_faults, self._clock)
         self._tls = tls
         self._host = host
         self._ports = {"smtp": port, "smtps": tls_port, "pop3": pop3_port, "pop3s": pop3s_port}
@@ -162,6 +171,11 @@ class Gateway:
         return tuple(self._faulty.shown)
 
     @property
+    def pop3_shown(self) -> tuple[tuple[datetime, Pop3Fault], ...]:
+        """The faults of POP3 that it showed, with their moments, in order."""
+        return tuple(self._pop3_faults.shown)
+
+    @property
     def next_moment(self) -> datetime | None:
         """When the next answer, or the next push that is tried again, is due; None where nothing is to come."""
         return self._answering.schedule.next_moment
@@ -175,6 +189,7 @@ class Gateway:
             OSError: An address cannot be listened on.
         """
         async with contextlib.AsyncExitStack() as starting:
+            self._answering.schedule.open()
             starting.push_async_callback(self._answering.schedule.close)
             if isinstance(self._clock, SimulatedClock):
                 starting.callback(self._clock.join(self.answered))
@@ -290,6 +305,7 @@ class Gateway:
     def _servers(self) -> dict[str, Submitting | Pop3Server]:
         """Make what listens."""
         context = None if self._tls is None else self._tls.context()
+        require_tls = self._tls is not None and self._tls.require_tls
         served = {"smtp": False} if context is None else {"smtp": False, "smtps": True}
         servers: dict[str, Submitting | Pop3Server] = {
             name: Submitting(
@@ -301,6 +317,7 @@ class Gateway:
                 port=self._ports[name],
                 tls=context,
                 implicit=implicit,
+                require_tls=require_tls,
                 networks=self._networks,
             )
             for name, implicit in served.items()
@@ -314,6 +331,22 @@ class Gateway:
                     port=self._ports[pop3],
                     tls=context,
                     implicit=implicit,
+                    require_tls=require_tls,
                     faults=self._pop3_faults,
                 )
         return servers
+
+
+def _unknown_systems(script: Script, directory: Directory) -> list[Problem]:
+    """Find the scenarios and windows that would never count, because their system is not there."""
+    named = {f"scenarios[{at}]": one.system for at, one in enumerate(script.scenarios)}
+    named |= {f"windows[{at}]": one.system for at, one in enumerate(script.windows)}
+    known = {ascii_lower(system.name): system.name for system in directory}
+    return [
+        Problem(
+            "simulator.system",
+            f"{place}.system is {name!r}, which is no system here; give one of {', '.join(known.values())}.",
+        )
+        for place, name in named.items()
+        if name is not None and ascii_lower(name) not in known
+    ]

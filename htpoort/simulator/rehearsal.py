@@ -6,6 +6,7 @@ Never does: touch a ledger or a server that is in use, or judge by what it tests
 
 from __future__ import annotations
 
+import itertools
 import operator
 import tempfile
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ import attrs
 
 from htpoort._words import ascii_lower
 from htpoort.cutover import CutoverPlan
-from htpoort.cutover.moves import ZONE
+from htpoort.cutover.moves import ZONE, kind_key
 from htpoort.directory import AGS, Directory
 from htpoort.errors import InputError, Problem
 from htpoort.message import Submission, build
@@ -79,7 +80,8 @@ async def rehearse(
 
     Each party of the plan declares before, on and after the day of each of its moves, for each kind that the
     plan tells apart; so does one party that does not move. On the middle one of all days the agent is stopped
-    and started again, so that what was sent before is known from the ledger alone.
+    and started again, so that what was sent before is known from the ledger alone. An answer for another party
+    comes twice: for a stranger, and for another one of those that declare.
 
     Args:
         plan: Who moves, and when.
@@ -98,9 +100,7 @@ async def rehearse(
     """
     _refuse(plan)
     moving = plan.parties()
-    names = {ascii_lower(str(party)) for party in moving}
-    others = (party for party in parties if ascii_lower(str(party)) not in names)
-    everybody = (*moving, next(others, PartyId.parse(OTHER_PARTY)))
+    everybody = (*moving, _one_that_stays(moving, parties))
     declared = _declared(plan, everybody)
     days = sorted({move.since for move in plan.moves})
     middle = datetime.combine(days[len(days) // 2], time(), ZoneInfo(ZONE))
@@ -109,6 +109,7 @@ async def rehearse(
             url=f"sqlite:///{Path(folder, 'rehearsal.db')}",
             router=lambda ledger: router(plan.directory, everybody, ledger.sent),
             directory=plan.directory,
+            parties=everybody,
             script=script,
             start=declared[0].at,
         )
@@ -118,9 +119,10 @@ async def rehearse(
     taken = {one.envelope.reference: one.system.name for one in exchanging.gateway.received}
     told = tuple(attrs.evolve(one, taken_by=taken.get(one.reference)) for one in declared)
     went = went_where(exchanging.delivered, held)
+    sent = sorted((*exchanging.gateway.sent, *exchanging.astray), key=operator.attrgetter("at"))
     return Rehearsal(
         declarations=told,
-        replies=judged(plan, {one.reference: one for one in told}, everybody, exchanging.gateway.sent, went),
+        replies=judged(plan, {one.reference: one for one in told}, everybody, sent, went),
         restarted=middle,
     )
 
@@ -136,6 +138,15 @@ def _refuse(plan: CutoverPlan) -> None:
         problems.append(Problem("cutover.empty", "The plan has no move, so there is nothing to rehearse."))
     if problems:
         raise InputError("", tuple(problems))
+
+
+def _one_that_stays(moving: Iterable[PartyId], parties: Iterable[PartyId]) -> PartyId:
+    """Find a party that does not move, or a stand-in, which is not the stranger of the simulator's answers."""
+    taken = {ascii_lower(str(party)) for party in moving}
+    others = (party for party in parties if ascii_lower(str(party)) not in taken)
+    names = (f"NL123456789.{number}.05" for number in itertools.count(98))
+    stand_ins = (PartyId.parse(name) for name in names if ascii_lower(name) not in {*taken, ascii_lower(OTHER_PARTY)})
+    return next(itertools.chain(others, stand_ins))
 
 
 # ── what is declared ─────────────────────────────────────────────────────────
@@ -166,7 +177,8 @@ def _declared(plan: CutoverPlan, parties: Iterable[PartyId]) -> tuple[Declared, 
 def _days(plan: CutoverPlan, party: PartyId, kind: str | None) -> Iterable[date]:
     """Give the days on which something changes for a party; for one that does not move, those of the others."""
     own = plan.moves_of(party)
-    return (move.since for move in own or plan.moves if not own or move.kind in {None, kind})
+    kinds = {None, kind_key(kind)}
+    return (move.since for move in own or plan.moves if not own or kind_key(move.kind) in kinds)
 
 
 def _built(declared: Declared, directory: Directory) -> Submission:

@@ -16,6 +16,7 @@ import attrs
 
 from htpoort._words import ascii_lower
 from htpoort.errors import InputError, Problem
+from htpoort.simulator._kinds import kind_problems
 from htpoort.simulator.faults import AnswerFault, Pop3Fault, SmtpFault
 from htpoort.simulator.windows import Window
 
@@ -65,11 +66,8 @@ class Answer:
 
 def _answer_problems(answer: Answer) -> list[Problem]:
     """Find what is wrong with an answer."""
-    problems: list[Problem] = []
-    kind, fault = cast("object", answer.kind), cast("object", answer.fault)
-    if not isinstance(kind, Kind):
-        known = ", ".join(f"Kind.{one.name}" for one in Kind)
-        problems.append(Problem("simulator.answer", f"kind is {kind!r}; give one of {known}."))
+    problems = kind_problems("simulator.answer", kind=(answer.kind, Kind))
+    fault = cast("object", answer.fault)
     if fault is not None and not isinstance(fault, AnswerFault):
         known = ", ".join(f"AnswerFault.{one.name}" for one in AnswerFault)
         problems.append(Problem("simulator.answer", f"fault is {fault!r}; give one of {known}, or None."))
@@ -201,7 +199,7 @@ class Script:
         repeated: What it does with a K that it has taken before from the same party.
 
     Raises:
-        InputError: *per_hour* is below 1.
+        InputError: *per_hour* is below 1, or *repeated* is none of its enum; tells both.
 
     Source:
         100 messages an hour have been seen in the business test environment (field).
@@ -215,9 +213,12 @@ class Script:
     repeated: RepeatedK = RepeatedK.ACCEPT
 
     def __attrs_post_init__(self) -> None:
+        problems = kind_problems("simulator.script", repeated=(self.repeated, RepeatedK))
         if self.per_hour is not None and self.per_hour < 1:
             message = f"per_hour is {self.per_hour}; give at least 1, or None for any number."
-            raise InputError("", (Problem("simulator.script", message),))
+            problems.append(Problem("simulator.script", message))
+        if problems:
+            raise InputError("", tuple(problems))
 
     @classmethod
     def read(cls, path: Path | str) -> Script:

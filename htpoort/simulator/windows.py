@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime, timedelta
-from typing import Final, cast, final
+from typing import Final, final
 
 import attrs
 
 from htpoort._words import ascii_lower
 from htpoort.errors import InputError, Problem
+from htpoort.simulator._kinds import kind_problems
 
 __all__ = ["Behaviour", "Window"]
 
@@ -98,10 +99,7 @@ def _problems(window: Window) -> list[Problem]:
     problems: list[Problem] = []
     if not window.system:
         problems.append(Problem("simulator.window", "system is empty; give the name of one."))
-    behaviour = cast("object", window.behaviour)
-    if not isinstance(behaviour, Behaviour):
-        known = ", ".join(f"Behaviour.{one.name}" for one in Behaviour)
-        problems.append(Problem("simulator.window", f"behaviour is {behaviour!r}; give one of {known}."))
+    problems.extend(kind_problems("simulator.window", behaviour=(window.behaviour, Behaviour)))
     naive = [(field, value) for field, value in (("begins", window.begins), ("ends", window.ends)) if _is_naive(value)]
     problems.extend(
         Problem("simulator.window", f"{field} is {value}; give an aware datetime, as datetime.now(UTC).")

@@ -68,7 +68,9 @@ class Background:
             raise TimeoutError(message) from error
 
     def _run(self) -> None:
-        asyncio.run(self._main())
+        # Not by the policy of the user: the simulator's implicit TLS needs asyncio's own loop.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._main())
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()

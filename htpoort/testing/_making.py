@@ -7,9 +7,10 @@ Never does: know pytest, but for what stands in a marker.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
@@ -21,6 +22,9 @@ from htpoort.testing._background import Background
 from htpoort.testing.running import RunningClock, RunningGateway, RunningReceiver
 
 __all__ = ["Background", "certificates", "clock", "declarants", "gateway", "ledger", "receiver", "script", "tls"]
+
+
+T = TypeVar("T")
 
 
 class Marker(Protocol):
@@ -63,7 +67,7 @@ def tls(marker: Marker, made: Callable[[], GatewayTls]) -> GatewayTls:
     if marker.args or "certificate" in marker.kwargs:
         named: GatewayTls = _one(marker, GatewayTls)
         return named
-    return attrs.evolve(made(), **marker.kwargs)
+    return _fields(marker, functools.partial(attrs.evolve, made()))
 
 
 @contextlib.contextmanager
@@ -122,19 +126,30 @@ def _sent(running: RunningGateway, reference: str) -> list[SentRecord]:
 
 def _scenarios(marker: Marker) -> tuple[Scenario, ...]:
     """Give the scenarios of a marker."""
-    return (
-        (Scenario(**marker.kwargs),) if marker.kwargs else tuple(_value(marker, one, Scenario) for one in marker.args)
-    )
+    if marker.args and marker.kwargs:
+        raise _wrong(marker, "takes Scenario values, or the fields of one by name, not both")
+    if marker.kwargs:
+        return (_fields(marker, Scenario),)
+    return tuple(_value(marker, one, Scenario) for one in marker.args)
 
 
 def _one(marker: Marker, kind: type[Any], read: Callable[[Any], Any] | None = None) -> Any:  # noqa: ANN401 - of the kind
     """Give the one value of a marker, or make it of the fields that it names."""
     if not marker.args:
-        return kind(**marker.kwargs)
+        return _fields(marker, kind)
     value, *more = marker.args
     if more or marker.kwargs:
         raise _wrong(marker, f"takes one {kind.__name__}, or its fields by name")
     return read(value) if read is not None and isinstance(value, (str, Path)) else _value(marker, value, kind)
+
+
+def _fields(marker: Marker, make: Callable[..., T]) -> T:
+    """Make a value of the fields that a marker names."""
+    try:
+        return make(**marker.kwargs)
+    except (TypeError, AttributeError) as error:
+        # A field that is not there, or something in it that is not of its type.
+        raise _wrong(marker, f"cannot be used: {error}") from error
 
 
 def _value(marker: Marker, value: object, kind: type[Any]) -> Any:  # noqa: ANN401 - of the kind

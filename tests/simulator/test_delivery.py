@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import smtplib
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -271,6 +272,44 @@ class TestPlay:
 
         assert schedule.next_moment is None
 
+    async def test_entered_again(self, server: Server) -> None:
+        """A gateway that is entered again answers again; what was still to come when it was left is forgotten."""
+        scenario = Scenario(answers=(Answer(), Answer(kind=Kind.RELEASE, after=HOUR)))
+        gateway = Gateway(
+            declarants={MAILBOX: server.address}, script=Script(scenarios=(scenario,)), clock=server.clock
+        )
+        async with gateway:
+            await submit(gateway, "K1")
+            await gateway.answered()
+        async with gateway:
+            await submit(gateway, "K2")
+            await gateway.play()
+
+        assert [("K1", Kind.ACCEPTANCE), ("K2", Kind.ACCEPTANCE), ("K2", Kind.RELEASE)] == [
+            (sent.declaration.envelope.reference, sent.answer.kind) for sent in gateway.sent
+        ]
+
+    async def test_opened_again(self) -> None:
+        """What was put in before the end, begun or not, stands in the way of nothing that comes after a new opening."""
+        done: list[str] = []
+
+        async def work(_lane: str, due: deque[str]) -> None:
+            done.append(due.popleft())
+
+        clock = SimulatedClock()
+        schedule = Schedule[str](clock, work)
+        for again in ("before", "after"):
+            schedule.open()
+            schedule.put(clock(), "lane", f"at once {again}")
+            schedule.put(clock() + HOUR, "lane", f"later {again}")
+            if again == "before":
+                await schedule.close()
+        await clock.advance(HOUR)
+        await schedule.settled()
+        await schedule.close()
+
+        assert ["at once after", "later after"] == done
+
     async def test_closing_ends_the_waiting(self, server: Server) -> None:
         """Whoever waits for answers when the gateway closes waits no longer."""
         began, hold = asyncio.Event(), asyncio.Event()
@@ -336,6 +375,44 @@ class TestScenarios:
         assert 452 == caught.value.smtp_code
         assert ["K1", "K2", "K4"] == [taken.envelope.reference for taken in gateway.received]
         assert ["More than 1 messages in an hour"] == [why for _, why in gateway.refused]
+
+
+class TestAstray:
+    """An answer that goes to another declarant's mailbox never comes into the right one."""
+
+    SCRIPT = Script(scenarios=(Scenario(answers=(Answer(fault=AnswerFault.WRONG_MAILBOX),)),))
+
+    async def answered(self, *declarants: Declarant) -> Gateway:
+        """Answer a declaration of the first one."""
+        async with Gateway(declarants=declarants, script=self.SCRIPT, clock=SimulatedClock()) as gateway:
+            await submit(gateway, password="geheim")
+            await gateway.play()
+        return gateway
+
+    async def test_into_the_mailbox_of_another(self) -> None:
+        """The first other declarant that takes answers gets it."""
+        own, deaf = Declarant(mailbox=MAILBOX, password="geheim"), Declarant(mailbox="edi@broker.example")
+        other = Declarant(mailbox="edi@trader.example", password="geheim")
+        gateway = await self.answered(own, deaf, other)
+
+        assert (0, 1, []) == (
+            len(gateway.mailbox(MAILBOX).mails),
+            len(gateway.mailbox(other.mailbox).mails),
+            gateway.undelivered,
+        )
+
+    async def test_where_there_is_no_other(self) -> None:
+        """Where nobody else takes answers it is in no mailbox, and told as undelivered."""
+        deaf = Declarant(mailbox="edi@broker.example")
+        gateway = await self.answered(Declarant(mailbox=MAILBOX, password="geheim"), deaf)
+        (error,) = gateway.undelivered
+
+        assert ((), "edi@other-declarant.example", SendFailure.REFUSED) == (
+            gateway.mailbox(MAILBOX).mails,
+            error.recipient,
+            error.kind,
+        )
+        assert [("pop3", 1, error)] == [(sent.way, sent.attempts, sent.error) for sent in gateway.sent]
 
 
 class TestRecord:

@@ -84,6 +84,10 @@ def test_what_is_taken(settings: dict[str, Any], expected: bool) -> None:  # noq
         ({"action": Action.DROP, "code": 550}, "code and text are not said by drop; leave them out."),
         ({"action": Action.STALL, "text": "no"}, "code and text are not said by stall; leave them out."),
         ({"at": At.MAIL, "taken": False}, "taken is said at mail; only at dot there is something to take."),
+        (
+            {"action": Action.TRICKLE, "taken": False},
+            "taken is False with trickle, which says 250 to a declaration that is lost then; leave it out.",
+        ),
         ({"after": timedelta(hours=1)}, "after is said of refuse; only greylist has it."),
         (
             {"at": At.RCPT, "action": Action.GREYLIST, "after": timedelta(0)},

@@ -13,8 +13,8 @@ import attrs
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, SendFailure, Submission, build
-from htpoort.simulator import Gateway, SimulatedClock
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, InputError, SendFailure, Submission, build
+from htpoort.simulator import Behaviour, Gateway, Scenario, Script, SimulatedClock, Window
 from htpoort.transport import Security, SmtpServer, send
 
 MAILBOX = "edi@forwarder.example"
@@ -151,6 +151,32 @@ async def test_a_reply_that_is_not_taken_is_told(declarant: Declarant) -> None:
         await gateway.answered()
 
     assert [(SendFailure.REFUSED, 550)] == [(error.kind, error.code) for error in gateway.undelivered]
+
+
+def test_a_system_that_it_does_not_play() -> None:
+    """A scenario or a window for a system that is not there would never count: refused, each with the names."""
+    script = Script(
+        scenarios=(Scenario(system="dms"), Scenario(system="AGSS"), Scenario()),
+        windows=(
+            Window(
+                system="DSM",
+                behaviour=Behaviour.REJECT,
+                begins=datetime(2026, 11, 2, tzinfo=UTC),
+                ends=datetime(2026, 11, 3, tzinfo=UTC),
+            ),
+        ),
+    )
+    with pytest.raises(InputError) as caught:
+        Gateway(script=script, host="192.0.2.1")
+
+    assert [
+        ("simulator.beyond-loopback", "host"),
+        ("simulator.system", "scenarios[1].system is 'AGSS', which is no system here; give one of AGS, DMS."),
+        ("simulator.system", "windows[0].system is 'DSM', which is no system here; give one of AGS, DMS."),
+    ] == [
+        (one.code, one.message if one.code == "simulator.system" else one.message.split()[0])
+        for one in caught.value.problems
+    ]
 
 
 async def test_several_in_one_process() -> None:

@@ -153,6 +153,64 @@ class TestSubmission:
         assert ["mta@broker.example"] == [taken.mailbox for taken in gateway.received]
 
 
+class TestBeforeTls:
+    """Where there is TLS nothing is taken before it, unless that is asked for."""
+
+    @pytest.mark.parametrize("client", ClientCertificate)
+    async def test_nothing_is_taken(self, tls: GatewayTls, client: ClientCertificate) -> None:
+        """Neither a login nor a declaration is taken in the clear: 530 by SMTP, -ERR by POP3."""
+
+        def tried() -> list[int]:
+            with plain(gateway) as smtp:
+                smtp.ehlo()
+                codes = [smtp.docmd("AUTH", "PLAIN AGVkaQBnZWhlaW0=")[0], smtp.mail(MAILBOX)[0]]
+            pop3 = poplib.POP3("127.0.0.1", gateway.pop3_port or 0)
+            with pytest.raises(poplib.error_proto, match="over TLS only"):
+                pop3.user(MAILBOX)
+            pop3.quit()
+            return codes
+
+        async with Gateway(declarants=DECLARANTS, tls=attrs.evolve(tls, client=client)) as gateway:
+            assert [530, 530] == await asyncio.to_thread(tried)
+        assert [] == gateway.received
+
+    async def test_if_that_is_asked_for(self, tls: GatewayTls) -> None:
+        """Where TLS is not required a client may speak plainly, and may speak TLS."""
+        async with Gateway(declarants=DECLARANTS, tls=attrs.evolve(tls, require_tls=False)) as gateway:
+            login = (MAILBOX, "correct horse")
+            await asyncio.to_thread(lambda: submitted(plain(gateway), login=login))
+            await asyncio.to_thread(lambda: submitted(plain(gateway), login=login, tls=trusting(tls)))
+
+        assert 2 == len(gateway.received)
+
+    def test_a_certificate_is_shown_over_tls(self, tls: GatewayTls) -> None:
+        """A certificate that is required cannot be shown in the clear, so both together are refused."""
+        with pytest.raises(InputError) as caught:
+            attrs.evolve(tls, client=ClientCertificate.REQUIRED, require_tls=False)
+
+        text = "require_tls is False and client is required; only over TLS a client shows a certificate."
+        assert [("simulator.tls", text)] == [(one.code, one.message) for one in caught.value.problems]
+
+    @pytest.mark.parametrize("implicit", [False, True])
+    async def test_no_second_tls(self, tls: GatewayTls, *, implicit: bool) -> None:
+        """Over TLS there is no STARTTLS, and whoever asks all the same can go on."""
+
+        def again() -> tuple[int, int]:
+            if implicit:
+                client: smtplib.SMTP = smtplib.SMTP_SSL(
+                    "127.0.0.1", gateway.smtps_port or 0, "forwarder.example", context=trusting(tls)
+                )
+            else:
+                client = plain(gateway)
+                client.starttls(context=trusting(tls))
+            code = client.docmd("STARTTLS")[0]
+            submitted(client, login=(MAILBOX, "correct horse"))
+            return code, len(gateway.received)
+
+        async with Gateway(declarants=DECLARANTS, tls=tls) as gateway:
+            assert (503, 1) == await asyncio.to_thread(again)
+
+
 class TestClientCertificates:
     """Clients show a certificate where the gateway asks for one."""
 
@@ -189,6 +247,17 @@ class TestClientCertificates:
         """To ask for a certificate without saying whose is refused."""
         with pytest.raises(InputError, match="give the authority of the clients"):
             GatewayTls(certificate="server.pem", client=ClientCertificate.OPTIONAL)
+
+    def test_a_text_is_no_choice(self) -> None:
+        """A text in place of the enum is refused: it would be taken for another choice."""
+        with pytest.raises(InputError) as caught:
+            GatewayTls(certificate="server.pem", ca_file="ca.pem", client="optional")  # type: ignore[arg-type]
+
+        expected = (
+            "client is 'optional'; give one of ClientCertificate.NONE, ClientCertificate.OPTIONAL,"
+            " ClientCertificate.REQUIRED."
+        )
+        assert [expected] == [one.message for one in caught.value.problems]
 
     def test_what_a_client_of_ours_is_given(self, tls: GatewayTls) -> None:
         """Whom to trust, and a certificate only where one is asked for."""
@@ -290,7 +359,7 @@ class TestMailboxes:
             client.quit()
             return lines
 
-        async with Gateway(declarants=DECLARANTS, tls=tls) as gateway:
+        async with Gateway(declarants=DECLARANTS, tls=attrs.evolve(tls, require_tls=False)) as gateway:
             for user, password, sender in ((MAILBOX, "correct horse", MAILBOX), ("trader", "battery staple", OTHER)):
                 await asyncio.to_thread(
                     lambda login=(user, password), sender=sender: submitted(plain(gateway), login=login, sender=sender)

@@ -157,6 +157,17 @@ def test_refuses_no_message_an_hour() -> None:
     assert ["per_hour is 0; give at least 1, or None for any number."] == [one.message for one in caught.value.problems]
 
 
+def test_refuses_a_text_for_what_a_repeated_k_means() -> None:
+    """A text in place of the enum would mean nothing, so it is refused, with everything else that is wrong."""
+    with pytest.raises(InputError) as caught:
+        Script(repeated="refuse", per_hour=0)  # type: ignore[arg-type]
+
+    assert [
+        ("simulator.script", "repeated is 'refuse'; give one of RepeatedK.ACCEPT, RepeatedK.REFUSE, RepeatedK.IGNORE."),
+        ("simulator.script", "per_hour is 0; give at least 1, or None for any number."),
+    ] == [(one.code, one.message) for one in caught.value.problems]
+
+
 def test_no_body_is_shown() -> None:
     """What an answer carries does not stand in its repr."""
     assert "geheim" not in repr(Scenario(answers=(Answer(body=b"geheim"),)))

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -252,6 +253,22 @@ class TestWaiting:
         with pytest.raises(TimeoutError, match=text):
             htp_gateway.wait_for(lambda: htp_gateway.received, timeout=0.05)
 
+    def test_in_vain_while_time_stands_still(
+        self, htp_gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A test that freezes the time, as freezegun does, is told too: looks are counted, no clock is asked."""
+        looks: list[None] = []
+
+        def never() -> bool:
+            looks.append(None)
+            assert len(looks) < 1000
+            return False
+
+        with monkeypatch.context() as frozen:
+            frozen.setattr(time, "monotonic", lambda: 0.0)
+            with pytest.raises(TimeoutError, match="did not become so"):
+                htp_gateway.wait_for(never, timeout=0.05)
+
     def test_an_error_of_what_is_done(self) -> None:
         """What fails in the loop fails in the test, with its own error; one about time too."""
 
@@ -333,6 +350,19 @@ class TestMarkers:
         )
         assert 1 == len(htp_gateway.received)
 
+    @pytest.mark.htp_tls
+    def test_nothing_before_tls(self, htp_gateway: RunningGateway) -> None:
+        """Software that forgets STARTTLS is found out: what it says in the clear is refused."""
+        with pytest.raises(smtplib.SMTPResponseException) as caught:
+            submit(htp_gateway, declared(), login=True)
+        assert (530, ()) == (caught.value.smtp_code, htp_gateway.received)
+
+    @pytest.mark.htp_tls(require_tls=False)
+    def test_tls_that_is_only_offered(self, htp_gateway: RunningGateway) -> None:
+        """The marker can ask for a gateway that takes what is said in the clear too."""
+        submit(htp_gateway, declared(), login=True)
+        assert 1 == len(htp_gateway.received)
+
     def test_no_tls(self, htp_gateway: RunningGateway) -> None:
         """Without the marker there is no TLS, and nothing to trust."""
         assert (None, None, None) == (htp_gateway.ca_file, htp_gateway.smtps_port, htp_gateway.pop3s_port)
@@ -357,10 +387,45 @@ class TestMarkers:
             _making.script([marker.mark], [], tmp_path)
         assert text == str(caught.value).splitlines()[0]
 
-    def test_what_no_scenario_is(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("marker", "text"),
+        [
+            (pytest.mark.htp_scenario("x"), "The marker htp_scenario has 'x'; give a Scenario."),
+            (
+                pytest.mark.htp_scenario(Scenario(), name="x"),
+                "The marker htp_scenario takes Scenario values, or the fields of one by name, not both.",
+            ),
+        ],
+    )
+    def test_what_no_scenario_is(self, tmp_path: Path, marker: pytest.MarkDecorator, text: str) -> None:
         """The same for a scenario."""
-        with pytest.raises(InputError, match=r"The marker htp_scenario has 'x'; give a Scenario\."):
-            _making.script([], [pytest.mark.htp_scenario("x").mark], tmp_path)
+        with pytest.raises(InputError) as caught:
+            _making.script([], [marker.mark], tmp_path)
+        assert text == str(caught.value).splitlines()[0]
+
+    @pytest.mark.parametrize(
+        ("marker", "field"),
+        [
+            (pytest.mark.htp_scenario(kynd=1), "kynd"),
+            (pytest.mark.htp_scenario(answers=Answer()), "Answer"),
+            (pytest.mark.htp_scenario(answers=(Answer(), "release")), "'str'"),
+            (pytest.mark.htp_script(per_our=1), "per_our"),
+            (pytest.mark.htp_script(per_hour="1"), "'str'"),
+            (pytest.mark.htp_tls(polcy=3), "polcy"),
+            (pytest.mark.htp_tls(certificate="x", polcy=3), "polcy"),
+        ],
+    )
+    def test_what_no_field_is(self, tmp_path: Path, marker: pytest.MarkDecorator, field: str) -> None:
+        """A field that is not there, or is of another type, is told with the name of the marker."""
+        name, mark = marker.mark.name, marker.mark
+        made = {
+            "htp_script": lambda: _making.script([mark], [], tmp_path),
+            "htp_scenario": lambda: _making.script([], [mark], tmp_path),
+            "htp_tls": lambda: _making.tls(mark, lambda: _making.certificates(tmp_path)),
+        }
+        with pytest.raises(InputError, match=rf"^The marker {name} cannot be used: .*{field}") as caught:
+            made[name]()
+        assert ["testing.marker"] == [one.code for one in caught.value.problems]
 
     def test_certificates_of_ones_own(self, tmp_path: Path) -> None:
         """A GatewayTls, or its files by name, is taken as it is, and no certificate is made."""
@@ -396,6 +461,16 @@ class TestDeclarants:
         assert 1 == len(htp_gateway.mailbox(MAILBOX).mails)
         with pytest.raises(LookupError, match=r"ags@forwarder\.example has no password"):
             _ = htp_gateway.pop3_server
+
+    @pytest.mark.htp_scenario(answers=(Answer(fault=AnswerFault.WRONG_MAILBOX),))
+    def test_in_the_wrong_mailbox(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
+        """An answer that goes astray comes for the other declarant, whose party it does not name."""
+        submit(htp_gateway, declared(), login=True)
+        htp_gateway.play()
+        assert [("ags@forwarder.example", ())] == [
+            (reply.incoming.rcpt_to, htp_gateway.mailbox(MAILBOX).mails) for reply in htp_receiver.replies
+        ]
+        assert [Reason.UNKNOWN_ADDRESSEE] == [found.reason for found in htp_receiver.quarantined]
 
     def test_are_needed(self, htp_clock: RunningClock) -> None:
         """A gateway for nobody is a mistake."""

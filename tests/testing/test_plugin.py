@@ -174,6 +174,25 @@ class TestKinds:
         assert passed == outcome(ran), ran.stdout
 
 
+class TestLoops:
+    """The gateway does not depend on what a test runs its own loops by."""
+
+    def test_another_policy(self, run: Run) -> None:
+        """Where an event-loop policy is set, as uvloop's, the gateway has asyncio's own loop all the same."""
+        ran = run(
+            "import asyncio\nimport warnings\n\nmade = []\n"
+            "with warnings.catch_warnings():\n"
+            "    warnings.simplefilter('ignore', DeprecationWarning)\n"
+            "    class Policy(asyncio.DefaultEventLoopPolicy):\n"
+            "        def new_event_loop(self):\n"
+            "            made.append(self)\n"
+            "            return super().new_event_loop()\n\n"
+            "    asyncio.set_event_loop_policy(Policy())\n\n"
+            "def test_it(htp_gateway):\n    assert (htp_gateway.smtp_port > 0, []) == (True, made)\n"
+        )
+        assert "1 passed" == outcome(ran), ran.stdout
+
+
 class TestDocuments:
     """What users are shown as a test file is one."""
 

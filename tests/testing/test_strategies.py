@@ -254,6 +254,15 @@ class TestConversations:
         assert (record,) == conversation.setup.own(conversation.party, envelope.reference)
         assert str(conversation.party) == envelope.sender
 
+    @given(conversations(setup=RouterSetup(parties=["NL123456789.02.05"])))
+    def test_a_router_without_a_record(self, conversation: Conversation) -> None:
+        """A setup that looks up nothing that was sent stays as it was given, and its router says what is expected."""
+        router = RouterSetup(parties=["NL123456789.02.05"]).router()
+
+        assert conversation.setup.sent is None
+        for reply in conversation.replies:
+            assert reply.message.expected == said(router.route_message(reply.message.raw, reply.message.mail_from))
+
     @given(conversations(labels=[Label.GENUINE, Label.TOLERATED]))
     def test_nothing_forged(self, conversation: Conversation) -> None:
         """Where nothing is forged, each reply is delivered when it comes first, and is a copy after that."""

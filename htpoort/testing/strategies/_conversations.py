@@ -55,7 +55,8 @@ def conversations(  # noqa: PLR0913 - one for each thing that may be asked for
     those without anything odd in a message.
 
     Args:
-        setup: What your router is told before the declaration is sent; any where not given.
+        setup: What your router is told before the declaration is sent; any where not given. Where it looks up
+            nothing that was sent, it looks up the declaration neither.
         labels: The kinds of reply.
         min_replies: Replies, copies too; at least 0.
         max_replies: At most 50.
@@ -74,11 +75,13 @@ def conversations(  # noqa: PLR0913 - one for each thing that may be asked for
         problem = f"min_delay={min_delay}, max_delay={max_delay}: give 0 <= min_delay <= max_delay <= 365 days."
         raise InvalidArgument(problem)
     if setup is None:
-        setup = draw(router_setups())
+        drawn = draw(router_setups())
+        setup = attrs.evolve(drawn, sent=drawn.sent or ())
     kinds = check(setup, labels)
     submission, party = _declared(draw, setup=setup)
     record = SentRecord(system=submission.system, party=str(party), reference=submission.envelope.reference)
-    setup = attrs.evolve(setup, sent=(*(setup.sent or ()), record))
+    if setup.sent is not None:
+        setup = attrs.evolve(setup, sent=(*setup.sent, record))
     replies: list[tuple[timedelta, int, ReplyMessage]] = []
     for _ in range(draw(st.integers(min_replies, max_replies))):
         after = draw(st.timedeltas(min_delay, max_delay))
@@ -131,6 +134,8 @@ def _about(  # noqa: PLR0913, PLR0917 - what is known of one reply
         # Whether later messages repeat the K of the request is unknown.
         reference = draw(references().filter(lambda text: not setup.lookup(text)))
         correlation = Correlation.UNKNOWN_REFERENCE
+    if setup.sent is None:
+        correlation = Correlation.NOT_CHECKED
     answer = answering(
         draw,
         setup=setup,

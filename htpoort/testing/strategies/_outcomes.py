@@ -253,7 +253,7 @@ class Conversation:
     Args:
         submission: The declaration.
         party: Who sent it, as the router was given it.
-        setup: What the router is told; the declaration stands in *sent*.
+        setup: What the router is told; the declaration stands in *sent*, where it looks that up.
         replies: In the order in which they come.
     """
 

@@ -7,19 +7,20 @@ Never does: print, or look at a party that was not asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from htpoort.cli._facts import Facts
 from htpoort.cli._records import moment
 from htpoort.cutover import Coming, Progress, coming, progress
+from htpoort.cutover.moves import day_of
 from htpoort.cutover.shadow import differences
 from htpoort.exchange import State
 from htpoort.party import PartyId
 
 if TYPE_CHECKING:
     from htpoort.config import AgentConfig, CutoverConfig
-    from htpoort.ledger import Exchange, Ledger, Shadow, Status
+    from htpoort.ledger import Exchange, Ledger, Shadow
 
 COMING: Final = ("party", "kind", "before", "after", "open", "oldest", "oldest_days", "changes", "untested")
 """The columns of a preview."""
@@ -27,6 +28,7 @@ SHADOWS: Final = ("party", "reference", "system", "shadow_system", "what", "sent
 """The columns of the differences of shadows."""
 
 _OVER: Final = (State.ANSWERED, State.CLOSED)
+_HELD: Final = "in quarantine may be of it; release or discard each: htpoort quarantine list."
 
 
 def previewed(  # noqa: PLR0913 - one argument for each thing that is told of
@@ -127,16 +129,18 @@ def party_cells(facts: Facts) -> Facts:
     return {**plain, "now": now, **replies, "waits_for": " ".join(facts["waits_for"])}
 
 
-def leaving(cutover: CutoverConfig, status: Status, found: Iterable[Progress]) -> Facts:
+def leaving(cutover: CutoverConfig, ledger: Ledger, *, at: datetime, found: Iterable[Progress]) -> Facts:
     """
     Tell whether the system that is left may be switched off.
 
     Args:
         cutover: Says which one that is.
-        status: Of the whole ledger: it may hold what is of no party of the configuration any more.
+        ledger: Asked as a whole: it may hold what is of no party of the configuration any more.
+        at: Now.
         found: How far each party has moved.
     """
-    told, name = list(found), cutover.leaving.name
+    told, name, days, status = list(found), cutover.leaving.name, cutover.quiet_days, ledger.status()
+    last = ledger.last_reply(name, after=at - timedelta(days=days))
     waiting = sum(bool(one.waits_for) for one in told)
     all_open = sum(
         number for (system, state), number in status.exchanges.items() if system == name and state not in _OVER
@@ -147,6 +151,9 @@ def leaving(cutover: CutoverConfig, status: Status, found: Iterable[Progress]) -
         *([f"{waiting} of {len(told)} parties wait for something."] if waiting else []),
         *([f"{strangers} declarations of parties that are not in the file are open."] if strangers > 0 else []),
         *([f"{undelivered} of its replies wait for delivery."] if undelivered else []),
+        *([f"The last reply of {name} came on {day_of(last).isoformat()}, less than {days} days ago."] if last else []),
+        # Whose they are cannot be told, or they would not be there.
+        *([f"{status.quarantined} messages {_HELD}"] if status.quarantined else []),
     ]
     return {"leaving": name, "may_be_switched_off": not waits, "waits_for": waits}
 

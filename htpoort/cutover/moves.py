@@ -7,11 +7,13 @@ Never does: ask what day it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Final, cast, final
 
 import attrs
 
+from htpoort._words import ascii_lower
 from htpoort.errors import InputError, Problem
 from htpoort.party import PartyId
 
@@ -38,7 +40,7 @@ def day_of(moment: date | datetime) -> date:
         The day in Europe/Amsterdam. It begins one hour before that day does in UTC, in summer two.
 
     Raises:
-        InputError: It is a naive datetime, or neither.
+        InputError: It is a naive datetime, or neither, or its day is past the calendar.
     """
     given = cast("object", moment)
     if isinstance(moment, datetime):
@@ -47,7 +49,11 @@ def day_of(moment: date | datetime) -> date:
         # Here, because it reads the rules of all zones, and a plan that is asked for days never needs them.
         from zoneinfo import ZoneInfo  # noqa: PLC0415
 
-        return moment.astimezone(ZoneInfo(ZONE)).date()
+        try:
+            return moment.astimezone(ZoneInfo(ZONE)).date()
+        except OverflowError:
+            message = f"on is {moment!r}, whose day in {ZONE} is past the calendar; give another."
+            raise InputError("", (Problem("cutover.day", message),)) from None
     if not isinstance(given, date):
         raise InputError("", (Problem("cutover.day", f"on is {given!r}; give a date or an aware datetime."),))
     return moment
@@ -59,6 +65,30 @@ def kind_problems(kind: object) -> tuple[Problem, ...]:
         return ()
     message = f"kind is {kind!r}; give 1 to 64 printable characters, no blank at either end, or leave it out."
     return (Problem("cutover.kind", message),)
+
+
+def kind_key(kind: str | None) -> str | None:
+    """Give what two spellings of one kind have in common; it is a label of people, in any language."""
+    return None if kind is None else kind.casefold()
+
+
+def strangers(moves: Iterable[Move], parties: Iterable[PartyId | str]) -> tuple[Problem, ...]:
+    """Find the parties that move and are none of those that there are; each is told once, with its first move."""
+    own = {ascii_lower(str(party)) for party in parties}
+    first: dict[str, Move] = {}
+    for move in moves:
+        first.setdefault(ascii_lower(str(move.party)), move)
+    advice = "moves, but is none of the parties; add it there, or leave it out."
+    return tuple(
+        Problem("cutover.party", placed(move, f"{move.party} {advice}"))
+        for party, move in first.items()
+        if party not in own
+    )
+
+
+def placed(move: Move, message: str) -> str:
+    """Put before a sentence where its move stands, for one that was read."""
+    return f"{move.place}: {message}" if move.place else message
 
 
 def _party(value: PartyId | str) -> PartyId:
@@ -91,8 +121,9 @@ class Move:
         party: V of its declarations.
         system: The name of the system, in any case.
         since: The first day, in Europe/Amsterdam. It holds until the day of the next move of this party and kind.
-        kind: Only declarations of this kind, a label of your own; all kinds where not given.
+        kind: Only declarations of this kind, a label of your own, in any case; all kinds where not given.
         note: One line for people.
+        place: Where it was read, ``line 4`` for example, to be told with what is wrong; no part of what it says.
 
     Raises:
         InputError: A value cannot be taken; tells every problem.
@@ -103,6 +134,7 @@ class Move:
     since: date
     kind: str | None = None
     note: str = ""
+    place: str = attrs.field(default="", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         system, since, note = cast("tuple[object, ...]", (self.system, self.since, self.note))

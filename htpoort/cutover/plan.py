@@ -15,7 +15,7 @@ import attrs
 
 from htpoort._words import ascii_lower
 from htpoort.cutover import reading
-from htpoort.cutover.moves import Move, day_of
+from htpoort.cutover.moves import Move, day_of, kind_key, kind_problems, placed, strangers
 from htpoort.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.errors import InputError, Problem
 from htpoort.party import PartyId
@@ -39,21 +39,27 @@ def _index(plan: CutoverPlan) -> Mapping[_Key, _Days]:
     found: dict[_Key, dict[int, Move]] = {}
     for move in plan.moves:
         if ascii_lower(move.system) not in known:
-            problems.append(_unknown(plan, f"{move}: {move.system!r}"))
-        days = found.setdefault((ascii_lower(str(move.party)), move.kind), {})
+            problems.append(_unknown(plan, placed(move, f"{move}: {move.system!r}")))
+        days = found.setdefault((ascii_lower(str(move.party)), kind_key(move.kind)), {})
         other = days.setdefault(move.since.toordinal(), move)
         if other is not move:
-            if ascii_lower(other.system) == ascii_lower(move.system):
-                problems.append(Problem("cutover.twice", f"{move}: stands there twice."))
-            else:
-                message = f"{move}: contradicts {other}. Keep one of them."
-                problems.append(Problem("cutover.contradiction", message))
+            problems.append(_against(move, other))
     if problems:
         raise InputError("", tuple(problems))
     return {
         key: (tuple(sorted(days)), tuple(known[ascii_lower(days[day].system)] for day in sorted(days)))
         for key, days in found.items()
     }
+
+
+def _against(move: Move, other: Move) -> Problem:
+    """Tell of two moves of one party and kind on one day."""
+    if ascii_lower(other.system) == ascii_lower(move.system):
+        see = f"; see {other.place}" if other.place else ""
+        return Problem("cutover.twice", placed(move, f"{move}: stands there twice{see}."))
+    of = f" of {other.place}" if other.place else ""
+    message = f"{move}: contradicts {other}{of}. Keep one of them."
+    return Problem("cutover.contradiction", placed(move, message))
 
 
 def _by_party(plan: CutoverPlan) -> Mapping[str, tuple[Move, ...]]:
@@ -114,16 +120,19 @@ class CutoverPlan:
         Args:
             party: V, in any case.
             on: The day in Europe/Amsterdam, or an aware datetime.
-            kind: The kind of declaration; only moves of all kinds count where not given.
+            kind: The kind of declaration, in any case; only moves of all kinds count where not given.
 
         Returns:
             The system.
 
         Raises:
-            InputError: *on* is a naive datetime.
+            InputError: *on* is a naive datetime, or its day is past the calendar; *kind* is none that a move can have.
         """
         day, name = day_of(on).toordinal(), ascii_lower(str(party))
-        for key in ((name, kind), (name, None)) if kind is not None else ((name, None),):
+        # Else a blank too many sends a kind that has moved to the system of all others.
+        if problems := kind_problems(kind):
+            raise InputError("", problems)
+        for key in ((name, kind_key(kind)), (name, None)) if kind is not None else ((name, None),):
             days, systems = self._days.get(key, ((), ()))
             at = bisect.bisect_right(days, day)
             if at:
@@ -150,10 +159,14 @@ class CutoverPlan:
             party: V, in any case.
 
         Returns:
-            None, for all kinds that have no move of their own, then each kind that has, in the order of the alphabet.
+            None, for all kinds that have no move of their own, then each kind that has, in the order of the alphabet
+            and as its earliest move writes it.
         """
-        kinds = {move.kind for move in self.moves_of(party) if move.kind is not None}
-        return (None, *sorted(kinds))
+        kinds: dict[str | None, str] = {}
+        for move in self.moves_of(party):
+            if move.kind is not None:
+                kinds.setdefault(kind_key(move.kind), move.kind)
+        return (None, *sorted(kinds.values(), key=str.casefold))
 
     def parties(self) -> tuple[PartyId, ...]:
         """
@@ -177,11 +190,8 @@ class CutoverPlan:
         Raises:
             InputError: A party of the plan is none of these; tells every one.
         """
-        own = {ascii_lower(str(party)) for party in parties}
-        strangers = [party for party in self.parties() if ascii_lower(str(party)) not in own]
-        if strangers:
-            advice = "moves, but is none of the parties; add it there, or leave it out."
-            raise InputError("", tuple(Problem("cutover.party", f"{party} {advice}") for party in strangers))
+        if problems := strangers(self.moves, parties):
+            raise InputError("", problems)
         return self
 
     @classmethod
@@ -222,7 +232,7 @@ class CutoverPlan:
 
         Args:
             text: A first line of names: party, system, since, and kind and note where wanted; in any order and case.
-                Commas, semicolons or tabs between them. A day as 2026-12-01 or 01-12-2026.
+                Commas, semicolons or tabs between them. A day as 2026-12-01, 01-12-2026 or 1-12-2026.
             default: The name of the system of everybody else.
             directory: The systems.
 
@@ -232,4 +242,11 @@ class CutoverPlan:
         Raises:
             InputError: Something in it cannot be taken; tells every problem with its line.
         """
-        return cls(directory=directory, default=default, moves=reading.from_csv(text))
+        moves, problems = reading.from_csv(text)
+        try:
+            plan = cls(directory=directory, default=default, moves=moves)
+        except InputError as error:
+            raise InputError("", (*problems, *error.problems)) from None
+        if problems:
+            raise InputError("", problems)
+        return plan

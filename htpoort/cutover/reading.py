@@ -6,6 +6,7 @@ Never does: open a file, or stop at the first problem.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
@@ -21,7 +22,9 @@ __all__ = ["day", "from_csv", "from_table", "from_toml"]
 
 _NEEDED: Final = ("party", "system", "since")
 _KEYS: Final = (*_NEEDED, "kind", "note")
-_DUTCH_DAY: Final = re.compile(r"([0-9]{2})-([0-9]{2})-([0-9]{4})")
+_TOP: Final = ("default", "move")
+# A spreadsheet writes no zeros before them where its language has Dutch short dates.
+_DUTCH_DAY: Final = re.compile(r"([0-9]{1,2})-([0-9]{1,2})-([0-9]{4})")
 _ISO_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 
 
@@ -62,7 +65,7 @@ def from_table(table: Mapping[str, object]) -> tuple[str | None, tuple[Move, ...
     Raises:
         InputError: Something in it cannot be taken; tells every problem with its path.
     """
-    problems = [_no_setting(key) for key in table if key not in {"default", "move"}]
+    problems = [_no_setting(key, _TOP) for key in table if key not in _TOP]
     default, entries = table.get("default"), table.get("move", [])
     if not isinstance(default, str | None):
         problems.append(Problem("toml.type", "default: give a string."))
@@ -73,10 +76,12 @@ def from_table(table: Mapping[str, object]) -> tuple[str | None, tuple[Move, ...
         ((f"move[{at}]", partial(_of_table, entry)) for at, entry in enumerate(cast("list[object]", entries))),
         problems,
     )
+    if problems:
+        raise InputError("", tuple(problems))
     return cast("str | None", default), moves
 
 
-def from_csv(text: str) -> tuple[Move, ...]:
+def from_csv(text: str) -> tuple[tuple[Move, ...], tuple[Problem, ...]]:
     """
     Read moves from CSV.
 
@@ -84,25 +89,25 @@ def from_csv(text: str) -> tuple[Move, ...]:
         text: A line of names, then a line for each move.
 
     Returns:
-        The moves.
-
-    Raises:
-        InputError: Something in it cannot be taken; tells every problem with its line.
+        The moves of the lines that can be taken, and every problem of the others with its line. The caller
+        tells these together with what is wrong with the whole.
     """
     import csv  # noqa: PLC0415 - as above
 
     # Spreadsheets put a mark before the text, and divide by semicolons where a comma divides a number.
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-    first = text.partition("\n")[0]
-    divider = max(",;\t", key=first.count)
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=divider, strict=True)
+    # Not str.splitlines: it ends a line at a dozen more characters, which a note may hold.
+    written = io.StringIO(text, newline="")
+    divider = max(",;\t", key=written.readline().count)
+    written.seek(0)
+    rows = csv.reader(written, delimiter=divider, strict=True)
     problems: list[Problem] = []
     lines: list[tuple[int, list[str]]] = []
     try:
         # Each with the number of its last line, which only the reader knows, and only now.
         lines += [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
     except csv.Error as error:
-        raise InputError("", (Problem("csv.syntax", f"line {rows.line_num}: this is not CSV: {error}."),)) from None
+        return (), (Problem("csv.syntax", f"line {rows.line_num}: this is not CSV: {error}."),)
     names = [name.lower() for name in lines[0][1]] if lines else []
     where = f"line {lines[0][0]}" if lines else "line 1"
     problems += [
@@ -118,20 +123,19 @@ def from_csv(text: str) -> tuple[Move, ...]:
         if name not in _KEYS or name in names[:at]
     ]
     if problems:
-        raise InputError("", tuple(problems))
-    return _gathered(((f"line {line}", partial(_of_cells, names, cells)) for line, cells in lines[1:]), problems)
+        return (), tuple(problems)
+    moves = _gathered(((f"line {line}", partial(_of_cells, names, cells)) for line, cells in lines[1:]), problems)
+    return moves, tuple(problems)
 
 
 def _gathered(entries: Iterable[tuple[str, Callable[[], Move]]], problems: list[Problem]) -> tuple[Move, ...]:
-    """Make every move; raises all that is wrong with any of them, each with its place."""
+    """Make every move that can be made; adds all that is wrong with the others, each with its place."""
     moves: list[Move] = []
     for place, make in entries:
         try:
-            moves.append(make())
+            moves.append(attrs.evolve(make(), place=place))
         except InputError as error:
             problems += [attrs.evolve(one, message=f"{place}: {one.message}") for one in error.problems]
-    if problems:
-        raise InputError("", tuple(problems))
     return tuple(moves)
 
 
@@ -139,7 +143,7 @@ def _of_table(entry: object) -> Move:
     if not isinstance(entry, Mapping):
         raise InputError("", (Problem("toml.type", "give a table."),))
     table = cast("Mapping[str, object]", entry)
-    problems = [_no_setting(key) for key in table if key not in _KEYS]
+    problems = [_no_setting(key, _KEYS) for key in table if key not in _KEYS]
     problems += [Problem("toml.missing", f"{key}: this setting is needed.") for key in _NEEDED if key not in table]
     texts = {key: table[key] for key in _KEYS if key in table and key != "since"}
     problems += [
@@ -182,7 +186,7 @@ def day(text: str) -> date | None:
     """
     Read a day as a computer or as a Dutch person writes it.
 
-    >>> day("2026-12-01") == day("01-12-2026")
+    >>> day("2026-12-01") == day("01-12-2026") == day("1-12-2026")
     True
 
     Args:
@@ -203,5 +207,5 @@ def day(text: str) -> date | None:
         return None
 
 
-def _no_setting(key: str) -> Problem:
-    return Problem("toml.unknown-key", f"{key}: there is no such setting; known: {', '.join(_KEYS)}.")
+def _no_setting(key: str, known: Iterable[str]) -> Problem:
+    return Problem("toml.unknown-key", f"{key}: there is no such setting; known: {', '.join(known)}.")

@@ -33,10 +33,11 @@ class Standing:
 
     Args:
         sent: Its declarations that the system's mail server took, or may have taken.
-        open: Its declarations that are not answered and not closed.
+        open: Its declarations of all kinds that are neither answered nor closed; those that are queued, and those
+            that the mail server refused, are among them.
         oldest: When the oldest of those was queued, aware; None where none is open.
-        replies: Replies of the system to it.
-        last_reply: When the last of those came, aware; None where there is none.
+        replies: Replies of the system to it, without copies.
+        last_reply: When the last of those first came, aware; None where there is none.
     """
 
     sent: int = 0
@@ -80,7 +81,8 @@ class Coming:
         kind: The kind of declaration; None for all that have no move of their own.
         before: The system of the day before.
         after: The system from that day.
-        left: How the party stands with *before*: what is open there will be answered from there.
+        left: How the party stands with *before*, all its kinds together: what that took, it answers itself. Where
+            several kinds move, the numbers are the same for each; do not add them up.
         changes: Settings that differ.
         untested: Sentences, each about something that has never been done with *after*.
     """
@@ -184,7 +186,7 @@ class Stage(enum.Enum):
     MOVING = "moving"
     """Some kinds still go there, or something is open there, or a reply of it came not long ago."""
     MOVED = "moved"
-    """Nothing goes there, nothing is open there, and it has been quiet for the days that were set."""
+    """Nothing goes there, nothing is open there, and no reply that is new came for the days that were set."""
 
 
 @final
@@ -223,21 +225,27 @@ def progress(  # noqa: PLR0913 - one argument for each thing that decides
     """
     Tell how far parties have moved away from a system.
 
+    That is the part of each party. Copies of replies, the quarantine, and parties that are not asked for are the
+    part of the whole ledger: see `Ledger.last_reply` and `Ledger.status`.
+
     Args:
         plan: Says who uses what, and when.
-        leaving: The system that is to be switched off one day.
+        leaving: The system that is to be switched off one day; found in the plan's directory by its name.
         at: Now, aware.
         parties: Whom to tell about; nobody else is looked at.
         standings: What the ledger knows of them.
         quiet_days: Days without a reply of *leaving* before it may be switched off.
 
     Returns:
-        One value for each party. *leaving* may be switched off when no value waits for anything.
+        One value for each party. While any of them waits for anything, *leaving* may not be switched off.
 
     Raises:
         InputError: *at* is naive.
+        UnknownError: The directory of the plan has no system of that name.
     """
     today = day_of(at)
+    # Systems are told apart by identity below, and a copy or another directory's own is not the plan's.
+    leaving = plan.directory.system(leaving.name)
     return tuple(_progress(plan, leaving, at, today, party, standings, quiet_days) for party in parties)
 
 
@@ -263,7 +271,8 @@ def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that deci
         waits.append(
             f"{left.open} of its declarations are open there, the oldest of {day_of(left.oldest).isoformat()}."
         )
-    if left.last_reply is not None and at - left.last_reply < timedelta(days=quiet_days):
+    # Whole days, as a number: a timedelta cannot hold every number of them.
+    if left.last_reply is not None and (at - left.last_reply).days < quiet_days:
         last = day_of(left.last_reply).isoformat()
         waits.append(f"The last reply of {leaving.name} came on {last}, less than {quiet_days} days ago.")
     all_there = len(uses) == len(now)

@@ -17,6 +17,7 @@ from command_options import build_options
 
 from htpoort import AGS, DMS, DeclarationSystem, Router, Submission, build
 from htpoort._clock import now
+from htpoort.cutover.moves import day_of
 from htpoort.exchange import Event
 from htpoort.ledger import Ledger
 
@@ -230,7 +231,8 @@ class TestStatus:
         assert {"AGS": second.isoformat(timespec="seconds"), "DMS": None} == client["last_reply"]
         assert first.isoformat(timespec="seconds") == client["oldest"]
         assert 2 == len(client["waits_for"])
-        assert ("AGS", False, ["2 of 2 parties wait for something."]) == tuple(
+        came = f"The last reply of AGS came on {day_of(second).isoformat()}, less than 14 days ago."
+        assert ("AGS", False, ["2 of 2 parties wait for something.", came]) == tuple(
             facts[name] for name in ("leaving", "may_be_switched_off", "waits_for")
         )
 
@@ -263,6 +265,56 @@ class TestStatus:
             "1 of its replies wait for delivery."
         )
         assert CLIENT not in told
+
+    def test_a_copy_keeps_it(self, htpoort: Run, office: Office) -> None:
+        """AGS is not quiet while it sends again what came long ago."""
+        office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
+        office.sent("K1", at=now() - timedelta(days=60))
+        office.reply("K1", at=now() - timedelta(days=60))
+        before = htpoort("cutover", "status").text.splitlines()[-1]
+        office.reply("K1", at=(again := now() - timedelta(days=1)))
+
+        assert "AGS may be switched off." == before
+        assert htpoort("cutover", "status").text.splitlines()[-1] == (
+            f"AGS may not be switched off yet. The last reply of AGS came on {day_of(again).isoformat()}, "
+            "less than 30 days ago."
+        )
+
+    @pytest.mark.parametrize(("days", "may"), [(29, False), (31, True)])
+    def test_who_left_the_file_keeps_it(self, htpoort: Run, office: Office, days: int, may: object) -> None:
+        """A reply to a party that left the file is a sign of life too; whose it is stays unsaid."""
+        office.sent("K1", at=now() - timedelta(days=60), party=CLIENT)
+        office.reply("K1", at=now() - timedelta(days=days), party=CLIENT)
+        (office.folder / "htpoort.toml").write_text(SMALL.replace(f', "{CLIENT}"', "") + move(since="2020-01-01"))
+        result = htpoort("cutover", "status", "--json")
+
+        assert (may, []) == (result.facts["may_be_switched_off"], result.facts["parties"][0]["waits_for"])
+        assert CLIENT not in result.text
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            f"From: ags@htpoort.nl, x@forwarder.example\r\nSubject: [V=DMS.NL][A={PARTY}][K=K1][S=0]\r\n\r\nx\r\n",
+            f"From: ags@htpoort.nl\r\nSubject: [V=DMS.NL][A={PARTY}][K=K1]\r\n\r\nx\r\n",
+            f"From: ags@htpoort.nl\r\nSubject: [V=DMS4.NL][A={PARTY}][K=K1][S=0]\r\n\r\nx\r\n",
+            f"From: ags@customs.example\r\nSubject: [V=DMS.NL][A={PARTY}][K=K1][S=0]\r\n\r\nx\r\n",
+        ],
+        ids=["two mailboxes", "no S", "another process", "another mailbox"],
+    )
+    def test_quarantine_keeps_it(self, htpoort: Run, office: Office, raw: str) -> None:
+        """A message whose process cannot be told may be of AGS, however old, until a person has decided on it."""
+        office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
+        router = Router(parties=[PARTY, CLIENT], sent=office.ledger.sent)
+        at = now() - timedelta(days=60)
+        key = office.ledger.replies.take_in(router, raw.encode(), mail_from=None, at=at).key
+        held = htpoort("cutover", "status").text.splitlines()[-1]
+        office.ledger.quarantine.discard(key, at=now())
+
+        assert held == (
+            "AGS may not be switched off yet. 1 messages in quarantine may be of it; release or discard each: "
+            "htpoort quarantine list."
+        )
+        assert "AGS may be switched off." == htpoort("cutover", "status").text.splitlines()[-1]
 
     def test_as_csv(self, htpoort: Run, office: Office) -> None:
         """A line for each party, with a column for the last reply of each system."""
@@ -339,7 +391,10 @@ class TestOneParty:
         for reference in ("K2", "K3"):
             shadow = office.declaration(reference, DMS, CLIENT)
             office.ledger.exchanges.queue(office.declaration(reference, AGS, CLIENT), at=NOON, shadow=shadow)
-        office.reply("K2", at=NOON, party=CLIENT)
+        office.reply("K2", at=now(), party=CLIENT)
+        office.reply("K2", at=now(), party=CLIENT)
+        router = Router(parties=[PARTY, CLIENT], sent=office.ledger.sent)
+        office.ledger.replies.take_in(router, b"From: ags@htpoort.nl\r\n\r\nx\r\n", mail_from=None, at=now())
 
         def damage(connection: sa.Connection) -> None:
             damaged = "UPDATE htpoort_exchanges SET state = 'none', created = 'never' WHERE party_key = :party"
@@ -370,6 +425,7 @@ class TestQueue:
             ({"system": "AGS"}, "AGS"),
             ({"system": "ags", "kind": "export"}, "AGS"),
             ({"kind": "import"}, "AGS"),
+            ({"kind": "IMPORT"}, "AGS"),
             ({"kind": "export"}, "DMS"),
             ({"party": CLIENT}, "AGS"),
         ],
@@ -378,13 +434,22 @@ class TestQueue:
         """The plan says it for party and kind, today; --system wins."""
         office.says(
             move(since="2020-01-01"),
-            move(since="2020-01-02", system="AGS", more='kind = "import"\n'),
+            move(since="2020-01-02", system="AGS", more='kind = "Import"\n'),
             move(CLIENT, since="9999-12-31"),
         )
         result = htpoort("queue", *self.options("K1", **more), "--json", stdin=b"<MetaData/>")
 
         assert (0, expected) == (result.code, result.facts["system"])
         assert "shadow" not in result.facts
+
+    @pytest.mark.parametrize("kind", ["", "import ", " import"])
+    def test_no_kind(self, htpoort: Run, office: Office, kind: str) -> None:
+        """A label that no move can have is refused, and nothing is queued: it would go to the system of all others."""
+        office.says(move(since="2020-01-01", more='kind = "import"\n'))
+        result = htpoort("queue", *self.options("K1", kind=kind), "--json", stdin=b"<MetaData/>")
+
+        assert (2, ["cutover.kind"]) == (result.code, [problem["code"] for problem in result.facts["problems"]])
+        assert {} == htpoort("status", "--json").facts["exchanges"]
 
     def test_no_plan(self, htpoort: Run, office: Office) -> None:
         """Without a plan a system has to be named."""
@@ -420,13 +485,21 @@ class TestQueue:
     def test_the_shadow_system_has_no_shadow(self, htpoort: Run, office: Office) -> None:
         """What goes to the shadow system anyway has none, so that a script may go on as it was after the move."""
         office.says(shadowed())
-        (office.folder / "dms.xml").write_bytes(b"<MetaData/>")
-        result = htpoort(
-            "queue", *self.options("K1", system="dms"), "--shadow-payload", "dms.xml", "--json", stdin=b"<MetaData/>"
-        )
+        command = ("queue", *self.options("K1", system="dms"), "--shadow-payload", "none.xml")
+        result = htpoort(*command, "--json", stdin=b"<MetaData/>")
+        told = htpoort(*(part.replace("K1", "K2") for part in command), stdin=b"<MetaData/>")
+        why = "not used; the declaration goes to DMS, the shadow system, itself"
 
         assert (0, "DMS", False) == (result.code, result.facts["system"], "shadow" in result.facts)
+        assert (why, True) == (result.facts["shadow_payload"], why in told.text)
         assert [] == list(office.ledger.exchanges.shadows())
+
+    def test_no_shadow_payload(self, htpoort: Run, office: Office) -> None:
+        """Where none was given, nothing is told of one."""
+        office.says(shadowed())
+        result = htpoort("queue", *self.options("K1", system="dms"), "--json", stdin=b"<MetaData/>")
+
+        assert (0, False) == (result.code, "shadow_payload" in result.facts)
 
     @pytest.mark.parametrize(
         ("says", "file", "told"),

@@ -24,7 +24,7 @@ import pytest
 from htpoort.cli import _show, _simulate
 from htpoort.cli._traffic import Traffic
 from htpoort.config import read_agent
-from htpoort.simulator import Gateway, SimulatedClock
+from htpoort.simulator import Action, At, Declarant, Gateway, Pop3Fault, Script, SimulatedClock, SmtpFault
 from htpoort.transport import Security, SmtpServer
 
 Run = Callable[..., Any]
@@ -307,10 +307,19 @@ class TestRefused:
         """Without being told by name it neither listens to other machines nor sends to them."""
         result = htpoort("simulate", *options, "--json")
 
-        assert (2, ["simulator.beyond-loopback"]) == (
-            result.code,
-            [problem["code"] for problem in result.facts["problems"]],
-        )
+        (problem,) = result.facts["problems"]
+        assert (2, "simulator.beyond-loopback") == (result.code, problem["code"])
+        assert "give --beyond-loopback if that is meant" in problem["message"]
+
+    def test_a_system_that_is_not_played(self, htpoort: Run, tmp_path: Path) -> None:
+        """A scenario for a system that is not there is told with those that are, and nothing is started."""
+        path = tmp_path / "scenario.toml"
+        path.write_text('[[scenario]]\nsystem = "AGSS"\n')
+        result = htpoort("simulate", "--scenario", str(path))
+
+        assert 2 == result.code
+        assert "AGSS" in result.err
+        assert "AGS, DMS" in result.err
 
     @pytest.mark.parametrize("json", [(), ("--json",)])
     @pytest.mark.parametrize("option", ["--port", "--tls-port", "--pop3-port", "--pop3s-port"])
@@ -377,6 +386,35 @@ async def test_an_answer_that_is_given_up(capsys: pytest.CaptureFixture[str]) ->
 
     assert ("taken", "given up") == (taken["event"], given_up["event"])
     assert given_up["what"].startswith(f"acceptance, by push, at try 2: Not sent to {MAILBOX} (connect): ")
+
+
+async def test_a_fault_of_pop3(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault of the mailboxes is told like one of SMTP, and counts in the summary."""
+    declarant = Declarant(mailbox=MAILBOX, password=PASSWORD)
+    script = Script(
+        faults=(SmtpFault(at=At.QUIT, action=Action.TRICKLE),),
+        pop3_faults=(Pop3Fault(command="STAT", action=Action.REFUSE),),
+    )
+
+    def quit_both() -> None:
+        smtplib.SMTP("127.0.0.1", gateway.smtp_port, local_hostname="forwarder.example").quit()
+        client = poplib.POP3("127.0.0.1", gateway.pop3_port or 0)
+        client.user(MAILBOX)
+        client.pass_(PASSWORD)
+        with pytest.raises(poplib.error_proto):
+            client.stat()
+        client.quit()
+
+    async with Gateway(declarants=[declarant], script=script, clock=SimulatedClock()) as gateway:
+        await asyncio.to_thread(quit_both)
+        with Traffic(gateway, as_json=True) as traffic:
+            traffic.tell()
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert [("fault", "trickle at quit"), ("fault", "refuse at STAT of POP3")] == [
+        (event["event"], event["what"]) for event in events
+    ]
+    assert 2 == _simulate.summary(gateway)["faults"]
 
 
 class Terminal(io.StringIO):

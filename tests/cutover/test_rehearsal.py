@@ -73,6 +73,7 @@ class TestTheDocumentedMove:
             ("other-system", 1, Where.QUARANTINE, "other-system"): 18,
             ("wrong-process-id", 1, Where.QUARANTINE, "mailbox-process-disagree"): 18,
             ("other-party", 1, Where.QUARANTINE, "unknown-addressee"): 18,
+            ("other-party", 1, Where.QUARANTINE, "other-party"): 18,
         }) == Counter((one.fault or "genuine", one.times, one.went[0].where, one.went[0].name) for one in found.replies)
 
     async def test_late_replies_after_a_move_and_after_a_start(self) -> None:
@@ -101,17 +102,58 @@ class TestTheDocumentedMove:
             (one.kind, one.at.date().isoformat(), one.taken_by) for one in found.declarations
         }
 
-    async def test_a_party_that_both_know(self) -> None:
-        """A party that does not move is there even if the program has none, and gets no other party's replies."""
-        found = await rehearse(ONE_MOVE)
+    async def test_kinds_in_any_case(self) -> None:
+        """Two spellings of a kind are one kind, which declares on the days of both."""
+        plan = CutoverPlan(
+            moves=[
+                Move(party=MOVES, system="DMS", since=date(2026, 11, 17), kind="Import"),
+                Move(party=MOVES, system="AGS", since=date(2026, 11, 24), kind="import"),
+            ]
+        )
+        found = await rehearse(plan, parties=PARTIES)
 
         assert found.right
-        assert {MOVES, "NL123456789.99.05"} == {str(one.party) for one in found.declarations}
-        assert {"other-party"} == {
-            one.went[0].name
+        assert {
+            (None, "2026-11-17", "AGS"),
+            ("Import", "2026-11-16", "AGS"),
+            ("Import", "2026-11-17", "DMS"),
+            ("Import", "2026-11-23", "DMS"),
+            ("Import", "2026-11-24", "AGS"),
+        } <= {(one.kind, one.at.date().isoformat(), one.taken_by) for one in found.declarations}
+        assert {None, "Import"} == {one.kind for one in found.declarations}
+
+    @pytest.mark.parametrize(
+        ("moving", "parties", "stands_in"),
+        [
+            ([MOVES], [], "NL123456789.98.05"),
+            ([MOVES], [MOVES], "NL123456789.98.05"),
+            (["NL123456789.98.05", "NL123456789.99.05"], [], "NL123456789.100.05"),
+            ([MOVES], [MOVES, STAYS], STAYS),
+        ],
+    )
+    async def test_one_that_does_not_move(self, moving: list[str], parties: list[str], stands_in: str) -> None:
+        """A party that does not move is there even if the program has none; nobody declares twice."""
+        plan = CutoverPlan(moves=[Move(party=party, system="DMS", since=date(2026, 12, 1)) for party in moving])
+        found = await rehearse(plan, parties=[PartyId.parse(party) for party in parties])
+
+        assert found.right
+        assert Counter(dict.fromkeys([*moving, stands_in], 3)) == Counter(str(one.party) for one in found.declarations)
+
+    async def test_answers_for_the_wrong_party(self) -> None:
+        """Each party's answers are sent for a stranger, and for another one that the program has; neither gets one."""
+        found = await rehearse(ONE_MOVE, parties=PARTIES)
+
+        assert Counter({
+            (MOVES, "unknown-addressee"): 3,
+            (MOVES, "other-party"): 3,
+            (STAYS, "unknown-addressee"): 3,
+            (STAYS, "other-party"): 3,
+        }) == Counter(
+            (str(one.declaration.party), one.went[0].name)
             for one in found.replies
-            if one.fault is AnswerFault.OTHER_PARTY and str(one.declaration.party) == MOVES
-        }
+            if one.fault is AnswerFault.OTHER_PARTY
+        )
+        assert [one.at for one in found.replies] == sorted(one.at for one in found.replies)
 
     def test_is_the_one_of_the_pages(self) -> None:
         """Both how-tos show this plan."""
@@ -156,6 +198,43 @@ class TestWrongRouters:
             str(one.went[0]) for one in wrong(found) if one.fault is None and one.declaration.chosen == "AGS"
         }
 
+    async def test_one_that_does_not_ask_whose_k_it_is(self) -> None:
+        """Where every K counts as every party's, the answer to one party reaches another, whoever moves and stays."""
+
+        def leaky(directory: Directory, parties: tuple[PartyId, ...], sent: SentLookup) -> Router:
+            def everybodys(reference: str) -> list[SentRecord]:
+                records = sent(reference)
+                found = [records] if isinstance(records, SentRecord) else list(records or ())
+                return [
+                    SentRecord(system=one.system, party=str(party), reference=reference)
+                    for one in found
+                    for party in parties
+                ]
+
+            return Router(directory=directory, parties=parties, sent=everybodys)
+
+        for parties in (PARTIES, PARTIES[:1]):
+            found = await rehearse(ONE_MOVE, parties=parties, router=leaky)
+            others = {str(one.party) for one in found.declarations}
+
+            assert [AnswerFault.OTHER_PARTY] * 6 == [one.fault for one in wrong(found)]
+            assert {"quarantine: other-party"} == {str(one.belongs) for one in wrong(found)}
+            assert {(party, other) for party in others for other in others - {party}} == {
+                (str(one.declaration.party), one.went[0].party) for one in wrong(found)
+            }
+
+    async def test_one_that_fails_at_a_k_of_its_own(self) -> None:
+        """An answer for another of the parties that the agent cannot store is lost; the one for a stranger is held."""
+
+        def broken(directory: Directory, parties: tuple[PartyId, ...], _: SentLookup) -> Router:
+            return Router(directory=directory, parties=parties, sent={}.__getitem__)
+
+        script = Script(scenarios=(Scenario(answers=(Answer(fault=AnswerFault.OTHER_PARTY),)),))
+        found = await rehearse(ONE_MOVE, script=script, router=broken)
+
+        assert ["nowhere"] * 6 == [str(one.went[0]) for one in wrong(found)]
+        assert 12 == len(found.replies)
+
     async def test_one_that_fails(self) -> None:
         """A reply that the agent cannot store is offered again and again, and is lost in the end."""
 
@@ -179,14 +258,15 @@ class TestScenarios:
 
         assert [] == wrong(found)
         assert {
-            "other-system": "quarantine: other-system",
-            "wrong-process-id": "quarantine: mailbox-process-disagree",
-            "other-party": "quarantine: unknown-addressee",
-            "no-k": "quarantine: bad-envelope",
-            "forged-from": "quarantine: ambiguous-from",
-            "bounce": "quarantine: no-envelope",
-            "wrong-mailbox": "refused",
-        } == {one.fault: str(one.went[0]) for one in found.replies if one.went[0].where is not Where.PROCESS}
+            ("other-system", "quarantine: other-system"),
+            ("wrong-process-id", "quarantine: mailbox-process-disagree"),
+            ("other-party", "quarantine: unknown-addressee"),
+            ("other-party", "quarantine: other-party"),
+            ("no-k", "quarantine: bad-envelope"),
+            ("forged-from", "quarantine: ambiguous-from"),
+            ("bounce", "quarantine: no-envelope"),
+            ("wrong-mailbox", "refused"),
+        } == {(one.fault, str(one.went[0])) for one in found.replies if one.went[0].where is not Where.PROCESS}
 
     async def test_declarations_that_are_deferred_or_refused(self) -> None:
         """What is taken late is answered late; what is not taken is told, and is nobody's mistake."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 
@@ -14,6 +14,7 @@ from htpoort.cutover import CutoverPlan, Move
 
 PARTIES = tuple(f"NL123456789.{number:02}.05" for number in range(1, 6))
 KINDS = ("import", "export", None)
+CASES = (str, str.upper, str.title)
 START = datetime(2026, 10, 1, tzinfo=UTC)  # the end of summer time lies in the days that follow
 SYSTEMS = {"AGS": AGS, "DMS": DMS}
 OTHER = {"AGS": DMS, "DMS": AGS}
@@ -46,6 +47,7 @@ class Conversation:
 
     party: str
     kind: str | None
+    case: Callable[[str], str]
     hour: int
     answers: tuple[Answer, ...]
 
@@ -62,6 +64,7 @@ conversations = st.builds(
     Conversation,
     st.sampled_from(PARTIES[:-1]),
     st.sampled_from(KINDS),
+    st.sampled_from(CASES),
     hours,
     st.lists(answers, max_size=3).map(tuple),
 )
@@ -105,7 +108,7 @@ class TestNoReplyIsLostInAMove:
         coming: list[tuple[int, str, DeclarationSystem, Conversation, str]] = []
         for number, one in enumerate(drawn):
             moment = START + timedelta(hours=one.hour)
-            system = plan.system_for(one.party, on=moment, kind=one.kind)
+            system = plan.system_for(one.party, on=moment, kind=None if one.kind is None else one.case(one.kind))
             assert used(plan.moves, one.party, amsterdam(moment), one.kind) == system.name
             made = build(
                 system=system,

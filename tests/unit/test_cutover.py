@@ -82,6 +82,15 @@ class TestSystemFor:
         with pytest.raises(InputError):
             CutoverPlan().system_for(PARTY, on="2026-12-01")  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize(
+        "moment", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))]
+    )
+    def test_a_moment_past_the_calendar_is_refused(self, moment: datetime) -> None:
+        """Where the day in Amsterdam is past the last one, or before the first, it is the caller's mistake."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan().system_for(PARTY, on=moment)
+        assert [code for code, _ in problems(error)] == ["cutover.day"]
+
     def test_others_stay(self) -> None:
         """A move concerns its party only; everybody else has the default."""
         plan = CutoverPlan(moves=[move()])
@@ -113,6 +122,33 @@ class TestSystemFor:
         assert on(date(2026, 12, 1)) == ["DMS", "DMS", "DMS", "DMS"]
         assert on(date(2027, 1, 4)) == ["DMS", "AGS", "DMS", "DMS"]
         assert plan.kinds_of(PARTY) == (None, "export", "import")
+
+    def test_kinds_in_any_case(self) -> None:
+        """A label is the same in any case, as party and system are; it is shown as it was first written."""
+        plan = CutoverPlan(
+            moves=[
+                move(kind="Import É"),
+                move(system="AGS", kind="import é", since=JANUARY),
+                move(kind="export"),
+            ]
+        )
+        for kind in ("Import É", "import é", "IMPORT É"):
+            assert plan.system_for(PARTY, on=DECEMBER, kind=kind) is DMS
+            assert plan.system_for(PARTY, on=JANUARY, kind=kind) is AGS
+        assert plan.kinds_of(PARTY) == (None, "export", "Import É")
+        assert str(plan.moves[1]) == "NL123456789.02.05 uses AGS for import é from 2027-01-04"
+
+    @pytest.mark.parametrize("kind", ["", " ", "import ", "\timport", "im\nport", "x" * 65, 1])
+    def test_what_is_no_kind_is_refused(self, kind: str) -> None:
+        """What no move can have is a slip of the pen, and does not fall to the moves of all kinds."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan(moves=[move(kind="import")]).system_for(PARTY, on=DECEMBER, kind=kind)
+        assert problems(error) == [
+            (
+                "cutover.kind",
+                f"kind is {kind!r}; give 1 to 64 printable characters, no blank at either end, or leave it out.",
+            )
+        ]
 
     def test_systems_of_a_user(self) -> None:
         """A plan works with any directory, a test environment for example."""
@@ -155,6 +191,23 @@ class TestProblems:
                     "known: AGS, DMS."
                 ),
             ),
+        ]
+
+    def test_kinds_that_differ_in_case_only(self) -> None:
+        """They are one kind, so two of them on one day contradict each other, or stand there twice."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan(
+                moves=[move(kind="Import"), move(system="AGS", kind="import"), move(kind="IMPORT"), move(kind="export")]
+            )
+        assert problems(error) == [
+            (
+                "cutover.contradiction",
+                (
+                    "NL123456789.02.05 uses AGS for import from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS for Import from 2026-12-01. Keep one of them."
+                ),
+            ),
+            ("cutover.twice", "NL123456789.02.05 uses DMS for IMPORT from 2026-12-01: stands there twice."),
         ]
 
     def test_a_bad_move(self) -> None:
@@ -226,15 +279,31 @@ class TestToml:
                 system = "DMS"
                 since = 2026-12-01
             """)
-        assert [(code, message.partition(";")[0]) for code, message in problems(error)] == [
-            ("toml.unknown-key", "defualt: there is no such setting"),
+        form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
+        assert problems(error) == [
+            ("toml.unknown-key", "defualt: there is no such setting; known: default, move."),
             ("toml.type", "default: give a string."),
-            ("toml.unknown-key", "move[0]: kinds: there is no such setting"),
+            ("toml.unknown-key", "move[0]: kinds: there is no such setting; known: party, system, since, kind, note."),
             ("toml.missing", "move[0]: system: this setting is needed."),
             ("toml.value", "move[0]: since: give a day, as 2026-12-01."),
             ("toml.type", "move[1]: party: give a string."),
             ("toml.value", "move[1]: since: give a day, as 2026-12-01."),
-            ("party.form", "move[2]: party is 'NL'"),
+            ("party.form", f"move[2]: party is 'NL'; {form}"),
+        ]
+
+    def test_contradictions_say_where(self) -> None:
+        """Moves that contradict each other are told with their places."""
+        entry = '[[move]]\nparty = "NL123456789.02.05"\nsystem = "{}"\nsince = 2026-12-01\n'
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_toml(entry.format("DMS") + entry.format("AGS"))
+        assert problems(error) == [
+            (
+                "cutover.contradiction",
+                (
+                    "move[1]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[0]. Keep one of them."
+                ),
+            )
         ]
 
     @pytest.mark.parametrize(
@@ -251,7 +320,7 @@ class TestCsv:
     """A plan from a spreadsheet."""
 
     @pytest.mark.parametrize("divider", [",", ";", "\t"])
-    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
     def test_dividers(self, divider: str, end: str) -> None:
         """Whatever program wrote it: dividers, line ends, a mark before it, empty lines, either form of a day."""
         rows = [
@@ -299,8 +368,91 @@ class TestCsv:
             CutoverPlan.from_csv(text)
         assert [found for found, _ in problems(error)] == codes
 
-    def test_contradictions_are_told_of_the_whole(self) -> None:
-        """What no line shows by itself is found too."""
+    def test_contradictions_are_told_with_the_rest(self) -> None:
+        """What no line shows by itself is found too, with its lines, and beside what single lines have wrong."""
+        rows = [
+            "party,system,since",
+            f"{PARTY},DMS,2026-12-01",
+            "NL,DMS,2026-12-01",
+            f"{PARTY},AGS,2026-12-01",
+            f"{CLIENT},EXIT,2026-12-01",
+            f"{PARTY},DMS,2026-12-01",
+        ]
         with pytest.raises(InputError) as error:
-            CutoverPlan.from_csv(f"party,system,since\n{PARTY},DMS,2026-12-01\n{PARTY},AGS,2026-12-01\n")
-        assert [found for found, _ in problems(error)] == ["cutover.contradiction"]
+            CutoverPlan.from_csv("\n".join(rows), default="GAS")
+        form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
+        assert problems(error) == [
+            ("party.form", f"line 3: party is 'NL'; {form}"),
+            ("cutover.system", "default: 'GAS' is no system of the directory; known: AGS, DMS."),
+            (
+                "cutover.contradiction",
+                (
+                    "line 4: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of line 2. Keep one of them."
+                ),
+            ),
+            (
+                "cutover.system",
+                (
+                    "line 5: NL123456789.03.05 uses EXIT from 2026-12-01: 'EXIT' is no system of the directory; "
+                    "known: AGS, DMS."
+                ),
+            ),
+            (
+                "cutover.twice",
+                "line 6: NL123456789.02.05 uses DMS from 2026-12-01: stands there twice; see line 2.",
+            ),
+        ]
+
+    def test_strangers_are_told_with_their_lines(self) -> None:
+        """A party that is none of one's own is told once, with its first line."""
+        plan = CutoverPlan.from_csv(f"party,system,since\n{PARTY},DMS,2026-12-01\n{PARTY},AGS,2027-01-04\n")
+        with pytest.raises(InputError) as error:
+            plan.checked([CLIENT])
+        assert problems(error) == [
+            (
+                "cutover.party",
+                "line 2: NL123456789.02.05 moves, but is none of the parties; add it there, or leave it out.",
+            )
+        ]
+
+    def test_where_it_stands_is_no_part_of_a_move(self) -> None:
+        """A move is the same wherever it was read."""
+        plan = CutoverPlan.from_csv(f"party,system,since\n{PARTY},DMS,2026-12-01\n")
+        assert plan.moves == (move(),)
+        assert repr(plan.moves[0]) == repr(move())
+
+    @pytest.mark.parametrize(
+        ("written", "since"),
+        [
+            ("1-12-2026", date(2026, 12, 1)),
+            ("01-12-2026", date(2026, 12, 1)),
+            ("4-1-2027", date(2027, 1, 4)),
+            ("04-1-2027", date(2027, 1, 4)),
+        ],
+    )
+    def test_dutch_days(self, written: str, since: date) -> None:
+        """A spreadsheet in Dutch writes day and month without a zero before them."""
+        plan = CutoverPlan.from_csv(f"party;system;since\n{PARTY};DMS;{written}\n")
+        assert [one.since for one in plan.moves] == [since]
+
+    @pytest.mark.parametrize("written", ["001-12-2026", "1-12-26", "1/12/2026", "\u0661-12-2026", "0-1-2027", "1-2"])
+    def test_no_days(self, written: str) -> None:
+        """A day in another form is not guessed."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_csv(f"party;system;since\n{PARTY};DMS;{written}\n")
+        assert [found for found, _ in problems(error)] == ["csv.cells"]
+
+    @pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x0b", "\x0c", "\x1e", "\x85"])
+    def test_only_line_ends_end_a_line(self, odd: str) -> None:
+        """What Python takes for the end of a line, and CSV does not, stays in its cell."""
+        plan = CutoverPlan.from_csv(f"party,system,since,note\n{PARTY},DMS,2026-12-01,as{odd}agreed\n")
+        assert [one.note for one in plan.moves] == [f"as{odd}agreed"]
+
+    def test_a_note_of_two_lines(self) -> None:
+        """A cell in quotes may hold the end of a line; the lines behind it are counted as a person sees them."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_csv(
+                f'party,system,since,note\r\n{PARTY},DMS,2026-12-01,"a\r\nb"\r\n{PARTY},,2027-01-04,\r\n'
+            )
+        assert problems(error) == [("csv.cells", "line 4: system is empty.")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, PartyId
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, Directory, PartyId, UnknownError
 from htpoort.cutover import Change, Coming, CutoverPlan, Move, Stage, Standing, coming, progress
 
 PARTY = PartyId.parse("NL123456789.02.05")
@@ -15,6 +17,10 @@ DECEMBER = date(2026, 12, 1)
 NOON = datetime(2026, 12, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 PLAN = CutoverPlan(moves=[Move(party=PARTY, system="DMS", since=DECEMBER)])
+OWN = Directory((
+    DeclarationSystem(name="AGS", mailbox="ags@forwarder.example", process_id="DMS.NL"),
+    DeclarationSystem(name="DMS", mailbox="dms@forwarder.example", process_id="DMS4.NL"),
+))
 BUSY = Standing(sent=9, open=2, oldest=datetime(2026, 11, 20, 9, tzinfo=UTC), replies=7, last_reply=NOON - 3 * DAY)
 
 
@@ -147,3 +153,30 @@ class TestProgress:
         plan = CutoverPlan(directory=HTPOORT.add(third), default="DMS")
         (found,) = progress(plan, leaving=AGS, at=NOON, parties=[PARTY], standings={})
         assert (found.stage, list(found.standings)) == (Stage.MOVED, ["AGS", "DMS", "EXIT"])
+
+    @pytest.mark.parametrize(
+        ("plan", "leaving"),
+        [
+            (copy.deepcopy(CutoverPlan()), AGS),
+            (CutoverPlan(), pickle.loads(pickle.dumps(AGS))),  # noqa: S301 - our own octets
+            (CutoverPlan(directory=OWN), AGS),
+        ],
+        ids=["copied plan", "pickled system", "own directory"],
+    )
+    def test_the_system_is_found_by_its_name(self, plan: CutoverPlan, leaving: DeclarationSystem) -> None:
+        """A party that is wholly at AGS has not moved, whichever value stands for AGS."""
+        (found,) = progress(plan, leaving=leaving, at=NOON, parties=[PARTY], standings={})
+        assert (found.stage, found.waits_for) == (Stage.NOT_YET, ("Declarations still go to AGS.",))
+
+    def test_a_system_that_the_plan_does_not_know(self) -> None:
+        """Nobody is told to have left a system that the plan cannot name, not even where there is no party."""
+        third = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
+        with pytest.raises(UnknownError):
+            progress(PLAN, leaving=third, at=NOON, parties=[], standings={})
+
+    def test_any_number_of_days(self) -> None:
+        """A number of days that no calendar holds is never over."""
+        left = Standing(sent=9, replies=9, last_reply=NOON - 3 * DAY)
+        standings = {("nl123456789.02.05", "AGS"): left}
+        (found,) = progress(PLAN, leaving=AGS, at=NOON, parties=[PARTY], standings=standings, quiet_days=10**10)
+        assert found.stage is Stage.MOVING

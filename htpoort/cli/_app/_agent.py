@@ -109,7 +109,11 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
             shadow = made(_input.octets(shadow_payload), beside, None)
         exchange = ledger.exchanges.queue(sent, at=now, business_reference=business_reference, shadow=shadow)
     facts = _records.exchange(exchange)
-    (_show.as_json if json else _show.rows)(facts if shadow is None else {**facts, "shadow": shadow.system})
+    if shadow is not None:
+        facts["shadow"] = shadow.system
+    elif shadow_payload is not None:
+        facts["shadow_payload"] = f"not used; the declaration goes to {target.name}, the shadow system, itself"
+    (_show.as_json if json else _show.rows)(facts)
 
 
 def _target(

@@ -74,9 +74,10 @@ def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, 
     _input.one_form(csv=csv, json=json)
     with moving(config) as (settings, cutover, ledger):
         asked = _input.some_parties(party or (), settings.ledger.parties)
-        found = _moving.gone(cutover, ledger, at=_clock.now(), parties=asked)
+        at = _clock.now()
+        found = _moving.gone(cutover, ledger, at=at, parties=asked)
         # Who asks for some parties is told nothing that counts the others.
-        whole = None if party else _moving.leaving(cutover, ledger.status(), found)
+        whole = None if party else _moving.leaving(cutover, ledger, at=at, found=found)
         columns = _moving.party_columns(system.name for system in settings.ledger.directory)
     parties = [_moving.party(one) for one in found]
     if json:

@@ -95,6 +95,10 @@ def _of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
     except UnicodeDecodeError:
         sources.document.refusal("config.file", path, f"{file} is not UTF-8; save it as CSV UTF-8.")
         return ()
+    except ValueError:
+        # A NUL.
+        sources.document.refusal("config.file", path, f"{str(file)!r} is no path.")
+        return ()
     for problem in problems:
         code = problem.code
         sources.document.refusal(code, path, f"{table.moves}, {problem.message}")

@@ -41,6 +41,8 @@ def check_url(url: str) -> URL:
     advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
     # For where no password could be told apart from the rest.
     where = "the given URL"
+    if "\0" in url:
+        raise LedgerError(where, "Reading", "It has a NUL in it; leave that out.")
     try:
         parts = make_url(url)
     except (exc.ArgumentError, ValueError):

@@ -124,6 +124,7 @@ def test_what_is_not_said(read: Read) -> None:
             '[cutover]\nmoves = "none.csv"\n',
             ["5: cutover.moves: FOLDER/none.csv cannot be read: No such file or directory."],
         ),
+        ('[cutover]\nmoves = "a\\u0000b"\n', ["5: cutover.moves: 'FOLDER/a\\x00b' is no path."]),
         ('[cutover]\nmoves = "binary"\n', ["5: cutover.moves: FOLDER/binary is not UTF-8; save it as CSV UTF-8."]),
         (
             '[cutover]\nmoves = "bad.csv"\n',

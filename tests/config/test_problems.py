@@ -255,6 +255,7 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
             '[ledger]\nurl_env = "ODD"\n',
             "3: ledger.url_env: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
         ),
+        ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: It has a NUL in it; leave that out."),
         ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
     ]
     + [

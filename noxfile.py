@@ -184,7 +184,7 @@ def wheel(session: nox.Session) -> None:
     session.install(f"{built}[dev]")
     away = folder / "away"
     shutil.rmtree(away, ignore_errors=True)
-    for part in ("tests", "examples", "docs", "proofs", ".ci"):
+    for part in ("tests", "examples", "docs", "proofs", "benchmarks", ".ci"):
         shutil.copytree(ROOT / part, away / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     for part in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "conftest.py", "noxfile.py"):
         shutil.copy(ROOT / part, away)

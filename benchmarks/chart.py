@@ -98,14 +98,17 @@ def drawn(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Draw every result that is given, or all that are kept."""
+    """Draw every result of times that is given, or all that are kept."""
     parser = argparse.ArgumentParser(description="Draw the figures of the benchmarks as SVG.")
     parser.add_argument("json", nargs="*", type=Path, help="results; those in benchmarks/results where none is given")
     parser.add_argument("--into", type=Path, default=_ROOT.parent / "docs" / "_static", help="folder of the pictures")
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     for path in options.json or sorted((_ROOT / "results").glob("*.json")):
-        picture = drawn(json.loads(path.read_text(encoding="utf-8")))
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if "unit" in result:
+            continue  # rates; tables show those
+        picture = drawn(result)
         target = options.into / f"benchmark-{path.stem}.svg"
         target.write_text(picture, encoding="utf-8")
         print(target.name)

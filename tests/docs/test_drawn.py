@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 @pytest.mark.parametrize("name", ["exchange.svg", "exchange-table.md"])
@@ -17,3 +19,12 @@ def test_drawings_are_of_the_table(name: str) -> None:
     ((path, draw),) = ((path, draw) for path, draw in files.items() if path.name == name)
 
     assert draw() == path.read_text(encoding="utf-8")
+
+
+def test_charts_are_of_the_figures_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever draws the kept figures once more gets the charts of the documentation, and no other."""
+    monkeypatch.setattr(sys, "argv", ["chart.py", "--into", str(tmp_path)])
+    runpy.run_path(str(ROOT / "benchmarks" / "chart.py"), run_name="__main__")
+    charts = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "_static").glob("benchmark-*.svg")}
+
+    assert charts == {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}

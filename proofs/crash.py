@@ -266,7 +266,7 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
 def _world(scene: lives.Scene) -> Any:  # noqa: ANN401 - a generator
     world = tracing.fork(lambda: lives.world(scene))
     try:
-        tracing.there(scene.folder / "gateway", world)
+        tracing.there(world, scene.folder / "gateway")
         yield world
     finally:
         tracing.killed(world)

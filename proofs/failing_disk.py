@@ -26,7 +26,6 @@ import smtplib
 import sqlite3
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -313,7 +312,7 @@ def shown(failure: str, number: int) -> Figures:
     disk = Disk(scene, by_limit=failure == LIMIT)
     story = tracing.fork(lambda: _story(scene, disk, figures))
     try:
-        tracing.there(folder / "gateway", story)
+        tracing.there(story, folder / "gateway")
         _lived(scene, disk, failure, figures)
         if code := tracing.ended(story):
             figures.wrong.append(f"the story ended with {code}")
@@ -359,8 +358,7 @@ def _lived(scene: lives.Scene, disk: Disk, failure: str, figures: Figures) -> No
 
     if failure == LIMIT:
         child = tracing.fork(life)
-        while not (scene.folder / "kill").exists() and not (scene.folder / "end").exists():
-            time.sleep(_LOOK)
+        tracing.there(child, scene.folder / "kill", scene.folder / "end")
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         code = tracing.ended(child)

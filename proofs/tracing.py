@@ -175,21 +175,26 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def there(path: Path, child: int) -> None:
+def there(child: int, *paths: Path) -> None:
     """
-    Wait until a process has written a file.
+    Wait until one of some files is there, which a process writes or lives to see.
 
     Raises:
-        RuntimeError: It ended, or took too long.
+        RuntimeError: The process ended, or it took too long, and none of them is there.
     """
     end = time.monotonic() + _LONGEST
-    while not path.exists():
+    while True:
+        # Before the look at the files: one may have been written just before the end.
         if child not in _gone and (known := os.waitpid(child, os.WNOHANG))[0]:
             _gone[child] = os.waitstatus_to_exitcode(known[1])
-        if child in _gone or time.monotonic() > end:
-            message = f"a process that was to write {path.name} " + (
-                f"ended with {_gone[child]}" if child in _gone else "never did"
-            )
+        if any(path.exists() for path in paths):
+            return
+        names = " or ".join(path.name for path in paths)
+        if child in _gone:
+            message = f"a process ended with {_gone[child]} before there was {names}"
+            raise RuntimeError(message)
+        if time.monotonic() > end:
+            message = f"there was no {names} within {_LONGEST:g} s"
             raise RuntimeError(message)
         time.sleep(0.002)
 

@@ -106,9 +106,11 @@ def _as_options() -> Generator[None]:
     try:
         yield
     except InputError as error:
-        said = [one.message.replace("beyond_loopback=True", "--beyond-loopback") for one in error.problems]
-        problems = (attrs.evolve(one, message=text) for one, text in zip(error.problems, said, strict=True))
-        raise InputError(error.text, tuple(problems)) from None
+        problems = tuple(
+            attrs.evolve(one, message=one.message.replace("beyond_loopback=True", "--beyond-loopback"))
+            for one in error.problems
+        )
+        raise InputError(error.text, problems) from None
 
 
 async def simulate(  # noqa: PLR0913 - what the options say

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, cast, final
 
 import attrs
@@ -55,6 +55,37 @@ class _Due:
 
 _WRITE: Final = "write"
 _NOBODY: Final = "No declarant that takes answers has this mailbox"
+
+
+def written(
+    answer: Answer, declaration: Declaration, *, at: datetime, directory: Directory, **astray: str
+) -> Submission:
+    """
+    Write an answer to a declaration.
+
+    Args:
+        answer: With what.
+        declaration: What is answered.
+        at: Now, aware: the date of the answer.
+        directory: The systems.
+        astray: *other_mailbox* and *other_party* of `answers.answer`, for one that goes astray.
+
+    Returns:
+        The message, with an identifier of its own.
+    """
+    return answers.answer(
+        answer,
+        system=declaration.system,
+        mailbox=declaration.mailbox,
+        request=declaration.envelope,
+        declaration=declaration.raw,
+        number=declaration.number,
+        date=at,
+        taken=declaration.at,
+        message_id=_clock.message_id(declaration.system.mailbox),
+        directory=directory,
+        **astray,
+    )
 
 
 @final
@@ -138,19 +169,7 @@ class Answering:
     async def _write(self, due: _Due) -> None:
         """Write an answer, and hand it to every way that leads to the declarant."""
         declaration, answer, now = due.declaration, due.answer, self._clock()
-        message = answers.answer(
-            answer,
-            system=declaration.system,
-            mailbox=declaration.mailbox,
-            request=declaration.envelope,
-            declaration=declaration.raw,
-            number=declaration.number,
-            date=now,
-            taken=declaration.at,
-            message_id=_clock.message_id(declaration.system.mailbox),
-            directory=self._directory,
-            **self._elsewhere(declaration),
-        )
+        message = written(answer, declaration, at=now, directory=self._directory, **self._elsewhere(declaration))
         # An answer that goes astray to nobody we know is offered to the declarant's own server, which says no.
         owner = self._declarants.find(message.rcpt_to) or self._declarants.find(declaration.mailbox)
         ways = () if owner is None else owner.ways

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self, final
 
-from htpoort import _clock
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
 from htpoort.delivery import Delivery
 from htpoort.directory import Directory
@@ -23,7 +22,7 @@ from htpoort.ledger import Held, Ledger, Reply
 from htpoort.message import Submission
 from htpoort.party import PartyId
 from htpoort.routing import Router
-from htpoort.simulator import answers
+from htpoort.simulator._answering import written
 from htpoort.simulator.clock import SimulatedClock
 from htpoort.simulator.declarations import Sent, Way
 from htpoort.simulator.faults import AnswerFault
@@ -201,19 +200,8 @@ class Exchanging:
         A router that knows the addressee has to know whose the K is, which it need not for a stranger.
         """
         declaration, now = one.declaration, self.clock()
-        message = answers.answer(
-            one.answer,
-            system=declaration.system,
-            mailbox=declaration.mailbox,
-            request=declaration.envelope,
-            declaration=declaration.raw,
-            number=declaration.number,
-            date=now,
-            taken=declaration.at,
-            message_id=_clock.message_id(declaration.system.mailbox),
-            directory=self._directory,
-            other_party=self._next_of[declaration.envelope.sender],
-        )
+        other = self._next_of[declaration.envelope.sender]
+        message = written(one.answer, declaration, at=now, directory=self._directory, other_party=other)
         error = None
         try:
             await self.gateway.push(message)

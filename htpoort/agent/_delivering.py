@@ -105,8 +105,7 @@ class Delivering:
 
     async def _ended(self) -> None:
         """Wait for what was told to end, as a command that is killed; not for ever."""
-        for task in self._given:
-            task.cancel()
+        # Each was told once, by whoever waited for it; told again, it would not end what it has begun.
         if self._given:
             await asyncio.wait(self._given, timeout=self._common.last)
 

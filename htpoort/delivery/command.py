@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Coroutine
 from typing import Final, cast, final
 
 import attrs
@@ -84,34 +85,57 @@ class CommandDelivery:
             raise DeliveryError(target, f"{how}: {told or 'it said nothing'}")
 
     async def _run(self, reply: Deliverable) -> tuple[int, str]:
-        loop = asyncio.get_running_loop()
-        # Not create_subprocess_exec: its wait() lasts until the pipes are closed too, by whatever the
-        # command has left running in the background.
-        transport, running = await loop.subprocess_exec(
-            _Running, *self.argv, stdout=asyncio.subprocess.DEVNULL, env=_environment(reply), start_new_session=True
-        )
-        stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+        # A task of its own: told to end before the command is known to run, nobody would know whom to kill.
+        starting = asyncio.create_task(self._start(reply))
         try:
+            running = await asyncio.shield(starting)
             # A command that does not read it all says with its code whether that is as it should be.
-            stdin.write(reply.raw)
-            stdin.write_eof()
+            running.stdin.write(reply.raw)
+            running.stdin.write_eof()
             await running.exited.wait()
-            code = cast("int", transport.get_returncode())
+            code = cast("int", running.transport.get_returncode())
             return code, "" if code == 0 else await running.last_words()
         except BaseException:
-            # It may be gone already, or, behind sudo, not be ours to kill.
-            with contextlib.suppress(OSError):
-                os.killpg(transport.get_pid(), signal.SIGKILL)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ENDING):
-                    await running.exited.wait()
+            await _to_its_end(_killed(starting))
             raise
         finally:
-            # What nobody reads any more would keep the pipe open.
-            if stdin.get_write_buffer_size():
-                stdin.abort()
-            transport.close()
-            await asyncio.sleep(0)  # the loop closes the pipes in its next round
+            if not starting.cancelled() and starting.exception() is None:
+                starting.result().close()
+                await asyncio.sleep(0)  # the loop closes the pipes in its next round
+
+    async def _start(self, reply: Deliverable) -> _Running:
+        # Not create_subprocess_exec: its wait() lasts until the pipes are closed too, by whatever the
+        # command has left running in the background.
+        _, running = await asyncio.get_running_loop().subprocess_exec(
+            _Running, *self.argv, stdout=asyncio.subprocess.DEVNULL, env=_environment(reply), start_new_session=True
+        )
+        return running
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Do what must not be left half done; who is told to end meanwhile ends afterwards."""
+    task = asyncio.create_task(work)
+    told: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            told = error
+    task.result()
+    if told is not None:
+        raise told
+
+
+async def _killed(starting: asyncio.Task[_Running]) -> None:
+    """Kill a command that may not have started, with its group, and wait for its end."""
+    with contextlib.suppress(OSError, ValueError):  # it never ran; the caller hears of it from the task
+        running = await starting
+        # It may be gone already, or, behind sudo, not be ours to kill.
+        with contextlib.suppress(OSError):
+            os.killpg(running.transport.get_pid(), signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING):
+                await running.exited.wait()
 
 
 def _environment(reply: Deliverable) -> dict[str, str]:
@@ -134,10 +158,17 @@ def _environment(reply: Deliverable) -> dict[str, str]:
 class _Running(asyncio.SubprocessProtocol):
     """Know when a command has ended, and the end of what it wrote to its standard error."""
 
+    transport: asyncio.SubprocessTransport
+    stdin: asyncio.WriteTransport
+
     def __init__(self) -> None:
         self.exited = asyncio.Event()
         self._silent = asyncio.Event()
         self._said = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.SubprocessTransport", transport)
+        self.stdin = cast("asyncio.WriteTransport", self.transport.get_pipe_transport(0))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - nothing else is read
         self._said = (self._said + data)[-_KEPT:]
@@ -148,6 +179,12 @@ class _Running(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         self.exited.set()
+
+    def close(self) -> None:
+        # What nobody reads any more would keep the pipe open.
+        if self.stdin.get_write_buffer_size():
+            self.stdin.abort()
+        self.transport.close()
 
     async def last_words(self) -> str:
         """Give what it said, on one line of printable characters."""

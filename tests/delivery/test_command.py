@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import signal
+import subprocess  # noqa: S404 - its starter is told to end while it starts
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -199,6 +200,50 @@ class TestTooLong:
             # The end of the pipe is the end of the last process that could write to it.
             assert not await asyncio.to_thread(fifo.readline)
         assert isinstance(outcome, asyncio.CancelledError if cancelled else DeliveryError)
+
+    async def test_told_to_end_again_and_again(self, tmp_path: Path, reply: Made) -> None:
+        """Who is told to end more than once has ended its command, too, before it ends."""
+        os.mkfifo(tmp_path / "fifo")
+        script = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(600)"
+        task = asyncio.create_task(command(script, str(tmp_path / "fifo"))(reply()))
+        pid = int(await asyncio.to_thread((tmp_path / "fifo").read_text))
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    async def test_told_to_end_while_it_starts(
+        self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a command starts at once dies with it, also where it was told to end before it was known to run."""
+        path = tmp_path / "fifo"
+        os.mkfifo(path)
+        script = (
+            "import os, sys, time\n"
+            "if os.fork() == 0:\n"
+            "    file = open(sys.argv[1], 'w')\n"
+            "    print('alive', file=file, flush=True)\n"
+            "time.sleep(600)\n"
+        )
+        task = asyncio.create_task(command(script, str(path))(reply()))
+        files: list[TextIO] = []
+
+        class Told(subprocess.Popen[bytes]):
+            """A process whose starter is told to end while the loop has not heard yet that it runs."""
+
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                files.append(path.open())
+                assert "alive\n" == files[0].readline()
+                task.cancel()
+
+        monkeypatch.setattr(subprocess, "Popen", Told)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with files[0] as fifo:
+            assert not await asyncio.to_thread(fifo.readline)
 
     async def test_one_that_hangs_delays_no_other(self, reply: Made) -> None:
         """Commands run beside one another."""

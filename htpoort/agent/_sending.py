@@ -135,7 +135,7 @@ class Outgoing:
         return Event.ACCEPTED, f"{accepted.code} {accepted.reply}"
 
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
-        wait = retry_after(claimed.attempt, schedule=self._outbox.schedule, jitter=self._common.chance.random())
+        wait = retry_after(claimed.tries, schedule=self._outbox.schedule, jitter=self._common.chance.random())
         return None if wait is None else at + wait
 
 

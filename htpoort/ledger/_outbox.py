@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Decision, Event, State, decide
-from htpoort.ledger import _events, _schema
+from htpoort.ledger import _attempts, _events, _schema
 from htpoort.ledger._adding import Adding
 from htpoort.ledger._prepared import Prepared, Row
 from htpoort.ledger.records import Claimed, Exchange
@@ -183,40 +182,14 @@ _TAKE: Final = Prepared(
 )
 
 
-_BEGUN: Final = (
-    sa
-    .select(sa.func.count())
-    .select_from(_schema.events.join(_table, _schema.events.c.exchange == _table.c.id))
-    .where(
-        _schema.events.c.event == Event.ATTEMPT_STARTED.value,
-        _schema.events.c.at > sa.bindparam("since"),
-        _table.c.system.in_(sa.bindparam("systems", expanding=True)),
-    )
-)
-_HOUR: Final = timedelta(hours=1)
-_OURS: Final = 0x68_74_70_6F
-"""Marks our advisory locks among those of a server ("htpo" in ASCII)."""
-_ONE_AT_A_TIME: Final = sa.select(sa.func.pg_advisory_xact_lock(_OURS, sa.bindparam("system", type_=sa.Integer)))
-
-
-def _left(connection: sa.Connection, systems: Sequence[str], per_hour: int, now: datetime) -> int:
-    """Count how many attempts the rate allows now; what others begin meanwhile waits until this transaction ends."""
-    if connection.dialect.name == "postgresql":
-        # Each system by itself, since outboxes of two machines may share some; in order, so that none waits for ever.
-        for number in sorted(zlib.crc32(system.encode()) >> 1 for system in systems):
-            connection.execute(_ONE_AT_A_TIME, {"system": number})
-    # Counted in the log, so that the limit holds over a restart and over many machines.
-    _events.flush(connection)
-    begun: int = connection.execute(_BEGUN, {"since": now - _HOUR, "systems": list(systems)}).scalar_one()
-    return max(0, per_hour - begun)
-
-
-def _claimed(row: Row) -> Claimed:
+def _claimed(connection: sa.Connection, row: Row) -> Claimed:
     """Make the value of a row that is taken up."""
     _, key, attempts, system, party, reference, mail_from, rcpt_to, message_id, raw = row
     return Claimed(
         key=key,
         attempt=attempts + 1,
+        # Nearly all are taken up for the first time, and need not be looked up.
+        tries=_attempts.since_order(connection, key) + 1 if attempts else 1,
         system=system,
         party=party,
         reference=reference,
@@ -238,12 +211,12 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
 ) -> list[Claimed]:
     """Take up what is due, oldest first; nobody else gets it before the lease has run out."""
     if per_hour is not None:
-        most = min(most, _left(connection, systems, per_hour, now))
+        most = min(most, _attempts.left(connection, systems, per_hour, now))
     wanted = {"now": now, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
     due = _due_of(len(systems))
     # State by state: in this order an index has them, and a long queue need not be sorted.
     found = [row for state in _waiting for row in due.rows(connection, {**wanted, "waits": state})]
-    claimed = [_claimed(row) for row in sorted(found, key=operator.itemgetter(0, 1))[:most]]
+    claimed = [_claimed(connection, row) for row in sorted(found, key=operator.itemgetter(0, 1))[:most]]
     if claimed:
         until = now + lease
         _TAKE.many(connection, [{"key": one.key, "by": owner, "until": until, "now": now} for one in claimed])

@@ -61,6 +61,8 @@ class Claimed:
     Args:
         key: Its number in the ledger.
         attempt: Which attempt this is, from 1; the outcome must name it.
+        tries: Which one it is since a person last ordered it to be sent again; the same as *attempt*
+            where nobody did. It decides how long to wait for the next.
         system: Where its declaration goes.
         party: V.
         reference: K.
@@ -72,6 +74,7 @@ class Claimed:
 
     key: int
     attempt: int
+    tries: int
     system: str
     party: str
     reference: str

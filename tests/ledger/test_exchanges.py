@@ -278,6 +278,26 @@ class TestOrder:
 
         assert [submission.data] == [again.raw for again in claim(ledger, clock(1))]
 
+    def test_resent_from_the_start_of_the_schedule(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Attempts go on being numbered after an order, but those before it are not counted as tries."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        ledger.exchanges.queue(declaration("K2"), at=clock())
+        counted: list[list[tuple[str, int, int]]] = []
+        for minute in range(4):
+            if minute == 2:
+                ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=clock(minute))
+            claimed = claim(ledger, clock(minute))
+            counted.append(sorted((one.reference, one.attempt, one.tries) for one in claimed))
+            for one in claimed:
+                ledger.exchanges.settle_soon(one, Event.DEFERRED, at=clock(minute), due=clock(minute + 1)).result()
+
+        assert [
+            [("K1", 1, 1), ("K2", 1, 1)],
+            [("K1", 2, 2), ("K2", 2, 2)],
+            [("K1", 3, 1), ("K2", 3, 3)],
+            [("K1", 4, 2), ("K2", 4, 4)],
+        ] == counted
+
     def test_a_state_may_forbid_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """What was accepted cannot be ordered again, and nothing of the order is logged."""
         ledger.exchanges.queue(declaration("K1"), at=clock())

@@ -91,13 +91,16 @@ class Common:
             pass
 
 
-async def forever(what: str, common: Common, turn: Callable[[], Awaitable[None]]) -> None:
+async def forever(
+    what: str, common: Common, turn: Callable[[], Awaitable[None]], *, until: asyncio.Event | None = None
+) -> None:
     """
-    Take turns until the sign to stop; a turn that fails is told, and is no reason to stop.
+    Take turns until a sign, that to stop if none is given; a turn that fails is told, and is no reason to stop.
 
     Trouble of the ledger or of a library must not end a worker that is to run for a year.
     """
-    while not common.stopping.is_set():
+    sign = common.stopping if until is None else until
+    while not sign.is_set():
         try:
             await turn()
         except LedgerError as error:

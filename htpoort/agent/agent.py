@@ -89,6 +89,7 @@ class Agent:
         self._listening = contextlib.AsyncExitStack()
         self._connections = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._leases: asyncio.Task[None]
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -142,20 +143,29 @@ class Agent:
         runs += [part.run for part in fetching]
         runs.append(self._overlooked.run)
         self._tasks += [asyncio.create_task(run()) for run in runs]
-        self._tasks.append(asyncio.create_task(forever("leases", common, self._keep_leases)))
+        # Beyond the sign to stop: what is under way is held until it is over, and then this is cancelled.
+        self._leases = asyncio.create_task(forever("leases", common, self._keep_leases, until=asyncio.Event()))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-        # Nothing more comes in; what is being stored gets its 250.
-        await self._listening.aclose()
-        _, late = await asyncio.wait(self._tasks, timeout=self._common.timing.grace.total_seconds())
-        self._common.late = True
-        for task in late:
+        try:
+            # Nothing more comes in; what is being stored gets its 250.
+            await self._listening.aclose()
+            await asyncio.wait(self._tasks, timeout=self._common.timing.grace.total_seconds())
+        finally:
+            # Also where it is told once more to end: then the time of grace is over.
+            self._common.late = True
+            await self._end()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._leases.cancel()
+        await asyncio.gather(self._leases, return_exceptions=True)
         # Where the ledger does not take it, the leases run out.
         with contextlib.suppress(Exception):
             async with self._common.limited():
@@ -181,7 +191,7 @@ class Agent:
     async def _keep_leases(self) -> None:
         """Say that this agent lives, and take back what others held that do not."""
         common = self._common
-        await common.pause(common.timing.lease / 3)
+        await asyncio.sleep(common.timing.lease.total_seconds() / 3)
         now = common.clock()
         until, owner = now + common.timing.lease, common.owner
         sending, delivering = tuple(common.under_way), tuple(common.delivering)

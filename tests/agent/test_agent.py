@@ -139,6 +139,26 @@ class TestOutcomes:
 
         assert [b"Subject: [V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"] * 3 == subjects
 
+    async def test_ordered_again_after_it_was_given_up(self, ledger: Ledger, router: Router) -> None:
+        """What a person orders to be sent again has its whole schedule before it, and all of it under one K."""
+        seen: list[bytes] = []
+
+        async def take_the_fifth(incoming: Incoming) -> None:
+            seen.append(incoming.raw.split(b"\r\n")[2])
+            if len(seen) < 5:
+                raise Refusal(451, "4.3.0 later")
+
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with Receiver(take_the_fifth, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
+            outbox = Outbox(server=server(receiver.port), schedule=(timedelta(milliseconds=1),))
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+                for _ in range(2):
+                    await reached(ledger, "K1", State.FAILED)
+                    ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=now())
+                await reached(ledger, "K1", State.ACCEPTED)
+
+        assert [b"Subject: [V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"] * 5 == seen
+
     async def test_nobody_there(self, ledger: Ledger, router: Router) -> None:
         """A server that is away costs an attempt, not the declaration."""
         async with Gateway() as gateway:
@@ -196,6 +216,32 @@ class TestOutcomes:
 
         assert State.UNKNOWN == await reached(ledger, "K1", State.UNKNOWN)
 
+    async def test_told_to_end_again(self, ledger: Ledger, router: Router) -> None:
+        """Cancelled while it ends, an agent waits for nobody any more, and another one can begin."""
+        began, hold = asyncio.Event(), asyncio.Event()
+
+        async def silent(_incoming: Incoming) -> None:
+            began.set()
+            await hold.wait()
+
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with Receiver(silent, hostname="gateway.example", mailboxes=["dms@htpoort.nl"], grace=0.1) as receiver:
+            patient = attrs.evolve(QUICK, grace=timedelta(hours=1))
+            outbox = Outbox(server=server(receiver.port))
+            agent = Agent(ledger=ledger, router=router, outboxes=[outbox], timing=patient)
+            running = asyncio.create_task(until_stopped(agent))
+            await began.wait()
+            agent.stop()
+            await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            async with Agent(ledger=ledger, router=router, timing=QUICK):
+                state = await reached(ledger, "K1", State.UNKNOWN)
+            hold.set()
+
+        assert State.UNKNOWN == state
+
 
 class TestRecovery:
     """What an agent left behind is taken back by the next one."""
@@ -242,6 +288,28 @@ class TestRecovery:
 
         assert State.ACCEPTED == state
 
+    async def test_leases_are_kept_to_the_end(self, ledger: Ledger, router: Router) -> None:
+        """An agent that is stopped renews what is still under way, for as long as its time of grace lasts."""
+        hold = asyncio.Event()
+
+        async def slow(_incoming: Incoming) -> None:
+            await hold.wait()
+
+        short = attrs.evolve(QUICK, lease=timedelta(milliseconds=300), grace=timedelta(seconds=20))
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with Receiver(slow, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
+            agent = Agent(ledger=ledger, router=router, outboxes=[Outbox(server=server(receiver.port))], timing=short)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(until_stopped(agent))
+                await reached(ledger, "K1", State.SENDING)
+                agent.stop()
+                lease = None
+                for _ in range(4):
+                    lease = await renewed(ledger, lease)
+                hold.set()
+
+        assert State.ACCEPTED == await reached(ledger, "K1", State.ACCEPTED, State.UNKNOWN)
+
     async def test_a_lost_one_is_taken_back_while_it_runs(self, ledger: Ledger, router: Router) -> None:
         """A lease that runs out while the agent lives becomes unknown."""
         short = attrs.evolve(QUICK, lease=timedelta(milliseconds=60))
@@ -250,6 +318,12 @@ class TestRecovery:
             ledger.exchanges.claim_soon(("DMS",), owner="other", most=1, at=now(), lease=timedelta(0)).result()
 
             assert State.UNKNOWN == await reached(ledger, "K1", State.UNKNOWN)
+
+
+async def until_stopped(agent: Agent) -> None:
+    """Run an agent until somebody stops it."""
+    async with agent:
+        await agent.stopped()
 
 
 async def renewed(ledger: Ledger, before: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -131,12 +132,13 @@ def test_what_the_server_breaks_off(server: str) -> None:
             connection.exec_driver_sql("SELECT pg_sleep(60)")
 
         def idle(connection: sa.Connection) -> None:
-            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1ms'")
-            with ledger._access.engine.connect() as other:
-                there = sa.text("SELECT count(*) FROM pg_stat_get_activity(:pid)")
-                while other.execute(there, {"pid": pid}).scalar_one():
-                    pass
+            # Long enough for the answer to be read before the server's last word; read together, that is lost.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '250ms'")
+            driver = connection.connection.dbapi_connection
+            assert isinstance(driver, psycopg.Connection)
+            closed = select.poll()
+            closed.register(driver.fileno(), 0)
+            closed.poll()
             connection.exec_driver_sql("SELECT 1")
 
         errors = [ledger.soon(operation).exception() for operation in (slow, idle)]

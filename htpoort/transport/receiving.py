@@ -222,7 +222,7 @@ class Dialogue(smtp.SMTP):
             tls_context=terms.tls,
             require_starttls=terms.require_tls,
             timeout=terms.timeout,
-            auth_require_tls=not _hosts.is_loopback(terms.host),
+            auth_require_tls=terms.require_tls or not _hosts.is_loopback(terms.host),
             auth_exclude_mechanism=("LOGIN", "PLAIN") if terms.authenticator is None else (),
             authenticator=self._authenticated,
             command_call_limit=_CALLS,

@@ -416,6 +416,21 @@ class TestLogin:
             assert "AUTH" not in await client.ask(b"EHLO dms.example\r\n")
             assert (await client.ask(b"AUTH PLAIN AGVkaQBnZWhlaW0=\r\n"))[:3] == "538"
 
+    async def test_offered_only_where_it_is_taken(self, authority: SimpleNamespace) -> None:
+        """Where nothing is taken before TLS, no login is offered before it; over TLS it is, on loopback too."""
+        tls = server_context(TlsSettings(certificate=authority.host))
+
+        def offers(port: int) -> tuple[bool, bool]:
+            with smtplib.SMTP("localhost", port, local_hostname="dms.example") as client:
+                client.ehlo()
+                before = client.has_extn("auth")
+                client.starttls(context=ssl.create_default_context(cafile=authority.ca))
+                client.ehlo()
+                return before, client.has_extn("auth")
+
+        async with receiver(Store(), authenticator=self.checker, tls=tls, require_tls=True) as ours:
+            assert (False, True) == await asyncio.to_thread(offers, ours.port)
+
 
 class TestClosing:
     """A receiver leaves nothing behind, and what is being stored gets its answer."""

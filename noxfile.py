@@ -209,7 +209,7 @@ def interop(session: nox.Session) -> None:
         modules.mkdir(exist_ok=True)
         shutil.copy(INTEROP / "node/package.json", modules)
         # No lock file: the versions are exact, and those packages name their own exactly.
-        options = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund")
+        options = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=5")
         session.run("npm", "install", "--prefix", str(modules), *options, external=True, silent=True)
     if left := [*_absent("debian", env), *_absent("npm", env)]:
         session.error(f"Installed, and they do not run: {', '.join(left)}")
@@ -244,9 +244,11 @@ def _install_from_debian(session: nox.Session, packages: list[str]) -> None:
     """Install what is missing, and let no server of it start."""
     if not packages:
         return
-    command = ("apt-get", "install", "--yes", "--no-install-recommends", *packages)
+    # A mirror that does not answer at once, and another program that installs something, are waited for.
+    patient = ("apt-get", "-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=120")
+    install = ("install", "--yes", "--no-install-recommends", *packages)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        session.error(f"Needs programs that are not here. On Debian 12, as root: {' '.join(command)}")
+        session.error(f"Needs programs that are not here. On Debian 12, as root: apt-get {' '.join(install)}")
     # What Debian's packages ask before they start a service; 101 forbids it.
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
@@ -254,8 +256,8 @@ def _install_from_debian(session: nox.Session, packages: list[str]) -> None:
         policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
         policy.chmod(0o755)
     try:
-        for step in (("apt-get", "update"), command):
-            session.run(*step, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True, silent=True)
+        for step in (("update",), install):
+            session.run(*patient, *step, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True, silent=True)
     finally:
         if ours:
             policy.unlink()

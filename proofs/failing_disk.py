@@ -185,7 +185,7 @@ class Story:
         async with Receiver(
             self._taken, hostname="gateway.example", mailboxes=mailboxes, host=self._scene.host
         ) as gateway:
-            (self._scene.folder / "gateway").write_text(str(gateway.port))
+            lives.written(self._scene.folder / "gateway", str(gateway.port))
             await self._until((self._scene.folder / "ready").exists)
             await self._receiving()
             await self._sending()
@@ -244,9 +244,11 @@ class Story:
     async def _sending(self) -> None:
         """Let the gateway take one whose 250 cannot be recorded; then queue another in vain, and mend the disk."""
         figures = self._figures
-        before = self._said("The ledger has trouble")
         self._fails_next = True
         self._order(0)
+        # What was said before may come late, so that the words alone do not tell that it fails again.
+        await self._until(lambda: self._disk.broken)
+        before = self._said("The ledger has trouble")
         await self._until(lambda: self._said("The ledger has trouble") >= before + 2)  # it goes on trying
         self._order(1)
         await self._until(lambda: self._said("queue 1: ") == 1)
@@ -260,9 +262,10 @@ class Story:
     async def _crashing(self) -> None:
         """Let the same happen, and the agent die before the disk is mended."""
         figures = self._figures
-        before = self._said("The ledger has trouble")
         self._fails_next = True
         self._order(2)
+        await self._until(lambda: self._disk.broken)
+        before = self._said("The ledger has trouble")
         await self._until(lambda: self._said("The ledger has trouble") > before)
         self._order(3)
         await self._until(lambda: self._said("queue 3: ") == 1)
@@ -293,7 +296,8 @@ class Story:
             return database.execute(question, values).fetchall()
 
     def _log(self) -> list[str]:
-        return (self._scene.folder / "log").read_text().splitlines()
+        """Give the lines that are whole; the last may still be coming."""
+        return (self._scene.folder / "log").read_text().rpartition("\n")[0].splitlines()
 
     def _said(self, words: str) -> int:
         return sum(words in line for line in self._log())

@@ -46,9 +46,9 @@ QUICK: Final = Timing(
     redeliver=(timedelta(milliseconds=20),),
 )
 _LOOK: Final = 0.005  # seconds between two looks of the world at what the gateway took
-_STILL: Final = 0.1  # seconds without change, after which nothing is on its way any more
+_STILL: Final = 20  # looks of the world without change, after which nothing is on its way any more
 _LONGEST: Final = 60.0  # seconds for a life that is not killed
-_SHORT: Final = 3.0  # the same, where the ledger was broken on purpose and may never come to rest
+_SHORT: Final = 20.0  # the same, where the ledger was broken on purpose and may never come to rest
 # Each process of a proof listens on an address of its own, so that no port is taken by somebody's connection.
 _LOOPBACK: Final = "127.0.0.{}" if sys.platform == "linux" else "127.0.0.1"
 
@@ -137,6 +137,16 @@ class Scene:
         """Give the port of a server, once it is known."""
         return int((self.folder / name).read_text())
 
+    @property
+    def looks(self) -> int:
+        """How often the world looked at what it took; it counts by itself, so one that is not let run is waited for."""
+        return (self.folder / "looks").stat().st_size
+
+    def looked(self) -> None:
+        """Count one more look of the world, by one octet."""
+        with (self.folder / "looks").open("ab") as looks:
+            looks.write(b".")
+
     def reserve(self) -> None:
         """Choose the port of the agent's inbox, the same for each of its lives."""
         with socket.socket() as chosen:
@@ -177,7 +187,8 @@ def world(scene: Scene) -> None:
 async def _world(scene: Scene) -> None:
     seen = 0
     async with Gateway(host=scene.host) as gateway, asyncio.TaskGroup() as group:
-        _written(scene.folder / "gateway", str(gateway.smtp_port))
+        scene.looked()
+        written(scene.folder / "gateway", str(gateway.smtp_port))
         while True:
             for taken in gateway.received[seen:]:
                 seen += 1
@@ -187,6 +198,7 @@ async def _world(scene: Scene) -> None:
             for subject, why in gateway.refused:
                 scene.lines("refused").add(subject=subject, why=why)
             gateway.refused.clear()
+            scene.looked()
             await asyncio.sleep(_LOOK)
 
 
@@ -222,7 +234,7 @@ async def _answered(scene: Scene, taken: Declaration, number: int) -> None:
             return
 
 
-def _written(path: Path, text: str) -> None:
+def written(path: Path, text: str) -> None:
     """Write a small file that is there completely or not at all."""
     draft = path.with_suffix(".draft")
     draft.write_text(text)
@@ -318,13 +330,17 @@ async def _settled(scene: Scene, ledger: Ledger, running: Agent) -> None:
 
 
 async def _at_rest(scene: Scene, ledger: Ledger) -> None:
-    """Wait until nothing is on its way; where something stays unknown, until the world has been still for a while."""
-    loop = asyncio.get_running_loop()
-    since: float | None = None
+    """
+    Wait until nothing is on its way; where something stays unknown, until the world looked so often and saw no change.
+
+    By its looks and not by a clock: what a dead agent sent may lie before a world that has not been let run since.
+    """
+    since: int | None = None
     while True:
+        looks = scene.looks
         rest, unknown = _look(scene, ledger)
-        since = (since or loop.time()) if rest else None
-        if since is not None and loop.time() - since >= (_STILL if unknown else 0):
+        since = (looks if since is None else since) if rest else None
+        if since is not None and looks - since >= (_STILL if unknown else 0):
             return
         await asyncio.sleep(_LOOK)
 

@@ -6,6 +6,7 @@ Never does: trace a process that it did not start.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import faulthandler
@@ -150,6 +151,8 @@ def fork(life: Callable[[], None]) -> int:
     sys.stderr.flush()
     child = os.fork()
     if child:
+        # A thread that ended long ago may have had the same number.
+        _gone.pop(child, None)
         return child
     code = 1
     try:
@@ -254,25 +257,24 @@ class _Tracing:
                 if self._calls.pop(task, self) is self:
                     _gone[task] = os.waitstatus_to_exitcode(status)
                 continue
-            deliver = 0
-            stopped_by = os.WSTOPSIG(status)
-            if stopped_by == _SYSCALL_STOP:
-                self._stopped(task)
-            elif task not in self._calls:
-                self._calls[task] = None  # a new thread
-            elif status >> 16 == 0:
-                deliver = stopped_by
-            try:
-                _ptrace(_SYSCALL, task, 0, deliver)
-            except ProcessLookupError:
-                continue  # killed meanwhile
+            # It may be killed at any moment.
+            with contextlib.suppress(ProcessLookupError):
+                self._goes_on(task, status)
+
+    def _goes_on(self, task: int, status: int) -> None:
+        deliver = 0
+        stopped_by = os.WSTOPSIG(status)
+        if stopped_by == _SYSCALL_STOP:
+            self._stopped(task)
+        elif task not in self._calls:
+            self._calls[task] = None  # a new thread
+        elif status >> 16 == 0:
+            deliver = stopped_by
+        _ptrace(_SYSCALL, task, 0, deliver)
 
     def _stopped(self, task: int) -> None:
         info = _Info()
-        try:
-            _ptrace(_GET_SYSCALL_INFO, task, ctypes.sizeof(info), ctypes.byref(info))
-        except ProcessLookupError:
-            return
+        _ptrace(_GET_SYSCALL_INFO, task, ctypes.sizeof(info), ctypes.byref(info))
         if info.op == _ENTRY:
             name = WRITING.get(info.values[0])
             call = None if name is None else Call(self._child, name, tuple(info.values[1:7]), None)

@@ -334,15 +334,19 @@ def _finished(ledger: Ledger, htg: Child, agents: list[Child]) -> None:
     """
     Wait until nothing is open, every reply was acknowledged, and every reply was delivered.
 
+    Two looks after one another must see the same: ledger and gateway are not asked at one moment, and a reply that
+    is acknowledged between the two questions may not be delivered yet.
+
     Raises:
         RuntimeError: An agent ended by itself, or nothing changed for too long.
     """
     before, since = None, time.monotonic()
     while True:
-        status, counted = ledger.status(), htg.ask("count")
+        counted, status = htg.ask("count"), ledger.status()
+        received, acknowledged = counted["received"], counted["acknowledged"]
         left = sum(number for (_, state), number in status.exchanges.items() if state in OPEN)
-        now = left, counted["received"] - counted["acknowledged"], dict(status.undelivered)
-        if now == (0, 0, {}):
+        now = left, received, acknowledged, dict(status.undelivered)
+        if now == before == (0, received, received, {}):
             return
         if codes := [child.code for child in agents if child.code is not None]:
             message = f"agents ended by themselves, with {codes}"
@@ -352,7 +356,7 @@ def _finished(ledger: Ledger, htg: Child, agents: list[Child]) -> None:
         elif time.monotonic() - since > PATIENCE:
             for child in agents:
                 child.end(signal.SIGABRT)
-            message = f"nothing changed for {PATIENCE:g} s: open, not acknowledged, not delivered are {now}"
+            message = f"nothing changed for {PATIENCE:g} s: open, received, acknowledged, not delivered are {now}"
             raise RuntimeError(message)
         time.sleep(0.2)
 

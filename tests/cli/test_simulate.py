@@ -373,15 +373,15 @@ def test_a_password_may_hold_signs() -> None:
 
 async def test_an_answer_that_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
     """An answer that the declarant's server did not take is told with its tries and the reason."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    server = SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
-    gateway = Gateway(declarants={MAILBOX: server}, clock=SimulatedClock(), retries=(timedelta(minutes=5),))
-    async with gateway:
-        await asyncio.to_thread(submit, {"smtp_port": gateway.smtp_port, "ca_file": None, "declarants": []}, "K1")
-        await gateway.play()
-        with Traffic(gateway, as_json=True) as traffic:
-            traffic.tell()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+        server = SmtpServer(host="127.0.0.1", port=nobody.getsockname()[1], security=Security.PLAIN)
+        gateway = Gateway(declarants={MAILBOX: server}, clock=SimulatedClock(), retries=(timedelta(minutes=5),))
+        async with gateway:
+            await asyncio.to_thread(submit, {"smtp_port": gateway.smtp_port, "ca_file": None, "declarants": []}, "K1")
+            await gateway.play()
+            with Traffic(gateway, as_json=True) as traffic:
+                traffic.tell()
     taken, given_up = map(json.loads, capsys.readouterr().out.splitlines())
 
     assert ("taken", "given up") == (taken["event"], given_up["event"])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import smtplib
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,9 +56,10 @@ class TestSend:
 
     async def test_nobody_listens(self, process: Run) -> None:
         """A server that is not there is exit code 1, retryable."""
-        async with Gateway() as gateway:
-            port = gateway.smtp_port
-        result = await process("send", *build_options(), *server_options(port), "--json", stdin=b"<MetaData/>")
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+            options = server_options(nobody.getsockname()[1])
+            result = await process("send", *build_options(), *options, "--json", stdin=b"<MetaData/>")
 
         assert (1, "connect", True) == (result.code, result.facts["kind"], result.facts["retryable"])
 

@@ -31,7 +31,7 @@ def renewed(authority: trustme.CA, path: Path) -> int:
 
 def seen(port: int, context: ssl.SSLContext) -> int:
     """Connect as a peer does; gives the serial number of the certificate that it saw."""
-    with smtplib.SMTP("localhost", port, local_hostname="gateway.example", timeout=5) as client:
+    with smtplib.SMTP("localhost", port, local_hostname="gateway.example", timeout=60) as client:
         client.starttls(context=context)
         assert isinstance(client.sock, ssl.SSLSocket)
         shown = client.sock.getpeercert()
@@ -41,7 +41,7 @@ def seen(port: int, context: ssl.SSLContext) -> int:
 
 async def reached(ledger: Ledger, state: State) -> State:
     """Wait until the declaration is in a state."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = await asyncio.to_thread(ledger.exchanges.find, PARTY, "K1")
             assert found is not None

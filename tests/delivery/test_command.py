@@ -180,8 +180,12 @@ class TestTooLong:
         assert "It took more than 0.3 s and was killed." == why
 
     @pytest.mark.parametrize("cancelled", [True, False])
-    async def test_its_children_die_too(self, tmp_path: Path, reply: Made, *, cancelled: bool) -> None:
+    async def test_its_children_die_too(
+        self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
+    ) -> None:
         """Over its time, and when it is cancelled, no process of its group is left."""
+        loop = asyncio.get_running_loop()
+        later = loop.time() + 1_000
         os.mkfifo(tmp_path / "fifo")
         script = (
             "import os, sys, time\n"
@@ -190,12 +194,14 @@ class TestTooLong:
             "    print('alive', file=file, flush=True)\n"
             "time.sleep(600)\n"
         )
-        delivery = command(script, str(tmp_path / "fifo"), timeout=60 if cancelled else 2)
+        delivery = command(script, str(tmp_path / "fifo"), timeout=600)
         task = asyncio.create_task(delivery(reply()))
         with await asyncio.to_thread((tmp_path / "fifo").open) as fifo:
             assert "alive\n" == await asyncio.to_thread(fifo.readline)
             if cancelled:
                 task.cancel()
+            else:  # its time is over now, and not before it has a child, however slow its start was
+                monkeypatch.setattr(loop, "time", lambda: later)
             (outcome,) = await asyncio.gather(task, return_exceptions=True)
             # The end of the pipe is the end of the last process that could write to it.
             assert not await asyncio.to_thread(fifo.readline)

@@ -250,7 +250,7 @@ class TestHangs:
     async def test_takes_no_thread_of_others(self, tmp_path: Path, reply: Made) -> None:
         """Forty deliveries that hang leave the loop its threads, and another Maildir its own."""
         deliver = MaildirDelivery(tmp_path / "dead")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with hanging_disk(tmp_path / "dead"):
                 hung = [asyncio.create_task(deliver(reply(key=key))) for key in range(40)]
                 await MaildirDelivery(tmp_path / "good")(reply())
@@ -261,7 +261,7 @@ class TestHangs:
     async def test_keeps_no_other_system_waiting(self, tmp_path: Path, reply: Made) -> None:
         """Where each system has a folder, the disk of one is not the disk of another."""
         deliver = MaildirDelivery(tmp_path, per_system=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with hanging_disk(tmp_path / "AGS"):
                 hung = [asyncio.create_task(deliver(reply(key=key, system="AGS"))) for key in range(40)]
                 await deliver(reply(key=8))

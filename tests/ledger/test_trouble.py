@@ -133,7 +133,7 @@ def test_what_the_server_breaks_off(server: str) -> None:
 
         def idle(connection: sa.Connection) -> None:
             # Long enough for the answer to be read before the server's last word; read together, that is lost.
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '250ms'")
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1s'")
             driver = connection.connection.dbapi_connection
             assert isinstance(driver, psycopg.Connection)
             closed = select.poll()

@@ -65,7 +65,7 @@ class Process:
 
     async def has(self, number: int) -> list[str]:
         """Wait for so many replies; gives their references."""
-        async with asyncio.timeout(30), self.came:
+        async with asyncio.timeout(60), self.came:
             await self.came.wait_for(lambda: len(self.taken) >= number)
         return [reply.reference for reply in self.taken]
 
@@ -102,7 +102,7 @@ class Scene:
 
     async def reached(self, *states: State, reference: str = "K1") -> State:
         """Wait until an exchange is in one of some states."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 found = await asyncio.to_thread(self.ledger.exchanges.find, PARTY, reference)
                 assert found is not None
@@ -135,8 +135,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @asynccontextmanager
-async def scene(
-    ledger: Ledger, tls: GatewayTls, script: Script, *, parties: tuple[str, ...] = (PARTY,), patience: float = 60.0
+async def scene(  # noqa: PLR0913 - one argument for each thing that a test differs in
+    ledger: Ledger,
+    tls: GatewayTls,
+    script: Script,
+    *,
+    parties: tuple[str, ...] = (PARTY,),
+    patience: float = 60.0,
+    final_patience: float = 60.0,
 ) -> AsyncGenerator[Scene]:
     """Start a gateway that plays a script, and an agent over STARTTLS and a login."""
     clock, process = SimulatedClock(), Process()
@@ -151,7 +157,7 @@ async def scene(
                 password=PASSWORD,
                 tls=tls.for_clients,
                 timeout=patience,
-                final_timeout=patience,
+                final_timeout=final_patience,
             ),
             connections=1,
         )
@@ -271,7 +277,7 @@ async def test_at_the_final_dot(  # noqa: PLR0913, PLR0917 - the columns of the 
     """What may have been taken is never sent again: it is held as unknown, in view, until an answer settles it."""
     script = Script(scenarios=ANSWERED_LATER, faults=(SmtpFault(at=At.DOT, action=action, taken=taken),))
     patience = 1.0 if action is Action.STALL else 60.0
-    async with scene(ledger, tls, script, patience=patience) as play:
+    async with scene(ledger, tls, script, final_patience=patience) as play:
         seen = await play.send(State.DEFERRED, State.ACCEPTED, State.REFUSED, State.UNKNOWN)
         await play.clock.advance(HOUR / 2)
         if seen is State.DEFERRED:

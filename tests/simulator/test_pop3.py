@@ -83,7 +83,7 @@ async def by_poplib(server: Pop3Server, doing: Callable[[poplib.POP3], Any]) -> 
 
 def account(server: Pop3Server, **settings: Any) -> Pop3Mailbox:
     """Reach a server by our own client."""
-    usual: dict[str, Any] = {"security": Security.PLAIN, "timeout": 5.0, "username": USER, "password": PASSWORD}
+    usual: dict[str, Any] = {"security": Security.PLAIN, "timeout": 60.0, "username": USER, "password": PASSWORD}
     return Pop3Mailbox(Account(host="127.0.0.1", port=server.port, **{**usual, **settings}))
 
 
@@ -413,7 +413,7 @@ class TestTls:
         """A foreign client reads the mailbox over TLS from the first octet, and is offered no second TLS."""
 
         def look(port: int) -> tuple[dict[str, list[str]], tuple[int, int]]:
-            client = poplib.POP3_SSL("127.0.0.1", port, timeout=10, context=trusting(tls))
+            client = poplib.POP3_SSL("127.0.0.1", port, timeout=60, context=trusting(tls))
             seen = client.capa(), logged_in(client).stat()
             client.quit()
             return seen
@@ -426,7 +426,7 @@ class TestTls:
         """A foreign client secures its connection by STLS, and then logs in."""
 
         def look(port: int) -> list[Any]:
-            client = poplib.POP3("127.0.0.1", port, 10)
+            client = poplib.POP3("127.0.0.1", port, 60)
             before = sorted(client.capa())
             client.stls(trusting(tls))
             after = sorted(client.capa())
@@ -466,7 +466,7 @@ class TestTls:
         """Over TLS there is no STLS."""
 
         def again(port: int) -> str:
-            client = poplib.POP3_SSL("127.0.0.1", port, timeout=10, context=trusting(tls))
+            client = poplib.POP3_SSL("127.0.0.1", port, timeout=60, context=trusting(tls))
             with pytest.raises(poplib.error_proto) as caught:
                 client._shortcmd("STLS")  # type: ignore[attr-defined]
             client.close()
@@ -479,7 +479,7 @@ class TestTls:
         """A command that somebody wrote behind STLS, in the clear, is never obeyed."""
 
         def shaken(port: int) -> bytes:
-            with socket.create_connection(("127.0.0.1", port), 10) as plain:
+            with socket.create_connection(("127.0.0.1", port), 60) as plain:
                 plain.recv(1000)
                 plain.sendall(f"STLS\r\nUSER {USER}\r\nPASS {PASSWORD}\r\nDELE 1\r\n".encode())
                 plain.recv(len(b"+OK Begin TLS\r\n"))
@@ -554,7 +554,7 @@ class TestFaults:
         """Wherever the connection is lost, nothing is deleted, and the next session has everything."""
         box, shelf = filled(ONE, TWO), Shelf()
         async with serving(box, Pop3Fault(command=command, action=action)) as server:
-            error = await failure(account(server, timeout=0.2))
+            error = await failure(account(server, timeout=0.5 if action is Action.STALL else 60))
             assert [ONE, TWO] == raws(box)
             await account(server).fetch(shelf)
         assert ([ONE, TWO], ()) == (shelf.mails, box.mails)
@@ -567,7 +567,7 @@ class TestFaults:
         fault = Pop3Fault(command="QUIT", action=action, done=True)
         async with serving(box, fault) as server:
             with pytest.raises(FetchError) as caught:
-                await account(server, timeout=1).fetch(shelf)
+                await account(server, timeout=1 if action is Action.STALL else 60).fetch(shelf)
         assert ([ONE], (), FetchFailure.LOST) == (shelf.mails, box.mails, caught.value.kind)
 
     @pytest.mark.parametrize("command", ["GREETING", "CAPA", "USER", "PASS", "UIDL", "LIST", "RETR", "DELE", "QUIT"])
@@ -619,7 +619,7 @@ class TestFaults:
         settings = {"security": Security.STARTTLS, "tls": TlsSettings(ca_file=tls.ca_file)}
         async with serving(box, Pop3Fault(command="STLS", action=action), tls=tls.context()) as server:
             if action is not Action.TRICKLE:
-                error = await failure(account(server, timeout=0.2 if action is Action.STALL else 5, **settings))
+                error = await failure(account(server, timeout=1 if action is Action.STALL else 60, **settings))
                 assert (FetchFailure.TLS if action is Action.REFUSE else FetchFailure.LOST) is error.kind
             await account(server, **settings).fetch(shelf)
         assert [ONE] == shelf.mails
@@ -628,7 +628,7 @@ class TestFaults:
         """Who waits for an answer that never comes is left when the server closes."""
 
         def wait(port: int) -> None:
-            client = poplib.POP3_SSL("127.0.0.1", port, timeout=20, context=trusting(tls))
+            client = poplib.POP3_SSL("127.0.0.1", port, timeout=60, context=trusting(tls))
             loop.call_soon_threadsafe(reached.set_result, None)
             with pytest.raises((OSError, poplib.error_proto)):
                 client.user(USER)

@@ -178,7 +178,7 @@ class TestFetched:
             clock=htp_clock,
         )
         async with asyncio.timeout(60), agent:
-            await asyncio.to_thread(htp_gateway.wait_for, lambda: htp_gateway.sent)
+            await asyncio.to_thread(htp_gateway.wait_for, lambda: htp_gateway.sent, timeout=60)
             reply = await came.get()
         (story,) = htp_ledger.story("22096222734662")
         assert ("22096222734662", State.ANSWERED) == (reply.reference, story.exchange.state)
@@ -352,9 +352,11 @@ class TestMarkers:
 
     @pytest.mark.htp_tls
     def test_nothing_before_tls(self, htp_gateway: RunningGateway) -> None:
-        """Software that forgets STARTTLS is found out: what it says in the clear is refused."""
-        with pytest.raises(smtplib.SMTPResponseException) as caught:
+        """Software that forgets STARTTLS is found out: no login is offered to it, and what it says is refused."""
+        with pytest.raises(smtplib.SMTPNotSupportedError, match="AUTH"):
             submit(htp_gateway, declared(), login=True)
+        with pytest.raises(smtplib.SMTPResponseException) as caught:
+            submit(htp_gateway, declared())
         assert (530, ()) == (caught.value.smtp_code, htp_gateway.received)
 
     @pytest.mark.htp_tls(require_tls=False)

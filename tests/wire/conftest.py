@@ -234,7 +234,7 @@ def alerting() -> Callable[..., Any]:
     def shaken(listener: socket.socket, context: ssl.SSLContext, *, implicit: bool) -> None:
         plain, _ = listener.accept()
         with plain, contextlib.suppress(OSError):
-            plain.settimeout(5)
+            plain.settimeout(60)
             if not implicit:
                 plain.sendall(b"220 customs.example\r\n")
                 plain.recv(1000)
@@ -260,7 +260,7 @@ def alerting() -> Callable[..., Any]:
     @asynccontextmanager
     async def running(context: ssl.SSLContext, *, implicit: bool = False) -> AsyncGenerator[SimpleNamespace]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.settimeout(5)
+            listener.settimeout(60)
             task = asyncio.create_task(asyncio.to_thread(shaken, listener, context, implicit=implicit))
             try:
                 yield SimpleNamespace(port=listener.getsockname()[1])

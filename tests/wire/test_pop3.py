@@ -40,7 +40,7 @@ def foreign(file: str) -> ssl.SSLContext:
 
 def mailbox(port: int, *, largest: int | None = None, **settings: Any) -> Pop3Mailbox:
     """Say how to reach a server of a test, in the clear where nothing else is said."""
-    usual = {"host": "127.0.0.1", "security": Security.PLAIN, "username": "edi", "password": PASSWORD, "timeout": 5}
+    usual = {"host": "127.0.0.1", "security": Security.PLAIN, "username": "edi", "password": PASSWORD, "timeout": 60}
     server = Pop3Server(port=port, **{**usual, **settings})
     return Pop3Mailbox(server) if largest is None else Pop3Mailbox(server, largest=largest)
 
@@ -687,9 +687,9 @@ class TestTls:
     async def test_lost_in_the_handshake(self, authority: SimpleNamespace, how: str) -> None:
         """A loss or silence in the handshake may pass: LOST after STLS, CONNECT where TLS came first."""
         async with Pop3Box(tls=foreign(authority.host), faults={"STLS": (b"+OK\r\n", how)}) as box:
-            after = await failure(box, security=Security.STARTTLS, timeout=0.2)
+            after = await failure(box, security=Security.STARTTLS, timeout=1 if how == "stall" else 60)
         async with Pop3Box(faults={"greeting": how}) as box:
-            first = await failure(box, security=Security.IMPLICIT, timeout=0.2)
+            first = await failure(box, security=Security.IMPLICIT, timeout=0.2 if how == "stall" else 60)
         assert ((FetchFailure.LOST, True), (FetchFailure.CONNECT, True)) == (
             (after.kind, after.retryable),
             (first.kind, first.retryable),
@@ -715,10 +715,11 @@ class TestStrangers:
 
     async def test_nobody_there(self) -> None:
         """A refused connection is CONNECT."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        with pytest.raises(FetchError) as caught:
-            await mailbox(port).fetch(Shelf())
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+            port = nobody.getsockname()[1]
+            with pytest.raises(FetchError) as caught:
+                await mailbox(port).fetch(Shelf())
         assert (FetchFailure.CONNECT, True) == (caught.value.kind, caught.value.retryable)
         assert f"edi@127.0.0.1:{port}" == caught.value.account
 

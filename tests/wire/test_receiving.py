@@ -259,7 +259,7 @@ class TestRefused:
 
     async def test_silence_ends(self, raw: Context) -> None:
         """A peer that says nothing is left after the timeout."""
-        async with receiver(Store(), timeout=0.05) as ours, raw(ours.port) as client:
+        async with receiver(Store(), timeout=0.5) as ours, raw(ours.port) as client:
             assert await client.reader.read() == b""
 
     async def test_the_greeting_names_no_software(self, raw: Context) -> None:

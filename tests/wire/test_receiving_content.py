@@ -260,7 +260,7 @@ class TestLeaving:
 
     async def test_a_trickle_ends(self, raw: Context) -> None:
         """A peer that sends content too slowly is left after the timeout."""
-        async with talking(raw, timeout=0.1) as (client, seen):
+        async with talking(raw, timeout=0.5) as (client, seen):
             await client.ready()
             client.writer.write(b"Subject: x\r\n")
             assert await client.reader.read() == b""

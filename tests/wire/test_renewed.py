@@ -91,7 +91,7 @@ class TestSender:
         answers = [b"250 sender\r\n", b"250 sender\r\n", (b"421 closing\r\n", "close"), b"250 sender\r\n"]
         async with (
             fixed(tls=asking, EHLO=OFFER, MAIL=answers) as server,
-            Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=2)) as sender,
+            Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=60)) as sender,
         ):
             await sender.send(submission())
             files.renew()
@@ -107,7 +107,7 @@ class TestSender:
         """What was looked at when the sender was opened is not what it shows."""
         async with (
             fixed(tls=asking, EHLO=OFFER) as server,
-            Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=2)) as sender,
+            Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=60)) as sender,
         ):
             files.renew()
             await sender.send(submission())
@@ -121,7 +121,7 @@ class TestSender:
         """It is TLS, nobody is connected to, and the reply names the file; when it is mended, the message goes."""
         async with (
             fixed(tls=asking, EHLO=OFFER) as server,
-            Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=2)) as sender,
+            Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=60)) as sender,
         ):
             finish = files.renew(half=True)
             if which == "gone":
@@ -171,7 +171,7 @@ class TestReceiver:
         """Connect as a peer does; gives the serial number of the certificate that it saw."""
 
         def connected(port: int, host: str, context: ssl.SSLContext) -> int:
-            with smtplib.SMTP(host, port, local_hostname="dms.example", timeout=5) as client:
+            with smtplib.SMTP(host, port, local_hostname="dms.example", timeout=60) as client:
                 client.starttls(context=context)
                 client.noop()
                 assert isinstance(client.sock, ssl.SSLSocket)
@@ -236,7 +236,7 @@ class TestReceiver:
         def asked(port: int, authority: trustme.CA) -> bool:
             trusting = ssl.create_default_context(cafile=str(place / "both.pem"))
             authority.issue_cert("dms@htpoort.nl").configure_cert(trusting)
-            with smtplib.SMTP("localhost", port, local_hostname="dms.example", timeout=5) as client:
+            with smtplib.SMTP("localhost", port, local_hostname="dms.example", timeout=60) as client:
                 client.starttls(context=trusting)
                 try:
                     return client.noop()[0] == 250

@@ -23,7 +23,7 @@ OFFER = b"250-customs.example\r\n250 STARTTLS\r\n"
 def server_at(port: int, authority: SimpleNamespace, **settings: Any) -> SmtpServer:
     """Say how to reach a server of a test, which shows a certificate of our authority."""
     tls = settings.pop("tls", TlsSettings(ca_file=authority.ca))
-    return SmtpServer(host=settings.pop("host", "localhost"), port=port, tls=tls, timeout=2, **settings)
+    return SmtpServer(host=settings.pop("host", "localhost"), port=port, tls=tls, timeout=60, **settings)
 
 
 async def failure(submission: Submission, server: SmtpServer) -> SendError:
@@ -173,7 +173,8 @@ class TestNotSafe:
     ) -> None:
         """A loss or silence in the handshake may pass: LOST."""
         async with fixed(EHLO=OFFER, STARTTLS=(b"220 go on\r\n", how)) as server:
-            settings = attrs.evolve(server_at(server.port, authority), timeout=0.2)
+            # The files of TLS are read within this time too.
+            settings = attrs.evolve(server_at(server.port, authority), timeout=1 if how == "stall" else 60)
             error = await failure(submission(), settings)
         assert (SendFailure.LOST, True) == (error.kind, error.retryable)
 

@@ -7,7 +7,7 @@ Never does: print, or look at a party that was not asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from htpoort.cli._facts import Facts
@@ -20,7 +20,7 @@ from htpoort.party import PartyId
 
 if TYPE_CHECKING:
     from htpoort.config import AgentConfig, CutoverConfig
-    from htpoort.ledger import Exchange, Ledger, Shadow
+    from htpoort.ledger import Exchange, Ledger, Shadow, Status
 
 COMING: Final = ("party", "kind", "before", "after", "open", "oldest", "oldest_days", "changes", "untested")
 """The columns of a preview."""
@@ -28,6 +28,8 @@ SHADOWS: Final = ("party", "reference", "system", "shadow_system", "what", "sent
 """The columns of the differences of shadows."""
 
 _OVER: Final = (State.ANSWERED, State.CLOSED)
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OTHER: Final = "look whether it is the right one: where it never worked with it, a person has to decide."
 _HELD: Final = "in quarantine may be of it; release or discard each: htpoort quarantine list."
 
 
@@ -154,8 +156,15 @@ def leaving(cutover: CutoverConfig, ledger: Ledger, *, at: datetime, found: Iter
         *([f"The last reply of {name} came on {day_of(last).isoformat()}, less than {days} days ago."] if last else []),
         # Whose they are cannot be told, or they would not be there.
         *([f"{status.quarantined} messages {_HELD}"] if status.quarantined else []),
+        # Silence says nothing where nobody has listened.
+        *([f"This ledger holds nothing of {name}; {_OTHER}"] if not _knows(ledger, name, status) else []),
     ]
     return {"leaving": name, "may_be_switched_off": not waits, "waits_for": waits}
+
+
+def _knows(ledger: Ledger, name: str, status: Status) -> bool:
+    """Tell whether a ledger holds anything of a system."""
+    return any(system == name for system, _ in status.exchanges) or ledger.last_reply(name, after=_EVER) is not None
 
 
 def compared(found: Iterable[Shadow]) -> Iterator[Facts]:

@@ -184,9 +184,9 @@ class Stage(enum.Enum):
     NOT_YET = "not-yet"
     """All its declarations go to the system that is left."""
     MOVING = "moving"
-    """Some kinds still go there, or something is open there, or a reply of it came not long ago."""
+    """Some kinds still go there or did until lately, or something is open there, or a reply of it came not long ago."""
     MOVED = "moved"
-    """Nothing goes there, nothing is open there, and no reply that is new came for the days that were set."""
+    """For the days that were set nothing went there and no reply that is new came, and nothing is open there."""
 
 
 @final
@@ -234,7 +234,8 @@ def progress(  # noqa: PLR0913 - one argument for each thing that decides
         at: Now, aware.
         parties: Whom to tell about; nobody else is looked at.
         standings: What the ledger knows of them.
-        quiet_days: Days without a reply of *leaving* before it may be switched off.
+        quiet_days: Days without a reply of *leaving*, and without a kind that goes there by the plan, before it
+            may be switched off.
 
     Returns:
         One value for each party. While any of them waits for anything, *leaving* may not be switched off.
@@ -275,6 +276,11 @@ def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that deci
     if left.last_reply is not None and (at - left.last_reply).days < quiet_days:
         last = day_of(left.last_reply).isoformat()
         waits.append(f"The last reply of {leaving.name} came on {last}, less than {quiet_days} days ago.")
+    elif not uses and (since := _left_on(plan, party, leaving, today)) and (today - since).days < quiet_days:
+        # That nothing came means little as long as answers may still be on their way.
+        waits.append(
+            f"Its last move away from {leaving.name} was on {since.isoformat()}, less than {quiet_days} days ago."
+        )
     all_there = len(uses) == len(now)
     return Progress(
         party=party,
@@ -284,6 +290,20 @@ def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that deci
         standings={system.name: _standing(standings, party, system) for system in plan.directory},
         waits_for=tuple(waits),
     )
+
+
+def _left_on(plan: CutoverPlan, party: PartyId, leaving: DeclarationSystem, today: date) -> date | None:
+    """Give the first day on which the last kind that went to a system went elsewhere; None if none ever did."""
+    found = [
+        move.since
+        for kind in plan.kinds_of(party)
+        for move in plan.moves_of(party)
+        # The first day of the calendar has none before it.
+        if date.min < move.since <= today
+        and plan.system_for(party, on=move.since - timedelta(days=1), kind=kind) is leaving
+        and plan.system_for(party, on=move.since, kind=kind) is not leaving
+    ]
+    return max(found, default=None)
 
 
 def _named(kind: str | None) -> str:

@@ -103,6 +103,20 @@ def words(result: Any) -> list[list[str]]:
     return [line.replace("\u2502", " ").split() for line in result.text.splitlines()]
 
 
+class TestNoLedger:
+    """A ledger that is not there is no empty one, in which nothing would be open."""
+
+    @pytest.mark.parametrize("command", [PREVIEW, ("cutover", "status"), ("cutover", "shadows")])
+    def test_is_told(self, htpoort: Run, office: Office, command: tuple[str, ...]) -> None:
+        """Exit code 1, and no file is made."""
+        config = office.folder / "htpoort.toml"
+        config.write_text(config.read_text().replace("htpoort.db", "absent.db"))
+        result = htpoort(*command)
+
+        assert (1, "", False) == (result.code, result.text, (office.folder / "absent.db").exists())
+        assert "absent.db. No ledger is there; " in result.err
+
+
 class TestNoPlan:
     """Without [cutover] there is nothing to tell, and the sentence says what to add."""
 
@@ -251,6 +265,24 @@ class TestStatus:
         )
         assert "AGS may be switched off." == told.text.splitlines()[-1]
 
+    def test_a_ledger_that_knows_nothing(self, htpoort: Run, office: Office) -> None:
+        """Where nothing of AGS was ever seen, silence is no evidence that it may go; traffic of DMS is none either."""
+        office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
+        office.sent("K1", at=now(), system=DMS)
+        last = htpoort("cutover", "status").text.splitlines()[-1]
+
+        assert last == (
+            "AGS may not be switched off yet. This ledger holds nothing of AGS; look whether it is the right one: "
+            "where it never worked with it, a person has to decide."
+        )
+
+    def test_a_reply_is_enough(self, htpoort: Run, office: Office) -> None:
+        """A reply of AGS that was delivered long ago shows that this ledger has listened."""
+        office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
+        office.reply("K9", at=now() - timedelta(days=99))
+
+        assert "AGS may be switched off." == htpoort("cutover", "status").text.splitlines()[-1]
+
     def test_what_is_of_nobody_in_the_file(self, htpoort: Run, office: Office) -> None:
         """A party that left the file keeps AGS alive while its declarations are open; so do replies not delivered."""
         (office.folder / "htpoort.toml").write_text(SMALL.replace(f', "{CLIENT}"', "") + move(since="2020-01-01"))
@@ -306,6 +338,7 @@ class TestStatus:
         office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
         router = Router(parties=[PARTY, CLIENT], sent=office.ledger.sent)
         at = now() - timedelta(days=60)
+        office.reply("K9", at=at)
         key = office.ledger.replies.take_in(router, raw.encode(), mail_from=None, at=at).key
         held = htpoort("cutover", "status").text.splitlines()[-1]
         office.ledger.quarantine.discard(key, at=now())

@@ -106,9 +106,28 @@ class TestProgress:
     def test_quiet_days(self, quiet: timedelta, stage: Stage) -> None:
         """The days without a reply are over after exactly so many days."""
         left = Standing(sent=9, replies=9, last_reply=NOON - quiet)
-        (found,) = progress(PLAN, leaving=AGS, at=NOON, parties=[PARTY], standings={("nl123456789.02.05", "AGS"): left})
+        long_ago = CutoverPlan(moves=[Move(party=PARTY, system="DMS", since=date(2026, 1, 5))])
+        (found,) = progress(
+            long_ago, leaving=AGS, at=NOON, parties=[PARTY], standings={("nl123456789.02.05", "AGS"): left}
+        )
         assert found.stage is stage
         assert bool(found.waits_for) is (stage is Stage.MOVING)
+
+    @pytest.mark.parametrize(("today", "moved"), [(date(2026, 12, 30), False), (date(2026, 12, 31), True)])
+    def test_quiet_days_after_the_last_kind(self, today: date, moved: object) -> None:
+        """Silence counts from the day of the last kind that moved; before it, answers may be on their way."""
+        plan = CutoverPlan(
+            moves=[
+                Move(party=PARTY, system="DMS", since=date(2026, 1, 5)),
+                Move(party=PARTY, system="AGS", since=date(2026, 6, 1), kind="export"),
+                Move(party=PARTY, system="DMS", since=DECEMBER, kind="export"),
+                Move(party=PARTY, system="DMS", since=date.min, kind="transit"),
+            ]
+        )
+        at = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
+        (found,) = progress(plan, leaving=AGS, at=at, parties=[PARTY], standings={})
+        told = "Its last move away from AGS was on 2026-12-01, less than 30 days ago."
+        assert (found.stage, found.waits_for) == ((Stage.MOVED, ()) if moved else (Stage.MOVING, (told,)))
 
     def test_one_kind_first(self) -> None:
         """A party of which one kind has moved is moving, even if nothing is open."""
@@ -129,7 +148,7 @@ class TestProgress:
         """A system that will be used again is not switched off."""
         plan = CutoverPlan(
             moves=[
-                Move(party=PARTY, system="DMS", since=DECEMBER),
+                Move(party=PARTY, system="DMS", since=date(2026, 1, 5)),
                 Move(party=PARTY, system="ags", since=date(2027, 2, 1)),
             ]
         )

@@ -26,7 +26,6 @@ class Adding:
 
     def __init__(self, table: sa.Table) -> None:
         columns = [column.name for column in table.c if not column.primary_key]
-        self._columns = dict.fromkeys(columns)
         self._statements = {
             "sqlite": Prepared(sqlite.insert(table).on_conflict_do_nothing(), columns),
             "postgresql": Prepared(postgresql.insert(table).on_conflict_do_nothing(), columns),
@@ -38,9 +37,9 @@ class Adding:
 
         Args:
             connection: In a transaction.
-            values: By column; nothing where one is not given.
+            values: By column, every one but the key.
 
         Returns:
             Its key; None where another row has its place. On PostgreSQL that row is committed then.
         """
-        return self._statements[connection.dialect.name].added(connection, {**self._columns, **values})
+        return self._statements[connection.dialect.name].added(connection, values)

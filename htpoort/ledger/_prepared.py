@@ -100,6 +100,7 @@ class _Text:
         order: The names of the values; None where the driver takes them by name.
         fixed: Values that stand in the statement.
         turns: What turns a value into the driver's, by its name, where something does.
+        places: The same by its place in the order.
         error: The class of the driver's errors.
     """
 
@@ -107,6 +108,7 @@ class _Text:
     order: tuple[str, ...] | None
     fixed: Values
     turns: tuple[tuple[str, Callable[[Any], Any]], ...]
+    places: tuple[tuple[int, Callable[[Any], Any]], ...]
     error: type[Exception]
 
     @classmethod
@@ -114,20 +116,28 @@ class _Text:
         """Let SQLAlchemy write a statement."""
         made = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=columns))
         ways = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in made.bind_names.items()}
+        order = tuple(made.positiontup or ()) if made.positional else None
         return cls(
             sql=made.string,
-            order=tuple(made.positiontup or ()) if made.positional else None,
+            order=order,
             fixed={name: bind.value for bind, name in made.bind_names.items() if not bind.required},
             turns=tuple((name, way) for name, way in ways.items() if way is not None),
+            places=tuple((place, way) for place, name in enumerate(order or ()) if (way := ways[name]) is not None),
             error=cast("type[Exception]", dialect.loaded_dbapi.Error),
         )
 
     def given(self, values: Values) -> list[object] | dict[str, object]:
         """Give values as the driver takes them."""
-        ready = {**self.fixed, **values}
-        for name, turn in self.turns:
-            ready[name] = turn(ready[name])
-        return ready if self.order is None else [ready[name] for name in self.order]
+        if self.order is None:
+            ready = {**self.fixed, **values}
+            for name, turn in self.turns:
+                ready[name] = turn(ready[name])
+            return ready
+        every = {**self.fixed, **values} if self.fixed else values
+        row = list(map(every.__getitem__, self.order))
+        for place, turn in self.places:
+            row[place] = turn(row[place])
+        return row
 
 
 def _told(connection: sa.Connection, cursor: DBAPICursor, error: Exception, text: _Text) -> Exception:

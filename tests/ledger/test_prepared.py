@@ -54,6 +54,8 @@ def test_a_key_is_given_once(ledger: Ledger) -> None:
         "received": datetime.fromisoformat("2026-11-02T12:00:00Z"),
         "reason": "no-envelope",
         "problems": ["one"],
+        "mailbox": None,
+        "subject": None,
         "state": "held",
         "copies": 1,
         "content": "abc",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
@@ -33,6 +33,8 @@ _SAME: Final = sa.select(_table.c.id).where(
     _table.c.content == sa.bindparam("content"),
 )
 _REPEAT: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(copies=_table.c.copies + 1)
+_AT_ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a new reply is due: not now, because a clock that is set back would hold it up."""
 _ADD: Final = Adding(_table)
 _ADD_STRANGER: Final = Adding(_strangers)
 _SAME_STRANGER: Final = sa.select(_strangers.c.id).where(_strangers.c.content == sa.bindparam("content"))
@@ -103,8 +105,12 @@ def take_in(
         "correlation": found.correlation.value,
         "copies": 1,
         "received": at,
+        "delivered": None,
         "attempts": 0,
-        "due": at,
+        "due": _AT_ONCE,
+        "owner": None,
+        "lease": None,
+        "trouble": None,
         "raw": raw,
     }
     key = _ADD(connection, values)

@@ -25,7 +25,7 @@ from htpoort.message import Submission
 
 _table: Final = _schema.exchanges
 _told: Final = tuple(column for column in _table.c if column.name != "raw")
-_waiting: Final = (State.QUEUED.value, State.DEFERRED.value)
+_WAITING: Final = (State.QUEUED, State.DEFERRED)
 
 
 def exchange_of(row: sa.Row[Any]) -> Exchange:
@@ -95,6 +95,8 @@ def queue(
         "state": state.value,
         "attempts": 0,
         "due": at,
+        "owner": None,
+        "lease": None,
         "mail_from": submission.mail_from,
         "rcpt_to": submission.rcpt_to,
         "message_id": submission.message_id,
@@ -151,14 +153,16 @@ _to_send: Final = (
 
 
 @functools.cache
-def _due_of(systems: int) -> Prepared:
-    """Prepare the query for what is due of so many systems."""
+def _due_of(state: State, systems: int) -> Prepared:
+    """Prepare the query for what is due in a state, of so many systems."""
+    # What is queued waits for no time of its own. A clock that is set back would only hold it up.
+    due = sa.true() if state is State.QUEUED else _table.c.due <= sa.bindparam("now")
     return Prepared(
         sa
         .select(*_to_send)
         .where(
-            _table.c.state == sa.bindparam("waits"),
-            _table.c.due <= sa.bindparam("now"),
+            _table.c.state == state.value,
+            due,
             _table.c.system.in_([sa.bindparam(f"system_{number}") for number in range(systems)]),
         )
         .order_by(_table.c.due, _table.c.id)
@@ -213,9 +217,8 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     if per_hour is not None:
         most = min(most, _attempts.left(connection, systems, per_hour, now))
     wanted = {"now": now, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
-    due = _due_of(len(systems))
     # State by state: in this order an index has them, and a long queue need not be sorted.
-    found = [row for state in _waiting for row in due.rows(connection, {**wanted, "waits": state})]
+    found = [row for state in _WAITING for row in _due_of(state, len(systems)).rows(connection, wanted)]
     claimed = [_claimed(connection, row) for row in sorted(found, key=operator.itemgetter(0, 1))[:most]]
     if claimed:
         until = now + lease
@@ -362,7 +365,7 @@ def expire(connection: sa.Connection, now: datetime, owner: str | None = None) -
 
 def window(connection: sa.Connection, systems: Iterable[str], event: Event, at: datetime) -> int:
     """Hold, or let go, what waits for some systems; gives how many."""
-    states = (State.HELD.value,) if event is Event.WINDOW_CLOSED else _waiting
+    states = [State.HELD.value] if event is Event.WINDOW_CLOSED else [state.value for state in _WAITING]
     query = sa.select(*_told).where(_table.c.state.in_(states), _table.c.system.in_(list(systems))).with_for_update()
     found = [exchange_of(row) for row in connection.execute(query).all()]
     for there in found:

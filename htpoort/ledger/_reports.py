@@ -134,9 +134,20 @@ def exchanges(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iter
         yield _outbox.exchange_of(row)
 
 
-def messages(connection: sa.Connection) -> Iterator[tuple[Exchange, bytes | None]]:
+def oldest(connection: sa.Connection, system: str, state: State, most: int) -> list[Exchange]:
+    """List those of a system and a state that were queued first, by the index of the status."""
+    of = sa.and_(_exchanges.c.system == system, _exchanges.c.state == state.value)
+    query = sa.select(*_told).where(of).order_by(_exchanges.c.created, _exchanges.c.id).limit(most)
+    return [_outbox.exchange_of(row) for row in connection.execute(query)]
+
+
+def messages(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iterator[tuple[Exchange, bytes | None]]:
     """List exchanges with their messages, oldest first."""
     query = sa.select(_exchanges).order_by(_exchanges.c.id)
+    if states:
+        # Keys first: they are sorted then, and not the messages.
+        those = sa.select(_exchanges.c.id).where(_exchanges.c.state.in_([state.value for state in states]))
+        query = query.where(_exchanges.c.id.in_(those))
     for row in connection.execution_options(yield_per=100).execute(query):
         yield _outbox.exchange_of(row), row.raw or None
 
@@ -177,7 +188,8 @@ def prune(connection: sa.Connection, before: datetime) -> dict[str, int]:
 
 def _old(before: datetime) -> tuple[tuple[str, sa.Table, sa.ColumnElement[bool]], ...]:
     """Say what is over and older, in the order in which it can be removed."""
-    over = sa.and_(_exchanges.c.state.in_(_OVER), _exchanges.c.changed < before)
+    waits = sa.exists().where(_replies.c.exchange == _exchanges.c.id, _replies.c.delivered.is_(None))
+    over = sa.and_(_exchanges.c.state.in_(_OVER), _exchanges.c.changed < before, ~waits)
     done = sa.select(_exchanges.c.id).where(over)
     alone = _events.c.exchange.is_(None)
     delivered = sa.and_(_replies.c.delivered.is_not(None), _replies.c.received < before)

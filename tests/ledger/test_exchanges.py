@@ -184,6 +184,17 @@ class TestSettle:
         (second,) = claim(ledger, clock(5))
         assert ("K1", 1, 2) == (second.reference, first.attempt, second.attempt)
 
+    def test_a_clock_that_is_set_back(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What is queued goes out at once, whenever it was queued; only what was deferred waits for its time."""
+        for reference in ("K1", "K2"):
+            ledger.exchanges.queue(declaration(reference), at=clock(60))
+        first, _ = claim(ledger, clock(60))
+        ledger.exchanges.settle_soon(first, Event.DEFERRED, at=clock(60), due=clock(65)).result()
+        ledger.exchanges.queue(declaration("K3"), at=clock(60))
+
+        assert ["K3"] == [one.reference for one in claim(ledger, clock(0))]
+        assert ["K1"] == [one.reference for one in claim(ledger, clock(65))]
+
     def test_a_late_word_of_an_old_attempt_starts_nothing(
         self, ledger: Ledger, clock: Clock, declaration: Make
     ) -> None:

@@ -168,6 +168,20 @@ class TestDelivery:
 
         assert ([], "disk full", (1, 2)) == (early, second.trouble, (first.attempts, second.attempts))
 
+    def test_a_clock_that_is_set_back(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """What came is delivered at once, whenever that was; only what failed waits for its time."""
+        for reference in ("K1", "K2"):
+            ledger.replies.take_in(router, reply(reference), mail_from=None, at=clock(60))
+        for one in claim(ledger, clock(60)):
+            ledger.replies.not_delivered_soon(one.key, at=clock(60), due=clock(65), trouble="no").result()
+        ledger.replies.take_in(router, reply("K3"), mail_from=None, at=clock(60))
+
+        (early,) = claim(ledger, clock(0))
+        ledger.replies.delivered_soon(early.key, at=clock(0)).result()
+
+        assert "K3" == early.reference
+        assert ["K1", "K2"] == [one.reference for one in claim(ledger, clock(65), owner="b")]
+
     def test_systems_are_apart(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """The worker of one system never sees the replies of another."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())

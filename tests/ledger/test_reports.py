@@ -135,6 +135,17 @@ class TestStoriesOfReplies:
         ]
 
 
+def test_the_oldest(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """Those of one system and state that were queued first come first, and no more than are asked for."""
+    for reference, minutes in (("K1", 3), ("K2", 1), ("K3", 1), ("K4", 0)):
+        ledger.exchanges.queue(declaration(reference), at=clock(minutes))
+    ledger.exchanges.queue(declaration("K5", system=AGS), at=clock())
+    ledger.exchanges.order("K4", Event.CLOSED, at=clock())
+
+    assert ["K2", "K3"] == [one.reference for one in ledger.exchanges.oldest("DMS", State.QUEUED, most=2)]
+    assert ["K2", "K3", "K1"] == [one.reference for one in ledger.exchanges.oldest("DMS", State.QUEUED, most=20)]
+
+
 class TestMessages:
     """Exchanges are listed with the messages that they send."""
 
@@ -147,6 +158,17 @@ class TestMessages:
 
         assert [("K1", None), ("K2", declaration("K2").data)] == [
             (exchange.reference, message) for exchange, message in ledger.exchanges.messages()
+        ]
+
+    def test_of_states(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Only the messages of exchanges in the states that are asked for are given, oldest first."""
+        for reference in ("K1", "K2", "K3"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        ledger.exchanges.order("K2", Event.CLOSED, at=clock())
+
+        assert [["K1", "K3"], ["K2"], ["K1", "K2", "K3"]] == [
+            [exchange.reference for exchange, _ in ledger.exchanges.messages(*states)]
+            for states in ((State.QUEUED, State.FAILED), (State.CLOSED,), (State.QUEUED, State.CLOSED))
         ]
 
     def test_never_all_in_memory(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
@@ -202,6 +224,19 @@ class TestCounting:
             "SCAN htpoort_replies USING INDEX htpoort_replies_waiting",
             "SEARCH htpoort_quarantine USING COVERING INDEX htpoort_quarantine_state (state=?)",
         ] == plans(lambda ledger: ledger.status())
+
+    def test_oldest(self, plans: Callable[..., list[str]]) -> None:
+        """Those that wait longest are found in their order; the others of their system and state are not read."""
+        assert ["SEARCH htpoort_exchanges USING INDEX htpoort_exchanges_status (system=? AND state=?)"] == plans(
+            lambda ledger: ledger.exchanges.oldest("DMS", State.UNKNOWN, most=20)
+        )
+
+    def test_messages_of_a_state(self, plans: Callable[..., list[str]]) -> None:
+        """Of the other states no message is read, and those that are read are not sorted, large as they may be."""
+        first, *others = plans(lambda ledger: list(ledger.exchanges.messages(State.UNKNOWN)))
+
+        assert "SEARCH htpoort_exchanges USING INTEGER PRIMARY KEY (rowid=?)" == first
+        assert [] == [other for other in others if other.startswith("SCAN") or "TEMP B-TREE" in other]
 
     def test_last_reply(self, plans: Callable[..., list[str]], clock: Clock) -> None:
         """Only what was logged since then is read, and of that only what came in."""
@@ -271,6 +306,16 @@ class TestPrune:
             claimed.reference
             for claimed in ledger.exchanges.claim_soon(("DMS",), owner="a", most=9, at=clock(), lease=LEASE).result()
         ]
+
+    def test_a_reply_that_waits_keeps_its_exchange(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """An exchange was answered, but its process has not heard of it yet: nothing of either goes."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
+
+        assert 0 == sum(removed.values())
 
     def test_a_k_stays_used(
         self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write

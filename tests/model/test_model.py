@@ -28,6 +28,8 @@ from htpoort.ledger import Claimed, HeldState, Ledger, Reply
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a reply is due that was never tried: whatever the clock says."""
 SYSTEMS = {"AGS": (AGS, "ags@htpoort.nl", "DMS.NL"), "DMS": (DMS, "dms@htpoort.nl", "DMS4.NL")}
 # K and what belongs to it for ever: the party by its letter.
 PARTIES = {"A": "NL123456789.02.05", "B": "NL123456789.03.05"}
@@ -204,11 +206,12 @@ class LedgerMachine(RuleBasedStateMachine):
         most=st.integers(1, 4),
     )
     def claim(self, worker: str, systems: tuple[str, ...], most: int) -> Any:
-        """A worker gets what is queued or deferred, due, and of its systems, oldest first; never what is unknown."""
+        """A worker gets what is queued, or deferred and due, of its systems, oldest first; never what is unknown."""
         due = [
             (sheet.due, sheet.number, reference)
             for reference, sheet in self.sheets.items()
-            if sheet.state in {"queued", "deferred"} and sheet.due <= self.now and sheet.system in systems
+            if sheet.system in systems
+            and (sheet.state == "queued" or (sheet.state == "deferred" and sheet.due <= self.now))
         ]
         owner = self.owner(worker)
         claimed = self.ledger.exchanges.claim_soon(systems, owner=owner, most=most, at=self.now, lease=LEASE).result()
@@ -366,7 +369,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.copies[name].copies += 1
             assert self.copies[name].number == key
             return
-        self.copies[name] = Copy(number=key, system=system, due=self.now)
+        self.copies[name] = Copy(number=key, system=system, due=AT_ONCE)
         sheet = self.sheets.get(reference)
         if sheet is not None and sheet.system == system:
             sheet.happens("reply-received")

@@ -59,11 +59,15 @@ class Common:
     chance: random.Random = attrs.field(factory=random.SystemRandom)
 
     async def written(self, submit: Callable[[], Future[T]]) -> T:
-        """Write until the ledger takes it, or until the time of grace is over; raises what does not pass."""
+        """
+        Write until the ledger takes it, or until the time of grace is over; raises what does not pass.
+
+        What was handed over stays so when whoever waits for it has to end: it has happened.
+        """
         while True:
             try:
                 async with self.limited():
-                    return await asyncio.wrap_future(submit())
+                    return await asyncio.shield(asyncio.wrap_future(submit()))
             except LedgerError as error:
                 if self.late or not error.retryable:
                     raise

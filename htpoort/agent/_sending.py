@@ -11,6 +11,8 @@ import contextlib
 from datetime import datetime
 from typing import final
 
+import attrs
+
 from htpoort.agent._common import LOG, Common, forever
 from htpoort.agent.settings import Outbox
 from htpoort.errors import InputError, Problem, SendError, SendFailure
@@ -18,6 +20,16 @@ from htpoort.exchange import Event, retry_after
 from htpoort.ledger import Claimed
 from htpoort.message import Submission, read
 from htpoort.transport import Sender
+
+
+@final
+@attrs.frozen
+class _Outcome:
+    """What came of an attempt; *again* where we broke it off ourselves, so that there is nothing to wait for."""
+
+    event: Event
+    detail: str
+    again: bool = False
 
 
 @final
@@ -88,15 +100,14 @@ class Outgoing:
         """Send one message, and record what came of it."""
         self._common.under_way.add(claimed.key)
         try:
-            event, detail = await self._attempt(sender, claimed)
-            await self._record(claimed, event, detail)
+            await self._record(claimed, await self._attempt(sender, claimed))
         except Exception:  # noqa: BLE001 - told with its traceback; the other messages go on
             # The lease runs out, and the exchange becomes unknown: seen by a person, and never repeated blindly.
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
         finally:
             self._common.under_way.discard(claimed.key)
 
-    async def _attempt(self, sender: Sender, claimed: Claimed) -> tuple[Event, str]:
+    async def _attempt(self, sender: Sender, claimed: Claimed) -> _Outcome:
         """Make one attempt, and free the connection."""
         try:
             return await self._tried(sender, claimed)
@@ -104,35 +115,42 @@ class Outgoing:
             self._free.append(sender)
             self.wake.set()
 
-    async def _record(self, claimed: Claimed, event: Event, detail: str) -> None:
+    async def _record(self, claimed: Claimed, outcome: _Outcome) -> None:
         """Record the outcome of an attempt; the connection is at the next message meanwhile."""
         # The next claim is handed over first, in this same round of the loop: one commit is for both.
-        await asyncio.sleep(0)
+        with contextlib.suppress(asyncio.CancelledError):  # what is known by now is recorded all the same
+            await asyncio.sleep(0)
         ledger, at = self._common.ledger, self._common.clock()
-        due = self._due(claimed, at) if event is Event.DEFERRED else None
+        event, detail = outcome.event, outcome.detail
+        due = at if outcome.again else self._due(claimed, at) if event is Event.DEFERRED else None
         await self._common.written(lambda: ledger.exchanges.settle_soon(claimed, event, at=at, detail=detail, due=due))
         if event is Event.ACCEPTED:
             LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
 
     @staticmethod
-    async def _tried(sender: Sender, claimed: Claimed) -> tuple[Event, str]:
+    async def _tried(sender: Sender, claimed: Claimed) -> _Outcome:
         """Make one attempt; whatever happens has one meaning."""
         try:
             accepted = await sender.send(_submission(claimed))
         except SendError as error:
             detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
-            LOG.warning("%s", error)
+            LOG.warning(
+                "Declaration to %s of %s under %s: %s",
+                *(claimed.system, claimed.party, claimed.reference, error),
+            )
             if error.kind is SendFailure.UNKNOWN:
-                return Event.CONNECTION_LOST, detail
+                return _Outcome(Event.CONNECTION_LOST, detail)
             # A login or certificate that fails is the server's or our own matter, not this message's:
             # it is tried again, and a person has time to mend it.
-            return (Event.REFUSED if error.kind is SendFailure.REFUSED else Event.DEFERRED), detail
+            return _Outcome(Event.REFUSED if error.kind is SendFailure.REFUSED else Event.DEFERRED, detail)
         except InputError as error:
-            return Event.REFUSED, str(error)
+            return _Outcome(Event.REFUSED, str(error))
         except asyncio.CancelledError:
-            # Stopped in the middle, after the time of grace.
-            return Event.CONNECTION_LOST, "the agent was stopped"
-        return Event.ACCEPTED, f"{accepted.code} {accepted.reply}"
+            # Stopped in the middle, after the time of grace. Before the content, the server can have taken nothing.
+            if not sender.content_begun:
+                return _Outcome(Event.DEFERRED, "the agent was stopped before the message was sent", again=True)
+            return _Outcome(Event.CONNECTION_LOST, "the agent was stopped")
+        return _Outcome(Event.ACCEPTED, f"{accepted.code} {accepted.reply}")
 
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
         wait = retry_after(claimed.tries, schedule=self._outbox.schedule, jitter=self._common.chance.random())

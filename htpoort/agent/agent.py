@@ -45,7 +45,7 @@ class Agent:
             await agent.stopped()
 
     Several agents may share a ledger on PostgreSQL; on SQLite there is one. Leaving the block ends what is
-    under way within the time of grace; a message that is still in the middle then is unknown.
+    under way within the time of grace; a message whose content has begun and has no answer then is unknown.
 
     Args:
         ledger: Open; stays open.
@@ -161,17 +161,19 @@ class Agent:
             await self._end()
 
     async def _end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._leases.cancel()
-        await asyncio.gather(self._leases, return_exceptions=True)
+        # Whoever is told once more to end meanwhile waits no longer, but every step is begun.
+        async with contextlib.AsyncExitStack() as ending:
+            ending.callback(self._alone.close)
+            ending.push_async_callback(self._connections.aclose)
+            ending.push_async_callback(self._freed)
+            ending.push_async_callback(_cancelled, self._leases)
+            ending.push_async_callback(_cancelled, *self._tasks)
+
+    async def _freed(self) -> None:
         # Where the ledger does not take it, the leases run out.
         with contextlib.suppress(Exception):
             async with self._common.limited():
                 await asyncio.wrap_future(self._common.ledger.replies.free_soon(self._common.owner))
-        await self._connections.aclose()
-        self._alone.close()
 
     def _stored(self, system: str) -> None:
         delivering = self._delivering.get(system)
@@ -199,6 +201,13 @@ class Agent:
         await asyncio.wrap_future(common.ledger.replies.renew_soon(delivering, owner=owner, until=until))
         for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
             LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait until each has ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _shared(outboxes: Iterable[Outbox], router: Router) -> list[tuple[Outbox, tuple[str, ...]]]:

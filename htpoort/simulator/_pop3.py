@@ -19,6 +19,7 @@ from typing import Final, Self, cast, final
 from htpoort.simulator._pop3_session import Mailboxes, Session, err
 from htpoort.simulator.clock import Clock, RealClock
 from htpoort.simulator.faults import Action, Pop3Fault
+from htpoort.transport._house import listening
 
 __all__ = ["Pop3Faults", "Pop3Server"]
 
@@ -119,7 +120,8 @@ class Pop3Server:
             OSError: The address cannot be listened on.
         """
         # TLS comes later, in the talk: a handshake that hangs can then be ended like any other talk.
-        self._server = await asyncio.start_server(self._connected, self._host, self.port, limit=_LINE)
+        made = await asyncio.start_server(self._connected, self._host, self.port, limit=_LINE, start_serving=False)
+        self._server = await listening(made)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -128,10 +130,13 @@ class Pop3Server:
     ) -> None:
         server = cast("asyncio.Server", self._server)
         server.close()
-        await asyncio.sleep(0)  # a talk that has not begun would not know that it is cancelled
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        try:
+            await asyncio.sleep(0)  # a talk that has not begun would not know that it is cancelled
+        finally:
+            # Also where whoever closes is told to end meanwhile.
+            for talk in self._talks:
+                talk.cancel()
+            await asyncio.gather(*self._talks, return_exceptions=True)
         await server.wait_closed()
         await asyncio.sleep(0)  # what was aborted is closed by the loop
 

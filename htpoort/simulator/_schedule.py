@@ -97,10 +97,12 @@ class Schedule(Generic[T]):
         tasks = {*self._workers, self._sleeper} if self._sleeper is not None else set(self._workers)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # A task that was cancelled before it began has tidied up nothing.
-        self._due.clear()
-        self._sleeper = self._until = None
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            # A task that was cancelled before it began has tidied up nothing.
+            self._due.clear()
+            self._sleeper = self._until = None
 
     def _hand_over(self, lane: str, thing: T) -> None:
         if lane in self._due:
@@ -120,7 +122,7 @@ class Schedule(Generic[T]):
             _LOG.exception("What was due in the lane %s is lost", lane)
             self._failed.append(error)
         finally:
-            del self._due[lane]
+            self._due.pop(lane, None)
 
     async def _sleep(self, moment: datetime) -> None:
         await self._clock.sleep_until(moment)

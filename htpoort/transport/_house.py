@@ -7,11 +7,14 @@ Never does: speak SMTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Coroutine, Iterable
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from htpoort.transport._terms import Terms
+
+_OBEY: Final = 5.0  # seconds that a handler has at least to end when it was cancelled
 
 
 class Talk(Protocol):
@@ -53,12 +56,25 @@ class House:
         self.closing = True
         for talk in tuple(self.talks):
             talk.part()
-        if self._storing:
-            await asyncio.wait(self._storing, timeout=self.terms.grace)
-        await _cancelled(self._storing)
+        # Whoever is told to end meanwhile waits no longer, but nothing goes on behind him.
+        async with contextlib.AsyncExitStack() as ending:
+            ending.push_async_callback(_cancelled, self._talking)
+            ending.callback(self._cut)
+            ending.push_async_callback(self._given_up)
+            if self._storing:
+                await asyncio.wait(self._storing, timeout=self.terms.grace)
+
+    async def _given_up(self) -> None:
+        """Cancel handlers; one that takes no notice of it keeps nobody waiting for ever."""
+        late = tuple(self._storing)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=max(self.terms.grace, _OBEY))
+
+    def _cut(self) -> None:
         for talk in tuple(self.talks):
             talk.cut()
-        await _cancelled(self._talking)
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -67,6 +83,16 @@ async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
+
+
+async def listening(server: asyncio.Server) -> asyncio.Server:
+    """Begin to listen, in a step of its own: create_server, cancelled when it listens, would go on listening."""
+    try:
+        await server.start_serving()
+    except BaseException:
+        server.close()
+        raise
+    return server
 
 
 def where(error: Exception) -> str:

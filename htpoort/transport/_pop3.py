@@ -20,6 +20,7 @@ import attrs
 
 from htpoort import _grammar
 from htpoort.errors import Problem
+from htpoort.transport._threads import apart
 from htpoort.transport.accounts import FetchError, FetchFailure, Left, Pop3Server
 from htpoort.transport.servers import Security
 
@@ -125,7 +126,7 @@ def _tried(step: Callable[[*Ts], T], *args: *Ts) -> T | _Refused:
 
 @final
 class Session:
-    """One session: each step runs in a thread, and can be ended from the event loop."""
+    """One session: each step runs in a thread of its own, and can be ended from the event loop."""
 
     def __init__(self, server: Pop3Server, connected: socket.socket) -> None:
         self._server = server
@@ -234,14 +235,18 @@ class Session:
 
     async def _run(self, step: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a step in a thread; whoever cancels it waits until the thread has ended."""
-        work = asyncio.get_running_loop().run_in_executor(None, step, *args)
+        work = apart(step, *args)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             # What the thread waits for comes at once: the end of the connection.
             with contextlib.suppress(OSError):
                 self._handle.shutdown(socket.SHUT_RDWR)
-            await asyncio.gather(work, return_exceptions=True)
+            # Told again, it waits on: what the thread opens must be there to be closed.
+            while not work.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({work})
+            work.exception()  # of no account, but fetched
             raise
 
     def close(self) -> None:
@@ -256,7 +261,7 @@ async def _connected(server: Pop3Server) -> socket.socket:
     """Connect to the first address that answers; the socket is for a thread."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(server.timeout):
-        found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+        found = await apart(lambda: socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM))
     failed = OSError("the host has no address")
     for family, _, protocol, _, address in found:
         with contextlib.ExitStack() as stack:

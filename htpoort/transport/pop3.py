@@ -6,7 +6,6 @@ Never does: route or store a mail, repeat a session by itself, or speak before T
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import final
@@ -15,6 +14,7 @@ import attrs
 
 from htpoort import _grammar
 from htpoort.transport._pop3 import Mail, Session
+from htpoort.transport._threads import apart
 from htpoort.transport.accounts import Fetched, FetchError, FetchFailure, Left, Pop3Server
 from htpoort.transport.servers import Security
 from htpoort.transport.tls import client_context
@@ -73,7 +73,7 @@ class Pop3Mailbox:
         context = None
         if self.server.security is not Security.PLAIN:
             # Reads files, which may have been renewed since the last session.
-            context = await asyncio.to_thread(client_context, self.server.tls)
+            context = await apart(client_context, self.server.tls)
         session = await Session.opened(self.server, context)
         try:
             return await self._visited(session, store, known, skip)

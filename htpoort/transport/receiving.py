@@ -19,7 +19,7 @@ from aiosmtpd import smtp
 
 from htpoort import _grammar
 from htpoort.transport import _content, _hosts, _terms
-from htpoort.transport._house import House, where
+from htpoort.transport._house import House, listening, where
 from htpoort.transport.incoming import Incoming, Refusal
 
 __all__ = ["Receiver"]
@@ -86,7 +86,7 @@ class Receiver:
         networks: Where peers may come from, as addresses with a prefix; an empty one lets nobody in.
         timeout: Seconds without a command, or in which less than 65,536 octets of content come, or in
             which the handler does not end, after which the connection is closed.
-        grace: Seconds that handlers have to end when the receiver closes; as many again to obey.
+        grace: Seconds that handlers have to end when the receiver closes; as many again, at least 5, to obey.
         authenticator: Called with user name and password in the loop, so it must be quick. If given,
             peers must log in; only over TLS, unless *host* is this machine.
 
@@ -143,7 +143,9 @@ class Receiver:
         """
         loop = asyncio.get_running_loop()
         self._house = house = House(self._terms)
-        self._server = await loop.create_server(lambda: self._dialogue(house), self._terms.host, self._terms.port)
+        host, port = self._terms.host, self._terms.port
+        made = await loop.create_server(lambda: self._dialogue(house), host, port, start_serving=False)
+        self._server = await listening(made)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -336,6 +338,8 @@ class Dialogue(smtp.SMTP):
 
     async def _finished(self, incoming: Incoming) -> None:
         """Answer the final dot."""
+        # From now on, and not when the task begins: whoever closes the connection meanwhile has to wait for it.
+        self._storing = True
         await self._house.sheltered(self._settled(incoming))
 
     async def _content(self) -> bytes | None:
@@ -364,7 +368,6 @@ class Dialogue(smtp.SMTP):
 
     async def _settled(self, incoming: Incoming) -> None:
         """Give a message to the handler, and tell the peer, if it is still there, how that ended."""
-        self._storing = True
         reply = await self._reply(incoming)
         self._storing = False
         if self.transport is None:

@@ -17,12 +17,12 @@ import aiosmtplib
 import attrs
 from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException
 
-from htpoort import _grammar
-from htpoort.errors import InputError, Problem, SendError, SendFailure
+from htpoort.errors import InputError, SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.transport import _content
+from htpoort.transport._sendable import check
 from htpoort.transport.servers import Security, SmtpServer
-from htpoort.transport.tls import client_context, told
+from htpoort.transport.tls import client_context, is_of_tls, told
 
 __all__ = ["Accepted", "Sender", "send"]
 
@@ -86,9 +86,14 @@ class Sender:
 
     Args:
         server: Where to send.
+
+    Attributes:
+        content_begun: Whether the message that was at it last had its 354, so that octets of its content may have
+            left. Where it had not, as when `send` was cancelled before that, the server cannot have taken it.
     """
 
     def __init__(self, server: SmtpServer) -> None:
+        self.content_begun = False
         self._server = server
         self._connection: _Connection | None = None
         self._lock = asyncio.Lock()
@@ -104,11 +109,14 @@ class Sender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        async with self._lock:
+        try:
+            async with self._lock:
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    await connection.close()
+        finally:
+            # Cancelled while another task sends, it leaves the connection to that one, which closes it.
             self._open = False
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                await connection.close()
 
     async def send(self, submission: Submission) -> Accepted:
         """
@@ -131,8 +139,11 @@ class Sender:
             if not self._open:
                 message = "This Sender is not open; use it as: async with Sender(server) as sender."
                 raise RuntimeError(message)
+            self.content_begun = False
             try:
                 connection = await self._begun(submission)
+                await connection.data(submission)
+                self.content_begun = True  # before the first octet of it, and nothing is awaited in between
                 return await connection.transmit(submission)
             except SendError as error:
                 await self._after(error)
@@ -141,11 +152,13 @@ class Sender:
                 # Cancelled: the dialogue stands somewhere in the middle.
                 await self._drop()
                 raise
+            finally:
+                await self._parted()
 
     @staticmethod
     def _checked(submission: Submission) -> None:
         """Refuse what should not be sent; the simulator, which plays more than good mail servers, refuses less."""
-        _check(submission)
+        check(submission)
 
     async def _begun(self, submission: Submission) -> _Connection:
         """Give a connection on which MAIL has been taken."""
@@ -184,31 +197,23 @@ class Sender:
 
     async def _after(self, error: SendError) -> None:
         """Leave the connection clean for the next message, or leave none."""
-        refused = error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}
-        if not (refused and self._connection is not None and await self._connection.reset()):
+        refused, clean = error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}, False
+        try:
+            clean = refused and self._connection is not None and await self._connection.reset()
+        finally:
+            # Also where it is cancelled: the answer to RSET would be taken for that to the next MAIL.
+            if not clean:
+                await self._drop()
+
+    async def _parted(self) -> None:
+        """Keep no connection where the block was left meanwhile."""
+        if not self._open:
             await self._drop()
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.abort()
-
-
-def _check(submission: Submission) -> None:
-    """Refuse what a mail server would see otherwise than we do; `build` makes nothing of the kind."""
-    problems = [
-        Problem("input.mailbox", f"{field} is not a plain mailbox, name@domain.")
-        for field, value in (("mail_from", submission.mail_from), ("rcpt_to", submission.rcpt_to))
-        if not _grammar.ADDRESS.fullmatch(value)
-    ]
-    data = submission.data
-    # A line too long is refused by some servers with all of the message (RFC 5321, section 4.5.3.1.6).
-    short = _content.fits(data, _grammar.LINE_LIMIT)
-    if not (short and data.endswith(b"\r\n") and data.isascii() and _content.is_clean(data)):
-        message = "data is no message of 7-bit lines of at most 998 octets, each ended by CRLF; use htpoort.build."
-        problems.append(Problem("input.data", message))
-    if problems:
-        raise InputError("", tuple(problems))
 
 
 @final
@@ -287,18 +292,22 @@ class _Connection:
                 reply = f"The server takes {limit} octets, the message has {size}; nothing was sent."
                 raise SendError(recipient, SendFailure.REFUSED, None, reply)
             options.append(b"SIZE=%d" % size)
-        # The mailbox is plain, as `_check` knows; aiosmtplib's own mail() and rcpt() would parse it for each message.
+        # The mailbox is plain, as `check` knows; aiosmtplib's own mail() and rcpt() would parse it for each message.
         sender = b"FROM:<%s>" % submission.mail_from.encode()
         async with self._step(recipient, SendFailure.LOST):
             _expected(_MAIL, await self._client.execute_command(b"MAIL", sender, *options))
 
-    async def transmit(self, submission: Submission) -> Accepted:
-        """Send a message for which MAIL has been taken."""
+    async def data(self, submission: Submission) -> None:
+        """Go on with a message for which MAIL has been taken, until the server waits for its content."""
         recipient = submission.rcpt_to
         async with self._step(recipient, SendFailure.LOST):
             _expected(_RCPT, await self._client.execute_command(b"RCPT", b"TO:<%s>" % recipient.encode()))
         async with self._step(recipient, SendFailure.LOST):
             _expected(_GO_ON, await self._client.execute_command(b"DATA"))
+
+    async def transmit(self, submission: Submission) -> Accepted:
+        """Send the content to a server that waits for it."""
+        recipient = submission.rcpt_to
         await self._write(recipient, _content.stuffed(submission.data))
         # From here on a loss leaves open whether the server has the message.
         async with self._step(recipient, SendFailure.UNKNOWN, seconds=self._server.final_timeout):
@@ -360,7 +369,7 @@ class _Connection:
             kind = refused or (lost if code is None else _refusal(code))
             raise SendError(recipient, kind, code, self._told(error.message)) from error
         except (SMTPException, OSError) as error:
-            kind = SendFailure.TLS if opening and _is_of_tls(error) else lost
+            kind = SendFailure.TLS if opening and is_of_tls(error) else lost
             raise SendError(recipient, kind, None, self._told(str(error) or "No answer in time")) from error
 
     def _told(self, text: str) -> str:
@@ -379,10 +388,3 @@ def _expected(codes: range, answer: SMTPResponse) -> SMTPResponse:
 
 def _refusal(code: int) -> SendFailure:
     return SendFailure.REFUSED if code >= _FOR_GOOD else SendFailure.DEFERRED
-
-
-def _is_of_tls(error: BaseException | None) -> bool:
-    """Tell whether TLS failed, under whatever aiosmtplib wrapped around it."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__
-    return error is not None

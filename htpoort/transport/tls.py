@@ -318,6 +318,13 @@ def told(error: InputError) -> str:
     return f"{error.text}: {' '.join(problem.message for problem in error.problems)}"
 
 
+def is_of_tls(error: BaseException | None) -> bool:
+    """Tell whether TLS failed, under whatever a library wrapped around it."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__
+    return error is not None
+
+
 def _filled(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     """Put policy and files into a context."""
     context.minimum_version = settings.policy.minimum

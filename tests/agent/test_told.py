@@ -12,10 +12,10 @@ import attrs
 import pytest
 from agents import INBOX, MAILBOX, PARTY, QUICK, declaration, now, pushed, reply, server
 
-from htpoort import AGS, Router
+from htpoort import AGS, DMS, Router
 from htpoort.agent import Agent, Outbox
 from htpoort.ledger import Ledger, Reply
-from htpoort.simulator import Gateway
+from htpoort.simulator import Action, At, Gateway, Script, SmtpFault
 
 
 class Lines(logging.Handler):
@@ -117,3 +117,22 @@ async def test_what_only_waits_for_its_time(ledger: Ledger, router: Router, line
             found = await told(lines, 2)
 
     assert ["Replies of AGS", "Declarations to AGS"] == [line.partition(" wait")[0] for _, line in found]
+
+
+async def test_what_was_not_sent(ledger: Ledger, router: Router, lines: Lines) -> None:
+    """Each attempt that failed is told by system, party and K, and why: who reads it knows which declaration it was."""
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    ledger.exchanges.queue(declaration("K2", AGS), at=now())
+    busy = SmtpFault(at=At.RCPT, action=Action.DEFER, times=None)
+    async with Gateway(script=Script(faults=(busy,))) as gateway:
+        outbox = Outbox(server=server(gateway.smtp_port))
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
+            while len(lines.told) < 2:
+                lines.came.clear()
+                await lines.came.wait()
+
+    why = "(deferred): 450 Mailbox busy. Send it again later with the same K."
+    assert [
+        ("WARNING", f"Declaration to AGS of {PARTY} under K2: Not sent to {AGS.mailbox} {why}"),
+        ("WARNING", f"Declaration to DMS of {PARTY} under K1: Not sent to {DMS.mailbox} {why}"),
+    ] == sorted(lines.told)

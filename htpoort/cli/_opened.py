@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Generator[tuple[LedgerConfig, Ledger]]:
+def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig, Ledger]]:
     """
     Read a configuration and open its ledger.
 
     Args:
         path: The TOML file.
+        create: Whether to make the ledger where none is.
 
     Yields:
         What was read, and the ledger.
@@ -36,7 +37,7 @@ def opened(path: Path) -> Generator[tuple[LedgerConfig, Ledger]]:
     from htpoort.config import read_ledger  # noqa: PLC0415 - SQLAlchemy would double the start of every command
 
     settings = read_ledger(path)
-    with settings.open() as ledger:
+    with settings.open(create=create) as ledger:
         yield settings, ledger
 
 
@@ -59,7 +60,7 @@ def moving(path: Path) -> Generator[tuple[AgentConfig, CutoverConfig, Ledger]]:
 
     settings = read_settings(path)
     cutover = cutover_of(settings.ledger, path)
-    with settings.ledger.open() as ledger:
+    with settings.ledger.open(create=False) as ledger:
         yield settings, cutover, ledger
 
 

@@ -12,12 +12,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from htpoort.cli._facts import Facts
+from htpoort.exchange import State
 
 if TYPE_CHECKING:
-    from htpoort.ledger import Exchange, Held, Ledger, Reply, Status, Story
+    from htpoort.ledger import Exchange, Held, Ledger, Reply, Story
 
 UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted")
 """The columns of the list of unanswered declarations."""
+
+ASKS: Final = ("system", "party", "reference", "state", "since")
+"""The columns of the list of exchanges that wait for a person."""
+ASKING: Final = (State.UNKNOWN, State.REFUSED, State.FAILED)
+"""The states in which they wait for one."""
+_NAMED: Final = 20  # of them
 
 _EXCHANGE: Final = (
     "system",
@@ -82,8 +89,9 @@ def held(found: Held) -> Facts:
     }
 
 
-def status(found: Status) -> Facts:
-    """Tell the counts of a ledger."""
+def status(ledger: Ledger) -> Facts:
+    """Tell the counts of a ledger, and the oldest exchanges that wait for a person."""
+    found = ledger.status()
     exchanges: dict[str, dict[str, int]] = {}
     for (system, state), number in sorted(found.exchanges.items(), key=lambda item: (item[0][0], item[0][1].value)):
         exchanges.setdefault(system, {})[state.value] = number
@@ -92,7 +100,24 @@ def status(found: Status) -> Facts:
         "oldest_open": {system: moment(at) for system, at in sorted(found.oldest.items())},
         "undelivered": dict(sorted(found.undelivered.items())),
         "quarantined": found.quarantined,
+        "asks": _asks(ledger, [group for group in found.exchanges if group[1] in ASKING]),
     }
+
+
+def _asks(ledger: Ledger, groups: Iterable[tuple[str, State]]) -> list[Facts]:
+    """Tell those of some systems and states that were queued first."""
+    asking = [one for system, state in groups for one in ledger.exchanges.oldest(system, state, most=_NAMED)]
+    asking.sort(key=lambda one: (one.created, one.key))
+    return [
+        {
+            "system": one.system,
+            "party": one.party,
+            "reference": one.reference,
+            "state": one.state.value,
+            "since": moment(one.changed),
+        }
+        for one in asking[:_NAMED]
+    ]
 
 
 def story(found: Story) -> Facts:
@@ -135,20 +160,23 @@ def unanswered(
     ]
 
 
-def exported(ledger: Ledger, *, raw: bool) -> Iterator[Facts]:
+def exported(ledger: Ledger, *states: State, raw: bool) -> Iterator[Facts]:
     """
     Tell every exchange and every reply, one by one as they are read.
 
     Args:
         ledger: Where they are.
+        states: Only exchanges in one of these, and no reply; everything where none is given.
         raw: Whether to tell their messages too, in base64.
     """
     if raw:
-        for one, message in ledger.exchanges.messages():
+        for one, message in ledger.exchanges.messages(*states):
             yield {"kind": "exchange", **exchange(one), "raw": None if message is None else _base64(message)}
     else:
-        for one in ledger.exchanges.listed():
+        for one in ledger.exchanges.listed(*states):
             yield {"kind": "exchange", **exchange(one)}
+    if states:
+        return
     for each in ledger.replies.listed():
         yield {"kind": "reply", **reply(each), **({"raw": _base64(each.raw)} if raw else {})}
 

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from htpoort.agent import Look, Pop3Inbox, SmtpInbox, fetch_once
 from htpoort.cli import _show
@@ -23,6 +23,8 @@ from htpoort.cli._facts import Facts
 from htpoort.config import AgentConfig, read_agent
 from htpoort.ledger import Ledger
 from htpoort.routing import Quarantined
+
+_LOG: Final = logging.getLogger("htpoort.cli")
 
 
 async def run(path: Path, *, as_json: bool, verbose: bool) -> None:
@@ -41,6 +43,12 @@ async def run(path: Path, *, as_json: bool, verbose: bool) -> None:
     """
     config = read_agent(path)
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+        if ledger.new:
+            _LOG.warning(
+                "No ledger was at %s, so a new one was made, in which no K is known. "
+                "If there should have been one, end this agent and look where that is.",
+                ledger.where,
+            )
         agent = config.agent(ledger)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -93,13 +101,15 @@ async def fetch(path: Path) -> list[Facts]:
 
 
 def _facts(look: Look) -> Facts:
-    """Count what one look came to."""
+    """Count what one look came to; a copy of what was there before is no message in quarantine of its own."""
+    new = [one for one in look.stored if not one.repeated]
     problems = (*look.problems, *(one.problem for one in look.left))
     return {
         "account": look.account,
         "fetched": len(look.stored),
-        "new": sum(not one.repeated for one in look.stored),
-        "quarantined": sum(isinstance(one.found, Quarantined) for one in look.stored),
+        "new": len(new),
+        "copies": len(look.stored) - len(new),
+        "quarantined": sum(isinstance(one.found, Quarantined) for one in new),
         "error": None if look.error is None else str(look.error),
         "problems": [{"message": problem.message} for problem in problems],
     }

@@ -13,6 +13,7 @@ from typing import Final
 
 from htpoort.agent import Outbox, Pop3Inbox, SmtpInbox
 from htpoort.config import _lines
+from htpoort.config._document import Document
 from htpoort.config._secrets import Sources
 from htpoort.config._tables import Login, OutboxTable, Pop3Table, SmtpTable, Tls, structured
 from htpoort.transport import Incoming, Receiver, SmtpServer, TlsSettings, client_context, server_context
@@ -140,6 +141,7 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
         table = structured(document, path, entry, Pop3Table)
         if table is None:
             continue
+        _login_is_there(document, path, table)
         make = functools.partial(
             Pop3Server,
             host=table.host,
@@ -156,3 +158,12 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
             document.refusal("config.twice", path, f"{server.account} stands here a second time.")
         made[server.account] = Pop3Inbox(server=server, every=table.every)
     return list(made.values())
+
+
+def _login_is_there(document: Document, path: _lines.Path, table: Pop3Table) -> None:
+    """Refuse what has no user name or no password; what else they may not be, the server says."""
+    if table.username is None and not document.refused(path, "username"):
+        document.refusal("toml.missing", (*path, "username"), "this setting is needed.")
+    named = (table.password, table.password_env, table.password_file) != (None, None, None)
+    if not named and not document.refused(path, "password", "password_env", "password_file"):
+        document.refusal("toml.missing", (*path, "password"), "give it by password_env or password_file.")

@@ -62,9 +62,12 @@ class LedgerConfig:
     retention_days: int
     cutover: CutoverConfig | None = None
 
-    def open(self) -> Ledger:
+    def open(self, *, create: bool = True) -> Ledger:
         """
         Open the ledger.
+
+        Args:
+            create: Whether to make one where none is.
 
         Returns:
             The ledger; close it, or use it as a context.
@@ -72,7 +75,7 @@ class LedgerConfig:
         Raises:
             LedgerError: It cannot be opened.
         """
-        return Ledger.open(self.url)
+        return Ledger.open(self.url, create=create)
 
     def router(self, ledger: Ledger) -> Router:
         """

@@ -44,12 +44,17 @@ _LIMITS: Final = {
 _LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'"
 
 
-def engine(url: URL) -> sa.Engine:
+def engine(url: URL, *, create: bool = True) -> sa.Engine:
     """
     Make the engine of a ledger. Nothing is opened yet.
 
+    Args:
+        url: Of the ledger.
+        create: Whether a SQLite file may be made, or an empty one taken.
+
     Raises:
-        LedgerError: There is no folder for the SQLite file. On connecting: the file is of another program.
+        LedgerError: There is no folder for the SQLite file; or no file, and none is to be made. On connecting: the
+            file is of another program.
     """
     if url.drivername != "sqlite":
         limits = {name: value for name, value in _LIMITS.items() if name not in url.query}
@@ -59,11 +64,13 @@ def engine(url: URL) -> sa.Engine:
     where, folder = shown(url), Path(url.database or "").parent
     if not folder.is_dir():
         raise LedgerError(where, "Opening", f"There is no folder {folder}; create it, or name another file.")
+    if not create and not Path(url.database or "").exists():
+        raise absent(where)
     made = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         try:
-            _prepared(connection, where)
+            _prepared(connection, where, create=create)
         except BaseException:
             # Nobody has it yet who would close it.
             connection.close()
@@ -72,6 +79,12 @@ def engine(url: URL) -> sa.Engine:
     event.listen(made, "connect", prepare)
     event.listen(made, "begin", _begun)
     return made
+
+
+def absent(where: str) -> LedgerError:
+    """Make the error of a ledger that is not there."""
+    advice = "check its URL and that its disk is mounted. Only htpoort run, queue and fetch make a new one."
+    return LedgerError(where, "Opening", f"No ledger is there; {advice}")
 
 
 def _limited(connection: DBAPIConnection, _record: object) -> None:
@@ -114,11 +127,13 @@ def locked(url: URL, where: str) -> contextlib.AbstractContextManager[None]:
     return _locked_file(Path(f"{url.database}-agent"), where)
 
 
-def _prepared(connection: sqlite3.Connection, where: str) -> None:
+def _prepared(connection: sqlite3.Connection, where: str, *, create: bool) -> None:
     """Set up one SQLite connection."""
     # Transactions are begun by _begun; the driver's own begin comes too late to lock.
     connection.isolation_level = None
     ours = _ours(connection, where)
+    if not ours and not create:
+        raise absent(where)
     _switch_to_wal(connection)
     # In WAL, synchronous=NORMAL loses the last commits at a power cut; FULL syncs each.
     for pragma in ("synchronous=FULL", "foreign_keys=ON", *(() if ours else (f"application_id={_APPLICATION}",))):

@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from htpoort.errors import LedgerError
+from htpoort.ledger._engine import absent
 
 _TABLE: Final = "htpoort_version"
 _LOCK: Final = 0x68_74_70_6F
@@ -25,16 +26,20 @@ _LOCK: Final = 0x68_74_70_6F
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each step at INFO
 
 
-def upgrade(connection: sa.Connection, where: str) -> None:
+def upgrade(connection: sa.Connection, where: str, *, create: bool) -> bool:
     """
     Create the tables, or upgrade them.
 
     Args:
         connection: In a transaction of its own, for writing.
         where: The ledger, for errors.
+        create: Whether to create them where there are none.
+
+    Returns:
+        Whether there were none.
 
     Raises:
-        LedgerError: The tables are of a newer htpoort.
+        LedgerError: The tables are of a newer htpoort; or there are none, and none are to be created.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
@@ -45,8 +50,11 @@ def upgrade(connection: sa.Connection, where: str) -> None:
     script = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection, opts={"version_table": _TABLE}).get_current_revision()
     if current == script.get_current_head():
-        return
+        return False
+    if current is None and not create:
+        raise absent(where)
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         advice = f"It has schema {current}, of a newer htpoort; install that version, or a later one."
         raise LedgerError(where, "Opening", advice)
     command.upgrade(config, "head")
+    return current is None

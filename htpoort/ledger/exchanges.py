@@ -181,9 +181,29 @@ class Exchanges:
         """
         return self._access.stream(_reports.exchanges, states)
 
-    def messages(self) -> Iterator[tuple[Exchange, bytes | None]]:
+    def oldest(self, system: str, state: State, *, most: int) -> list[Exchange]:
+        """
+        List the exchanges of a system and a state that were queued first; no others are read, however many there are.
+
+        Args:
+            system: Its name, as in the directory.
+            state: Where they stand.
+            most: No more than so many.
+
+        Returns:
+            The exchanges, in the order in which they were queued.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.read(_reports.oldest, system, state, most)
+
+    def messages(self, *states: State) -> Iterator[tuple[Exchange, bytes | None]]:
         """
         List exchanges with the messages that they send, oldest first.
+
+        Args:
+            states: Only these; all where none is given.
 
         Returns:
             Each exchange with its message as it was queued, None where that was pruned; read as they are asked for.
@@ -191,7 +211,7 @@ class Exchanges:
         Raises:
             LedgerError: They could not be read.
         """
-        return self._access.stream(_reports.messages)
+        return self._access.stream(_reports.messages, states)
 
     def shadows(self, parties: Iterable[PartyId | str] | None = None) -> Iterator[Shadow]:
         """

@@ -51,23 +51,27 @@ class Ledger:
         quarantine: What came in and could not be routed.
         fetched: Which mails of POP3 mailboxes are stored.
         where: The ledger's URL, without a password.
+        new: Whether there was none before it was opened.
     """
 
-    def __init__(self, engine: sa.Engine, where: str) -> None:
+    def __init__(self, engine: sa.Engine, where: str, *, new: bool) -> None:
         self._access = Access(engine, where)
         self.where = where
+        self.new = new
         self.exchanges = Exchanges(self._access)
         self.replies = Replies(self._access)
         self.quarantine = Quarantine(self._access)
         self.fetched = Fetched(self._access)
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, create: bool = True) -> Self:
         """
         Open a ledger; create it, or upgrade its tables, where needed.
 
         Args:
             url: ``sqlite:///file.db``, or ``postgresql+psycopg://user:password@host/database``.
+            create: Whether to make one where none is. Who only looks had better not: an empty ledger in the place of
+                one whose disk is not mounted says that all is well.
 
         Returns:
             The ledger; close it, or use it as a context.
@@ -77,17 +81,17 @@ class Ledger:
         """
         parts = check_url(url)
         where = shown(parts)
-        engine = _engine.engine(parts)
+        engine = _engine.engine(parts, create=create)
         try:
             with engine.execution_options(writing=True).connect() as connection, connection.begin():
-                _version.upgrade(connection, where)
+                new = _version.upgrade(connection, where, create=create)
         except HtpoortError:
             engine.dispose()
             raise
         except _engine.TROUBLE as error:
             engine.dispose()
             raise _engine.explained(error, where, "Opening") from None
-        return cls(engine, where)
+        return cls(engine, where, new=new)
 
     def close(self) -> None:
         """

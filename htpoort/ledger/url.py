@@ -36,7 +36,8 @@ def check_url(url: str) -> URL:
         Its parts, as SQLAlchemy has them.
 
     Raises:
-        LedgerError: It is no URL, or of a database that htpoort does not use; says what to give.
+        LedgerError: It is no URL, of a database that htpoort does not use, or has options for a SQLite file; says what
+            to give.
     """
     advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
     # For where no password could be told apart from the rest.
@@ -53,6 +54,9 @@ def check_url(url: str) -> URL:
         raise LedgerError(shown(parts), "Opening", advice)
     if parts.drivername == "sqlite" and parts.database in {None, "", ":memory:"}:
         raise LedgerError(shown(parts), "Opening", "A ledger in memory is gone with the process; name a file.")
+    if parts.drivername == "sqlite" and parts.query:
+        advice = "A SQLite file is opened without options; leave out ? and what follows it."
+        raise LedgerError(shown(parts), "Opening", advice)
     return parts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import signal
@@ -100,6 +101,16 @@ class TestQueue:
         assert told in result.err
         assert {} == htpoort("status", "--json").facts["exchanges"]
 
+    def test_the_party_as_it_is_configured(self, htpoort: Run, office: Path) -> None:
+        """V goes out in the spelling of the configuration, in whichever case it is given."""
+        del office
+        result = htpoort("queue", *build_options(party=PARTY.lower()), "--json", stdin=b"<MetaData/>")
+        (line,) = htpoort("export", "--raw").text.splitlines()
+        message = base64.b64decode(json.loads(line)["raw"])
+
+        assert (0, PARTY) == (result.code, result.facts["party"])
+        assert f"[V={PARTY}]".encode() in message
+
     def test_a_k_is_needed(self, htpoort: Run, office: Path) -> None:
         """No K is made up: it is the caller's to keep."""
         del office
@@ -140,6 +151,7 @@ class TestFetch:
                 "account": f"edi@127.0.0.1:{box.port}",
                 "fetched": 4,
                 "new": 3,
+                "copies": 1,
                 "quarantined": 1,
                 "error": None,
                 "problems": [],
@@ -157,6 +169,18 @@ class TestFetch:
 
         assert (1, 1, 1) == (first.code, first.facts[0]["fetched"], first.facts[0]["new"])
         assert (0, 1, 0, []) == (second.code, second.facts[0]["fetched"], second.facts[0]["new"], box.uidls)
+
+    async def test_copies_are_counted_apart(self, process: Run, htpoort: Run, office: Path) -> None:
+        """What is fetched again after a session that broke is a copy, and in quarantine only once."""
+        async with Pop3Box(b"Subject: x\r\n\r\n\r\n", b"Subject: y\r\n\r\n\r\n", faults={"DELE": "drop"}) as box:
+            (office / "htpoort.toml").write_text(CONFIG + pop3(box))
+            first = (await process("fetch", "--json")).facts[0]
+            box.faults.clear()
+            second = (await process("fetch", "--json")).facts[0]
+        held = htpoort("status", "--json").facts["quarantined"]
+
+        assert (0, 2, first["fetched"]) == (first["copies"], second["fetched"], second["copies"])
+        assert (2, 2, 2) == (held, first["quarantined"] + second["quarantined"], first["new"] + second["new"])
 
     async def test_one_mailbox_stops_no_other(self, process: Run, office: Path) -> None:
         """A mailbox that cannot be read is told, with exit code 1; the others are read all the same."""
@@ -181,6 +205,7 @@ class TestFetch:
             ["account", f"edi@127.0.0.1:{box.port}"],
             ["fetched", "1"],
             ["new", "1"],
+            ["copies", "0"],
             ["quarantined", "0"],
         ] == lines
 
@@ -315,6 +340,7 @@ class TestRun:
             "oldest_open": {},
             "undelivered": {},
             "quarantined": 0,
+            "asks": [],
         } == htpoort("status", "--json").facts
         (story,) = htpoort("show", "K1", "--json").facts
         assert {"queued", "attempt-started", "reply-received", "delivered"} <= {
@@ -353,6 +379,7 @@ class TestRun:
     async def test_tells_a_person(self, office: Path) -> None:
         """Without --json the facts are lines, and the log tells what went wrong only."""
         (office / "htpoort.toml").write_text(CONFIG + INBOX + MAILDIRS)
+        Ledger.open(f"sqlite:///{office}/htpoort.db").close()
         started = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "htpoort.cli", "run"),
@@ -368,6 +395,22 @@ class TestRun:
         assert ["ledger", f"sqlite:///{office}/htpoort.db"] == lines[0]
         assert ["delivery", "AGS,", "DMS"] == lines[2]
         assert ["Stop", "with", "Ctrl-C."] == lines[3]
+
+    async def test_a_new_ledger_is_told(self, office: Path) -> None:
+        """An agent that makes its ledger warns of it: another one may be on a disk that is not mounted."""
+        (office / "htpoort.toml").write_text(CONFIG + INBOX)
+        logs: list[list[dict[str, str]]] = []
+        for _ in range(2):
+            async with running() as agent:
+                await agent.stop()
+            logs.append([line for line in agent.log if line["level"] == "warning"])
+
+        (told,) = [line["message"] for line in logs[0]]
+        assert told == (
+            f"No ledger was at sqlite:///{office}/htpoort.db, so a new one was made, in which no K is known. "
+            "If there should have been one, end this agent and look where that is."
+        )
+        assert [] == logs[1]
 
     async def test_one_agent_on_a_file(self, process: Run, office: Path) -> None:
         """A second agent on the same SQLite ledger does not start, with exit code 1."""

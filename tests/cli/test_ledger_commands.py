@@ -111,6 +111,7 @@ class TestStatus:
             "oldest_open": {"AGS": AT, "DMS": AT},
             "undelivered": {"DMS": 1},
             "quarantined": 1,
+            "asks": [{"system": "DMS", "party": PARTY, "reference": "K3", "state": "unknown", "since": AT}],
         } == htpoort("status", "--json").facts
 
     def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
@@ -124,6 +125,33 @@ class TestStatus:
         assert ["oldest", "open", "of", "AGS", AT] in words
         assert ["undelivered", "of", "DMS", "1"] in words
         assert ["in", "quarantine", "1"] in words
+        assert ["DMS", PARTY, "K3", "unknown", AT] in words
+        assert "more" not in result.text
+
+    def test_whom_nobody_waits_for(self, htpoort: Run, office: Office) -> None:
+        """Where no exchange waits for a person, none is named."""
+        office.queue("K1")
+
+        assert [] == htpoort("status", "--json").facts["asks"]
+        assert "Waits for a person" not in htpoort("status").text
+
+    def test_what_waits_for_a_person(self, htpoort: Run, office: Office) -> None:
+        """Unknown, refused and failed: the twenty that were queued first are named, and where the others are found."""
+        hour = timedelta(hours=1)
+        for number in range(12):
+            office.queue(f"R{number}", at=NOON + number * hour)
+        office.settle(Event.REFUSED, NOON + 50 * hour)
+        for number in range(10):
+            office.queue(f"U{number}", system=AGS, party=CLIENT, at=NOON - (number + 1) * hour)
+        office.settle(Event.CONNECTION_LOST, NOON + 51 * hour)
+        result = htpoort("status")
+        words = [line.replace("│", " ").split() for line in result.text.splitlines()]
+        told = [f"U{number}" for number in reversed(range(10))] + [f"R{number}" for number in range(10)]
+
+        assert told == [one["reference"] for one in htpoort("status", "--json").facts["asks"]]
+        assert told == [row[2] for row in words if len(row) == 5 and row[3] in {"unknown", "refused"}]
+        assert ["AGS", CLIENT, "U9", "unknown", "2026-01-07T15:00:00+00:00"] in words
+        assert "and 2 more, see htpoort export --state unknown --state refused" in result.text.splitlines()
 
     def test_the_configuration_is_named(
         self, htpoort: Run, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -156,6 +184,28 @@ class TestStatus:
         result = htpoort("status", "--config", str(file), "--json")
 
         assert (1, "LedgerError") == (result.code, result.facts["error"])
+
+
+class TestNoLedger:
+    """A ledger that is not there is no empty one: its disk may not be mounted, or its name be a slip."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            *("status", "show K1", "unanswered", "resolve K1 --close", "export", "prune --older-than 60"),
+            *("quarantine list", "quarantine show 1", "quarantine discard 1 --why x"),
+            f"quarantine release 1 --system DMS --party {PARTY}",
+        ],
+    )
+    def test_is_told(self, htpoort: Run, tmp_path: Path, arguments: str) -> None:
+        """Exit code 1 and a sentence that says what to do; no file is made."""
+        file = tmp_path / "htpoort.toml"
+        file.write_text(CONFIG)
+        result = htpoort(*arguments.split(), "--config", str(file))
+
+        assert (1, "") == (result.code, result.text)
+        assert "htpoort.db. No ledger is there; check its URL and that its disk is mounted." in result.err
+        assert [file] == list(tmp_path.iterdir())
 
 
 class TestShow:
@@ -236,10 +286,19 @@ class TestShow:
         assert [["system", "DMS"], ["party", PARTY], ["reference", "K9"], ["exchange", "none"]] == lines[:4]
 
     def test_an_unknown_k(self, htpoort: Run, office: Office) -> None:
-        """A K that nobody used is bad input."""
-        del office
+        """A K that nobody used is bad input, and the sentence says where to look."""
+        office.queue("K1")
+        result = htpoort("show", "K9")
+        facts = htpoort("show", "K1", "--party", CLIENT, "--json").facts
 
-        assert 2 == htpoort("show", "K9").code
+        assert (2, "") == (result.code, result.text)
+        assert result.err == (
+            "htpoort: No exchange and no reply in this ledger has the reference 'K9'. "
+            "Look at its spelling and case, and whether it is another party's or in another ledger; "
+            "htpoort quarantine list tells what came and is nobody's yet.\n"
+        )
+        assert ["ledger.unknown-reference"] == [problem["code"] for problem in facts["problems"]]
+        assert f"No exchange and no reply of {CLIENT} in this ledger has the reference 'K1'." in facts["message"]
 
 
 class TestUnanswered:
@@ -333,6 +392,17 @@ class TestResolve:
         assert (2, State.ACCEPTED) == (result.code, busy.state("K2"))
         assert "a resubmission is a new exchange with a K of its own" in result.err
 
+    def test_an_unknown_k(self, htpoort: Run, busy: Office) -> None:
+        """A K that was never queued is bad input, though replies may have it; the sentence says where to look."""
+        busy.take(response("K9"))
+        result = htpoort("resolve", "K9", "--close", "--json")
+
+        assert (2, ["ledger.unknown-reference"]) == (
+            result.code,
+            [problem["code"] for problem in result.facts["problems"]],
+        )
+        assert result.facts["message"].startswith("No exchange in this ledger has the reference 'K9'. Look at its ")
+
     def test_which_party(self, htpoort: Run, busy: Office) -> None:
         """Where two parties used a K, one must be named."""
         busy.queue("K3", party=CLIENT)
@@ -387,6 +457,30 @@ class TestExport:
             *("kind", "key", "system", "mailbox", "process_id", "party", "reference", "correlation"),
             *("copies", "received", "delivered", "attempts", "trouble", "raw"),
         ] == list(last)
+
+    @pytest.mark.parametrize("raw", [False, True])
+    @pytest.mark.parametrize(
+        ("states", "expected"),
+        [(["unknown"], ["K3"]), (["accepted", "queued"], ["K2", "K4"]), (["failed"], []), (["answered"], ["K1"])],
+    )
+    def test_of_states(self, htpoort: Run, busy: Office, states: list[str], expected: list[str], *, raw: bool) -> None:
+        """Exchanges in any of the states, and no replies, which have none."""
+        del busy
+        options = [part for state in states for part in ("--state", state)]
+        found = [json.loads(line) for line in htpoort("export", *options, *["--raw"] * raw).text.splitlines()]
+
+        assert [("exchange", reference) for reference in expected] == [
+            (line["kind"], line["reference"]) for line in found
+        ]
+        assert {raw} >= {"raw" in line for line in found}
+
+    def test_a_state_that_is_none(self, htpoort: Run, office: Office) -> None:
+        """A slip lists the states, with exit code 2."""
+        del office
+        result = htpoort("export", "--state", "lost")
+
+        assert (2, "") == (result.code, result.text)
+        assert all(f"'{state.value}'" in result.err for state in State)
 
     @pytest.mark.parametrize("raw", [False, True])
     def test_csv(self, htpoort: Run, busy: Office, *, raw: bool) -> None:

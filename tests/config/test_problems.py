@@ -107,9 +107,13 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         # pop3
         (
             '[[pop3]]\nhost = "a.example"\npassword_env = "SET"\n',
-            "4: pop3[0]: username is empty, or holds a character that no login can carry.",
+            "4: pop3[0].username: this setting is needed.",
         ),
-        (POP3, "4: pop3[0]: password is empty, or holds a character that no login can carry."),
+        (
+            '[[pop3]]\nhost = "a.example"\nusername = ""\npassword_env = "SET"\n',
+            "6: pop3[0].username: username is empty, or holds a character that no login can carry.",
+        ),
+        (POP3, "4: pop3[0].password: give it by password_env or password_file."),
         (
             f'{POP3}password_file = "absent"\n',
             "7: pop3[0].password_file: FOLDER/absent cannot be read: No such file or directory.",
@@ -255,6 +259,10 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
             '[ledger]\nurl_env = "ODD"\n',
             "3: ledger.url_env: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
         ),
+        (
+            '[ledger]\nurl = "sqlite:///x.db?mode=ro"\n',
+            "3: ledger.url: A SQLite file is opened without options; leave out ? and what follows it.",
+        ),
         ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: It has a NUL in it; leave that out."),
         ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
     ]
@@ -326,8 +334,8 @@ def test_everything_at_once(refused: Refuse) -> None:
         ("8", "outbox[0].per_hour"),
         ("9", "outbox[0].systems[0]"),
         ("10", "pop3[0].host"),
-        ("10", "pop3[0]"),
-        ("10", "pop3[0]"),
+        ("10", "pop3[0].username"),
+        ("10", "pop3[0].password"),
         ("13", "delivery.DMS.maildir"),
         ("15", "ledger.url"),
     ] == [(line, rest.partition(": ")[0]) for line, _, rest in found]

@@ -33,6 +33,8 @@ SECRET = "correct-horse"
         (f"postgresql+psycopg://htpoort:{SECRET}@db.example:abc/x", "Give sqlite:///file.db"),
         ("sqlite://", "gone with the process"),
         ("sqlite:///:memory:", "gone with the process"),
+        ("sqlite:///x.db?mode=ro", "leave out ? and what follows it"),
+        (f"sqlite:///x.db?password={SECRET}", "leave out ? and what follows it"),
         (f"postgresql+psycopg://htpoort:{SECRET}@127.0.0.1:1/x", "cannot be reached"),
         (f"postgresql+psycopg://127.0.0.1:1/x?user=htpoort&password={SECRET}", "cannot be reached"),
         (f"postgresql+psycopg://127.0.0.1:1/x?sslpassword={SECRET}", "cannot be reached"),
@@ -68,6 +70,19 @@ def test_a_url_can_be_checked_alone(tmp_path: Path) -> None:
     assert ("sqlite", str(tmp_path / "absent" / "htpoort.db")) == (parts.drivername, parts.database)
 
 
+def test_a_ledger_that_is_not_there(url: str) -> None:
+    """Who only looks gets no new ledger: the same refusal until somebody has made one, who is told so."""
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="check its URL and that its disk is mounted") as caught:
+            Ledger.open(url, create=False)
+    with Ledger.open(url) as made:
+        first = made.new
+    with Ledger.open(url, create=False) as there, Ledger.open(url) as again:
+        assert (True, False, False) == (first, there.new, again.new)
+
+    assert not caught.value.retryable
+
+
 def test_a_server_that_is_away_may_come_back() -> None:
     """Only what may pass by itself is retryable."""
     with pytest.raises(LedgerError) as away:
@@ -87,6 +102,22 @@ class TestSqliteFile:
             Ledger.open(f"sqlite:///{tmp_path / 'absent' / 'htpoort.db'}")
 
         assert not (tmp_path / "absent").exists()
+
+    def test_no_file_is_made(self, tmp_path: Path) -> None:
+        """Who only looks leaves no file where none is, and an empty one empty; where tables are missing, none."""
+        absent, empty, marked = (tmp_path / name for name in ("absent.db", "empty.db", "marked.db"))
+        empty.touch()
+        with sqlite3.connect(marked) as connection:
+            connection.execute(f"PRAGMA application_id={0x6874706F}")
+        connection.close()
+        for path in (absent, empty, marked):
+            with pytest.raises(LedgerError, match="No ledger is there"):
+                Ledger.open(f"sqlite:///{path}", create=False)
+
+        assert (False, b"") == (absent.exists(), empty.read_bytes())
+        with sqlite3.connect(marked) as connection:
+            assert [] == connection.execute("SELECT name FROM sqlite_master").fetchall()
+        connection.close()
 
     def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
         """A text file stays as it was, however short."""

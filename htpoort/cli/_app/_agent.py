@@ -87,8 +87,9 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
     json: Json = False,
 ) -> None:
     """Build a message and put it into the ledger; an agent sends it."""
-    with opened(config) as (settings, ledger):
-        _input.own_party(party, settings.parties)
+    with opened(config, create=True) as (settings, ledger):
+        # V goes out as the configuration spells it.
+        party = str(_input.own_party(party, settings.parties))
         _input.printable("business_reference", business_reference)
         now = _clock.now()
         target = _target(settings, system, party, kind, now)

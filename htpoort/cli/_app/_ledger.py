@@ -6,6 +6,8 @@ Never does: send.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -16,6 +18,7 @@ from htpoort.cli import _input, _records, _show
 from htpoort.cli._app._options import CONFIG, Config, Json, Key, WhichParty
 from htpoort.cli._facts import Facts
 from htpoort.cli._opened import opened
+from htpoort.errors import UnknownError
 from htpoort.exchange import Event, State
 
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
@@ -25,9 +28,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values."
 
 
 def status(*, config: Config = CONFIG, json: Json = False) -> None:
-    """Count exchanges by system and state, and what waits for delivery or for a person."""
+    """Count exchanges by system and state, and what waits for delivery or for a person; name the oldest of these."""
     with opened(config) as (_, ledger):
-        facts = _records.status(ledger.status())
+        facts = _records.status(ledger)
     if json:
         _show.as_json(facts)
         return
@@ -39,11 +42,26 @@ def status(*, config: Config = CONFIG, json: Json = False) -> None:
     oldest = {f"oldest open of {system}": at for system, at in facts["oldest_open"].items()}
     waiting = {f"undelivered of {system}": number for system, number in facts["undelivered"].items()}
     _show.rows({**oldest, **waiting, "in quarantine": facts["quarantined"]})
+    if facts["asks"]:
+        _show_asks(facts)
+
+
+def _show_asks(facts: Facts) -> None:
+    """Name the exchanges that wait for a person, and say where the others are found."""
+    _show.table("Waits for a person", _records.ASKS, [tuple(one.values()) for one in facts["asks"]])
+    counted = {
+        state.value: sum(states.get(state.value, 0) for states in facts["exchanges"].values())
+        for state in _records.ASKING
+    }
+    more = sum(counted.values()) - len(facts["asks"])
+    if more > 0:
+        options = " ".join(f"--state {state}" for state, number in counted.items() if number)
+        _show.line(f"and {more} more, see htpoort export {options}")
 
 
 def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False) -> None:
     """Tell the whole story of a K: its exchange, what happened, its replies."""
-    with opened(config) as (_, ledger):
+    with opened(config) as (_, ledger), _looked_up(key, party, "exchange and no reply"):
         stories = [_records.story(found) for found in ledger.story(key, party=party)]
     if json:
         _show.as_json(stories)
@@ -54,6 +72,20 @@ def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: J
             lines = story[title]
             if lines:
                 _show.table(title.capitalize(), tuple(lines[0]), [tuple(line.values()) for line in lines])
+
+
+@contextlib.contextmanager
+def _looked_up(key: str, party: str | None, what: str) -> Generator[None]:
+    """Say where to look for a K that is not there: a ledger has too many to name those that are."""
+    try:
+        yield
+    except UnknownError:
+        of = "" if party is None else f" of {party}"
+        message = (
+            f"No {what}{of} in this ledger has the reference {key!r}. Look at its spelling and case, and whether it is "
+            "another party's or in another ledger; htpoort quarantine list tells what came and is nobody's yet."
+        )
+        raise _input.refusal("ledger.unknown-reference", message) from None
 
 
 def _unsent(reply: Facts) -> Facts:
@@ -102,22 +134,25 @@ def resolve(  # noqa: PLR0913 - one option for each order
     given = [event for event, wanted in orders.items() if wanted]
     if len(given) != 1:
         raise _input.refusal("input.usage", "Give one of --sent, --resend and --close.")
-    with opened(config) as (_, ledger):
+    with opened(config) as (_, ledger), _looked_up(key, party, "exchange"):
         exchange = ledger.exchanges.order(key, given[0], at=_clock.now(), party=party)
     (_show.as_json if json else _show.rows)(_records.exchange(exchange))
 
 
 def export(
     *,
+    state: Annotated[
+        list[State] | None, typer.Option(help="Only exchanges in this state, and no replies; may be repeated.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="With the messages of both, in base64.")] = False,
     config: Config = CONFIG,
     csv: Csv = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines, which it does anyway.")] = False,
 ) -> None:
-    """Print every exchange and every reply, one JSON document a line or as CSV."""
+    """Print every exchange and every reply, one JSON document a line or as CSV; or the exchanges in a state alone."""
     _input.one_form(csv=csv, json=json)
     with opened(config) as (_, ledger):
-        found = _records.exported(ledger, raw=raw)
+        found = _records.exported(ledger, *(state or ()), raw=raw)
         if csv:
             _show.csv_lines((*_records.EXPORTED, *(["raw"] if raw else [])), found)
         else:

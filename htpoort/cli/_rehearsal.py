@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -65,7 +65,7 @@ def summary(found: Rehearsal) -> Facts:
     went = Counter(place.where for one in found.replies for place in one.went)
     return {
         "declarations": len(found.declarations),
-        "not_taken": sum(one.taken_by is None for one in found.declarations),
+        "not_taken": _not_taken(found),
         "replies": len(found.replies),
         "to_a_process": went[Where.PROCESS],
         "in_quarantine": went[Where.QUARANTINE],
@@ -81,6 +81,7 @@ def facts(found: Rehearsal) -> Facts:
     """Tell it for `--json`."""
     return {
         "right": found.right,
+        "silent": list(found.silent),
         "summary": summary(found),
         "declarations": [_declared(one) for one in found.declarations],
         "replies": [_came(one) for one in found.replies],
@@ -97,13 +98,29 @@ def show(found: Rehearsal) -> None:
     if wrong:
         _show.table("Wrong", ("came", "K", "answer", "belongs", "went"), map(_wrong, wrong))
     _show.rows(summary(found))
-    _show.line("Everything went where it belongs." if found.right else _trouble(found))
+    for line in _came_to(found):
+        _show.line(line)
 
 
-def _trouble(found: Rehearsal) -> str:
-    return (
-        "SOMETHING WENT ELSEWHERE; see above." if found.replies else "NOTHING WAS ANSWERED, so nothing was rehearsed."
-    )
+def _came_to(found: Rehearsal) -> Iterable[str]:
+    """Say in a line or two what it came to."""
+    missing = _not_taken(found)
+    refused = f"{missing} declaration{' was' if missing == 1 else 's were'} not taken" if missing else ""
+    if found.wrong:
+        yield "SOMETHING WENT ELSEWHERE; see above."
+    if not found.replies:
+        yield "NOTHING WAS ANSWERED, so nothing was rehearsed."
+    elif found.silent:
+        its = "its part was" if len(found.silent) == 1 else "their parts were"
+        silent = f"{' and '.join(found.silent)} ANSWERED NOTHING, so {its} not rehearsed."
+        yield f"{refused}, and {silent}" if refused else silent
+    elif not found.wrong:
+        what = f"that was taken went where it belongs; {refused}" if refused else "went where it belongs"
+        yield f"Everything {what}."
+
+
+def _not_taken(found: Rehearsal) -> int:
+    return sum(one.taken_by is None for one in found.declarations)
 
 
 def _row(declared: Declared, replies: list[Came]) -> tuple[object, ...]:

@@ -162,9 +162,15 @@ class Rehearsal:
         return tuple(one for one in everything if not one.right)
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """The systems that the plan names for a declaration and that answered none: nothing was seen of their part."""
+        answering = {one.declaration.chosen for one in self.replies}
+        return tuple(sorted({one.chosen for one in self.declarations} - answering))
+
+    @property
     def right(self) -> bool:
-        """Whether there were replies, and everything went where it belongs."""
-        return bool(self.replies) and not self.wrong
+        """Whether everything went where it belongs, and each system that the plan names answered at least once."""
+        return not self.silent and not self.wrong
 
 
 # ── the judgement ────────────────────────────────────────────────────────────

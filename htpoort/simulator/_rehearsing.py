@@ -139,7 +139,11 @@ class Exchanging:
         async with contextlib.AsyncExitStack() as starting:
             self._ledger = starting.enter_context(Ledger.open(self._url))
             gateway = SmtpServer(
-                host="127.0.0.1", port=self.gateway.smtp_port, security=Security.PLAIN, timeout=_STALLED
+                host="127.0.0.1",
+                port=self.gateway.smtp_port,
+                security=Security.PLAIN,
+                timeout=_STALLED,
+                final_timeout=_STALLED,
             )
             self._agent = await starting.enter_async_context(
                 Agent(

@@ -6,9 +6,10 @@ Never does: start anything, or stop at the first problem.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 import attrs
 
@@ -18,6 +19,8 @@ from htpoort.config._tables import structured
 from htpoort.simulator.faults import Action, AnswerFault, At, Pop3Fault, SmtpFault
 from htpoort.simulator.scenarios import Answer, Kind, RepeatedK, Scenario, Script
 from htpoort.simulator.windows import Behaviour, Window
+
+_ZERO: Final = re.compile(r"0{1,6}(?:d|h|m|s|ms)")
 
 # ── the tables: None is what was left out, so that each default stands in one place ──
 
@@ -161,7 +164,7 @@ def _answers(document: Document, path: _lines.Path, entries: object) -> tuple[An
 
 
 def _answer(document: Document, path: _lines.Path, entry: object) -> Answer | None:
-    table = structured(document, path, entry, AnswerTable)
+    table = structured(document, path, _at_once(entry), AnswerTable)
     if table is None:
         return None
     settings = _given(table, "kind", "after", "fault")
@@ -173,6 +176,16 @@ def _answer(document: Document, path: _lines.Path, entry: object) -> Answer | No
             why = error.strerror if isinstance(error, OSError) else error
             document.refusal("config.file", (*path, "body_file"), f"{table.body_file!r} cannot be read: {why}.")
     return document.made(path, lambda: Answer(**settings), None)
+
+
+def _at_once(entry: object) -> object:
+    """Leave out a time of 0, which an answer has anyway: other settings have none, so it is not read."""
+    if not isinstance(entry, dict):
+        return entry
+    settings = cast("dict[str, object]", entry)
+    after = settings.get("after")
+    zero = isinstance(after, str) and _ZERO.fullmatch(after) is not None
+    return {key: value for key, value in settings.items() if not (zero and key == "after")}
 
 
 def _times(document: Document, path: _lines.Path, table: Times) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class _Faulted(Dialogue):
             cast("asyncio.ReadTransport", transport).pause_reading()
 
     def part(self) -> None:
-        """Close the connection; without a word where a handshake is under way."""
+        """Close the connection; without a word where a handshake is under way, or where it says nothing any more."""
         if self._silent:
             self.cut()
         else:
@@ -177,9 +177,12 @@ class _Faulted(Dialogue):
             replies.append(await self._reply(incoming))
 
         if fault.is_taken:
+            # Whoever closes the connection meanwhile must not say 421 either.
+            self._storing = True
             await self._house.sheltered(taken())
         if not await self._shows(fault):
             await self.push(replies[-1])
+        self._storing = False
 
     async def _played(self, place: At, method: Callable[[str], Awaitable[None]], arg: str | None) -> None:
         """Show what is wrong at a place, or do as usual."""
@@ -207,6 +210,8 @@ class _Faulted(Dialogue):
 
     async def _gone(self, *, reset: bool) -> None:
         """Say nothing any more; does not come back."""
+        # Nor a goodbye when the gateway closes: 421 would say of what was taken that it was not.
+        self._silent = True
         if reset:
             transport = cast("asyncio.BaseTransport", self.transport)
             sock = cast("socket.socket", transport.get_extra_info("socket"))

@@ -66,17 +66,17 @@ def _subject(envelope: RoutingEnvelope) -> str:
 
 def acceptance(request: RoutingEnvelope, payload: bytes) -> bytes:
     """
-    Write a body that answers a declaration, in the syntax that the declaration was in.
+    Write a body that answers a declaration, in the syntax of the system as `htpoort.simulator.bodies.body` does.
 
     Args:
-        request: The envelope of the declaration.
+        request: The envelope of the declaration; its A says which system answers.
         payload: The declaration as it was sent.
 
     Returns:
         XML, or a text like an EDIFACT CUSRES; both say that they are synthetic. It is the same at any
         time; `htpoort.simulator.bodies.body` writes more kinds, and the MRN.
     """
-    if _mime.content_type_of(payload)[0] == "application/EDIFACT":
+    if bodies.is_edifact(request.addressee, payload):
         segments = ("UNA:+.? ", f"UNB+UNOC:3+SYNTHETIC+{request.sender}++{request.reference}", "BGM+962:::SYNTHETIC")
         return "".join(f"{segment}'\r\n" for segment in segments).encode()
     return (

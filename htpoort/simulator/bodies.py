@@ -16,7 +16,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from htpoort import _mime
-from htpoort.directory import AGS, DeclarationSystem
+from htpoort._words import ascii_lower
+from htpoort.directory import AGS, DMS, DeclarationSystem
 from htpoort.envelope import RoutingEnvelope
 from htpoort.simulator.scenarios import Kind
 
@@ -189,7 +190,7 @@ def _lrn_of_edifact(payload: bytes) -> str | None:
 
 def _released(text: str) -> str:
     """
-    Put the release character before what would separate.
+    Put the release character before what would separate; what ISO 8859-1 has not becomes a question mark.
 
     >>> _released("O'Neill + 1?")
     "O?'Neill ?+ 1??"
@@ -197,7 +198,8 @@ def _released(text: str) -> str:
     Source:
         ISO 9735, section 5.
     """
-    return re.sub(r"([:+?'])", r"?\1", text)
+    known = text.encode("latin-1", "replace").decode("latin-1")
+    return re.sub(r"([:+?'])", r"?\1", known)
 
 
 # ── the answer ───────────────────────────────────────────────────────────────
@@ -241,14 +243,14 @@ def body(  # noqa: PLR0913 - one argument for each thing that goes in
     size: int = 0,
 ) -> bytes:
     """
-    Write the body of an answer, in the syntax of the declaration.
+    Write the body of an answer, in the syntax of the system.
 
     Args:
         kind: What it says. Its own name stands where Customs has codes, which are not public.
-        system: The system that answers; a declaration that is neither XML nor EDIFACT is answered in
-            EDIFACT by AGS, in XML by others.
+        system: The system that answers: AGS in EDIFACT, DMS in XML, another in the syntax of the declaration,
+            or in XML where that is neither.
         request: The envelope of the declaration.
-        payload: The declaration, not encoded; the LRN is taken from it, where it can be found.
+        payload: The declaration, not encoded, in either syntax; the LRN is taken from it, where it can be found.
         number: Of the declaration, for the MRN.
         date: Of the answer, aware.
         taken: When the declaration was taken, for the MRN; *date* where not given.
@@ -258,13 +260,12 @@ def body(  # noqa: PLR0913 - one argument for each thing that goes in
         Well-formed XML in UTF-8, or EDIFACT in ISO 8859-1, in lines.
 
     Source:
-        Names and namespaces of DMS as seen in the field. What AGS writes is a text like a CUSRES, and the
-        rest of it is inferred.
+        Names and namespaces of DMS as seen in the field. That AGS answers in EDIFACT is inferred; what it
+        writes is a text like a CUSRES, and the rest of it is inferred.
     """
-    syntax, _ = _mime.content_type_of(payload)
     lrn = lrn_of(payload)
     given = None if kind in _WITHOUT_MRN else mrn(number, taken or date)
-    if syntax == _EDIFACT or (syntax != _XML and system.process_id == AGS.process_id):
+    if is_edifact(system.process_id, payload):
         return _edifact(
             kind, request, {"ABE": lrn, "ABT": given}, f"{date:%y%m%d:%H%M+%j%H%M%S}{number % 10**5:05}", size
         )
@@ -273,6 +274,14 @@ def body(  # noqa: PLR0913 - one argument for each thing that goes in
     declaration = _element("FunctionalReferenceID", lrn) + _element("ID", given)
     code = _element("FunctionCode", _said(kind))
     return _xml(RESPONSE, "Response", f"{code}<Declaration>{declaration}</Declaration>", size)
+
+
+_SYNTAX: Final = {ascii_lower(AGS.process_id): _EDIFACT, ascii_lower(DMS.process_id): _XML}
+
+
+def is_edifact(process_id: str, payload: bytes) -> bool:
+    """Tell whether a system answers in EDIFACT; one that is neither AGS nor DMS does where the declaration is so."""
+    return _SYNTAX.get(ascii_lower(process_id), _mime.content_type_of(payload)[0]) == _EDIFACT
 
 
 _WITHOUT_MRN: Final = frozenset({Kind.REJECTION, Kind.TECHNICAL_ERROR})
@@ -322,4 +331,4 @@ def _edifact(
 
 
 def _lines(segments: tuple[str, ...]) -> bytes:
-    return "".join(f"{segment}'\r\n" for segment in segments).encode("latin-1", "replace")
+    return "".join(f"{segment}'\r\n" for segment in segments).encode("latin-1")

@@ -53,7 +53,7 @@ class Action(enum.StrEnum):
     DROP = "drop"
     """Resets the connection."""
     STALL = "stall"
-    """Says nothing more, until the peer leaves or the gateway closes."""
+    """Says nothing more until the peer leaves or the gateway closes, which it then does without a word."""
     TRICKLE = "trickle"
     """Gives the right answer, octet by octet."""
 
@@ -167,7 +167,7 @@ class SmtpFault:
 
 def _smtp_problems(fault: SmtpFault) -> list[Problem]:
     """Find what is wrong with a fault of SMTP."""
-    found = [] if fault.times is None or fault.times >= 1 else [f"times is {fault.times}; give at least 1, or None."]
+    found = _times_problems(fault.times)
     if not _TEXT.fullmatch(fault.text):
         found.append("text cannot be said; give one line of at most 500 printable ASCII characters.")
     if fault.after <= timedelta(0):
@@ -176,6 +176,13 @@ def _smtp_problems(fault: SmtpFault) -> list[Problem]:
     if not kinds:
         found.extend(_smtp_clashes(fault))
     return [*kinds, *(Problem("simulator.smtp-fault", message) for message in found)]
+
+
+def _times_problems(times: int | None) -> list[str]:
+    """Find what is wrong with how often a fault shows; a script from a file has no None."""
+    if times is None or times >= 1:
+        return []
+    return [f"times is {times}; give at least 1, or None (in TOML always = true) for ever."]
 
 
 def _smtp_clashes(fault: SmtpFault) -> list[str]:
@@ -242,8 +249,7 @@ class Pop3Fault:
         if self.command not in _COMMANDS:
             message = f"command is {self.command!r}; give one of {', '.join(_COMMANDS)}."
             problems.append(Problem("simulator.pop3-fault", message))
-        if self.times is not None and self.times < 1:
-            problems.append(Problem("simulator.pop3-fault", f"times is {self.times}; give at least 1, or None."))
+        problems.extend(Problem("simulator.pop3-fault", message) for message in _times_problems(self.times))
         if self.done and self.command != "QUIT":
             message = f"done is said at {self.command}; only QUIT deletes."
             problems.append(Problem("simulator.pop3-fault", message))

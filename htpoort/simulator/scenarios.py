@@ -74,7 +74,7 @@ def _answer_problems(answer: Answer) -> list[Problem]:
     if answer.after < timedelta(0):
         problems.append(Problem("simulator.answer", f"after is {answer.after}; give 0 or more."))
     if answer.body is not None and not answer.body:
-        problems.append(Problem("simulator.answer", "body is empty; give octets, or None for a synthetic one."))
+        problems.append(Problem("simulator.answer", "body is empty; give octets, or leave it out for a synthetic one."))
     if answer.body is not None and fault in {AnswerFault.BOUNCE, AnswerFault.LARGE}:
         problems.append(Problem("simulator.answer", f"body is given, and the fault {fault} has its own; leave it out."))
     return problems
@@ -159,7 +159,7 @@ def _scenario_problems(scenario: Scenario) -> list[Problem]:
         if value is not None and not value
     ]
     if scenario.times is not None and scenario.times < 1:
-        message = f"times is {scenario.times}; give at least 1, or None for any number."
+        message = f"times is {scenario.times}; give at least 1, or leave it out for any number."
         problems.append(Problem("simulator.scenario", message))
     last = sorted(scenario.answers, key=operator.attrgetter("after"))[-1:]
     if last and last[0].fault is AnswerFault.OUT_OF_ORDER:
@@ -195,7 +195,8 @@ class Script:
         faults: Of the server that takes declarations.
         pop3_faults: Of the server of the declarants' mailboxes.
         windows: Of the systems; the first that covers a moment counts.
-        per_hour: How many declarations it takes in an hour; None for any number.
+        per_hour: How many declarations it takes in an hour, counted for each declarant's mailbox by itself;
+            None for any number.
         repeated: What it does with a K that it has taken before from the same party.
 
     Raises:
@@ -215,7 +216,7 @@ class Script:
     def __attrs_post_init__(self) -> None:
         problems = kind_problems("simulator.script", repeated=(self.repeated, RepeatedK))
         if self.per_hour is not None and self.per_hour < 1:
-            message = f"per_hour is {self.per_hour}; give at least 1, or None for any number."
+            message = f"per_hour is {self.per_hour}; give at least 1, or leave it out for any number."
             problems.append(Problem("simulator.script", message))
         if problems:
             raise InputError("", tuple(problems))

@@ -31,6 +31,10 @@ _MARKERS = (
 )
 
 
+_ALONE = pytest.StashKey[bool]()
+"""Whether the test's gateway runs, and has no receiver to push to."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the markers."""
     for marker in _MARKERS:
@@ -88,9 +92,18 @@ def htp_clock(_htp_background: Background) -> RunningClock:
 
 @pytest.fixture
 def htp_receiver(
-    _htp_background: Background, htp_declarants: Sequence[Declarant], htp_parties: Sequence[str]
+    request: pytest.FixtureRequest,
+    _htp_background: Background,
+    htp_declarants: Sequence[Declarant],
+    htp_parties: Sequence[str],
 ) -> Iterator[RunningReceiver]:
     """Run the declarants' own mail server: it keeps what comes, and says where it belongs."""
+    if cast("pytest.Item", request.node).stash.get(_ALONE, False):
+        message = (
+            "htp_gateway runs already, without a receiver, and would push nothing to this one: "
+            "name htp_receiver among the test's arguments."
+        )
+        raise pytest.UsageError(message)
     with _making().receiver(_htp_background, htp_declarants, htp_parties) as receiver:
         yield receiver
 
@@ -117,7 +130,9 @@ def htp_gateway(
         script=making.script(marked["script"], marked["scenario"], request.path.parent),
         tls=tls,
     ) as running:
+        node.stash[_ALONE] = "htp_receiver" not in request.fixturenames
         yield running
+        node.stash[_ALONE] = False
 
 
 @pytest.fixture

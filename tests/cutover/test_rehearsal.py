@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -15,7 +16,7 @@ from htpoort import Directory, InputError, PartyId, Router, SentRecord
 from htpoort.cli import _app
 from htpoort.cutover import CutoverPlan, Move
 from htpoort.routing import SentLookup
-from htpoort.simulator import Action, Answer, AnswerFault, At, Scenario, Script, SmtpFault
+from htpoort.simulator import Action, Answer, AnswerFault, At, Behaviour, Scenario, Script, SmtpFault, Window
 from htpoort.simulator.rehearsal import Came, Rehearsal, Where, rehearse
 
 MOVES = "NL123456789.02.05"
@@ -23,6 +24,7 @@ STAYS = "NL123456789.03.05"
 PARTIES = (PartyId.parse(MOVES), PartyId.parse(STAYS))
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 WINTER = timezone(timedelta(hours=1))
+EARLY, LATE = datetime(2026, 1, 1, tzinfo=WINTER), datetime(2030, 1, 1, tzinfo=WINTER)
 
 # The plan of the how-to: to DMS, back for four weeks, and to DMS again.
 PLAN = CutoverPlan(
@@ -283,11 +285,39 @@ class TestScenarios:
         (reply,) = (one for one in found.replies if one.declaration.reference == second)
         assert timedelta(minutes=4) < reply.at - reply.declaration.at < timedelta(minutes=10)
 
+    @pytest.mark.parametrize(("at", "taken"), [(At.DOT, True), (At.DOT, False), (At.CONTENT, True)])
+    async def test_a_stall(self, at: At, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a column
+        """A gateway that says nothing at the end of a message keeps nobody waiting longer than anywhere else."""
+        monkeypatch.setattr("htpoort.simulator._rehearsing._STALLED", 1.0)
+        script = Script(faults=(SmtpFault(at=at, action=Action.STALL, taken=taken),))
+        async with asyncio.timeout(60):
+            found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
+
+        assert found.right
+        assert (["AGS"] if at is At.DOT and taken else [None]) + ["AGS"] == [
+            one.taken_by for one in found.declarations[:2]
+        ]
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            Script(scenarios=(Scenario(system="AGS"),)),
+            Script(scenarios=(Scenario(system="DMS", answers=()), Scenario())),
+            Script(windows=(Window(system="DMS", behaviour=Behaviour.REJECT, begins=EARLY, ends=LATE),)),
+        ],
+    )
+    async def test_one_system_answers_nothing(self, script: Script) -> None:
+        """A system that takes or answers nothing was not rehearsed, so the rehearsal is not right, and names it."""
+        found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
+
+        assert (("DMS",), [], False) == (found.silent, wrong(found), found.right)
+        assert {"AGS"} == {one.declaration.chosen for one in found.replies}
+
     async def test_nothing_is_answered(self) -> None:
         """A rehearsal without a reply has shown nothing, so it is not right."""
         found = await rehearse(ONE_MOVE, script=Script(scenarios=()))
 
-        assert ((), False) == (found.replies, found.right)
+        assert ((), ("AGS", "DMS"), False) == (found.replies, found.silent, found.right)
 
 
 async def test_what_cannot_be_rehearsed() -> None:
@@ -351,6 +381,59 @@ class TestCommand:
 
         assert 1 == code
         assert "NOTHING WAS ANSWERED, so nothing was rehearsed." == capsys.readouterr().out.splitlines()[-1]
+
+    @pytest.mark.parametrize(
+        ("scenario", "told"),
+        [
+            ('[[scenario]]\nsystem = "AGS"\n', "DMS ANSWERED NOTHING, so its part was not rehearsed."),
+            (
+                (
+                    '[[window]]\nsystem = "DMS"\nbehaviour = "reject"\nbegins = 2026-01-01T00:00:00+01:00\n'
+                    "ends = 2030-01-01T00:00:00+01:00\n"
+                ),
+                "2 declarations were not taken, and DMS ANSWERED NOTHING, so its part was not rehearsed.",
+            ),
+        ],
+    )
+    def test_one_system_answers_nothing(
+        self, config: Path, scenario: str, told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A system that takes or answers nothing is exit code 1, and the last line names it."""
+        (config.parent / "scenario.toml").write_text(scenario)
+        code = _app.run(["cutover", "rehearse", "--scenario", "scenario.toml"])
+        last = capsys.readouterr().out.splitlines()[-1]
+        coded = _app.run(["cutover", "rehearse", "--json", "--scenario", "scenario.toml"])
+        facts: Any = json.loads(capsys.readouterr().out)
+
+        assert (1, told) == (code, last)
+        assert (1, False, ["DMS"]) == (coded, facts["right"], facts["silent"])
+
+    def test_a_declaration_is_not_taken(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A declaration that a fault keeps out is told, and is nobody's mistake where its system answered others."""
+        (config.parent / "scenario.toml").write_text('[[fault]]\nat = "rcpt"\naction = "refuse"\n')
+        code = _app.run(["cutover", "rehearse", "--scenario", "scenario.toml"])
+        last = capsys.readouterr().out.splitlines()[-1]
+
+        assert (0, "Everything that was taken went where it belongs; 1 declaration was not taken.") == (code, last)
+
+    async def test_everything_is_wrong(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Where replies went elsewhere and systems were silent, both are told."""
+        from htpoort.cli import _rehearsal
+
+        script = Script(scenarios=(Scenario(system="AGS", answers=(Answer(fault=AnswerFault.OTHER_SYSTEM),)),))
+        found = await rehearse(
+            ONE_MOVE,
+            parties=PARTIES,
+            script=script,
+            router=lambda directory, own, _: Router(directory=directory, parties=own),
+        )
+        _rehearsal.show(found)
+        lines = capsys.readouterr().out.splitlines()
+
+        assert [
+            "SOMETHING WENT ELSEWHERE; see above.",
+            "DMS ANSWERED NOTHING, so its part was not rehearsed.",
+        ] == lines[-2:]
 
     async def test_what_is_wrong_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Below the table of declarations stands each reply that went elsewhere, and where it belongs."""

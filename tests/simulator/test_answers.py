@@ -281,12 +281,14 @@ def test_the_lrn_comes_back(system: DeclarationSystem) -> None:
     assert "LRN1" == lrn_of(body)
 
 
+@pytest.mark.parametrize("payload", [EDIFACT, XML])
 @pytest.mark.parametrize(
-    ("payload", "expected"), [(EDIFACT, b"UNA:+.? '\r\nUNB+"), (XML, b'<?xml version="1.0" encoding="UTF-8"?>\r\n')]
+    ("addressee", "expected"),
+    [("DMS.NL", b"UNA:+.? '\r\nUNB+"), ("DMS4.NL", b'<?xml version="1.0" encoding="UTF-8"?>\r\n')],
 )
-def test_an_acceptance_without_a_scenario(payload: bytes, expected: bytes) -> None:
-    """The simple acceptance is in the syntax of the declaration, always the same, and says that it is synthetic."""
-    request = RoutingEnvelope(sender=PARTY, addressee="DMS4.NL", reference=K)
+def test_an_acceptance_without_a_scenario(addressee: str, payload: bytes, expected: bytes) -> None:
+    """The simple acceptance is in the syntax of the system, always the same, and says that it is synthetic."""
+    request = RoutingEnvelope(sender=PARTY, addressee=addressee, reference=K)
     body = acceptance(request, payload)
 
     assert body.startswith(expected)

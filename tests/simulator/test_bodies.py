@@ -20,6 +20,7 @@ ODD = "A&B <'O'+:?> 1"  # all that XML and EDIFACT have to escape
 DECLARATION = "urn:wco:datamodel:WCO:DMS.Declaration:1"
 RESPONSE = "{urn:wco:datamodel:WCO:DMS.Response:1}"
 XML_CONTROL = "{urn:wco:datamodel:XML_Control:1}"
+EXIT = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
 WITH_MRN = [Kind.ACCEPTANCE, Kind.RELEASE, Kind.CONTROL]
 
 
@@ -139,28 +140,55 @@ def test_the_references_of_an_answer_of_ags(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("system", "payload", "expected"),
     [
-        (DMS, b"UNB+UNOC:3'", b"UNA"),
-        (AGS, b"<MetaData/>", b"<?xml"),
-        (AGS, b"\x00\x01", b"UNA"),
+        (DMS, b"UNB+UNOC:3'", b"<?xml"),
+        (DMS, b"<MetaData/>", b"<?xml"),
         (DMS, b"\x00\x01", b"<?xml"),
-        (DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL"), b"", b"<?xml"),
+        (AGS, b"UNB+UNOC:3'", b"UNA"),
+        (AGS, b"<MetaData/>", b"UNA"),
+        (AGS, b"\x00\x01", b"UNA"),
+        (DeclarationSystem(name="OLD", mailbox="old@customs.example", process_id="dms.nl"), b"<a/>", b"UNA"),
+        (EXIT, b"UNB+UNOC:3'", b"UNA"),
+        (EXIT, b"<MetaData/>", b"<?xml"),
+        (EXIT, b"", b"<?xml"),
     ],
 )
-def test_the_syntax_is_that_of_the_request(system: DeclarationSystem, payload: bytes, expected: bytes) -> None:
-    """XML is answered in XML and EDIFACT in EDIFACT; where it is neither, AGS answers in EDIFACT and others in XML."""
+def test_the_syntax_is_that_of_the_system(system: DeclarationSystem, payload: bytes, expected: bytes) -> None:
+    """AGS answers in EDIFACT and DMS in XML, whatever is declared; another system as it was spoken to, or in XML."""
     assert answered(Kind.ACCEPTANCE, payload, system=system).startswith(expected)
 
 
-@pytest.mark.parametrize("payload", [xml("1"), edifact("1")])
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("lrn", ["LRN20261102", ODD, "Straße"])
+def test_the_lrn_of_the_other_syntax(kind: Kind, lrn: str) -> None:
+    """The LRN comes back also where a declaration is not in the syntax of its system."""
+    released = re.sub(r"([:+?'])", r"?\1", lrn)
+
+    assert lrn == lrn_of(answered(kind, xml(lrn), system=AGS))
+    assert lrn == next(
+        one.text
+        for one in ET.fromstring(answered(kind, edifact(released))).iter()  # noqa: S314 - written here
+        if one.tag.endswith("FunctionalReferenceID")
+    )
+
+
+def test_what_edifact_cannot_write() -> None:
+    """A letter of an LRN that ISO 8859-1 has not is a question mark, released like any other."""
+    written = answered(Kind.ACCEPTANCE, xml("Łódź"), system=AGS)
+
+    assert ["RFF", "ABE:??ód??"] in segments(written)
+    assert "?ód?" == lrn_of(written)
+
+
+@pytest.mark.parametrize("system", [AGS, DMS], ids=lambda system: system.name)
 @pytest.mark.parametrize("size", [1, 700, 10_000, 1_000_001])
-def test_a_size_is_reached(payload: bytes, size: int) -> None:
+def test_a_size_is_reached(system: DeclarationSystem, size: int) -> None:
     """A body is filled up to a size, stays what it is, and no line is longer than a mail server takes."""
-    written = answered(Kind.RELEASE, payload, size=size)
+    written = answered(Kind.RELEASE, xml("1"), system=system, size=size)
 
     assert size <= len(written) <= size + 1_000
     assert "1" == lrn_of(written)
     assert max(map(len, written.split(b"\r\n"))) <= 998
-    if payload.startswith(b"<"):
+    if system is DMS:
         ET.fromstring(written)  # noqa: S314 - written here
 
 

@@ -76,7 +76,7 @@ def test_what_is_taken(settings: dict[str, Any], expected: bool) -> None:  # noq
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"times": 0}, "times is 0; give at least 1, or None."),
+        ({"times": 0}, "times is 0; give at least 1, or None (in TOML always = true) for ever."),
         ({"text": "two\r\nlines"}, "text cannot be said; give one line of at most 500 printable ASCII characters."),
         ({"text": "x" * 501}, "text cannot be said; give one line of at most 500 printable ASCII characters."),
         ({"code": 250}, "code is 250; to refuse, give 500 to 599."),
@@ -164,7 +164,7 @@ def test_a_command_of_pop3_comes_in_any_case() -> None:
                 " Action.STALL, Action.TRICKLE."
             ),
         ),
-        ({"times": 0}, "times is 0; give at least 1, or None."),
+        ({"times": 0}, "times is 0; give at least 1, or None (in TOML always = true) for ever."),
         ({"command": "DELE", "done": True}, "done is said at DELE; only QUIT deletes."),
     ],
 )

@@ -8,12 +8,14 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
 
+from htpoort import DMS, SendError, SendFailure, build
 from htpoort.simulator import Action, At, Gateway, GatewayTls, Script, SimulatedClock, SmtpFault
+from htpoort.transport import Security, Sender, SmtpServer
 
 MAILBOX = "edi@forwarder.example"
 MESSAGE = (
@@ -155,6 +157,42 @@ async def test_closing_ends_what_stalls(at: At) -> None:
                 await asyncio.sleep(0)
         await ended.wait()
         await thread
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_closing_says_no_code_where_the_dot_stalls(taken: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A gateway that closes in a stall at the dot says no 421: nobody is told to send again what may be taken."""
+    fault = SmtpFault(at=At.DOT, action=Action.STALL, taken=taken)
+    async with asyncio.timeout(30):
+        async with Gateway(script=Script(faults=(fault,))) as gateway:
+            server = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
+            declaration = build(
+                system=DMS,
+                party="NL123456789.02.05",
+                mailbox=MAILBOX,
+                reference="22096222734662",
+                payload=b"<MetaData/>",
+                date=datetime(2026, 11, 2, 9, tzinfo=UTC),
+                message_id="<22096222734662@forwarder.example>",
+            )
+
+            async def kind() -> SendFailure | None:
+                async with Sender(server) as sender:
+                    try:
+                        await sender.send(declaration)
+                    except SendError as error:
+                        return error.kind
+                return None
+
+            sending = asyncio.create_task(kind())
+            while not gateway.shown:  # noqa: ASYNC110 - what is awaited happens in this loop
+                await asyncio.sleep(0)
+        found = await sending
+
+    assert (SendFailure.UNKNOWN, ["22096222734662"] * taken) == (
+        found,
+        [one.envelope.reference for one in gateway.received],
+    )
 
 
 async def test_a_peer_that_leaves_ends_what_stalls() -> None:

@@ -223,15 +223,14 @@ async def test_answers_under_another_process_id(declarant: Declarant) -> None:
     assert b"Subject: [V= DVA.NL][A= NL123456789.02.04][K=1][S=0]\r\n" in declarant.came[0][1]
 
 
-@pytest.mark.parametrize(
-    ("payload", "content_type"), [(b"<MetaData/>", "application/xml"), (b"UNB+UNOC:3'", "application/edifact")]
-)
-async def test_answers_in_the_syntax_of_the_declaration(
-    declarant: Declarant, payload: bytes, content_type: str
+@pytest.mark.parametrize("payload", [b"<MetaData/>", b"UNB+UNOC:3'"])
+@pytest.mark.parametrize(("system", "content_type"), [(DMS, "application/xml"), (AGS, "application/edifact")])
+async def test_answers_in_the_syntax_of_the_system(
+    declarant: Declarant, payload: bytes, system: DeclarationSystem, content_type: str
 ) -> None:
-    """XML is answered with XML, EDIFACT with EDIFACT, and both say that they are synthetic."""
+    """DMS answers with XML, AGS with EDIFACT, whatever is declared, and both say that they are synthetic."""
     declaration = build(
-        system=DMS,
+        system=system,
         party=PARTY,
         mailbox=MAILBOX,
         reference="1",

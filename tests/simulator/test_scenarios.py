@@ -107,7 +107,7 @@ def test_no_answer_is_a_scenario() -> None:
             ),
         ),
         ({"after": timedelta(seconds=-1)}, "after is -1 day, 23:59:59; give 0 or more."),
-        ({"body": b""}, "body is empty; give octets, or None for a synthetic one."),
+        ({"body": b""}, "body is empty; give octets, or leave it out for a synthetic one."),
         (
             {"body": b"<a/>", "fault": AnswerFault.LARGE},
             "body is given, and the fault large has its own; leave it out.",
@@ -126,7 +126,7 @@ def test_refuses_an_answer(settings: dict[str, Any], expected: str) -> None:
     ("settings", "expected"),
     [
         ({"system": ""}, "system is empty; give it, or leave it out for any."),
-        ({"times": 0}, "times is 0; give at least 1, or None for any number."),
+        ({"times": 0}, "times is 0; give at least 1, or leave it out for any number."),
         (
             {"answers": (Answer(after=HOUR, fault=AnswerFault.OUT_OF_ORDER), Answer())},
             "answers end with one that is out of order; give one that it can come behind.",
@@ -154,7 +154,9 @@ def test_refuses_no_message_an_hour() -> None:
     with pytest.raises(InputError) as caught:
         Script(per_hour=0)
 
-    assert ["per_hour is 0; give at least 1, or None for any number."] == [one.message for one in caught.value.problems]
+    assert ["per_hour is 0; give at least 1, or leave it out for any number."] == [
+        one.message for one in caught.value.problems
+    ]
 
 
 def test_refuses_a_text_for_what_a_repeated_k_means() -> None:
@@ -164,7 +166,7 @@ def test_refuses_a_text_for_what_a_repeated_k_means() -> None:
 
     assert [
         ("simulator.script", "repeated is 'refuse'; give one of RepeatedK.ACCEPT, RepeatedK.REFUSE, RepeatedK.IGNORE."),
-        ("simulator.script", "per_hour is 0; give at least 1, or None for any number."),
+        ("simulator.script", "per_hour is 0; give at least 1, or leave it out for any number."),
     ] == [(one.code, one.message) for one in caught.value.problems]
 
 

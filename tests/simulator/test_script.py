@@ -106,6 +106,14 @@ def refused(read: Read) -> Callable[[str], list[str]]:
     return run
 
 
+@pytest.mark.parametrize("zero", ["0s", "0d", "00ms"])
+def test_an_answer_at_once(read: Read, zero: str) -> None:
+    """A time of nothing says in so many words what an answer without a time is."""
+    script = read(f'[[scenario]]\n[[scenario.answer]]\nkind = "control"\nafter = "{zero}"\n')
+
+    assert (Answer(kind=Kind.CONTROL, after=timedelta(0)),) == script.scenarios[0].answers
+
+
 def test_everything_that_can_be_said(read: Read) -> None:
     """Each key of the file is an argument of its value, and what is left out is as in Python."""
     expected = Script(
@@ -185,7 +193,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("per_hour = 0", "1: per_hour: per_hour is 0; give at least 1, or None for any number."),
+        ("per_hour = 0", "1: per_hour: per_hour is 0; give at least 1, or leave it out for any number."),
         ("per_hour = true", "1: per_hour: give a whole number."),
         ('repeated = "maybe"', "1: repeated: give one of accept, refuse, ignore."),
         (
@@ -196,7 +204,10 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ("scenario = [1]", "1: scenario[0]: give a table."),
         ("[fault]", "1: fault: write [[fault]]; there may be several."),
         # scenarios
-        ("[[scenario]]\ntimes = 0", "2: scenario[0].times: times is 0; give at least 1, or None for any number."),
+        (
+            "[[scenario]]\ntimes = 0",
+            "2: scenario[0].times: times is 0; give at least 1, or leave it out for any number.",
+        ),
         ('[[scenario]]\nparty = ""', "2: scenario[0].party: party is empty; give it, or leave it out for any."),
         (
             "[[scenario]]\nanswers = []",
@@ -222,7 +233,12 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
             ),
         ),
         ('[[scenario]]\n[[scenario.answer]]\nafter = "soon"', f"3: scenario[0].answer[0].after: give {TIMES}."),
-        ('[[scenario]]\n[[scenario.answer]]\nafter = "0s"', f"3: scenario[0].answer[0].after: give {TIMES}."),
+        ('[[scenario]]\n[[scenario.answer]]\nafter = "-1s"', f"3: scenario[0].answer[0].after: give {TIMES}."),
+        ("[[scenario]]\n[[scenario.answer]]\nafter = 0", f"3: scenario[0].answer[0].after: give {TIMES}."),
+        (
+            '[[fault]]\nat = "rcpt"\naction = "greylist"\nafter = "0s"',
+            f"4: fault[0].after: give {TIMES}.",
+        ),
         (
             '[[scenario]]\n[[scenario.answer]]\nbody_file = "absent.xml"',
             "3: scenario[0].answer[0].body_file: 'absent.xml' cannot be read: No such file or directory.",
@@ -233,7 +249,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ),
         (
             '[[scenario]]\n[[scenario.answer]]\nbody_file = "empty.xml"',
-            "3: scenario[0].answer[0].body_file: body is empty; give octets, or None for a synthetic one.",
+            "3: scenario[0].answer[0].body_file: body is empty; give octets, or leave it out for a synthetic one.",
         ),
         (
             '[[scenario]]\n[[scenario.answer]]\nfault = "bounce"\nbody_file = "own.xml"',

@@ -130,6 +130,30 @@ class TestPushed:
         assert (1, 1) == (len(htp_receiver.replies), len(htp_gateway.undelivered))
 
 
+class TestTooLate:
+    """A receiver that a test asks for while its gateway runs would wait in vain, and says so."""
+
+    def test_behind_a_gateway(self, htp_gateway: RunningGateway, request: pytest.FixtureRequest) -> None:
+        """A gateway that began without a receiver pushes nothing to one, so asking for one is a mistake of usage."""
+        with pytest.raises(pytest.UsageError, match="name htp_receiver among the test's arguments"):
+            request.getfixturevalue("htp_receiver")
+        assert htp_gateway.declarant.password == PASSWORD
+
+    def test_behind_a_gateway_that_was_asked_for_so(self, request: pytest.FixtureRequest) -> None:
+        """It is the same where both are asked for in the middle of a test."""
+        request.getfixturevalue("htp_gateway")
+        with pytest.raises(pytest.UsageError, match="htp_gateway runs already"):
+            request.getfixturevalue("htp_receiver")
+
+    def test_before_a_gateway(self, htp_receiver: RunningReceiver, request: pytest.FixtureRequest) -> None:
+        """A gateway that is asked for in the middle of a test pushes to the receiver that is there."""
+        gateway: RunningGateway = request.getfixturevalue("htp_gateway")
+        submit(gateway, declared())
+        gateway.play()
+        assert 1 == len(htp_receiver.routed)
+        assert htp_receiver is request.getfixturevalue("htp_receiver")
+
+
 class TestFetched:
     """Without a receiver the declarant logs in and fetches its replies, as on the MSA interface."""
 

@@ -14,6 +14,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import attrs
 import pytest
 from hypothesis import Phase, find, given, settings, strategies as st
 from hypothesis.errors import InvalidArgument
@@ -57,6 +58,8 @@ from htpoort.testing.strategies import (
     said,
     submissions,
 )
+from htpoort.testing.strategies._replies import message
+from htpoort.testing.strategies._scenes import Scene, scene
 
 T = TypeVar("T")
 
@@ -97,6 +100,32 @@ def all_drawn(strategy: st.SearchStrategy[T], show: Callable[[T], Iterable[objec
 def routed(message: ReplyMessage) -> Routed | Quarantined:
     """Give a message to a router that is told what the message was written for."""
     return message.setup.router().route_message(message.raw, message.mail_from)
+
+
+@st.composite
+def answers(draw: st.DrawFn, *names: str) -> tuple[Scene, ReplyMessage]:
+    """Draw a message with some things tolerated in it, or with none, and what it answers."""
+    setup = attrs.evolve(draw(router_setups()), size_limit=150_000)
+    answer = scene(draw, setup=setup, bodies=st.just(b"<Response/>\r\n"), odd="odd-reference" in names)
+    label = Label.TOLERATED if names else Label.GENUINE
+    return answer, message(draw, answer=answer, label=label, names=names, reasons=())
+
+
+def strict(answer: Scene) -> set[tuple[str | None, bytes]]:
+    """Write a genuine reply in both of its forms, from a mailbox and by SMTP; none for a K that nobody sends."""
+    if re.fullmatch(r"[0-9A-Za-z]{1,35}", answer.reference) is None:
+        return set()
+    return {
+        (
+            mail_from,
+            f"From: {answer.system.mailbox}\r\nTo: edi@forwarder.example\r\n"
+            f"Subject: [V={blank}{answer.process_id}][A={blank}{answer.party}][K={answer.reference}][S=0]\r\n"
+            "Date: Mon, 02 Nov 2026 09:05:07 +0100\r\nMessage-ID: <1@gateway.example>\r\nMIME-Version: 1.0\r\n"
+            "\r\n<Response/>\r\n".encode(),
+        )
+        for mail_from in (None, answer.system.mailbox)
+        for blank in ("", " ")
+    }
 
 
 class TestReplyMessages:
@@ -159,6 +188,26 @@ class TestReplyMessages:
         asked = reply_messages(setup=SETUP, labels=[Label.FORGED], reasons=[reason])
 
         assert all_drawn(asked, lambda message: message.done[-1:], names)
+
+    @pytest.mark.parametrize("name", TOLERATED)
+    @given(st.data())
+    def test_each_toleration_shows(self, name: str, data: st.DataObject) -> None:
+        """A message in which one thing is tolerated differs from every genuine one, in its octets or its MAIL FROM."""
+        answer, found = data.draw(answers(name))
+
+        assert (found.mail_from, found.raw) not in strict(answer)
+
+    @given(answers())
+    def test_genuine_is_strict(self, drawn: tuple[Scene, ReplyMessage]) -> None:
+        """What the tolerated ones are held against is what the genuine ones are."""
+        answer, found = drawn
+
+        assert (found.mail_from, found.raw) in strict(answer)
+
+    @given(conversations(labels=[Label.TOLERATED], min_replies=1))
+    def test_no_odd_reference_in_a_conversation(self, conversation: Conversation) -> None:
+        """A reply on a declaration has a K that is sent, so nothing odd is told of it."""
+        assert not any("odd-reference" in reply.message.done for reply in conversation.replies)
 
     def test_each_toleration_is_drawn(self) -> None:
         """Everything that is tolerated is drawn."""

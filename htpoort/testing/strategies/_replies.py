@@ -156,7 +156,7 @@ def forgiven(*, label: Label, size_limit: int, short: bool = False) -> st.Search
     Args:
         label: Its kind; a genuine one has none of it, a forged one may have some.
         size_limit: Octets of a message that is routed.
-        short: Whether the body must stay as it is.
+        short: Whether body and K must stay as they are.
 
     Returns:
         Names.

@@ -137,7 +137,7 @@ async def simulate(  # noqa: PLR0913 - what the options say
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    # At each login aiosmtpd warns of a line of its own, in the middle of the traffic.
+    # aiosmtpd warns where a client certificate is required, which is what was asked for, in the middle of the traffic.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     with certificates.made() as tls:
         with _as_options():

@@ -13,7 +13,7 @@ import ssl
 import sys
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, Self, cast, final
+from typing import Any, Final, Self, cast, final
 
 from aiosmtpd import smtp
 
@@ -205,6 +205,13 @@ class _Hooks:
         return _TAKEN
 
 
+@final
+class _Session(smtp.Session):
+    """What aiosmtpd sets at each login and calls deprecated, it would warn our users of."""
+
+    login_data: Any = None
+
+
 class Dialogue(smtp.SMTP):
     """One connection: aiosmtpd's dialogue with a DATA of our own, and no word too many."""
 
@@ -230,6 +237,9 @@ class Dialogue(smtp.SMTP):
             command_call_limit=_CALLS,
             loop=asyncio.get_running_loop(),
         )
+
+    def _create_session(self) -> smtp.Session:
+        return _Session(self.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

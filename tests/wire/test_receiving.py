@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 import smtplib
 import ssl
 from collections.abc import Callable
@@ -384,6 +385,14 @@ class TestLogin:
         async with receiver(store, authenticator=self.checker) as ours:
             await asyncio.to_thread(sent, ours.port)
         assert store.raws == [REPLY]
+
+    async def test_is_nothing_to_be_warned_of(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
+        """A login leaves no line in the user's log; what aiosmtpd calls deprecated is its own matter."""
+        login = b"AUTH PLAIN " + base64.b64encode(b"\0edi\0geheim") + b"\r\n"
+        async with receiver(Store(), authenticator=self.checker) as ours, raw(ours.port) as client:
+            await client.ask(b"EHLO dms.example\r\n")
+            assert (await client.ask(login))[:3] == "235"
+        assert [] == [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
     async def test_without_it_nothing_is_taken(self, raw: Context) -> None:
         """MAIL before the login is 530."""

@@ -23,7 +23,7 @@ def rehearse(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Play the plan against the simulator, offline; exit code 1 if any reply went elsewhere or was lost."""
+    """Play the plan against the simulator, offline; exit code 1 if a reply went elsewhere or got lost, or none came."""
     from htpoort.cli import _rehearsal  # noqa: PLC0415 - see above
 
     try:

@@ -22,6 +22,15 @@ from htpoort.ledger.records import Reply
 
 Made = Callable[..., Reply]
 
+PARENT = """
+import os, sys, time
+if os.fork() == 0:
+    file = open(sys.argv[1], 'w')
+    print('alive', file=file, flush=True)
+time.sleep(600)
+"""
+"""A command whose child, too, stays until it is killed; only the child writes to the pipe."""
+
 
 def command(script: str, *arguments: str, timeout: float = 30) -> CommandDelivery:
     """Run a script of Python, without the packages that are installed."""
@@ -187,14 +196,7 @@ class TestTooLong:
         loop = asyncio.get_running_loop()
         later = loop.time() + 1_000
         os.mkfifo(tmp_path / "fifo")
-        script = (
-            "import os, sys, time\n"
-            "if os.fork() == 0:\n"
-            "    file = open(sys.argv[1], 'w')\n"
-            "    print('alive', file=file, flush=True)\n"
-            "time.sleep(600)\n"
-        )
-        delivery = command(script, str(tmp_path / "fifo"), timeout=600)
+        delivery = command(PARENT, str(tmp_path / "fifo"), timeout=600)
         task = asyncio.create_task(delivery(reply()))
         with await asyncio.to_thread((tmp_path / "fifo").open) as fifo:
             assert "alive\n" == await asyncio.to_thread(fifo.readline)
@@ -226,14 +228,7 @@ class TestTooLong:
         """What a command starts at once dies with it, also where it was told to end before it was known to run."""
         path = tmp_path / "fifo"
         os.mkfifo(path)
-        script = (
-            "import os, sys, time\n"
-            "if os.fork() == 0:\n"
-            "    file = open(sys.argv[1], 'w')\n"
-            "    print('alive', file=file, flush=True)\n"
-            "time.sleep(600)\n"
-        )
-        task = asyncio.create_task(command(script, str(path))(reply()))
+        task = asyncio.create_task(command(PARENT, str(path))(reply()))
         files: list[TextIO] = []
 
         class Told(subprocess.Popen[bytes]):

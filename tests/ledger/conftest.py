@@ -16,9 +16,9 @@ NOON = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """Run one PostgreSQL server for all tests."""
-    with postgresql(tmp_path_factory.mktemp("postgresql")) as uri:
+    with postgresql() as uri:
         yield uri
 
 

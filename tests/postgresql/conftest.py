@@ -11,9 +11,9 @@ from htpoort.ledger import Ledger
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """Run one PostgreSQL server for all tests."""
-    with postgresql(tmp_path_factory.mktemp("postgresql")) as uri:
+    with postgresql() as uri:
         yield uri
 
 

@@ -35,9 +35,10 @@ from htpoort.cli._app._options import (
     built,
 )
 from htpoort.envelope import RoutingEnvelope
-from htpoort.errors import HtpoortError, LedgerError, SendError
+from htpoort.errors import HtpoortError, LedgerError, SendError, SendFailure
+from htpoort.message import Submission
 from htpoort.routing import Quarantined, Router
-from htpoort.transport import Security, SmtpServer, TlsSettings, send
+from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
 
 app = typer.Typer(
     name="htpoort",
@@ -171,10 +172,20 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
         timeout=timeout,
         tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
     )
-    accepted = asyncio.run(send(made, target))
+    accepted = asyncio.run(_sent(made, target))
     facts = {"result": "accepted", "system": made.system, "recipient": made.rcpt_to, "mail_from": made.mail_from}
     facts |= {"subject": made.envelope.render(), "reference": reference, "message_id": made.message_id}
     (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
+
+
+async def _sent(made: Submission, server: SmtpServer) -> Accepted:
+    async with Sender(server) as sender:
+        try:
+            return await sender.send(made)
+        except asyncio.CancelledError:
+            # Ctrl-C: whoever gave the order must know whether it may be given again.
+            kind = SendFailure.UNKNOWN if sender.content_begun else SendFailure.LOST
+            raise SendError(made.rcpt_to, kind, None, "it was interrupted") from None
 
 
 app.command()(_simulate.simulate)

@@ -28,6 +28,7 @@ from htpoort.errors import InputError, Problem
 from htpoort.ledger import Ledger, Reply
 from htpoort.routing import Router
 from htpoort.transport import Receiver
+from htpoort.transport._house import cancelled
 
 __all__ = ["Agent"]
 
@@ -166,8 +167,8 @@ class Agent:
             ending.callback(self._alone.close)
             ending.push_async_callback(self._connections.aclose)
             ending.push_async_callback(self._freed)
-            ending.push_async_callback(_cancelled, self._leases)
-            ending.push_async_callback(_cancelled, *self._tasks)
+            ending.push_async_callback(cancelled, [self._leases])
+            ending.push_async_callback(cancelled, self._tasks)
 
     async def _freed(self) -> None:
         # Where the ledger does not take it, the leases run out.
@@ -201,13 +202,6 @@ class Agent:
         await asyncio.wrap_future(common.ledger.replies.renew_soon(delivering, owner=owner, until=until))
         for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
             LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
-
-
-async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks and wait until each has ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _shared(outboxes: Iterable[Outbox], router: Router) -> list[tuple[Outbox, tuple[str, ...]]]:

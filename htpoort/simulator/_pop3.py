@@ -19,7 +19,7 @@ from typing import Final, Self, cast, final
 from htpoort.simulator._pop3_session import Mailboxes, Session, err
 from htpoort.simulator.clock import Clock, RealClock
 from htpoort.simulator.faults import Action, Pop3Fault
-from htpoort.transport._house import listening
+from htpoort.transport._house import cancelled, listening
 
 __all__ = ["Pop3Faults", "Pop3Server"]
 
@@ -134,9 +134,7 @@ class Pop3Server:
             await asyncio.sleep(0)  # a talk that has not begun would not know that it is cancelled
         finally:
             # Also where whoever closes is told to end meanwhile.
-            for talk in self._talks:
-                talk.cancel()
-            await asyncio.gather(*self._talks, return_exceptions=True)
+            await cancelled(self._talks)
         await server.wait_closed()
         await asyncio.sleep(0)  # what was aborted is closed by the loop
 

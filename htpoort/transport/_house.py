@@ -58,7 +58,7 @@ class House:
             talk.part()
         # Whoever is told to end meanwhile waits no longer, but nothing goes on behind him.
         async with contextlib.AsyncExitStack() as ending:
-            ending.push_async_callback(_cancelled, self._talking)
+            ending.push_async_callback(cancelled, self._talking)
             ending.callback(self._cut)
             ending.push_async_callback(self._given_up)
             if self._storing:
@@ -77,7 +77,7 @@ class House:
             talk.cut()
 
 
-async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel tasks and wait until each has ended."""
     late = tuple(tasks)
     for task in late:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections import deque
 
 import pytest
+from ports import none_listens, own_port
 
 from htpoort.simulator import Declarant, Gateway, SimulatedClock
 from htpoort.simulator._schedule import Schedule
@@ -20,28 +20,20 @@ def ports(gateway: Gateway) -> list[int]:
     return [gateway.smtp_port, *([] if gateway.pop3_port is None else [gateway.pop3_port])]
 
 
-async def none_listens(*numbers: int) -> None:
-    """Fail where a connection is taken."""
-    for port in numbers:
-        with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection("127.0.0.1", port)
-
-
 @pytest.mark.parametrize("rounds", range(16))
 async def test_while_it_begins(rounds: int) -> None:
     """Told to end while it begins, it listens on none of its ports."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        smtp, pop3 = one.getsockname()[1], other.getsockname()[1]
-    gateway = Gateway(declarants=[WHO], port=smtp, pop3_port=pop3)
-    beginning = asyncio.create_task(gateway.__aenter__())  # noqa: PLC2801 - as a task of its own
-    for _ in range(rounds):
-        await asyncio.sleep(0)
-    if beginning.cancel():
-        with contextlib.suppress(asyncio.CancelledError):
-            await beginning
-    if not beginning.cancelled():
-        await gateway.__aexit__(None, None, None)
-    await none_listens(smtp, pop3)
+    with own_port() as smtp, own_port() as pop3:
+        gateway = Gateway(declarants=[WHO], port=smtp, pop3_port=pop3)
+        beginning = asyncio.create_task(gateway.__aenter__())  # noqa: PLC2801 - as a task of its own
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        if beginning.cancel():
+            with contextlib.suppress(asyncio.CancelledError):
+                await beginning
+        if not beginning.cancelled():
+            await gateway.__aexit__(None, None, None)
+        await none_listens(smtp, pop3)
 
 
 @pytest.mark.parametrize("rounds", range(1, 5))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pop3_server import PASSWORD, Pop3Box
+from ports import none_listens, own_port
 
 from htpoort import Submission
 from htpoort.transport import Accepted, Incoming, Receiver, Security, Sender, SmtpServer
@@ -34,12 +35,6 @@ def receiver(handler: Callable[[Incoming], Any], **settings: Any) -> Receiver:
     """Make a receiver for one mailbox."""
     settings.setdefault("mailboxes", ["edi@forwarder.example"])
     return Receiver(handler, hostname="mx.forwarder.example", **settings)
-
-
-async def none_listens(port: int) -> None:
-    """Fail where a connection is taken."""
-    with pytest.raises(OSError, match=r"."):
-        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def again_and_again(task: asyncio.Task[Any]) -> None:
@@ -150,18 +145,17 @@ class TestReceiver:
     @pytest.mark.parametrize("rounds", range(10))
     async def test_while_it_begins(self, rounds: int) -> None:
         """Told to end while it begins, it listens to nobody."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        ours = receiver(lambda _: asyncio.sleep(0), port=port)
-        beginning = asyncio.create_task(ours.__aenter__())  # noqa: PLC2801 - as a task of its own
-        for _ in range(rounds):
-            await asyncio.sleep(0)
-        if beginning.cancel():
-            with contextlib.suppress(asyncio.CancelledError):
-                await beginning
-        if not beginning.cancelled():
-            await ours.__aexit__(None, None, None)
-        await none_listens(port)
+        with own_port() as port:
+            ours = receiver(lambda _: asyncio.sleep(0), port=port)
+            beginning = asyncio.create_task(ours.__aenter__())  # noqa: PLC2801 - as a task of its own
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            if beginning.cancel():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await beginning
+            if not beginning.cancelled():
+                await ours.__aexit__(None, None, None)
+            await none_listens(port)
 
     @pytest.mark.parametrize("often", [1, 20])
     async def test_while_it_closes(self, raw: Context, often: int) -> None:

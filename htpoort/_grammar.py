@@ -55,6 +55,17 @@ WRITER_S: Final = re.compile(r"[0-9]")
 LINE_LIMIT: Final = 998
 """Octets of one line of a message without its line end (RFC 5322, section 2.1.1)."""
 
+PLAIN_LINE_LIMIT: Final = 900
+"""Octets of one line of a payload that goes out as it is. Sendmail, qmail and Haraka break lines above 990, whatever
+the standard allows; the rest is room for servers that count the line end or a mark of their own."""
+
+CHANGED_START: Final = re.compile(rb"\.|>*+From ")
+"""How a line begins that a server or a mailbox file may change: some lose or double a dot, and some put a `>` before
+`From `, or take one away that was there (RFC 2049, section 3, item 8; RFC 4155, appendix A)."""
+
+CHANGED_ENDS: Final = (b" ", b"\t")
+"""How a line ends that a server may shorten (RFC 2049, section 3, item 6)."""
+
 BASE64_LINE: Final = 76
 """Characters of one line of base64 (RFC 2045, section 6.8)."""
 

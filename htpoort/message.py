@@ -133,7 +133,8 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         mailbox: The declarant's own mailbox, where replies come; ASCII.
         reference: K, new for each transmission; 1 to 35 letters and digits.
         payload: The declaration as it is, XML or EDIFACT; not empty. A payload that mail servers may
-            change (8-bit, line ends other than CRLF, lines over 998 octets) is carried as base64.
+            change (8-bit, line ends other than CRLF, lines over 900 octets, lines that begin with a dot or
+            with ``From`` and a blank, lines that end in a blank or tab, empty lines at the end) is carried as base64.
             One that does not end in CRLF gets one where it is the body, as it is.
         date: Aware; goes into Date.
         message_id: ``<unique@your-domain>``; at most 250 characters.

@@ -11,6 +11,7 @@ import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -202,16 +203,16 @@ def interop(session: nox.Session) -> None:
 
     Last, because it is the one that not every machine can run. HTPOORT_INTEROP_WRITE=1 writes the page.
     """
-    modules = Path(session.virtualenv.location) / "node"
-    env = {"NODE_PATH": str(modules / "node_modules")}
-    _install_from_debian(session, _absent("debian", env))
+    modules, layers = (Path(session.virtualenv.location) / name for name in ("node", "layers"))
+    env = {"NODE_PATH": str(modules / "node_modules"), "HTPOORT_LAYERS": str(layers)}
+    _install_from_debian(session, _absent("debian", env), _absent("layer", env))
     if _absent("npm", env):
         modules.mkdir(exist_ok=True)
         shutil.copy(INTEROP / "node/package.json", modules)
-        # No lock file: the versions are exact, and those packages name their own exactly.
+        # No lock file: it would name where the packages came from.
         options = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=5")
         session.run("npm", "install", "--prefix", str(modules), *options, external=True, silent=True)
-    if left := [*_absent("debian", env), *_absent("npm", env)]:
+    if left := [*_absent("debian", env), *(names[0] for names in _absent("layer", env)), *_absent("npm", env)]:
         session.error(f"Installed, and they do not run: {', '.join(left)}")
     # Most of the time somebody waits. One process writes the page, where that is asked for.
     several = () if "HTPOORT_INTEROP_WRITE" in os.environ else ("--numprocesses=4",)
@@ -219,15 +220,21 @@ def interop(session: nox.Session) -> None:
 
 
 INTEROP = ROOT / "tests/interop"
+LAYER = INTEROP / "layer.sh"
 
 
-def _absent(source: str, env: dict[str, str]) -> list[str]:
-    """Name the packages of a source whose programs do not tell their version."""
+def _absent(source: str, env: dict[str, str]) -> list[Any]:
+    """Name the packages of a source whose programs do not print their version; of a layer, all that are in it."""
     programs = tomllib.loads((INTEROP / "programs.toml").read_text(encoding="utf-8"))["program"]
     path = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))
-    return [
-        program[source] for program in programs if source in program and not _answers(program["version"], env, path)
-    ]
+    found: list[Any] = []
+    for program in programs:
+        command = program["version"]
+        if source == "layer" and source in program:
+            command = ["sh", str(LAYER), "run", f"{env['HTPOORT_LAYERS']}/{program[source][0]}", *command]
+        if source in program and not _answers(command, env, path):
+            found.append(program[source])
+    return found
 
 
 def _answers(command: list[str], env: dict[str, str], path: str) -> bool:
@@ -240,15 +247,16 @@ def _answers(command: list[str], env: dict[str, str], path: str) -> bool:
     return b"." in done.stdout  # a version; some end with an error when they are not configured
 
 
-def _install_from_debian(session: nox.Session, packages: list[str]) -> None:
-    """Install what is missing, and let no server of it start."""
-    if not packages:
+def _install_from_debian(session: nox.Session, packages: list[str], layers: list[list[str]]) -> None:
+    """Install what is missing, each layer apart from the machine, and let no server of it start."""
+    if not packages and not layers:
         return
     # A mirror that does not answer at once, and another program that installs something, are waited for.
     patient = ("apt-get", "-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=120")
-    install = ("install", "--yes", "--no-install-recommends", *packages)
+    install = ("install", "--yes", "--no-install-recommends")
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        session.error(f"Needs programs that are not here. On Debian 12, as root: apt-get {' '.join(install)}")
+        missing = " ".join([*packages, *(name for names in layers for name in names)])
+        session.error(f"Not installed: {missing}. On Debian 12 and as root, this session installs them.")
     # What Debian's packages ask before they start a service; 101 forbids it.
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
@@ -256,8 +264,12 @@ def _install_from_debian(session: nox.Session, packages: list[str]) -> None:
         policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
         policy.chmod(0o755)
     try:
-        for step in (("update",), install):
-            session.run(*patient, *step, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True, silent=True)
+        commands = [(*patient, "update"), (*patient, *install, *packages)]
+        for names in layers:
+            place = Path(session.virtualenv.location) / "layers" / names[0]
+            commands.append(("sh", str(LAYER), "install", str(place), *patient, *install, *names))
+        for command in commands:
+            session.run(*command, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True, silent=True)
     finally:
         if ours:
             policy.unlink()

@@ -15,7 +15,8 @@ import pytest
 import trustme
 from interop import page
 from interop.matrix import FETCH_HEAD, FETCH_KEYS, TEMPLATE, WRITE_HEAD, WRITE_KEYS
-from interop.programs import PROGRAMS, folder, version_of
+from interop.messages import PASSWORD
+from interop.programs import HERE, PROGRAMS, folder, run, version_of
 from interop.servers import Files
 from tidy import check_tidy
 
@@ -34,18 +35,29 @@ async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncItera
 def versions() -> list[tuple[str, str]]:
     """Ask every program for its version; fails, and says what to install, where one does not answer."""
     found = asyncio.run(_asked())
-    for kind, how in (("debian", "apt-get install --no-install-recommends"), ("npm", "npm install")):
+    how_to = {"debian": "apt-get install --no-install-recommends", "npm": "npm install", "layer": "in layers"}
+    for kind, how in how_to.items():
         missing = [program[kind] for program in PROGRAMS if kind in program and not found[program["name"]]]
         if missing:
             pytest.fail(f"Not installed: {how} {' '.join(missing)}; or run as root: nox -s interop", pytrace=False)
     if os.geteuid() != 0:
-        pytest.fail("Postfix and Dovecot start as root only; run these tests as root.", pytrace=False)
+        pytest.fail("The mail servers start as root only; run these tests as root.", pytrace=False)
     ours = [("CPython", platform.python_version()), ("aiosmtplib", metadata.version("aiosmtplib"))]
     return ours + [(name, str(version)) for name, version in found.items()]
 
 
 async def _asked() -> dict[str, str | None]:
     return {program["name"]: await version_of(program) for program in PROGRAMS}
+
+
+@pytest.fixture(scope="session", autouse=True)  # ruff: ignore[pytest-fixture-autouse]
+def compiled(versions: list[tuple[str, str]]) -> Iterator[None]:  # noqa: ARG001 - says first what is not installed
+    """Compile the Java program of these tests, and let Java find it."""
+    jars = [f"/usr/share/java/jakarta-{name}.jar" for name in ("mail", "activation")]
+    with folder() as place, pytest.MonkeyPatch.context() as patch:
+        asyncio.run(run("javac", "-cp", ":".join(jars), "-d", place, HERE / "java/Send.java"))
+        patch.setenv("CLASSPATH", ":".join([str(place), *jars]))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +72,17 @@ def files() -> Iterator[Files]:
             blob.write_to_path(place / name)
             return place / name
 
+        client = written("client.pem", authority.issue_cert("edi@forwarder.example").private_key_and_cert_chain_pem)
+        # Java reads no PEM of a key.
+        store = ("pkcs12", "-export", "-in", client, "-out", place / "client.p12", "-passout", f"pass:{PASSWORD}")
+        asyncio.run(run("openssl", *store))
+
         yield Files(
             ca=written("ca.pem", authority.cert_pem),
             chain=written("host.crt", host.cert_chain_pems[0]),
             key=written("host.key", host.private_key_pem),
             both=written("host.pem", host.private_key_and_cert_chain_pem),
-            client=written("client.pem", authority.issue_cert("edi@forwarder.example").private_key_and_cert_chain_pem),
+            client=client,
         )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+from interop.hosts import courier, cyrus, put_in
 from interop.messages import MAILBOX, PARTY, PASSWORD, PAYLOAD, REFERENCES, declaration
 from interop.programs import Program, environment, folder, free_port, run, running
 from interop.servers import Files, Kept, postfix, receiver
@@ -229,8 +230,8 @@ async def hosting(files: Files, tls: str, **further: str) -> AsyncGenerator[tupl
 
 
 @asynccontextmanager
-async def of_dovecot(files: Files, tls: str) -> AsyncGenerator[Filled]:
-    """Let the simulator answer through Postfix into Dovecot's mailbox."""
+async def _filled(files: Files, tls: str) -> AsyncGenerator[tuple[Path, frozenset[bytes]]]:
+    """Let the simulator answer through Postfix into Maildirs; gives their folder, and the octets in it."""
     async with hosting(files, tls) as (host, mail, program):
         async with Gateway(declarants={MAILBOX: host}) as gateway:
             for length in REFERENCES:
@@ -240,10 +241,40 @@ async def of_dovecot(files: Files, tls: str) -> AsyncGenerator[Filled]:
         for length in REFERENCES:
             await smtplib_message(folded(length), Place(port=host.port, ca=files.ca))
         await program.has("status=sent", 2 * len(REFERENCES))
-        octets = frozenset(path.read_bytes().replace(b"\n", b"\r\n") for path in mail.glob("*/new/*"))
-        async with dovecot(files, tls, mail) as (_, port):
-            accounts = [Account(user=user, port=port, files=files) for user in ("edi", "folded")]
-            yield Filled(genuine=accounts[0], folded=accounts[1], octets=octets)
+        yield mail, frozenset(path.read_bytes().replace(b"\n", b"\r\n") for path in mail.glob("*/new/*"))
+
+
+def _kept(files: Files, port: int, octets: frozenset[bytes]) -> Filled:
+    """Give both accounts of a server that was filled."""
+    genuine, folded = [Account(user=user, port=port, files=files) for user in ("edi", "folded")]
+    return Filled(genuine=genuine, folded=folded, octets=octets)
+
+
+@asynccontextmanager
+async def of_dovecot(files: Files, tls: str) -> AsyncGenerator[Filled]:
+    """Read the Maildirs by Dovecot."""
+    async with _filled(files, tls) as (mail, octets), dovecot(files, tls, mail) as (_, port):
+        yield _kept(files, port, octets)
+
+
+@asynccontextmanager
+async def of_courier(files: Files, tls: str) -> AsyncGenerator[Filled]:
+    """Read the Maildirs by Courier."""
+    async with _filled(files, tls) as (mail, octets), courier(files, tls, mail) as port:
+        yield _kept(files, port, octets)
+
+
+@asynccontextmanager
+async def of_cyrus(files: Files, tls: str) -> AsyncGenerator[Filled]:
+    """Give what is in the simulator's mailboxes to Cyrus by LMTP."""
+    async with of_gateway(files, tls) as source:
+        mails = {one.user: await by_poplib(one) for one in (source.genuine, source.folded)}
+    async with cyrus(files, tls) as (port, place):
+        empty = _kept(files, port, frozenset())
+        # It makes a mailbox when its user first logs in.
+        assert ([], []) == (await by_poplib(empty.genuine), await by_poplib(empty.folded))
+        octets = await put_in(place, mails)
+        yield attrs.evolve(empty, octets=octets)
 
 
 @asynccontextmanager
@@ -275,4 +306,6 @@ def folded(length: int) -> EmailMessage:
 MAILBOXES: Final[dict[str, Callable[[Files, str], AbstractAsyncContextManager[Filled]]]] = {
     "htpoort `Gateway`": of_gateway,
     "Dovecot": of_dovecot,
+    "Courier": of_courier,
+    "Cyrus": of_cyrus,
 }

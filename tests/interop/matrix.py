@@ -38,10 +38,14 @@ FURTHER: Final = {
     "Postfix and Dovecot by POP3, each reaches its process, and the mailbox is empty then.",
     "Postfix": "Replies that the simulator gives to Postfix are relayed over TLS into our agent.",
     "Dovecot": "Our POP3 client begins TLS by STLS too.",
-    "smtp-server": "Our agent logs in over STARTTLS. A wrong password is told as `LOGIN`, and nothing is sent.",
+    "smtp-server": "Our agent logs in over STARTTLS. A wrong password is reported as `LOGIN`, and nothing is sent.",
     "smtp-sink": "A drop after the final dot is *unknown*, before it *deferred*, as 4xx and 421 are; 5xx is *refused*.",
     "each writer of octets": "It shows a certificate and logs in to the simulator, by STARTTLS and implicit TLS, and "
-    "is taken octet for octet. Without password or certificate curl, swaks and nodemailer fail.",
+    "is taken octet for octet. Without password or certificate curl, swaks, nodemailer and Jakarta Mail fail.",
+    "each server": "A payload arrives octet for octet, with lines of 989, 991 and 998 octets, lines that begin with "
+    "`From ` or end in blanks, and lines of dots.",
+    "Sendmail, Exim, Courier, Cyrus": "Each is installed in a layer of its own over the machine's root, because Debian "
+    "installs one mail server and one POP3 server at a time.",
 }
 """What the other tests of this folder prove; each is a test, and fails where it does not hold."""
 
@@ -76,8 +80,8 @@ A reader of the standard library gives the value of a folded Subject with a blan
 
 {FETCHING}
 
-Replies of our `Gateway` in a POP3 mailbox, over implicit TLS. Dovecot's mailbox was filled by the gateway through
-Postfix. *routed* says that our router gives each reply to DMS with the K of its declaration. fetchmail delivers by SMTP
+Replies of our `Gateway` in a POP3 mailbox, over implicit TLS. The gateway filled the mailboxes of Dovecot and Courier
+through Postfix; Cyrus was filled by LMTP. *routed* says that our router gives each reply to DMS with the K of its declaration. fetchmail delivers by SMTP
 to our `Receiver`, getmail into a Maildir; both add header lines, so the octets are not those of the mailbox.
 
 {place_of(FETCHING)}

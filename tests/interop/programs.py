@@ -29,6 +29,9 @@ LIMIT: Final = 60.0
 
 PROGRAMS: Final[list[dict[str, Any]]] = tomllib.loads((HERE / "programs.toml").read_text(encoding="utf-8"))["program"]
 
+LAYERS: Final = Path(os.environ.get("HTPOORT_LAYERS", tempfile.gettempdir())).absolute()
+"""Where the layers are of programs that this machine cannot have beside each other; see layer.sh."""
+
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+|\d{8}\.\d+")
 
@@ -76,7 +79,7 @@ def _explained(lines: list[str], pattern: str) -> Generator[None]:
 
 def environment(**extra: str) -> dict[str, str]:
     """Give the variables for a program: English, and no settings of whoever runs the tests."""
-    kept = {name: os.environ[name] for name in ("NODE_PATH", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("CLASSPATH", "NODE_PATH", "TMPDIR") if name in os.environ}
     return {"PATH": _PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/"} | kept | extra
 
 
@@ -148,10 +151,16 @@ def _end(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
             os.killpg(process.pid, number)
 
 
+def in_layer(name: str, *command: str | Path) -> tuple[str | Path, ...]:
+    """Give the command that runs another where a package is installed that has a layer of its own."""
+    return ("sh", HERE / "layer.sh", "run", LAYERS / name, *command)
+
+
 async def version_of(program: Mapping[str, Any]) -> str | None:
     """Ask a program for its version; None where it is not installed."""
+    command = in_layer(program["layer"][0], *program["version"]) if "layer" in program else program["version"]
     try:
-        output = await run(*program["version"])
+        output = await run(*command)
     except AssertionError:
         return None
     found = _VERSION.search(output.decode())

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import attrs
 from interop.programs import HERE, LIMIT, Program, folder, free_port, listening, run, running
+from interop.relays import exim, haraka, sendmail
 from interop.writers import HOST, Place
 
 from htpoort import DMS
@@ -251,6 +252,21 @@ async def of_postfix(files: Files, tls: str | None) -> AsyncGenerator[Taking]:
     assert {tls is not None} == {incoming.tls for incoming in kept.incoming}
 
 
+def _in_front(
+    relay: Callable[[int], AbstractAsyncContextManager[int]],
+) -> Callable[[Files, str | None], AbstractAsyncContextManager[Taking]]:
+    """Put a relay in front of our receiver."""
+
+    @asynccontextmanager
+    async def of_relay(files: Files, tls: str | None) -> AsyncGenerator[Taking]:
+        assert tls is None
+        kept = Kept()
+        async with receiver(kept, files, None, DMS.mailbox) as ours, relay(ours.port) as port:
+            yield Taking(place=Place(port=port), came=kept.number)
+
+    return of_relay
+
+
 SERVERS: Final[dict[str, Callable[[Files, str | None], AbstractAsyncContextManager[Taking]]]] = {
     "htpoort `Gateway`": of_gateway,
     "htpoort `Gateway`, implicit TLS": functools.partial(of_gateway, implicit=True),
@@ -258,9 +274,16 @@ SERVERS: Final[dict[str, Callable[[Files, str | None], AbstractAsyncContextManag
     "smtp-sink": of_sink,
     "smtp-server": of_npm,
     "Postfix, then htpoort `Receiver`": of_postfix,
+    "Sendmail, then htpoort `Receiver`": _in_front(sendmail),
+    "Exim, then htpoort `Receiver`": _in_front(exim),
+    "Haraka, then htpoort `Receiver`": _in_front(haraka),
 }
 SPOKEN: Final[dict[str, tuple[str, ...]]] = {
     "smtp-sink": ("none",),
     "htpoort `Gateway`, implicit TLS": ("1.2", "1.3"),
+    # These are here for what they do to lines.
+    "Sendmail, then htpoort `Receiver`": ("none",),
+    "Exim, then htpoort `Receiver`": ("none",),
+    "Haraka, then htpoort `Receiver`": ("none",),
 }
 """Which TLS a server is tried with, where it is not all: without, 1.2 and 1.3."""

@@ -79,6 +79,7 @@ class TestPage:
             ("swaks `--header --body`", "yes"),
             ("nodemailer `subject, text`", "14 yes, 32 no, 35 no"),
             ("nodemailer `headers.subject`, prepared", "yes"),
+            ("Jakarta Mail `setSubject, setText`", "yes"),
         ],
     )
     def test_what_is_rendered_may_be_folded(self, writer: str, on_one_line: str) -> None:

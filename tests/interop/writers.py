@@ -217,6 +217,36 @@ async def nodemailer_prepared(message: Submission, place: Place) -> None:
     await _nodemailer(message, place, headers={"subject": prepared}, text=PAYLOAD.decode())
 
 
+async def _jakarta(message: Submission, place: Place, given: bytes, **further: str) -> None:
+    settings = {"port": str(place.port), "from": message.mail_from, "to": message.rcpt_to} | further
+    if place.ca is not None:
+        settings["ca"] = str(place.ca)
+    if place.implicit:
+        settings["implicit"] = "yes"
+    if place.login is not None:
+        settings |= {"username": place.login, "password": PASSWORD}
+    if place.certificate is not None:
+        settings["certificate"] = str(place.certificate.with_suffix(".p12"))
+    # Half a second, in place of more than one, for a program that ends at once.
+    quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+    await run("java", *quick, "Send", *(f"{name}={value}" for name, value in settings.items()), given=given)
+
+
+async def jakarta_octets(message: Submission, place: Place) -> None:
+    """Give the octets of `build` to Jakarta Mail."""
+    await _jakarta(message, place, message.data)
+
+
+async def jakarta_submitter(message: Submission, place: Place) -> None:
+    """Give the octets of `build` to Jakarta Mail, which names the submitter in MAIL FROM (RFC 4954, section 5)."""
+    await _jakarta(message, place, message.data, submitter=message.mail_from)
+
+
+async def jakarta_rendered(message: Submission, place: Place) -> None:
+    """Let Jakarta Mail write the message around a Subject and a text."""
+    await _jakarta(message, place, PAYLOAD, subject=subject_of(message.envelope))
+
+
 OCTETS: Final[dict[str, Writer]] = {
     "htpoort `send`": by_htpoort,
     "smtplib `sendmail(bytes)`": smtplib_octets,
@@ -224,6 +254,7 @@ OCTETS: Final[dict[str, Writer]] = {
     "curl `--upload-file`": by_curl,
     "swaks `--data`": swaks_octets,
     "nodemailer `raw`": nodemailer_octets,
+    "Jakarta Mail, a message of octets": jakarta_octets,
 }
 """Clients that are given the octets of `build`."""
 
@@ -234,6 +265,7 @@ RENDERED: Final[dict[str, Writer]] = {
     "swaks `--header --body`": swaks_rendered,
     "nodemailer `subject, text`": nodemailer_rendered,
     "nodemailer `headers.subject`, prepared": nodemailer_prepared,
+    "Jakarta Mail `setSubject, setText`": jakarta_rendered,
 }
 """Clients that write the message themselves, around the same Subject."""
 

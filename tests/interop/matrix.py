@@ -81,8 +81,9 @@ A reader of the standard library gives the value of a folded Subject with a blan
 {FETCHING}
 
 Replies of our `Gateway` in a POP3 mailbox, over implicit TLS. The gateway filled the mailboxes of Dovecot and Courier
-through Postfix; Cyrus was filled by LMTP. *routed* says that our router gives each reply to DMS with the K of its declaration. fetchmail delivers by SMTP
-to our `Receiver`, getmail into a Maildir; both add header lines, so the octets are not those of the mailbox.
+through Postfix; Cyrus was filled by LMTP. *routed* says that our router gives each reply to DMS with the K of its
+declaration. fetchmail delivers by SMTP to our `Receiver`, getmail into a Maildir; both add header lines, so the octets
+are not those of the mailbox.
 
 {place_of(FETCHING)}
 ## What else is run

@@ -133,28 +133,35 @@ class Outgoing:
         try:
             accepted = await sender.send(_submission(claimed))
         except SendError as error:
-            detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
-            LOG.warning(
-                "Declaration to %s of %s under %s: %s",
-                *(claimed.system, claimed.party, claimed.reference, error),
-            )
-            if error.kind is SendFailure.UNKNOWN:
-                return _Outcome(Event.CONNECTION_LOST, detail)
-            # A login or certificate that fails is the server's or our own matter, not this message's:
-            # it is tried again, and a person has time to mend it.
-            return _Outcome(Event.REFUSED if error.kind is SendFailure.REFUSED else Event.DEFERRED, detail)
+            return _failed(error, claimed)
         except InputError as error:
             return _Outcome(Event.REFUSED, str(error))
+        # From here on: only where content has begun can the server have taken anything.
         except asyncio.CancelledError:
-            # Stopped in the middle, after the time of grace. Before the content, the server can have taken nothing.
-            if not sender.content_begun:
-                return _Outcome(Event.DEFERRED, "the agent was stopped before the message was sent", again=True)
-            return _Outcome(Event.CONNECTION_LOST, "the agent was stopped")
+            # Stopped in the middle, after the time of grace.
+            if sender.content_begun:
+                return _Outcome(Event.CONNECTION_LOST, "the agent was stopped")
+            return _Outcome(Event.DEFERRED, "the agent was stopped before the message was sent", again=True)
+        except Exception as error:  # noqa: BLE001 - told with its traceback; the other messages go on
+            LOG.exception("Sending %s broke off with an error that should not be", claimed.reference)
+            event = Event.CONNECTION_LOST if sender.content_begun else Event.DEFERRED
+            return _Outcome(event, f"{type(error).__name__} while it was sent")
         return _Outcome(Event.ACCEPTED, f"{accepted.code} {accepted.reply}")
 
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
         wait = retry_after(claimed.tries, schedule=self._outbox.schedule, jitter=self._common.chance.random())
         return None if wait is None else at + wait
+
+
+def _failed(error: SendError, claimed: Claimed) -> _Outcome:
+    """Say what an attempt came to that the server or the network ended."""
+    detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
+    LOG.warning("Declaration to %s of %s under %s: %s", claimed.system, claimed.party, claimed.reference, error)
+    if error.kind is SendFailure.UNKNOWN:
+        return _Outcome(Event.CONNECTION_LOST, detail)
+    # A login or certificate that fails is the server's or our own matter, not this message's:
+    # it is tried again, and a person has time to mend it.
+    return _Outcome(Event.REFUSED if error.kind is SendFailure.REFUSED else Event.DEFERRED, detail)
 
 
 def _submission(claimed: Claimed) -> Submission:

@@ -1,0 +1,107 @@
+"""What a mail server does beside the dialogue: what it means for the message, and for the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
+
+import pytest
+from agents import PARTY, QUICK, declaration, now, server
+
+from htpoort import Router
+from htpoort.agent import Agent, Outbox
+from htpoort.exchange import State
+from htpoort.ledger import Ledger
+
+PATIENT = (timedelta(hours=1),)
+
+
+async def reached(ledger: Ledger, reference: str, *states: State) -> State:
+    """Wait until an exchange is in one of some states."""
+    async with asyncio.timeout(60):
+        while True:
+            found = await asyncio.to_thread(ledger.exchanges.find, PARTY, reference)
+            if found is not None and found.state in states:
+                return found.state
+            # Reading the ledger takes a turn of another thread; nothing else is waited for.
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def playing(answer: Callable[[str], bytes | None], greeting: bytes = b"220 hi\r\n") -> AsyncGenerator[int]:
+    """Run a server that gives an answer to each line, ``.`` for the content; None closes; gives its port."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(greeting)
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+            while True:
+                line = (await reader.readuntil(b"\r\n")).decode().strip()
+                said = answer(line.partition(" ")[0])
+                if said is None:
+                    break
+                writer.write(said)
+                if said.startswith(b"354"):
+                    await reader.readuntil(b"\r\n.\r\n")
+                    writer.write(answer(".") or b"")
+        writer.transport.abort()
+
+    listening = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+USUAL = {"EHLO": b"250 hi\r\n", "DATA": b"354 go on\r\n", ".": b"250 2.0.0 queued\r\n", "QUIT": b"221 bye\r\n"}
+
+
+class TestMeaning:
+    """What is certain is recorded as certain."""
+
+    async def test_an_answer_out_of_step(self, ledger: Ledger, router: Router) -> None:
+        """A stray 250 before the dot accepts nothing: the message was not taken, and is tried again under its K."""
+        answers = USUAL | {"DATA": b"354 go\r\n250 2.0.0 OK\r\n", ".": b"554 5.6.0 content rejected\r\n"}
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with playing(lambda word: answers.get(word, b"250 ok\r\n")) as port:
+            outbox = Outbox(server=server(port), schedule=PATIENT)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+                state = await reached(ledger, "K1", State.DEFERRED, State.ACCEPTED, State.REFUSED, State.UNKNOWN)
+
+        said = "lost: The server's answers are out of step; it sent this without a question: 250 2.0.0 OK"
+        assert (State.DEFERRED, said) == (state, ledger.story("K1")[0].entries[-1].detail)
+
+    async def test_a_number_that_no_server_can_mean(self, ledger: Ledger, router: Router) -> None:
+        """SIZE with 5,000 digits breaks nothing: the declaration is sent."""
+        answers = USUAL | {"EHLO": b"250-hi\r\n250 SIZE " + b"9" * 5_000 + b"\r\n"}
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with playing(lambda word: answers.get(word, b"250 ok\r\n")) as port:
+            outbox = Outbox(server=server(port), schedule=PATIENT)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+                state = await reached(ledger, "K1", State.ACCEPTED, State.DEFERRED, State.UNKNOWN)
+
+        assert State.ACCEPTED == state
+
+    async def test_what_breaks_before_the_content(
+        self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An error that should not be, before content has begun, is deferred and never unknown."""
+        async with playing(lambda word: USUAL.get(word, b"250 ok\r\n")) as port:
+            outbox = Outbox(server=server(port), schedule=PATIENT, connections=1)
+            agent = Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK)
+            async with agent:
+                # A sender that is closed while the agent uses it raises what nobody expects.
+                await agent._connections.aclose()
+                ledger.exchanges.queue(declaration("K1"), at=now())
+                agent.wake()
+                state = await reached(ledger, "K1", State.DEFERRED, State.UNKNOWN)
+
+        entry = ledger.story("K1")[0].entries[-1]
+        assert (State.DEFERRED, "RuntimeError while it was sent") == (state, entry.detail)
+        assert "Sending K1 broke off with an error that should not be" in caplog.messages

@@ -1,0 +1,128 @@
+"""A login shows nowhere, in whatever form a server repeats it: in none that we send or print, whole, cut or wrapped."""
+
+from __future__ import annotations
+
+import traceback
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from htpoort import SendError, Submission
+from htpoort.transport import Security, Sender, SmtpServer
+from htpoort.transport._redaction import Redaction
+
+Build = Callable[..., Submission]
+
+USER = "edi"
+PASSWORD = 'Ge"he\\im 12é!'
+PLAIN = "AGVkaQBHZSJoZVxpbSAxMsOpIQ=="  # NUL edi NUL and the password, in UTF-8
+LOGIN = "R2UiaGVcaW0gMTLDqSE="  # the password alone
+URL = "Ge%22he%5Cim%2012%C3%A9%21"
+FORMS = [PASSWORD, PLAIN, LOGIN, PLAIN.lower(), LOGIN.upper(), URL, URL.replace("%20", "+"), repr(PASSWORD)[1:-1]]
+
+
+def leaks(text: str) -> list[str]:
+    """List the pieces of six characters of any form that show in a text, in either case."""
+    lower = "".join(text.split()).lower()
+    dense = ["".join(form.split()).lower() for form in FORMS]
+    return [form[at : at + 6] for form in dense for at in range(len(form) - 5) if form[at : at + 6] in lower]
+
+
+def test_the_forms_are_what_we_send() -> None:
+    """The forms that are typed above are those of SASL PLAIN and LOGIN (RFC 4616)."""
+    octets = PASSWORD.encode()
+    assert (PLAIN, LOGIN) == (b64encode(b"\0edi\0" + octets).decode(), b64encode(octets).decode())
+
+
+class TestRedaction:
+    """What is replaced, and what is left."""
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_each_form(self, form: str) -> None:
+        """A form between other words is replaced, and the words stay."""
+        assert "AUTH … is wrong" == Redaction(USER, PASSWORD)(f"AUTH {form.rstrip('=')} is wrong")
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("cut", [8, 13])
+    def test_a_form_that_is_cut(self, form: str, cut: int) -> None:
+        """Neither the first part of a form nor the last shows."""
+        hide = Redaction(USER, PASSWORD)
+        assert ([], []) == (leaks(hide(f"AUTH {form[:cut]}")), leaks(hide(f"{form[-cut:]} AUTH")))
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_a_form_over_several_lines(self, form: str) -> None:
+        """A line end in the middle hides nothing from us."""
+        wrapped = "\r\n ".join(form[at : at + 3] for at in range(0, len(form), 3))
+        assert [] == leaks(Redaction(USER, PASSWORD)(f"501 {wrapped} no"))
+
+    def test_a_short_password(self) -> None:
+        """A password shorter than a piece is replaced as a whole."""
+        assert ("… is no word", "abd") == (Redaction("edi", "abc")("abc is no word"), Redaction("edi", "abc")("abd"))
+
+    @pytest.mark.parametrize(("username", "password"), [(None, None), ("edi", "  ")])
+    def test_nothing_to_hide(self, username: str | None, password: str | None) -> None:
+        """Without a password, or with one of blanks alone, a text stays as it is."""
+        assert "535 no  such user" == Redaction(username, password)("535 no  such user")
+
+
+class TestServer:
+    """A server that repeats what it got gives nothing away by us."""
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("place", ["AUTH", "MAIL", "RCPT", "DATA", "dot"])
+    async def test_in_every_answer(self, fixed: Any, submission: Build, place: str, form: str) -> None:
+        """The error, its repr, its traceback and the reply do not have it."""
+        offer = b"250-customs.example\r\n250 AUTH PLAIN\r\n"
+        answers = {"EHLO": offer, place: f"535 5.7.8 {form} is wrong\r\n".encode()}
+        async with fixed(**answers) as server, Sender(login(server.port)) as sender:
+            with pytest.raises(SendError) as caught:
+                await sender.send(submission())
+        error = caught.value
+        shown = [str(error), repr(error), error.reply, "".join(traceback.format_exception(error))]
+        assert ([], "5.7.8 … is wrong") == (leaks("".join(shown)), error.reply.replace("…==", "…").replace("…=", "…"))
+
+    @pytest.mark.parametrize("form", FORMS)
+    async def test_in_an_acceptance(self, fixed: Any, submission: Build, form: str) -> None:
+        """The reply to a message that was taken, which the ledger keeps, does not have it."""
+        answers = {"EHLO": b"250-customs.example\r\n250 AUTH LOGIN\r\n", "dot": f"250 {form}\r\n".encode()}
+        answers |= {"AUTH": b"334 UGFzc3dvcmQ6\r\n", "other": b"235 welcome\r\n"}
+        async with fixed(**answers) as server, Sender(login(server.port)) as sender:
+            accepted = await sender.send(submission())
+        assert [] == leaks(f"{accepted!r}{accepted.reply}")
+        assert LOGIN in server.commands
+
+    @pytest.mark.parametrize("stray", [PASSWORD, PLAIN])
+    async def test_out_of_step(self, fixed: Any, submission: Build, stray: str) -> None:
+        """An answer without a question is shown without it too."""
+        offer = b"250-customs.example\r\n250 AUTH PLAIN\r\n"
+        answers = {"EHLO": offer, "AUTH": f"235 welcome\r\n250 {stray}\r\n".encode()}
+        async with fixed(**answers) as server, Sender(login(server.port)) as sender:
+            with pytest.raises(SendError, match="out of step") as caught:
+                await sender.send(submission())
+        assert [] == leaks("".join(traceback.format_exception(caught.value)))
+
+    async def test_the_answer_to_a_challenge(self, fixed: Any, submission: Build) -> None:
+        """What CRAM-MD5 sends shows nowhere either: a weak password can be found from it (RFC 2195)."""
+        said: list[str] = []
+
+        class Repeating(fixed):  # type: ignore[misc]  # a fixture's class
+            async def _answer(self, name: str, *streams: Any) -> object:
+                if name == "other":
+                    said.append(self.commands[-1])
+                    streams[1].write(f"535 {said[0]} is wrong\r\n".encode())
+                    return b""
+                return await super()._answer(name, *streams)
+
+        answers = {"EHLO": b"250-customs.example\r\n250 AUTH CRAM-MD5\r\n", "AUTH": b"334 PDE4OTZAY3VzdG9tcz4=\r\n"}
+        async with Repeating(**answers) as server, Sender(login(server.port)) as sender:
+            with pytest.raises(SendError) as caught:
+                await sender.send(submission())
+        assert "… is wrong" == caught.value.reply.replace("…==", "…").replace("…=", "…")
+        assert said[0] not in "".join(traceback.format_exception(caught.value))
+
+
+def login(port: int) -> SmtpServer:
+    """Say how to reach a server of a test, with the login."""
+    return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, username=USER, password=PASSWORD)

@@ -75,6 +75,7 @@ def receiver(intake: Intake, inbox: SmtpInbox) -> Receiver:
         require_tls=inbox.require_tls,
         networks=inbox.networks,
         size_limit=inbox.size_limit,
+        limits=inbox.limits,
     )
 
 

@@ -16,11 +16,12 @@ from htpoort import _grammar
 from htpoort.delivery import DELIVERY_SCHEDULE
 from htpoort.errors import InputError, Problem
 from htpoort.exchange import RETRY_SCHEDULE
-from htpoort.transport import SmtpServer
+from htpoort.transport import Limits, SmtpServer
 from htpoort.transport.pop3 import Pop3Server
 
 __all__ = ["Outbox", "Pop3Inbox", "SmtpInbox", "Timing"]
 
+_LIMITS: Final = Limits()
 _MOST: Final = 64  # connections at once; a gateway that is asked for more closes some
 
 
@@ -75,6 +76,7 @@ class SmtpInbox:
         require_tls: Take nothing before STARTTLS.
         networks: Where peers may come from.
         size_limit: Octets of a message; a larger one is refused with 552.
+        limits: How many connections, octets and commands there may be at once.
     """
 
     hostname: str
@@ -85,6 +87,7 @@ class SmtpInbox:
     require_tls: bool = False
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     size_limit: int = _grammar.MESSAGE_LIMIT
+    limits: Limits = _LIMITS
 
 
 @final

@@ -16,7 +16,7 @@ from htpoort.config import _lines
 from htpoort.config._document import Document
 from htpoort.config._secrets import Sources
 from htpoort.config._tables import Login, OutboxTable, Pop3Table, SmtpTable, Tls, structured
-from htpoort.transport import Incoming, Receiver, SmtpServer, TlsSettings, client_context, server_context
+from htpoort.transport import Incoming, Limits, Receiver, SmtpServer, TlsSettings, client_context, server_context
 from htpoort.transport.pop3 import Pop3Server
 
 # What stands for a server that cannot be made, so that what is around it can be checked.
@@ -108,11 +108,21 @@ def _smtp_inbox(sources: Sources, path: _lines.Path, table: SmtpTable) -> SmtpIn
         require_tls=table.require_tls,
         networks=table.networks,
         size_limit=table.size_limit,
+        limits=sources.document.made(path, lambda: _limits(table), Limits()),
     )
 
     # The receiver checks its arguments when it is made, and listens when it is entered.
     sources.document.made(path, lambda: _receiver(inbox), None)
     return inbox
+
+
+def _limits(table: SmtpTable) -> Limits:
+    return Limits(
+        connections=table.connections,
+        connections_per_peer=table.connections_per_peer,
+        held_limit=table.held_limit,
+        commands_per_turn=table.commands_per_turn,
+    )
 
 
 def _receiver(inbox: SmtpInbox) -> Receiver:
@@ -126,6 +136,7 @@ def _receiver(inbox: SmtpInbox) -> Receiver:
         require_tls=inbox.require_tls,
         networks=inbox.networks,
         size_limit=inbox.size_limit,
+        limits=inbox.limits,
     )
 
 

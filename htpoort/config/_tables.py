@@ -110,6 +110,10 @@ class SmtpTable(Tls):
     require_tls: bool = _SMTP.require_tls
     networks: tuple[str, ...] = _SMTP.networks
     size_limit: int = _SMTP.size_limit
+    connections: int = _SMTP.limits.connections
+    connections_per_peer: int = _SMTP.limits.connections_per_peer
+    held_limit: int = _SMTP.limits.held_limit
+    commands_per_turn: int = _SMTP.limits.commands_per_turn
 
 
 @final

@@ -10,7 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final, final
+from typing import Final, TypeVar, final
+
+T = TypeVar("T")
 
 _MOST: Final = 2  # one that hangs keeps no other waiting; two that hang mean that the disk does
 
@@ -26,10 +28,10 @@ class Threads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
         self._running = 0
 
-    def submit(self, work: Callable[[], None]) -> Future[None]:
+    def submit(self, work: Callable[[], T]) -> Future[T]:
         """
         Hand a function over.
 
@@ -39,27 +41,30 @@ class Threads:
         Returns:
             Done when it has returned; or with what it raised.
         """
-        future: Future[None] = Future()
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, who waits for it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
         with self._lock:
             if self._running < _MOST:
-                threading.Thread(target=self._run, name="htpoort-maildir", daemon=True).start()
+                threading.Thread(target=self._run, name="htpoort-delivery", daemon=True).start()
                 self._running += 1
-            self._waiting.append((work, future))
+            self._waiting.append(run)
         return future
 
     def _run(self) -> None:
         while (following := self._next()) is not None:
-            work, future = following
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                work()
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits for it
-                future.set_exception(error)
-            else:
-                future.set_result(None)
+            following()
 
-    def _next(self) -> tuple[Callable[[], None], Future[None]] | None:
+    def _next(self) -> Callable[[], None] | None:
         """Take what is next; None is the end of the thread."""
         with self._lock:
             if self._waiting:

@@ -7,6 +7,7 @@ Never does: delete a mail before QUIT, look into one, or start a thread.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import struct
@@ -19,9 +20,13 @@ from typing import Final, Self, cast, final
 from htpoort.simulator._pop3_session import Mailboxes, Session, err
 from htpoort.simulator.clock import Clock, RealClock
 from htpoort.simulator.faults import Action, Pop3Fault
-from htpoort.transport._house import cancelled, listening
+from htpoort.transport._house import cancelled
+from htpoort.transport._limited_log import LimitedLog
+from htpoort.transport._listener import Listener
 
 __all__ = ["Pop3Faults", "Pop3Server"]
+
+_LOG: Final = logging.getLogger("htpoort.simulator")
 
 _LINE: Final = 255  # octets of a command with its line end (RFC 2449, section 4)
 _LONG: Final = frozenset({"CAPA", "LIST", "UIDL", "RETR", "TOP"})  # their answers have several lines
@@ -62,6 +67,10 @@ class Pop3Faults:
                 self.shown.append((self._clock(), fault))
                 return fault
         return None
+
+
+def _nothing(_protocol: object) -> None:
+    """Do nothing about a connection that was lost at once."""
 
 
 @final
@@ -109,7 +118,7 @@ class Pop3Server:
         self._faults = faults or Pop3Faults()
         self._timeout = timeout
         self._session = partial(Session, mailboxes, tls=tls is not None, require_tls=require_tls)
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._admitted, _nothing, LimitedLog(_LOG))
         self._talks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -120,22 +129,22 @@ class Pop3Server:
             OSError: The address cannot be listened on.
         """
         # TLS comes later, in the talk: a handshake that hangs can then be ended like any other talk.
-        made = await asyncio.start_server(self._connected, self._host, self.port, limit=_LINE, start_serving=False)
-        self._server = await listening(made)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._listener.open(self._host, self.port)
         return self
+
+    def _admitted(self, _connection: socket.socket, _peer: str) -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_LINE), self._connected)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        server = cast("asyncio.Server", self._server)
-        server.close()
+        self._listener.stop()
         try:
+            await self._listener.ended()
             await asyncio.sleep(0)  # a talk that has not begun would not know that it is cancelled
         finally:
             # Also where whoever closes is told to end meanwhile.
             await cancelled(self._talks)
-        await server.wait_closed()
         await asyncio.sleep(0)  # what was aborted is closed by the loop
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -17,8 +17,9 @@ from htpoort.simulator._faulty import Faulty
 from htpoort.simulator.declarants import Declarants
 from htpoort.simulator.faults import Action, At, SmtpFault
 from htpoort.transport import Incoming, Receiver
+from htpoort.transport._content_reader import ContentReader
+from htpoort.transport._dialogue import Dialogue
 from htpoort.transport._house import House
-from htpoort.transport.receiving import Dialogue
 
 _HOSTNAME: Final = "gateway.example"
 _PACE: Final = 0.005  # seconds between two octets of an answer that trickles
@@ -74,19 +75,23 @@ class Submitting(Receiver):
         self.faulty = faulty
         self.implicit = implicit
 
-    def _dialogue(self, house: House) -> Dialogue:
-        return _Faulted(house, self)
+    def _dialogue(self, house: House, peer: str) -> Dialogue:
+        return _Faulted(house, peer, self)
+
+    def _in_place_of_greeting(self, answer: str) -> bytes:
+        # Where a client awaits TLS, words in the clear would only confuse it.
+        return b"" if self.implicit else super()._in_place_of_greeting(answer)
 
 
 @final
 class _Faulted(Dialogue):
     """One connection, with what is wrong with it."""
 
-    def __init__(self, house: House, desk: Submitting) -> None:
+    def __init__(self, house: House, peer: str, desk: Submitting) -> None:
         self._desk = desk
         self._slowly = False
         self._silent = False
-        super().__init__(house)
+        super().__init__(house, peer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         first = self.transport is None
@@ -112,15 +117,9 @@ class _Faulted(Dialogue):
         plain = cast("asyncio.ReadTransport", self.transport)
         asyncio.get_running_loop().call_soon(plain.resume_reading)
         self._silent = True
-        try:
-            await super().smtp_STARTTLS("")
-        except Exception:  # noqa: BLE001 - aiosmtpd's own, and what a handshake can raise
-            self.cut()
-            # asyncio does not say so after a handshake that failed.
-            self.connection_lost(None)
-            return False
+        await super().smtp_STARTTLS("")
         self._silent = False
-        return True
+        return self.transport is not None
 
     # ── what a place of the dialogue does ────────────────────────────────────
 
@@ -128,7 +127,7 @@ class _Faulted(Dialogue):
         if not self._desk.implicit or await self._secure():
             fault = self._desk.faulty.at(At.GREETING)
             if fault is not None and await self._shows(fault):
-                self._closed_by_us()
+                self._close()
             else:
                 await super()._handle_client()
 
@@ -156,7 +155,7 @@ class _Faulted(Dialogue):
     async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802 - the same
         await self._played(At.QUIT, super().smtp_QUIT, arg)
 
-    async def _content(self) -> bytes | None:
+    async def _receive(self, content: ContentReader) -> None:
         self._slowly = False
         fault = self._desk.faulty.at(At.CONTENT)
         if fault is not None:
@@ -164,7 +163,7 @@ class _Faulted(Dialogue):
             await self._reader.read(1)
             cast("asyncio.ReadTransport", self.transport).pause_reading()
             await self._shows(fault)
-        return await super()._content()
+        await super()._receive(content)
 
     async def _finished(self, incoming: Incoming) -> None:
         fault = self._desk.faulty.at(At.DOT)
@@ -178,8 +177,7 @@ class _Faulted(Dialogue):
 
         if fault.is_taken:
             # Whoever closes the connection meanwhile must not say 421 either.
-            self._storing = True
-            await self._house.sheltered(taken())
+            await self._shelter(taken())
         if not await self._shows(fault):
             await self.push(replies[-1])
         self._storing = False
@@ -205,7 +203,7 @@ class _Faulted(Dialogue):
         code, text = fault.reply
         await self.push(f"{code} {text}")
         if code == _CLOSING:
-            self._closed_by_us()
+            self._close()
         return True
 
     async def _gone(self, *, reset: bool) -> None:

@@ -5,6 +5,7 @@ Never does: store, route or repeat a message.
 """
 
 from htpoort.transport.incoming import Incoming, Refusal
+from htpoort.transport.limits import Limits
 from htpoort.transport.pop3 import Fetched, FetchError, FetchFailure, Left, Pop3Mailbox, Pop3Server
 from htpoort.transport.receiving import Receiver
 from htpoort.transport.sending import Accepted, Sender, send
@@ -28,6 +29,7 @@ __all__ = [
     "Fetched",
     "Incoming",
     "Left",
+    "Limits",
     "Pop3Mailbox",
     "Pop3Server",
     "Receiver",

@@ -39,6 +39,25 @@ def address_of(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def group_of(text: str) -> str:
+    """
+    Say for whom a peer's connections count: a machine with IPv6 usually has a network of 64 bits to itself.
+
+    >>> group_of("192.0.2.1"), group_of("2001:db8::1")
+    ('192.0.2.1', '2001:db8::/64')
+
+    Args:
+        text: A numeric address.
+
+    Returns:
+        The IPv4 address, or the IPv6 network.
+    """
+    address = address_of(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
 def is_host(text: object) -> bool:
     """
     Tell whether a text can name a host.

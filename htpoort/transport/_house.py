@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import traceback
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Protocol, final
 
+from htpoort.transport import _hosts
+from htpoort.transport._content_reader import HeldOctets
+from htpoort.transport._limited_log import LimitedLog
 from htpoort.transport._terms import Terms
+
+_LOG: Final = logging.getLogger("htpoort.transport")
 
 _OBEY: Final = 5.0  # seconds that a handler has at least to end when it was cancelled
 
@@ -29,26 +35,41 @@ class Talk(Protocol):
 
 @final
 class House:
-    """What the connections of one receiver share: its terms, and who is inside."""
+    """What the connections of one receiver share: its terms, who is inside, and the octets that they hold together."""
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.closing = False
-        self.talks: set[Talk] = set()
+        # From the moment in which it is accepted, each with the peer that it counts for.
+        self.talks: dict[Talk, str] = {}
+        self.held = HeldOctets(terms.limits.held_limit)
+        self.log = LimitedLog(_LOG)
         self._talking: set[asyncio.Task[None]] = set()
         self._storing: set[asyncio.Task[None]] = set()
 
-    def enter(self, talk: Talk, task: asyncio.Task[None]) -> None:
-        """Know of a connection until it is closed."""
-        self.talks.add(talk)
+    def admit(self, talk: Talk, peer: str) -> None:
+        """Count a connection from now on."""
+        self.talks[talk] = _hosts.group_of(peer)
+
+    def count_of(self, peer: str) -> int:
+        """Give the number of connections of a peer."""
+        return list(self.talks.values()).count(_hosts.group_of(peer))
+
+    def forget(self, talk: Talk) -> None:
+        """Count a connection no more."""
+        self.talks.pop(talk, None)
+
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """Know of the task of a connection until it ends."""
         self._talking.add(task)
         task.add_done_callback(self._talking.discard)
 
-    async def sheltered(self, work: Coroutine[Any, Any, None]) -> None:
+    async def sheltered(self, work: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         """Run what must not end with the connection it came from."""
         task = asyncio.get_running_loop().create_task(work)
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
+        task.add_done_callback(lambda _: ended())
         await asyncio.shield(task)
 
     async def close(self) -> None:
@@ -58,6 +79,7 @@ class House:
             talk.part()
         # Whoever is told to end meanwhile waits no longer, but nothing goes on behind him.
         async with contextlib.AsyncExitStack() as ending:
+            ending.callback(self.log.close)
             ending.push_async_callback(cancelled, self._talking)
             ending.callback(self._cut)
             ending.push_async_callback(self._given_up)
@@ -83,16 +105,6 @@ async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-
-
-async def listening(server: asyncio.Server) -> asyncio.Server:
-    """Begin to listen, in a step of its own: create_server, cancelled when it listens, would go on listening."""
-    try:
-        await server.start_serving()
-    except BaseException:
-        server.close()
-        raise
-    return server
 
 
 def where(error: Exception) -> str:

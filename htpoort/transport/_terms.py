@@ -18,6 +18,7 @@ from htpoort import _grammar
 from htpoort.errors import InputError, Problem
 from htpoort.transport import _hosts
 from htpoort.transport.incoming import Incoming
+from htpoort.transport.limits import Limits
 
 Handler = Callable[[Incoming], Awaitable[None]]
 """What a message is given to: it has been taken when this returns."""
@@ -45,6 +46,7 @@ class Terms:
     timeout: float
     grace: float
     authenticator: Authenticator | None
+    limits: Limits
     _nets: tuple[_hosts.Network, ...] = attrs.field(init=False, default=(), eq=False, repr=False)
     _table: dict[str, str] = attrs.field(init=False, factory=dict[str, str], eq=False, repr=False)
 
@@ -108,6 +110,9 @@ def _limit_problems(terms: Terms) -> list[Problem]:
     problems: list[Problem] = []
     if terms.size_limit < 1:
         problems.append(Problem("receiver.size", f"size_limit is {terms.size_limit!r}; give octets above 0."))
+    if terms.size_limit > terms.limits.held_limit:
+        message = f"held_limit is {terms.limits.held_limit}, so no message of size_limit {terms.size_limit} would fit."
+        problems.append(Problem("receiver.held", f"{message} Give a higher held_limit or a lower size_limit."))
     if not 0 < terms.timeout < math.inf:
         problems.append(Problem("receiver.timeout", f"timeout is {terms.timeout!r}; give seconds above 0."))
     if not 0 <= terms.grace < math.inf:

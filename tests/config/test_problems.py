@@ -94,6 +94,14 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
             "8: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, as 192.0.2.0/24.",
         ),
         (f"{SMTP}size_limit = 0\n", "8: smtp[0].size_limit: size_limit is 0; give octets above 0."),
+        (f"{SMTP}connections = 0\n", "8: smtp[0].connections: connections is 0; give a whole number above 0."),
+        (
+            f"{SMTP}held_limit = 1000\n",
+            (
+                "8: smtp[0].held_limit: held_limit is 1000, so no message of size_limit 52428800 would fit. "
+                "Give a higher held_limit or a lower size_limit."
+            ),
+        ),
         (f"{SMTP}require_tls = 1\n", "8: smtp[0].require_tls: give true or false."),
         (
             f"{SMTP}require_tls = true\n",

@@ -14,7 +14,7 @@ from htpoort.agent import Agent, Outbox, Pop3Inbox, SmtpInbox, Timing
 from htpoort.config import AgentConfig, LedgerConfig
 from htpoort.delivery import CommandDelivery, MaildirDelivery
 from htpoort.ledger.ledger import RETENTION_DAYS
-from htpoort.transport import Security, SmtpServer, TlsSettings
+from htpoort.transport import Limits, Security, SmtpServer, TlsSettings
 from htpoort.transport.pop3 import Pop3Server
 
 Read = Callable[..., AgentConfig]
@@ -61,6 +61,10 @@ ca_file = "ca.pem"
 require_tls = true
 networks = ["192.0.2.0/24"]
 size_limit = 1000000
+connections = 400
+connections_per_peer = 100
+held_limit = 5000000
+commands_per_turn = 20
 
 [[pop3]]
 host = "pop.forwarder.example"
@@ -147,6 +151,7 @@ class TestWhole:
                 require_tls=True,
                 networks=("192.0.2.0/24",),
                 size_limit=1_000_000,
+                limits=Limits(connections=400, connections_per_peer=100, held_limit=5_000_000, commands_per_turn=20),
             )
             == smtp
         )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess  # noqa: S404 - its starter is told to end while it starts
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
+from disk import failing_disk
 
 from htpoort import InputError
 from htpoort.delivery import CommandDelivery, DeliveryError
@@ -70,6 +73,8 @@ class TestDelivered:
             "HTPOORT_REFERENCE": "22096222734662",
             "HTPOORT_CORRELATION": "matched",
             "HTPOORT_RECEIVED": "2026-01-05T10:30:00+01:00",
+            "HTPOORT_LENGTH": "90",
+            "HTPOORT_SHA256": "780d19416bc1780f564995b10ca2ab3d34952d4346c937e3b6c551d3c57aec3b",
         } == {name: value for name, value in environment.items() if name.startswith("HTPOORT_")}
         assert ("2026", reply().raw.decode()) == (environment["ARCHIVE"], message)
 
@@ -100,7 +105,7 @@ class TestDelivered:
         await command(script)(reply(raw=b"x" * 2_000_000))
 
     async def test_what_is_printed(self, reply: Made) -> None:
-        """Megabytes on standard output and standard error are in nobody's way."""
+        """Megabytes on standard output and standard error hold nothing up."""
         await command("import sys; print('x' * 2_000_000); print('y' * 2_000_000, file=sys.stderr)")(reply())
 
     async def test_what_runs_on_in_the_background(self, tmp_path: Path, reply: Made) -> None:
@@ -114,6 +119,133 @@ class TestDelivered:
         )
         await command(script, str(tmp_path / "child"))(reply(raw=b"x" * 2_000_000))
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # it was alive
+
+
+KILLED = """
+import asyncio, sys
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from htpoort.delivery import CommandDelivery
+
+facts = dict.fromkeys(("system", "mailbox", "process_id", "party", "reference", "correlation"), "x")
+raw = b"0123456789abcde\\n" * 20_000
+reply = SimpleNamespace(key=7, received=datetime(2026, 1, 5, tzinfo=timezone.utc), raw=raw, **facts)
+asyncio.run(CommandDelivery(tuple(sys.argv[1:]))(reply))
+"""
+"""A process that delivers 320,000 octets to a command."""
+
+READS = """
+import hashlib, os, sys
+folder, first = sys.argv[1], int(sys.argv[2])
+read = os.read(0, first) if first else b""
+open(f"{folder}/begun", "w").close()
+open(f"{folder}/go").close()
+while part := os.read(0, 65_536):
+    read += part
+told = os.environ.get("HTPOORT_LENGTH"), os.environ.get("HTPOORT_SHA256")
+with open(f"{folder}/read", "w") as file:
+    print(len(read), (str(len(read)), hashlib.sha256(read).hexdigest()) == told, file=file)
+"""
+"""A command that waits in the middle of its message until it may read on."""
+
+
+class TestWhole:
+    """The end of what a command reads is the end of the message, and never that of the process that started it."""
+
+    @pytest.mark.parametrize("first", [0, 1, 4_096, 65_536, 200_000])
+    async def test_its_starter_is_killed(self, tmp_path: Path, first: int) -> None:
+        """A command whose starter dies by SIGKILL while it reads still gets every octet, as length and digest say."""
+        for name in ("begun", "go", "read"):
+            os.mkfifo(tmp_path / name)
+        reads = (sys.executable, "-S", "-E", "-c", READS, str(tmp_path), str(first))
+        starter = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, *reads)
+        async with asyncio.timeout(60):
+            await asyncio.to_thread((tmp_path / "begun").read_text)
+            starter.kill()
+            assert -signal.SIGKILL == await starter.wait()
+            await asyncio.to_thread((tmp_path / "go").write_text, "")
+            assert "320000 True\n" == await asyncio.to_thread((tmp_path / "read").read_text)
+
+    async def test_leaves_no_file(self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While a command runs, and so after a crash too, no file with a name holds the reply."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
+        (tmp_path / "room").mkdir()
+        script = "import os, sys; open(sys.argv[2], 'w').write(repr(os.listdir(sys.argv[1])))"
+        await command(script, str(tmp_path / "room"), str(tmp_path / "seen"))(reply())
+        assert "[]" == (tmp_path / "seen").read_text()
+
+    async def test_it_can_be_read_again(self, tmp_path: Path, reply: Made) -> None:
+        """Standard input is a file that stands at its first octet; its size is that of the message."""
+        script = (
+            "import os, sys\n"
+            "before = os.lseek(0, 0, os.SEEK_CUR), os.fstat(0).st_size\n"
+            "sys.stdin.buffer.read(); os.lseek(0, 0, os.SEEK_SET)\n"
+            "open(sys.argv[1], 'w').write(f'{before} {len(sys.stdin.buffer.read())}')\n"
+        )
+        await command(script, str(tmp_path / "seen"))(reply())
+        assert "(0, 90) 90" == (tmp_path / "seen").read_text()
+
+    async def test_no_room_for_it(self, tmp_path: Path, reply: Made) -> None:
+        """Where the whole message cannot be written, no command starts, and the error says where there is no room."""
+        deliver = command("import sys; open(sys.argv[1], 'w').close()", str(tmp_path / "started"))
+        with failing_disk():
+            why = await failure(deliver, reply())
+        assert (f"The reply cannot be written for it in {tempfile.gettempdir()}: File too large.", False) == (
+            why,
+            (tmp_path / "started").exists(),
+        )
+
+
+class TestPrinted:
+    """What a command prints is logged, within limits, and never the reply itself."""
+
+    @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
+    def all_of_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Log what goes well too."""
+        caplog.set_level(logging.INFO, logger="htpoort.delivery")
+
+    async def test_by_one_that_has_it(self, reply: Made, caplog: pytest.LogCaptureFixture) -> None:
+        """Both streams of a command that ended with 0 are in the log, each on one line of at most 500 characters."""
+        script = "import sys; print('stored\\n as 7'); print('y' * 2_000_000, file=sys.stderr)"
+        deliver = command(script)
+        await deliver(reply())
+        assert [
+            ("INFO", f"{deliver.argv[0]} printed on standard output for reply 7 of DMS: stored as 7"),
+            ("INFO", f"{deliver.argv[0]} printed on standard error for reply 7 of DMS: {'y' * 500}"),
+        ] == [(record.levelname, record.getMessage()) for record in caplog.records]
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "import sys; print(sys.stdin.read(), end='')",
+            "import sys; print('took:', sys.stdin.read().replace('\\n', '\\n    '))",
+            "import sys; print(''.join(sys.stdin.read().split()))",
+        ],
+    )
+    async def test_the_reply_itself(self, reply: Made, caplog: pytest.LogCaptureFixture, script: str) -> None:
+        """A command that prints the reply, as cat does, is warned of; the log has no payload."""
+        raw = reply().raw + b"<Declaration>of one hundred crates of secrets</Declaration>\r\n"
+        deliver = command(script)
+        await deliver(reply(raw=raw))
+        told = f"{deliver.argv[0]} printed reply 7 of DMS, or a part of it, and ended with 0. "
+        told += "No one reads what a command prints; check that it stores the reply too."
+        assert [("WARNING", told)] == [(record.levelname, record.getMessage()) for record in caplog.records]
+
+    async def test_the_reply_itself_in_a_failure(self, reply: Made) -> None:
+        """No error quotes the reply, though the command did."""
+        script = "import sys; sys.exit('cannot read:\\n' + sys.stdin.read())"
+        raw = reply().raw + b"<Declaration>of one hundred crates of secrets</Declaration>\r\n"
+        why = await failure(command(script), reply(raw=raw))
+        assert "It ended with 1: (it printed a part of the reply, which is not repeated here)" == why
+
+    async def test_on_standard_output_alone(self, reply: Made) -> None:
+        """A command that fails and says why on standard output is quoted too."""
+        assert "It ended with 3: no room" == await failure(command("print('no room'); raise SystemExit(3)"), reply())
+
+    async def test_nothing(self, reply: Made, caplog: pytest.LogCaptureFixture) -> None:
+        """A command that prints nothing leaves no line in the log."""
+        await command("pass")(reply())
+        assert [] == caplog.messages
 
 
 class TestNotDelivered:

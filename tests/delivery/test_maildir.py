@@ -197,7 +197,7 @@ class TestFails:
 async def written() -> None:
     """Wait until every thread of a Maildir has ended."""
     for thread in threading.enumerate():
-        if thread.name == "htpoort-maildir":
+        if thread.name == "htpoort-delivery":
             await asyncio.to_thread(thread.join)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import threading
@@ -44,3 +45,18 @@ def hanging_disk(folder: Path) -> Generator[threading.Semaphore]:
             yield hung
         finally:
             alive.set()
+
+
+@contextmanager
+def no_links(folder: Path) -> Generator[None]:
+    """Let no hard link of this process be made below a folder, as on a file system that has none."""
+    link, below = os.link, str(folder.resolve())
+
+    def refused(source: str | Path, target: str | Path, **options: bool) -> None:
+        if Path(target).resolve().is_relative_to(below):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(source), None, str(target))
+        link(source, target, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "link", refused)
+        yield

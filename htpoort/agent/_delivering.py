@@ -7,14 +7,29 @@ Never does: give a reply up, or let one system's trouble wait upon another's.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final, final
 
 from htpoort.agent._common import LOG, Common, forever
-from htpoort.delivery import Delivery, redeliver_after
+from htpoort.delivery import Delivery, SelfTesting, redeliver_after
+from htpoort.errors import InputError, Problem
 from htpoort.ledger import Reply
 
 _MOST: Final = 16  # replies at once to one process; one that hangs keeps its place until its time is over
 _SHOWN: Final = 1_000  # characters of what was the matter: more than a command may tell
+_TRIAL: Final = 10.0  # seconds at the start for the trial of all deliveries; a dead disk may wait for its mount
+
+
+async def try_out(deliveries: Iterable[Delivering]) -> None:
+    """
+    Try all deliveries that can be tried.
+
+    Raises:
+        InputError: Some can never succeed as they are; has the problems of all of them.
+    """
+    found = await asyncio.gather(*(one.tried_out() for one in deliveries))
+    if problems := tuple(problem for some in found for problem in some):
+        raise InputError("", problems)
 
 
 @final
@@ -36,6 +51,21 @@ class Delivering:
         self._given: set[asyncio.Task[None]] = set()
         self.wake = asyncio.Event()
         """Set when a reply was stored."""
+
+    async def tried_out(self) -> tuple[Problem, ...]:
+        """Try it, where that can be done; gives what makes every delivery fail, and logs what may pass."""
+        delivery: object = self._delivery
+        if not isinstance(delivery, SelfTesting):
+            return ()
+        try:
+            async with asyncio.timeout(_TRIAL):
+                await delivery.try_out(self._system)
+        except InputError as error:
+            return error.problems
+        except Exception as error:  # noqa: BLE001 - the other systems are served, and this one when it can be
+            why = _printable(str(error)) or type(error).__name__
+            LOG.warning("Replies of %s cannot be delivered now, and wait: %s", self._system, why)
+        return ()
 
     async def run(self) -> None:
         """Deliver until the sign to stop; then end what is under way."""

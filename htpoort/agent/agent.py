@@ -18,7 +18,7 @@ from typing import Final, Self, final
 from htpoort import _clock
 from htpoort.agent import _receiving
 from htpoort.agent._common import LOG, Common, forever
-from htpoort.agent._delivering import Delivering
+from htpoort.agent._delivering import Delivering, try_out
 from htpoort.agent._overlooked import Overlooked
 from htpoort.agent._receiving import Fetching, Intake
 from htpoort.agent._sending import Outgoing
@@ -120,9 +120,11 @@ class Agent:
         Raises:
             LedgerError: Another agent has this ledger, or it cannot be written.
             OSError: An address cannot be listened on.
-            InputError: A file of an outbox's TLS settings cannot be used.
+            InputError: A file of an outbox's TLS settings cannot be used, or no reply can ever be delivered where it
+                should be.
         """
         common = self._common
+        await try_out(self._delivering.values())
         self._alone.enter_context(common.ledger.agent_lock())
         try:
             await self._recover()

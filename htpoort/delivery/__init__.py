@@ -6,7 +6,14 @@ Never does: change a reply, run a shell, or call a reply delivered that is not.
 
 from htpoort.delivery.command import CommandDelivery
 from htpoort.delivery.maildir import MaildirDelivery
-from htpoort.delivery.values import DELIVERY_SCHEDULE, Deliverable, Delivery, DeliveryError, redeliver_after
+from htpoort.delivery.values import (
+    DELIVERY_SCHEDULE,
+    Deliverable,
+    Delivery,
+    DeliveryError,
+    SelfTesting,
+    redeliver_after,
+)
 
 __all__ = [
     "DELIVERY_SCHEDULE",
@@ -15,5 +22,6 @@ __all__ = [
     "Delivery",
     "DeliveryError",
     "MaildirDelivery",
+    "SelfTesting",
     "redeliver_after",
 ]

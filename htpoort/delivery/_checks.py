@@ -6,9 +6,27 @@ Never does: look at a disk.
 
 from __future__ import annotations
 
+import errno
 import math
+from typing import Final
 
-from htpoort.errors import Problem
+from htpoort.delivery.values import DeliveryError
+from htpoort.errors import HtpoortError, InputError, Problem
+
+_PASSING: Final = frozenset({
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EINTR,
+    errno.EAGAIN,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EBUSY,
+})
+"""What may be over in an hour; the rest is as the configuration and the disks have it."""
 
 
 def is_argument(value: object) -> bool:
@@ -26,3 +44,12 @@ def timeout(value: object) -> list[Problem]:
 def why(error: Exception) -> str:
     """Say what an error of the system is, without its file names: these are in the target."""
     return f"{getattr(error, 'strerror', None) or error}."
+
+
+def trial_error(code: str, system: str, target: str, error: OSError) -> HtpoortError:
+    """Make the error of a trial: a refusal where no delivery can ever succeed, or else that of one delivery."""
+    if error.errno in _PASSING or isinstance(error, TimeoutError):
+        return DeliveryError(target, why(error))
+    hint = " Its folders tmp and new must be on one file system." if error.errno == errno.EXDEV else ""
+    message = f"Replies of {system} cannot be delivered to {target}: {why(error)}{hint}"
+    return InputError("", (Problem(code, message),))

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Coroutine
@@ -102,6 +103,29 @@ class CommandDelivery:
             how = f"It ended with {code}" if code > 0 else f"It was ended by {signal.strsignal(-code)}"
             raise DeliveryError(target, f"{how}: {printed.of_failure or 'it said nothing'}")
         printed.log(target, reply)
+
+    async def try_out(self, system: str) -> None:
+        """
+        Look for the program, and write a file as for a reply; the program is not run.
+
+        Args:
+            system: The name of the system whose replies are to come.
+
+        Raises:
+            InputError: The program is not there or cannot be run, or no file can be written.
+            DeliveryError: A file cannot be written now; a disk may be full, or not answer.
+        """
+        target = self.argv[0]
+        if shutil.which(target) is None:
+            message = f"Replies of {system} cannot be delivered to {target}: there is no such program that can be run."
+            raise InputError("", (Problem("delivery.command", message),))
+        try:
+            async with asyncio.timeout(self.timeout):
+                (await asyncio.wrap_future(self._threads.submit(lambda: _written(b"x")))).close()
+        except OSError as error:
+            raise _checks.trial_error(
+                "delivery.command", system, f"{target}, as no file can be written", error
+            ) from error
 
     async def _run(self, reply: Deliverable, limit: asyncio.Timeout) -> tuple[int, _Printed]:
         with await self._message(reply.raw) as message:

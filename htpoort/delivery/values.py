@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar, final
+from typing import Final, Protocol, TypeVar, final, runtime_checkable
 
 import attrs
 
 from htpoort.errors import HtpoortError, InputError, Problem
 
-__all__ = ["DELIVERY_SCHEDULE", "Deliverable", "Delivery", "DeliveryError", "redeliver_after"]
+__all__ = ["DELIVERY_SCHEDULE", "Deliverable", "Delivery", "DeliveryError", "SelfTesting", "redeliver_after"]
 
 
 class Deliverable(Protocol):
@@ -60,6 +60,24 @@ Delivery = Callable[[AnyReply], Awaitable[None]]
 What a reply is given to: any async callable; delivered when it returns, not delivered when it raises.
 The same reply may come again, after a crash between the delivery and its record: its key tells.
 """
+
+
+@runtime_checkable
+class SelfTesting(Protocol):
+    """A delivery that an agent tries out before it starts, so that none that can never work is begun with."""
+
+    async def try_out(self, system: str) -> None:
+        """
+        Do once what a delivery needs, without a reply.
+
+        Args:
+            system: The name of the system whose replies are to come.
+
+        Raises:
+            InputError: No delivery can ever succeed as it is now; the agent does not start.
+            Exception: None can succeed now; the agent logs it and starts.
+        """
+
 
 DELIVERY_SCHEDULE: Final = (
     timedelta(seconds=10),

@@ -12,7 +12,7 @@ import pytest
 from agents import PARTY, QUICK, Process, now, reply
 from disk import hanging_disk
 
-from htpoort import AGS, Router
+from htpoort import AGS, InputError, Router
 from htpoort.agent import Agent, Timing
 from htpoort.delivery import CommandDelivery, MaildirDelivery
 from htpoort.ledger import Ledger, Reply
@@ -244,3 +244,52 @@ class TestRaises:
             assert ["K2", "K1"] == await dms.has(2)
 
         assert "What became of reply 1 was not recorded" in caplog.messages
+
+
+@attrs.define
+class Tried(Process):
+    """A process that can be tried out, and fails at it."""
+
+    error: Exception = attrs.field(factory=Exception)
+    asked: list[str] = attrs.field(factory=list[str])
+
+    async def try_out(self, system: str) -> None:
+        """Fail."""
+        self.asked.append(system)
+        raise self.error
+
+
+class TestTriedOut:
+    """Deliveries are tried before anything begins."""
+
+    async def test_what_can_never_work(self, ledger: Ledger, router: Router, tmp_path: Path) -> None:
+        """An agent does not start where a delivery can never succeed, and says so for all of them at once."""
+        deliveries = {"DMS": MaildirDelivery("/proc/self/m"), "AGS": CommandDelivery((str(tmp_path / "absent"),))}
+        with pytest.raises(InputError) as caught:
+            async with Agent(ledger=ledger, router=router, deliveries=deliveries):
+                pass
+        assert [
+            "Replies of DMS cannot be delivered to /proc/self/m: No such file or directory.",
+            f"Replies of AGS cannot be delivered to {tmp_path}/absent: there is no such program that can be run.",
+        ] == [problem.message for problem in caught.value.problems]
+        with ledger.agent_lock():
+            pass  # it was let go
+
+    async def test_what_may_pass(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+        """An agent starts where a delivery fails that may succeed later, says so, and delivers."""
+        process = Tried(error=OSError("the disk\nis full"))
+        stored(ledger, router, "K1")
+        async with Agent(ledger=ledger, router=router, deliveries={"dms": process}, timing=QUICK):
+            assert ["K1"] == await process.has(1)
+        assert (["DMS"], ["Replies of DMS cannot be delivered now, and wait: the disk is full"]) == (
+            process.asked,
+            caplog.messages,
+        )
+
+    async def test_what_works(self, ledger: Ledger, router: Router, tmp_path: Path) -> None:
+        """The program is not run, and the Maildir is ready and empty."""
+        script = ("/bin/sh", "-c", f"touch {tmp_path}/ran")
+        deliveries = {"DMS": MaildirDelivery(tmp_path / "m"), "AGS": CommandDelivery(script)}
+        async with Agent(ledger=ledger, router=router, deliveries=deliveries, timing=QUICK):
+            assert ["cur", "new", "tmp"] == sorted(path.name for path in (tmp_path / "m").rglob("*"))
+        assert not (tmp_path / "ran").exists()

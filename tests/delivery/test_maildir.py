@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import mailbox
+import os
 import resource
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from disk import hanging_disk
+from disk import hanging_disk, no_links
 
 from htpoort import InputError
 from htpoort.delivery import DeliveryError, MaildirDelivery
@@ -25,6 +27,13 @@ NAME = "1767605400.K7H"
 def files(path: Path) -> list[str]:
     """Give all files below a folder."""
     return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+
+
+async def written() -> None:
+    """Wait until every thread of a Maildir has ended."""
+    for thread in threading.enumerate():
+        if thread.name == "htpoort-delivery":
+            await asyncio.to_thread(thread.join)
 
 
 class TestPut:
@@ -40,10 +49,15 @@ class TestPut:
         assert reply().raw == found.get_bytes(key)
         assert ("new", "") == (found.get_message(key).get_subdir(), found.get_message(key).get_flags())
 
-    async def test_for_its_owner_alone(self, tmp_path: Path, reply: Made) -> None:
-        """Folders are 0700 and files 0600: a declaration is nobody else's business."""
+    @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177, 0o777])
+    async def test_for_its_owner_alone(self, tmp_path: Path, reply: Made, umask: int) -> None:
+        """Folders are 0700 and files 0600, whatever the umask: a declaration is its owner's business alone."""
         place = tmp_path / "a" / "replies"
-        await MaildirDelivery(place)(reply())
+        before = os.umask(umask)
+        try:
+            await MaildirDelivery(place)(reply())
+        finally:
+            os.umask(before)
         (file,) = (place / "new").iterdir()
         folders = [place.parent, place, *(place / room for room in ("tmp", "new", "cur"))]
         assert ([0o700] * 5, 0o600) == (
@@ -89,13 +103,72 @@ class TestRepeated:
         assert [f"{room}/{moved.name}"] == files(tmp_path)
 
     async def test_what_is_there_is_not_touched(self, tmp_path: Path, reply: Made) -> None:
-        """A file of that name keeps its content and its time."""
+        """A file of that name keeps its content; where it is not the reply, the reply is beside it, once."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        file.write_bytes(b"annotated")
+        for _ in range(2):
+            await deliver(reply())
+        beside = tmp_path / "new" / f"{file.name}.1"
+        assert [f"new/{file.name}", f"new/{file.name}.1"] == files(tmp_path)
+        assert (b"annotated", reply().raw) == (file.read_bytes(), beside.read_bytes())
+
+    @pytest.mark.parametrize("other", ["cut", "longer", "same length", "folder", "link", "pipe"])
+    @pytest.mark.parametrize("room", ["new", "cur"])
+    async def test_another_entry_of_that_name(self, tmp_path: Path, reply: Made, room: str, other: str) -> None:
+        """Only the whole message counts as delivered: a cut file, or what is no file, does not."""
+        deliver, raw = MaildirDelivery(tmp_path), reply().raw
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        file.rename(tmp_path / "kept")
+        there = tmp_path / room / file.name
+        contents = {"cut": raw[:-1], "longer": raw + b"x", "same length": b"x" * len(raw)}
+        if other in contents:
+            there.write_bytes(contents[other])
+        elif other == "folder":
+            there.mkdir()
+        elif other == "link":
+            there.symlink_to(tmp_path / "kept")
+        else:
+            os.mkfifo(there)
+        await deliver(reply())
+        put = tmp_path / "new" / (f"{file.name}.1" if room == "new" else file.name)
+        assert raw == put.read_bytes()
+
+    async def test_the_one_beside_is_recognised_in_cur(self, tmp_path: Path, reply: Made) -> None:
+        """Where the reply had to be put beside another file, it is recognised after a reader moved it, too."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
         file.write_bytes(b"annotated")
         await deliver(reply())
-        assert ([f"new/{file.name}"], b"annotated") == (files(tmp_path), file.read_bytes())
+        (tmp_path / "new" / f"{file.name}.1").rename(tmp_path / "cur" / f"{file.name}.1:2,S")
+        await deliver(reply())
+        assert [f"cur/{file.name}.1:2,S", f"new/{file.name}"] == files(tmp_path)
+
+    async def test_a_name_that_is_always_taken(self, tmp_path: Path, reply: Made) -> None:
+        """After a hundred other files of its name it is an error, and no endless search."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        for name in (file.name, *(f"{file.name}.{number}" for number in range(1, 100))):
+            (tmp_path / "new" / name).write_bytes(b"other")
+        with pytest.raises(DeliveryError) as caught:
+            await deliver(reply())
+        assert "100 other files have the name of the reply." == caught.value.why
+
+    @pytest.mark.parametrize(("attempts", "found"), [(1, 2), (2, 1)])
+    async def test_cur_is_looked_at_for_a_repeat_alone(
+        self, tmp_path: Path, reply: Made, attempts: int, found: int
+    ) -> None:
+        """A first delivery does not search ``cur``, which may hold years; a later one does."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        file.rename(tmp_path / "cur" / file.name)
+        await deliver(reply(attempts=attempts))
+        assert found == len(files(tmp_path))
 
     async def test_at_the_same_time(self, tmp_path: Path, reply: Made) -> None:
         """Many who deliver one reply at once make one file."""
@@ -120,6 +193,69 @@ class TestRepeated:
         file.rename(tmp_path / "tmp" / f"{file.name}.abc")
         await deliver(reply())
         assert [f"new/{file.name}", f"tmp/{file.name}.abc"] == files(tmp_path)
+
+
+class TestNoLinks:
+    """A file system without hard links, as on many shares and sticks, is good enough."""
+
+    async def test_the_same_as_with_links(self, tmp_path: Path, reply: Made) -> None:
+        """Replies are put there, recognised, and put beside other files; nothing is left in tmp."""
+        deliver = MaildirDelivery(tmp_path)
+        with no_links(tmp_path):
+            await asyncio.gather(*(deliver(reply(key=key)) for key in (7, 7, 8)))
+            (first, second) = sorted((tmp_path / "new").iterdir())
+            first.write_bytes(b"annotated")
+            second.rename(tmp_path / "cur" / f"{second.name}:2,S")
+            for key in (7, 8):
+                await deliver(reply(key=key))
+        beside = tmp_path / "new" / f"{first.name}.1"
+        assert [f"cur/{second.name}:2,S", f"new/{first.name}", f"new/{first.name}.1"] == files(tmp_path)
+        assert (b"annotated", reply().raw) == (first.read_bytes(), beside.read_bytes())
+
+    async def test_passes_the_trial(self, tmp_path: Path) -> None:
+        """It is as good at the start."""
+        with no_links(tmp_path):
+            await MaildirDelivery(tmp_path).try_out("DMS")
+        assert [] == files(tmp_path)
+
+
+class TestTriedOut:
+    """What a delivery will do is done once at the start, where no reader sees it."""
+
+    @pytest.mark.parametrize(("per_system", "below"), [(False, ""), (True, "DMS")])
+    async def test_leaves_an_empty_maildir(self, tmp_path: Path, *, per_system: bool, below: str) -> None:
+        """The folders are made, and nothing is in them."""
+        await MaildirDelivery(tmp_path / "m", per_system=per_system).try_out("DMS")
+        place = tmp_path / "m" / below
+        assert [place / room for room in ("cur", "new", "tmp")] == sorted(place.iterdir())
+        assert [[], [], []] == [list((place / room).iterdir()) for room in ("cur", "new", "tmp")]
+
+    async def test_two_file_systems(self, tmp_path: Path) -> None:
+        """Nothing can be moved from tmp to new where these are two disks; the sentence says what must change."""
+        (tmp_path / "tmp").mkdir()
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+            (tmp_path / "new").symlink_to(other)
+            with pytest.raises(InputError) as caught:
+                await MaildirDelivery(tmp_path).try_out("DMS")
+        assert (
+            f"Replies of DMS cannot be delivered to {tmp_path}: Invalid cross-device link. "
+            "Its folders tmp and new must be on one file system."
+        ) == str(caught.value)
+        assert [] == files(tmp_path)
+
+    async def test_no_folder(self) -> None:
+        """A place where nothing can be made is refused for good, by whichever user."""
+        with pytest.raises(InputError) as caught:
+            await MaildirDelivery("/proc/self/replies").try_out("DMS")
+        message = "Replies of DMS cannot be delivered to /proc/self/replies: No such file or directory."
+        assert [("delivery.maildir", message)] == [(one.code, one.message) for one in caught.value.problems]
+
+    async def test_a_disk_that_is_full_for_now(self, tmp_path: Path) -> None:
+        """What may be over in an hour is the error of a delivery, which is repeated; nothing is left."""
+        with hanging_disk(tmp_path), pytest.raises(DeliveryError) as caught:
+            await MaildirDelivery(tmp_path, timeout=0.05).try_out("DMS")
+        await written()
+        assert ("It took more than 0.05 s.", []) == (caught.value.why, files(tmp_path))
 
 
 class TestSystems:
@@ -192,13 +328,6 @@ class TestFails:
         with pytest.raises(InputError) as caught:
             MaildirDelivery("a\0b", timeout=timeout)
         assert ["delivery.maildir", "delivery.timeout"] == [problem.code for problem in caught.value.problems]
-
-
-async def written() -> None:
-    """Wait until every thread of a Maildir has ended."""
-    for thread in threading.enumerate():
-        if thread.name == "htpoort-delivery":
-            await asyncio.to_thread(thread.join)
 
 
 # A process with a disk that never answers again.

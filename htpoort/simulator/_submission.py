@@ -18,8 +18,8 @@ from htpoort.simulator.declarants import Declarants
 from htpoort.simulator.faults import Action, At, SmtpFault
 from htpoort.transport import Incoming, Receiver
 from htpoort.transport._content_reader import ContentReader
-from htpoort.transport._dialogue import Dialogue
 from htpoort.transport._house import House
+from htpoort.transport._receiver_dialogue import Dialogue
 
 _HOSTNAME: Final = "gateway.example"
 _PACE: Final = 0.005  # seconds between two octets of an answer that trickles

@@ -1,429 +1,402 @@
 """
-Hold one SMTP dialogue of a receiver: aiosmtpd's, with a DATA of our own, and no word too many.
+Speak SMTP over one connection, each step with its own meaning of failure; the only module that knows aiosmtplib.
 
-Never does: listen, or tell a peer why a handler failed.
+Never does: decide what is sent, or go on with a server whose answers are out of step.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import re
-import sys
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final, cast, final
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Final, cast, final
 
-from aiosmtpd import smtp
+from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib.auth import auth_crammd5_verify, auth_login_encode, auth_plain_encode
+from aiosmtplib.esmtp import parse_esmtp_extensions
+from aiosmtplib.protocol import SMTPProtocol
 
-from htpoort import _grammar
-from htpoort.transport import _hosts, _terms
-from htpoort.transport._content_reader import ContentReader, Unfit
-from htpoort.transport._house import House, where
-from htpoort.transport.incoming import Incoming, Refusal
+from htpoort.errors import SendError, SendFailure
+from htpoort.message import Submission
+from htpoort.transport import _connecting
+from htpoort.transport._connecting import Address
+from htpoort.transport._redaction import Redaction
+from htpoort.transport.servers import Security, SmtpServer
+from htpoort.transport.tls import is_of_tls
 
-_LOG: Final = logging.getLogger("htpoort.transport")
+_PIECE: Final = 65_536  # octets that are handed over at a time; a socket takes about as many at once
+_GOODBYE: Final = 5.0  # seconds for the answer to QUIT: the message has been taken, nothing depends on it
+_SHOWN: Final = 500  # characters of a reply; RFC 5321 allows 512 octets a line
+_LONGEST: Final = 32_768  # octets of an answer, as aiosmtplib has it; a long one to EHLO has a thousand
 
-_COMMAND: Final = 512  # octets of a command (RFC 5321, section 4.5.3.1.4)
-_WITH_AUTH: Final = 500  # octets more that AUTH= may take in MAIL (RFC 4954, section 3)
-_LINE: Final = 12_288  # octets of a line with a password (RFC 4954, section 4.1); no content is limited by it
-_PIECE: Final = 65_536  # octets of content that restart the timeout
-_WHOLE: Final = 10  # timeouts in which the whole content has to come
-_NO_MORE: Final = 5.0  # seconds in which a peer has to take what is on its way when its time is over
-_TAKEN: Final = "250 OK"
-_LATER: Final = "451 4.3.0 Not taken, try again later"
-_CLOSING: Final = "421 4.3.2 Closing"
-_NOT_OURS: Final = "550 5.1.1 No such mailbox here"
-_ONE_ONLY: Final = "452 4.5.3 One recipient a message"
-_NO_ROOM: Final = "452 4.3.1 No room for the message now, try again later"
-_UNFIT: Final = {
-    Unfit.UNCLEAN: "550 5.6.0 Bare CR, bare LF or NUL in the message",
-    Unfit.TOO_LARGE: "552 5.3.4 Message too large",
-    Unfit.NO_ROOM: _NO_ROOM,
-}
-LOGIN_FIRST: Final = "530 5.7.0 Authentication required"
-_LOGIN_LATER: Final = "454 4.7.0 Login cannot be checked, try again later"
-_TLS_STANDS: Final = "503 5.5.1 TLS stands already"
-_NOTHING_TOLD: Final = "252 2.5.2 Cannot tell; send it and see"
-_NULL: Final = "<>"  # the null sender, as aiosmtpd tells it from none
+_GREETING: Final = range(220, 221)
+_MAIL: Final = range(250, 251)
+_RCPT: Final = range(250, 252)  # 251: it will be forwarded
+_GO_ON: Final = range(354, 355)
+_CHALLENGE: Final = range(334, 335)
+_WELCOME: Final = range(235, 236)
+_DONE: Final = range(200, 300)
+_REFUSALS: Final = range(400, 600)
+_FOR_GOOD: Final = 500
+LEAVING: Final = 421
+"""The server closes the connection (RFC 5321, section 3.8); it may say so at any time."""
 
-# How often a command may come on one connection. A sender may stay for all its
-# messages; a guesser of passwords may not.
-_OFTEN: Final = sys.maxsize
-_CALLS: Final = {"MAIL": _OFTEN, "RCPT": _OFTEN, "DATA": _OFTEN, "RSET": _OFTEN, "NOOP": _OFTEN, "AUTH": 3, "*": 20}
-
-# What nearly every peer sends; anything else goes to aiosmtpd's parser, which is a hundred times slower.
-_PATH: Final = re.compile(rf"<({_grammar.ADDRESS.pattern}|)>(?: (.*))?")
-# RFC 3461, section 4; aiosmtpd gives it in upper case.
-_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
+_CODE: Final = re.compile(rb"[2-5][0-9]{2}(?=[ \r\n-])")
+_SIZE: Final = re.compile(r"0*([0-9]{1,20})")  # RFC 1870, section 4: at most 20 digits
 
 
 @final
-class _Hooks:
-    """What aiosmtpd asks about a command, under the names that it looks for."""
+class _Answers(asyncio.Protocol):
+    """
+    Give aiosmtplib one whole answer for each question, and keep what the server sent beyond it.
 
-    def __init__(self, terms: _terms.Terms) -> None:
-        self._terms = terms
+    aiosmtplib takes what is left of a packet for the answer to its next command, and drops what comes between two of
+    them, so that a server whose answers are out of step is not noticed, and a refusal is read as a 250.
 
-    async def handle_EHLO(  # noqa: N802 - aiosmtpd counts the arguments
-        self,
-        _server: smtp.SMTP,
-        session: smtp.Session,
-        _envelope: smtp.Envelope,
-        hostname: str,
-        responses: list[str],
-    ) -> list[str]:
-        """Offer no login where none is wanted, and all in one piece; aiosmtpd offers one, line by line."""
-        session.host_name = hostname
-        if self._terms.authenticator is None:
-            responses = [line for line in responses if not line.startswith("250-AUTH")]
-        return ["\r\n".join(responses)]
+    Args:
+        protocol: What reads the answers.
+    """
 
-    @staticmethod
-    async def handle_MAIL(  # noqa: N802 - the same
-        server: smtp.SMTP, _session: smtp.Session, envelope: smtp.Envelope, address: str, options: list[str]
-    ) -> str:
-        dialogue = cast("Dialogue", server)
-        if refusal := dialogue.refusal_of(address):
-            return refusal
-        if not dialogue.has_room_for(options):
-            return _NO_ROOM
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return _TAKEN
-
-    async def handle_RCPT(  # noqa: N802 - the same
-        self, _server: smtp.SMTP, _session: smtp.Session, envelope: smtp.Envelope, address: str, _options: list[str]
-    ) -> str:
-        mailbox = self._terms.mailbox(address)
-        if mailbox is None:
-            return _NOT_OURS
-        # One answer to the final dot can stand for one recipient only.
-        if envelope.rcpt_tos:
-            return _ONE_ONLY
-        envelope.rcpt_tos.append(mailbox)
-        return _TAKEN
-
-
-@final
-class _Session(smtp.Session):
-    """What aiosmtpd sets at each login and calls deprecated, it would warn our users of."""
-
-    login_data: Any = None
-
-
-@final
-class _CommandSizes(dict[str, int]):  # noqa: FURB189 - aiosmtpd looks it up at each command
-    """How long commands may be. aiosmtpd's own is one for all connections, and keeps each word that a peer sends."""
-
-    def __missing__(self, command: str) -> int:
-        return _COMMAND
-
-
-class Dialogue(smtp.SMTP):
-    """One connection: aiosmtpd's dialogue with a DATA of our own, and no word too many."""
-
-    # aiosmtpd makes its stream of this size, and pauses the connection at twice as much.
-    line_length_limit = _LINE
-
-    def __init__(self, house: House, peer: str) -> None:
-        self._house = house
-        # Known before the transport, whose own look comes too late for a peer that left at once.
-        self._peer = peer
-        self._storing = False
-        self._answers = 0
-        self._is_mail = False
-        self._content: ContentReader | None = None
-        # Where content comes in, and what is done when it has ended.
-        self._arriving: tuple[ContentReader, asyncio.Future[None]] | None = None
-        self._counted = 0
-        self.command_size_limits = _CommandSizes()
-        terms = house.terms
-        super().__init__(
-            _Hooks(terms),
-            data_size_limit=terms.size_limit,
-            hostname=terms.hostname,
-            ident="ESMTP",
-            tls_context=terms.tls,
-            require_starttls=terms.require_tls,
-            timeout=terms.timeout,
-            auth_require_tls=terms.require_tls or not _hosts.is_loopback(terms.host),
-            auth_exclude_mechanism=("LOGIN", "PLAIN") if terms.authenticator is None else (),
-            authenticator=self._authenticated,
-            command_call_limit=_CALLS,
-            loop=asyncio.get_running_loop(),
-        )
-        if terms.authenticator is not None:
-            self.command_size_limits["MAIL"] = _COMMAND + _WITH_AUTH
-
-    def _create_session(self) -> smtp.Session:
-        return _Session(self.loop)
-
-    # ── the connection ──
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._house.begin(cast("asyncio.Task[None]", self._handler_coroutine))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        super().connection_lost(error)
-        self._house.forget(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Give content to its reader, past the buffer of commands."""
-        if self._arriving is None:
-            super().data_received(data)
-            return
-        content, ended = self._arriving
-        rest = content.feed(data)
-        if content.received - self._counted >= _PIECE:
-            self._counted = content.received
-            self._reset_timeout()
-        if rest is not None:
-            self._arriving = None
-            if not ended.done():
-                ended.set_result(None)
-            super().data_received(rest)
-
-    async def push(self, status: str | bytes) -> None:
-        await super().push(status.encode() if isinstance(status, str) else status)
-        self._answers += 1
-        if self._answers % self._house.terms.limits.commands_per_turn == 0:
-            # Neither reading what has come nor writing to a peer that reads waits for anything.
-            await asyncio.sleep(0)
-
-    def part(self) -> None:
-        """Close the connection, unless a handler runs: then its answer goes first."""
-        if not self._storing and self.transport is not None and not self.transport.is_closing():
-            self._writer.write(f"{_CLOSING}\r\n".encode())
-            self._close()
-
-    def cut(self) -> None:
-        """Close the connection, whatever is on its way."""
-        if self.transport is None:
-            return
-        # A transport of TLS that aiosmtpd closed twice cannot be aborted; the one below it can.
-        cast("asyncio.WriteTransport", self._original_transport or self.transport).abort()
-        if self._is_shaking_hands:
-            # asyncio does not say then that the connection is lost.
-            self.connection_lost(None)
+    def __init__(self, protocol: SMTPProtocol) -> None:
+        self._protocol = protocol
+        self._came = bytearray()
+        self._line = 0  # where the line begins whose end has not come yet
+        self._asked = True  # the greeting comes without a question
 
     @property
-    def _is_shaking_hands(self) -> bool:
-        return self._original_transport is not None and cast("smtp.Session", self.session).ssl is None
+    def unread(self) -> bytes:
+        """What came that nothing was asked for."""
+        return b"" if self._asked else bytes(self._came)
 
-    def _close(self) -> None:
-        transport = cast("asyncio.BaseTransport", self.transport)
-        if not transport.is_closing():
-            transport.close()
+    def ask(self) -> None:
+        """
+        Say that a question is about to leave.
 
-    async def _end(self) -> None:
-        """Close the connection, and carry out nothing that came before it was closed."""
-        self._close()
-        # Cancelled when the connection is lost.
-        await asyncio.get_running_loop().create_future()
+        Raises:
+            SMTPServerDisconnected: Something unread is there, so the next answer may be that to another question.
+        """
+        if self._came:
+            said = self._came[:_SHOWN].decode("ascii", "replace")
+            message = f"The server's answers are out of step; it sent this without a question: {said}"
+            raise SMTPServerDisconnected(message)
+        self._asked = True
 
-    def _timeout_cb(self) -> None:
-        """Close a connection whose time is over; cut it when the peer does not take what is on its way."""
-        if self.transport is None:
-            return
-        if self.transport.is_closing():
-            self.cut()
-            return
-        self.transport.close()
-        self._reset_timeout(min(_NO_MORE, self._house.terms.timeout))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._protocol.connection_made(transport)
 
-    async def _handle_client(self) -> None:
-        if self._house.closing:
-            self.part()
-        else:
-            await super()._handle_client()
+    def data_received(self, data: bytes) -> None:
+        # What is too long says nothing, so that its rest need not be kept.
+        self._came += data[: 2 * _LONGEST - len(self._came)]
+        while self._asked and (end := self._came.find(b"\n", self._line) + 1):
+            goes_on = self._came[self._line + 3 : self._line + 4] == b"-" and _CODE.match(self._came, self._line)
+            self._line = end
+            if not goes_on:
+                self._hand_over(end)
+        if self._asked and len(self._came) > _LONGEST:
+            self._hand_over(len(self._came))
 
-    # ── login and TLS ──
+    def _hand_over(self, end: int) -> None:
+        answer = bytes(self._came[:end])
+        del self._came[:end]
+        self._line, self._asked = 0, False
+        if len({line[:3] for line in answer.splitlines()}) > 1:
+            # Each line has the same code (RFC 5321, section 4.2.1). Of two, neither counts.
+            answer = b"several codes in one answer: " + answer
+        self._protocol.data_received(answer)
 
-    def _authenticated(
-        self,
-        _server: smtp.SMTP,
-        _session: smtp.Session,
-        _envelope: smtp.Envelope,
-        _mechanism: str,
-        login: smtp.LoginPassword,
-    ) -> smtp.AuthResult:
-        """Ask the authenticator; there is one, or no mechanism would be left to come here by."""
-        check = cast("_terms.Authenticator", self._house.terms.authenticator)
-        try:
-            right = check(login.login.decode(), login.password.decode())
-        except UnicodeDecodeError:
-            right = False
-        except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
-            _LOG.error("The authenticator failed; answered 454: %s", where(error))
-            return smtp.AuthResult(success=False, handled=False, message=_LOGIN_LATER)
-        return smtp.AuthResult(success=right, handled=False, auth_data=login.login if right else None)
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
 
-    # ── commands ──
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
 
-    def refusal_of(self, address: str) -> str | None:  # noqa: ARG002 - the simulator looks at it
-        """Say why a sender may not send now; None if it may."""
-        needed = self._house.terms.authenticator is not None
-        return LOGIN_FIRST if needed and not cast("smtp.Session", self.session).authenticated else None
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
 
-    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        if matched := _PATH.fullmatch(arg):
-            return matched[1] or _NULL, matched[3] or ""
-        try:
-            address, rest = super()._getaddr(arg)
-        except (AttributeError, IndexError):
-            # What the stdlib's parser does with "<" or "a@[".
-            return None, None
-        return (address, rest) if address is not None and address.isprintable() else (None, None)
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
 
-    def has_room_for(self, options: Sequence[str]) -> bool:
-        """Tell whether a message of the size that MAIL announces would fit (RFC 1870, section 6.1)."""
-        size = next((int(option[5:]) for option in options if option.startswith("SIZE=")), 0)
-        return size <= self._house.held.left
 
-    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
-        found = super()._getparams(params)
-        # Who says to have sent the message is no matter of ours (RFC 4954, section 5: as if it were "<>").
-        if found is not None and self._is_mail and self._house.terms.authenticator is not None:
-            author = found.pop("AUTH", "<>")
-            return found if _XTEXT.fullmatch(str(author)) else None
-        return found
+@final
+class Connection:
+    """
+    Hold one connection to the server.
 
-    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
-        """Begin a message; AUTH= is taken where a login is."""
-        self._is_mail = True
-        try:
-            await super().smtp_MAIL(arg)
-        finally:
-            self._is_mail = False
+    Args:
+        server: Where to connect.
+        context: For TLS; None where there is none.
+        submission: The first message that goes over it; its sender's domain is our name where none is set.
+        redaction: Hides the login in what the server says.
+    """
 
-    async def smtp_HELP(self, arg: str | None) -> None:  # noqa: N802 - the same
-        """Name the commands; aiosmtpd leaves out those that a subclass does differently."""
-        offered = {name: getattr(smtp.SMTP, f"smtp_{name}", None) for name in self._smtp_methods}
-        known = {name: method for name, method in offered.items() if method and self._syntax_available(method)}
-        if self._house.terms.authenticator is None:
-            known.pop("AUTH")
-        if method := known.get((arg or "").upper()):
-            extended = cast("smtp.Session", self.session).extended_smtp and method.__smtp_syntax_extended__
-            await self.push(f"250 Syntax: {method.__smtp_syntax__}{extended or ''}")
-        else:
-            await self.push(f"{501 if arg else 250} Supported commands: {' '.join(sorted(known))}")
+    def __init__(
+        self, server: SmtpServer, context: ssl.SSLContext | None, submission: Submission, redaction: Redaction
+    ) -> None:
+        self._server = server
+        self._context = context
+        self._redaction = redaction
+        # Without a name there is the DNS to ask for ours.
+        self._hostname = server.local_hostname or submission.mail_from.rpartition("@")[2]
+        self._protocol = SMTPProtocol(asyncio.get_running_loop())
+        self._answers = _Answers(self._protocol)
+        self._socket: socket.socket | None = None
+        self._transport: asyncio.Transport | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._offers: dict[str, str] = {}
+        self._logins: list[str] = []
+        self.address: Address | None = None
+        """The address that answered."""
 
-    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - the same
-        """Begin TLS, once (RFC 3207, section 4.2)."""
-        if cast("smtp.Session", self.session).ssl is not None:
-            await self.push(_TLS_STANDS)
-            return
-        reason: BaseException | None = None
-        try:
-            await super().smtp_STARTTLS(arg)
-        except smtp.TLSSetupException as error:
-            reason = error.__cause__
-        if self._is_shaking_hands:
-            why = getattr(reason, "reason", None) or (type(reason).__name__ if reason else "the time was over")
-            self._house.log.warning("%s: the TLS handshake failed: %s", self._peer, why)
-            self.cut()
+    async def open(self, recipient: str, first: Address | None) -> None:
+        """Connect, to *first* before all others where the host still has it; make the connection safe; log in."""
+        async with self._step(recipient, SendFailure.CONNECT, opening=True):
+            await self._connect(first)
+            _expected(_GREETING, await self._protocol.read_response())
+        async with self._step(recipient, SendFailure.LOST, opening=True):
+            await self._greet()
+        if self._server.security is Security.STARTTLS:
+            await self._start_tls(recipient)
+        if self._server.username is not None:
+            await self._login(recipient)
+        async with self._step(recipient, SendFailure.LOST):
+            self._writer = self._stream()
 
-    async def smtp_VRFY(self, arg: str) -> None:  # noqa: N802, ARG002 - aiosmtpd's name and form
-        """Tell nobody which mailboxes there are."""
-        await self.push(_NOTHING_TOLD)
+    async def _connect(self, first: Address | None) -> None:
+        server = self._server
+        found = await _connecting.addresses(server.host, server.port)
+        found.sort(key=lambda one: one != first)
+        self._socket, self.address = await _connecting.connect(found, server.timeout)
+        implicit = server.security is Security.IMPLICIT
+        self._transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: self._answers,
+            sock=self._socket,
+            ssl=self._context if implicit else None,
+            server_hostname=server.host if implicit else None,
+            ssl_handshake_timeout=server.timeout if implicit else None,
+        )
 
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
-        """Read a message in pieces, and answer when the handler has returned."""
-        if await self.check_helo_needed():
-            return
-        envelope = cast("smtp.Envelope", self.envelope)
-        if arg or not envelope.rcpt_tos:
-            await self.push("501 Syntax: DATA" if arg else "503 Error: need RCPT command")
-            return
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
-        content = self._content = ContentReader(self._house.terms.size_limit, self._house.held)
-        try:
-            await self._receive(content)
-            # The time that a handler may take begins now.
-            self._reset_timeout()
-            self.envelope = self._create_envelope()
-            if (unfit := content.unfit) is not None:
-                await self._refuse(unfit)
+    async def _greet(self) -> None:
+        answer = _expected(_MAIL, await self._ask(b"EHLO", self._hostname.encode("ascii")))
+        # What was offered before TLS may have been forged (RFC 3207, section 4.2).
+        self._offers, self._logins = parse_esmtp_extensions(answer.message)
+
+    def _stream(self) -> asyncio.StreamWriter:
+        """Give what writes the content; aiosmtplib offers nothing that can be waited for."""
+        self._check_connected()
+        transport = cast("asyncio.Transport", self._transport)
+        # So drain() waits until nothing is left in our buffer; with 0 asyncio's TLS pauses for ever.
+        transport.set_write_buffer_limits(high=1, low=0)
+        return asyncio.StreamWriter(transport, self._protocol, None, asyncio.get_running_loop())
+
+    def _check_connected(self) -> None:
+        if not self._protocol.is_connected:
+            message = "Connection lost"
+            raise SMTPServerDisconnected(message)
+
+    async def _start_tls(self, recipient: str) -> None:
+        if "starttls" not in self._offers:
+            raise SendError(recipient, SendFailure.TLS, None, "The server offers no STARTTLS.")
+        async with self._step(recipient, SendFailure.LOST, refused=SendFailure.TLS, opening=True):
+            _expected(_GREETING, await self._ask(b"STARTTLS"))
+        if self._answers.unread:
+            # Octets in the clear that would count as said under TLS (RFC 3207; CVE-2011-0411).
+            message = "The server sent more than its 220 before TLS; somebody on the way may have put that in."
+            raise SendError(recipient, SendFailure.TLS, None, message)
+        async with self._step(recipient, SendFailure.LOST, opening=True):
+            await self._shake_hands()
+            await self._greet()
+
+    async def _shake_hands(self) -> None:
+        self._check_connected()
+        plain = cast("asyncio.Transport", self._transport)
+        safe = await asyncio.get_running_loop().start_tls(
+            plain,
+            self._answers,
+            cast("ssl.SSLContext", self._context),
+            server_hostname=self._server.host,
+            ssl_handshake_timeout=self._server.timeout,
+        )
+        if safe is None:
+            message = "Connection lost"
+            raise SMTPServerDisconnected(message)
+        self._transport = self._protocol.transport = safe
+
+    async def _login(self, recipient: str) -> None:
+        """Log in by one mechanism: each further try counts towards a lock-out."""
+        mechanisms = {"plain": self._login_plain, "login": self._login_login, "cram-md5": self._login_cram_md5}
+        offered = [login for name, login in mechanisms.items() if name in self._logins]
+        if not offered:
+            raise SendError(recipient, SendFailure.LOGIN, None, "The server offers no login that htpoort knows.")
+        async with self._step(recipient, SendFailure.LOST, refused=SendFailure.LOGIN):
+            await offered[0](self._server.username or "", self._server.password or "")
+
+    async def _login_plain(self, username: str, password: str) -> None:
+        _expected(_WELCOME, await self._ask(b"AUTH", b"PLAIN", auth_plain_encode(username, password)))
+
+    async def _login_login(self, username: str, password: str) -> None:
+        name, word = auth_login_encode(username, password)
+        _expected(_CHALLENGE, await self._ask(b"AUTH", b"LOGIN", name))
+        _expected(_WELCOME, await self._ask(word))
+
+    async def _login_cram_md5(self, username: str, password: str) -> None:
+        challenge = _expected(_CHALLENGE, await self._ask(b"AUTH", b"CRAM-MD5"))
+        digest = auth_crammd5_verify(username, password, challenge.message)
+        self._redaction.add(digest.decode("ascii"))  # weak passwords can be found from it
+        _expected(_WELCOME, await self._ask(digest))
+
+    async def mail(self, submission: Submission) -> None:
+        """Begin a message, unless the server has said that it is too large."""
+        size, recipient = len(submission.data), submission.rcpt_to
+        options: list[bytes] = []
+        if (offer := self._offers.get("size")) is not None:
+            limit = _size_limit(offer)
+            if limit is not None and limit < size:
+                reply = f"The server takes {limit} octets, the message has {size}; nothing was sent."
+                raise SendError(recipient, SendFailure.REFUSED, None, reply)
+            options.append(b"SIZE=%d" % size)
+        # The mailbox is plain, as `check` knows.
+        sender = b"FROM:<%s>" % submission.mail_from.encode()
+        async with self._step(recipient, SendFailure.LOST):
+            # The connection may have been idle, so what came meanwhile is read first.
+            await self._look()
+            _expected(_MAIL, await self._ask(b"MAIL", sender, *options))
+
+    async def data(self, submission: Submission) -> None:
+        """Go on with a message for which MAIL has been taken, until the server waits for its content."""
+        recipient = submission.rcpt_to
+        async with self._step(recipient, SendFailure.LOST):
+            _expected(_RCPT, await self._ask(b"RCPT", b"TO:<%s>" % recipient.encode()))
+        async with self._step(recipient, SendFailure.LOST):
+            _expected(_GO_ON, await self._ask(b"DATA"))
+
+    async def transmit(self, recipient: str, content: bytes) -> tuple[int, str]:
+        """Send the content, its dots doubled, to a server that waits for it; gives the server's answer."""
+        await self._write(recipient, content)
+        async with self._step(recipient, SendFailure.LOST):
+            # What came before the dot is no answer to it. Without the dot the server has taken nothing.
+            await self._look()
+            self._answers.ask()
+            self._check_connected()
+        # From here on a loss leaves open whether the server has the message.
+        async with self._step(recipient, SendFailure.UNKNOWN, seconds=self._server.final_timeout):
+            answer = await self._protocol.execute_command(b".")
+            if _contradicts(answer.code, self._answers.unread):
+                more = self._answers.unread.decode("ascii", "replace")
+                said = self._told(f"The server gave two answers: {answer.code} {answer.message}, and {more}")
+                raise SendError(recipient, SendFailure.UNKNOWN, None, said)
+            _expected(_DONE, answer)
+        return answer.code, self._told(answer.message)
+
+    async def _write(self, recipient: str, content: bytes) -> None:
+        """Hand all of the content over, and return only when it has left our buffer on a living connection."""
+        writer = cast("asyncio.StreamWriter", self._writer)
+        for start in range(0, len(content), _PIECE):
+            async with self._step(recipient, SendFailure.LOST):
+                writer.write(content[start : start + _PIECE])
+                await writer.drain()
+                # drain() is silent about a connection that was closed in good order; this raises.
+                self._check_connected()
+
+    async def _ask(self, *words: bytes) -> SMTPResponse:
+        """Send one command and give its answer, where nothing unread stands before that."""
+        self._answers.ask()
+        return await self._protocol.execute_command(*words)
+
+    async def _look(self) -> None:
+        """Let the loop read what has arrived, where anything has."""
+        with contextlib.suppress(OSError):  # of a connection that was closed
+            try:
+                cast("socket.socket", self._socket).recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
                 return
-            incoming = Incoming(
-                mail_from=str(envelope.mail_from).replace(_NULL, ""),
-                rcpt_to=envelope.rcpt_tos[0],
-                peer=self._peer,
-                tls=cast("smtp.Session", self.session).ssl is not None,
-                raw=content.content(),
-            )
-            await self._finished(incoming)
+        # The loop asks the socket in its next round, and hands over what it reads in the one after.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def reset(self) -> bool:
+        """Take back what was begun; tell whether the connection can be used again."""
+        try:
+            async with asyncio.timeout(self._server.timeout):
+                return (await self._ask(b"RSET")).code in _MAIL
+        except (SMTPException, OSError):
+            return False
+
+    async def close(self) -> None:
+        """Say goodbye; how the server takes it changes nothing."""
+        try:
+            with contextlib.suppress(SMTPException, OSError):
+                async with asyncio.timeout(min(_GOODBYE, self._server.timeout)):
+                    await self._ask(b"QUIT")
         finally:
-            if self._content is not None:
-                self._content.release()
-                self._content = None
+            await self.abort()
 
-    async def _receive(self, content: ContentReader) -> None:
-        """Read up to the final dot; what follows it is for the next command."""
-        # What came together with DATA. With an octet more there is always something to read, and no waiting.
-        self._reader.feed_data(b"\0")
-        rest = content.feed((await self._reader.read(sys.maxsize))[:-1])
-        if rest is not None:
-            self._reader.feed_data(rest)
-            return
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        self._arriving, self._counted = (content, ended), content.received
-        deadline = loop.call_later(_WHOLE * self._house.terms.timeout, self._timeout_cb)
+    async def abort(self) -> None:
+        """Close without waiting for the server, whatever stands in the buffers."""
+        if self._transport is not None:
+            self._transport.abort()
+        # The loop closes the socket in its next round, which may not come after us.
+        await asyncio.sleep(0)
+
+    @contextlib.asynccontextmanager
+    async def _step(
+        self,
+        recipient: str,
+        lost: SendFailure,
+        *,
+        refused: SendFailure | None = None,
+        opening: bool = False,
+        seconds: float | None = None,
+    ) -> AsyncGenerator[None]:
+        """Limit the time of one step, and turn what goes wrong into a SendError that says what it means there."""
         try:
-            await ended
-        finally:
-            self._arriving = None
-            deadline.cancel()
+            async with asyncio.timeout(self._server.timeout if seconds is None else seconds):
+                yield
+        except SendError:
+            raise
+        except SMTPResponseException as error:
+            code = error.code if error.code in _REFUSALS else None
+            kind = refused or (lost if code is None else _refusal(code))
+            # The cause would show what the server said as it is, perhaps with our password in it.
+            raise SendError(recipient, kind, code, self._told(error.message)) from None
+        except (SMTPException, OSError) as error:
+            kind = SendFailure.TLS if opening and is_of_tls(error) else lost
+            raise SendError(recipient, kind, None, self._told(str(error) or "No answer in time")) from None
+        except Exception as error:  # noqa: BLE001 - what the server says must not raise anything else
+            # What it means depends on the place alone.
+            reply = f"{type(error).__name__} when the server's answer was read"
+            raise SendError(recipient, lost, None, reply) from None
 
-    async def _refuse(self, unfit: Unfit) -> None:
-        await self.push(_UNFIT[unfit])
-        if unfit is Unfit.UNCLEAN:
-            # What follows may be a message that was hidden in this one.
-            await self._end()
+    def _told(self, text: str) -> str:
+        """Put what a server says on one line of printable characters, without our login."""
+        line = "".join(character if character.isprintable() else " " for character in text)
+        return " ".join(self._redaction(line).split())[:_SHOWN]
 
-    async def _finished(self, incoming: Incoming) -> None:
-        """Answer the final dot."""
-        await self._shelter(self._settled(incoming))
-        if self.transport is not None and self.transport.is_closing():
-            await self._end()
 
-    async def _shelter(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what goes on where the connection is lost, and holds the content as long as it runs."""
-        content, self._content = cast("ContentReader", self._content), None
-        # From now on, and not when the task begins: whoever closes the connection meanwhile has to wait for it.
-        self._storing = True
-        await self._house.sheltered(work, content.release)
+def _expected(codes: range, answer: SMTPResponse) -> SMTPResponse:
+    if answer.code not in codes:
+        raise SMTPResponseException(answer.code, answer.message)
+    return answer
 
-    async def _settled(self, incoming: Incoming) -> None:
-        """Give a message to the handler, and tell the peer, if it is still there, how that ended."""
-        reply = await self._reply(incoming)
-        self._storing = False
-        if self.transport is None:
-            _LOG.warning("%s left before the answer %s", incoming.peer, reply)
-            return
-        try:
-            await self.push(reply)
-        except ConnectionError:
-            _LOG.warning("%s left during the answer %s", incoming.peer, reply)
-            return
-        if self._house.closing:
-            self.part()
-        elif reply.startswith("421"):
-            self._close()
 
-    async def _reply(self, incoming: Incoming) -> str:
-        try:
-            await self._house.terms.handler(incoming)
-        except Refusal as refusal:
-            return str(refusal)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
-            _LOG.error("The handler failed; answered 451: %s", where(error))
-            return _LATER
-        return _TAKEN
+def _refusal(code: int) -> SendFailure:
+    return SendFailure.REFUSED if code >= _FOR_GOOD else SendFailure.DEFERRED
 
-    async def handle_exception(self, error: Exception) -> str:  # noqa: PLR6301 - aiosmtpd's method
-        """Answer an accident in the dialogue; aiosmtpd would answer 500, with the error's text."""
-        _LOG.error("A command failed; answered 451: %s", where(error))
-        return _LATER
+
+def _size_limit(offer: str) -> int | None:
+    """Read the number behind SIZE; None where it is no limit, as 0 is, and where it is no number that could be one."""
+    match = _SIZE.fullmatch(offer)
+    return None if match is None else int(match[1]) or None
+
+
+def _contradicts(code: int, more: bytes) -> bool:
+    r"""
+    Tell whether what came together with the answer to the dot says otherwise whether the message was taken.
+
+    >>> _contradicts(250, b"554 content rejected\r\n"), _contradicts(250, b"421 closing\r\n")
+    (True, False)
+    """
+    others = {int(match[0]) for line in more.splitlines() if (match := _CODE.match(line))}
+    return any((other in _DONE) != (code in _DONE) for other in others - {LEAVING})

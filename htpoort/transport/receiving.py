@@ -15,9 +15,9 @@ from typing import Final, Self, cast
 
 from htpoort import _grammar
 from htpoort.transport import _terms
-from htpoort.transport._dialogue import Dialogue
 from htpoort.transport._house import House
 from htpoort.transport._listener import Listener
+from htpoort.transport._receiver_dialogue import Dialogue
 from htpoort.transport.limits import Limits
 
 __all__ = ["Receiver"]

@@ -15,6 +15,13 @@ from typing import Any, Self
 
 PASSWORD = "geheim"
 
+
+class Endless(bytes):
+    """Octets that are written again and again until the client has left."""
+
+    __slots__ = ()
+
+
 Step = bytes | str | Callable[[], object]
 Fault = Step | tuple[Step, ...]
 
@@ -29,9 +36,12 @@ class Pop3Box:
     """
     Serve one mailbox on loopback.
 
-    A fault stands for a command ("UIDL") or one of its uses ("RETR 2"); "greeting" is what comes first.
-    It is octets to answer, "drop" (reset), "close", "stall" (until the client leaves), "tls" (upgrade),
-    "go on" (what would be answered without a fault), a function that is called, or a tuple of these.
+    A fault stands for a command ("UIDL"), one of its uses ("RETR 2") or its use for a mail ("RETR u2"),
+    whatever number that has then; "greeting" is what comes first. It is octets to answer, "drop" (reset),
+    "close", "stall" (until the client leaves), "tls" (upgrade), "go on" (what would be answered without a
+    fault), a function that is called, or a tuple of these.
+
+    With *mails_a_session* a connection ends at the first RETR beyond so many.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class Pop3Box:
         implicit: bool = False,
         faults: dict[str, Fault] | None = None,
         sizes: dict[str, int] | None = None,
+        mails_a_session: int | None = None,
     ) -> None:
         self.mails = [mail if isinstance(mail, tuple) else (f"u{n}", mail) for n, mail in enumerate(mails, 1)]
         self.faults = faults or {}
@@ -48,6 +59,7 @@ class Pop3Box:
         self.connections = 0
         self.reached: dict[str, asyncio.Event] = collections.defaultdict(asyncio.Event)
         self.left = asyncio.Event()
+        self.mails_a_session = mails_a_session
         self._sizes = sizes or {}
         self._tls = tls
         self._implicit = implicit
@@ -105,6 +117,7 @@ class _Talk:
         self._sizes = sizes
         self._mails = list(box.mails)
         self._marked: list[tuple[str, bytes]] = []
+        self._given = 0
 
     async def talk(self) -> None:
         await self._answer("greeting", b"+OK POP3 ready\r\n")
@@ -113,9 +126,15 @@ class _Talk:
             self._box.commands.append(line)
             verb, _, rest = line.partition(" ")
             usual = getattr(self, f"_{verb.lower()}")(rest)
-            await self._answer(line if line in self._box.faults else verb, usual, line)
+            names = (line, f"{verb} {self._uidl_of(rest)}", verb)
+            await self._answer(next((name for name in names if name in self._box.faults), verb), usual, line)
             if verb == "QUIT":
                 self._writer.close()
+
+    def _uidl_of(self, arguments: str) -> str:
+        """Give the UIDL of the mail that a command is about, if it is about one."""
+        number = arguments.partition(" ")[0]
+        return self._mails[int(number) - 1][0] if number.isdigit() and 0 < int(number) <= len(self._mails) else ""
 
     async def _answer(self, name: str, usual: bytes, line: str = "") -> None:
         fault = self._box.faults.get(name, "go on")
@@ -130,6 +149,9 @@ class _Talk:
             elif step == "stall":
                 await self._reader.read()
                 self._writer.close()
+            elif isinstance(step, Endless):
+                while True:
+                    await self._written(step)
             elif step == "tls":
                 await self._writer.start_tls(self._tls)  # type: ignore[arg-type]
             else:
@@ -167,6 +189,9 @@ class _Talk:
         return self._listed([str(self._sizes.get(uidl, len(mail))) for uidl, mail in self._mails])
 
     def _retr(self, number: str) -> bytes:
+        self._given += 1
+        if self._given > (self._box.mails_a_session or self._given):
+            raise ConnectionAbortedError
         return stuffed(self._mails[int(number) - 1][1])
 
     def _top(self, arguments: str) -> bytes:
@@ -174,7 +199,7 @@ class _Talk:
         return stuffed(mail[: mail.index(b"\r\n\r\n") + 4])
 
     def _dele(self, number: str) -> bytes:
-        if not (self._refuses("DELE") or self._refuses(f"DELE {number}")):
+        if not any(self._refuses(name) for name in ("DELE", f"DELE {number}", f"DELE {self._uidl_of(number)}")):
             self._marked.append(self._mails[int(number) - 1])
         return b"+OK\r\n"
 

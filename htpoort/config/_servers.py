@@ -160,6 +160,11 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
             username=table.username or "",
             password=_password(sources, path, table) or "",
             tls=_tls(sources, path, table, client_context),
+            timeout=table.timeout.total_seconds(),
+            mail_timeout=table.mail_timeout.total_seconds(),
+            session_timeout=table.session_timeout.total_seconds(),
+            mail_limit=table.mail_limit,
+            listing_limit=table.listing_limit,
         )
         with_port = make if table.port is None else functools.partial(make, port=table.port)
         server = document.made(path, with_port, _NO_POP3)

@@ -124,6 +124,11 @@ class Pop3Table(Login):
     host: str = _needed("localhost")
     security: Security = Security.IMPLICIT
     every: timedelta = _POP3.every
+    timeout: timedelta = timedelta(seconds=_POP3.server.timeout)
+    mail_timeout: timedelta = timedelta(seconds=_POP3.server.mail_timeout)
+    session_timeout: timedelta = timedelta(seconds=_POP3.server.session_timeout)
+    mail_limit: int = _POP3.server.mail_limit
+    listing_limit: int = _POP3.server.listing_limit
 
 
 @final

@@ -1,5 +1,5 @@
 """
-Speak POP3 over one connection; the only module that knows poplib.
+Hold one POP3 session: what each command is for, how long it may take, and what its failure means.
 
 Never does: decide what is deleted, or store anything.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import poplib
 import re
 import socket
 import ssl
@@ -20,6 +18,7 @@ import attrs
 
 from htpoort import _grammar
 from htpoort.errors import Problem
+from htpoort.transport._pop3_dialogue import Dialogue, LimitError, NoPop3Error, OutOfStepError, RefusedError
 from htpoort.transport._threads import apart
 from htpoort.transport.accounts import FetchError, FetchFailure, Left, Pop3Server
 from htpoort.transport.servers import Security
@@ -27,119 +26,72 @@ from htpoort.transport.servers import Security
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_LINE: Final = 2_048  # octets of a line that is no mail's; RFC 2449, section 4, sets 512
-_PIECE: Final = 65_536  # octets of a mail that are read at a time; no line is limited by it
-_CLOSED: Final = "the server closed the connection"
 _SHOWN: Final = 500  # characters of what a server says
-_UIDL: Final = re.compile(rb"([0-9]{1,9}) +([!-~]{1,255}) *")  # RFC 1939, section 7, sets 70
-_SIZE: Final = re.compile(rb"([0-9]{1,9}) +([0-9]{1,18})(?: .*)?")
+_MAILS: Final = 100_000  # mails of a mailbox that one session looks at; those behind them come in a later one
+_REPORTED: Final = 10  # lines of a listing that are reported one by one
+# Only so many digits: int() takes 4,300 at most, and its time grows with the square of their number.
+_LISTED: Final = re.compile(rb"([0-9]{1,9})(?:[ \t]+(.*))?", re.DOTALL)
+_UIDL: Final = re.compile(rb"([!-~]{1,255}) *")  # RFC 1939, section 7, sets 70
+_SIZE: Final = re.compile(rb"([0-9]{1,18})(?: .*)?", re.DOTALL)
 
 
 @final
 @attrs.frozen
 class Mail:
-    """One mail of a listing: its number in this session, its unique ID, its octets."""
+    """One mail of a listing: its number in this session, its unique ID if it has a usable one, its octets."""
 
     number: int
     uidl: str
     size: int
 
-
-@final
-class _Client(poplib.POP3):
-    r"""
-    Speak POP3 as poplib does, but read another way.
-
-    poplib refuses lines of more than 2,048 octets, such as an XML document without line ends. It takes LF
-    alone for a line end, so that a mail with ``\n.\n`` in it ends there and its rest is taken for answers.
-    It loses a CR at the start of a line, takes a closed connection for a refusal, and holds a mail twice.
-    """
-
-    def __init__(self, server: Pop3Server, connected: socket.socket) -> None:
-        self._connected = connected
-        try:
-            super().__init__(server.host, server.port, server.timeout)
-        except BaseException:
-            self.close()
-            raise
-
-    def _create_socket(self, _timeout: float) -> socket.socket:  # pyright: ignore[reportUnusedFunction] - poplib calls it
-        return self._connected
-
-    def _getline(self) -> tuple[bytes, int]:
-        line = self.file.readline(_LINE)
-        if line.endswith(b"\r\n"):
-            return line[:-2], len(line)
-        if line.endswith(b"\n") or len(line) == _LINE:
-            message = f"an answer is no line of at most {_LINE} octets that ends with CRLF"
-            raise ValueError(message)
-        raise ConnectionResetError(_CLOSED)
-
-    def close(self) -> None:
-        # A connection that is broken cannot be shut down, only closed.
-        with contextlib.suppress(OSError):
-            super().close()
-
-    def content(self, command: str, most: int) -> bytes | None:
-        """Ask for lines and read them up to the one final dot; None where they have more than *most* octets."""
-        self.sock.sendall(f"{command}\r\n".encode("ascii"))
-        status, _ = self._getline()
-        if not status.startswith(b"+"):
-            raise poplib.error_proto(status)
-        kept, size = io.BytesIO(), 0
-        starts, half = True, False
-        while True:
-            piece = self.file.readline(_PIECE)
-            if not piece:
-                raise ConnectionResetError(_CLOSED)
-            if starts and piece == b".\r\n":
-                # Shares its memory with the buffer.
-                return kept.getvalue() if size <= most else None
-            # A line may come in pieces, and CR and LF in two of them.
-            piece = piece[1:] if starts and piece.startswith(b"..") else piece
-            starts = piece.endswith(b"\r\n") or (half and piece == b"\n")
-            half = piece.endswith(b"\r")
-            size += len(piece)
-            if size <= most:
-                kept.write(piece)
-            else:
-                kept = io.BytesIO()
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        return self.uidl or f"number {self.number}"
 
 
 @final
 @attrs.frozen
-class _Refused:
-    """What the server said with its -ERR, where that is an answer like another."""
+class Listing:
+    """
+    What is in a mailbox.
 
-    error: poplib.error_proto
+    Args:
+        mails: The first 100,000 of it.
+        whole: Whether every mail is among them, with what the server calls its unique ID.
+        problems: Lines without a usable unique ID.
+    """
+
+    mails: tuple[Mail, ...]
+    whole: bool
+    problems: tuple[Problem, ...]
 
 
-def _tried(step: Callable[[*Ts], T], *args: *Ts) -> T | _Refused:
+def _tried(step: Callable[[*Ts], T], *args: *Ts) -> T | RefusedError:
     """Run a command that a server may refuse without harm to the session."""
     try:
         return step(*args)
-    except poplib.error_proto as error:
-        if not _text(error).startswith("-ERR"):
-            raise
-        return _Refused(error)
+    except RefusedError as error:
+        return error
 
 
 @final
 class Session:
     """One session: each step runs in a thread of its own, and can be ended from the event loop."""
 
-    def __init__(self, server: Pop3Server, connected: socket.socket) -> None:
+    def __init__(self, server: Pop3Server, connected: socket.socket, left: float) -> None:
         self._server = server
-        self._connected = connected
         # A second handle of the same connection: TLS takes the first one over.
         self._handle = connected.dup()
-        self._opened: _Client | None = None
+        self._dialogue = Dialogue(connected)
+        # Seconds that the server may still take; how long mails are being stored does not count.
+        self._seconds = left
 
     @classmethod
     async def opened(cls, server: Pop3Server, context: ssl.SSLContext | None) -> Self:
         """Connect, make the connection safe, log in."""
         with _failing(server, FetchFailure.CONNECT):
-            session = cls(server, await _connected(server))
+            session = cls(server, await _connected(server), server.session_timeout)
         try:
             await session._log_in(context)
         except BaseException:
@@ -148,46 +100,63 @@ class Session:
         return session
 
     async def _log_in(self, context: ssl.SSLContext | None) -> None:
-        server = self._server
+        server, dialogue = self._server, self._dialogue
         with _failing(server, FetchFailure.CONNECT, FetchFailure.CONNECT, opening=True):
-            await self._run(self._greeted, context)
-        client = self._client
-        if server.security is Security.STARTTLS:
+            if context is not None and server.security is Security.IMPLICIT:
+                await self._run(dialogue.secure, context, server.host)
+            await self._run(dialogue.status)
+        if context is not None and server.security is Security.STARTTLS:
             with _failing(server, FetchFailure.LOST, FetchFailure.TLS, opening=True):
-                await self._run(client.stls, context)
-        # With TLS 1.3 a server tells only now that it does not take our certificate.
+                await self._run(dialogue.stls, context, server.host)
+        # With TLS 1.3 a server reports only now that it does not take our certificate.
         with _failing(server, FetchFailure.LOST, FetchFailure.LOGIN, opening=True):
-            await self._run(client.user, server.username)
-            await self._run(client.pass_, server.password)
+            await self._run(dialogue.ask, f"USER {server.username}")
+            await self._run(dialogue.ask, f"PASS {server.password}")
 
-    def _greeted(self, context: ssl.SSLContext | None) -> None:
-        if context is not None and self._server.security is Security.IMPLICIT:
-            self._connected = context.wrap_socket(self._connected, server_hostname=self._server.host)
-        # Kept here and not by the caller, who may have been cancelled meanwhile.
-        self._opened = _Client(self._server, self._connected)
+    async def listing(self) -> Listing:
+        """List what is in the mailbox; a server need not know UIDL, nor give every mail a usable value of it."""
+        with _failing(self._server, FetchFailure.LOST, asked="UIDL: "):
+            given = await self._run(_tried, self._uidls)
+        with _failing(self._server, FetchFailure.LOST, asked="LIST: "):
+            sizes = await self._run(self._sizes)
+        uidls, problems, whole = ({}, [], False) if isinstance(given, RefusedError) else given
+        numbers = set(uidls)
+        # Where the list of unique IDs is cut off, what is behind it waits for a later session.
+        if whole or isinstance(given, RefusedError):
+            numbers |= set(sizes)
+        mails = [Mail(number, uidls.get(number, ""), sizes.get(number, 0)) for number in sorted(numbers)]
+        return Listing(tuple(mails[:_MAILS]), whole and len(mails) <= _MAILS, tuple(problems))
 
-    @property
-    def _client(self) -> _Client:
-        assert self._opened is not None  # noqa: S101 - nobody is given a session that is not open
-        return self._opened
-
-    async def listing(self) -> tuple[list[Mail], list[Problem]]:
-        """Say what is in the mailbox, and which lines of the listing say nothing."""
-        lines: list[list[bytes]] = []
-        for name, ask in (("UIDL", self._client.uidl), ("LIST", self._client.list)):
-            with _failing(self._server, FetchFailure.LOST, asked=f"{name}: "):
-                lines.append((await self._run(ask))[1])
-        sizes = {int(match[1]): int(match[2]) for match in map(_SIZE.fullmatch, lines[1]) if match}
-        mails: list[Mail] = []
+    def _uidls(self) -> tuple[dict[int, str], list[Problem], bool]:
+        """Ask for the unique IDs, empty where one cannot be used; says which lines hold none, and whether it is all."""
+        uidls: dict[int, str] = {}
         problems: list[Problem] = []
-        for line in lines[0]:
-            if match := _UIDL.fullmatch(line):
-                number = int(match[1])
-                mails.append(Mail(number, match[2].decode("ascii"), sizes.get(number, 0)))
-            else:
-                message = f"The server lists {line[:_SHOWN]!r}, which is no number and UIDL; that mail stays there."
-                problems.append(Problem("pop3.listing", message))
-        return mails, problems
+        odd, whole = 0, True
+        for line in self._dialogue.listing("UIDL", self._server.listing_limit):
+            listed = _LISTED.fullmatch(line)
+            usable = None if listed is None else _UIDL.fullmatch(listed[2] or b"")
+            if listed is not None and len(uidls) < _MAILS:
+                uidls.setdefault(int(listed[1]), "" if usable is None else usable[1].decode("ascii"))
+            elif listed is not None:
+                whole = False
+            if usable is None:
+                odd += 1
+                shown = _said(self._server, repr(line))
+                message = f"The server lists {shown}, which is not a number and a UIDL; that mail is fetched by number."
+                problems += [Problem("pop3.listing", message)] if odd <= _REPORTED else []
+        if odd > _REPORTED:
+            message = f"The server lists {odd - _REPORTED} more lines that are not a number and a UIDL."
+            problems.append(Problem("pop3.listing", message))
+        return uidls, problems, whole
+
+    def _sizes(self) -> dict[int, int]:
+        sizes: dict[int, int] = {}
+        for line in self._dialogue.listing("LIST", self._server.listing_limit):
+            listed = _LISTED.fullmatch(line)
+            if listed is not None and len(sizes) <= _MAILS:
+                size = _SIZE.fullmatch(listed[2] or b"")
+                sizes.setdefault(int(listed[1]), 0 if size is None else int(size[1]))
+        return sizes
 
     async def content(self, mail: Mail, largest: int) -> bytes | Left:
         """Fetch a mail, or say why it stays."""
@@ -197,52 +166,79 @@ class Session:
             if got is not None:
                 return got
         headers = await self._asked(mail, f"TOP {mail.number} 0", _grammar.HEADER_LIMIT)
-        message = f"The mail {mail.uidl} has more than {largest} octets; it stays in the mailbox."
-        return Left(
-            uidl=mail.uidl,
-            size=mail.size,
-            problem=Problem("pop3.too-large", message),
-            headers=headers if isinstance(headers, bytes) else None,
-        )
+        message = f"The mail {mail.name} has more than {largest} octets; it stays in the mailbox."
+        return self._left(mail, "pop3.too-large", message, headers if isinstance(headers, bytes) else None)
 
     async def _asked(self, mail: Mail, command: str, most: int) -> bytes | Left | None:
         with _failing(self._server, FetchFailure.LOST):
-            got = await self._run(_tried, self._client.content, command, most)
-        if isinstance(got, _Refused):
-            return self._left(mail, "pop3.unreadable", "cannot be read", got)
+            got = await self._run(_tried, self._dialogue.content, command, most, within=self._server.mail_timeout)
+        if isinstance(got, RefusedError):
+            return self._left(mail, "pop3.unreadable", f"The mail {mail.name} cannot be read: {self._why(got)}")
         return got
 
     async def delete(self, mail: Mail) -> Left | None:
         """Mark a mail for deletion, or say why it stays."""
         with _failing(self._server, FetchFailure.LOST):
-            got = await self._run(_tried, self._client.dele, mail.number)
-        if isinstance(got, _Refused):
-            return self._left(mail, "pop3.not-deleted", "is stored and was not deleted", got)
+            got = await self._run(_tried, self._dialogue.ask, f"DELE {mail.number}")
+        if isinstance(got, RefusedError):
+            message = f"The mail {mail.name} is stored and was not deleted: {self._why(got)}"
+            return self._left(mail, "pop3.not-deleted", message)
         return None
 
-    def _left(self, mail: Mail, code: str, what: str, why: _Refused) -> Left:
-        message = f"The mail {mail.uidl} {what}: {_said(self._server, why.error)}"
-        return Left(uidl=mail.uidl, size=mail.size, problem=Problem(code, message))
+    @staticmethod
+    def _left(mail: Mail, code: str, message: str, headers: bytes | None = None) -> Left:
+        problem = Problem(code, message)
+        return Left(uidl=mail.uidl, number=mail.number, size=mail.size, problem=problem, headers=headers)
 
     async def leave(self) -> Problem | None:
-        """Let the server delete what is marked; say why it did not."""
+        """Let the server delete what is marked; say why it may not have."""
         with _failing(self._server, FetchFailure.LOST):
-            got = await self._run(_tried, self._client.quit)
-        if isinstance(got, _Refused):
-            message = f"The server may not have deleted everything: {_said(self._server, got.error)}"
+            got = await self._run(_tried, self._leave)
+        if isinstance(got, RefusedError | OutOfStepError):
+            message = f"The server may not have deleted everything: {self._why(got)}"
             return Problem("pop3.quit", message)
         return None
 
-    async def _run(self, step: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Run a step in a thread; whoever cancels it waits until the thread has ended."""
-        work = apart(step, *args)
+    def _leave(self) -> OutOfStepError | None:
+        self._dialogue.ask("QUIT")
+        try:
+            self._dialogue.expect_silence()
+        except OutOfStepError as error:
+            # One of two answers is that to QUIT, and no one knows which.
+            return error
+        except OSError:
+            pass  # answered, and closed since
+        return None
+
+    def _why(self, error: Exception) -> str:
+        return _said(self._server, str(error))
+
+    async def _run(self, step: Callable[[*Ts], T], *args: *Ts, within: float | None = None) -> T:
+        """Run a step in a thread, within a limit of its own or of the session; a cancelled step has ended before."""
+        loop = asyncio.get_running_loop()
+        began, work = loop.time(), apart(step, *args)
+        limit = self._seconds if within is None else min(self._seconds, within)
+        try:
+            async with asyncio.timeout(limit) as time:
+                return await self._ended(work)
+        except TimeoutError:
+            if not time.expired():
+                raise
+            setting = "session_timeout" if limit == self._seconds else "mail_timeout"
+            whole: float = getattr(self._server, setting)
+            message = f"the server took more than {whole:g} seconds; see {setting}"
+            raise LimitError(message) from None
+        finally:
+            self._seconds -= loop.time() - began
+
+    async def _ended(self, work: asyncio.Future[T]) -> T:
+        """Wait for a thread, also where that is cancelled: what it opens must be there to be closed."""
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             # What the thread waits for comes at once: the end of the connection.
             with contextlib.suppress(OSError):
                 self._handle.shutdown(socket.SHUT_RDWR)
-            # Told again, it waits on: what the thread opens must be there to be closed.
             while not work.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait({work})
@@ -251,9 +247,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; without an answered QUIT the server deletes nothing."""
-        if self._opened is not None:
-            self._opened.close()
-        self._connected.close()
+        self._dialogue.close()
         self._handle.close()
 
 
@@ -291,27 +285,21 @@ def _failing(
     """Turn what goes wrong in one step into a FetchError that says what it means there."""
     try:
         yield
-    except poplib.error_proto as error:
-        kind = refused if _text(error).startswith("-ERR") else FetchFailure.PROTOCOL
+    except (RefusedError, NoPop3Error, OutOfStepError, LimitError) as error:
+        # Before TLS, whatever is out of step may be an attacker in the middle.
+        unasked = FetchFailure.TLS if refused is FetchFailure.TLS else lost
+        limit, no = FetchFailure.LIMIT, FetchFailure.PROTOCOL
+        kinds = {RefusedError: refused, NoPop3Error: no, OutOfStepError: unasked, LimitError: limit}
         # Some servers repeat the password, which would stand in every traceback.
-        raise FetchError(server.account, kind, f"{asked}{_said(server, error)}") from None
+        raise FetchError(server.account, kinds[type(error)], f"{asked}{_said(server, str(error))}") from None
     except OSError as error:
         closed = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
         kind = FetchFailure.TLS if opening and isinstance(error, ssl.SSLError) and not closed else lost
-        raise FetchError(server.account, kind, _said(server, error)) from error
-    except (ValueError, IndexError) as error:
-        # poplib reads capabilities without looking whether they are any.
-        raise FetchError(server.account, FetchFailure.PROTOCOL, _said(server, error)) from error
+        raise FetchError(server.account, kind, _said(server, str(error) or type(error).__name__)) from error
 
 
-def _text(error: Exception) -> str:
-    """Give the text of an error; poplib puts a server's answer into it as octets."""
-    said: object = error.args[0] if isinstance(error, poplib.error_proto) else str(error) or type(error).__name__
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-
-
-def _said(server: Pop3Server, error: Exception) -> str:
+def _said(server: Pop3Server, text: str) -> str:
     """Put what a server or the network says on one line of printable characters, without our password."""
-    line = "".join(character if character.isprintable() else " " for character in _text(error))
+    line = "".join(character if character.isprintable() else " " for character in text)
     line = line.replace(server.password, "…")
     return " ".join(line.removeprefix("-ERR").split())[:_SHOWN]

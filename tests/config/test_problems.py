@@ -132,6 +132,10 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
             "7: pop3[0].password_file: password is empty, or holds a character that no login can carry.",
         ),
         (f'{POP3}password_env = "SET"\nport = 0\n', "8: pop3[0].port: port is 0; give a number from 1 to 65535."),
+        (
+            f'{POP3}password_env = "SET"\nmail_limit = 0\n',
+            "8: pop3[0].mail_limit: mail_limit is 0; give octets above 0.",
+        ),
         (f'{POP3}password_env = "SET"\nevery = "0s"\n', f"8: pop3[0].every: give a time {TIMES}."),
         (
             f'{POP3}password_env = "SET"\nca_file = "own.txt"\n',

@@ -73,6 +73,11 @@ security = "starttls"
 username = "edi"
 password_file = "pop3-password"
 every = "2m"
+timeout = "30s"
+mail_timeout = "5m"
+session_timeout = "30m"
+mail_limit = 100000000
+listing_limit = 1000000
 ca_file = "ca.pem"
 
 [delivery.DMS]
@@ -164,6 +169,11 @@ class TestWhole:
                     username="edi",
                     password="geheim-2",
                     tls=TlsSettings(ca_file=folder / "ca.pem"),
+                    timeout=30.0,
+                    mail_timeout=300.0,
+                    session_timeout=1800.0,
+                    mail_limit=100_000_000,
+                    listing_limit=1_000_000,
                 ),
                 every=timedelta(minutes=2),
             )

@@ -584,7 +584,6 @@ class TestFaults:
             ("GREETING", FetchFailure.CONNECT),
             ("USER", FetchFailure.LOGIN),
             ("PASS", FetchFailure.LOGIN),
-            ("UIDL", FetchFailure.PROTOCOL),
             ("LIST", FetchFailure.PROTOCOL),
         ],
     )
@@ -593,6 +592,13 @@ class TestFaults:
         async with serving(filled(ONE), Pop3Fault(command=command, action=Action.REFUSE)) as server:
             error = await failure(account(server))
         assert (kind, "Refused, as the script says") == (error.kind, error.reply.removeprefix(f"{command}: "))
+
+    async def test_uidl_refused(self) -> None:
+        """Our client does without UIDL, which RFC 1939 leaves open: it fetches by number."""
+        box, shelf = filled(ONE, TWO), Shelf()
+        async with serving(box, Pop3Fault(command="UIDL", action=Action.REFUSE)) as server:
+            await account(server).fetch(shelf)
+        assert ([ONE, TWO], ()) == (shelf.mails, box.mails)
 
     @pytest.mark.parametrize(
         ("command", "stored", "left", "codes"),

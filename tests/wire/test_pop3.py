@@ -16,19 +16,14 @@ from collections.abc import AsyncGenerator, Generator
 from types import SimpleNamespace
 from typing import Any
 
-import attrs
 import pytest
+from pop3_client import ONE, THREE, TWO, Shelf, failure, got, mailbox, said
 from pop3_server import PASSWORD, TWISTED, Fault, Pop3Box
 from strategies import copies
 
 from htpoort import HtpoortError, InputError
 from htpoort.transport import Security, TlsSettings
 from htpoort.transport.accounts import Fetched, FetchError, FetchFailure, Pop3Server
-from htpoort.transport.pop3 import Pop3Mailbox
-
-ONE = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=1][S=0]\r\n\r\n<MetaData/>\r\n"
-TWO = ONE.replace(b"K=1", b"K=2")
-THREE = ONE.replace(b"K=1", b"K=3")
 
 
 def foreign(file: str) -> ssl.SSLContext:
@@ -36,52 +31,6 @@ def foreign(file: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
-
-
-def mailbox(port: int, *, largest: int | None = None, **settings: Any) -> Pop3Mailbox:
-    """Say how to reach a server of a test, in the clear where nothing else is said."""
-    usual = {"host": "127.0.0.1", "security": Security.PLAIN, "username": "edi", "password": PASSWORD, "timeout": 60}
-    server = Pop3Server(port=port, **{**usual, **settings})
-    return Pop3Mailbox(server) if largest is None else Pop3Mailbox(server, largest=largest)
-
-
-@attrs.define
-class Shelf:
-    """Store in memory; fails at a mail if told to."""
-
-    mails: list[tuple[str, bytes]] = attrs.field(factory=list[tuple[str, bytes]])
-    fails_at: str = ""
-
-    async def __call__(self, uidl: str, raw: bytes) -> None:
-        if uidl == self.fails_at:
-            message = "the disk is full"
-            raise OSError(message)
-        self.mails.append((uidl, raw))
-
-    @property
-    def uidls(self) -> frozenset[str]:
-        """What a ledger would know."""
-        return frozenset(uidl for uidl, _ in self.mails)
-
-
-async def got(box: Pop3Box, **settings: Any) -> tuple[Fetched, Shelf]:
-    """Fetch everything."""
-    shelf = Shelf()
-    return await mailbox(box.port, **settings).fetch(shelf), shelf
-
-
-async def failure(box: Pop3Box, **settings: Any) -> FetchError:
-    """Fetch, and give the error; nothing was stored."""
-    shelf = Shelf()
-    with pytest.raises(FetchError) as caught:
-        await mailbox(box.port, **settings).fetch(shelf)
-    assert [] == shelf.mails
-    return caught.value
-
-
-def said(error: FetchError) -> tuple[FetchFailure, str, bool]:
-    """Give what an error says."""
-    return error.kind, error.reply, error.retryable
 
 
 class TestPop3Server:
@@ -143,6 +92,9 @@ class TestPop3Server:
             ({"timeout": "60"}, ["pop3.timeout"]),
             ({"timeout": float("inf")}, ["pop3.timeout"]),
             ({"timeout": float("nan")}, ["pop3.timeout"]),
+            ({"mail_timeout": 0, "session_timeout": "3600"}, ["pop3.timeout", "pop3.timeout"]),
+            ({"listing_limit": 0}, ["pop3.limit"]),
+            ({"mail_limit": -1, "listing_limit": 1.5}, ["pop3.limit", "pop3.limit"]),
             (
                 {"host": None, "port": -1, "security": Security.PLAIN, "password": "", "timeout": -1},
                 ["pop3.host", "pop3.port", "pop3.login", "pop3.login-in-the-clear", "pop3.timeout"],
@@ -638,12 +590,14 @@ class TestTls:
         assert ([("u1", ONE)], []) == (shelf.mails, box.uidls)
         assert ([] if implicit else ["CAPA", "STLS"]) == box.commands[: box.commands.index("USER edi")]
 
-    async def test_what_was_said_before_tls_is_forgotten(self, authority: SimpleNamespace) -> None:
-        """An answer that somebody wrote behind the answer to STLS is not taken for one to USER."""
-        faults: dict[str, Fault] = {"STLS": (b"+OK\r\n-ERR forged\r\n", "tls")}
+    @pytest.mark.parametrize("forged", [b"-ERR forged\r\n", b"+OK\r\n+OK\r\n", b"+"])
+    async def test_what_was_written_before_tls(self, authority: SimpleNamespace, forged: bytes) -> None:
+        """Octets behind the answer to STLS are an attack or a broken server: TLS, and no login."""
+        faults: dict[str, Fault] = {"STLS": (b"+OK\r\n" + forged, "tls")}
         async with Pop3Box(ONE, tls=foreign(authority.host), faults=faults) as box:
-            _, shelf = await got(box, tls=TlsSettings(ca_file=authority.ca), security=Security.STARTTLS)
-        assert [("u1", ONE)] == shelf.mails
+            error = await failure(box, tls=TlsSettings(ca_file=authority.ca), security=Security.STARTTLS)
+        assert (FetchFailure.TLS, ["CAPA", "STLS"], ["u1"]) == (error.kind, box.commands, box.uidls)
+        assert error.reply.startswith("the server sent what it was not asked for: ")
 
     @pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
     @pytest.mark.parametrize(
@@ -760,24 +714,12 @@ class TestStrangers:
             error = await failure(box)
         assert (kind, reply, retryable) == said(error)
 
-    @pytest.mark.parametrize("command", ["UIDL", "LIST"])
-    async def test_a_server_without_uidl(self, command: str) -> None:
-        """Without UIDL no mail can be recognised, so none is fetched; the error says what must be known."""
-        async with Pop3Box(ONE, faults={command: b"-ERR unknown command\r\n"}) as box:
+    async def test_a_server_without_list(self) -> None:
+        """Every server must know LIST; the error says what the server must speak."""
+        async with Pop3Box(ONE, faults={"LIST": b"-ERR unknown command\r\n"}) as box:
             error = await failure(box)
-        assert (FetchFailure.PROTOCOL, f"{command}: unknown command", False) == said(error)
-        assert "the server must know POP3 with UIDL" in str(error)
-
-    @pytest.mark.parametrize(
-        "line", [b"2\r\n", b"2 \r\n", b"two u2\r\n", b"2 u 2\r\n", b"2 \xc3\xa9\r\n", b"-2 u2\r\n"]
-    )
-    async def test_a_line_of_the_listing_that_is_none(self, line: bytes) -> None:
-        """A mail without a number and a UIDL stays, is reported, and stops nothing."""
-        listing = b"+OK\r\n1 u1\r\n" + line + b"3 u3\r\n.\r\n"
-        async with Pop3Box(ONE, TWO, THREE, faults={"UIDL": listing}) as box:
-            done, shelf = await got(box)
-        assert ([("u1", ONE), ("u3", THREE)], ["u2"]) == (shelf.mails, box.uidls)
-        assert ["pop3.listing"] == [problem.code for problem in done.problems]
+        assert (FetchFailure.PROTOCOL, "LIST: unknown command", False) == said(error)
+        assert "the server must speak POP3" in str(error)
 
     async def test_a_size_that_is_none(self) -> None:
         """A mail whose size is not told is fetched all the same."""

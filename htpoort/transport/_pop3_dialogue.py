@@ -1,0 +1,170 @@
+"""
+Speak POP3 over one connection, by calls that block.
+
+Never does: decide what is fetched or deleted, or take more from a server than it was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final, final
+
+LINE: Final = 2_048
+"""Octets of a line that belongs to no mail; RFC 2449, section 4, sets 512."""
+_PIECE: Final = 65_536  # octets of a mail that are read at a time; no line is limited by it
+_DROPPED: Final = 16 * 1024 * 1024  # octets beyond the limit of a mail that are read and dropped, to go on behind it
+_CAPABILITIES: Final = 65_536  # octets of the list of capabilities; those that are known take about 500
+_CLOSED: Final = "the server closed the connection"
+
+
+class RefusedError(Exception):
+    """The server answered -ERR; the text is its answer."""
+
+
+class NoPop3Error(Exception):
+    """The server answered what POP3 does not know; the text is its answer, or says what is wrong with it."""
+
+
+class LimitError(Exception):
+    """The server gave more octets, or took more time, than a limit allows."""
+
+
+class OutOfStepError(Exception):
+    """The server sent something that it was not asked for, so the next answer may be that to nothing."""
+
+
+@final
+class Dialogue:
+    r"""
+    Send commands and read their answers.
+
+    poplib would do that, but refuses lines of more than 2,048 octets, such as an XML document without line ends.
+    It takes LF alone for a line end, so that a mail with ``\n.\n`` in it ends there and its rest is taken for
+    answers. It loses a CR at the start of a line, takes a closed connection for a refusal, holds a mail twice, and
+    reads a list for as long as a server sends one.
+
+    Args:
+        connection: Connected, with the time limit of each wait.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._file = connection.makefile("rb")
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Let TLS take the connection over."""
+        self._file.close()
+        self._connection = context.wrap_socket(self._connection, server_hostname=host)
+        self._file = self._connection.makefile("rb")
+
+    def stls(self, context: ssl.SSLContext, host: str) -> None:
+        """Ask for TLS where the server offers it, and let it take the connection over (RFC 2595, section 4)."""
+        if not any(line.split()[0].upper() == b"STLS" for line in self._capabilities()):
+            message = "STLS not supported by server"
+            raise RefusedError(message)
+        self.ask("STLS")
+        # Written before TLS, by the server or by an attacker in the middle.
+        self.expect_silence()
+        self.secure(context, host)
+
+    def _capabilities(self) -> Iterator[bytes]:
+        for line in self.listing("CAPA", _CAPABILITIES):
+            if not line.strip() or not line.isascii():
+                raise NoPop3Error(repr(line))
+            yield line
+
+    def ask(self, command: str) -> bytes:
+        """Send a command, and give the first line of its answer."""
+        self.expect_silence()
+        self._connection.sendall(f"{command}\r\n".encode())
+        return self.status()
+
+    def status(self) -> bytes:
+        """Read a line that says yes or no, such as the greeting; gives it where it says yes."""
+        line = self._file.readline(LINE)
+        if not line.endswith(b"\r\n"):
+            if not line.endswith(b"\n") and len(line) < LINE:
+                raise ConnectionResetError(_CLOSED)
+            message = f"an answer is no line of at most {LINE} octets that ends with CRLF"
+            raise NoPop3Error(message)
+        line = line[:-2]
+        if not line.startswith(b"+"):
+            raise (RefusedError if line.startswith(b"-ERR") else NoPop3Error)(_text(line))
+        return line
+
+    def expect_silence(self) -> None:
+        """See that nothing unread is there: it would be taken for the answer to what is sent next."""
+        wait = self._connection.gettimeout()
+        self._connection.settimeout(0)
+        try:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                if stray := self._file.peek(1):
+                    message = f"the server sent what it was not asked for: {_text(stray[:LINE])}"
+                    raise OutOfStepError(message)
+        finally:
+            self._connection.settimeout(wait)
+
+    def listing(self, command: str, most: int) -> Iterator[bytes]:
+        """Ask for a list, and give its lines, each cut to *LINE* octets; raises LimitError beyond *most* octets."""
+        self.ask(command)
+        line: bytes | None = None
+        for begins, piece in self._pieces():
+            most -= len(piece)
+            if most < 0:
+                message = "the server sent a longer list than is read; see listing_limit"
+                raise LimitError(message)
+            if begins and line is not None:
+                yield line.removesuffix(b"\r\n")
+            line = piece if begins or line is None else line
+            line = line[:LINE]
+        if line is not None:
+            yield line.removesuffix(b"\r\n")
+
+    def content(self, command: str, most: int) -> bytes | None:
+        """Ask for a mail and read it up to the one final dot; None where it has more than *most* octets."""
+        self.ask(command)
+        kept, size = io.BytesIO(), 0
+        for _, piece in self._pieces():
+            size += len(piece)
+            if size <= most:
+                kept.write(piece)
+                continue
+            kept = io.BytesIO()
+            if size > most + _DROPPED:
+                message = f"the server sent more than {most + _DROPPED} octets of one mail"
+                raise LimitError(message)
+        # A dot that the server did not double ended the mail too early.
+        self.expect_silence()
+        # Shares its memory with the buffer.
+        return kept.getvalue() if size <= most else None
+
+    def _pieces(self) -> Iterator[tuple[bool, bytes]]:
+        """Give an answer of several lines in pieces, without the final dot, and whether a line begins at each."""
+        begins, half = True, False
+        while True:
+            piece = self._file.readline(_PIECE)
+            if not piece:
+                raise ConnectionResetError(_CLOSED)
+            if begins and piece == b".\r\n":
+                return
+            # A line may come in pieces, and CR and LF in two of them.
+            yield begins, piece[1:] if begins and piece.startswith(b"..") else piece
+            begins = piece.endswith(b"\r\n") or (half and piece == b"\n")
+            half = piece.endswith(b"\r")
+
+    def close(self) -> None:
+        """Close the connection."""
+        # One that is broken cannot be shut down, only closed.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")

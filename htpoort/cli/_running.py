@@ -103,7 +103,9 @@ async def fetch(path: Path) -> list[Facts]:
 def _facts(look: Look) -> Facts:
     """Count what one look came to; a copy of what was there before is no message in quarantine of its own."""
     new = [one for one in look.stored if not one.repeated]
-    problems = (*look.problems, *(one.problem for one in look.left))
+    problems = [problem.message for problem in (*look.problems, *(one.problem for one in look.left))]
+    if look.more:
+        problems.append(f"{look.more} more mails are there; fetch again.")
     return {
         "account": look.account,
         "fetched": len(look.stored),
@@ -111,7 +113,7 @@ def _facts(look: Look) -> Facts:
         "copies": len(look.stored) - len(new),
         "quarantined": sum(isinstance(one.found, Quarantined) for one in new),
         "error": None if look.error is None else str(look.error),
-        "problems": [{"message": problem.message} for problem in problems],
+        "problems": [{"message": message} for message in problems],
     }
 
 

@@ -170,6 +170,20 @@ class TestFetch:
         assert (1, 1, 1) == (first.code, first.facts[0]["fetched"], first.facts[0]["new"])
         assert (0, 1, 0, []) == (second.code, second.facts[0]["fetched"], second.facts[0]["new"], box.uidls)
 
+    async def test_a_server_that_ends_sessions(self, process: Run, office: Path) -> None:
+        """What one look does not come to is reported with its number; the next look brings it."""
+        async with Pop3Box(*(mail(f"K{place}") for place in range(1, 22)), mails_a_session=1) as box:
+            (office / "htpoort.toml").write_text(CONFIG + pop3(box))
+            first = await process("fetch", "--json")
+            second = await process("fetch", "--json")
+
+        assert (0, 19, "2 more mails are there; fetch again.") == (
+            first.code,
+            first.facts[0]["new"],
+            first.facts[0]["problems"][-1]["message"],
+        )
+        assert (0, 2, []) == (second.code, second.facts[0]["new"], box.uidls)
+
     async def test_copies_are_counted_apart(self, process: Run, htpoort: Run, office: Path) -> None:
         """What is fetched again after a session that broke is a copy, and in quarantine only once."""
         async with Pop3Box(b"Subject: x\r\n\r\n\r\n", b"Subject: y\r\n\r\n\r\n", faults={"DELE": "drop"}) as box:

@@ -19,7 +19,8 @@ from htpoort.ledger import Stored
 from htpoort.routing import Quarantined
 from htpoort.transport import Incoming, Receiver
 
-_STUCK: Final = timedelta(hours=1)  # a stored mail that is not deleted would else be fetched at every look
+_STUCK: Final = timedelta(hours=1)  # a mail that is not deleted, or never ends, would else be fetched at every look
+_LEFT_ALONE: Final = frozenset({"pop3.not-deleted", "pop3.endless"})
 
 
 @final
@@ -102,16 +103,18 @@ class Fetching:
         await forever("POP3", self._common, self._turn)
 
     async def _turn(self) -> None:
+        more = False
         try:
-            await self._look()
+            more = await self._look()
         except InputError as error:
             # A file of the TLS settings, which may have been renewed or taken away while the agent runs.
             for problem in error.problems:
                 LOG.error("POP3 %s: %s", self._inbox.server.account, problem.message)
-        await self._common.pause(self._inbox.every * (1 + self._common.chance.random() / 10))
+        if not more:
+            await self._common.pause(self._inbox.every * (1 + self._common.chance.random() / 10))
 
-    async def _look(self) -> None:
-        """Look once, and log what a person may want to know."""
+    async def _look(self) -> bool:
+        """Look once, and log what a person may want to know; says whether there is more to fetch at once."""
         common, now = self._common, self._common.clock()
         self._stuck = {uidl: until for uidl, until in self._stuck.items() if now < until}
         look = await fetch_once(
@@ -128,4 +131,6 @@ class Fetching:
             LOG.warning("POP3 %s: %s", look.account, problem.message)
         if look.error is not None:
             LOG.warning("%s", look.error)
-        self._stuck |= {left.uidl: now + _STUCK for left in look.left if left.problem.code == "pop3.not-deleted"}
+        alone = (left.uidl for left in look.left if left.uidl and left.problem.code in _LEFT_ALONE)
+        self._stuck |= dict.fromkeys(alone, now + _STUCK)
+        return look.more > 0 and look.error is None

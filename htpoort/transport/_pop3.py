@@ -79,19 +79,19 @@ def _tried(step: Callable[[*Ts], T], *args: *Ts) -> T | RefusedError:
 class Session:
     """One session: each step runs in a thread of its own, and can be ended from the event loop."""
 
-    def __init__(self, server: Pop3Server, connected: socket.socket, left: float) -> None:
+    def __init__(self, server: Pop3Server, connected: socket.socket) -> None:
         self._server = server
         # A second handle of the same connection: TLS takes the first one over.
         self._handle = connected.dup()
         self._dialogue = Dialogue(connected)
         # Seconds that the server may still take; how long mails are being stored does not count.
-        self._seconds = left
+        self._seconds = server.session_timeout
 
     @classmethod
     async def opened(cls, server: Pop3Server, context: ssl.SSLContext | None) -> Self:
         """Connect, make the connection safe, log in."""
         with _failing(server, FetchFailure.CONNECT):
-            session = cls(server, await _connected(server), server.session_timeout)
+            session = cls(server, await _connected(server))
         try:
             await session._log_in(context)
         except BaseException:

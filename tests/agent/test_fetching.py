@@ -223,6 +223,36 @@ class TestAgainAndAgain:
         assert [f"POP3 edi@127.0.0.1:{box.port}: The mail u1 is stored and was not deleted: locked"] * 2 == told
         assert [("K1", 1), ("K2", 1)] == [(one.reference, one.copies) for one in ledger.replies.listed()]
 
+    async def test_a_mail_that_never_ends(self, ledger: Ledger, router: Router) -> None:
+        """What takes more than its time is left alone for an hour, so that it holds the mailbox once an hour only."""
+        clock = Clock()
+        async with Pop3Box(reply("K1"), faults={"RETR u1": (b"+OK\r\nhalf", "stall")}) as box:
+            inbox = Pop3Inbox(server=attrs.evolve(account(box), mail_timeout=0.1), every=timedelta(milliseconds=5))
+            async with Agent(ledger=ledger, router=router, inboxes=[inbox], timing=QUICK, clock=clock):
+                await looks(box, 2)
+                box.mails.append(("u2", reply("K2")))
+                await looks(box, 2)
+                before = box.commands.count("RETR 1"), box.uidls
+                box.faults.clear()
+                clock.at += timedelta(hours=1)
+                await looks(box, 2)
+
+        assert ((1, ["u1"]), []) == (before, box.uidls)
+        assert ["K2", "K1"] == [one.reference for one in ledger.replies.listed()]
+
+    async def test_more_than_one_look_brings(self, ledger: Ledger, router: Router) -> None:
+        """Where a look does not come to all mails, the next one begins at once, and not after the usual pause."""
+        mails = tuple(reply(f"K{place}") for place in range(1, 22))
+        dms = Process()
+        async with Pop3Box(*mails, mails_a_session=1) as box:
+            inbox = Pop3Inbox(server=account(box), every=timedelta(days=1))
+            async with Agent(
+                ledger=ledger, router=router, inboxes=[inbox], deliveries={"DMS": dms}, timing=QUICK, clock=Clock()
+            ):
+                await dms.has(21)
+
+        assert sorted(f"K{place}" for place in range(1, 22)) == sorted(one.reference for one in dms.taken)
+
     async def test_while_the_disk_fails(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
         """What cannot be stored stays in the mailbox, a person reads what to do, and a later look takes it."""
         dms = Process()

@@ -60,6 +60,7 @@ class Pop3Box:
         self.reached: dict[str, asyncio.Event] = collections.defaultdict(asyncio.Event)
         self.left = asyncio.Event()
         self.mails_a_session = mails_a_session
+        self.password = PASSWORD
         self._sizes = sizes or {}
         self._tls = tls
         self._implicit = implicit
@@ -176,7 +177,7 @@ class _Talk:
         return b"+OK\r\n"
 
     def _pass(self, password: str) -> bytes:
-        return b"+OK\r\n" if password == PASSWORD else b"-ERR [AUTH] no\r\n"
+        return b"+OK\r\n" if password == self._box.password else b"-ERR [AUTH] no\r\n"
 
     def _listed(self, facts: list[str]) -> bytes:
         lines = "".join(f"{number} {fact}\r\n" for number, fact in enumerate(facts, 1))

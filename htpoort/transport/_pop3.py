@@ -18,7 +18,9 @@ import attrs
 
 from htpoort import _grammar
 from htpoort.errors import Problem
+from htpoort.transport._connecting import addresses, connect
 from htpoort.transport._pop3_dialogue import Dialogue, LimitError, NoPop3Error, OutOfStepError, RefusedError
+from htpoort.transport._redaction import Redaction
 from htpoort.transport._threads import apart
 from htpoort.transport.accounts import FetchError, FetchFailure, Left, Pop3Server
 from htpoort.transport.servers import Security
@@ -185,9 +187,8 @@ class Session:
             return self._left(mail, "pop3.not-deleted", message)
         return None
 
-    @staticmethod
-    def _left(mail: Mail, code: str, message: str, headers: bytes | None = None) -> Left:
-        problem = Problem(code, message)
+    def _left(self, mail: Mail, code: str, message: str, headers: bytes | None = None) -> Left:
+        problem = Problem(code, _said(self._server, message))
         return Left(uidl=mail.uidl, number=mail.number, size=mail.size, problem=problem, headers=headers)
 
     async def leave(self) -> Problem | None:
@@ -252,25 +253,14 @@ class Session:
 
 
 async def _connected(server: Pop3Server) -> socket.socket:
-    """Connect to the first address that answers; the socket is for a thread."""
+    """Connect to the first address that answers, all within one limit; the socket is for a thread."""
     loop = asyncio.get_running_loop()
+    end = loop.time() + server.timeout
     async with asyncio.timeout(server.timeout):
-        found = await apart(lambda: socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM))
-    failed = OSError("the host has no address")
-    for family, _, protocol, _, address in found:
-        with contextlib.ExitStack() as stack:
-            try:
-                connecting = stack.enter_context(socket.socket(family, socket.SOCK_STREAM, protocol))
-                connecting.settimeout(0)
-                async with asyncio.timeout(server.timeout):
-                    await loop.sock_connect(connecting, address)
-            except OSError as error:
-                failed = error
-            else:
-                connecting.settimeout(server.timeout)
-                stack.pop_all()
-                return connecting
-    raise failed
+        found = await addresses(server.host, server.port)
+    connected, _ = await connect(found, end - loop.time())
+    connected.settimeout(server.timeout)
+    return connected
 
 
 @contextlib.contextmanager
@@ -301,5 +291,5 @@ def _failing(
 def _said(server: Pop3Server, text: str) -> str:
     """Put what a server or the network says on one line of printable characters, without our password."""
     line = "".join(character if character.isprintable() else " " for character in text)
-    line = line.replace(server.password, "…")
+    line = Redaction(server.username, server.password)(line)
     return " ".join(line.removeprefix("-ERR").split())[:_SHOWN]

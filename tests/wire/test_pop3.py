@@ -33,6 +33,19 @@ def foreign(file: str) -> ssl.SSLContext:
     return context
 
 
+CANARY = "kanarie-Geheim+1"
+# The password, in capitals, with a blank, cut, in base64 alone and as SASL PLAIN sends it, and as a URL writes it.
+FORMS = (
+    "kanarie-Geheim+1",
+    "KANARIE-GEHEIM+1",
+    "kanarie- Geheim+1",
+    "kanarie-Geh",
+    "a2FuYXJpZS1HZWhlaW0rMQ==",
+    "AGVkaQBrYW5hcmllLUdlaGVpbSsx",
+    "kanarie-Geheim%2B1",
+)
+
+
 class TestPop3Server:
     """Where to fetch: named, safe by default, complete."""
 
@@ -568,6 +581,27 @@ class TestLogin:
         assert (FetchFailure.LOGIN, "bad [31m command: PASS …\ufffd", False) == said(error)
         assert PASSWORD not in "".join(traceback.format_exception(error))
 
+    @pytest.mark.parametrize("place", ["USER", "PASS", "UIDL", "LIST", "RETR", "DELE", "QUIT", "stray"])
+    @pytest.mark.parametrize("form", FORMS)
+    async def test_the_password_in_another_form(self, place: str, form: str) -> None:
+        """Whatever a server makes of the password, and at whatever step, no error and no problem shows it."""
+        answer: dict[str, Fault] = {place: f"-ERR 1 {form}\r\n".encode()}
+        if place == "stray":
+            answer = {"DELE": f"+OK\r\n-ERR {form}\r\n".encode()}
+        if place == "UIDL":
+            answer = {"UIDL": f"+OK\r\n1 u1 {form}\r\n2 {form} x\r\n.\r\n".encode()}
+        async with Pop3Box(ONE, TWO, faults=answer) as box:
+            box.password = CANARY
+            try:
+                done = await mailbox(box.port, password=CANARY).fetch(Shelf())
+            except FetchError as error:
+                text = "".join(traceback.format_exception(error)) + repr(error)
+            else:
+                problems = (*done.problems, *(left.problem for left in done.left))
+                text = repr(problems) + "".join(problem.message for problem in problems)
+        assert "…" in text
+        assert [] == [piece for piece in (CANARY, CANARY.upper(), form) if piece in text]
+
     async def test_a_long_answer(self) -> None:
         """An error holds 500 characters of an answer and no more."""
         async with Pop3Box(faults={"PASS": b"-ERR " + b"x" * 2_000 + b"\r\n"}) as box:
@@ -681,7 +715,15 @@ class TestStrangers:
         """A connection that is not taken within the timeout is CONNECT."""
         with pytest.raises(FetchError) as caught:
             await mailbox(full, timeout=0.1).fetch(Shelf())
-        assert (FetchFailure.CONNECT, "TimeoutError", True) == said(caught.value)
+        assert (FetchFailure.CONNECT, "127.0.0.1 did not answer in time", True) == said(caught.value)
+
+    async def test_the_first_address_does_not_answer(self, full: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An address that swallows packets leaves time for the next one, within one limit for both."""
+        async with Pop3Box(ONE) as box:
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (full, box.port)]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            _, shelf = await got(box, host="localhost", timeout=2)
+        assert [("u1", ONE)] == shelf.mails
 
     @pytest.mark.parametrize(
         ("fault", "kind", "reply", "retryable"),

@@ -15,7 +15,7 @@ import attrs
 
 from htpoort.errors import InputError, Problem
 
-__all__ = ["RETRY_SCHEDULE", "TABLE", "Action", "Decision", "Event", "State", "decide", "retry_after"]
+__all__ = ["RETRY_SCHEDULE", "TABLE", "Action", "Decision", "Event", "Outcome", "State", "decide", "retry_after"]
 
 
 class State(enum.Enum):
@@ -61,7 +61,11 @@ class Event(enum.Enum):
     GIVEN_UP = "given-up"
     """The retry schedule is used up."""
     REPLY_RECEIVED = "reply-received"
-    """A reply with its K, from its system, for its party was stored."""
+    """A reply with its K, from its system, for its party was stored, and content of an attempt may have left."""
+    EARLY_REPLY_RECEIVED = "early-reply-received"
+    """Such a reply was stored, but no attempt is known that got as far as the content."""
+    NEVER_SENT = "never-sent"
+    """The late word of a worker that was thought dead: no attempt got as far as the content."""
     WINDOW_OPENED = "window-opened"
     """A service window of its system began in which nothing is to be sent."""
     WINDOW_CLOSED = "window-closed"
@@ -72,6 +76,19 @@ class Event(enum.Enum):
     """A person ordered it to be sent again with the same K."""
     CLOSED = "closed"
     """A person closed it."""
+
+
+class Outcome(enum.Enum):
+    """Say how one attempt to send ended."""
+
+    ACCEPTED = "accepted"
+    """The mail server answered 250."""
+    DEFERRED = "deferred"
+    """It was certainly not taken, and may be later: 4xx, no connection, lost before the final dot."""
+    REFUSED = "refused"
+    """It was certainly not taken, and will not be: 5xx."""
+    LOST = "lost"
+    """The connection was lost when the final dot may have been sent."""
 
 
 class Action(enum.Enum):
@@ -164,7 +181,7 @@ _MOVES: Final[Mapping[State, Mapping[Event, Decision]]] = {
     _S.QUEUED: {
         _E.ATTEMPT_STARTED: _go(_S.SENDING),
         _E.WINDOW_OPENED: _go(_S.HELD),
-        # Of an attempt before the resend was ordered, by a worker that was thought dead.
+        # Both of an attempt before the resend was ordered, by a worker that was thought dead.
         _E.ACCEPTED: _TAKEN,
         _E.REPLY_RECEIVED: _ANSWERED,
         _E.CLOSED: _CLOSED,
@@ -180,7 +197,7 @@ _MOVES: Final[Mapping[State, Mapping[Event, Decision]]] = {
         _E.DEFERRED: _RETRY,
         _E.REFUSED: _NO,
         _E.CONNECTION_LOST: _OPEN,
-        # The reply may be faster than the record of the 250.
+        # To an earlier attempt. One that may answer this attempt is early until its outcome is recorded.
         _E.REPLY_RECEIVED: _ANSWERED,
     },
     _S.DEFERRED: {
@@ -220,6 +237,8 @@ _MOVES: Final[Mapping[State, Mapping[Event, Decision]]] = {
     },
     _S.ANSWERED: {
         _E.REPLY_RECEIVED: _ANSWERED,
+        # What was taken for its answer cannot be one; the outcome that says so leads on from there.
+        _E.NEVER_SENT: _OPEN,
         _E.CLOSED: _CLOSED,
     },
     _S.CLOSED: {},
@@ -233,6 +252,7 @@ _IGNORED: Final = {
     _E.REFUSED: _OLD,
     _E.CONNECTION_LOST: _OLD,
     _E.GIVEN_UP: _OLD,
+    _E.NEVER_SENT: _OLD,
     _E.WINDOW_OPENED: _WAITING_ONLY,
     _E.WINDOW_CLOSED: _WAITING_ONLY,
     _E.REPLY_RECEIVED: "It was closed; the reply is kept and delivered.",
@@ -246,10 +266,17 @@ _REFUSED: Final = {
     _E.CLOSED: "An attempt is under way; wait for its outcome.",
 }
 _SETTLED: Final = frozenset({_S.ACCEPTED, _S.ANSWERED, _S.CLOSED})
+_EARLY: Final = "Nothing of it can have reached the gateway; the reply is kept, delivered and marked."
+_EARLY_REPLIES: Final = {
+    _S.SENDING: Decision(_S.SENDING, ignored="Whether it can be an answer is known when this attempt has ended."),
+    _S.CLOSED: Decision(_S.CLOSED, ignored="It was closed; the reply is kept, delivered and marked."),
+}
 
 
 def _otherwise(state: State, event: Event) -> Decision:
-    """Decide the pairs that move nothing: first the orders that come too late, then the rest."""
+    """Decide the pairs that move nothing: replies that answer nothing, orders that come too late, then the rest."""
+    if event is _E.EARLY_REPLY_RECEIVED:
+        return _EARLY_REPLIES.get(state) or Decision(state, Action.ASK, ignored=_EARLY)
     if event is _E.RESOLVED_AS_SENT and state in _SETTLED:
         return Decision(state, ignored="That it was sent is known already.")
     if event is _E.CLOSED and state is _S.CLOSED:

@@ -33,6 +33,8 @@ class Correlation(enum.Enum):
     """Nothing with this reference was sent; later messages may have references of their own."""
     NOT_CHECKED = "not-checked"
     """The router was given no record of what was sent."""
+    NOT_SENT = "not-sent"
+    """The ledger has this reference, but no attempt to send it got as far as the content: this cannot be an answer."""
 
 
 class Reason(enum.Enum):

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from htpoort import AGS, DMS, HTPOORT, Router, SendError, Submission, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
 from htpoort.delivery import MaildirDelivery
-from htpoort.exchange import Event, State
+from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Declaration, Gateway, answers
 from htpoort.transport import Security, SmtpServer
@@ -325,7 +325,7 @@ async def _settled(scene: Scene, ledger: Ledger, running: Agent) -> None:
             return
         for exchange in unknown:
             scene.lines("resent").add(party=exchange.party, k=exchange.reference)
-            ledger.exchanges.order(exchange.reference, Event.RESEND_ORDERED, at=now(), party=exchange.party)
+            ledger.exchanges.resend(exchange.reference, at=now(), party=exchange.party)
         running.wake()
 
 

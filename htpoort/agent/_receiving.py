@@ -16,7 +16,7 @@ from htpoort.agent.fetching import fetch_once
 from htpoort.agent.settings import Pop3Inbox, SmtpInbox
 from htpoort.errors import InputError, LedgerError
 from htpoort.ledger import Stored
-from htpoort.routing import Quarantined
+from htpoort.routing import Correlation, Quarantined
 from htpoort.transport import Incoming, Receiver
 
 _STUCK: Final = timedelta(hours=1)  # a mail that is not deleted, or never ends, would else be fetched at every look
@@ -61,6 +61,12 @@ class Intake:
                 "Reply %d of %s for %s under %s was stored",
                 *(stored.key, found.system.name, found.party, found.reference),
             )
+            if found.correlation is Correlation.NOT_SENT:
+                LOG.warning(
+                    "Reply %d of %s for %s came under %s, which cannot have been sent yet; it is no answer. "
+                    "Look at it: htpoort show %s",
+                    *(stored.key, found.system.name, found.party, found.reference, found.reference),
+                )
             self._stored(found.system.name)
 
 

@@ -16,7 +16,7 @@ import attrs
 from htpoort.agent._common import LOG, Common, forever
 from htpoort.agent.settings import Outbox
 from htpoort.errors import InputError, Problem, SendError, SendFailure
-from htpoort.exchange import Event, retry_after
+from htpoort.exchange import Outcome, retry_after
 from htpoort.ledger import Claimed
 from htpoort.message import Submission, read
 from htpoort.transport import Sender
@@ -24,11 +24,20 @@ from htpoort.transport import Sender
 
 @final
 @attrs.frozen
-class _Outcome:
-    """What came of an attempt; *again* where we broke it off ourselves, so that there is nothing to wait for."""
+class _End:
+    """
+    How an attempt ended.
 
-    event: Event
+    Args:
+        outcome: Its name.
+        detail: For the log.
+        content_begun: Whether octets of the content may have left.
+        again: Whether we broke it off ourselves, so that there is nothing to wait for.
+    """
+
+    outcome: Outcome
     detail: str
+    content_begun: bool
     again: bool = False
 
 
@@ -107,7 +116,7 @@ class Outgoing:
         finally:
             self._common.under_way.discard(claimed.key)
 
-    async def _attempt(self, sender: Sender, claimed: Claimed) -> _Outcome:
+    async def _attempt(self, sender: Sender, claimed: Claimed) -> _End:
         """Make one attempt, and free the connection."""
         try:
             return await self._tried(sender, claimed)
@@ -115,53 +124,59 @@ class Outgoing:
             self._free.append(sender)
             self.wake.set()
 
-    async def _record(self, claimed: Claimed, outcome: _Outcome) -> None:
+    async def _record(self, claimed: Claimed, end: _End) -> None:
         """Record the outcome of an attempt; the connection is at the next message meanwhile."""
         # The next claim is handed over first, in this same round of the loop: one commit is for both.
         with contextlib.suppress(asyncio.CancelledError):  # what is known by now is recorded all the same
             await asyncio.sleep(0)
         ledger, at = self._common.ledger, self._common.clock()
-        event, detail = outcome.event, outcome.detail
-        due = at if outcome.again else self._due(claimed, at) if event is Event.DEFERRED else None
-        await self._common.written(lambda: ledger.exchanges.settle_soon(claimed, event, at=at, detail=detail, due=due))
-        if event is Event.ACCEPTED:
+        due = at if end.again else self._due(claimed, at) if end.outcome is Outcome.DEFERRED else None
+        await self._common.written(
+            lambda: ledger.exchanges.settle_soon(
+                claimed, end.outcome, at=at, detail=end.detail, due=due, content_begun=end.content_begun
+            )
+        )
+        if end.outcome is Outcome.ACCEPTED:
             LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
 
     @staticmethod
-    async def _tried(sender: Sender, claimed: Claimed) -> _Outcome:
+    async def _tried(sender: Sender, claimed: Claimed) -> _End:
         """Make one attempt; whatever happens has one meaning."""
         try:
             accepted = await sender.send(_submission(claimed))
         except SendError as error:
-            return _failed(error, claimed)
+            return _failed(error, claimed, content_begun=sender.content_begun)
         except InputError as error:
-            return _Outcome(Event.REFUSED, str(error))
+            # Raised before anything is sent; what the sender says is of the message before.
+            return _End(Outcome.REFUSED, str(error), content_begun=False)
         # From here on: only where content has begun can the server have taken anything.
         except asyncio.CancelledError:
             # Stopped in the middle, after the time of grace.
             if sender.content_begun:
-                return _Outcome(Event.CONNECTION_LOST, "the agent was stopped")
-            return _Outcome(Event.DEFERRED, "the agent was stopped before the message was sent", again=True)
-        except Exception as error:  # noqa: BLE001 - told with its traceback; the other messages go on
+                return _End(Outcome.LOST, "the agent was stopped", content_begun=True)
+            why = "the agent was stopped before the message was sent"
+            return _End(Outcome.DEFERRED, why, content_begun=False, again=True)
+        except Exception as error:  # noqa: BLE001 - logged with its traceback; the other messages go on
             LOG.exception("Sending %s broke off with an error that should not be", claimed.reference)
-            event = Event.CONNECTION_LOST if sender.content_begun else Event.DEFERRED
-            return _Outcome(event, f"{type(error).__name__} while it was sent")
-        return _Outcome(Event.ACCEPTED, f"{accepted.code} {accepted.reply}")
+            outcome = Outcome.LOST if sender.content_begun else Outcome.DEFERRED
+            return _End(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
+        return _End(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
 
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
         wait = retry_after(claimed.tries, schedule=self._outbox.schedule, jitter=self._common.chance.random())
         return None if wait is None else at + wait
 
 
-def _failed(error: SendError, claimed: Claimed) -> _Outcome:
+def _failed(error: SendError, claimed: Claimed, *, content_begun: bool) -> _End:
     """Say what an attempt came to that the server or the network ended."""
     detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
     LOG.warning("Declaration to %s of %s under %s: %s", claimed.system, claimed.party, claimed.reference, error)
     if error.kind is SendFailure.UNKNOWN:
-        return _Outcome(Event.CONNECTION_LOST, detail)
+        return _End(Outcome.LOST, detail, content_begun=True)
     # A login or certificate that fails is the server's or our own matter, not this message's:
     # it is tried again, and a person has time to mend it.
-    return _Outcome(Event.REFUSED if error.kind is SendFailure.REFUSED else Event.DEFERRED, detail)
+    outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
+    return _End(outcome, detail, content_begun)
 
 
 def _submission(claimed: Claimed) -> Submission:

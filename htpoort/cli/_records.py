@@ -37,6 +37,7 @@ _EXCHANGE: Final = (
     "created",
     "changed",
     "message_id",
+    "content_begun",
 )
 _REPLY: Final = (
     "key",
@@ -101,6 +102,8 @@ def status(ledger: Ledger) -> Facts:
         "undelivered": dict(sorted(found.undelivered.items())),
         "quarantined": found.quarantined,
         "asks": _asks(ledger, [group for group in found.exchanges if group[1] in ASKING]),
+        "early": found.early,
+        "early_replies": [_asking(one) for one in ledger.exchanges.with_early_replies(most=_NAMED)],
     }
 
 
@@ -108,16 +111,18 @@ def _asks(ledger: Ledger, groups: Iterable[tuple[str, State]]) -> list[Facts]:
     """Tell those of some systems and states that were queued first."""
     asking = [one for system, state in groups for one in ledger.exchanges.oldest(system, state, most=_NAMED)]
     asking.sort(key=lambda one: (one.created, one.key))
-    return [
-        {
-            "system": one.system,
-            "party": one.party,
-            "reference": one.reference,
-            "state": one.state.value,
-            "since": moment(one.changed),
-        }
-        for one in asking[:_NAMED]
-    ]
+    return [_asking(one) for one in asking[:_NAMED]]
+
+
+def _asking(found: Exchange) -> Facts:
+    """Name an exchange that needs attention."""
+    return {
+        "system": found.system,
+        "party": found.party,
+        "reference": found.reference,
+        "state": found.state.value,
+        "since": moment(found.changed),
+    }
 
 
 def story(found: Story) -> Facts:

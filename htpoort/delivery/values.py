@@ -28,7 +28,7 @@ class Deliverable(Protocol):
         process_id: V of the reply.
         party: The declarant that it is for.
         reference: K.
-        correlation: ``matched``, ``unknown-reference`` or ``not-checked``.
+        correlation: ``matched``, ``unknown-reference``, ``not-checked`` or ``not-sent``.
         received: When it first came, aware; the same at every delivery.
         raw: The message as it came.
     """

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from htpoort import _scan
 from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Event
-from htpoort.ledger import _events, _outbox, _schema
+from htpoort.ledger import _events, _outbox, _outcomes, _schema
 from htpoort.ledger._adding import Adding
 from htpoort.ledger._prepared import Prepared
 from htpoort.ledger.records import Held, HeldState, Reply, Stored
@@ -26,13 +26,14 @@ from htpoort.routing import Correlation, Quarantined, Routed
 _table: Final = _schema.replies
 _strangers: Final = _schema.quarantine
 
-_SAME: Final = sa.select(_table.c.id).where(
+_SAME: Final = sa.select(_table.c.id, _table.c.correlation).where(
     _table.c.reference == sa.bindparam("reference"),
     _table.c.party == sa.bindparam("party"),
     _table.c.system == sa.bindparam("system"),
     _table.c.content == sa.bindparam("content"),
 )
 _REPEAT: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(copies=_table.c.copies + 1)
+_CORRELATE: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(correlation=sa.bindparam("now"))
 _AT_ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a new reply is due: not now, because a clock that is set back would hold it up."""
 _ADD: Final = Adding(_table)
@@ -97,6 +98,8 @@ def take_in(
     if exchange is not None and exchange.system != found.system.name:
         # A person gave it to a system that the K was not sent to: stored and delivered, but it answers nothing.
         exchange = None
+    if exchange is not None and not exchange.content_begun and not _outcomes.undecided(exchange):
+        found = attrs.evolve(found, correlation=Correlation.NOT_SENT)
     values: dict[str, object] = {
         **same,
         "exchange": None if exchange is None else exchange.key,
@@ -115,16 +118,27 @@ def take_in(
     }
     key = _ADD(connection, values)
     if key is None:
-        there: int = connection.execute(_SAME, same).scalar_one()
+        there, known = connection.execute(_SAME, same).one()
         if not again:
-            connection.execute(_REPEAT, {"key": there})
-            _events.log(connection, at, "reply-repeated", reply=there)
+            _repeated(connection, there, known, exchange, found, at)
         return Stored(found=found, key=there, repeated=True)
     if exchange is None:
         _events.log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
     else:
-        _outbox.apply(connection, exchange.key, exchange.state, Event.REPLY_RECEIVED, at, detail=f"reply {key}")
+        _outcomes.reply_came(connection, exchange, key, at)
     return Stored(found=found, key=key, repeated=False)
+
+
+def _repeated(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
+    connection: sa.Connection, key: int, known: str, exchange: _outbox.Locked | None, found: Routed, at: datetime
+) -> None:
+    """Count a copy; one of a reply that came too early to be an answer may be one by now."""
+    connection.execute(_REPEAT, {"key": key})
+    _events.log(connection, at, "reply-repeated", reply=key)
+    early = known == Correlation.NOT_SENT.value and found.correlation is not Correlation.NOT_SENT
+    if exchange is not None and early:
+        connection.execute(_CORRELATE, {"key": key, "now": found.correlation.value})
+        _outcomes.reply_came(connection, exchange, key, at)
 
 
 def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: datetime, *, again: bool) -> Stored:

@@ -1,22 +1,22 @@
 """
-Operate on exchanges: queue, claim, settle, order.
+Operate on exchanges that wait: queue, find, claim. What happens to them is in `_outcomes`.
 
-Never does: decide; the table in `htpoort.exchange` does, and what it said is logged.
+Never does: settle an exchange, or move one to *sending* that no worker has claimed.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
 import sqlalchemy as sa
 
-from htpoort.errors import InputError, Problem, UnknownError
-from htpoort.exchange import Decision, Event, State, decide
+from htpoort.errors import InputError, Problem
+from htpoort.exchange import Event, State
 from htpoort.ledger import _attempts, _events, _schema
 from htpoort.ledger._adding import Adding
 from htpoort.ledger._prepared import Prepared, Row
@@ -42,6 +42,7 @@ def exchange_of(row: sa.Row[Any]) -> Exchange:
         created=row.created,
         changed=row.changed,
         message_id=row.message_id,
+        content_begun=row.begun != 0,
     )
 
 
@@ -49,8 +50,9 @@ _ADD: Final = Adding(_table)
 _BY_K: Final = sa.select(*_told).where(
     _table.c.party_key == sa.bindparam("party_key"), _table.c.reference == sa.bindparam("reference")
 )
-_STANDS: Final = Prepared(_BY_K.with_only_columns(_table.c.id, _table.c.system, _table.c.state).with_for_update())
-_BY_KEY: Final = sa.select(*_told).where(_table.c.id == sa.bindparam("key"))
+_STANDS: Final = Prepared(
+    _BY_K.with_only_columns(_table.c.id, _table.c.system, _table.c.state, _table.c.begun).with_for_update()
+)
 _MESSAGE: Final = sa.select(_table.c.raw).where(_table.c.id == sa.bindparam("key"))
 
 
@@ -62,17 +64,29 @@ def find(connection: sa.Connection, party: str, reference: str) -> Exchange | No
 
 @attrs.frozen
 class Locked:
-    """Hold an exchange to which an event is to happen; nobody else moves it until the transaction ends."""
+    """
+    Hold an exchange to which an event is to happen; nothing else moves it until the transaction ends.
+
+    Args:
+        key: Its number.
+        system: Where its declaration goes.
+        state: Where it stands.
+        content_begun: Whether content of an attempt that has ended may have left.
+    """
 
     key: int
     system: str
     state: State
+    content_begun: bool
 
 
 def locked(connection: sa.Connection, party: str, reference: str) -> Locked | None:
     """Look an exchange up by party and K, and lock it."""
     rows = _STANDS.rows(connection, {"party_key": party.lower(), "reference": reference})
-    return Locked(rows[0][0], rows[0][1], State(rows[0][2])) if rows else None
+    if not rows:
+        return None
+    key, system, state, begun = rows[0]
+    return Locked(key, system, State(state), begun != 0)
 
 
 def queue(
@@ -103,6 +117,8 @@ def queue(
         "created": at,
         "changed": at,
         "raw": submission.data,
+        "begun": 0,
+        "early": False,
     }
     key = _ADD(connection, values)
     if key is None:
@@ -121,6 +137,7 @@ def queue(
         created=moment,
         changed=moment,
         message_id=submission.message_id,
+        content_begun=False,
     )
 
 
@@ -229,145 +246,3 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
             connection, now, Event.ATTEMPT_STARTED.value, exchange=one.key, state=State.SENDING.value, detail=detail
         )
     return claimed
-
-
-_move: Final = (
-    sa
-    .update(_table)
-    .where(_table.c.id == sa.bindparam("key"))
-    .values(state=sa.bindparam("to"), changed=sa.bindparam("at"), owner=None, lease=None)
-)
-_MOVE: Final = Prepared(_move)
-_MOVE_DUE: Final = Prepared(_move.values(due=sa.bindparam("when")))
-_SETTLE: Final = Prepared(
-    _move.where(_table.c.state == State.SENDING.value, _table.c.attempts == sa.bindparam("attempt"))
-)
-
-
-def apply(  # noqa: PLR0913 - one argument for each thing that is written
-    connection: sa.Connection,
-    key: int,
-    state: State,
-    event: Event,
-    at: datetime,
-    *,
-    detail: str = "",
-    due: datetime | None = None,
-) -> Decision:
-    """Let an event happen to an exchange in a state, and log what came of it."""
-    decision = decide(state, event)
-    if not decision.ignored and not decision.refused:
-        values: dict[str, object] = {"key": key, "to": decision.state.value, "at": at}
-        if due is None:
-            _MOVE.changed(connection, values)
-        else:
-            _MOVE_DUE.changed(connection, values | {"when": due})
-    why = decision.ignored or decision.refused
-    told = "; ".join(part for part in (detail, why) if part)
-    _events.log(connection, at, event.value, exchange=key, state=decision.state.value, detail=told)
-    return decision
-
-
-_LOCKED: Final = _BY_KEY.with_for_update()
-
-
-def _settled(connection: sa.Connection, key: int, attempt: int, event: Event, at: datetime) -> State | None:
-    """Settle an attempt that is the last one and under way, as nearly all are, without reading it first."""
-    decision = decide(State.SENDING, event)
-    if event is Event.DEFERRED or decision.ignored or decision.refused:
-        return None
-    values = {"key": key, "attempt": attempt, "to": decision.state.value, "at": at}
-    return decision.state if _SETTLE.changed(connection, values) == 1 else None
-
-
-def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
-    connection: sa.Connection,
-    key: int,
-    attempt: int,
-    event: Event,
-    at: datetime,
-    detail: str = "",
-    due: datetime | None = None,
-) -> State:
-    """
-    Record the outcome of one attempt.
-
-    An outcome of an earlier attempt than the last counts only where it says that the gateway has the
-    message: whatever else it says was about another try.
-    """
-    after = _settled(connection, key, attempt, event, at)
-    if after is not None:
-        _events.log(connection, at, event.value, exchange=key, state=after.value, detail=detail)
-        return after
-    there = exchange_of(connection.execute(_LOCKED, {"key": key}).one())
-    if attempt != there.attempts and event is not Event.ACCEPTED:
-        why = f"of attempt {attempt}, not of {there.attempts}"
-        told = "; ".join(part for part in (detail, why) if part)
-        _events.log(connection, at, event.value, exchange=key, state=there.state.value, detail=told)
-        return there.state
-    if event is Event.DEFERRED and due is None:
-        deferred = apply(connection, key, there.state, event, at, detail=detail)
-        return apply(connection, key, deferred.state, Event.GIVEN_UP, at).state
-    return apply(connection, key, there.state, event, at, detail=detail, due=due).state
-
-
-def order(connection: sa.Connection, party: str | None, reference: str, event: Event, at: datetime) -> Exchange:
-    """
-    Let a person's order happen: resolve as sent, resend, close.
-
-    Raises:
-        UnknownError: No exchange has this K.
-        InputError: Two parties have used this K, or the exchange is in a state that forbids it.
-    """
-    query = sa.select(*_told).where(_table.c.reference == reference)
-    if party is not None:
-        query = query.where(_table.c.party_key == party.lower())
-    rows = connection.execute(query.with_for_update()).all()
-    if not rows:
-        raise UnknownError(reference, ())
-    if len(rows) > 1:
-        parties = ", ".join(sorted(row.party for row in rows))
-        message = f"reference {reference} was used by {parties}; say which party."
-        raise InputError("", (Problem("ledger.which-party", message),))
-    there = exchange_of(rows[0])
-    decision = apply(connection, there.key, there.state, event, at, due=at)
-    if decision.refused:
-        # Raising undoes the log entry too; what was refused did not happen.
-        raise InputError("", (Problem("ledger.refused", decision.refused),))
-    return exchange_of(connection.execute(_LOCKED, {"key": there.key}).one())
-
-
-def renew(connection: sa.Connection, owner: str, keys: Sequence[int], until: datetime) -> int:
-    """Say that a worker lives and is still at some exchanges; gives how many of them are its own."""
-    query = sa.update(_table).where(
-        _table.c.owner == owner, _table.c.state == State.SENDING.value, _table.c.id.in_(keys)
-    )
-    return connection.execute(query.values(lease=until)).rowcount
-
-
-def expire(connection: sa.Connection, now: datetime, owner: str | None = None) -> list[Exchange]:
-    """
-    Take back what dead workers held; it may have been sent, so it becomes unknown.
-
-    Args:
-        connection: In a transaction.
-        now: Leases that ran out before are taken back.
-        owner: Take back everything that others than this one hold, whatever their leases: where only
-            one worker can be alive.
-    """
-    dead = _table.c.lease < now if owner is None else _table.c.owner != owner
-    query = sa.select(*_told).where(_table.c.state == State.SENDING.value, dead).with_for_update(skip_locked=True)
-    found = [exchange_of(row) for row in connection.execute(query).all()]
-    for there in found:
-        apply(connection, there.key, there.state, Event.CONNECTION_LOST, now, detail="its worker was lost")
-    return found
-
-
-def window(connection: sa.Connection, systems: Iterable[str], event: Event, at: datetime) -> int:
-    """Hold, or let go, what waits for some systems; gives how many."""
-    states = [State.HELD.value] if event is Event.WINDOW_CLOSED else [state.value for state in _WAITING]
-    query = sa.select(*_told).where(_table.c.state.in_(states), _table.c.system.in_(list(systems))).with_for_update()
-    found = [exchange_of(row) for row in connection.execute(query).all()]
-    for there in found:
-        apply(connection, there.key, there.state, event, at)
-    return len(found)

@@ -40,7 +40,7 @@ _LAST_REPLY: Final = (
     .outerjoin(_exchanges, _exchanges.c.id == _events.c.exchange)
     .outerjoin(_replies, _replies.c.id == _events.c.reply)
     .where(
-        _events.c.event.in_((Event.REPLY_RECEIVED.value, "reply-repeated")),
+        _events.c.event.in_((Event.REPLY_RECEIVED.value, Event.EARLY_REPLY_RECEIVED.value, "reply-repeated")),
         _events.c.at > sa.bindparam("after"),
         sa.or_(_of_system == sa.bindparam("system"), _of_system.is_(None)),
     )
@@ -48,6 +48,12 @@ _LAST_REPLY: Final = (
 
 _OVER: Final = (State.ANSWERED.value, State.CLOSED.value)
 """Exchanges that may be pruned; the others wait for somebody."""
+_EARLY: Final = _replies.join(_exchanges, _exchanges.c.id == _replies.c.exchange)
+_EARLY_OPEN: Final = sa.and_(
+    # In the words of the index, which holds these few alone.
+    sa.text("htpoort_replies.correlation = 'not-sent'"),
+    _exchanges.c.state.not_in(_OVER),
+)
 
 
 def sent(connection: sa.Connection, reference: str) -> list[SentRecord]:
@@ -73,12 +79,14 @@ def status(connection: sa.Connection) -> Status:
         if row.state not in _OVER:
             oldest[row.system] = min(row.oldest, oldest.get(row.system, row.oldest))
     waiting = sa.select(_replies.c.system, sa.func.count().label("number")).where(_replies.c.delivered.is_(None))
+    early = sa.select(sa.func.count(_replies.c.exchange.distinct())).select_from(_EARLY).where(_EARLY_OPEN)
     held = sa.select(sa.func.count()).where(_strangers.c.state == HeldState.HELD.value)
     return Status(
         exchanges=exchanges,
         oldest=oldest,
         undelivered={row.system: row.number for row in connection.execute(waiting.group_by(_replies.c.system))},
         quarantined=connection.execute(held).scalar_one(),
+        early=connection.execute(early).scalar_one(),
     )
 
 
@@ -139,6 +147,13 @@ def oldest(connection: sa.Connection, system: str, state: State, most: int) -> l
     of = sa.and_(_exchanges.c.system == system, _exchanges.c.state == state.value)
     query = sa.select(*_told).where(of).order_by(_exchanges.c.created, _exchanges.c.id).limit(most)
     return [_outbox.exchange_of(row) for row in connection.execute(query)]
+
+
+def early(connection: sa.Connection, most: int) -> list[Exchange]:
+    """List open exchanges with a reply that cannot be an answer, those that were queued first."""
+    those = sa.select(_replies.c.exchange).select_from(_EARLY).where(_EARLY_OPEN)
+    query = sa.select(*_told).where(_exchanges.c.id.in_(those)).order_by(_exchanges.c.created, _exchanges.c.id)
+    return [_outbox.exchange_of(row) for row in connection.execute(query.limit(most))]
 
 
 def messages(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iterator[tuple[Exchange, bytes | None]]:

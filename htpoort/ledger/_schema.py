@@ -58,6 +58,13 @@ exchanges: Final = sa.Table(
     sa.Column("created", Moment, nullable=False),
     sa.Column("changed", Moment, nullable=False),
     sa.Column("raw", sa.LargeBinary, nullable=False),
+    # Bit N: attempt N. Bit 0: one of an earlier schema, one above 62, or a person's word that the gateway has it.
+    sa.Column(
+        "begun", sa.BigInteger, nullable=False, server_default="0", comment="attempts whose content may have left"
+    ),
+    sa.Column(
+        "early", sa.Boolean, nullable=False, server_default=sa.false(), comment="a reply waits for this attempt's end"
+    ),
     # For ever: a K that was used once never goes out for another declaration.
     sa.UniqueConstraint("party_key", "reference", name="htpoort_one_k"),
     sa.Index("htpoort_exchanges_due", "state", "due"),
@@ -79,6 +86,7 @@ shadows: Final = sa.Table(
 
 _HELD: Final = sa.text("owner IS NOT NULL")
 _WAITING: Final = sa.text("delivered IS NULL")
+_NOT_SENT: Final = sa.text("correlation = 'not-sent'")
 
 replies: Final = sa.Table(
     "htpoort_replies",
@@ -105,6 +113,8 @@ replies: Final = sa.Table(
     sa.Index("htpoort_replies_exchange", "exchange"),
     sa.Index("htpoort_replies_standing", "party", "system", "received"),
     sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    # Of seven years of replies, the few that a person must look at.
+    sa.Index("htpoort_replies_not_sent", "exchange", sqlite_where=_NOT_SENT, postgresql_where=_NOT_SENT),
     # A worker that starts or ends lets go what it held, without a look at every reply of seven years.
     sa.Index("htpoort_replies_owner", "owner", sqlite_where=_HELD, postgresql_where=_HELD),
 )

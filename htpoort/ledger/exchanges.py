@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import final
 
-from htpoort.exchange import Event, State
-from htpoort.ledger import _outbox, _reports, _shadows
+from htpoort.exchange import Outcome, State
+from htpoort.ledger import _outbox, _outcomes, _reports, _shadows
 from htpoort.ledger._access import Access
 from htpoort.ledger.records import Claimed, Exchange, Shadow
 from htpoort.message import Submission
@@ -109,62 +109,132 @@ class Exchanges:
         """Take up what is due, oldest first, for one worker; see `settle_soon`."""
         return self._access.soon(_outbox.claim, systems, owner, most, at, lease, per_hour)
 
-    def settle_soon(
+    def settle_soon(  # noqa: PLR0913 - one argument for each thing that is written
         self,
         claimed: Claimed,
-        event: Event,
+        outcome: Outcome,
         *,
         at: datetime,
         detail: str = "",
         due: datetime | None = None,
+        content_begun: bool = True,
     ) -> Future[State]:
-        """Record the outcome of an attempt; one that was deferred and has no *due* has failed."""
-        return self._access.soon(_outbox.settle, claimed.key, claimed.attempt, event, at, detail, due)
+        """
+        Record the outcome of an attempt.
+
+        Args:
+            claimed: What `claim_soon` gave.
+            outcome: How the attempt ended.
+            at: Now.
+            detail: For the log, one line.
+            due: When to send again what was deferred; without it, it has failed.
+            content_begun: Whether octets of the content may have left, as `htpoort.transport.Sender.content_begun`
+                says. Where no attempt got so far, no reply settles the exchange. Of an attempt that was accepted
+                or lost they have left in any case.
+
+        Returns:
+            A future of the state afterwards; fails with InputError where no such attempt was begun.
+        """
+        return self._access.soon(
+            _outcomes.settle, claimed.key, claimed.attempt, outcome, at, detail, due, content_begun=content_begun
+        )
 
     def renew_soon(self, keys: Sequence[int], *, owner: str, until: datetime) -> Future[int]:
         """Say that a worker lives and is still at these exchanges, so that its leases hold."""
-        return self._access.soon(_outbox.renew, owner, keys, until)
+        return self._access.soon(_outcomes.renew, owner, keys, until)
 
     def expire_soon(self, *, at: datetime, owner: str | None = None) -> Future[list[Exchange]]:
-        """Take back what dead workers held, as unknown; all but *owner*'s, where one is given."""
-        return self._access.soon(_outbox.expire, at, owner)
+        """Take back what dead workers held, as unknown, and what is sending without a worker; all but *owner*'s."""
+        return self._access.soon(_outcomes.expire, at, owner)
 
-    def window(self, systems: Iterable[str], event: Event, *, at: datetime) -> int:
+    def hold(self, systems: Iterable[str], *, at: datetime) -> int:
         """
-        Hold what waits for some systems, or let it go.
+        Hold what waits to be sent to some systems, until `let_go`.
 
         Args:
             systems: Their names.
-            event: ``WINDOW_OPENED`` or ``WINDOW_CLOSED``.
             at: Now.
 
         Returns:
-            How many exchanges moved.
+            How many exchanges are held by this.
 
         Raises:
             LedgerError: It could not be written.
         """
-        return self._access.write(_outbox.window, tuple(systems), event, at)
+        return self._access.write(_outcomes.hold, tuple(systems), at)
 
-    def order(self, reference: str, event: Event, *, at: datetime, party: str | None = None) -> Exchange:
+    def let_go(self, systems: Iterable[str], *, at: datetime) -> int:
         """
-        Let a person's order happen.
+        Let go what is held of some systems; it is queued again.
+
+        Args:
+            systems: Their names.
+            at: Now.
+
+        Returns:
+            How many exchanges are queued by this.
+
+        Raises:
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_outcomes.let_go, tuple(systems), at)
+
+    def resolve_as_sent(self, reference: str, *, at: datetime, party: str | None = None) -> Exchange:
+        """
+        Settle an exchange that is unknown: you know that the gateway has it.
 
         Args:
             reference: K.
-            event: ``RESOLVED_AS_SENT``, ``RESEND_ORDERED`` or ``CLOSED``.
             at: Now.
             party: V, needed where two parties used the K.
 
         Returns:
-            The exchange afterwards.
+            The exchange afterwards, accepted.
+
+        Raises:
+            UnknownError: No exchange has this K.
+            InputError: It is not unknown, or two parties used the K.
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_outcomes.resolve_as_sent, party, reference, at)
+
+    def resend(self, reference: str, *, at: datetime, party: str | None = None) -> Exchange:
+        """
+        Send an exchange again, with the same K, at once and with the whole retry schedule before it.
+
+        Args:
+            reference: K.
+            at: Now.
+            party: V, needed where two parties used the K.
+
+        Returns:
+            The exchange afterwards, queued.
 
         Raises:
             UnknownError: No exchange has this K.
             InputError: Its state forbids it, or two parties used the K.
             LedgerError: It could not be written.
         """
-        return self._access.write(_outbox.order, party, reference, event, at)
+        return self._access.write(_outcomes.resend, party, reference, at)
+
+    def close(self, reference: str, *, at: datetime, party: str | None = None) -> Exchange:
+        """
+        Close an exchange: nothing more is to be done. Replies that still come are stored and delivered.
+
+        Args:
+            reference: K.
+            at: Now.
+            party: V, needed where two parties used the K.
+
+        Returns:
+            The exchange afterwards, closed.
+
+        Raises:
+            UnknownError: No exchange has this K.
+            InputError: An attempt to send it is under way, or two parties used the K.
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_outcomes.close, party, reference, at)
 
     def listed(self, *states: State) -> Iterator[Exchange]:
         """
@@ -197,6 +267,21 @@ class Exchanges:
             LedgerError: They could not be read.
         """
         return self._access.read(_reports.oldest, system, state, most)
+
+    def with_early_replies(self, *, most: int) -> list[Exchange]:
+        """
+        List open exchanges with a reply that cannot be an answer, because no attempt got as far as the content.
+
+        Args:
+            most: No more than so many.
+
+        Returns:
+            The exchanges that are neither answered nor closed, those that were queued first.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.read(_reports.early, most)
 
     def messages(self, *states: State) -> Iterator[tuple[Exchange, bytes | None]]:
         """

@@ -37,6 +37,8 @@ class Exchange:
         created: When it was queued.
         changed: When its state last changed.
         message_id: Of its message.
+        content_begun: Whether content of it may have left, in any attempt that has ended. Where it is false, the
+            gateway cannot have the declaration, whatever a reply says.
     """
 
     key: int
@@ -50,6 +52,7 @@ class Exchange:
     created: datetime
     changed: datetime
     message_id: str
+    content_begun: bool
 
 
 @final
@@ -98,7 +101,8 @@ class Reply:
         process_id: V of the reply.
         party: The declarant that it is for.
         reference: K.
-        correlation: ``matched``, ``unknown-reference`` or ``not-checked``.
+        correlation: ``matched``, ``unknown-reference``, ``not-checked``; or ``not-sent``, where the exchange has this
+            K but cannot have been sent yet: the reply is kept and delivered, answers nothing, and needs attention.
         copies: How often it came.
         received: When it first came.
         delivered: When it was delivered; None before that.
@@ -246,9 +250,12 @@ class Status:
         oldest: When the oldest exchange that is neither answered nor closed was queued, by system.
         undelivered: How many replies wait for delivery, by system.
         quarantined: How many messages wait for a person.
+        early: How many exchanges that are neither answered nor closed have a reply that cannot be an answer, because
+            no attempt got as far as the content.
     """
 
     exchanges: Mapping[tuple[str, State], int]
     oldest: Mapping[str, datetime]
     undelivered: Mapping[str, int]
     quarantined: int
+    early: int

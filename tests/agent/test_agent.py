@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from agents import INBOX, MAILBOX, PARTY, QUICK, Process, declaration, now, push
 
 from htpoort import AGS, DMS, InputError, LedgerError, Router
 from htpoort.agent import Agent, Outbox, Timing
-from htpoort.exchange import Event, State
+from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
 from htpoort.transport import Incoming, Receiver, Refusal, SmtpServer, TlsSettings
@@ -155,7 +156,7 @@ class TestOutcomes:
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 for _ in range(2):
                     await reached(ledger, "K1", State.FAILED)
-                    ledger.exchanges.order("K1", Event.RESEND_ORDERED, at=now())
+                    ledger.exchanges.resend("K1", at=now())
                 await reached(ledger, "K1", State.ACCEPTED)
 
         assert [b"Subject: [V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"] * 5 == seen
@@ -473,7 +474,71 @@ async def test_a_closed_window_is_respected(ledger: Ledger, router: Router) -> N
         async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
             await reached(ledger, "K2", State.ACCEPTED)
             held = await reached(ledger, "K1", State.HELD)
-            ledger.exchanges.window(["DMS"], Event.WINDOW_CLOSED, at=now())
+            ledger.exchanges.let_go(["DMS"], at=now())
             await reached(ledger, "K1", State.ACCEPTED)
 
     assert (State.HELD, ["K2", "K1"]) == (held, [taken.envelope.reference for taken in gateway.received])
+
+
+async def test_a_reply_to_what_was_not_sent(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    """The gateway is away, and one reply comes with a null sender: the declaration stays to be sent, and is."""
+    process = Process()
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    ledger.replies.take_in(router, reply("K1"), mail_from="", at=now())
+    before = ledger.exchanges.find(PARTY, "K1")
+    async with Gateway() as gateway:
+        outbox = Outbox(server=server(gateway.smtp_port))
+        async with Agent(
+            ledger=ledger,
+            router=router,
+            outboxes=[outbox],
+            inboxes=[INBOX],
+            deliveries={"DMS": process},
+            timing=QUICK,
+        ) as agent:
+            await reached(ledger, "K1", State.ACCEPTED)
+            await process.has(1)
+            ledger.exchanges.queue(declaration("K2"), at=now(), held=True)
+            gateway.register(MAILBOX, server(agent.ports[0]))
+            await gateway.push(pushed(reply("K2")))
+            held = await reached(ledger, "K2", State.HELD)
+
+    assert before is not None
+    assert (State.QUEUED, ["K1"], ["not-sent"], State.HELD) == (
+        before.state,
+        [taken.envelope.reference for taken in gateway.received],
+        [one.correlation for one in process.taken][:1],
+        held,
+    )
+    (warning,) = (one.getMessage() for one in caplog.records if "cannot have been sent yet" in one.getMessage())
+    assert warning == (
+        f"Reply 2 of DMS for {PARTY} came under K2, which cannot have been sent yet; it is no answer. "
+        "Look at it: htpoort show K2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("there", "after"), [(True, State.REFUSED), (False, State.DEFERRED)], ids=["550 at RCPT", "no server"]
+)
+async def test_an_attempt_without_content_is_no_sending(
+    ledger: Ledger, router: Router, *, there: bool, after: State
+) -> None:
+    """What ends before the content is known as not sent; a reply that comes then settles nothing."""
+
+    async def take(_incoming: Incoming) -> None:
+        return None
+
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    async with contextlib.AsyncExitStack() as serving:
+        receiver = Receiver(take, hostname="gateway.example", mailboxes=["other@htpoort.nl"])
+        port = (await serving.enter_async_context(receiver)).port
+        if not there:
+            await serving.aclose()
+        outbox = Outbox(server=server(port), schedule=(timedelta(hours=1),))
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+            await reached(ledger, "K1", after)
+    ledger.replies.take_in(router, reply("K1"), mail_from="", at=now())
+    found = ledger.exchanges.find(PARTY, "K1")
+
+    assert found is not None
+    assert (after, False, 1) == (found.state, found.content_begun, ledger.status().early)

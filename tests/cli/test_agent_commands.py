@@ -22,7 +22,7 @@ from pop3_server import PASSWORD, Pop3Box
 from htpoort import AGS, DMS, DeclarationSystem, RoutingEnvelope, Submission, build
 from htpoort._clock import now
 from htpoort.cli import _running
-from htpoort.exchange import Event
+from htpoort.exchange import Outcome
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 from htpoort.transport import Security, SmtpServer
@@ -355,6 +355,8 @@ class TestRun:
             "undelivered": {},
             "quarantined": 0,
             "asks": [],
+            "early": 0,
+            "early_replies": [],
         } == htpoort("status", "--json").facts
         (story,) = htpoort("show", "K1", "--json").facts
         assert {"queued", "attempt-started", "reply-received", "delivered"} <= {
@@ -370,7 +372,7 @@ class TestRun:
         with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
             ledger.exchanges.queue(declaration("K1"), at=now())
             (claimed,) = ledger.exchanges.claim_soon(["DMS"], owner="a", most=1, at=now(), lease=now() - now()).result()
-            ledger.exchanges.settle_soon(claimed, Event.CONNECTION_LOST, at=now()).result()
+            ledger.exchanges.settle_soon(claimed, Outcome.LOST, at=now()).result()
         async with Gateway() as gateway:
             (office / "htpoort.toml").write_text(CONFIG + outbox(gateway.smtp_port) + INBOX + MAILDIRS + QUICK)
             async with running() as agent:

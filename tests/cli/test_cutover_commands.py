@@ -18,7 +18,7 @@ from command_options import build_options
 from htpoort import AGS, DMS, DeclarationSystem, Router, Submission, build
 from htpoort._clock import now
 from htpoort.cutover.moves import day_of
-from htpoort.exchange import Event
+from htpoort.exchange import Outcome
 from htpoort.ledger import Ledger
 
 Run = Callable[..., Any]
@@ -69,7 +69,7 @@ class Office:
         self.ledger.exchanges.queue(self.declaration(reference, system, party), at=at)
         claim = self.ledger.exchanges.claim_soon([system.name], owner="a", most=9, at=at, lease=timedelta(minutes=2))
         for one in claim.result():
-            self.ledger.exchanges.settle_soon(one, Event.ACCEPTED, at=at).result()
+            self.ledger.exchanges.settle_soon(one, Outcome.ACCEPTED, at=at).result()
 
     def reply(self, reference: str, *, at: datetime, system: DeclarationSystem = AGS, party: str = PARTY) -> None:
         """Take a reply in, and deliver it."""

@@ -16,7 +16,7 @@ import pytest
 
 from htpoort import AGS, DMS, DeclarationSystem, Router, build
 from htpoort._clock import now
-from htpoort.exchange import Event, State
+from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger, Reply
 
 Run = Callable[..., Any]
@@ -54,12 +54,12 @@ class Office:
         )
         self.ledger.exchanges.queue(message, at=at, business_reference=lrn or None)
 
-    def settle(self, event: Event, at: datetime = NOON) -> None:
-        """Let one attempt of everything that is due end in an event."""
+    def settle(self, outcome: Outcome, at: datetime = NOON) -> None:
+        """Let one attempt of everything that is due end."""
         systems = [AGS.name, DMS.name]
         claim = self.ledger.exchanges.claim_soon(systems, owner="a", most=99, at=at, lease=timedelta(minutes=2))
         for one in claim.result():
-            self.ledger.exchanges.settle_soon(one, event, at=at).result()
+            self.ledger.exchanges.settle_soon(one, outcome, at=at).result()
 
     def take(self, raw: bytes, at: datetime = NOON) -> int:
         """Take a message in; gives its number."""
@@ -90,9 +90,9 @@ def busy(office: Office) -> Office:
     """Give a ledger with something in each of its rooms."""
     office.queue("K1", lrn="LRN1")
     office.queue("K2", system=AGS)
-    office.settle(Event.ACCEPTED)
+    office.settle(Outcome.ACCEPTED)
     office.queue("K3")
-    office.settle(Event.CONNECTION_LOST)
+    office.settle(Outcome.LOST)
     office.queue("K4", party=CLIENT, at=NOON + timedelta(hours=1))
     office.take(response("K1"), at=NOON + timedelta(minutes=1))
     office.take(response("K1", system=AGS), at=NOON + timedelta(minutes=2))
@@ -112,6 +112,8 @@ class TestStatus:
             "undelivered": {"DMS": 1},
             "quarantined": 1,
             "asks": [{"system": "DMS", "party": PARTY, "reference": "K3", "state": "unknown", "since": AT}],
+            "early": 0,
+            "early_replies": [],
         } == htpoort("status", "--json").facts
 
     def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
@@ -140,10 +142,10 @@ class TestStatus:
         hour = timedelta(hours=1)
         for number in range(12):
             office.queue(f"R{number}", at=NOON + number * hour)
-        office.settle(Event.REFUSED, NOON + 50 * hour)
+        office.settle(Outcome.REFUSED, NOON + 50 * hour)
         for number in range(10):
             office.queue(f"U{number}", system=AGS, party=CLIENT, at=NOON - (number + 1) * hour)
-        office.settle(Event.CONNECTION_LOST, NOON + 51 * hour)
+        office.settle(Outcome.LOST, NOON + 51 * hour)
         result = htpoort("status")
         words = [line.replace("│", " ").split() for line in result.text.splitlines()]
         told = [f"U{number}" for number in reversed(range(10))] + [f"R{number}" for number in range(10)]
@@ -152,6 +154,38 @@ class TestStatus:
         assert told == [row[2] for row in words if len(row) == 5 and row[3] in {"unknown", "refused"}]
         assert ["AGS", CLIENT, "U9", "unknown", "2026-01-07T15:00:00+00:00"] in words
         assert "and 2 more, see htpoort export --state unknown --state refused" in result.text.splitlines()
+
+    def test_replies_to_what_was_not_sent(self, htpoort: Run, office: Office) -> None:
+        """The exchange is named until it is answered; the reply is marked wherever it is shown."""
+        office.queue("K1")
+        office.take(response("K1"))
+        facts, result = htpoort("status", "--json").facts, htpoort("status")
+        (story,) = htpoort("show", "K1", "--json").facts
+        *_, exported = (json.loads(line) for line in htpoort("export").text.splitlines())
+        words = [line.replace("│", " ").split() for line in result.text.splitlines()]
+
+        assert (1, [{"system": "DMS", "party": PARTY, "reference": "K1", "state": "queued", "since": AT}]) == (
+            facts["early"],
+            facts["early_replies"],
+        )
+        assert ["DMS", PARTY, "K1", "queued", AT] in words
+        assert "A reply came that cannot be an answer." in result.text
+        assert ("queued", False, "not-sent") == (
+            story["exchange"]["state"],
+            story["exchange"]["content_begun"],
+            story["replies"][0]["correlation"],
+        )
+        assert "not-sent" == exported["correlation"]
+
+    def test_many_replies_to_what_was_not_sent(self, htpoort: Run, office: Office) -> None:
+        """The twenty exchanges that were queued first are named, and how many more there are."""
+        for number in range(22):
+            office.queue(f"K{number}", at=NOON + timedelta(hours=number))
+            office.take(response(f"K{number}"))
+        named = [one["reference"] for one in htpoort("status", "--json").facts["early_replies"]]
+
+        assert [f"K{number}" for number in range(20)] == named
+        assert "and 2 more" in htpoort("status").text.splitlines()
 
     def test_the_configuration_is_named(
         self, htpoort: Run, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -315,7 +349,7 @@ class TestUnanswered:
         ):
             at = now() - timedelta(hours=hours)
             office.queue(reference, system=system, party=party, at=at, lrn=f"LRN,{reference}")
-            office.settle(Event.ACCEPTED, at)
+            office.settle(Outcome.ACCEPTED, at)
         office.take(response("K4"))
         office.queue("K5")
         return office
@@ -437,7 +471,7 @@ class TestExport:
     def test_pruned_content(self, htpoort: Run, office: Office) -> None:
         """A message that was pruned is null, in a spreadsheet empty; its exchange is there."""
         office.queue("K1", at=NOON)
-        office.ledger.exchanges.order("K1", Event.CLOSED, at=NOON)
+        office.ledger.exchanges.close("K1", at=NOON)
         htpoort("prune", "--older-than", "31", "--yes")
         (line,) = csv.DictReader(io.StringIO(htpoort("export", "--raw", "--csv").text))
 
@@ -451,7 +485,7 @@ class TestExport:
 
         assert [
             *("kind", "system", "party", "reference", "business_reference", "state", "attempts"),
-            *("due", "created", "changed", "message_id", "raw"),
+            *("due", "created", "changed", "message_id", "content_begun", "raw"),
         ] == list(first)
         assert [
             *("kind", "key", "system", "mailbox", "process_id", "party", "reference", "correlation"),
@@ -511,7 +545,7 @@ class TestPrune:
         """Give an exchange that was answered, and one that is open, both of long ago."""
         at = now() - timedelta(days=60)
         office.queue("K1", at=at)
-        office.settle(Event.ACCEPTED, at)
+        office.settle(Outcome.ACCEPTED, at)
         office.take(response("K1"), at)
         (reply,) = office.replies()
         office.ledger.replies.delivered_soon(reply.key, at=at).result()
@@ -606,7 +640,7 @@ class TestQuarantine:
     def test_release(self, htpoort: Run, office: Office) -> None:
         """A reply for a party in other words goes to the process that a person chose, and answers its exchange."""
         office.queue("K1")
-        office.settle(Event.ACCEPTED)
+        office.settle(Outcome.ACCEPTED)
         key = office.take(response("K1", party="NL123456789"))
         result = htpoort("quarantine", "release", str(key), "--system", "dms", "--party", PARTY.lower(), "--json")
         (reply,) = office.replies()
@@ -633,6 +667,7 @@ class TestQuarantine:
     def test_release_without_an_envelope(self, htpoort: Run, office: Office) -> None:
         """A message without a reference gets one from the person, and the process ID of the chosen system."""
         office.queue("K1", system=AGS)
+        office.settle(Outcome.ACCEPTED)
         key = str(office.take(b"Subject: reply\r\n\r\nbody\r\n"))
         chosen = ["quarantine", "release", key, "--system", "AGS", "--party", PARTY]
         refused, released = htpoort(*chosen), htpoort(*chosen, "--reference", "K1")

@@ -10,7 +10,8 @@ import pytest
 from databases import new_database, postgresql
 
 from htpoort import DMS, DeclarationSystem, Router, Submission, build
-from htpoort.ledger import Ledger
+from htpoort.exchange import Outcome
+from htpoort.ledger import Exchange, Ledger
 
 NOON = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -65,6 +66,21 @@ def declaration() -> Callable[..., Submission]:
             date=NOON,
             message_id=f"<{reference}@forwarder.example>",
         )
+
+    return make
+
+
+@pytest.fixture
+def sent(ledger: Ledger, declaration: Callable[..., Submission]) -> Callable[..., Exchange]:
+    """Queue a declaration, and let the mail server take it."""
+
+    def make(reference: str, *, at: datetime = NOON, system: DeclarationSystem = DMS) -> Exchange:
+        queued = ledger.exchanges.queue(declaration(reference, system=system), at=at)
+        claimed = ledger.exchanges.claim_soon([system.name], owner="a", most=1, at=at, lease=timedelta(minutes=2))
+        for one in claimed.result():
+            assert reference == one.reference
+            ledger.exchanges.settle_soon(one, Outcome.ACCEPTED, at=at).result()
+        return queued
 
     return make
 

@@ -23,7 +23,7 @@ from htpoort import (
     UnknownError,
 )
 from htpoort.exchange import State
-from htpoort.ledger import HeldState, Ledger, Reply
+from htpoort.ledger import Exchange, HeldState, Ledger, Reply
 
 PARTY = "NL123456789.02.05"
 LEASE = timedelta(minutes=2)
@@ -31,6 +31,7 @@ LEASE = timedelta(minutes=2)
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
 Write = Callable[..., bytes]
+Send = Callable[..., Exchange]
 
 
 def claim(ledger: Ledger, at: datetime, *, system: str = "DMS", owner: str = "a") -> list[Reply]:
@@ -42,10 +43,10 @@ class TestTakeIn:
     """What was acknowledged is stored as it came, with where it belongs."""
 
     def test_a_reply_answers_its_exchange(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+        self, ledger: Ledger, router: Router, clock: Clock, sent: Send, reply: Write
     ) -> None:
         """The first reply answers the exchange, and is stored byte for byte."""
-        queued = ledger.exchanges.queue(declaration("K1"), at=clock())
+        queued = sent("K1", at=clock())
         raw = reply("K1")
         stored = ledger.replies.take_in(router, raw, mail_from=None, at=clock(1))
         (kept,) = ledger.replies.listed()
@@ -333,10 +334,10 @@ class TestFetched:
 
 
 def test_a_released_message_answers_its_exchange(
-    ledger: Ledger, router: Router, clock: Clock, declaration: Make
+    ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send
 ) -> None:
     """What a person gives to a process counts as that exchange's reply."""
-    ledger.exchanges.queue(declaration("K1"), at=clock())
+    sent("K1", at=clock())
     key = ledger.replies.take_in(router, b"Subject: no envelope\r\n\r\nbody\r\n", mail_from=None, at=clock()).key
     envelope = declaration("K1").envelope.reply()
     found = Routed(

@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import AGS, InputError, Router, Submission, UnknownError
-from htpoort.exchange import Event, State
-from htpoort.ledger import Ledger
+from htpoort.exchange import Outcome, State
+from htpoort.ledger import Exchange, Ledger
 
 PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
 LEASE = timedelta(minutes=2)
@@ -23,11 +23,14 @@ DAY = 24 * 60
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
 Write = Callable[..., bytes]
+Send = Callable[..., Exchange]
 
 
-def test_status_counts(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
+def test_status_counts(  # noqa: PLR0913 - six fixtures
+    ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
+) -> None:
     """Counts by system and state, the oldest that is open, replies and strangers that wait."""
-    ledger.exchanges.queue(declaration("K1"), at=clock())
+    sent("K1")
     ledger.exchanges.queue(declaration("K2"), at=clock(1))
     ledger.exchanges.queue(declaration("K3", system=AGS), at=clock(2))
     ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(3))
@@ -43,14 +46,20 @@ def test_an_empty_ledger_has_a_status(ledger: Ledger) -> None:
     """Nothing is there, and nothing waits."""
     status = ledger.status()
 
-    assert ({}, {}, {}, 0) == (status.exchanges, status.oldest, status.undelivered, status.quarantined)
+    assert ({}, {}, {}, 0, 0) == (
+        status.exchanges,
+        status.oldest,
+        status.undelivered,
+        status.quarantined,
+        status.early,
+    )
 
 
 def test_the_whole_story(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
     """Every event of an exchange is told in order, with the state after it, and its replies."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     (claimed,) = ledger.exchanges.claim_soon(("DMS",), owner="a", most=1, at=clock(1), lease=LEASE).result()
-    ledger.exchanges.settle_soon(claimed, Event.ACCEPTED, at=clock(2), detail="250 OK").result()
+    ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(2), detail="250 OK").result()
     ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(3))
     (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(4), lease=LEASE).result()
     ledger.replies.delivered_soon(waiting.key, at=clock(4)).result()
@@ -70,8 +79,8 @@ def test_the_whole_story(ledger: Ledger, router: Router, clock: Clock, declarati
 def test_every_decision_is_told(ledger: Ledger, clock: Clock, declaration: Make) -> None:
     """An event that changed nothing stands in the log too, with the reason."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
-    ledger.exchanges.order("K1", Event.CLOSED, at=clock(1))
-    ledger.exchanges.order("K1", Event.CLOSED, at=clock(2))
+    ledger.exchanges.close("K1", at=clock(1))
+    ledger.exchanges.close("K1", at=clock(2))
 
     assert "It is closed already." == ledger.story("K1")[0].entries[-1].detail
 
@@ -121,17 +130,15 @@ class TestStoriesOfReplies:
         assert (["queued"], ()) == ([entry.event for entry in sent.entries], sent.replies)
         assert (None, ["reply-received"]) == (alone.exchange, [entry.event for entry in alone.entries])
 
-    def test_a_copy_is_told(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
-    ) -> None:
+    def test_a_copy_is_told(self, ledger: Ledger, router: Router, clock: Clock, sent: Send, reply: Write) -> None:
         """A copy of a reply stands in the story of its exchange, where it came."""
-        ledger.exchanges.queue(declaration("K1"), at=clock())
+        sent("K1", at=clock())
         for minutes in (1, 2):
             ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(minutes))
         (story,) = ledger.story("K1")
 
-        assert [(clock(0), "queued"), (clock(1), "reply-received"), (clock(2), "reply-repeated")] == [
-            (entry.at, entry.event) for entry in story.entries
+        assert [(clock(1), "reply-received"), (clock(2), "reply-repeated")] == [
+            (entry.at, entry.event) for entry in story.entries[3:]
         ]
 
 
@@ -140,7 +147,7 @@ def test_the_oldest(ledger: Ledger, clock: Clock, declaration: Make) -> None:
     for reference, minutes in (("K1", 3), ("K2", 1), ("K3", 1), ("K4", 0)):
         ledger.exchanges.queue(declaration(reference), at=clock(minutes))
     ledger.exchanges.queue(declaration("K5", system=AGS), at=clock())
-    ledger.exchanges.order("K4", Event.CLOSED, at=clock())
+    ledger.exchanges.close("K4", at=clock())
 
     assert ["K2", "K3"] == [one.reference for one in ledger.exchanges.oldest("DMS", State.QUEUED, most=2)]
     assert ["K2", "K3", "K1"] == [one.reference for one in ledger.exchanges.oldest("DMS", State.QUEUED, most=20)]
@@ -149,11 +156,11 @@ def test_the_oldest(ledger: Ledger, clock: Clock, declaration: Make) -> None:
 class TestMessages:
     """Exchanges are listed with the messages that they send."""
 
-    def test_octet_for_octet(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    def test_octet_for_octet(  # noqa: PLR0913 - six fixtures
+        self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
         """Each has its message as it was queued; one that was pruned has none."""
-        TestPrune.filled(ledger, router, clock, declaration, reply)
+        TestPrune.filled(ledger, router, clock, declaration, sent, reply)
         ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
 
         assert [("K1", None), ("K2", declaration("K2").data)] == [
@@ -164,7 +171,7 @@ class TestMessages:
         """Only the messages of exchanges in the states that are asked for are given, oldest first."""
         for reference in ("K1", "K2", "K3"):
             ledger.exchanges.queue(declaration(reference), at=clock())
-        ledger.exchanges.order("K2", Event.CLOSED, at=clock())
+        ledger.exchanges.close("K2", at=clock())
 
         assert [["K1", "K3"], ["K2"], ["K1", "K2", "K3"]] == [
             [exchange.reference for exchange, _ in ledger.exchanges.messages(*states)]
@@ -223,6 +230,8 @@ class TestCounting:
             "SCAN htpoort_exchanges USING COVERING INDEX htpoort_exchanges_status",
             "SCAN htpoort_replies USING INDEX htpoort_replies_waiting",
             "SEARCH htpoort_quarantine USING COVERING INDEX htpoort_quarantine_state (state=?)",
+            "SCAN htpoort_replies USING INDEX htpoort_replies_not_sent",
+            "SEARCH htpoort_exchanges USING INTEGER PRIMARY KEY (rowid=?)",
         ] == plans(lambda ledger: ledger.status())
 
     def test_oldest(self, plans: Callable[..., list[str]]) -> None:
@@ -264,10 +273,12 @@ class TestPrune:
     """What is over and older than the retention can be removed; that a K was used cannot."""
 
     @staticmethod
-    def filled(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
+    def filled(  # noqa: PLR0913, PLR0917 - six fixtures
+        ledger: Ledger, router: Router, clock: Clock, declaration: Make, sent: Send, reply: Write
+    ) -> None:
         """Fill a ledger with one exchange that is over, one that is open, and a stranger of each kind."""
-        for reference in ("K1", "K2"):
-            ledger.exchanges.queue(declaration(reference), at=clock())
+        sent("K1", at=clock())
+        ledger.exchanges.queue(declaration("K2"), at=clock())
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(), lease=LEASE).result()
         ledger.replies.delivered_soon(waiting.key, at=clock()).result()
@@ -276,27 +287,27 @@ class TestPrune:
         ledger.quarantine.discard(key, at=clock())
 
     EXPECTED: ClassVar = {
-        "events": 6,
+        "events": 8,
         "replies": 1,
         "quarantined messages": 1,
         "shadows": 0,
         "messages of exchanges": 1,
     }
 
-    def test_counts_before_it_removes(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    def test_counts_before_it_removes(  # noqa: PLR0913 - six fixtures
+        self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
         """A dry run tells what would go, and removes nothing."""
-        self.filled(ledger, router, clock, declaration, reply)
+        self.filled(ledger, router, clock, declaration, sent, reply)
         told = [ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30) for _ in range(2)]
 
         assert [self.EXPECTED, self.EXPECTED] == told
 
-    def test_removes_what_it_told(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    def test_removes_what_it_told(  # noqa: PLR0913 - six fixtures
+        self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
         """What is open, held or waiting stays; the rest goes, and a second time nothing."""
-        self.filled(ledger, router, clock, declaration, reply)
+        self.filled(ledger, router, clock, declaration, sent, reply)
         removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
         again = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
 
@@ -308,20 +319,20 @@ class TestPrune:
         ]
 
     def test_a_reply_that_waits_keeps_its_exchange(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+        self, ledger: Ledger, router: Router, clock: Clock, sent: Send, reply: Write
     ) -> None:
         """An exchange was answered, but its process has not heard of it yet: nothing of either goes."""
-        ledger.exchanges.queue(declaration("K1"), at=clock())
+        sent("K1", at=clock())
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
 
         assert 0 == sum(removed.values())
 
-    def test_a_k_stays_used(
-        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    def test_a_k_stays_used(  # noqa: PLR0913 - six fixtures
+        self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
         """Also after its message is gone a K is not used again."""
-        self.filled(ledger, router, clock, declaration, reply)
+        self.filled(ledger, router, clock, declaration, sent, reply)
         ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
 
         with pytest.raises(InputError):

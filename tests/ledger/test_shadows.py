@@ -11,7 +11,7 @@ from agents import QUICK, server
 
 from htpoort import AGS, DMS, InputError, Router, Submission
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import Event, State
+from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 
@@ -107,8 +107,8 @@ def test_pruned_with_its_message(ledger: Ledger, clock: Clock, declaration: Make
     for reference in ("K1", "K2"):
         ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(), shadow=declaration(reference))
     (first,) = ledger.exchanges.claim_soon(("AGS",), owner="a", most=1, at=clock(), lease=LEASE).result()
-    ledger.exchanges.settle_soon(first, Event.REFUSED, at=clock()).result()
-    ledger.exchanges.order("K1", Event.CLOSED, at=clock())
+    ledger.exchanges.settle_soon(first, Outcome.REFUSED, at=clock()).result()
+    ledger.exchanges.close("K1", at=clock())
     times = {"before": clock(DAY), "at": clock(40 * DAY)}
     told = ledger.prune(**times, days=30)
     removed = ledger.prune(**times, days=30, dry=False)

@@ -9,7 +9,7 @@ import pytest
 
 from htpoort import AGS, PartyId, Router, Submission
 from htpoort.cutover import Standing
-from htpoort.exchange import Event
+from htpoort.exchange import Outcome
 from htpoort.ledger import Ledger
 
 PARTY = "NL123456789.02.05"
@@ -31,7 +31,7 @@ def test_what_was_sent_is_open_and_came_back(
         ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(minute))
     claimed = ledger.exchanges.claim_soon(("AGS",), owner="a", most=2, at=clock(5), lease=LEASE).result()
     for one in claimed:
-        ledger.exchanges.settle_soon(one, Event.ACCEPTED, at=clock(6)).result()
+        ledger.exchanges.settle_soon(one, Outcome.ACCEPTED, at=clock(6)).result()
     ledger.replies.take_in(router, reply("K1", **FROM_AGS), mail_from=None, at=clock(7))
     ledger.replies.take_in(router, reply("K1", body="<further/>", **FROM_AGS), mail_from=None, at=clock(9))
     ledger.exchanges.queue(declaration("K4", party=CLIENT), at=clock(10))

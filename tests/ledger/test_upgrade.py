@@ -19,14 +19,14 @@ from alembic.config import Config
 
 import htpoort.ledger
 from htpoort import InputError, LedgerError, Router, Submission
-from htpoort.exchange import Event, State
+from htpoort.exchange import State
 from htpoort.ledger import HeldState, Ledger, _engine, check_url
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
 Write = Callable[..., bytes]
 
-HEAD = "0003"
+HEAD = "0004"
 PARTY = "NL123456789.02.05"
 LEASE = timedelta(minutes=2)
 TABLES = ("exchanges", "replies", "quarantine", "events", "fetched")
@@ -182,8 +182,21 @@ class TestWhatWasThere:
         """Upgrading changes no row."""
         before = everything(old)
         Ledger.open(old).close()
+        exchanges, *others = everything(old)[2:]
 
-        assert before[2:] == everything(old)[2:]
+        assert before[2:] == [[row[:-2] for row in exchanges], *others]
+
+    def test_what_was_attempted_may_have_been_sent(self, old: str, router: Router, clock: Clock, reply: Write) -> None:
+        """No attempt of an old ledger says that its content did not leave, so its replies still count."""
+        before = [("K1", 1), ("K2", 1), ("K3", 0), ("K4", 1), ("K5", 1), ("K6", 1)]
+        with Ledger.open(old) as ledger:
+            known = [(one.reference, int(one.content_begun)) for one in ledger.exchanges.listed()]
+            for reference in ("K3", "K4"):
+                ledger.replies.take_in(router, reply(reference), mail_from=None, at=clock(1))
+            found = [ledger.exchanges.find(PARTY, reference) for reference in ("K3", "K4")]
+
+        assert before == known
+        assert [State.QUEUED, State.ANSWERED] == [one and one.state for one in found]
 
     def test_exchanges(self, ledger: Ledger, clock: Clock) -> None:
         """Each is found with its state, its times and its own reference, and its K is known as sent."""
@@ -219,7 +232,7 @@ class TestWhatWasThere:
 
     def test_stories(self, ledger: Ledger, clock: Clock) -> None:
         """The log goes on where it stood, also that of a reply with a K that nobody sent."""
-        ledger.exchanges.order("K4", Event.RESOLVED_AS_SENT, at=clock(1))
+        ledger.exchanges.resolve_as_sent("K4", at=clock(1))
         (settled,), (alone,) = ledger.story("K4"), ledger.story("K9")
 
         assert ["queued", "resolved-as-sent"] == [entry.event for entry in settled.entries]
@@ -332,4 +345,4 @@ def test_the_migrations_make_the_indexes(url: str) -> None:
     engine.dispose()
 
     assert indexes(url) == upgraded
-    assert 3 == sum("WHERE" in str(definition) for _, definition in upgraded)
+    assert 4 == sum("WHERE" in str(definition) for _, definition in upgraded)

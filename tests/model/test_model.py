@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from hypothesis.stateful import (
 )
 
 from htpoort import AGS, DMS, InputError, Routed, Router, Submission, build
-from htpoort.exchange import Event, State
-from htpoort.ledger import Claimed, HeldState, Ledger, Reply
+from htpoort.exchange import Outcome, State
+from htpoort.ledger import Claimed, Exchange, HeldState, Ledger, Reply
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
@@ -36,11 +37,18 @@ PARTIES = {"A": "NL123456789.02.05", "B": "NL123456789.03.05"}
 REFERENCES = tuple(f"{letter}{number}" for letter in PARTIES for number in range(2))
 WORKERS = ("one", "two")
 ENDS = st.tuples(
-    st.sampled_from([Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.CONNECTION_LOST]),
+    st.sampled_from([
+        (Outcome.ACCEPTED, True),
+        *((outcome, begun) for outcome in (Outcome.DEFERRED, Outcome.REFUSED) for begun in (True, False)),
+        (Outcome.LOST, True),
+    ]),
     st.none() | st.integers(0, 9),
 )
-"""How an attempt may end, and the wait after it, in minutes; without one it has failed."""
-ORDERS = (Event.RESOLVED_AS_SENT, Event.RESEND_ORDERED, Event.RESEND_ORDERED, Event.RESEND_ORDERED, Event.CLOSED)
+"""How an attempt may end, whether content had left then, and the wait after it; without one it has failed."""
+ORDERS = ("resolve_as_sent", "resend", "resend", "resend", "close")
+GIVEN = {"resolve_as_sent": "resolved-as-sent", "resend": "resend-ordered", "close": "closed"}
+WINDOWS = {"hold": "window-opened", "let_go": "window-closed"}
+End = tuple[tuple[Outcome, bool], int | None]
 
 # DESIGN.md, section 7, by hand: where each event leads. What is not here changes nothing.
 MOVES = {
@@ -53,6 +61,7 @@ MOVES = {
     "reply-received": dict.fromkeys(
         ("queued", "held", "sending", "deferred", "accepted", "refused", "failed", "unknown", "answered"), "answered"
     ),
+    "never-sent": {"answered": "unknown"},
     "window-opened": {"queued": "held", "deferred": "held"},
     "window-closed": {"held": "queued"},
     "resolved-as-sent": {"unknown": "accepted"},
@@ -76,12 +85,45 @@ class Sheet:
     attempts: int = 0
     lease: datetime | None = None
     owner: str | None = None
+    begun: set[int] = attrs.field(factory=set[int])
+    """Attempts whose content may have left; 0 where a person says that it has."""
+    early: bool = False
+    """Whether a reply came while the attempt was under way that decides about it."""
 
     def happens(self, event: str) -> None:
         """Move by the table."""
         after = MOVES[event].get(self.state)
         if after is not None:
             self.state, self.lease, self.owner = after, None, None
+
+    def ended(self, event: str, attempt: int, *, begun: bool) -> bool:
+        """Let an attempt end, and decide about the replies; says whether none of them can be an answer."""
+        marked = False
+        early = self.early and (begun or self.begun - {attempt} or attempt == self.attempts)
+        if begun:
+            self.begun.add(attempt)
+        elif attempt in self.begun:
+            self.begun.remove(attempt)
+            if not self.begun and self.state == "answered":
+                self.happens("never-sent")
+                marked = True
+        if attempt == self.attempts or event == "accepted":
+            self.happens(event)
+        if early:
+            self.early = False
+            if self.begun:
+                self.happens("reply-received")
+            else:
+                marked = True
+        return marked
+
+    def replied(self) -> bool:
+        """Let a reply come: it settles what may have been sent; says whether it cannot be an answer."""
+        if self.begun:
+            self.happens("reply-received")
+            return False
+        self.early = self.early or self.state == "sending"
+        return self.state != "sending"
 
 
 @attrs.define
@@ -91,6 +133,10 @@ class Copy:
     number: int
     system: str
     due: datetime
+    answers: str | None = None
+    """The K of the exchange that it belongs to; None where there was none when it came."""
+    not_sent: bool = False
+    """Whether it is marked as none that can be an answer."""
     copies: int = 1
     delivered: bool = False
     lease: datetime | None = None
@@ -230,33 +276,37 @@ class LedgerMachine(RuleBasedStateMachine):
         end=ENDS,
         arrived=st.booleans(),
     )
-    def ends(self, claimed: Claimed, end: tuple[Event, int | None], arrived: bool) -> None:  # noqa: FBT001 - the same
+    def ends(self, claimed: Claimed, end: End, arrived: bool) -> None:  # noqa: FBT001 - the same
         """The end of an attempt comes, in time or late, perhaps of a worker that was thought dead."""
         self.outcome(claimed, *end, arrived=arrived)
 
-    def outcome(self, claimed: Claimed, event: Event, wait: int | None, *, arrived: bool) -> None:
-        """Of an old attempt only a 250 still counts; of the last one everything does."""
-        if event is Event.ACCEPTED or (event is Event.CONNECTION_LOST and arrived):
+    def outcome(self, claimed: Claimed, end: tuple[Outcome, bool], wait: int | None, *, arrived: bool) -> None:
+        """Of an old attempt a 250 still counts, and whether content left; of the last one everything does."""
+        outcome, begun = end
+        if outcome is Outcome.ACCEPTED or (outcome is Outcome.LOST and arrived):
             body = claimed.raw.partition(b"\r\n\r\n")[2]
             self.gateway.setdefault(body, set()).add(claimed.reference)
         sheet = self.sheets[claimed.reference]
-        due = None if wait is None or event is not Event.DEFERRED else self.now + timedelta(minutes=wait)
-        after = self.ledger.exchanges.settle_soon(claimed, event, at=self.now, due=due).result()
+        due = None if wait is None or outcome is not Outcome.DEFERRED else self.now + timedelta(minutes=wait)
+        after = self.ledger.exchanges.settle_soon(claimed, outcome, at=self.now, due=due, content_begun=begun).result()
 
-        if event is Event.ACCEPTED or claimed.attempt == sheet.attempts:
-            before = sheet.state
-            sheet.happens(event.value)
-            if event is Event.DEFERRED and due is None:
+        before = sheet.state
+        event = "connection-lost" if outcome is Outcome.LOST else outcome.value
+        if sheet.ended(event, claimed.attempt, begun=begun):
+            for copy in self.copies.values():
+                copy.not_sent = copy.not_sent or copy.answers == claimed.reference
+        if outcome is Outcome.DEFERRED and claimed.attempt == sheet.attempts:
+            if due is None:
                 sheet.happens("given-up")
-            elif due is not None and sheet.state != before:
+            elif sheet.state != before:
                 sheet.due = due
         assert sheet.state == after.value
 
     @rule(worker=st.sampled_from(WORKERS), most=st.integers(1, 4), ends=st.lists(ENDS, min_size=4, max_size=4))
-    def work(self, worker: str, most: int, ends: list[tuple[Event, int | None]]) -> None:
+    def work(self, worker: str, most: int, ends: list[End]) -> None:
         """A worker works as it should: claims, sends, and tells how each ended."""
-        for claimed, (event, wait) in zip(self.claim(worker, tuple(SYSTEMS), most).values, ends, strict=False):
-            self.outcome(claimed, event, wait, arrived=False)
+        for claimed, (end, wait) in zip(self.claim(worker, tuple(SYSTEMS), most).values, ends, strict=False):
+            self.outcome(claimed, end, wait, arrived=False)
 
     @rule(worker=st.sampled_from(WORKERS))
     def renew(self, worker: str) -> None:
@@ -280,7 +330,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         assert sorted(lost) == sorted(one.reference for one in found)
         for sheet in lost.values():
-            sheet.happens("connection-lost")
+            sheet.ended("connection-lost", sheet.attempts, begun=True)
 
     @rule(target=attempts, silent=st.sampled_from([1, 3]))
     def taken_over(self, silent: int) -> Any:
@@ -290,41 +340,43 @@ class LedgerMachine(RuleBasedStateMachine):
         self.leases_run_out()
         for claimed in slow:
             if self.sheets[claimed.reference].state == "unknown":
-                self.ordered(claimed.reference, Event.RESEND_ORDERED)
+                self.ordered(claimed.reference, "resend")
         return multiple(*slow, *self.claim("two", tuple(SYSTEMS), 4).values)
 
     # ── a person ──
 
     @precondition(lambda self: self.sheets)
     @rule(data=st.data(), order=st.sampled_from(ORDERS))
-    def order(self, data: st.DataObject, order: Event) -> None:
+    def order(self, data: st.DataObject, order: str) -> None:
         """An order moves by the table, or is refused and changes nothing."""
         self.ordered(data.draw(st.sampled_from(sorted(self.sheets))), order)
 
-    def ordered(self, reference: str, order: Event) -> None:
+    def ordered(self, reference: str, order: str) -> None:
         """Give an order, and move as it does."""
-        sheet = self.sheets[reference]
-        if sheet.state in MOVES[order.value]:
-            sheet.happens(order.value)
+        sheet, event = self.sheets[reference], GIVEN[order]
+        give: Callable[..., Exchange] = getattr(self.ledger.exchanges, order)
+        if sheet.state in MOVES[event]:
+            sheet.happens(event)
             sheet.due = self.now
-        elif sheet.state not in HARMLESS[order.value]:
+        elif sheet.state not in HARMLESS[event]:
             with pytest.raises(InputError):
-                self.ledger.exchanges.order(reference, order, at=self.now)
+                give(reference, at=self.now)
             return
-        assert sheet.state == self.ledger.exchanges.order(reference, order, at=self.now).state.value
+        if order == "resolve_as_sent":
+            sheet.begun.add(0)
+        assert sheet.state == give(reference, at=self.now).state.value
 
     @rule(
         systems=st.sampled_from([("AGS",), ("DMS",), ("AGS", "DMS")]),
-        event=st.sampled_from([Event.WINDOW_CLOSED, Event.WINDOW_CLOSED, Event.WINDOW_OPENED]),
+        order=st.sampled_from(["let_go", "let_go", "hold"]),
     )
-    def window(self, systems: tuple[str, ...], event: Event) -> None:
+    def window(self, systems: tuple[str, ...], order: str) -> None:
         """A window holds what waits for its systems, or lets it go."""
-        moved = [
-            sheet for sheet in self.sheets.values() if sheet.system in systems and sheet.state in MOVES[event.value]
-        ]
-        assert len(moved) == self.ledger.exchanges.window(systems, event, at=self.now)
+        event = WINDOWS[order]
+        moved = [sheet for sheet in self.sheets.values() if sheet.system in systems and sheet.state in MOVES[event]]
+        assert len(moved) == getattr(self.ledger.exchanges, order)(systems, at=self.now)
         for sheet in moved:
-            sheet.happens(event.value)
+            sheet.happens(event)
 
     # ── in ──
 
@@ -365,14 +417,20 @@ class LedgerMachine(RuleBasedStateMachine):
         """Note a reply."""
         name = reference, system, f"<R>{body}</R>"
         assert (name in self.copies) == repeated
-        if repeated:
-            self.copies[name].copies += 1
-            assert self.copies[name].number == key
-            return
-        self.copies[name] = Copy(number=key, system=system, due=AT_ONCE)
         sheet = self.sheets.get(reference)
-        if sheet is not None and sheet.system == system:
-            sheet.happens("reply-received")
+        own = sheet if sheet is not None and sheet.system == system else None
+        if repeated:
+            copy = self.copies[name]
+            copy.copies += 1
+            assert copy.number == key
+            # What was too early may be an answer when it comes again.
+            if own is not None and copy.not_sent:
+                copy.not_sent = own.replied()
+            return
+        self.copies[name] = copy = Copy(number=key, system=system, due=AT_ONCE)
+        if own is not None:
+            copy.answers = reference
+            copy.not_sent = own.replied()
 
     @precondition(lambda self: any(what[3] == "held" for what in self.apart.values()))
     @rule(data=st.data(), released=st.booleans(), system=st.sampled_from(sorted(SYSTEMS)))
@@ -451,8 +509,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def same_exchanges(self) -> None:
         """Every exchange is where the model says, with as many attempts; none is lost, none appears."""
-        there = {one.reference: (one.key, one.state.value, one.attempts) for one in self.ledger.exchanges.listed()}
-        assert {name: (one.number, one.state, one.attempts) for name, one in self.sheets.items()} == there
+        there = {
+            one.reference: (one.key, one.state.value, one.attempts, one.content_begun)
+            for one in self.ledger.exchanges.listed()
+        }
+        assert {
+            name: (one.number, one.state, one.attempts, bool(one.begun)) for name, one in self.sheets.items()
+        } == there
 
     @invariant()
     def same_replies(self) -> None:
@@ -462,10 +525,13 @@ class LedgerMachine(RuleBasedStateMachine):
                 one.key,
                 one.copies,
                 one.delivered is not None,
+                one.correlation == "not-sent",
             )
             for one in self.ledger.replies.listed()
         }
-        assert {name: (one.number, one.copies, one.delivered) for name, one in self.copies.items()} == there
+        assert {
+            name: (one.number, one.copies, one.delivered, one.not_sent) for name, one in self.copies.items()
+        } == there
 
     @invariant()
     def same_quarantine(self) -> None:

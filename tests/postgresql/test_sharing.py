@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import DMS, InputError, Router, Submission, build
-from htpoort.exchange import Event, State
-from htpoort.ledger import Ledger, _outbox
+from htpoort.exchange import Outcome, State
+from htpoort.ledger import Ledger, _outcomes
 
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -243,7 +243,7 @@ class TestLeases:
         (claimed,) = here.exchanges.claim_soon(("DMS",), owner="slow", most=1, at=NOON, lease=LEASE).result()
         there.exchanges.expire_soon(at=NOON + timedelta(hours=1)).result()
 
-        assert State.ACCEPTED == here.exchanges.settle_soon(claimed, Event.ACCEPTED, at=NOON).result()
+        assert State.ACCEPTED == here.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=NOON).result()
 
 
 class TestAtTheSameTime:
@@ -304,7 +304,7 @@ class TestAtTheSameTime:
         """A person's order is not written over by a reply that comes at the same moment."""
         here.exchanges.queue(declaration("K1"), at=NOON)
         with Transaction(here) as first:
-            here.soon(_outbox.order, PARTY, "K1", Event.CLOSED, NOON)
+            here.soon(_outcomes.close, PARTY, "K1", NOON)
         theirs = there.replies.take_in_soon(router(there), reply("K1"), mail_from=None, at=NOON)
         until_it_waits(here)
         first.commit()

@@ -50,6 +50,7 @@ unknown  resolved-as-sent  accepted
 unknown  resend-ordered    queued
 unknown  closed            closed
 answered reply-received    answered
+answered never-sent        unknown
 answered closed            closed
 """
 EXPECTED = {
@@ -84,10 +85,32 @@ def test_what_may_have_been_sent_is_never_sent_by_itself() -> None:
 
 
 def test_a_reply_settles_everything_that_is_open() -> None:
-    """A reply proves that the gateway has the message, whatever was thought before."""
+    """Where content may have left, a reply proves that the gateway has the message, whatever was thought before."""
     assert {State.ANSWERED} == {
         decide(state, Event.REPLY_RECEIVED).state for state in State if state is not State.CLOSED
     }
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_reply_never_settles_what_was_not_sent(state: State) -> None:
+    """Where no attempt got as far as the content, a reply changes nothing, in whatever state, and says why."""
+    decision = decide(state, Event.EARLY_REPLY_RECEIVED)
+
+    assert (state, True) == (decision.state, bool(decision.ignored))
+
+
+def test_a_reply_to_what_was_not_sent_needs_attention() -> None:
+    """It asks for a person in each state but two: where the attempt's end decides, and where a person has closed it."""
+    quiet = {state for state in State if decide(state, Event.EARLY_REPLY_RECEIVED).action is not Action.ASK}
+
+    assert {State.SENDING, State.CLOSED} == quiet
+
+
+def test_what_was_not_sent_is_open_again() -> None:
+    """A worker that knows that no content left takes the answer back; a person sees it unless its outcome leads on."""
+    taken_back = decide(State.ANSWERED, Event.NEVER_SENT)
+
+    assert (State.UNKNOWN, Action.ASK) == (taken_back.state, taken_back.action)
 
 
 @pytest.mark.parametrize("event", [Event.RESEND_ORDERED, Event.QUEUED])

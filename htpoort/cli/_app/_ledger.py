@@ -19,7 +19,7 @@ from htpoort.cli._app._options import CONFIG, Config, Json, Key, WhichParty
 from htpoort.cli._facts import Facts
 from htpoort.cli._opened import opened
 from htpoort.errors import UnknownError
-from htpoort.exchange import Event, State
+from htpoort.exchange import State
 
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
 _HOURS: Final = 24 * _DAYS
@@ -44,6 +44,8 @@ def status(*, config: Config = CONFIG, json: Json = False) -> None:
     _show.rows({**oldest, **waiting, "in quarantine": facts["quarantined"]})
     if facts["asks"]:
         _show_asks(facts)
+    if facts["early"]:
+        _show_early(facts)
 
 
 def _show_asks(facts: Facts) -> None:
@@ -57,6 +59,15 @@ def _show_asks(facts: Facts) -> None:
     if more > 0:
         options = " ".join(f"--state {state}" for state, number in counted.items() if number)
         _show.line(f"and {more} more, see htpoort export {options}")
+
+
+def _show_early(facts: Facts) -> None:
+    """Name the exchanges with a reply that cannot be an answer, because nothing of them can have been sent."""
+    title = "A reply came that cannot be an answer. The declaration was not sent yet; look at it with htpoort show"
+    _show.table(title, _records.ASKS, [tuple(one.values()) for one in facts["early_replies"]])
+    more = facts["early"] - len(facts["early_replies"])
+    if more > 0:
+        _show.line(f"and {more} more")
 
 
 def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False) -> None:
@@ -130,12 +141,12 @@ def resolve(  # noqa: PLR0913 - one option for each order
     json: Json = False,
 ) -> None:
     """Settle an exchange of which nobody knows whether it was sent, send it again, or close it."""
-    orders = {Event.RESOLVED_AS_SENT: sent, Event.RESEND_ORDERED: resend, Event.CLOSED: close}
-    given = [event for event, wanted in orders.items() if wanted]
-    if len(given) != 1:
+    if sent + resend + close != 1:
         raise _input.refusal("input.usage", "Give one of --sent, --resend and --close.")
     with opened(config) as (_, ledger), _looked_up(key, party, "exchange"):
-        exchange = ledger.exchanges.order(key, given[0], at=_clock.now(), party=party)
+        exchanges = ledger.exchanges
+        order = exchanges.resolve_as_sent if sent else exchanges.resend if resend else exchanges.close
+        exchange = order(key, at=_clock.now(), party=party)
     (_show.as_json if json else _show.rows)(_records.exchange(exchange))
 
 

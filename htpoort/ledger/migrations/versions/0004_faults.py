@@ -1,0 +1,22 @@
+"""What the ledger knows of each exchange: whether content of it may have left, and which replies came before that."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Say of what was attempted before that its content may have left: no attempt says that it did not."""
+    begun = sa.Column("begun", sa.BigInteger, nullable=False, server_default="0")
+    op.add_column("htpoort_exchanges", begun)
+    op.add_column("htpoort_exchanges", sa.Column("early", sa.Boolean, nullable=False, server_default=sa.false()))
+    exchanges = sa.table("htpoort_exchanges", sa.column("begun"), sa.column("attempts"))
+    op.execute(sa.update(exchanges).where(exchanges.c.attempts > 0).values(begun=1))
+    not_sent = sa.text("correlation = 'not-sent'")
+    op.create_index(
+        "htpoort_replies_not_sent", "htpoort_replies", ["exchange"], sqlite_where=not_sent, postgresql_where=not_sent
+    )

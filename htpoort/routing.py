@@ -19,7 +19,7 @@ from htpoort.envelope import RoutingEnvelope
 from htpoort.errors import EnvelopeError, InputError, Problem
 from htpoort.party import PartyId
 
-__all__ = ["Correlation", "Quarantined", "Reason", "Routed", "Router", "SentLookup", "SentRecord"]
+__all__ = ["Correlation", "Quarantined", "Reason", "Routed", "Router", "SentLookup", "SentRecord", "correlate"]
 
 _PAGE: Final = 'Douane, "Hoe bereid ik me voor op DMS?"'
 
@@ -145,6 +145,43 @@ class Quarantined:
     envelope: RoutingEnvelope | None = None
 
 
+def _compared(
+    system: DeclarationSystem, party: PartyId, reference: str, given: Iterable[SentRecord]
+) -> Correlation | tuple[Reason, Problem]:
+    """Compare a reply with what was sent under its reference."""
+    # A database may look K up without regard to case; K compares exactly.
+    records = [record for record in given if record.reference == reference]
+    if not records:
+        return Correlation.UNKNOWN_REFERENCE
+    own = [record for record in records if ascii_lower(record.party) == str(party).lower()]
+    if any(ascii_lower(record.system) == system.name.lower() for record in own):
+        return Correlation.MATCHED
+    # Another party's name stays out of the message: it may end in a report that party never sees.
+    if not own:
+        message = f"The reference {reference} was sent by another party than {party}."
+        return Reason.OTHER_PARTY, Problem(f"route.{Reason.OTHER_PARTY.value}", message, source=_PAGE)
+    message = f"The reference {reference} was sent to {own[0].system}, but {system.name} answers."
+    return Reason.OTHER_SYSTEM, Problem(f"route.{Reason.OTHER_SYSTEM.value}", message, source=_PAGE)
+
+
+def correlate(found: Routed, records: Iterable[SentRecord]) -> Routed | Quarantined:
+    """
+    Compare a reply that was routed with what was sent under its reference.
+
+    Args:
+        found: What a router without *sent* gave.
+        records: What was sent under that reference, by any party to any system.
+
+    Returns:
+        The same with its correlation, or why it does not belong there.
+    """
+    compared = _compared(found.system, found.party, found.reference, records)
+    if isinstance(compared, tuple):
+        reason, problem = compared
+        return Quarantined(reason=reason, problems=(problem,), mailbox=found.mailbox, envelope=found.envelope)
+    return attrs.evolve(found, correlation=compared)
+
+
 def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
     """Take the parties; tells all that are none."""
     parties: dict[str, PartyId] = {}
@@ -230,7 +267,9 @@ class Router:
             return self._refused(mailbox, envelope)
         correlation = Correlation.NOT_CHECKED
         if self.sent is not None:
-            found = self._correlated(self.sent, system, party, envelope)
+            answer = self.sent(envelope.reference)
+            given = (answer,) if isinstance(answer, SentRecord) else answer or ()
+            found = _compared(system, party, envelope.reference, given)
             if isinstance(found, tuple):
                 return Quarantined(reason=found[0], problems=(found[1],), mailbox=mailbox, envelope=envelope)
             correlation = found
@@ -293,24 +332,3 @@ class Router:
             found.append((Reason.UNKNOWN_ADDRESSEE, f"{envelope.addressee!r} is none of the parties."))
         problems = tuple(Problem(f"route.{reason.value}", message, source=_PAGE) for reason, message in found)
         return Quarantined(reason=found[0][0], problems=problems, mailbox=mailbox, envelope=envelope)
-
-    @staticmethod
-    def _correlated(
-        sent: SentLookup, system: DeclarationSystem, party: PartyId, envelope: RoutingEnvelope
-    ) -> Correlation | tuple[Reason, Problem]:
-        """Compare a reply with what was sent under its reference."""
-        answer = sent(envelope.reference)
-        given = (answer,) if isinstance(answer, SentRecord) else answer or ()
-        # A database may look K up without regard to case; K compares exactly.
-        records = [record for record in given if record.reference == envelope.reference]
-        if not records:
-            return Correlation.UNKNOWN_REFERENCE
-        own = [record for record in records if ascii_lower(record.party) == str(party).lower()]
-        if any(ascii_lower(record.system) == system.name.lower() for record in own):
-            return Correlation.MATCHED
-        # Another party's name stays out of the message: it may end in a report that party never sees.
-        if not own:
-            message = f"The reference {envelope.reference} was sent by another party than {party}."
-            return Reason.OTHER_PARTY, Problem(f"route.{Reason.OTHER_PARTY.value}", message, source=_PAGE)
-        message = f"The reference {envelope.reference} was sent to {own[0].system}, but {system.name} answers."
-        return Reason.OTHER_SYSTEM, Problem(f"route.{Reason.OTHER_SYSTEM.value}", message, source=_PAGE)

@@ -1,32 +1,24 @@
 """
 Put together where a message in quarantine belongs, as a person says it.
 
-Never does: let a reply answer a declaration that went to another system.
+Never does: judge that; the ledger refuses what contradicts what it knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from htpoort.cli import _input
 from htpoort.directory import DeclarationSystem
 from htpoort.envelope import RoutingEnvelope
 from htpoort.party import PartyId
-from htpoort.routing import Correlation, Routed, SentRecord
+from htpoort.routing import Correlation, Routed
 
 if TYPE_CHECKING:
     from htpoort.ledger import Held
 
 
-def routed(
-    held: Held,
-    *,
-    system: DeclarationSystem,
-    party: PartyId,
-    reference: str | None,
-    sent: Callable[[str], Iterable[SentRecord]],
-) -> Routed:
+def routed(held: Held, *, system: DeclarationSystem, party: PartyId, reference: str | None) -> Routed:
     """
     Make the routing of a message.
 
@@ -35,25 +27,20 @@ def routed(
         system: The chosen one.
         party: The chosen one.
         reference: K; the message's own where not given.
-        sent: Says what was sent under a K.
 
     Returns:
         Where it belongs. Mailbox and process ID are the message's own where it has them.
 
     Raises:
-        InputError: There is no K, it cannot be one, or this party sent it to another system.
+        InputError: There is no K, or it cannot be one.
     """
     own = None if held.subject is None else RoutingEnvelope.parse(held.subject)
     envelope = _envelope(held, own, system=system, party=party, reference=reference)
-    systems = [record.system for record in sent(envelope.reference) if record.party.lower() == str(party).lower()]
-    if systems and system.name not in systems:
-        message = f"{party} sent {envelope.reference} to {systems[0]}, not to {system.name}; give another --reference."
-        raise _input.refusal("input.other-system", message)
     return Routed(
         system=system,
         party=party,
         reference=envelope.reference,
-        correlation=Correlation.MATCHED if systems else Correlation.UNKNOWN_REFERENCE,
+        correlation=Correlation.NOT_CHECKED,
         mailbox=held.mailbox or system.mailbox,
         envelope=envelope,
     )

@@ -249,38 +249,35 @@ def held(connection: sa.Connection, key: int) -> Held:
     return held_of(row)
 
 
-def release(connection: sa.Connection, key: int, found: Routed, at: datetime) -> Stored:
-    """
-    Give a message in quarantine to the process that a person chose.
-
-    Raises:
-        UnknownError: There is none of that number.
-        InputError: It was discarded or released before.
-    """
-    there = _still_held(connection, key)
-    _mark(connection, key, HeldState.RELEASED, at, f"to {found.system.name} for {found.party}")
-    return take_in(connection, found, there.raw, at)
-
-
 def discard(connection: sa.Connection, key: int, at: datetime, why: str) -> None:
     """
-    Mark a message in quarantine as being for nobody; it stays readable.
+    Mark a message in quarantine as being for no process; it stays readable.
+
+    Raises:
+        UnknownError: There is none of that number.
+        InputError: It was discarded or released before, or the reason is blank.
+    """
+    if not why.strip():
+        raise InputError("", (Problem("ledger.reason", "The reason is blank; say why, for the log."),))
+    still_held(connection, key)
+    mark(connection, key, HeldState.DISCARDED, at, why)
+
+
+def still_held(connection: sa.Connection, key: int) -> Held:
+    """
+    Look up a message about which no person has decided yet.
 
     Raises:
         UnknownError: There is none of that number.
         InputError: It was discarded or released before.
     """
-    _still_held(connection, key)
-    _mark(connection, key, HeldState.DISCARDED, at, why)
-
-
-def _still_held(connection: sa.Connection, key: int) -> Held:
     there = held(connection, key)
     if there.state is not HeldState.HELD:
         raise InputError("", (Problem("ledger.not-held", f"Message {key} was {there.state.value} before."),))
     return there
 
 
-def _mark(connection: sa.Connection, key: int, state: HeldState, at: datetime, detail: str) -> None:
+def mark(connection: sa.Connection, key: int, state: HeldState, at: datetime, detail: str) -> None:
+    """Write down what a person decided about a message in quarantine."""
     connection.execute(sa.update(_strangers).where(_strangers.c.id == key).values(state=state.value))
     _events.log(connection, at, state.value, quarantine=key, detail=detail)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import final
 
-from htpoort.ledger import _inbox, _reports
+from htpoort.directory import HTPOORT, Directory
+from htpoort.ledger import _inbox, _release, _reports
 from htpoort.ledger._access import Access
 from htpoort.ledger.records import Held, HeldState, Stored
 from htpoort.routing import Routed
@@ -56,28 +57,58 @@ class Quarantine:
         """
         return self._access.read(_inbox.held, key)
 
-    def release(self, key: int, found: Routed, *, at: datetime) -> Stored:
+    def release(self, key: int, found: Routed, *, at: datetime, directory: Directory = HTPOORT) -> Stored:
         """
         Give a message in quarantine to the process that a person chose.
 
+        Refused is what is known to be wrong: the K was sent by another party or to another system; the message came
+        from another system's mailbox or under its process ID; or A in its envelope names another party.
+
         Args:
             key: Its number.
-            found: Where it belongs.
+            found: Where it belongs. What its *correlation* says is not used; the ledger knows.
             at: Now.
+            directory: Says of which system a mailbox or process ID is; give yours if you have systems of your own.
 
         Returns:
             What became of it.
 
         Raises:
             UnknownError: There is none of that number.
-            InputError: It was released or discarded before.
+            InputError: It was released or discarded before, or what is known contradicts the choice; the codes are
+                ``release.other-party`` and ``release.other-system``. Nothing has changed.
             LedgerError: It could not be written.
         """
-        return self._access.write(_inbox.release, key, found, at)
+        return self._access.write(_release.release, key, found, at, directory, None)
 
-    def discard(self, key: int, *, at: datetime, why: str = "") -> None:
+    def release_despite(
+        self, key: int, found: Routed, *, reason: str, at: datetime, directory: Directory = HTPOORT
+    ) -> Stored:
         """
-        Mark a message in quarantine as being for nobody; it stays readable.
+        Give a message in quarantine to a process, even if what is known contradicts that.
+
+        It cannot be taken back. If the K is another party's, or went to another system, the reply settles nothing.
+
+        Args:
+            key: Its number.
+            found: Where it belongs.
+            reason: Why; logged with what it overrides.
+            at: Now.
+            directory: As for `release`.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            UnknownError: There is none of that number.
+            InputError: It was released or discarded before, or *reason* is blank.
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_release.release, key, found, at, directory, reason)
+
+    def discard(self, key: int, *, at: datetime, why: str) -> None:
+        """
+        Mark a message in quarantine as being for no process; it stays readable.
 
         Args:
             key: Its number.
@@ -86,7 +117,7 @@ class Quarantine:
 
         Raises:
             UnknownError: There is none of that number.
-            InputError: It was released or discarded before.
+            InputError: It was released or discarded before, or *why* is blank.
             LedgerError: It could not be written.
         """
         self._access.write(_inbox.discard, key, at, why)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from htpoort.ledger import _fetched, _inbox, _reports
 from htpoort.ledger._access import Access
 from htpoort.ledger.records import Reply, Stored
-from htpoort.routing import Router
+from htpoort.routing import Correlation, Routed, Router, correlate
 
 __all__ = ["Replies"]
 
@@ -47,7 +47,7 @@ class Replies:
         Route a message and store it, in one transaction.
 
         Args:
-            router: Its *sent* should be this ledger's.
+            router: Where it has no *sent*, this ledger compares K with what was sent.
             raw: The message as it came.
             mail_from: As `Router.route_message` takes it.
             at: Now.
@@ -64,7 +64,7 @@ class Replies:
         Route a message and store it, in one transaction.
 
         Args:
-            router: Its *sent* should be this ledger's.
+            router: Where it has no *sent*, this ledger compares K with what was sent.
             raw: The message as it came.
             mail_from: As `Router.route_message` takes it.
             at: Now.
@@ -121,4 +121,8 @@ def _route_and_store(  # noqa: PLR0913, PLR0917 - one argument for each thing th
 ) -> Stored:
     # The same octets under a known UIDL are one mail that was fetched twice, and no copy.
     again = account is not None and not _fetched.remember(connection, account, uidl, at)
-    return _inbox.take_in(connection, router.route_message(raw, mail_from), raw, at, again=again)
+    found = router.route_message(raw, mail_from)
+    if isinstance(found, Routed) and found.correlation is Correlation.NOT_CHECKED:
+        # A router that was not given this ledger's records must not lead to another party or system.
+        found = correlate(found, _reports.sent(connection, found.reference))
+    return _inbox.take_in(connection, found, raw, at, again=again)

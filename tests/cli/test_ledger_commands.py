@@ -691,7 +691,19 @@ class TestQuarantine:
         result = htpoort("quarantine", "release", "1", "--system", "AGS", "--party", PARTY)
 
         assert (2, 1) == (result.code, len(busy.replies()))
-        assert f"{PARTY} sent K1 to DMS, not to AGS; give another --reference." in result.err
+        assert "The reference K1 was sent to DMS, but AGS answers." in result.err
+
+    def test_release_despite_what_is_known(self, htpoort: Run, busy: Office) -> None:
+        """With a reason the order is carried out; what it overrides and the reason are logged."""
+        chosen = ["quarantine", "release", "1", "--system", "AGS", "--party", PARTY, "--json"]
+        blank = htpoort(*chosen, "--despite", " ")
+        result = htpoort(*chosen, "--despite", "Customs confirmed it")
+        query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
+        logged = busy.ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
+
+        assert (2, 0, "unknown-reference") == (blank.code, result.code, result.facts["correlation"])
+        assert f"to AGS for {PARTY}, despite release.other-system: Customs confirmed it" == logged
+        assert State.ANSWERED == busy.state("K1")
 
     def test_no_release_to_a_stranger(self, htpoort: Run, busy: Office) -> None:
         """Only a party of the configuration can be chosen."""

@@ -115,8 +115,9 @@ class TestTakeIn:
         ledger.exchanges.queue_soon(declaration("K1"), at=clock())
         stored = ledger.replies.take_in_soon(router, reply("K1"), mail_from=None, at=clock()).result()
 
+        # Known, and known as not sent; without its exchange it would be an unknown reference.
         assert isinstance(stored.found, Routed)
-        assert "matched" == stored.found.correlation.value
+        assert "not-sent" == stored.found.correlation.value
 
 
 class TestDelivery:
@@ -235,7 +236,7 @@ class TestQuarantine:
 
     def test_release_gives_it_to_a_process(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """A person names system and party; then the message is a reply like any other, and released once."""
-        raw = reply("K1", party="NL123456789.99.05")
+        raw = reply("K1", party="NL123456789")
         key = ledger.replies.take_in(router, raw, mail_from=None, at=clock()).key
         found = router.route(mailbox="dms@htpoort.nl", subject="[V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]")
         assert isinstance(found, Routed)
@@ -260,7 +261,7 @@ class TestQuarantine:
         key = ledger.replies.take_in(router, b"junk", mail_from=None, at=clock()).key
         for act in (
             lambda: ledger.quarantine.get(99),
-            lambda: ledger.quarantine.discard(99, at=clock()),
+            lambda: ledger.quarantine.discard(99, at=clock(), why="not ours"),
         ):
             with pytest.raises(UnknownError) as caught:
                 act()
@@ -367,8 +368,11 @@ def test_a_message_released_to_another_system_answers_nothing(
         mailbox="dms@htpoort.nl",
         envelope=declaration("K1").envelope.reply(),
     )
-    ledger.quarantine.release(key, found, at=clock(1))
+    with pytest.raises(InputError) as caught:
+        ledger.quarantine.release(key, found, at=clock(1))
+    ledger.quarantine.release_despite(key, found, reason="a person knows", at=clock(1))
 
+    assert ["release.other-system"] == [problem.code for problem in caught.value.problems]
     assert (State.QUEUED, [None]) == (
         ledger.story("K1")[0].exchange.state,
         [reply.exchange for reply in ledger.replies.listed()],

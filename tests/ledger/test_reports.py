@@ -284,7 +284,7 @@ class TestPrune:
         ledger.replies.delivered_soon(waiting.key, at=clock()).result()
         ledger.replies.take_in(router, b"held", mail_from=None, at=clock())
         key = ledger.replies.take_in(router, b"discarded", mail_from=None, at=clock()).key
-        ledger.quarantine.discard(key, at=clock())
+        ledger.quarantine.discard(key, at=clock(), why="not ours")
 
     EXPECTED: ClassVar = {
         "events": 8,

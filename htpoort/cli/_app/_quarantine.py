@@ -14,6 +14,7 @@ from htpoort import _clock
 from htpoort.cli import _input, _records, _release, _show
 from htpoort.cli._app._options import CONFIG, Config, Json
 from htpoort.cli._opened import opened
+from htpoort.routing import Routed
 
 app = typer.Typer(
     help="Look at messages whose process cannot be told, release or discard them.",
@@ -70,6 +71,9 @@ def release(  # noqa: PLR0913 - one option for each thing that a person chooses
     system: Annotated[str, typer.Option(help="Name of the declaration system that it is from.")],
     party: Annotated[str, typer.Option(help="Party ID that it is for.")],
     reference: Annotated[str | None, typer.Option(help="Its reference (K); its own where not given.")] = None,
+    despite: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Release it even if what is known contradicts; for the log.")
+    ] = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
@@ -81,12 +85,17 @@ def release(  # noqa: PLR0913 - one option for each thing that a person chooses
             system=settings.directory.system(system),
             party=_input.own_party(party, settings.parties),
             reference=reference,
-            sent=ledger.sent,
         )
-        stored = ledger.quarantine.release(key, found, at=_clock.now())
+        at, directory = _clock.now(), settings.directory
+        if despite is None:
+            stored = ledger.quarantine.release(key, found, at=at, directory=directory)
+        else:
+            stored = ledger.quarantine.release_despite(key, found, reason=despite, at=at, directory=directory)
     facts = {"result": "released", "key": key, "reply": stored.key, "repeated": stored.repeated}
     facts |= {"system": found.system.name, "party": str(found.party), "reference": found.reference}
-    (_show.as_json if json else _show.rows)({**facts, "correlation": found.correlation.value})
+    if isinstance(stored.found, Routed):
+        facts["correlation"] = stored.found.correlation.value
+    (_show.as_json if json else _show.rows)(facts)
 
 
 @app.command()

@@ -1,0 +1,251 @@
+"""A person releases from quarantine; what the ledger knows to be wrong needs a reason, whoever asks and however."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import attrs
+import pytest
+
+from htpoort import (
+    AGS,
+    DMS,
+    HTPOORT,
+    Correlation,
+    DeclarationSystem,
+    InputError,
+    PartyId,
+    Quarantined,
+    Reason,
+    Routed,
+    Router,
+    RoutingEnvelope,
+    Submission,
+)
+from htpoort.exchange import State
+from htpoort.ledger import Exchange, HeldState, Ledger
+
+OURS, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+LEASE = timedelta(minutes=2)
+BTO = DeclarationSystem(
+    name="BTO",
+    mailbox="bto@gateway.example",
+    process_id="BTO.NL",
+    reply_ids=frozenset({"BTO.NL"}),
+    mark=DMS.mark,
+    source="typed here",
+)
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+Write = Callable[..., bytes]
+Send = Callable[..., Exchange]
+
+
+def choice(reference: str = "K1", *, party: str = OURS, system: DeclarationSystem = DMS) -> Routed:
+    """Say where a message belongs."""
+    return Routed(
+        system=system,
+        party=PartyId.parse(party),
+        reference=reference,
+        correlation=Correlation.MATCHED,  # whatever the caller says
+        mailbox=system.mailbox,
+        envelope=RoutingEnvelope(sender=system.process_id, addressee=party, reference=reference),
+    )
+
+
+class Desk:
+    """A ledger, and a person at its quarantine."""
+
+    def __init__(self, ledger: Ledger, router: Router, clock: Clock) -> None:
+        self.ledger = ledger
+        self._router, self._clock = router, clock
+
+    def apart(self, raw: bytes) -> int:
+        """Take in a message that is set apart."""
+        stored = self.ledger.replies.take_in(self._router, raw, mail_from=None, at=self._clock(1))
+        assert isinstance(stored.found, Quarantined)
+        return stored.key
+
+    def refused(self, key: int, found: Routed) -> list[str]:
+        """Release it; gives the codes of the refusal."""
+        with pytest.raises(InputError) as caught:
+            self.ledger.quarantine.release(key, found, at=self._clock(2))
+        assert HeldState.HELD is self.ledger.quarantine.get(key).state
+        return [problem.code for problem in caught.value.problems]
+
+
+@pytest.fixture
+def desk(ledger: Ledger, router: Router, clock: Clock) -> Desk:
+    """Give a ledger."""
+    return Desk(ledger, router, clock)
+
+
+class TestRefused:
+    """What is known to contradict is refused, and nothing has changed."""
+
+    def test_another_party_sent_it(self, desk: Desk, sent: Send, reply: Write) -> None:
+        """The client never sent K1, and another party of the ledger did: its very reason was other-party."""
+        sent("K1")
+        key = desk.apart(reply("K1", party=CLIENT))
+        codes = desk.refused(key, choice(party=CLIENT))
+
+        assert ("other-party", ["release.other-party"]) == (desk.ledger.quarantine.get(key).reason, codes)
+        assert [] == list(desk.ledger.replies.listed())
+
+    def test_another_party_sent_it_who_is_chosen(self, desk: Desk, sent: Send, reply: Write) -> None:
+        """Given to the party that sent K1, it is still addressed to another one in its envelope."""
+        sent("K1")
+        key = desk.apart(reply("K1", party=CLIENT))
+
+        assert ["release.other-party"] == desk.refused(key, choice(party=OURS))
+
+    def test_another_system(self, desk: Desk, sent: Send, reply: Write) -> None:
+        """K1 went to AGS, and DMS answers: given to DMS it contradicts the K, given to AGS its mailbox and V."""
+        sent("K1", system=AGS)
+        key = desk.apart(reply("K1"))
+
+        assert "other-system" == desk.ledger.quarantine.get(key).reason
+        assert ["release.other-system"] == desk.refused(key, choice(system=DMS))
+        assert ["release.other-system", "release.other-system"] == desk.refused(key, choice(system=AGS))
+
+    def test_under_another_reference(self, desk: Desk, sent: Send, reply: Write) -> None:
+        """A K of one's own does not make the message's own K another one's no more."""
+        sent("K1")
+        key = desk.apart(reply("K1", party=CLIENT))
+
+        assert ["release.other-party"] == desk.refused(key, choice("K9", party=CLIENT))
+
+    @pytest.mark.parametrize("system", [AGS, DMS])
+    def test_two_systems_in_one_message(self, desk: Desk, reply: Write, system: DeclarationSystem) -> None:
+        """The mailbox is of AGS and the process ID of DMS: either choice contradicts one of them."""
+        key = desk.apart(reply("K1", mailbox="ags@htpoort.nl"))
+
+        assert ["release.other-system"] == desk.refused(key, choice(system=system))
+
+    def test_another_party_in_its_envelope(self, desk: Desk, reply: Write) -> None:
+        """A names a party that is not the chosen one, even if it is none of ours."""
+        key = desk.apart(reply("K1", party="NL123456789.99.05"))
+
+        assert ["release.other-party"] == desk.refused(key, choice())
+
+    def test_a_system_of_ones_own(self, desk: Desk, clock: Clock, reply: Write) -> None:
+        """The directory says of which system a mailbox is; one that it does not have speaks against nothing."""
+        raw = reply("K1", mailbox="bto@gateway.example", process_id="BTO.NL")
+        key = desk.apart(raw)
+        with pytest.raises(InputError) as caught:
+            desk.ledger.quarantine.release(key, choice(), at=clock(2), directory=HTPOORT.add(BTO))
+        desk.ledger.quarantine.release(key, choice(), at=clock(2))
+
+        assert ["release.other-system"] * 2 == [problem.code for problem in caught.value.problems]
+        assert [raw] == [one.raw for one in desk.ledger.replies.listed()]
+
+
+class TestAllowed:
+    """What is only unknown, or said in other words, is a person's to decide."""
+
+    @pytest.mark.parametrize("party", ["NL123456789", "nl123456789.02", "NL123456789.02.05.01", "the declarant"])
+    def test_the_same_party_in_other_words(
+        self, desk: Desk, sent: Send, clock: Clock, reply: Write, *, party: str
+    ) -> None:
+        """A with fewer or more groups, or that is no party ID, names nobody else."""
+        sent("K1")
+        key = desk.apart(reply("K1", party=party))
+        stored = desk.ledger.quarantine.release(key, choice(), at=clock(2))
+        found = desk.ledger.exchanges.find(OURS, "K1")
+
+        assert isinstance(stored.found, Routed)
+        assert (Correlation.MATCHED, State.ANSWERED) == (stored.found.correlation, found and found.state)
+
+    def test_without_an_envelope(self, desk: Desk, sent: Send, clock: Clock) -> None:
+        """A message that says nothing contradicts nothing."""
+        sent("K1")
+        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.release(key, choice(), at=clock(2))
+
+        assert ["matched"] == [one.correlation for one in desk.ledger.replies.listed()]
+
+    def test_the_ledger_says_whether_it_was_sent(self, desk: Desk, clock: Clock) -> None:
+        """A caller who says "matched" of a K that nobody sent is not believed."""
+        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+        stored = desk.ledger.quarantine.release(key, choice("K9"), at=clock(2))
+
+        assert isinstance(stored.found, Routed)
+        assert (Correlation.UNKNOWN_REFERENCE, ["unknown-reference"]) == (
+            stored.found.correlation,
+            [one.correlation for one in desk.ledger.replies.listed()],
+        )
+
+
+class TestDespite:
+    """An order of its own overrides; its reason is needed and logged."""
+
+    def test_is_stored_and_answers_nothing(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
+        """A reply under another party's K goes to the chosen process; the exchange of that K is not touched."""
+        sent("K1")
+        key = desk.apart(reply("K1", party=CLIENT))
+        desk.ledger.quarantine.release_despite(key, choice(party=CLIENT), reason="Customs says so", at=clock(2))
+        (given,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(3), lease=LEASE).result()
+        found = desk.ledger.exchanges.find(OURS, "K1")
+
+        assert (CLIENT, None, "unknown-reference") == (given.party, given.exchange, given.correlation)
+        assert State.ACCEPTED is (found and found.state)
+
+    def test_is_logged_with_what_it_overrides(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
+        """The log has the choice, the codes and the reason."""
+        sent("K1")
+        key = desk.apart(reply("K1", party=CLIENT))
+        desk.ledger.quarantine.release_despite(key, choice(party=CLIENT), reason="Customs says so", at=clock(2))
+        query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
+        logged = desk.ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
+
+        assert f"to DMS for {CLIENT}, despite release.other-party: Customs says so" == logged
+
+    @pytest.mark.parametrize("reason", ["", " ", "\n\t"])
+    def test_not_without_a_reason(self, desk: Desk, clock: Clock, reason: str) -> None:
+        """A blank reason is none; the same holds for what is discarded."""
+        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+        with pytest.raises(InputError) as released:
+            desk.ledger.quarantine.release_despite(key, choice(), reason=reason, at=clock(2))
+        with pytest.raises(InputError) as discarded:
+            desk.ledger.quarantine.discard(key, at=clock(2), why=reason)
+
+        assert [["ledger.reason"]] * 2 == [
+            [problem.code for problem in caught.value.problems] for caught in (released, discarded)
+        ]
+        assert HeldState.HELD is desk.ledger.quarantine.get(key).state
+
+    def test_only_once(self, desk: Desk, clock: Clock) -> None:
+        """What was decided before is not released again, for whatever reason."""
+        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.discard(key, at=clock(2), why="not ours")
+        with pytest.raises(InputError) as caught:
+            desk.ledger.quarantine.release_despite(key, choice(), reason="it is", at=clock(3))
+
+        assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("party", "system", "reason"),
+    [(CLIENT, DMS, Reason.OTHER_PARTY), (OURS, AGS, Reason.OTHER_SYSTEM)],
+    ids=["another party", "another system"],
+)
+def test_a_router_without_the_ledger(  # noqa: PLR0913 - four fixtures and a table
+    ledger: Ledger,
+    router: Router,
+    sent: Send,
+    clock: Clock,
+    reply: Write,
+    *,
+    party: str,
+    system: DeclarationSystem,
+    reason: Reason,
+) -> None:
+    """A router that was not given the ledger's records leads nothing astray: the ledger itself compares K."""
+    sent("K1")
+    raw = reply("K1", party=party, mailbox=system.mailbox, process_id=system.process_id)
+    stored = ledger.replies.take_in(attrs.evolve(router, sent=None), raw, mail_from=None, at=clock(1))
+
+    assert isinstance(stored.found, Quarantined)
+    assert (reason, []) == (stored.found.reason, list(ledger.replies.listed()))

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final, final
 
 from htpoort.agent._common import LOG, Common, forever
-from htpoort.agent.fetching import fetch_once
+from htpoort.agent._resting import Rest
+from htpoort.agent.fetching import Look, fetch_once
 from htpoort.agent.settings import Pop3Inbox, SmtpInbox
 from htpoort.errors import InputError, LedgerError
 from htpoort.ledger import Stored
 from htpoort.routing import Correlation, Quarantined
-from htpoort.transport import Incoming, Receiver
+from htpoort.transport import FetchFailure, Incoming, Receiver
 
 _STUCK: Final = timedelta(hours=1)  # a mail that is not deleted, or never ends, would else be fetched at every look
 _LEFT_ALONE: Final = frozenset({"pop3.not-deleted", "pop3.endless"})
@@ -103,24 +104,42 @@ class Fetching:
         self._inbox = inbox
         # What is stored and the server would not delete, by UIDL: left alone until then.
         self._stuck: dict[str, datetime] = {}
+        self._rest = Rest(f"POP3 {inbox.server.account}", common.timing)
 
     async def run(self) -> None:
         """Look until the sign to stop."""
         await forever("POP3", self._common, self._turn)
 
     async def _turn(self) -> None:
-        more = False
+        pause = self._inbox.every
         try:
-            more = await self._look()
+            look = await self._look()
         except InputError as error:
             # A file of the TLS settings, which may have been renewed or taken away while the agent runs.
             for problem in error.problems:
                 LOG.error("POP3 %s: %s", self._inbox.server.account, problem.message)
-        if not more:
-            await self._common.pause(self._inbox.every * (1 + self._common.chance.random() / 10))
+        else:
+            pause = self._pause_after(look)
+            if look.more and look.error is None:
+                return
+        await self._common.pause(pause * (1 + self._common.chance.random() / 10))
 
-    async def _look(self) -> bool:
-        """Look once, and log what a person may want to know; says whether there is more to fetch at once."""
+    def _pause_after(self, look: Look) -> timedelta:
+        """Say how long to wait: longer after each session that could not be opened."""
+        error = look.error
+        if look.stored or error is None or error.logged_in:
+            self._rest.worked()
+        if error is None:
+            return self._inbox.every
+        if error.logged_in:
+            LOG.warning("%s", error)
+            return self._inbox.every
+        refused = error.kind is FetchFailure.LOGIN and not error.retryable
+        least = self._common.timing.rest_login if refused else self._inbox.every
+        return self._rest.failed(str(error), at=self._common.clock(), least=least)
+
+    async def _look(self) -> Look:
+        """Look once, and log what a person may want to know."""
         common, now = self._common, self._common.clock()
         self._stuck = {uidl: until for uidl, until in self._stuck.items() if now < until}
         look = await fetch_once(
@@ -135,8 +154,6 @@ class Fetching:
             LOG.info("POP3 %s: seen again, and stored before: %d mails", look.account, len(look.seen_again))
         for problem in (*look.problems, *(left.problem for left in look.left)):
             LOG.warning("POP3 %s: %s", look.account, problem.message)
-        if look.error is not None:
-            LOG.warning("%s", look.error)
         alone = (left.uidl for left in look.left if left.uidl and left.problem.code in _LEFT_ALONE)
         self._stuck |= dict.fromkeys(alone, now + _STUCK)
-        return look.more > 0 and look.error is None
+        return look

@@ -22,6 +22,9 @@ from htpoort.transport.pop3 import Pop3Server
 __all__ = ["Outbox", "Pop3Inbox", "SmtpInbox", "Timing"]
 
 _LIMITS: Final = Limits()
+REST_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
+"""How long a server that cannot be used rests, try by try."""
+
 _MOST: Final = 64  # connections at once; a gateway that is asked for more closes some
 
 
@@ -118,6 +121,8 @@ class Timing:
         grace: How long work that is under way may take when the agent stops; a few seconds more go to ending it.
         again: After trouble with the ledger itself.
         redeliver: After each delivery that failed; the last one holds for ever.
+        rest: After each try of a mail server or mailbox that could not be used; the last one holds for ever.
+        rest_login: At least so long after a refused login, because many of them lock an account.
         delivery: How long one delivery may take; then it is told to end, and has failed. Longer than the
             time limit of a command or a Maildir, which says more of what was the matter.
 
@@ -130,12 +135,15 @@ class Timing:
     grace: timedelta = timedelta(seconds=30)
     again: timedelta = timedelta(seconds=5)
     redeliver: tuple[timedelta, ...] = DELIVERY_SCHEDULE
+    rest: tuple[timedelta, ...] = REST_SCHEDULE
+    rest_login: timedelta = timedelta(minutes=15)
     delivery: timedelta = timedelta(minutes=5)
 
     def __attrs_post_init__(self) -> None:
-        names = ("poll", "lease", "grace", "again", "delivery")
+        names = ("poll", "lease", "grace", "again", "delivery", "rest_login")
         times: dict[str, timedelta] = {name: getattr(self, name) for name in names}
         times |= {f"redeliver[{number}]": wait for number, wait in enumerate(self.redeliver)}
+        times |= {f"rest[{number}]": wait for number, wait in enumerate(self.rest)}
         problems = tuple(
             Problem("timing.value", f"{name} is {value}; give a time above 0.")
             for name, value in times.items()
@@ -143,5 +151,7 @@ class Timing:
         )
         if not self.redeliver:
             problems += (Problem("timing.value", "redeliver is empty; a reply is never given up, give a wait."),)
+        if not self.rest:
+            problems += (Problem("timing.value", "rest is empty; a server is tried again, give a wait."),)
         if problems:
             raise InputError("", problems)

@@ -152,6 +152,8 @@ class TimingTable:
     again: timedelta = _TIMING.again
     redeliver: tuple[timedelta, ...] = _TIMING.redeliver
     delivery: timedelta = _TIMING.delivery
+    rest: tuple[timedelta, ...] = _TIMING.rest
+    rest_login: timedelta = _TIMING.rest_login
 
 
 @final

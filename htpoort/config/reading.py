@@ -214,6 +214,8 @@ def _timing(document: Document) -> Timing:
             again=table.again,
             redeliver=table.redeliver,
             delivery=table.delivery,
+            rest=table.rest,
+            rest_login=table.rest_login,
         ),
         Timing(),
     )

@@ -19,6 +19,7 @@ SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder
 POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0, as "30s", "5m" or "1h30m"'
 CLEAR = "security is PLAIN: the password could be read on the way. Use STARTTLS or IMPLICIT."
+TIMING = "again, delivery, grace, lease, poll, redeliver, rest, rest_login"
 TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
 LITERAL_URL = 'a password does not belong in this file; put the URL into the environment, and give url_env = "NAME".'
 LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}_file = "path".'
@@ -185,13 +186,14 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         # timing and the rest
         ("[timing]\npoll = 5\n", f"5: timing.poll: give a time {TIMES}."),
+        ("[timing]\nrest = []\n", "5: timing.rest: rest is empty; a server is tried again, give a wait."),
         (
             "[timing]\nredeliver = []\n",
             "5: timing.redeliver: redeliver is empty; a reply is never given up, give a wait.",
         ),
         (
             '[timing]\nsleep = "5s"\n',
-            "5: timing.sleep: there is no such setting; known: again, delivery, grace, lease, poll, redeliver.",
+            f"5: timing.sleep: there is no such setting; known: {TIMING}.",
         ),
         ("[windows]\n", "4: windows: service windows are not read yet; leave it out."),
         (

@@ -95,6 +95,8 @@ poll = "100ms"
 lease = "10m"
 grace = "1m"
 again = "2s"
+rest = ["2m", "1h"]
+rest_login = "2h"
 redeliver = ["1s", "1d"]
 delivery = "20m"
 """
@@ -198,6 +200,8 @@ class TestWhole:
                 again=timedelta(seconds=2),
                 redeliver=(timedelta(seconds=1), timedelta(days=1)),
                 delivery=timedelta(minutes=20),
+                rest=(timedelta(minutes=2), timedelta(hours=1)),
+                rest_login=timedelta(hours=2),
             )
             == whole.timing
         )

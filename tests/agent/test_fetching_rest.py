@@ -1,0 +1,149 @@
+"""A mailbox that cannot be opened rests: one try a pause; the log says since when, why, and when the next try is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+from agents import QUICK, Process, reply
+from pop3_server import PASSWORD, Fault, Pop3Box
+
+from htpoort import Router
+from htpoort.agent import Agent, Pop3Inbox, Timing
+from htpoort.ledger import Ledger
+from htpoort.transport import Pop3Server, Security
+
+AT = datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC)
+MOMENT, HOUR = timedelta(milliseconds=1), timedelta(hours=1)
+
+
+def inbox(box: Pop3Box, **settings: object) -> Pop3Inbox:
+    """Look into a mailbox on loopback again and again."""
+    usual = {"host": "127.0.0.1", "port": box.port, "security": Security.PLAIN, "username": "edi", "password": PASSWORD}
+    return Pop3Inbox(server=Pop3Server(**{**usual, **settings}), every=timedelta(milliseconds=5))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def fetching(
+    ledger: Ledger, router: Router, *inboxes: Pop3Inbox, rest: tuple[timedelta, ...], login: timedelta = MOMENT
+) -> AsyncGenerator[Process]:
+    """Run an agent whose clock stands still."""
+    process, timing = Process(), attrs.evolve(QUICK, rest=rest, rest_login=login)
+    async with Agent(
+        ledger=ledger, router=router, inboxes=inboxes, deliveries={"DMS": process}, timing=timing, clock=lambda: AT
+    ):
+        yield process
+
+
+async def logged(caplog: pytest.LogCaptureFixture, word: str, number: int) -> list[str]:
+    """Wait until the log has so many lines with a word."""
+    async with asyncio.timeout(60):
+        while True:
+            lines = [record.getMessage() for record in caplog.records if word in record.getMessage()]
+            if len(lines) >= number:
+                return lines
+            await asyncio.sleep(0.001)
+
+
+def sessions(box: Pop3Box) -> int:
+    """Count the logins that were tried."""
+    return sum(command.startswith("USER") for command in box.commands)
+
+
+async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    """Each try is followed by the next pause; while the last of them lasts, others are looked into and it is not."""
+    in_use = b"-ERR [IN-USE] locked by another session\r\n"
+    async with Pop3Box(reply("K1"), faults={"PASS": in_use}) as closed, Pop3Box() as good:
+        rest = (MOMENT, 2 * MOMENT, HOUR)
+        async with fetching(ledger, router, inbox(closed), inbox(good), rest=rest) as process:
+            lines = await logged(caplog, "rests", 3)
+            good.mails.append(("u1", reply("K2")))
+            await process.has(1)
+            tried = sessions(closed)
+
+    name = f"edi@127.0.0.1:{closed.port}"
+    why = (
+        f"Not fetched from {name} (login): [IN-USE] locked by another session. "
+        "Check user name and password, and whether another program reads this mailbox."
+    )
+    now = "2026-11-02T09:05:07+00:00"
+    assert [
+        f"POP3 {name} rests until {now}, after trouble since {now}: {why}",
+        f"POP3 {name} rests until {now}, after trouble since {now}: {why}",
+        f"POP3 {name} rests until 2026-11-02T10:05:07+00:00, after trouble since {now}: {why}",
+    ] == lines
+    assert (3, ["u1"]) == (tried, closed.uidls)
+
+
+async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    """A login that was refused is tried once, and not again for the long pause: many lock an account."""
+    async with Pop3Box(reply("K1")) as closed, Pop3Box() as good:
+        wrong = inbox(closed, password="falsch")
+        async with fetching(ledger, router, wrong, inbox(good), rest=(MOMENT,), login=HOUR) as process:
+            (line,) = await logged(caplog, "rests", 1)
+            good.mails.append(("u1", reply("K2")))
+            await process.has(1)
+            tried = sessions(closed)
+
+    assert "rests until 2026-11-02T10:05:07+00:00, after trouble since 2026-11-02T09:05:07+00:00" in line
+    assert (1, ["u1"]) == (tried, closed.uidls)
+
+
+@pytest.mark.parametrize(
+    ("faults", "security", "kind"),
+    [
+        ({"greeting": b"-ERR [SYS/TEMP] too many connections\r\n"}, Security.PLAIN, "connect"),
+        ({"greeting": "drop"}, Security.PLAIN, "connect"),
+        ({"greeting": b"220 smtp.forwarder.example ESMTP\r\n"}, Security.PLAIN, "protocol"),
+        ({"USER": "drop"}, Security.PLAIN, "lost"),
+        ({"USER": b"-ERR [SYS/TEMP] later\r\n"}, Security.PLAIN, "login"),
+        ({}, Security.STARTTLS, "tls"),
+        ({}, Security.IMPLICIT, "tls"),
+    ],
+)
+async def test_whatever_keeps_it_closed(  # noqa: PLR0913, PLR0917 - fixtures and parameters
+    ledger: Ledger,
+    router: Router,
+    caplog: pytest.LogCaptureFixture,
+    faults: dict[str, Fault],
+    security: Security,
+    kind: str,
+) -> None:
+    """Whatever goes wrong before the login has succeeded is the server's, and it rests."""
+    async with (
+        Pop3Box(reply("K1"), faults=faults) as closed,
+        Pop3Box() as good,
+        fetching(ledger, router, inbox(closed, security=security), inbox(good), rest=(HOUR,)) as process,
+    ):
+        (line,) = await logged(caplog, "rests", 1)
+        good.mails.append(("u1", reply("K2")))
+        await process.has(1)
+        tried = closed.connections
+
+    assert (1, f"({kind})") == (tried, line[line.index("(") : line.index(")") + 1])
+
+
+async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+    """When the mailbox opens again, the log says so, its mails come, and the next trouble begins anew."""
+    async with (
+        Pop3Box(reply("K1"), faults={"greeting": "drop"}) as box,
+        fetching(ledger, router, inbox(box), rest=(MOMENT, MOMENT, MOMENT)) as process,
+    ):
+        await logged(caplog, "rests", 2)
+        box.faults.clear()
+        came = await process.has(1)
+        (line,) = await logged(caplog, "works again", 1)
+
+    name = f"edi@127.0.0.1:{box.port}"
+    assert f"POP3 {name} works again, after trouble since 2026-11-02T09:05:07+00:00" == line
+    assert (["K1"], []) == (came, box.uidls)
+
+
+def test_the_usual_pauses() -> None:
+    """1, 2, 5, 10, 15 and 30 minutes, and a quarter of an hour at once after a refused login."""
+    minutes = [wait.total_seconds() / 60 for wait in Timing().rest]
+    assert ([1, 2, 5, 10, 15, 30], timedelta(minutes=15)) == (minutes, Timing().rest_login)

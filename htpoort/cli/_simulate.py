@@ -71,7 +71,7 @@ class Certificates:
             return
         with contextlib.ExitStack() as stack:
             folder = self.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="htpoort-")))
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 tls = GatewayTls.made(folder, client=self.client)
             except ModuleNotFoundError as error:

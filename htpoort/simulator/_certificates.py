@@ -10,19 +10,24 @@ from pathlib import Path
 
 import trustme
 
+from htpoort.simulator._private_files import write_private
+
 
 def write(folder: Path, names: tuple[str, ...], client: str) -> None:
     """
     Write the certificate of an authority, and what it issued.
 
     Args:
-        folder: Gets ``ca.pem``, ``server.pem`` and ``client.pem``; the last two with their keys.
-        names: Host names and addresses of the server.
+        folder: Gets ``ca.pem``, ``server.pem`` and ``client.pem``; the last two with their keys. Only their owner
+            may read them.
+        names: Host names and addresses of the server; the first is its common name.
         client: The mailbox of the client.
     """
     authority = trustme.CA()
     # RSA: the suites of TLS 1.2 that Customs lists are for RSA certificates.
-    server = authority.issue_cert(*names, key_type=trustme.KeyType.RSA)
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    server.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    authority.issue_cert(client).private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
+    # A common name: fetchmail takes no certificate without one.
+    server = authority.issue_cert(*names, common_name=names[0], key_type=trustme.KeyType.RSA)
+    issued = {"server.pem": server, "client.pem": authority.issue_cert(client, common_name=client)}
+    write_private(folder / "ca.pem", authority.cert_pem.bytes())
+    for name, certificate in issued.items():
+        write_private(folder / name, certificate.private_key_and_cert_chain_pem.bytes())

@@ -116,7 +116,7 @@ class Session:
     # ── before the login ──
 
     def capa(self) -> bytes:
-        """Say what is known here (RFC 2449, section 5)."""
+        """Say what is known here; after the login the same as before it (RFC 2449, section 5)."""
         offered = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
         offered += ["USER"] if self._may_log_in else []
         offered += ["STLS"] if self._may_secure else []
@@ -154,11 +154,11 @@ class Session:
 
     @property
     def _may_log_in(self) -> bool:
-        return self._box is None and (self.secure or not self._require_tls)
+        return self.secure or not self._require_tls
 
     @property
     def _may_secure(self) -> bool:
-        return self._box is None and self._tls and not self.secure
+        return self._tls and not self.secure
 
     # ── in the mailbox ──
 

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Final, final
 
+from htpoort.simulator._private_files import write_private
+
 _NUMBER: Final = re.compile(r"([0-9]+)-.*\.eml")
 _OTHER: Final = re.compile(r"[^A-Za-z0-9]")
 _LONGEST: Final = 64  # characters of a K in a name; a file name may have 255 octets
@@ -25,14 +27,14 @@ class Record:
     becomes an underscore.
 
     Args:
-        folder: Made where it is not there.
+        folder: Made where it is not there, for its owner alone; so is each file.
 
     Raises:
         OSError: The folder cannot be made or read.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = (_NUMBER.fullmatch(path.name) for path in folder.iterdir())
         self._folder = folder
         self._number = max((int(name[1]) for name in found if name is not None), default=0)
@@ -53,4 +55,4 @@ class Record:
         self._number += 1
         shown = _OTHER.sub("_", reference or "none")[:_LONGEST]
         path = self._folder / f"{self._number:06}-{direction}-{shown}.eml"
-        await asyncio.to_thread(path.write_bytes, raw)
+        await asyncio.to_thread(write_private, path, raw)

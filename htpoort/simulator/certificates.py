@@ -105,7 +105,7 @@ class GatewayTls:
         Make an authority, a certificate of the gateway and one of a client; needs `htpoort[simulator]`.
 
         Args:
-            folder: Is there, and gets ``ca.pem``, ``server.pem`` and ``client.pem``.
+            folder: Is there, and gets ``ca.pem``, ``server.pem`` and ``client.pem``, which only their owner may read.
             policy: Versions and suites.
             client: Whether clients show a certificate.
             require_tls: Whether nothing is taken before TLS.

@@ -62,7 +62,14 @@ class House:
     def begin(self, task: asyncio.Task[None]) -> None:
         """Know of the task of a connection until it ends."""
         self._talking.add(task)
-        task.add_done_callback(self._talking.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._talking.discard(task)
+        error = None if task.cancelled() else task.exception()
+        # Fetched here, or asyncio logs a traceback each time that a peer resets its connection.
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self.log.warning("A dialogue failed: %s", where(error))
 
     async def sheltered(self, work: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         """Run what must not end with the connection it came from."""

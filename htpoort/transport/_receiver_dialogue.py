@@ -286,7 +286,7 @@ class Dialogue(smtp.SMTP):
         # Who says to have sent the message is no matter of ours (RFC 4954, section 5: as if it were "<>").
         if found is not None and self._is_mail and self._house.terms.authenticator is not None:
             author = found.pop("AUTH", "<>")
-            return found if _XTEXT.fullmatch(str(author)) else None
+            return found if isinstance(author, str) and _XTEXT.fullmatch(author) else None
         return found
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name

@@ -58,7 +58,7 @@ def refused(read: Callable[..., AgentConfig]) -> Callable[..., list[str]]:
 def files(folder: Path) -> SimpleNamespace:
     """Put a certificate authority, a certificate and its closed key into the folder."""
     authority = trustme.CA()
-    issued = authority.issue_cert("forwarder.example")
+    issued = authority.issue_cert("forwarder.example", key_type=trustme.KeyType.RSA)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "own.pem"))
     return SimpleNamespace(ca="ca.pem", own="own.pem")

@@ -287,7 +287,7 @@ class TestPolicy:
             return await asyncio.to_thread(shaken)
 
     async def test_suites_of_a_day(self, tmp_path: Path) -> None:
-        """A suite that the notice of 2025 does not list is spoken the day before it, and not on its day."""
+        """A key for which the notice of 2025 lists no suite is served the day before it, and refused on its day."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         # The suites of the notice are for RSA; this one is not.
@@ -302,7 +302,7 @@ class TestPolicy:
 
         version, suite = await self.spoken(before, old)
         assert ("TLSv1.2", "ECDHE-ECDSA-") == (version, suite[:12])
-        with pytest.raises((ssl.SSLError, OSError)):
+        with pytest.raises(InputError, match=r"no suite of TLS 1\.2 is left; give one with an RSA key"):
             await self.spoken(since, old)
 
     async def test_a_suite_of_the_notice(self, tls: GatewayTls) -> None:

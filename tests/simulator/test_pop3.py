@@ -442,6 +442,30 @@ class TestTls:
         assert ["AUTH-RESP-CODE", "PIPELINING", "RESP-CODES", "TOP", "UIDL", "USER"] == after
         assert (ONE, ()) == (mail, box.mails)
 
+    @pytest.mark.parametrize(("implicit", "require"), [(False, False), (True, True)])
+    async def test_after_the_login(self, tls: GatewayTls, *, implicit: bool, require: bool) -> None:
+        """What could be used before the login is listed after it, too (RFC 2449, section 5), and not taken then."""
+
+        def look(port: int) -> tuple[list[list[str]], str]:
+            client = (
+                poplib.POP3_SSL("127.0.0.1", port, timeout=60, context=trusting(tls))
+                if implicit
+                else poplib.POP3("127.0.0.1", port, timeout=60)
+            )
+            before = sorted(client.capa())
+            logged_in(client)
+            after = sorted(client.capa())
+            with pytest.raises(poplib.error_proto) as caught:
+                client.user(USER)
+            client.quit()
+            return [before, after], str(caught.value)
+
+        async with serving(filled(ONE), tls=tls.context(), implicit=implicit, require_tls=require) as server:
+            seen, refused = await asyncio.to_thread(look, server.port)
+        offered = ["AUTH-RESP-CODE", "PIPELINING", "RESP-CODES", *([] if implicit else ["STLS"]), "TOP", "UIDL", "USER"]
+        assert [offered, offered] == seen
+        assert "b'-ERR USER is not for now'" == refused
+
     @pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
     async def test_our_own(self, tls: GatewayTls, security: Security) -> None:
         """Our own client does both."""

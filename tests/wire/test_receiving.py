@@ -269,6 +269,75 @@ class TestRefused:
             assert await client.reply() == "220 mx.forwarder.example ESMTP"
 
 
+class Recording(asyncio.Transport):
+    """A connection that keeps each write apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class TestAnswers:
+    """What a command answers is whole, and names what there is."""
+
+    async def test_ehlo_in_one_write(self) -> None:
+        """All lines of the answer to EHLO leave in one write: a peer that reads once sees them all."""
+        ours = receiver(Store())
+        dialogue = ours._dialogue(ours._house, "127.0.0.1")
+        connection = Recording()
+        dialogue.connection_made(connection)
+        dialogue.data_received(b"EHLO dms.example\r\n")
+        while len(connection.writes) < 2:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
+        dialogue.connection_lost(None)
+        await asyncio.sleep(0)
+        assert [
+            b"220 mx.forwarder.example ESMTP\r\n",
+            b"250-mx.forwarder.example\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250 HELP\r\n",
+        ] == connection.writes
+
+    async def test_help_names_every_command(self, raw: Context, authority: SimpleNamespace) -> None:
+        """HELP names what can be asked: STARTTLS where there is a context, AUTH where a login is taken."""
+        usual = "DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET"
+        tls = server_context(TlsSettings(certificate=authority.host))
+        settings: list[dict[str, Any]] = [{}, {"tls": tls}, {"authenticator": lambda *_: True}]
+        replies: list[str] = []
+        for setting in settings:
+            async with receiver(Store(), **setting) as ours, raw(ours.port) as client:
+                replies.append(await client.ask(b"HELP\r\n"))
+        assert [
+            f"250 Supported commands: {usual} VRFY",
+            f"250 Supported commands: {usual} STARTTLS VRFY",
+            f"250 Supported commands: AUTH {usual} VRFY",
+        ] == replies
+
+    @pytest.mark.parametrize(
+        ("command", "reply"),
+        [
+            (b"HELP DATA\r\n", "250 Syntax: DATA"),
+            (b"HELP vrfy\r\n", "250 Syntax: VRFY <address>"),
+            (b"HELP MAIL\r\n", "250 Syntax: MAIL FROM: <address> [SP <mail-parameters>]"),
+            (b"HELP STARTTLS\r\n", "501 Supported commands: DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"),
+            (b"HELP \xff\r\n", "500 Error: strict ASCII mode"),
+        ],
+    )
+    async def test_help_for_one(self, raw: Context, command: bytes, reply: str) -> None:
+        """HELP with a command gives its syntax; with what is none, 501 and those that there are."""
+        async with receiver(Store()) as ours, raw(ours.port) as client:
+            await client.ask(b"EHLO dms.example\r\n")
+            assert reply == await client.ask(command)
+
+
 class TestTls:
     """STARTTLS is offered where there is a context, and can be asked for."""
 
@@ -409,6 +478,43 @@ class TestLogin:
             codes = [(await client.ask(command))[:3] for _ in range(4)]
             assert codes == ["535", "535", "535", "421"]
             assert await client.reader.read() == b""
+
+    @pytest.mark.parametrize(
+        ("parameter", "code"),
+        [
+            (b" AUTH=<>", "250"),
+            (b" auth=<>", "250"),
+            (b" SIZE=10 AUTH=edi@forwarder.example", "250"),
+            (b" AUTH=e+3Dmc2@example.com BODY=8BITMIME", "250"),
+            (b" AUTH=" + b"a" * 480 + b"@forwarder.example", "250"),
+            (b" AUTH=" + b"a" * 1000 + b"@forwarder.example", "500"),
+            (b" AUTH=", "501"),
+            (b" AUTH", "501"),
+            (b" AUTH=a=b", "501"),
+            (b" AUTH=a+3", "501"),
+            (b" AUTH=<> RET=FULL", "555"),
+        ],
+    )
+    async def test_who_is_said_to_have_sent_it(self, raw: Context, parameter: bytes, code: str) -> None:
+        """Where AUTH is offered, AUTH= is taken in MAIL, whatever address it names (RFC 4954, sections 3 and 5)."""
+        login = b"AUTH PLAIN " + base64.b64encode(b"\0edi\0geheim") + b"\r\n"
+        store = Store()
+        async with receiver(store, authenticator=self.checker) as ours, raw(ours.port) as client:
+            await client.ask(b"EHLO dms.example\r\n")
+            await client.ask(login)
+            assert code == (await client.ask(b"MAIL FROM:<dms@htpoort.nl>" + parameter + b"\r\n"))[:3]
+            if code == "250":
+                assert "555" == (await client.ask(b"RCPT TO:<edi@forwarder.example> AUTH=<>\r\n"))[:3]
+                await client.ask(b"RCPT TO:<edi@forwarder.example>\r\n")
+                await client.ask(b"DATA\r\n")
+                assert "250 OK" == await client.ask(REPLY + b".\r\n")
+        assert (["dms@htpoort.nl"] if code == "250" else []) == [incoming.mail_from for incoming in store.taken]
+
+    async def test_where_there_is_no_login(self, raw: Context) -> None:
+        """Where AUTH is not offered, AUTH= is a parameter that we do not know."""
+        async with receiver(Store()) as ours, raw(ours.port) as client:
+            await client.ask(b"EHLO dms.example\r\n")
+            assert "555" == (await client.ask(b"MAIL FROM:<dms@htpoort.nl> AUTH=<>\r\n"))[:3]
 
     async def test_without_an_authenticator_there_is_no_login(self, raw: Context) -> None:
         """AUTH is refused where nobody could check it."""

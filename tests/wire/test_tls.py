@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trustme
 
 from htpoort import InputError, Mark
 from htpoort.transport import (
@@ -209,6 +210,26 @@ class TestBadFiles:
         """A server must have one."""
         with pytest.raises(InputError, match="A server needs a certificate"):
             server_context(TlsSettings())
+
+    def test_a_key_that_no_suite_is_for(self, tmp_path: Path) -> None:
+        """A server's ECDSA key is refused where all suites of TLS 1.2 are for RSA, and taken where others are left."""
+        authority, place = trustme.CA(), tmp_path / "own.pem"
+        issued = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+        issued.private_key_and_cert_chain_pem.write_to_path(place)
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        for ca_file in (None, tmp_path / "ca.pem"):
+            settings = TlsSettings(certificate=place, ca_file=ca_file)
+            with pytest.raises(InputError) as caught:
+                server_context(settings)
+            (problem,) = caught.value.problems
+            assert str(place) == caught.value.text
+            assert "tls.key" == problem.code
+            message = "certificate has a key for which no suite of TLS 1.2 is left; give one with an RSA key."
+            assert message == problem.message
+            server_context(attrs.evolve(settings, policy=POLICIES[0]))
+            server_context(attrs.evolve(settings, policy=attrs.evolve(settings.policy, minimum=V13)))
+            # What a client shows needs no suite of its own.
+            client_context(settings)
 
     def test_suites_that_openssl_does_not_know(self) -> None:
         """A policy of one's own whose suites are no suites is InputError."""

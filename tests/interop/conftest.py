@@ -7,18 +7,18 @@ import os
 import platform
 from collections.abc import AsyncIterator, Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Final
 
 import attrs
 import pytest
-import trustme
 from interop import page
 from interop.matrix import FETCH_HEAD, FETCH_KEYS, TEMPLATE, WRITE_HEAD, WRITE_KEYS
 from interop.messages import PASSWORD
 from interop.programs import HERE, PROGRAMS, folder, run, version_of
 from interop.servers import Files
 from tidy import check_tidy
+
+from htpoort.simulator import GatewayTls
 
 WRITES: Final = "HTPOORT_INTEROP_WRITE"
 """The variable that lets a run write the page, where a run otherwise compares with it."""
@@ -62,28 +62,15 @@ def compiled(versions: list[tuple[str, str]]) -> Iterator[None]:  # noqa: ARG001
 
 @pytest.fixture(scope="session")
 def files() -> Iterator[Files]:
-    """Give the PEM files of an authority and of a certificate for this machine."""
-    authority = trustme.CA()
-    # fetchmail asks for a common name too.
-    host = authority.issue_cert("localhost", "127.0.0.1", common_name="localhost", key_type=trustme.KeyType.RSA)
+    """Give every server here the certificates that a user gets from the simulator: none is made to please a program."""
     with folder() as place:
-
-        def written(name: str, blob: trustme.Blob) -> Path:
-            blob.write_to_path(place / name)
-            return place / name
-
-        client = written("client.pem", authority.issue_cert("edi@forwarder.example").private_key_and_cert_chain_pem)
+        GatewayTls.made(place)
+        client, server = place / "client.pem", place / "server.pem"
         # Java reads no PEM of a key.
         store = ("pkcs12", "-export", "-in", client, "-out", place / "client.p12", "-passout", f"pass:{PASSWORD}")
         asyncio.run(run("openssl", *store))
 
-        yield Files(
-            ca=written("ca.pem", authority.cert_pem),
-            chain=written("host.crt", host.cert_chain_pems[0]),
-            key=written("host.key", host.private_key_pem),
-            both=written("host.pem", host.private_key_and_cert_chain_pem),
-            client=client,
-        )
+        yield Files(ca=place / "ca.pem", chain=server, key=server, both=server, client=client)
 
 
 @attrs.define

@@ -38,6 +38,12 @@ COMMON: Final = re.compile("".join(rf"\[{key}={_BLANK_VALUE}\]" for key in KEYS)
 GROUP: Final = re.compile(r"\[[ \t]*+([A-Za-z]++)[ \t]*+=([^\[\]]*+)(\]?)")
 """Anything that looks like `[key=value]`, closed or not."""
 
+BRACKETED: Final = re.compile(r"\[[^\[\]=]*+=[^\[\]]*+")
+"""Anything that another program might take for `[key=value]`, whatever characters are in it."""
+
+UNPRINTABLE: Final = re.compile(r"[^ -~\t]")
+"""A character that is neither printable ASCII nor a tab; some programs drop it, some take it for a blank."""
+
 FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
 """A line end inside a folded header (RFC 5322, section 2.2.3)."""
 
@@ -120,6 +126,14 @@ NAMED_ADDRESS: Final = re.compile(
     r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~. \t-]++|\"(?:[ !#-\[\]-~]|\\[ -~])*+\"[ \t]*+)?+<" + ADDRESS.pattern + ">"
 )
 """A mailbox in angle brackets after a plain or quoted name, with nothing behind it."""
+
+UNREAD_WORD: Final = re.compile(r"=\?[^ \t]*+")
+"""What another program may take for an encoded word, with whatever follows up to a blank. Some programs decode words
+that have no blanks around them, that are broken, or whose character set is not decoded here."""
+
+BROKEN_Q: Final = re.compile(r"=(?![0-9A-Fa-f]{2})|\[_*+[A-Za-z]++_*+=(?!3[Dd])")
+"""What makes the Q encoding of a word broken: an equals sign that encodes nothing (RFC 2047, section 4.2), or one
+behind a bracket and a key that encodes another character, where a program that decodes nothing reads a value."""
 
 ENCODED_WORD: Final = re.compile(r"=\?([A-Za-z0-9-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([!->@-~]*+)\?=")
 """One encoded word (RFC 2047, section 2), also in the lengths above 75 that field software writes."""

@@ -117,6 +117,22 @@ def _group(match: re.Match[str]) -> tuple[str, list[Problem], list[Problem]]:
     return value, problems, notes
 
 
+def _unread_problems(text: str, known: set[int]) -> list[Problem]:
+    """Find what other programs may read otherwise: words that stay undecoded, odd characters in further groups."""
+    found: list[Problem] = []
+    if word := _grammar.UNREAD_WORD.search(text):
+        message = "An encoded word cannot be decoded for sure; another program may read another envelope in it."
+        found.append(Problem("envelope.unread-word", message, *word.span(), "RFC 2047"))
+    if not known or (text.isascii() and text.isprintable()):
+        return found
+    for group in _grammar.BRACKETED.finditer(text):
+        if group.start() not in known and (odd := _grammar.UNPRINTABLE.search(group[0])):
+            at = group.start() + odd.start()
+            message = f"A bracket group holds U+{ord(odd[0]):04X}; another program may read another envelope in it."
+            found.append(Problem("envelope.group-character", message, at, at + 1))
+    return found
+
+
 def _plain(text: str) -> tuple[str, list[Problem]]:
     """Unfold and decode, and note it."""
     notes: list[Problem] = []
@@ -127,6 +143,26 @@ def _plain(text: str) -> tuple[str, list[Problem]]:
     if decoded != unfolded:
         notes.append(Problem("envelope.encoded-word", "The Subject was in encoded words.", 0, len(decoded)))
     return decoded, notes
+
+
+def span_of(text: str, key: str) -> tuple[int, int]:
+    """
+    Find the place of a value in a text that holds an envelope.
+
+    >>> span_of("Re: [V=a][A=b][K= c ][S=0]", "K")
+    (18, 19)
+
+    Args:
+        text: What was read.
+        key: V, A, K or S.
+
+    Returns:
+        Start and stop, in the text unfolded and decoded.
+    """
+    plain = text if _grammar.CANONICAL.fullmatch(text) else _words.decode(_words.unfold(text))
+    inner = next(match for match in _grammar.GROUP.finditer(plain) if match[1].upper() == key)
+    start = inner.start(2) + len(inner[2]) - len(inner[2].lstrip(" \t"))
+    return start, start + len(inner[2].strip(" \t"))
 
 
 def read(text: str) -> Reading:
@@ -147,7 +183,8 @@ def read(text: str) -> Reading:
         problem = Problem("envelope.too-long", message, _grammar.TEXT_LIMIT, len(text))
         return Reading(text, ("", "", "", ""), (problem,), ())
     # What looks like an encoded word in a canonical line is a value.
-    plain, notes = (text, list[Problem]()) if _grammar.CANONICAL.fullmatch(text) else _plain(text)
+    canonical = _grammar.CANONICAL.fullmatch(text) is not None
+    plain, notes = (text, list[Problem]()) if canonical else _plain(text)
     matches = list(_grammar.GROUP.finditer(plain))
     groups: dict[str, list[re.Match[str]]] = {key: [] for key in _grammar.KEYS}
     values: dict[str, str] = dict.fromkeys(_grammar.KEYS, "")
@@ -160,6 +197,8 @@ def read(text: str) -> Reading:
             groups[key].append(match)
             values[key] = value
     found = _key_problems(plain, groups) + found
+    if not canonical:
+        found += _unread_problems(plain, {match.start() for one in groups.values() for match in one})
     if not found:
         notes.extend(_order_notes(plain, matches))
     return Reading(

@@ -37,6 +37,8 @@ def _octets(encoding: str, text: str) -> bytes | None:
             return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
         except binascii.Error:
             return None
+    if _grammar.BROKEN_Q.search(text):
+        return None
     plain = _HEX.sub(lambda match: chr(int(match[1], 16)), text.replace("_", " "))
     return plain.encode("latin-1")
 
@@ -84,7 +86,7 @@ def decode(text: str) -> str:
 
     An encoded word counts where white space or the ends of the text stand
     around it; blanks between two of them are dropped. A word that cannot be
-    read for sure stays as it is.
+    read for sure stays as it is, and its `=?` shows that.
 
     >>> decode("=?utf-8?q?=5BV=3Da=5D?= =?utf-8?b?W0E9Yl0=?=")
     '[V=a][A=b]'

@@ -112,7 +112,8 @@ class RoutingEnvelope:
         # Below this length no value can be over the limit, so nothing is left to check.
         if len(text) <= _grammar.VALUE_LIMIT + _FRAME and (matched := _grammar.COMMON.fullmatch(text)):
             notes = _blank_notes(len(text)) if " " in text else ()
-            if not (strict and notes):
+            # What looks like an encoded word is a value in the canonical line alone.
+            if not (notes and (strict or "=?" in text)):
                 sender, addressee, reference, s = matched.groups()
                 return _trusted(sender, addressee, reference, s, text, notes)
         reading = _tolerant.read(text)

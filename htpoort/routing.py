@@ -12,7 +12,7 @@ from typing import Final, final
 
 import attrs
 
-from htpoort import _grammar, _scan
+from htpoort import _grammar, _scan, _tolerant
 from htpoort._words import ascii_lower
 from htpoort.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.envelope import RoutingEnvelope
@@ -53,7 +53,7 @@ class Reason(enum.Enum):
     NO_ENVELOPE = "no-envelope"
     """The Subject has no envelope."""
     BAD_ENVELOPE = "bad-envelope"
-    """The Subject has something of an envelope, but not a valid one."""
+    """The Subject has something of an envelope, but not a valid one, or one with a reference that no writer writes."""
     UNKNOWN_MAILBOX = "unknown-mailbox"
     """No system of the directory answers from this mailbox."""
     UNKNOWN_PROCESS = "unknown-process"
@@ -205,6 +205,19 @@ def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
     return tuple(parties.values())
 
 
+def _unwritten(envelope: RoutingEnvelope) -> tuple[Problem, ...]:
+    """Find what no writer can have written. V and A need no look: they must be what the router was given."""
+    problems: tuple[Problem, ...] = ()
+    if not _grammar.WRITER_REFERENCE.fullmatch(envelope.reference):
+        message = f"K is {envelope.reference!r}; a reference that was sent has 1 to 35 letters and digits."
+        problems += (Problem("envelope.reference", message, *_tolerant.span_of(envelope.raw, "K")),)
+    # The equals sign before S may belong to it; see the same thought in the reader.
+    if "?" in envelope.s and _grammar.UNREAD_WORD.search(f"={envelope.s}"):
+        message = f"S is {envelope.s!r}; another program may decode that and read another envelope in it."
+        problems += (Problem("envelope.unread-word", message, *_tolerant.span_of(envelope.raw, "S"), "RFC 2047"),)
+    return problems
+
+
 def _by_text(router: Router) -> dict[str, PartyId]:
     return {str(party).lower(): party for party in router.parties}
 
@@ -261,6 +274,8 @@ class Router:
             absent = error.problems[0].code == "envelope.absent"
             reason = Reason.NO_ENVELOPE if absent else Reason.BAD_ENVELOPE
             return Quarantined(reason=reason, problems=error.problems, mailbox=mailbox)
+        if problems := _unwritten(envelope):
+            return Quarantined(reason=Reason.BAD_ENVELOPE, problems=problems, mailbox=mailbox, envelope=envelope)
         system = self.directory.answering_from(mailbox)
         party = self._by_text.get(envelope.addressee.lower())
         if system is None or party is None or self.directory.answering_as(envelope.sender) is not system:

@@ -106,15 +106,13 @@ def routed(message: ReplyMessage) -> Routed | Quarantined:
 def answers(draw: st.DrawFn, *names: str) -> tuple[Scene, ReplyMessage]:
     """Draw a message with some things tolerated in it, or with none, and what it answers."""
     setup = attrs.evolve(draw(router_setups()), size_limit=150_000)
-    answer = scene(draw, setup=setup, bodies=st.just(b"<Response/>\r\n"), odd="odd-reference" in names)
+    answer = scene(draw, setup=setup, bodies=st.just(b"<Response/>\r\n"))
     label = Label.TOLERATED if names else Label.GENUINE
     return answer, message(draw, answer=answer, label=label, names=names, reasons=())
 
 
 def strict(answer: Scene) -> set[tuple[str | None, bytes]]:
-    """Write a genuine reply in both of its forms, from a mailbox and by SMTP; none for a K that nobody sends."""
-    if re.fullmatch(r"[0-9A-Za-z]{1,35}", answer.reference) is None:
-        return set()
+    """Write a genuine reply in both of its forms, from a mailbox and by SMTP."""
     return {
         (
             mail_from,
@@ -203,11 +201,6 @@ class TestReplyMessages:
         answer, found = drawn
 
         assert (found.mail_from, found.raw) in strict(answer)
-
-    @given(conversations(labels=[Label.TOLERATED], min_replies=1))
-    def test_no_odd_reference_in_a_conversation(self, conversation: Conversation) -> None:
-        """A reply on a declaration has a K that is sent, so nothing odd is told of it."""
-        assert not any("odd-reference" in reply.message.done for reply in conversation.replies)
 
     def test_each_toleration_is_drawn(self) -> None:
         """Everything that is tolerated is drawn."""

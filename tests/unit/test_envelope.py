@@ -70,6 +70,29 @@ REFUSED = [
             ("envelope.unclosed", 270, 274),
         ],
     ),
+    # A word of a character set that is not decoded here, without blanks around it, broken, or encoded twice.
+    ("=?iso-8859-2?q?a?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 18)]),
+    ("=?x-unknown?b?W1Y9YV0=?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 24)]),
+    ("=?utf-7?q?+AFs-V?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 18)]),
+    ("x=?utf-8?q?a?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 1, 14)]),
+    ("Re: =?utf-8?q?=5BX=3D1=5D?=[s=0] [K=c] [A=b][V=a]", [("envelope.unread-word", 4, 32)]),
+    ("=?utf-8?q?a?==?utf-8?q?b?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 26)]),
+    ("=?utf-8?q?a b?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 11)]),
+    ("=?utf-8?q?a [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 11)]),
+    ("=?utf-8?q?=FF?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 15)]),
+    ("=?utf-8?q?a=?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 14)]),
+    ("=?utf-8?q?[X=31]?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 18)]),
+    ("=?utf-8?b?!W1Y9?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 17)]),
+    ("=?utf-8?x?a?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 13)]),
+    ("[V= a][A= b][K==?utf-8?q?=5D=5BA=3Dx=5D=5BK=3D?=][S=0]", [("envelope.unread-word", 15, 54)]),
+    ("=?iso-8859-2?q?=5BV=3Da=5D?=", [("envelope.absent", 0, 28), ("envelope.unread-word", 0, 28)]),
+    # A control or non-ASCII character in a group that is none of the four for us, and may be for others.
+    ("[V\xa0=x][V=a][A=b][K=c][S=0]", [("envelope.group-character", 2, 3)]),
+    ("[\x01V=x][V=a][A=b][K=c][S=0]", [("envelope.group-character", 1, 2)]),
+    ("[V=a][A=b][K=c][S=0][\uff36=x]", [("envelope.group-character", 21, 22)]),
+    ("[V=a][A=b][K=c][S=0][X=\u200b1\u200b]", [("envelope.group-character", 23, 24)]),
+    ("[V=a][A=b][K=c][S=0] [A\u200b=x", [("envelope.group-character", 23, 24)]),
+    ("[V=a][A=b][K=c][S=0] [A\x7f=x] [\xe9=1]", [("envelope.group-character", at, at + 1) for at in (23, 29)]),
     ("x" * 4_097, [("envelope.too-long", 4_096, 4_097)]),
     ("[V=a][A=b][K=c][S=0]" + " " * 4_980, [("envelope.too-long", 4_096, 5_000)]),
 ]
@@ -84,7 +107,43 @@ def test_refused(text: str, expected: list[tuple[str, int, int]]) -> None:
     assert text == error.text
 
 
+DECODED_AND_REFUSED = [
+    # Encoded twice; beside one that is decoded; a control character in a word.
+    (
+        "=?utf-8?q?=3D=3Futf-8=3Fq=3Fa=3F=3D?= [V=a][A=b][K=c][S=0]",
+        "=?utf-8?q?a?= [V=a][A=b][K=c][S=0]",
+        [("envelope.unread-word", 0, 13)],
+    ),
+    (
+        "=?utf-8?q?a?= =?big5?q?b?= [V=a][A=b][K=c][S=0]",
+        "a =?big5?q?b?= [V=a][A=b][K=c][S=0]",
+        [("envelope.unread-word", 2, 14)],
+    ),
+    (
+        "[V=a][A=b][K=c][S=0] =?utf-8?q?=5BV=0D=3Dx=5D?=",
+        "[V=a][A=b][K=c][S=0] [V\r=x]",
+        [("envelope.group-character", 23, 24)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "decoded", "expected"), DECODED_AND_REFUSED)
+def test_refused_after_decoding(text: str, decoded: str, expected: list[tuple[str, int, int]]) -> None:
+    """What only shows when words are decoded is refused too; places count in the decoded text."""
+    error = refusal(text)
+
+    assert (decoded, expected) == (error.text, spans(error.problems))
+
+
 SENTENCES = [
+    (
+        "x=?utf-8?q?a?= [V=a][A=b][K=c][S=0]",
+        ["An encoded word cannot be decoded for sure; another program may read another envelope in it."],
+    ),
+    (
+        "[V\xa0=x][V=a][A=b][K=c][S=0]",
+        ["A bracket group holds U+00A0; another program may read another envelope in it."],
+    ),
     ("Out of office", ["There is no [V=…][A=…][K=…][S=…] in this text."]),
     (
         "[X=1] [Y=2][v=3",
@@ -164,6 +223,8 @@ class Forgiven:
 
 
 ABC0 = ("a", "b", "c", "0")
+RE_NOTES = [("envelope.encoded-word", 0, 24), ("envelope.text-around", 0, 4)]
+EXTERN_NOTES = [("envelope.encoded-word", 0, 33), ("envelope.text-around", 0, 13)]
 FORGIVEN = [
     Forgiven("[V=a][A=b][K=c][S=0]", ABC0, []),
     Forgiven("[V= a][A=b][K=c][S=0]", ABC0, [("envelope.blank", 0, 21)]),
@@ -205,15 +266,22 @@ FORGIVEN = [
         [("envelope.folded", 0, 20), ("envelope.encoded-word", 0, 20)],
     ),
     Forgiven(
-        "Re: =?utf-8?q?=5BX=3D1=5D?=[s=0] [K=c] [A=b][V=a]",
+        "Re: =?utf-8?q?=5BX=3D1=5D?= [s=0] [K=c] [A=b][V=a]",
         ABC0,
         [
-            ("envelope.key-case", 28, 29),
-            ("envelope.key-order", 27, 49),
-            ("envelope.text-around", 0, 27),
-            ("envelope.blank", 0, 49),
+            ("envelope.encoded-word", 0, 32),
+            ("envelope.key-unknown", 4, 9),
+            ("envelope.key-case", 11, 12),
+            ("envelope.key-order", 4, 32),
+            ("envelope.text-around", 0, 4),
+            ("envelope.blank", 0, 32),
         ],
     ),
+    Forgiven("[EXT\xc9RIEUR] [V=a][A=b][K=c][S=0]", ABC0, [("envelope.text-around", 0, 12)]),
+    Forgiven("=?utf-8?q?R=C3=A9:?= [V=a][A=b][K=c][S=0]", ABC0, RE_NOTES),
+    Forgiven("=?utf-8?q?[EXTERN]_R=C3=A9:?= [V=a][A=b][K=c][S=0]", ABC0, EXTERN_NOTES),
+    Forgiven("=?utf-8?q?[V=3Da][A=3Db][K=3Dc][S=3D0]?=", ABC0, [("envelope.encoded-word", 0, 20)]),
+    Forgiven("[V=a][A=b][X=\t1][K=c][S=0]", ABC0, [("envelope.key-unknown", 10, 16)]),
     Forgiven('[V=a b  c][A=!\\"][K=~^][S=0]', ("a b  c", '!\\"', "~^", "0"), []),
     Forgiven("[V=a=b][A==][K=c][S=0]", ("a=b", "=", "c", "0"), []),
     Forgiven("[V=a][A=b][K=c][S=zero]", ("a", "b", "c", "zero"), []),

@@ -21,6 +21,7 @@ from htpoort import (
     Reason,
     Routed,
     Router,
+    RoutingEnvelope,
     SentRecord,
 )
 
@@ -213,6 +214,93 @@ def test_no_or_bad_envelope(subject: str, reason: Reason, codes: list[str]) -> N
 
     assert (reason, codes) == (found.reason, [problem.code for problem in found.problems])
     assert ("dms@htpoort.nl", None) == (found.mailbox, found.envelope)
+
+
+UNWRITTEN = [
+    # A path, a blank as from a fold, other characters, too long, an encoded word: K was made by no writer.
+    ("[V=DMS4.NL][A=NL123456789.02.05][K=../outside][S=0]", [("envelope.reference", 35, 45)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=/etc/passwd][S=0]", [("envelope.reference", 37, 48)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=..][S=0]", [("envelope.reference", 37, 39)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=.][S=0]", [("envelope.reference", 37, 38)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=a\\b][S=0]", [("envelope.reference", 37, 40)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=2209622 2730006][S=0]", [("envelope.reference", 37, 52)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=2209622\r\n 2730006][S=0]", [("envelope.reference", 37, 52)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K= a-b ][S=0]", [("envelope.reference", 38, 41)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=a_b][S=0]", [("envelope.reference", 37, 40)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=a.b][S=0]", [("envelope.reference", 37, 40)]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=$HOME][S=0]", [("envelope.reference", 37, 42)]),
+    (f"[V= DMS4.NL][A= NL123456789.02.05][K={'1' * 36}][S=0]", [("envelope.reference", 37, 73)]),
+    ("Re: [k=a;b] [V= DMS4.NL][A= NL123456789.02.05][s=0]", [("envelope.reference", 7, 10)]),
+    (
+        "=?utf-8?q?=5BV=3DDMS4.NL=5D=5BA=3DNL123456789.02.05=5D=5BK=3D../x=5D=5BS=3D0=5D?=",
+        [("envelope.reference", 35, 39)],
+    ),
+    ("[V=DMS4.NL][A=NL123456789.02.05][K==?utf-8?q?=5D?=][S=0]", [("envelope.reference", 35, 50)]),
+    ("[V=DMS4.NL][A=NL123456789.02.05][K=?utf-8?q?1?=][S=0]", [("envelope.reference", 35, 47)]),
+    # Not in K: the same in S, which is carried and never read.
+    ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S==?utf-8?q?=5D?=]", [("envelope.unread-word", 40, 55)]),
+    ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S=?utf-8?q?0?=]", [("envelope.unread-word", 40, 52)]),
+    ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S=0 =?utf-8?q?]", [("envelope.unread-word", 40, 52)]),
+]
+
+
+@pytest.mark.parametrize(("subject", "expected"), UNWRITTEN)
+def test_what_no_writer_writes(subject: str, expected: list[tuple[str, int, int]]) -> None:
+    """A K that no writer can have sent, or an S in which others may decode one, is in quarantine; all is kept."""
+    found = quarantined(ROUTER.route(mailbox="dms@htpoort.nl", subject=subject))
+
+    assert Reason.BAD_ENVELOPE is found.reason
+    assert expected == [(problem.code, problem.start, problem.stop) for problem in found.problems]
+    assert (RoutingEnvelope.parse(subject), "dms@htpoort.nl") == (found.envelope, found.mailbox)
+
+
+def test_what_no_writer_writes_counts_before_the_check() -> None:
+    """What a Subject says counts before what it disagrees with, and a look-up is not asked for such a K."""
+    asked: list[str] = []
+    router = Router(parties=[PARTY], sent=asked.append)
+    found = quarantined(router.route(mailbox="x@y.example", subject="[V=X][A=Y][K=../x][S=?b?]"))
+
+    assert [
+        "K is '../x'; a reference that was sent has 1 to 35 letters and digits.",
+        "S is '?b?'; another program may decode that and read another envelope in it.",
+    ] == [problem.message for problem in found.problems]
+    assert [] == asked
+
+
+def test_s_with_a_question_mark() -> None:
+    """S is carried, whatever it is, unless another program may decode it."""
+    found = routed(ROUTER.route(mailbox="dms@htpoort.nl", subject=f"[V=DMS4.NL][A={PARTY}][K=1][S=0?]"))
+
+    assert "0?" == found.envelope.s
+
+
+OTHERWISE = [
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=../outside][S=0]", ["envelope.reference"]),
+    ("[V= DMS4.NL][A= NL123456789.02.05][K=2209622\r\n 2730006][S=0]", ["envelope.reference"]),
+    (
+        (
+            "=?iso-8859-2?q?=5BV=3D=20DMS4=2ENL=5D=5BA=3D=20NL123456789=2E03=2E05=5D=5BK=3D1=5D=5BS=3D0=5D?= "
+            "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
+        ),
+        ["envelope.unread-word"],
+    ),
+    (
+        "x=?utf-8?q?[V=3DDMS4.NL][A=3DNL123456789.03.05][K=3D1][S=3D0]?= [V=DMS4.NL][A=NL123456789.02.05][K=2][S=0]",
+        ["envelope.two", "envelope.unread-word"],
+    ),
+    (
+        "[V=DMS4.NL][A=NL123456789.02.05][K==?utf-8?q?=5D=5BA=3DNL123456789.03.05=5D=5BK=3D?=][S=0]",
+        ["envelope.reference"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("subject", "codes"), OTHERWISE)
+def test_what_others_read_otherwise(subject: str, codes: list[str]) -> None:
+    """A whole reply whose Subject other programs read otherwise, or whose K was never sent, is in quarantine."""
+    found = quarantined(ROUTER.route_message(message(subject=subject)))
+
+    assert (Reason.BAD_ENVELOPE, codes) == (found.reason, [problem.code for problem in found.problems])
 
 
 def message(head: str = "", *, sender: str = "dms@htpoort.nl", subject: str | None = None) -> bytes:

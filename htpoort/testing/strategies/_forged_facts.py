@@ -20,7 +20,7 @@ from htpoort.testing.strategies._drafts import Facts
 from htpoort.testing.strategies._forged import by_facts
 from htpoort.testing.strategies._outcomes import RouterSetup
 from htpoort.testing.strategies._scenes import of_another_party, of_another_system
-from htpoort.testing.strategies._values import mailboxes, party_ids, process_ids
+from htpoort.testing.strategies._values import ALNUM, SENDABLE, mailboxes, party_ids, plain_values, process_ids
 
 _MAILER: Final = "MAILER-DAEMON@mx.gateway.example"
 # Made once: making strategies anew takes longer than drawing from them.
@@ -162,6 +162,36 @@ def _other_party(draw: st.DrawFn, facts: Facts) -> Facts:
     return _turned(facts, draw, of_another_party(facts.scene.setup))
 
 
+_OUTSIDE: Final = st.sampled_from([
+    *(
+        "../outside",
+        "/etc/passwd",
+        "..",
+        ".",
+        "a/b",
+        "a\\b",
+        "C:\\x",
+        "~root",
+        "$HOME",
+        "`id`",
+        "-rf",
+        "1 2",
+        "1-2",
+        "1_2",
+        "1.2",
+    ),
+])
+
+
+@by_facts("reference.unwritten", Reason.BAD_ENVELOPE)
+def _unwritten_reference(draw: st.DrawFn, facts: Facts) -> Facts:
+    """K is one that no writer sends: a path, with a blank in it, or too long."""
+    any_other = plain_values().map(
+        lambda text: f"{text}-" if len(text) <= SENDABLE and not {*text}.difference(ALNUM) else text
+    )
+    return facts.with_value("K", draw(_OUTSIDE | any_other))
+
+
 # ── the envelope ─────────────────────────────────────────────────────────────
 
 _KEYS: Final = st.sampled_from("KVAS")
@@ -226,6 +256,40 @@ def _encoded_line_end(draw: st.DrawFn, facts: Facts) -> Facts:
     key = draw(_KEYS)
     injected = draw(st.sampled_from(["\n", "\r", "\r\n", "\0", "\nX-Other: 1", "\r\nFrom: evil@trader.example\r\n"]))
     return attrs.evolve(facts.with_value(key, _inside(draw, facts.value(key), injected)), must_encode=True)
+
+
+def _line(facts: Facts) -> str:
+    return "".join(f"[{key}={value}]" for key, value in facts.pieces)
+
+
+@by_facts("envelope.unread-word", Reason.BAD_ENVELOPE)
+def _unread_word(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A second envelope is in an encoded word that some programs decode: an odd character set, no blanks, broken."""
+    other = _line(facts.with_value("A", "NL0").with_value("K", "1"))
+    quoted = "".join(character if character in ALNUM else f"={ord(character):02X}" for character in other)
+    words = [
+        *(f"=?iso-8859-2?q?{quoted}?= ", f"=?utf-7?q?{quoted}?= ", f"=?x-unknown?Q?{quoted}?= "),
+        *(f"x=?utf-8?q?{quoted}?= ", f"=?utf-8?q?{quoted}?=", f"(=?utf-8?q?{quoted}?=) ", f"=?utf-8?q?{quoted}== ?= "),
+        *(f"=?utf-8?q?{quoted}=FF?= ", f"=?utf-8?q?{quoted}=?= ", f"=?utf-8?q?{quoted} ?= ", f"=?utf-8?q?{quoted} "),
+    ]
+    return attrs.evolve(facts, text=draw(st.sampled_from(words)) + _line(facts))
+
+
+@by_facts("envelope.word-in-a-value", Reason.BAD_ENVELOPE)
+def _word_in_a_value(draw: st.DrawFn, facts: Facts) -> Facts:
+    """K or S holds an encoded word, which holds another envelope for programs that need no blanks around it."""
+    key = draw(st.sampled_from("KS"))
+    word = draw(st.sampled_from(["=?utf-8?q?=5D=5BA=3DNL0=5D=5BK=3D?=", "?utf-8?q?1?=", "1 =?utf-8?b?MQ==?="]))
+    return attrs.evolve(facts, text=_line(facts.with_value(key, word)))
+
+
+@by_facts("envelope.group-character", Reason.BAD_ENVELOPE)
+def _group_character(draw: st.DrawFn, facts: Facts) -> Facts:
+    """A further group is one of the four for programs that drop a character, or take it for a blank."""
+    odd = draw(st.sampled_from("\xa0\u200b\ufeff\xad\x01\x0b\x7f"))
+    group = draw(st.sampled_from(["[A{}=NL0]", "[{}K=1]", "[V={}x]", "[X=1{}]", "[A={}NL0"])).format(odd)
+    before = draw(st.booleans())
+    return attrs.evolve(facts, text=f"{group} {_line(facts)}" if before else f"{_line(facts)} {group}")
 
 
 @by_facts("envelope.unclosed", Reason.BAD_ENVELOPE)

@@ -145,7 +145,7 @@ def reply_messages(  # noqa: PLR0913 - one for each thing that may be asked for
         reject()
     names = draw(forgiven(label=label, size_limit=setup.size_limit))
     drawn = bodies(min_length=min_length, max_length=max_length)
-    answer = scene(draw, setup=setup, bodies=drawn, odd="odd-reference" in names)
+    answer = scene(draw, setup=setup, bodies=drawn)
     return message(draw, answer=answer, label=label, names=names, reasons=reasons)
 
 
@@ -156,7 +156,7 @@ def forgiven(*, label: Label, size_limit: int, short: bool = False) -> st.Search
     Args:
         label: Its kind; a genuine one has none of it, a forged one may have some.
         size_limit: Octets of a message that is routed.
-        short: Whether body and K must stay as they are.
+        short: Whether the body must stay as it is.
 
     Returns:
         Names.

@@ -20,12 +20,10 @@ from htpoort.party import PartyId
 from htpoort.routing import Correlation, SentRecord
 from htpoort.testing.strategies._outcomes import Label, RoutedTo, RouterSetup
 from htpoort.testing.strategies._values import (
-    ALNUM,
     SENDABLE,
     bounds,
     declaration_systems,
     party_ids,
-    plain_values,
     references,
 )
 
@@ -39,10 +37,6 @@ LARGEST: Final = 1_048_576
 # Made once: making strategies anew takes longer than drawing from them.
 _PARTIES: Final = party_ids(max_groups=4, max_length=SENDABLE)
 _REFERENCES: Final = references()
-_ODD_REFERENCES: Final = plain_values().map(
-    # What the writer would send has nothing odd.
-    lambda text: f"{text}-" if len(text) <= SENDABLE and not {*text}.difference(ALNUM) else text
-)
 _SYSTEMS: Final = declaration_systems(published=False)
 
 
@@ -249,7 +243,7 @@ def of_another_party(setup: RouterSetup) -> list[tuple[DeclarationSystem, PartyI
     ]
 
 
-def scene(draw: st.DrawFn, *, setup: RouterSetup, bodies: st.SearchStrategy[bytes], odd: bool = False) -> Scene:
+def scene(draw: st.DrawFn, *, setup: RouterSetup, bodies: st.SearchStrategy[bytes]) -> Scene:
     """
     Draw an answer that must be routed.
 
@@ -257,20 +251,18 @@ def scene(draw: st.DrawFn, *, setup: RouterSetup, bodies: st.SearchStrategy[byte
         draw: Of a composite strategy.
         setup: What the router is told.
         bodies: What stands in it.
-        odd: Whether K is one that was never sent, and that the writer would not send.
 
     Returns:
         Scenes; they shrink to what was sent first.
     """
     sent = matched(setup)
-    if sent and not odd and draw(st.integers(0, 3)) < 3:  # noqa: PLR2004 - three of four
+    if sent and draw(st.integers(0, 3)) < 3:  # noqa: PLR2004 - three of four
         system, party, reference = draw(st.sampled_from(sent))
         correlation = Correlation.MATCHED
     else:
         system = draw(st.sampled_from(setup.directory.systems))
         party = draw(st.sampled_from(setup.parties))
-        drawn = _ODD_REFERENCES if odd else _REFERENCES
-        reference = draw(drawn.filter(lambda text: not setup.lookup(text)))
+        reference = draw(_REFERENCES.filter(lambda text: not setup.lookup(text)))
         correlation = Correlation.NOT_CHECKED if setup.sent is None else Correlation.UNKNOWN_REFERENCE
     return answering(
         draw, setup=setup, system=system, party=party, reference=reference, correlation=correlation, bodies=bodies

@@ -294,7 +294,7 @@ def written(draw: st.DrawFn, *, facts: Facts, names: tuple[str, ...]) -> Draft:
     return draft
 
 
-TOLERATED: Final = (*SUBJECT, *SENDER, *_FACTS, "odd-reference", *_DRAFTS, "long-message")
+TOLERATED: Final = (*SUBJECT, *SENDER, *_FACTS, *_DRAFTS, "long-message")
 """The names of all that is forgiven."""
 
 
@@ -306,11 +306,11 @@ def tolerations(draw: st.DrawFn, *, least: int, size_limit: int, short: bool = F
     Args:
         least: How many at least.
         size_limit: Octets of a message that is routed.
-        short: Whether body and K must stay as they are.
+        short: Whether the body must stay as it is.
 
     Returns:
         Up to four names.
     """
-    left_out = {*LONG, "odd-reference"} if short else {"long-message"} if size_limit > LARGEST else set[str]()
+    left_out = {*LONG} if short else {"long-message"} if size_limit > LARGEST else set[str]()
     names = [name for name in TOLERATED if name not in left_out]
     return tuple(draw(st.lists(st.sampled_from(names), min_size=least, max_size=4, unique=True)))

@@ -173,9 +173,9 @@ def plain_values(*, max_length: int = READABLE) -> st.SearchStrategy[str]:
         max_length: In characters, at most 256.
 
     Returns:
-        Values without what looks like an encoded word; in a line that is not canonical that would be decoded.
+        Values without what looks like an encoded word, with the equals sign before them; programs may decode it.
     """
-    return envelope_values(max_length=max_length).filter(lambda text: "=?" not in text)
+    return envelope_values(max_length=max_length).filter(lambda text: "=?" not in f"={text}")
 
 
 @st.composite

@@ -127,9 +127,10 @@ NAMED_ADDRESS: Final = re.compile(
 )
 """A mailbox in angle brackets after a plain or quoted name, with nothing behind it."""
 
-UNREAD_WORD: Final = re.compile(r"=\?[^ \t]*+")
+UNREAD_WORD: Final = re.compile(r"=[ \t]*+\?[^ \t]*+")
 """What another program may take for an encoded word, with whatever follows up to a blank. Some programs decode words
-that have no blanks around them, that are broken, or whose character set is not decoded here."""
+that have no blanks around them, that are broken, or whose character set is not decoded here; some drop a fold with
+its blank."""
 
 BROKEN_Q: Final = re.compile(r"=(?![0-9A-Fa-f]{2})|\[_*+[A-Za-z]++_*+=(?!3[Dd])")
 """What makes the Q encoding of a word broken: an equals sign that encodes nothing (RFC 2047, section 4.2), or one

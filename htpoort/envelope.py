@@ -113,7 +113,7 @@ class RoutingEnvelope:
         if len(text) <= _grammar.VALUE_LIMIT + _FRAME and (matched := _grammar.COMMON.fullmatch(text)):
             notes = _blank_notes(len(text)) if " " in text else ()
             # What looks like an encoded word is a value in the canonical line alone.
-            if not (notes and (strict or "=?" in text)):
+            if not (notes and (strict or "?" in text)):
                 sender, addressee, reference, s = matched.groups()
                 return _trusted(sender, addressee, reference, s, text, notes)
         reading = _tolerant.read(text)

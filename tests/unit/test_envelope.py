@@ -79,6 +79,7 @@ REFUSED = [
     ("=?utf-8?q?a?==?utf-8?q?b?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 26)]),
     ("=?utf-8?q?a b?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 11)]),
     ("=?utf-8?q?a [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 11)]),
+    ("=\t ?utf-8?q?a?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 15)]),
     ("=?utf-8?q?=FF?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 15)]),
     ("=?utf-8?q?a=?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 14)]),
     ("=?utf-8?q?[X=31]?= [V=a][A=b][K=c][S=0]", [("envelope.unread-word", 0, 18)]),

@@ -240,6 +240,7 @@ UNWRITTEN = [
     # Not in K: the same in S, which is carried and never read.
     ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S==?utf-8?q?=5D?=]", [("envelope.unread-word", 40, 55)]),
     ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S=?utf-8?q?0?=]", [("envelope.unread-word", 40, 52)]),
+    ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S=0= ?x]", [("envelope.unread-word", 40, 45)]),
     ("[V=DMS4.NL][A=NL123456789.02.05][K=1][S=0 =?utf-8?q?]", [("envelope.unread-word", 40, 52)]),
 ]
 

@@ -12,7 +12,7 @@ from typing import Final, cast, final
 
 import attrs
 
-from htpoort import _grammar
+from htpoort import _address
 from htpoort._words import ascii_lower
 from htpoort.errors import InputError, Problem
 from htpoort.simulator._mailbox import Mailbox
@@ -51,7 +51,7 @@ class Declarant:
 
     def __attrs_post_init__(self) -> None:
         problems: list[Problem] = []
-        if not _grammar.ADDRESS.fullmatch(self.mailbox):
+        if _address.mailbox_problems("mailbox", self.mailbox):
             message = f"mailbox is {self.mailbox!r}; give a plain mailbox, name@domain, in ASCII."
             problems.append(Problem("simulator.declarant", message))
         for field, value in (("password", self.password), ("username", self.username)):

@@ -6,7 +6,7 @@ Never does: change one, or send it.
 
 from __future__ import annotations
 
-from htpoort import _grammar
+from htpoort import _address, _grammar
 from htpoort.errors import InputError, Problem
 from htpoort.message import Submission
 from htpoort.transport import _content
@@ -23,9 +23,8 @@ def check(submission: Submission) -> None:
         InputError: A mailbox is not plain, or the octets are no message; tells all of it.
     """
     problems = [
-        Problem("input.mailbox", f"{field} is not a plain mailbox, name@domain.")
-        for field, value in (("mail_from", submission.mail_from), ("rcpt_to", submission.rcpt_to))
-        if not _grammar.ADDRESS.fullmatch(value)
+        *_address.mailbox_problems("mail_from", submission.mail_from),
+        *_address.mailbox_problems("rcpt_to", submission.rcpt_to),
     ]
     data = submission.data
     # A line too long is refused by some servers with all of the message (RFC 5321, section 4.5.3.1.6).

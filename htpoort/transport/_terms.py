@@ -14,7 +14,7 @@ from typing import Final, cast, final
 
 import attrs
 
-from htpoort import _grammar
+from htpoort import _address
 from htpoort.errors import InputError, Problem
 from htpoort.transport import _hosts
 from htpoort.transport.incoming import Incoming
@@ -127,5 +127,5 @@ def _mailbox_problems(mailboxes: tuple[str, ...]) -> list[Problem]:
     return [
         Problem("receiver.mailboxes", f"mailboxes holds {mailbox!r}; give plain mailboxes, name@domain, in ASCII.")
         for mailbox in mailboxes
-        if not _grammar.ADDRESS.fullmatch(mailbox)
+        if _address.mailbox_problems("mailboxes", mailbox)
     ]

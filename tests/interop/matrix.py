@@ -40,8 +40,9 @@ FURTHER: Final = {
     "Dovecot": "Our POP3 client begins TLS by STLS too.",
     "smtp-server": "Our agent logs in over STARTTLS. A wrong password is reported as `LOGIN`, and nothing is sent.",
     "smtp-sink": "A drop after the final dot is *unknown*, before it *deferred*, as 4xx and 421 are; 5xx is *refused*.",
-    "mailparser, Email::MIME, MIME::Tools, Ruby mail, PHP, mblaze, fast-mail-parser, `email`": "A Subject in which one "
-    "of them finds another V, A or K than our reader is not routed: hand-made ones, and hundreds that Hypothesis makes.",
+    "mailparser, Email::MIME, MIME::Tools, Ruby mail, PHP, mblaze, fast-mail-parser, `email`": "A Subject in which "
+    "one of them finds another V, A or K than our reader is not routed: hand-made ones, and hundreds that Hypothesis "
+    "makes.",
     "each writer of octets": "It shows a certificate and logs in to the simulator, by STARTTLS and implicit TLS, and "
     "is taken octet for octet. Without password or certificate curl, swaks, nodemailer and Jakarta Mail fail.",
     "each server": "A payload arrives octet for octet, with lines of 989, 991 and 998 octets, lines that begin with "

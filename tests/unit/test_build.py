@@ -304,6 +304,15 @@ def test_party(party: str | PartyId) -> None:
     assert "NL123456789.02.05" == built(party=party).envelope.sender
 
 
+@pytest.mark.parametrize("mailbox", ["edi@mail.local", "edi@localhost", "edi@vpn-host", "edi@mail.internal"])
+def test_mailbox_behind_a_vpn(mailbox: str) -> None:
+    """A name that is only known behind the VPN is a mailbox like any other."""
+    assert (mailbox, f"From: {mailbox}".encode()) == (
+        built(mailbox=mailbox).mail_from,
+        built(mailbox=mailbox).data[: 6 + len(mailbox)],
+    )
+
+
 @pytest.mark.parametrize("system", [AGS, "AGS", "ags"])
 def test_system(system: DeclarationSystem | str) -> None:
     """A system is a value or a name in the directory, in any case."""

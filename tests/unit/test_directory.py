@@ -244,6 +244,8 @@ def test_no_names(name: str) -> None:
 
 MAILBOXES = [
     "a@b.example",
+    *("edi@mail.local", "edi@localhost", "edi@mail.internal", "edi@mail.lan", "edi@mail.test", "EDI@MAIL.LOCAL"),
+    *("edi@mail.invalid", "edi@mail.arpa", "edi@mail.onion", "edi@mail.home.arpa"),
     "edi.in+dms@forwarder.example",
     "EDI@Forwarder.example",
     "a@vpn-host",

@@ -6,7 +6,7 @@ Never does: open what it names, or show its password.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 from urllib.parse import quote_plus
 
 from sqlalchemy import exc
@@ -18,7 +18,16 @@ __all__ = ["check_url"]
 
 _DRIVERS: Final = ("sqlite", "postgresql+psycopg")
 SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
-"""What libpq takes from the query of a URL and nobody may read."""
+"""What libpq takes from the query of a URL and is a secret for sure."""
+_SHOWN: Final = frozenset({
+    *("host", "hostaddr", "port", "dbname", "user", "service", "passfile", "application_name", "client_encoding"),
+    *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    *("tcp_user_timeout", "target_session_attrs", "load_balance_hosts", "require_auth", "channel_binding"),
+    *("sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_min_protocol_version"),
+})
+"""
+What libpq takes and holds no secret; any other value is hidden: `options` may hold one, and a misspelt name too.
+"""
 _HIDDEN: Final = "***"
 
 
@@ -33,7 +42,7 @@ def check_url(url: str) -> URL:
         url: As `Ledger.open` takes it.
 
     Returns:
-        Its parts, as SQLAlchemy has them.
+        Its parts, as SQLAlchemy has them; printed, they show no secret.
 
     Raises:
         LedgerError: It is no URL, of a database that htpoort does not use, or has options for a SQLite file; says what
@@ -57,11 +66,24 @@ def check_url(url: str) -> URL:
     if parts.drivername == "sqlite" and parts.query:
         advice = "A SQLite file is opened without options; leave out ? and what follows it."
         raise LedgerError(shown(parts), "Opening", advice)
-    return parts
+    return _Url(*parts)
 
 
 def shown(url: URL) -> str:
-    """Show a URL without its passwords, wherever in it they stand."""
-    query = {name: _HIDDEN if name.lower() in SECRETS else value for name, value in url.query.items()}
+    """Show a URL without its password, and of its query only what can hold none."""
+    query = {name: value if name in _SHOWN else _HIDDEN for name, value in url.query.items()}
     # Values of a query are quoted in a URL.
     return url.set(query=query).render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
+
+
+@final
+class _Url(URL):
+    """A URL that can be printed; SQLAlchemy's own hides the password before the host, and no other."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        # As a plain one, or it would be asked again and again.
+        return shown(URL(*self))
+
+    __str__ = __repr__

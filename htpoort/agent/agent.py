@@ -33,6 +33,8 @@ from htpoort.transport._house import cancelled
 __all__ = ["Agent"]
 
 _TIMING: Final = Timing()
+_LEDGER_SECONDS: Final = 60.0
+"""At least as often an agent writes to its ledger, which checks its file at each write."""
 
 
 @final
@@ -196,7 +198,8 @@ class Agent:
     async def _keep_leases(self) -> None:
         """Say that this agent lives, and take back what others held that do not."""
         common = self._common
-        await asyncio.sleep(common.timing.lease.total_seconds() / 3)
+        # Also an agent that has nothing to do notices soon that its ledger is gone or another.
+        await asyncio.sleep(min(common.timing.lease.total_seconds() / 3, _LEDGER_SECONDS))
         now = common.clock()
         until, owner = now + common.timing.lease, common.owner
         sending, delivering = tuple(common.under_way), tuple(common.delivering)

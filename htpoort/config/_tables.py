@@ -21,7 +21,7 @@ from htpoort.config._document import Document
 from htpoort.cutover import reading
 from htpoort.cutover.reports import QUIET_DAYS
 from htpoort.exchange import RETRY_SCHEDULE
-from htpoort.ledger.ledger import RETENTION_DAYS
+from htpoort.ledger.ledger import RETENTION_DAYS, TRANSACTION_TIMEOUT
 from htpoort.transport import Security
 from htpoort.transport.pop3 import Pop3Server
 
@@ -82,6 +82,7 @@ class LedgerTable:
     url: str | None = None
     url_env: str | None = None
     retention_days: int = RETENTION_DAYS
+    transaction_timeout: timedelta = TRANSACTION_TIMEOUT
 
 
 @final

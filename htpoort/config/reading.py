@@ -20,7 +20,6 @@ from htpoort.config.values import AgentConfig, LedgerConfig
 from htpoort.directory import Directory
 from htpoort.errors import InputError, LedgerError
 from htpoort.ledger import check_url
-from htpoort.ledger.ledger import RETENTION_DAYS
 from htpoort.ledger.url import SECRETS
 from htpoort.party import PartyId
 
@@ -148,8 +147,15 @@ def _ledger(sources: Sources, directory: Directory, parties: tuple[PartyId, ...]
         elif cutover is not None and table.retention_days < cutover.quiet_days:
             why = "as cutover.quiet_days says: until then a reply counts."
             document.refusal("toml.value", ("ledger", "retention_days"), f"give {cutover.quiet_days} or more, {why}")
-    days = RETENTION_DAYS if table is None else table.retention_days
-    return LedgerConfig(directory=directory, parties=parties, url=url, retention_days=days, cutover=cutover)
+    table = table or LedgerTable()
+    return LedgerConfig(
+        directory=directory,
+        parties=parties,
+        url=url,
+        retention_days=table.retention_days,
+        cutover=cutover,
+        transaction_timeout=table.transaction_timeout,
+    )
 
 
 def _url(sources: Sources, table: LedgerTable) -> str:

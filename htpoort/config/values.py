@@ -7,6 +7,7 @@ Never does: show a password.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import final
 
 import attrs
@@ -16,6 +17,7 @@ from htpoort.cutover import CutoverPlan
 from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
 from htpoort.directory import DeclarationSystem, Directory
 from htpoort.ledger import Ledger, Reply
+from htpoort.ledger.ledger import TRANSACTION_TIMEOUT
 from htpoort.party import PartyId
 from htpoort.routing import Router
 from htpoort.transport import Security
@@ -54,6 +56,7 @@ class LedgerConfig:
         url: Of the ledger; a relative file is made absolute. Not shown in the repr: it may hold a password.
         retention_days: Days that nothing younger is pruned.
         cutover: Who moves, and when; None where the file says nothing about it.
+        transaction_timeout: How long a transaction may take on PostgreSQL.
     """
 
     directory: Directory
@@ -61,6 +64,7 @@ class LedgerConfig:
     url: str = attrs.field(repr=False)
     retention_days: int
     cutover: CutoverConfig | None = None
+    transaction_timeout: timedelta = TRANSACTION_TIMEOUT
 
     def open(self, *, create: bool = True) -> Ledger:
         """
@@ -75,7 +79,7 @@ class LedgerConfig:
         Raises:
             LedgerError: It cannot be opened.
         """
-        return Ledger.open(self.url, create=create)
+        return Ledger.open(self.url, create=create, transaction_timeout=self.transaction_timeout)
 
     def router(self, ledger: Ledger) -> Router:
         """

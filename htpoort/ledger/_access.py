@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar, final
 import sqlalchemy as sa
 
 from htpoort.ledger import _engine
+from htpoort.ledger._database import Database
 from htpoort.ledger._writer import Writer
 
 T = TypeVar("T")
@@ -25,14 +26,14 @@ class Access:
     Run operations of the ledger.
 
     Args:
-        engine: The database.
-        where: Its name for errors, without a password.
+        database: Made ready.
     """
 
-    def __init__(self, engine: sa.Engine, where: str) -> None:
-        self.engine = engine
-        self.where = where
-        self.writer = Writer(engine, where)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.engine = database.engine
+        self.where = database.where
+        self.writer = Writer(database)
 
     def soon(
         self, operation: Callable[Concatenate[sa.Connection, P], T], /, *args: P.args, **options: P.kwargs
@@ -57,9 +58,9 @@ class Access:
     def stream(
         self, operation: Callable[Concatenate[sa.Connection, P], Iterator[T]], /, *args: P.args, **options: P.kwargs
     ) -> Iterator[T]:
-        """Read a long list piece by piece."""
+        """Read a long list piece by piece; it takes as long as its reader does, so only each answer has a limit."""
         try:
-            with self.engine.connect() as connection:
+            with self.engine.execution_options(streaming=True).connect() as connection:
                 yield from operation(connection, *args, **options)
         except _engine.TROUBLE as error:
             raise _engine.explained(error, self.where, "Reading") from None

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from htpoort.errors import HtpoortError, LedgerError
 from htpoort.ledger import _engine, _events
+from htpoort.ledger._database import Database
 
 T = TypeVar("T")
 Operation = Callable[[sa.Connection], T]
@@ -40,13 +41,13 @@ class Writer:
     use its connection. Where the database itself has trouble, all are told, and none is run again.
 
     Args:
-        engine: The database.
-        where: Its name for errors, without a password.
+        database: Made ready.
     """
 
-    def __init__(self, engine: sa.Engine, where: str) -> None:
-        self._engine = engine.execution_options(writing=True)
-        self._where = where
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine = database.engine.execution_options(writing=True)
+        self._where = database.where
         self._queue: queue.SimpleQueue[tuple[Operation[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="htpoort-ledger", daemon=True)
         self._kept: sa.Connection | None = None
@@ -170,6 +171,8 @@ class Writer:
         try:
             with connection.begin(), _events.gathered(connection):
                 results = [operation(connection) for operation in operations]
+            # A commit into a file that was replaced meanwhile is lost with it; this one is not acknowledged.
+            self._database.verify(connection)
         except BaseException:
             connection.close()
             raise

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar, final
 
 import sqlalchemy as sa
 
 from htpoort.cutover import Standing
-from htpoort.errors import HtpoortError
+from htpoort.errors import InputError, Problem
 from htpoort.ledger import _engine, _reports, _standings, _version
 from htpoort.ledger._access import Access
+from htpoort.ledger._database import Database
 from htpoort.ledger.exchanges import Exchanges
 from htpoort.ledger.fetched import Fetched
 from htpoort.ledger.quarantine import Quarantine
 from htpoort.ledger.records import Status, Story
 from htpoort.ledger.replies import Replies
-from htpoort.ledger.url import check_url, shown
+from htpoort.ledger.url import check_url
 from htpoort.party import PartyId
 from htpoort.routing import SentRecord
 
@@ -33,6 +34,10 @@ __all__ = ["Ledger"]
 T = TypeVar("T")
 P = ParamSpec("P")
 
+_TRIES: Final = 5
+"""Of setting up, where other machines do the same."""
+TRANSACTION_TIMEOUT: Final = timedelta(seconds=35)
+"""More than the 30 seconds that a lock is waited for, less than the 40 that closing waits."""
 RETENTION_DAYS: Final = 7 * 365 + 2
 """Days that nothing younger is pruned: seven years, with their leap days."""
 
@@ -54,9 +59,9 @@ class Ledger:
         new: Whether there was none before it was opened.
     """
 
-    def __init__(self, engine: sa.Engine, where: str, *, new: bool) -> None:
-        self._access = Access(engine, where)
-        self.where = where
+    def __init__(self, database: Database, *, new: bool) -> None:
+        self._access = Access(database)
+        self.where = database.where
         self.new = new
         self.exchanges = Exchanges(self._access)
         self.replies = Replies(self._access)
@@ -64,7 +69,7 @@ class Ledger:
         self.fetched = Fetched(self._access)
 
     @classmethod
-    def open(cls, url: str, *, create: bool = True) -> Self:
+    def open(cls, url: str, *, create: bool = True, transaction_timeout: timedelta = TRANSACTION_TIMEOUT) -> Self:
         """
         Open a ledger; create it, or upgrade its tables, where needed.
 
@@ -72,26 +77,25 @@ class Ledger:
             url: ``sqlite:///file.db``, or ``postgresql+psycopg://user:password@host/database``.
             create: Whether to make one where none is. Who only looks had better not: an empty ledger in the place of
                 one whose disk is not mounted says that all is well.
+            transaction_timeout: How long a transaction may take on PostgreSQL, until the server is given up; creating
+                or upgrading tables and `prune` may take longer, and of a list each part may take as long.
 
         Returns:
             The ledger; close it, or use it as a context.
 
         Raises:
+            InputError: *transaction_timeout* is not above 0.
             LedgerError: It cannot be opened; says what to do, and never shows a password.
         """
-        parts = check_url(url)
-        where = shown(parts)
-        engine = _engine.engine(parts, create=create)
+        if transaction_timeout <= timedelta(0):
+            message = f"transaction_timeout is {transaction_timeout}; give a time above 0."
+            raise InputError("", (Problem("ledger.transaction-timeout", message),))
+        database = _engine.database(check_url(url), create=create, transaction_timeout=transaction_timeout)
         try:
-            with engine.execution_options(writing=True).connect() as connection, connection.begin():
-                new = _version.upgrade(connection, where, create=create)
-        except HtpoortError:
-            engine.dispose()
+            return cls(database, new=_created(database, create=create))
+        except BaseException:
+            database.engine.dispose()
             raise
-        except _engine.TROUBLE as error:
-            engine.dispose()
-            raise _engine.explained(error, where, "Opening") from None
-        return cls(engine, where, new=new)
 
     def close(self) -> None:
         """
@@ -123,7 +127,7 @@ class Ledger:
     @property
     def exclusive(self) -> bool:
         """Whether only one agent may use it at a time: on SQLite."""
-        return self._access.engine.dialect.name == "sqlite"
+        return self._access.database.exclusive
 
     def agent_lock(self) -> AbstractContextManager[object]:
         """
@@ -135,7 +139,7 @@ class Ledger:
         Raises:
             LedgerError: Another agent holds it, or the file for that cannot be opened.
         """
-        return _engine.locked(self._access.engine.url, self.where)
+        return self._access.database.agent_lock()
 
     def __enter__(self) -> Self:
         return self
@@ -238,4 +242,27 @@ class Ledger:
             LedgerError: It could not be written.
         """
         _reports.refuse_short(before, at, days)
-        return self._access.read(_reports.prunable, before) if dry else self._access.write(_reports.prune, before)
+        if dry:
+            return self._access.read(self._unlimited, _reports.prunable, before)
+        return self._access.write(self._unlimited, _reports.prune, before)
+
+    def _unlimited(
+        self, connection: sa.Connection, work: Callable[[sa.Connection, datetime], T], before: datetime
+    ) -> T:
+        """Do what takes long on a large ledger, and what a person waits for."""
+        self._access.database.unlimited(connection)
+        return work(connection, before)
+
+
+def _created(database: Database, *, create: bool) -> bool:
+    """Create or upgrade the tables where needed; gives whether there were none."""
+    tries = _TRIES
+    while True:
+        tries -= 1
+        try:
+            with database.engine.execution_options(writing=True).connect() as connection, connection.begin():
+                return _version.upgrade(connection, database, create=create)
+        except _engine.TROUBLE as error:
+            # An older version may set up the same database now, without our lock.
+            if not tries or not _engine.collided(error):
+                raise _engine.explained(error, database.where, "Opening") from None

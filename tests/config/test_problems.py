@@ -279,6 +279,10 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
         ),
         ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: It has a NUL in it; leave that out."),
         ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
+        (
+            '[ledger]\nurl = "sqlite:///x"\ntransaction_timeout = "0s"\n',
+            '4: ledger.transaction_timeout: give a time above 0, as "30s", "5m" or "1h30m".',
+        ),
     ]
     + [
         (

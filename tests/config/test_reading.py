@@ -31,6 +31,7 @@ process_id = "EXIT.NL"
 [ledger]
 url = "sqlite:///var/htpoort.db"
 retention_days = 4000
+transaction_timeout = "20s"
 
 [[outbox]]
 server = "smtp.forwarder.example"
@@ -122,6 +123,7 @@ class TestWhole:
         assert ["AGS", "DMS", "EXIT"] == [system.name for system in found.directory]
         assert ["NL123456789.02.05", "NL123456789.03.05"] == [str(party) for party in found.parties]
         assert (f"sqlite:///{folder}/var/htpoort.db", 4000) == (found.url, found.retention_days)
+        assert timedelta(seconds=20) == found.transaction_timeout
 
     def test_outboxes(self, whole: AgentConfig, folder: Path) -> None:
         """Server, login, TLS files, limits, systems and retry schedule of each outbox."""

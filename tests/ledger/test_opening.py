@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 import sqlite3
 import subprocess  # noqa: S404 - other processes are what it is about
@@ -11,12 +12,14 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote, quote_plus
 
 import pytest
 import sqlalchemy as sa
 from databases import new_database
 
-from htpoort import LedgerError, Submission
+from htpoort import HTPOORT, LedgerError, Submission
+from htpoort.config import LedgerConfig, read_ledger
 from htpoort.ledger import Ledger, check_url
 
 Clock = Callable[..., datetime]
@@ -59,6 +62,43 @@ def test_what_is_shown_of_a_url() -> None:
         check_url(f"sqlserver://htpoort@db.example/x?passfile=.pgpass&password={SECRET}&sslpassword={SECRET}")
 
     assert shown == caught.value.where
+
+
+CANARY = "c4n@ry/ø:%?&="
+FORMS = (CANARY, quote(CANARY, safe=""), quote_plus(CANARY), base64.b64encode(CANARY.encode()).decode(), repr(CANARY))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "postgresql+psycopg://htpoort:{}@127.0.0.1:1/x",
+        "postgresql+psycopg://127.0.0.1:1/x?user=htpoort&password={}",
+        "postgresql+psycopg://127.0.0.1:1/x?options=-c%20app.key%3D{}",
+        "postgresql+psycopg://127.0.0.1:1/x?pasword={}",
+        "postgresql+psycopg://127.0.0.1:1/x?PASSFILE={}&passfile=.pgpass",
+        "postgresql+psycopg://127.0.0.1:1/x?sslpassword={0}&sslpassword={0}",
+        "mysql://db.example/x?ssl_key={}",
+        "sqlite:///x.db?key={}",
+    ],
+)
+def test_no_secret_is_shown(form: str, tmp_path: Path) -> None:
+    """Whatever may hold a secret in a URL is in no text, repr or pickle of what is made of it, in no encoding."""
+    url = form.format(quote(CANARY, safe=""))
+    texts: list[str] = []
+    with pytest.raises(LedgerError) as caught:
+        Ledger.open(url)
+    texts += [str(caught.value), repr(caught.value), repr(pickle.dumps(caught.value))]
+    if url.startswith("postgresql"):
+        parts = check_url(url)
+        settings = LedgerConfig(directory=HTPOORT, parties=(), url=url, retention_days=1)
+        texts += [str(parts), repr(parts), repr(parts.set(port=2)), repr(sa.create_engine(parts)), repr(settings)]
+        document = tmp_path / "htpoort.toml"
+        document.write_text('parties = ["NL123456789.02.05"]\n[ledger]\nurl_env = "HTPOORT_URL"\n')
+        with pytest.raises(LedgerError) as again:
+            read_ledger(document, environ={"HTPOORT_URL": url}).open()
+        texts += [str(again.value), repr(again.value)]
+
+    assert [] == [text for text in texts for secret in FORMS if secret in text]
 
 
 def test_a_url_can_be_checked_alone(tmp_path: Path) -> None:
@@ -157,7 +197,7 @@ class TestSqliteFile:
 
     def test_another_program_holds_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A lock that does not go away is told, and may pass."""
-        monkeypatch.setattr("htpoort.ledger._engine._BUSY_SECONDS", 0)
+        monkeypatch.setattr("htpoort.ledger._sqlite._BUSY_SECONDS", 0)
         path = tmp_path / "htpoort.db"
         Ledger.open(f"sqlite:///{path}").close()
         other = sqlite3.connect(path, isolation_level=None)
@@ -170,7 +210,7 @@ class TestSqliteFile:
 
     def test_two_that_switch_to_the_log_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that another one reads while it is to get its log is tried again, and given up in the end."""
-        monkeypatch.setattr("htpoort.ledger._engine._BUSY_SECONDS", 0)
+        monkeypatch.setattr("htpoort.ledger._sqlite._BUSY_SECONDS", 0)
         path = tmp_path / "htpoort.db"
         Ledger.open(f"sqlite:///{path}").close()
         other = sqlite3.connect(path, isolation_level=None)
@@ -368,7 +408,7 @@ class TestPostgresql:
     def test_a_server_that_ends_while_a_connection_is_made(self, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A connection on which the limits cannot be set is told as lost, and is not left open."""
         end = "SELECT pg_terminate_backend(pg_backend_pid())"
-        monkeypatch.setattr("htpoort.ledger._engine._LOCK_TIMEOUT", end)
+        monkeypatch.setattr("htpoort.ledger._postgresql._SETTINGS", end)
         with pytest.raises(LedgerError, match="is being stopped") as caught:
             Ledger.open(new_database(server))
 

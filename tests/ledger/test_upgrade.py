@@ -120,7 +120,7 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
 @pytest.fixture
 def old(url: str, clock: Clock, declaration: Make) -> str:
     """Give a ledger of the first version, in use."""
-    engine = _engine.engine(check_url(url))
+    engine = _engine.database(check_url(url), create=True, transaction_timeout=timedelta(minutes=1)).engine
     config = Config()
     config.set_main_option("script_location", str(Path(htpoort.ledger.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

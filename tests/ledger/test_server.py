@@ -1,0 +1,251 @@
+"""The PostgreSQL server of a ledger: its settings, its silence, its encoding, and many that begin on it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from databases import new_database
+
+from htpoort import InputError, LedgerError, Router, Submission
+from htpoort.ledger import Ledger
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+
+SOON = timedelta(seconds=1)
+TOO_SLOW = (
+    "The server keeps the connection and has not answered in time (transaction_timeout), so the transaction was given "
+    "up; look at the load and the locks of the server."
+)
+
+
+def altered(server: str, *settings: str) -> str:
+    """Create a database whose owner has set something for each session."""
+    url = new_database(server)
+    name = url.partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(server, autocommit=True) as connection:
+        for setting in settings:
+            connection.execute(f"ALTER DATABASE {name} SET {setting}")  # type: ignore[arg-type]  # the test's own words
+    return url
+
+
+def encoded(server: str, encoding: str) -> str:
+    """Create a database in an encoding."""
+    name = f"ledger_{encoding.lower()}_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}")  # type: ignore[arg-type]  # the test's own words
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"  # type: ignore[arg-type]  # the same
+        )
+    return server.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+
+
+def shown(ledger: Ledger, setting: str) -> list[str]:
+    """Ask the writer and a reader for a setting."""
+
+    def ask(connection: sa.Connection) -> str:
+        value: str = connection.exec_driver_sql(f"SHOW {setting}").scalar_one()
+        return value
+
+    return [ledger.soon(ask).result(), ledger._access.read(ask)]
+
+
+class TestFirstStart:
+    """Machines that are rolled out together open an empty database at once."""
+
+    @pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
+    def test_twenty_at_once(self, server: str, level: str, clock: Clock, declaration: Make) -> None:
+        """Each of them gets the ledger, one of them a new one, whatever isolation the owner has set; and each works."""
+        url = altered(server, f"default_transaction_isolation = '{level}'")
+        barrier = threading.Barrier(20)
+
+        def begin(number: int) -> bool:
+            barrier.wait()
+            with Ledger.open(url) as ledger:
+                ledger.exchanges.queue(declaration(f"K{number}"), at=clock())
+                return ledger.new
+
+        with ThreadPoolExecutor(20) as threads:
+            new = list(threads.map(begin, range(20)))
+        with Ledger.open(url) as ledger:
+            queued = len(list(ledger.exchanges.listed()))
+
+        assert (1, 20, 20) == (sum(new), len(new), queued)
+
+    @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+    def test_claims_at_once(self, server: str, level: str, clock: Clock, declaration: Make) -> None:
+        """Under an isolation that the owner has raised, workers still claim side by side, each what is left."""
+        url = altered(server, f"default_transaction_isolation = '{level}'")
+        with Ledger.open(url) as ledger:
+            for queued in [ledger.exchanges.queue_soon(declaration(f"K{n:02}"), at=clock()) for n in range(40)]:
+                queued.result()
+
+            def claim(owner: int) -> list[str]:
+                taken: list[str] = []
+                with Ledger.open(url) as own:
+                    while found := own.exchanges.claim_soon(
+                        ("DMS",), owner=str(owner), most=2, at=clock(), lease=SOON
+                    ).result():
+                        taken += [one.reference for one in found]
+                return taken
+
+            with ThreadPoolExecutor(4) as threads:
+                taken = [reference for each in threads.map(claim, range(4)) for reference in each]
+
+            assert [f"K{n:02}" for n in range(40)] == sorted(taken)
+            assert ["read committed", "read committed"] == shown(ledger, "transaction_isolation")
+
+    def test_tables_of_an_older_version_at_the_same_moment(self, server: str) -> None:
+        """Tables that another program makes just now, without our lock, are an error that may be tried again."""
+        url = new_database(server)
+        with psycopg.connect(url.replace("+psycopg", "")) as other:
+            other.execute("CREATE TABLE htpoort_exchanges (id int)")
+        with pytest.raises(LedgerError, match="Another process creates the tables") as caught:
+            Ledger.open(url)
+
+        assert caught.value.retryable
+
+
+class TestSettings:
+    """What the ledger rests on is set for its sessions, whatever the server's owner has set."""
+
+    def test_a_commit_is_synced(self, server: str) -> None:
+        """A database that answers a commit before it is synced answers the ledger afterwards."""
+        with Ledger.open(altered(server, "synchronous_commit = off")) as ledger:
+            assert ["on", "on"] == shown(ledger, "synchronous_commit")
+
+    def test_a_commit_that_waits_for_more(self, server: str) -> None:
+        """What asks for more than a sync of this machine stays."""
+        with Ledger.open(altered(server, "synchronous_commit = remote_apply")) as ledger:
+            assert ["remote_apply", "remote_apply"] == shown(ledger, "synchronous_commit")
+
+
+class TestSilence:
+    """A server that keeps its connection and says nothing costs one error in time, not the ledger."""
+
+    def test_the_writer(self, server: str, clock: Clock, declaration: Make) -> None:
+        """A server process that hangs is given up: an error that may pass and says why; the next operation is done."""
+        with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
+
+            def hang(connection: sa.Connection) -> None:
+                hanging.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+                os.kill(hanging[0], signal.SIGSTOP)
+                connection.exec_driver_sql("SELECT 1")
+
+            hanging: list[int] = []
+            error = ledger.soon(hang).exception()
+            ledger.exchanges.queue(declaration("K1"), at=clock())
+            found = [one.reference for one in ledger.exchanges.listed()]
+            os.kill(hanging[0], signal.SIGCONT)
+
+        assert isinstance(error, LedgerError)
+        assert (True, TOO_SLOW, ["K1"]) == (error.retryable, error.advice, found)
+
+    def test_between_two_transactions(self, server: str, clock: Clock, declaration: Make) -> None:
+        """A connection that went silent while no one used it is replaced by another, and costs nothing but the time."""
+        with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
+            hanging: int = ledger._access.read(
+                lambda connection: connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            )
+            os.kill(hanging, signal.SIGSTOP)
+            ledger.exchanges.queue(declaration("K1"), at=clock())
+            found = [one.reference for one in ledger.exchanges.listed()]
+            os.kill(hanging, signal.SIGCONT)
+
+        assert ["K1"] == found
+
+    def test_a_reader(self, server: str) -> None:
+        """The same holds for one that reads, and for each part of a list; a list may take longer as a whole."""
+        with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
+
+            def slow(connection: sa.Connection) -> object:
+                return connection.exec_driver_sql("SELECT pg_sleep(60)")
+
+            def three(connection: sa.Connection) -> object:
+                for number in range(3):
+                    connection.exec_driver_sql("SELECT pg_sleep(0.4)")
+                    yield number
+
+            with pytest.raises(LedgerError) as reading:
+                ledger._access.read(slow)
+            with pytest.raises(LedgerError) as listing:
+                list(ledger._access.stream(lambda connection: iter([slow(connection)])))
+            listed = list(ledger._access.stream(three))  # type: ignore[arg-type]  # numbers
+
+        assert [TOO_SLOW, TOO_SLOW] == [reading.value.advice, listing.value.advice]
+        assert [0, 1, 2] == listed
+
+    def test_a_transaction_as_a_whole(self, server: str) -> None:
+        """Many answers that each come in time are too many when the transaction is not over in time."""
+        with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
+
+            def many(connection: sa.Connection) -> None:
+                for _ in range(100):
+                    connection.exec_driver_sql("SELECT pg_sleep(0.1)")
+
+            error = ledger.soon(many).exception()
+
+        assert isinstance(error, LedgerError)
+        assert TOO_SLOW == error.advice
+
+    def test_what_takes_long_by_itself(self, server: str, clock: Clock) -> None:
+        """Pruning, which a person waits for, has no deadline; what comes after it has one again."""
+        with Ledger.open(url := new_database(server), transaction_timeout=SOON) as ledger:
+            with psycopg.connect(url.replace("+psycopg", "")) as other:
+                other.execute("LOCK TABLE htpoort_events IN ACCESS EXCLUSIVE MODE")
+                with ThreadPoolExecutor(1) as thread:
+                    pruning = thread.submit(ledger.prune, before=clock(0), at=clock(60), days=0, dry=False)
+                    # Longer than it may take otherwise.
+                    other.execute("SELECT pg_sleep(2)")
+                    other.rollback()
+                    pruned = pruning.result()
+            error = ledger.soon(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(60)")).exception()
+
+        assert 0 == pruned["events"]
+        assert isinstance(error, LedgerError)
+        assert TOO_SLOW == error.advice
+
+    def test_a_time_that_is_none(self, server: str) -> None:
+        """A deadline that is over before it begins is refused."""
+        with pytest.raises(InputError, match="give a time above 0"):
+            Ledger.open(new_database(server), transaction_timeout=timedelta(0))
+
+
+class TestEncoding:
+    """A ledger stores every text, or it is not begun."""
+
+    TEXT = "Straße → 漢字"
+
+    def test_sql_ascii(self, server: str, clock: Clock) -> None:
+        """A database without an encoding of its own gives back what it was given."""
+        with Ledger.open(encoded(server, "SQL_ASCII")) as ledger:
+            router = Router(parties=["NL123456789.02.05"], sent=ledger.sent)
+            raw = f"Subject: {self.TEXT}\r\n\r\n".encode()
+            ledger.replies.take_in(router, raw, mail_from=None, at=clock())
+            ledger.quarantine.discard(1, at=clock(), why=self.TEXT)
+            why = ledger._access.read(
+                lambda connection: connection.exec_driver_sql(
+                    "SELECT detail FROM htpoort_events WHERE event = 'discarded'"
+                ).scalar_one()
+            )
+
+            assert (raw, self.TEXT) == (ledger.quarantine.get(1).raw, why)
+
+    def test_one_that_cannot_store_all(self, server: str) -> None:
+        """An encoding that has no room for every character is refused before anything is created."""
+        url = encoded(server, "LATIN1")
+        with pytest.raises(LedgerError) as caught:
+            Ledger.open(url)
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            tables = connection.execute("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'htpoort%'").fetchone()
+
+        advice = "The database has the encoding LATIN1; create it with ENCODING 'UTF8' TEMPLATE template0."
+        assert (advice, (0,)) == (caught.value.advice, tables)

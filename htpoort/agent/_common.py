@@ -11,8 +11,9 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Final, TypeVar, final
+from typing import Final, TypeVar, cast, final
 
 import attrs
 
@@ -93,6 +94,47 @@ class Common:
                 await sign.wait()
         except TimeoutError:
             pass
+
+
+@final
+class Together:
+    """Hold contexts that are left at the same time, so that the limits of many do not add up."""
+
+    def __init__(self) -> None:
+        self._open: list[AbstractAsyncContextManager[object]] = []
+
+    async def enter(self, context: AbstractAsyncContextManager[T]) -> T:
+        """Enter one more."""
+        entered = await context.__aenter__()  # noqa: PLC2801 - it is left together with others
+        self._open.append(context)
+        return entered
+
+    async def aclose(self) -> None:
+        """Leave all of them; cancelled meanwhile, each is still begun to be left, and cancelled in its turn."""
+        contexts, self._open = self._open, []
+        begun: set[asyncio.Task[None]] = set()
+        cancelled = False
+
+        async def leave(context: AbstractAsyncContextManager[object]) -> None:
+            task = cast("asyncio.Task[None]", asyncio.current_task())
+            begun.add(task)
+            if cancelled:
+                # Only now: a task that is cancelled before its first step does none of it.
+                task.cancel()
+            await context.__aexit__(None, None, None)
+
+        tasks = [asyncio.create_task(leave(context)) for context in contexts]
+        while pending := {task for task in tasks if not task.done()}:
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError:
+                cancelled = True
+                for task in pending & begun:
+                    task.cancel()
+        if cancelled:
+            raise asyncio.CancelledError
+        for task in tasks:
+            task.result()
 
 
 async def forever(

@@ -13,7 +13,7 @@ from typing import final
 
 import attrs
 
-from htpoort.agent._common import LOG, Common, forever
+from htpoort.agent._common import LOG, Common, Together, forever
 from htpoort.agent.settings import Outbox
 from htpoort.errors import InputError, Problem, SendError, SendFailure
 from htpoort.exchange import Outcome, retry_after
@@ -60,15 +60,15 @@ class Outgoing:
         self.wake = asyncio.Event()
         """Set when something may be due, or a connection is free."""
 
-    async def open(self, connections: contextlib.AsyncExitStack) -> None:
+    async def open(self, connections: Together) -> None:
         """
-        Make the senders ready, to be closed with the stack; they connect when there is something to send.
+        Make the senders ready, to be closed with the others; they connect when there is something to send.
 
         Raises:
             InputError: A file of the TLS settings cannot be used.
         """
         for _ in range(self._outbox.connections):
-            self._free.append(await connections.enter_async_context(Sender(self._outbox.server)))
+            self._free.append(await connections.enter(Sender(self._outbox.server)))
 
     async def run(self) -> None:
         """Send until the sign to stop; then end what is under way."""

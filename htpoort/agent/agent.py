@@ -17,7 +17,7 @@ from typing import Final, Self, final
 
 from htpoort import _clock
 from htpoort.agent import _receiving
-from htpoort.agent._common import LOG, Common, forever
+from htpoort.agent._common import LOG, Common, Together, forever
 from htpoort.agent._delivering import Delivering, try_out
 from htpoort.agent._overlooked import Overlooked
 from htpoort.agent._receiving import Fetching, Intake
@@ -89,8 +89,8 @@ class Agent:
         self._inboxes = tuple(inboxes)
         self._receivers: list[Receiver] = []
         self._alone = contextlib.ExitStack()
-        self._listening = contextlib.AsyncExitStack()
-        self._connections = contextlib.AsyncExitStack()
+        self._listening = Together()
+        self._connections = Together()
         self._tasks: list[asyncio.Task[None]] = []
         self._leases: asyncio.Task[None]
 
@@ -135,7 +135,7 @@ class Agent:
             for inbox in self._inboxes:
                 if isinstance(inbox, SmtpInbox):
                     receiver = _receiving.receiver(self._intake, inbox)
-                    self._receivers.append(await self._listening.enter_async_context(receiver))
+                    self._receivers.append(await self._listening.enter(receiver))
         except BaseException:
             await self._listening.aclose()
             await self._connections.aclose()

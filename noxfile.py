@@ -32,6 +32,7 @@ CORE = ",".join(
         "_mime",
         "_scan",
         "_tolerant",
+        "_redaction",
         "_words",
         "cutover/__init__",
         "cutover/moves",

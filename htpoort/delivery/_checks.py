@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import errno
 import math
+import re
 from typing import Final
 
+from htpoort._redaction import Redaction
 from htpoort.delivery.values import DeliveryError
 from htpoort.errors import HtpoortError, InputError, Problem
+
+_SECRET: Final = 4  # characters; a shorter argument is part of many words
 
 _PASSING: Final = frozenset({
     errno.ENOSPC,
@@ -32,6 +36,25 @@ _PASSING: Final = frozenset({
 def is_argument(value: object) -> bool:
     """Tell whether the system takes it as an argument or a path."""
     return isinstance(value, str) and "\0" not in value
+
+
+def program(argv: tuple[str, ...]) -> str:
+    """Show a command without its arguments, which may hold a password."""
+    return repr(argv[0]) if len(argv) == 1 else f"{argv[0]!r} and {len(argv) - 1} arguments"
+
+
+def redaction(argv: tuple[str, ...]) -> Redaction:
+    """Hide the arguments of a command that may be passwords; not paths, names of options, and scripts."""
+    values = [_value(argument) for argument in argv[1:]]
+    secrets = (value for value in values if len(value) >= _SECRET and not re.match(r"\.*/|.*\s", value))
+    return Redaction(*secrets, width=_SECRET + 2)
+
+
+def _value(argument: str) -> str:
+    """Take the value of an option: behind the sign, or behind a letter, as in ``-pgeheim``."""
+    if argument.startswith("--"):
+        return argument.partition("=")[2]
+    return argument[2:] if argument.startswith("-") else argument
 
 
 def timeout(value: object) -> list[Problem]:

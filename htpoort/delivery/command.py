@@ -63,7 +63,7 @@ class CommandDelivery:
         InputError: *argv* is no list of texts, or *timeout* no time; tells both.
     """
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = attrs.field(repr=_checks.program)
     timeout: float = attrs.field(default=60.0, kw_only=True)
     # Not asyncio's threads: a disk that does not answer would keep them from all others.
     _threads: Threads = attrs.field(factory=Threads, init=False, eq=False, repr=False)
@@ -165,7 +165,8 @@ class CommandDelivery:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
                     await running.silent.wait()
-            future = self._threads.submit(lambda: _Printed(*(_text(running.said[fd], raw) for fd in (1, 2))))
+            hide = _checks.redaction(self.argv)
+            future = self._threads.submit(lambda: _Printed(*(hide(_text(running.said[fd], raw)) for fd in (1, 2))))
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             # It has the reply; a caller that no longer waits changes nothing about that.

@@ -19,11 +19,11 @@ from aiosmtplib.auth import auth_crammd5_verify, auth_login_encode, auth_plain_e
 from aiosmtplib.esmtp import parse_esmtp_extensions
 from aiosmtplib.protocol import SMTPProtocol
 
+from htpoort._redaction import Redaction
 from htpoort.errors import SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.transport import _connecting
 from htpoort.transport._connecting import Address
-from htpoort.transport._redaction import Redaction
 from htpoort.transport.servers import Security, SmtpServer
 from htpoort.transport.tls import is_of_tls
 

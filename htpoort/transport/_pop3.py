@@ -17,10 +17,10 @@ from typing import Final, Self, TypeVar, TypeVarTuple, final
 import attrs
 
 from htpoort import _grammar
+from htpoort._redaction import Redaction
 from htpoort.errors import Problem
 from htpoort.transport._connecting import addresses, connect
 from htpoort.transport._pop3_dialogue import Dialogue, LimitError, NoPop3Error, OutOfStepError, RefusedError
-from htpoort.transport._redaction import Redaction
 from htpoort.transport._threads import apart
 from htpoort.transport.accounts import FetchError, FetchFailure, Left, Pop3Server
 from htpoort.transport.servers import Security
@@ -291,5 +291,5 @@ def _failing(
 def _said(server: Pop3Server, text: str) -> str:
     """Put what a server or the network says on one line of printable characters, without our password."""
     line = "".join(character if character.isprintable() else " " for character in text)
-    line = Redaction(server.username, server.password)(line)
+    line = Redaction.of_login(server.username, server.password)(line)
     return " ".join(line.removeprefix("-ERR").split())[:_SHOWN]

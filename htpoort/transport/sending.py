@@ -13,12 +13,12 @@ from typing import Self, final
 
 import attrs
 
+from htpoort._redaction import Redaction
 from htpoort.errors import InputError, SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.transport import _content
 from htpoort.transport._connecting import Address
 from htpoort.transport._dialogue import LEAVING, Connection
-from htpoort.transport._redaction import Redaction
 from htpoort.transport._sendable import check
 from htpoort.transport.servers import Security, SmtpServer
 from htpoort.transport.tls import client_context, told
@@ -82,7 +82,7 @@ class Sender:
     def __init__(self, server: SmtpServer) -> None:
         self.content_begun = False
         self._server = server
-        self._redaction = Redaction(server.username, server.password)
+        self._redaction = Redaction.of_login(server.username, server.password)
         self._address: Address | None = None
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()

@@ -29,6 +29,19 @@ async def reached(ledger: Ledger, reference: str, *states: State) -> State:
             await asyncio.sleep(0)
 
 
+async def unless_gone(answer: Awaitable[bytes], reader: asyncio.StreamReader) -> bytes:
+    """Give an answer, or nothing where the client leaves before it is ready; clients do not send ahead."""
+    answering = asyncio.ensure_future(answer)
+    leaving = asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else b""
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+        await asyncio.gather(answering, leaving, return_exceptions=True)
+
+
 @contextlib.asynccontextmanager
 async def playing(answer: Callable[[str], Awaitable[bytes]]) -> AsyncGenerator[int]:
     """Run a server that gives an answer to each line, ``.`` to the content; nothing closes; gives its port."""
@@ -37,7 +50,7 @@ async def playing(answer: Callable[[str], Awaitable[bytes]]) -> AsyncGenerator[i
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         word = "connect"
         with contextlib.suppress(OSError, EOFError):
-            while said := await answer(word):
+            while said := await unless_gone(answer(word), reader):
                 writer.write(said)
                 end = b"\r\n.\r\n" if said.startswith(b"354") else b"\r\n"
                 line = (await reader.readuntil(end)).decode()

@@ -255,12 +255,12 @@ class TestRoute:
         assert ("routed", "unknown-reference") == (facts["result"], facts["correlation"])
 
     def test_a_broken_record_is_named_by_its_line(self, htpoort: Run, tmp_path: Path) -> None:
-        """Every line of the file of what was sent that cannot be read is told at once."""
-        (tmp_path / "sent.jsonl").write_text('{"system": 1}\nno json\n[]\n')
+        """Every line of the file of what was sent that cannot be read is told at once; a deep or huge one too."""
+        (tmp_path / "sent.jsonl").write_text('{"system": 1}\nno json\n[]\n' + "[" * 100_000 + "\n" + "9" * 5_000 + "\n")
         result = htpoort("route", *self.PARTY, "--sent", str(tmp_path / "sent.jsonl"), stdin=MESSAGE)
 
         assert 2 == result.code
-        assert [1, 2, 3] == [number for number in range(1, 5) if f"line {number}:" in result.err]
+        assert [1, 2, 3, 4, 5] == [number for number in range(1, 7) if f"line {number}:" in result.err]
 
     def test_a_party_that_is_none_is_refused(self, htpoort: Run) -> None:
         """A --party that is no party ID is bad input."""

@@ -48,6 +48,29 @@ async def failure(delivery: CommandDelivery, reply: Reply) -> str:
     return caught.value.why
 
 
+class TestSecrets:
+    """Arguments may be passwords, so they show nowhere; what else a command says does."""
+
+    ARGUMENTS = ("--key=s3cr3t+word", "-ps3cr3t+word", "s3cr3t+word", "--verbose", "/var/spool/replies", "in")
+
+    @pytest.mark.parametrize("echo", ["{0}", "{0!r}", "{0!s:.12}", "usage: {0}"])
+    @pytest.mark.parametrize("argument", ARGUMENTS[:3])
+    async def test_a_command_that_repeats_one(self, reply: Made, argument: str, echo: str) -> None:
+        """A command that prints its argument, as an error of usage does, gets it into no error."""
+        said = f"print({echo!r}.format(sys.argv[1]), 'is no key in', sys.argv[2], file=sys.stderr)"
+        script = f"import sys; {said}; sys.exit(2)"
+        why = await failure(command(script, argument, "/var/spool/replies"), reply())
+        assert why.startswith("It ended with 2: ")
+        assert why.endswith(("… is no key in /var/spool/replies", "…' is no key in /var/spool/replies"))
+        assert "s3cr3t" not in why
+
+    def test_repr(self) -> None:
+        """A command shows its program, and how many arguments it has."""
+        shown = "CommandDelivery(argv='/usr/local/bin/store' and 6 arguments, timeout=60.0)"
+        assert shown == repr(CommandDelivery(("/usr/local/bin/store", *self.ARGUMENTS)))
+        assert "CommandDelivery(argv='store', timeout=60.0)" == repr(CommandDelivery(("store",)))
+
+
 class TestDelivered:
     """A command that ends with 0 has the reply."""
 

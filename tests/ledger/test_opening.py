@@ -42,6 +42,7 @@ SECRET = "correct-horse"
         (f"postgresql+psycopg://127.0.0.1:1/x?user=htpoort&password={SECRET}", "cannot be reached"),
         (f"postgresql+psycopg://127.0.0.1:1/x?sslpassword={SECRET}", "cannot be reached"),
         (f"postgresql+psycopg://127.0.0.1:1/x?Password={SECRET}", "reports ProgrammingError"),
+        (f"postgresql+psycopg://127.0.0.1:1/x?options=-c%20htpoort.secret%3D{SECRET}", "cannot be reached"),
         (f"mysql://db.example/x?password=x&password={SECRET}", "Give sqlite:///file.db"),
         (f"postgresql+psycopg://htpoort:x@{SECRET}@127.0.0.1:1/x", "write each @ of a password as %40"),
     ],
@@ -56,10 +57,11 @@ def test_a_url_that_cannot_be_used(url: str, told: str) -> None:
 
 
 def test_what_is_shown_of_a_url() -> None:
-    """The name of a password stays, and whatever is no password: the file of one is told."""
-    shown = "sqlserver://htpoort@db.example/x?passfile=.pgpass&password=***&sslpassword=***"
+    """The name of a password stays, and what is known to be none, as the file of one; free text is hidden."""
+    shown = "sqlserver://htpoort@db.example/x?options=***&other=***&passfile=.pgpass&password=***&sslpassword=***"
+    query = f"other={SECRET}&options={SECRET}&passfile=.pgpass&password={SECRET}&sslpassword={SECRET}"
     with pytest.raises(LedgerError) as caught:
-        check_url(f"sqlserver://htpoort@db.example/x?passfile=.pgpass&password={SECRET}&sslpassword={SECRET}")
+        check_url(f"sqlserver://htpoort@db.example/x?{query}")
 
     assert shown == caught.value.where
 

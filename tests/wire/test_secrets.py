@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from htpoort import SendError, Submission
+from htpoort._redaction import Redaction
 from htpoort.transport import Security, Sender, SmtpServer
-from htpoort.transport._redaction import Redaction
 
 Build = Callable[..., Submission]
 
@@ -42,29 +42,32 @@ class TestRedaction:
     @pytest.mark.parametrize("form", FORMS)
     def test_each_form(self, form: str) -> None:
         """A form between other words is replaced, and the words stay."""
-        assert "AUTH … is wrong" == Redaction(USER, PASSWORD)(f"AUTH {form.rstrip('=')} is wrong")
+        assert "AUTH … is wrong" == Redaction.of_login(USER, PASSWORD)(f"AUTH {form.rstrip('=')} is wrong")
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("cut", [8, 13])
     def test_a_form_that_is_cut(self, form: str, cut: int) -> None:
         """Neither the first part of a form nor the last shows."""
-        hide = Redaction(USER, PASSWORD)
+        hide = Redaction.of_login(USER, PASSWORD)
         assert ([], []) == (leaks(hide(f"AUTH {form[:cut]}")), leaks(hide(f"{form[-cut:]} AUTH")))
 
     @pytest.mark.parametrize("form", FORMS)
     def test_a_form_over_several_lines(self, form: str) -> None:
         """A line end in the middle hides nothing from us."""
         wrapped = "\r\n ".join(form[at : at + 3] for at in range(0, len(form), 3))
-        assert [] == leaks(Redaction(USER, PASSWORD)(f"501 {wrapped} no"))
+        assert [] == leaks(Redaction.of_login(USER, PASSWORD)(f"501 {wrapped} no"))
 
     def test_a_short_password(self) -> None:
         """A password shorter than a piece is replaced as a whole."""
-        assert ("… is no word", "abd") == (Redaction("edi", "abc")("abc is no word"), Redaction("edi", "abc")("abd"))
+        assert ("… is no word", "abd") == (
+            Redaction.of_login("edi", "abc")("abc is no word"),
+            Redaction.of_login("edi", "abc")("abd"),
+        )
 
     @pytest.mark.parametrize(("username", "password"), [(None, None), ("edi", "  ")])
     def test_nothing_to_hide(self, username: str | None, password: str | None) -> None:
         """Without a password, or with one of blanks alone, a text stays as it is."""
-        assert "535 no  such user" == Redaction(username, password)("535 no  such user")
+        assert "535 no  such user" == Redaction.of_login(username, password)("535 no  such user")
 
 
 class TestServer:

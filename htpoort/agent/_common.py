@@ -17,6 +17,7 @@ from typing import Final, TypeVar, cast, final
 
 import attrs
 
+from htpoort.agent._leases import Leases
 from htpoort.agent.settings import Timing
 from htpoort.errors import LedgerError
 from htpoort.ledger import Ledger
@@ -40,9 +41,8 @@ class Common:
         clock: Gives the time, aware.
         timing: How long to wait.
         stopping: Set when the agent is to end.
-        under_way: Numbers of the exchanges that are being sent; a lease is renewed for these only, so
-            that one whose outcome could not be recorded does not stay "sending" for ever.
-        delivering: Numbers of the replies that are being delivered; the same for these.
+        under_way: Leases of the exchanges that are being sent, by number.
+        delivering: Leases of the replies that are being delivered, by number.
         late: Whether the time of grace is over; then nothing is tried again.
         last: Seconds after the time of grace, for what is still written or ended.
     """
@@ -53,11 +53,21 @@ class Common:
     clock: Callable[[], datetime]
     timing: Timing
     stopping: asyncio.Event = attrs.field(factory=asyncio.Event)
-    under_way: set[int] = attrs.field(factory=set[int])
-    delivering: set[int] = attrs.field(factory=set[int])
+    under_way: Leases = attrs.field(init=False)
+    delivering: Leases = attrs.field(init=False)
     late: bool = False
     last: float = 5.0
     chance: random.Random = attrs.field(factory=random.SystemRandom)
+
+    @under_way.default
+    def _leases_of_exchanges(self) -> Leases:
+        renew = self.ledger.exchanges.renew_soon
+        return Leases(self.timing.lease, self.clock, lambda keys, until: renew(keys, owner=self.owner, until=until))
+
+    @delivering.default
+    def _leases_of_replies(self) -> Leases:
+        renew = self.ledger.replies.renew_soon
+        return Leases(self.timing.lease, self.clock, lambda keys, until: renew(keys, owner=self.owner, until=until))
 
     async def written(self, submit: Callable[[], Future[T]]) -> T:
         """

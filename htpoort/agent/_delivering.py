@@ -49,6 +49,8 @@ class Delivering:
         self._delivery = delivery
         self._free = _MOST
         self._given: set[asyncio.Task[None]] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._lost: set[int] = set()
         self.wake = asyncio.Event()
         """Set when a reply was stored."""
 
@@ -75,6 +77,12 @@ class Delivering:
         finally:
             await self._ended()
 
+    def lose(self, key: int) -> None:
+        """End a delivery whose reply another agent has taken up meanwhile."""
+        if (task := self._running.get(key)) is not None:
+            self._lost.add(key)
+            task.cancel()
+
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Claim for every place that is free, and deliver each reply by itself."""
         common, most = self._common, self._free
@@ -82,9 +90,10 @@ class Delivering:
         if not most:
             await self.wake.wait()
             return
-        claimed = await asyncio.wrap_future(
-            common.ledger.replies.claim_soon(
-                self._system, owner=common.owner, most=most, at=common.clock(), lease=common.timing.lease
+        under_way = common.delivering.keys
+        claimed = await common.delivering.claimed(
+            lambda at: common.ledger.replies.claim_soon(
+                self._system, owner=common.owner, most=most, at=at, lease=common.timing.lease, without=under_way
             )
         )
         for reply in claimed:
@@ -95,14 +104,16 @@ class Delivering:
 
     async def _deliver(self, reply: Reply) -> None:
         """Deliver one reply; marked only afterwards, so that a crash in between delivers it again."""
-        self._common.delivering.add(reply.key)
         try:
-            await self._record(reply, await self._tried(reply))
+            # Another agent may be at it, where this one was suspended since it took the reply up.
+            held = await self._common.delivering.hold(reply.key)
+            await self._record(reply, await self._tried(reply) if held else _LostError())
         except Exception:  # noqa: BLE001 - told with its traceback; the other replies go on
             # The lease runs out, and the reply is delivered again.
             LOG.exception("What became of reply %d was not recorded", reply.key)
         finally:
-            self._common.delivering.discard(reply.key)
+            self._common.delivering.let_go(reply.key)
+            self._lost.discard(reply.key)
             if not self._free:
                 self.wake.set()
             self._free += 1
@@ -112,15 +123,19 @@ class Delivering:
         limit = self._common.timing.delivery.total_seconds()
         task = asyncio.create_task(self._give(reply))
         self._given.add(task)
+        self._running[reply.key] = task
         try:
             # A task of its own: one that takes no notice of being told to end keeps nobody waiting.
             await asyncio.wait({task}, timeout=limit)
             if not task.done():
                 return TimeoutError(f"It took more than {limit:g} s, and was told to end.")
+            if task.cancelled() and reply.key in self._lost:
+                return _LostError()
             if task.cancelled():
                 return asyncio.CancelledError("The delivery gave itself up.")
             return task.exception()
         finally:
+            del self._running[reply.key]
             task.cancel()
             task.add_done_callback(self._over)
 
@@ -147,10 +162,23 @@ class Delivering:
             LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
             await common.written(lambda: replies.delivered_soon(reply.key, at=at))
             return
+        if isinstance(error, _LostError):
+            LOG.warning("Reply %d of %s for %s under %s is left to another agent: %s", *facts, error)
+            return
         LOG.warning("Reply %d of %s for %s under %s was not delivered: %s", *facts, _printable(str(error)))
         trouble = _printable(f"{type(error).__name__}: {error}")
         due = at + redeliver_after(reply.attempts, schedule=common.timing.redeliver, jitter=common.chance.random())
-        await common.written(lambda: replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble))
+        await common.written(
+            lambda: replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble, owner=common.owner)
+        )
+
+
+@final
+class _LostError(Exception):
+    """A reply that is not ours any more."""
+
+    def __str__(self) -> str:
+        return "this one was suspended for longer than its lease"
 
 
 def _printable(text: str) -> str:

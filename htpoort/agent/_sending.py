@@ -15,7 +15,7 @@ import attrs
 
 from htpoort.agent._common import LOG, Common, Together, forever
 from htpoort.agent.settings import Outbox
-from htpoort.errors import InputError, Problem, SendError, SendFailure
+from htpoort.errors import InputError, LedgerError, Problem, SendError, SendFailure
 from htpoort.exchange import Outcome, retry_after
 from htpoort.ledger import Claimed
 from htpoort.message import Submission, read
@@ -94,12 +94,12 @@ class Outgoing:
 
     async def _claim(self, most: int) -> list[Claimed]:
         common = self._common
-        return await asyncio.wrap_future(
-            common.ledger.exchanges.claim_soon(
+        return await common.under_way.claimed(
+            lambda at: common.ledger.exchanges.claim_soon(
                 self._systems,
                 owner=common.owner,
                 most=most,
-                at=common.clock(),
+                at=at,
                 lease=common.timing.lease,
                 per_hour=self._outbox.per_hour,
             )
@@ -107,14 +107,13 @@ class Outgoing:
 
     async def _send(self, sender: Sender, claimed: Claimed) -> None:
         """Send one message, and record what came of it."""
-        self._common.under_way.add(claimed.key)
         try:
             await self._record(claimed, await self._attempt(sender, claimed))
         except Exception:  # noqa: BLE001 - told with its traceback; the other messages go on
             # The lease runs out, and the exchange becomes unknown: seen by a person, and never repeated blindly.
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
         finally:
-            self._common.under_way.discard(claimed.key)
+            self._common.under_way.let_go(claimed.key)
 
     async def _attempt(self, sender: Sender, claimed: Claimed) -> _End:
         """Make one attempt, and free the connection."""
@@ -139,12 +138,11 @@ class Outgoing:
         if end.outcome is Outcome.ACCEPTED:
             LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
 
-    @staticmethod
-    async def _tried(sender: Sender, claimed: Claimed) -> _End:
+    async def _tried(self, sender: Sender, claimed: Claimed) -> _End:
         """Make one attempt; whatever happens has one meaning."""
         try:
-            accepted = await sender.send(_submission(claimed))
-        except SendError as error:
+            accepted = await sender.send(_submission(claimed), go_on=lambda: self._hold(claimed))
+        except (SendError, _LostError) as error:
             return _failed(error, claimed, content_begun=sender.content_begun)
         except InputError as error:
             # Raised before anything is sent; what the sender says is of the message before.
@@ -162,21 +160,46 @@ class Outgoing:
             return _End(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
         return _End(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
 
+    async def _hold(self, claimed: Claimed) -> None:
+        """
+        Make sure that an exchange is still ours.
+
+        Raises:
+            _LostError: It is not, or the ledger cannot be asked.
+        """
+        try:
+            held = await self._common.under_way.hold(claimed.key)
+        except LedgerError as error:
+            raise _LostError from error
+        if not held:
+            raise _LostError
+
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
         wait = retry_after(claimed.tries, schedule=self._outbox.schedule, jitter=self._common.chance.random())
         return None if wait is None else at + wait
 
 
-def _failed(error: SendError, claimed: Claimed, *, content_begun: bool) -> _End:
-    """Say what an attempt came to that the server or the network ended."""
-    detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
+def _failed(error: SendError | _LostError, claimed: Claimed, *, content_begun: bool) -> _End:
+    """Say what an attempt came to that the server, the network or a lost lease ended."""
     LOG.warning("Declaration to %s of %s under %s: %s", claimed.system, claimed.party, claimed.reference, error)
+    if isinstance(error, _LostError):
+        # The final dot was not sent, so the server has taken nothing.
+        return _End(Outcome.DEFERRED, str(error), content_begun=content_begun, again=True)
+    detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
     if error.kind is SendFailure.UNKNOWN:
         return _End(Outcome.LOST, detail, content_begun=True)
     # A login or certificate that fails is the server's or our own matter, not this message's:
     # it is tried again, and a person has time to mend it.
     outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
     return _End(outcome, detail, content_begun)
+
+
+@final
+class _LostError(Exception):
+    """An exchange that is not ours any more, or for which nobody can say that it is."""
+
+    def __str__(self) -> str:
+        return "this agent was suspended for longer than its lease; nothing was sent"
 
 
 def _submission(claimed: Claimed) -> Submission:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self, final
 
@@ -35,6 +36,7 @@ __all__ = ["Agent"]
 _TIMING: Final = Timing()
 _LEDGER_SECONDS: Final = 60.0
 """At least as often an agent writes to its ledger, which checks its file at each write."""
+_LOOK: Final = 1.0  # seconds between two looks at the clock, after which a suspended agent finds out
 
 
 @final
@@ -198,15 +200,26 @@ class Agent:
     async def _keep_leases(self) -> None:
         """Say that this agent lives, and take back what others held that do not."""
         common = self._common
-        # Also an agent that has nothing to do notices soon that its ledger is gone or another.
-        await asyncio.sleep(min(common.timing.lease.total_seconds() / 3, _LEDGER_SECONDS))
-        now = common.clock()
-        until, owner = now + common.timing.lease, common.owner
-        sending, delivering = tuple(common.under_way), tuple(common.delivering)
-        await asyncio.wrap_future(common.ledger.exchanges.renew_soon(sending, owner=owner, until=until))
-        await asyncio.wrap_future(common.ledger.replies.renew_soon(delivering, owner=owner, until=until))
+        await self._lease_grows_old()
+        # Before the renewal: what is renewed is not over by this time, however long it takes.
+        now = common.under_way.moment()
+        for key in await common.delivering.renew():
+            for part in self._delivering.values():
+                part.lose(key)
+        # What is another's by now is noticed before its content, and before its end.
+        await common.under_way.renew()
         for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
             LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
+
+    async def _lease_grows_old(self) -> None:
+        """Wait for a third of a lease, by the loop's clock or the wall's: in a machine that sleeps the loop's stops."""
+        # Also an agent that has nothing to do notices soon that its ledger is gone or another.
+        clock, third = self._common.clock, min(self._common.timing.lease / 3, timedelta(seconds=_LEDGER_SECONDS))
+        began, looks = clock(), math.ceil(third.total_seconds() / _LOOK)
+        for _ in range(looks):
+            if clock() - began >= third:
+                return
+            await asyncio.sleep(third.total_seconds() / looks)
 
 
 def _shared(outboxes: Iterable[Outbox], router: Router) -> list[tuple[Outbox, tuple[str, ...]]]:

@@ -174,6 +174,7 @@ _CLAIM: Final = (
         _table.c.delivered.is_(None),
         _table.c.due <= sa.bindparam("now"),
         sa.or_(_table.c.lease.is_(None), _table.c.lease < sa.bindparam("now")),
+        _table.c.id.not_in(sa.bindparam("without", expanding=True)),
     )
     .order_by(_table.c.due, _table.c.id)
     .limit(sa.bindparam("most"))
@@ -189,15 +190,24 @@ _TAKE: Final = Prepared(
 
 _one: Final = sa.update(_table).where(_table.c.id == sa.bindparam("key")).values(owner=None, lease=None)
 _DELIVERED: Final = Prepared(_one.values(delivered=sa.bindparam("at"), trouble=None))
-_NOT_DELIVERED: Final = Prepared(_one.values(due=sa.bindparam("when"), trouble=sa.bindparam("why")))
+_failed: Final = _one.values(due=sa.bindparam("when"), trouble=sa.bindparam("why"))
+_NOT_DELIVERED: Final = Prepared(_failed)
+_OWN_NOT_DELIVERED: Final = Prepared(_failed.where(_table.c.owner == sa.bindparam("by")))
 _EXCHANGE: Final = Prepared(sa.select(_table.c.exchange).where(_table.c.id == sa.bindparam("key")))
 
 
 def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
-    connection: sa.Connection, system: str, owner: str, most: int, now: datetime, lease: timedelta
+    connection: sa.Connection,
+    system: str,
+    owner: str,
+    most: int,
+    now: datetime,
+    lease: timedelta,
+    without: Sequence[int] = (),
 ) -> list[Reply]:
-    """Take up replies of one system that wait for delivery, oldest first."""
-    rows = connection.execute(_CLAIM, {"of": system, "now": now, "most": most}).all()
+    """Take up replies of one system that wait for delivery, oldest first; not what the worker is at already."""
+    values = {"of": system, "now": now, "most": most, "without": list(without)}
+    rows = connection.execute(_CLAIM, values).all()
     if rows:
         _TAKE.many(connection, [{"key": row.id, "by": owner, "until": now + lease} for row in rows])
     return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]
@@ -209,9 +219,15 @@ def delivered(connection: sa.Connection, key: int, at: datetime) -> None:
     _events.log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
 
 
-def not_delivered(connection: sa.Connection, key: int, at: datetime, due: datetime, trouble: str) -> None:
-    """Mark a reply as not delivered this time."""
-    _NOT_DELIVERED.changed(connection, {"key": key, "when": due, "why": trouble})
+def not_delivered(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
+    connection: sa.Connection, key: int, at: datetime, due: datetime, trouble: str, owner: str | None = None
+) -> None:
+    """Mark a reply as not delivered this time, unless it is no longer this worker's: another is at it, or was."""
+    values = {"key": key, "when": due, "why": trouble}
+    if owner is None:
+        _NOT_DELIVERED.changed(connection, values)
+    else:
+        _OWN_NOT_DELIVERED.changed(connection, values | {"by": owner})
     exchange = _exchange_of(connection, key)
     _events.log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
 

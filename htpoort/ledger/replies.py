@@ -77,17 +77,28 @@ class Replies:
         """
         return self.take_in_soon(router, raw, mail_from=mail_from, at=at).result()
 
-    def claim_soon(self, system: str, *, owner: str, most: int, at: datetime, lease: timedelta) -> Future[list[Reply]]:
-        """Take up replies of one system that wait for delivery."""
-        return self._access.soon(_inbox.claim, system, owner, most, at, lease)
+    def claim_soon(  # noqa: PLR0913 - one argument for each thing that decides
+        self,
+        system: str,
+        *,
+        owner: str,
+        most: int,
+        at: datetime,
+        lease: timedelta,
+        without: Sequence[int] = (),
+    ) -> Future[list[Reply]]:
+        """Take up replies of one system that wait for delivery, *without* those that the worker is at already."""
+        return self._access.soon(_inbox.claim, system, owner, most, at, lease, without)
 
     def delivered_soon(self, key: int, *, at: datetime) -> Future[None]:
         """Mark a reply as delivered."""
         return self._access.soon(_inbox.delivered, key, at)
 
-    def not_delivered_soon(self, key: int, *, at: datetime, due: datetime, trouble: str) -> Future[None]:
-        """Mark a reply as not delivered this time, with the time of the next try."""
-        return self._access.soon(_inbox.not_delivered, key, at, due, trouble)
+    def not_delivered_soon(
+        self, key: int, *, at: datetime, due: datetime, trouble: str, owner: str | None = None
+    ) -> Future[None]:
+        """Mark a reply as not delivered, with the time of the next try; only if it is *owner*'s, where given."""
+        return self._access.soon(_inbox.not_delivered, key, at, due, trouble, owner)
 
     def renew_soon(self, keys: Sequence[int], *, owner: str, until: datetime) -> Future[int]:
         """Say that a worker lives and is still at these deliveries, so that its leases hold."""

@@ -11,7 +11,7 @@ import contextlib
 import re
 import socket
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, cast, final
 
 from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
@@ -272,9 +272,10 @@ class Connection:
         async with self._step(recipient, SendFailure.LOST):
             _expected(_GO_ON, await self._ask(b"DATA"))
 
-    async def transmit(self, recipient: str, content: bytes) -> tuple[int, str]:
+    async def transmit(self, recipient: str, content: bytes, go_on: Callable[[], Awaitable[None]]) -> tuple[int, str]:
         """Send the content, its dots doubled, to a server that waits for it; gives the server's answer."""
         await self._write(recipient, content)
+        await go_on()
         async with self._step(recipient, SendFailure.LOST):
             # What came before the dot is no answer to it. Without the dot the server has taken nothing.
             await self._look()

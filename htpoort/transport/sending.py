@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, final
 
@@ -41,6 +42,10 @@ class Accepted:
     recipient: str
     code: int
     reply: str
+
+
+async def _always() -> None:
+    """Go on."""
 
 
 async def send(submission: Submission, server: SmtpServer) -> Accepted:
@@ -107,12 +112,14 @@ class Sender:
             # Cancelled while another task sends, it leaves the connection to that one, which closes it.
             self._open = False
 
-    async def send(self, submission: Submission) -> Accepted:
+    async def send(self, submission: Submission, *, go_on: Callable[[], Awaitable[None]] = _always) -> Accepted:
         """
         Send one message.
 
         Args:
             submission: What `htpoort.build` made.
+            go_on: Awaited before the first octet of the content, and again before the final dot. What it raises
+                ends the attempt, and this raises the same; the server has taken nothing then.
 
         Returns:
             The server's word that it took it.
@@ -131,11 +138,7 @@ class Sender:
             self.content_begun = False
             try:
                 connection = await self._begun(submission)
-                content = _content.stuffed(submission.data)
-                await connection.data(submission)
-                self.content_begun = True  # before the first octet of it, and nothing is awaited in between
-                code, reply = await connection.transmit(submission.rcpt_to, content)
-                return Accepted(recipient=submission.rcpt_to, code=code, reply=reply)
+                return await self._finished(connection, submission, go_on)
             except SendError as error:
                 await self._after(error)
                 raise
@@ -145,6 +148,17 @@ class Sender:
                 raise
             finally:
                 await self._parted()
+
+    async def _finished(
+        self, connection: Connection, submission: Submission, go_on: Callable[[], Awaitable[None]]
+    ) -> Accepted:
+        """Send a message for which MAIL has been taken."""
+        content = _content.stuffed(submission.data)
+        await connection.data(submission)
+        await go_on()
+        self.content_begun = True  # before the first octet of it, and nothing is awaited in between
+        code, reply = await connection.transmit(submission.rcpt_to, content, go_on)
+        return Accepted(recipient=submission.rcpt_to, code=code, reply=reply)
 
     @staticmethod
     def _checked(submission: Submission) -> None:

@@ -125,14 +125,17 @@ def _logged(*, as_json: bool, verbose: bool) -> Generator[None]:
     """Write the log to standard error while an agent runs."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines(as_json=as_json))
-    root, ours = logging.getLogger(), logging.getLogger("htpoort")
-    before = ours.level
+    root, ours, dialogues = (logging.getLogger(name) for name in ("", "htpoort", "mail.log"))
+    before = ours.level, dialogues.level
     root.addHandler(handler)
     ours.setLevel(logging.INFO if verbose else logging.WARNING)
+    # aiosmtpd warns of each word of a peer that is no command: as many lines as the peer likes.
+    dialogues.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        ours.setLevel(before)
+        ours.setLevel(before[0])
+        dialogues.setLevel(before[1])
         root.removeHandler(handler)
 
 

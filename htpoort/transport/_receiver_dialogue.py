@@ -143,8 +143,6 @@ class Dialogue(smtp.SMTP):
             data_size_limit=terms.size_limit,
             hostname=terms.hostname,
             ident="ESMTP",
-            tls_context=terms.tls,
-            require_starttls=terms.require_tls,
             timeout=terms.timeout,
             auth_require_tls=terms.require_tls or not _hosts.is_loopback(terms.host),
             auth_exclude_mechanism=("LOGIN", "PLAIN") if terms.authenticator is None else (),
@@ -152,6 +150,9 @@ class Dialogue(smtp.SMTP):
             command_call_limit=_CALLS,
             loop=asyncio.get_running_loop(),
         )
+        # Only now: given above, it is warned of at each connection where clients must show a certificate.
+        self.tls_context = terms.tls
+        self.require_starttls = terms.require_tls
         if terms.authenticator is not None:
             self.command_size_limits["MAIL"] = _COMMAND + _WITH_AUTH
 

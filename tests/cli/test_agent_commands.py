@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import base64
 import json
 import logging
@@ -427,6 +428,19 @@ class TestRun:
             "If there should have been one, end this agent and look where that is."
         )
         assert [] == logs[1]
+
+    async def test_what_a_peer_says_is_not_logged(self, office: Path) -> None:
+        """Words of a peer that are no command end its connection, and are no lines in the log."""
+        (office / "htpoort.toml").write_text(CONFIG + INBOX)
+        async with running() as agent:
+            reader, writer = await asyncio.open_connection("127.0.0.1", agent.server.port)
+            writer.write(b"WORDS of a peer\r\n" * 10)
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.transport.abort()
+            await asyncio.sleep(0)
+            await agent.stop()
+        assert [] == [line for line in agent.log if "WORDS" in line["message"] or line["logger"] == "mail.log"]
 
     async def test_one_agent_on_a_file(self, process: Run, office: Path) -> None:
         """A second agent on the same SQLite ledger does not start, with exit code 1."""

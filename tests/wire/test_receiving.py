@@ -360,6 +360,16 @@ class TestTls:
             await asyncio.to_thread(sent, ours.port)
         assert [(True, REPLY)] == [(incoming.tls, incoming.raw) for incoming in store.taken]
 
+    async def test_certificates_of_clients_are_nothing_to_be_warned_of(
+        self, raw: Context, authority: SimpleNamespace, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Where clients must show a certificate, a connection leaves no line; aiosmtpd warns of that at each one."""
+        asking = server_context(TlsSettings(certificate=authority.host, ca_file=authority.ca))
+        async with receiver(Store(), tls=asking, require_tls=True) as ours, raw(ours.port) as client:
+            assert "250-STARTTLS" in await client.ask(b"EHLO dms.example\r\n")
+            assert "530" == (await client.ask(b"MAIL FROM:<dms@htpoort.nl>\r\n"))[:3]
+        assert [] == [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
     async def test_nothing_before_tls_where_it_is_required(self, raw: Context, context: ssl.SSLContext) -> None:
         """With require_tls MAIL in the clear is 530."""
         async with receiver(Store(), tls=context, require_tls=True) as ours, raw(ours.port) as client:

@@ -47,8 +47,8 @@ FURTHER: Final = {
     "is taken octet for octet. Without password or certificate curl, swaks, nodemailer and Jakarta Mail fail.",
     "each server": "A payload arrives octet for octet, with lines of 989, 991 and 998 octets, lines that begin with "
     "`From ` or end in blanks, and lines of dots.",
-    "Exim and Jakarta Mail": "They name the submitter in MAIL FROM, and are taken by a receiver with a login and by the "
-    "simulator.",
+    "Exim and Jakarta Mail": "They name the submitter in MAIL FROM, and are taken by a receiver with a login and by "
+    "the simulator.",
     "Sendmail, Exim, Courier, Cyrus": "Each is installed in a layer of its own over the machine's root, because Debian "
     "installs one mail server and one POP3 server at a time.",
 }

@@ -13,19 +13,29 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Final, TypeVar, cast, final
+from typing import Final, Generic, TypeVar, cast, final
 
 import attrs
 
 from htpoort.agent._leases import Leases
 from htpoort.agent.settings import Timing
-from htpoort.errors import LedgerError
+from htpoort.errors import HtpoortError, LedgerError
 from htpoort.ledger import Ledger
 from htpoort.routing import Router
 
 T = TypeVar("T")
 
 LOG: Final = logging.getLogger("htpoort.agent")
+LEFT_OUT: Final = "(the ledger could not store what was said)"
+"""In the place of a text that the ledger did not take."""
+
+
+@final
+@attrs.frozen
+class _Done(Generic[T]):
+    """What the ledger gave back."""
+
+    result: T
 
 
 @final
@@ -69,21 +79,39 @@ class Common:
         renew = self.ledger.replies.renew_soon
         return Leases(self.timing.lease, self.clock, lambda keys, until: renew(keys, owner=self.owner, until=until))
 
-    async def written(self, submit: Callable[[], Future[T]]) -> T:
+    async def written(self, submit: Callable[[], Future[T]], *, bare: Callable[[], Future[T]] | None = None) -> T:
         """
-        Write until the ledger takes it, or until the time of grace is over; raises what does not pass.
+        Write what has happened until the ledger takes it, whatever the error, or until the time of grace is over.
 
-        What was handed over stays so when whoever waits for it has to end: it has happened.
+        What was handed over stays so if the caller has to end: it has happened.
+
+        Args:
+            submit: Hands it to the ledger.
+            bare: Hands the same over without its free text, for a database that cannot store that.
         """
         while True:
-            try:
-                async with self.limited():
-                    return await asyncio.shield(asyncio.wrap_future(submit()))
-            except LedgerError as error:
-                if self.late or not error.retryable:
-                    raise
-                LOG.error("The ledger has trouble: %s", error)  # noqa: TRY400 - the sentence says what to do
+            trouble = await self._attempt(submit)
+            if isinstance(trouble, _Done):
+                return trouble.result
+            passing = isinstance(trouble, TimeoutError) or (isinstance(trouble, LedgerError) and trouble.retryable)
+            if bare is not None and not passing:
+                without = await self._attempt(bare)
+                if isinstance(without, _Done):
+                    LOG.error("Recorded without its text, which the ledger did not take: %s", trouble)
+                    return without.result
+            if self.late:
+                raise trouble
+            known = isinstance(trouble, HtpoortError)
+            LOG.error("The ledger has trouble: %s", trouble, exc_info=None if known else trouble)
             await self.pause(self.timing.again)
+
+    async def _attempt(self, submit: Callable[[], Future[T]]) -> _Done[T] | Exception:
+        """Hand something to the ledger; gives what became of it."""
+        try:
+            async with self.limited():
+                return _Done(await asyncio.shield(asyncio.wrap_future(submit())))
+        except Exception as error:  # noqa: BLE001 - the fact is kept, whatever was wrong with its record
+            return error
 
     def limited(self) -> asyncio.Timeout:
         """Limit what is awaited after the time of grace, so that no ledger keeps the agent from ending."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Final, final
 
-from htpoort.agent._common import LOG, Common, forever
+from htpoort.agent._common import LEFT_OUT, LOG, Common, forever
 from htpoort.delivery import Delivery, SelfTesting, redeliver_after
 from htpoort.errors import InputError, Problem
 from htpoort.ledger import Reply
@@ -168,9 +169,11 @@ class Delivering:
         LOG.warning("Reply %d of %s for %s under %s was not delivered: %s", *facts, _printable(str(error)))
         trouble = _printable(f"{type(error).__name__}: {error}")
         due = at + redeliver_after(reply.attempts, schedule=common.timing.redeliver, jitter=common.chance.random())
-        await common.written(
-            lambda: replies.not_delivered_soon(reply.key, at=at, due=due, trouble=trouble, owner=common.owner)
-        )
+
+        def mark(why: str) -> Future[None]:
+            return replies.not_delivered_soon(reply.key, at=at, due=due, trouble=why, owner=common.owner)
+
+        await common.written(lambda: mark(trouble), bare=lambda: mark(LEFT_OUT))
 
 
 @final

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures import Future
 from datetime import datetime
 from typing import final
 
 import attrs
 
-from htpoort.agent._common import LOG, Common, Together, forever
+from htpoort.agent._common import LEFT_OUT, LOG, Common, Together, forever
 from htpoort.agent.settings import Outbox
 from htpoort.errors import InputError, LedgerError, Problem, SendError, SendFailure
-from htpoort.exchange import Outcome, retry_after
+from htpoort.exchange import Outcome, State, retry_after
 from htpoort.ledger import Claimed
 from htpoort.message import Submission, read
 from htpoort.transport import Sender
@@ -130,11 +131,13 @@ class Outgoing:
             await asyncio.sleep(0)
         ledger, at = self._common.ledger, self._common.clock()
         due = at if end.again else self._due(claimed, at) if end.outcome is Outcome.DEFERRED else None
-        await self._common.written(
-            lambda: ledger.exchanges.settle_soon(
-                claimed, end.outcome, at=at, detail=end.detail, due=due, content_begun=end.content_begun
+
+        def settle(detail: str) -> Future[State]:
+            return ledger.exchanges.settle_soon(
+                claimed, end.outcome, at=at, detail=detail, due=due, content_begun=end.content_begun
             )
-        )
+
+        await self._common.written(lambda: settle(end.detail), bare=lambda: settle(LEFT_OUT))
         if end.outcome is Outcome.ACCEPTED:
             LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
 

@@ -19,7 +19,7 @@ from htpoort.ledger._database import Database
 from htpoort.ledger._sqlite import SqliteFile
 from htpoort.ledger.url import shown
 
-TROUBLE: Final = (exc.SQLAlchemyError, OSError)
+TROUBLE: Final = (exc.SQLAlchemyError, OSError, UnicodeError)
 """What a database raises, and `explained` explains."""
 
 _COLLISIONS: Final = ("40", "23505", "42P07", "42710")
@@ -27,6 +27,8 @@ _COLLISIONS: Final = ("40", "23505", "42P07", "42710")
 SQLSTATEs: deadlock and its like; a row, a table or another object that another transaction has added just now
 (PostgreSQL, Appendix A).
 """
+_READ_ONLY: Final = "25006"
+"""SQLSTATE: a write in a transaction that only reads."""
 
 
 def database(url: URL, *, create: bool, transaction_timeout: timedelta) -> Database:
@@ -71,6 +73,11 @@ def collided(error: BaseException) -> bool:
     return state.startswith(_COLLISIONS)
 
 
+def read_only(error: BaseException) -> bool:
+    """Tell whether a session takes no writes; it may stay so when the server has long been taking them again."""
+    return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == _READ_ONLY
+
+
 def explained(error: BaseException, where: str, operation: str) -> LedgerError:
     """
     Turn what a driver raised into an error that says what to do.
@@ -108,7 +115,9 @@ def _server_advice(origin: BaseException) -> tuple[str, bool] | None:
     if type(origin).__name__ == "TooSlowError":
         # Written for a person, by us; the class is in a module whose driver is an extra.
         return str(origin), True
-    text, state = str(origin), str(getattr(origin, "sqlstate", None) or "")
+    # What the driver cannot encode is what the server would refuse.
+    unfit = isinstance(origin, UnicodeError)
+    text, state = str(origin), "22021" if unfit else str(getattr(origin, "sqlstate", None) or "")
     for words, advice in _POOLERS.items():
         if words in text:
             return advice, False
@@ -122,8 +131,11 @@ def _server_advice(origin: BaseException) -> tuple[str, bool] | None:
 
 
 # By the first characters of the SQLSTATE (PostgreSQL, Appendix A).
+_UNFIT: Final = "The encoding of the database has no room for a character; use a database with ENCODING 'UTF8'."
 _POSTGRES: Final = {
-    "22P05": ("The encoding of the database has no room for a character; use a database with ENCODING 'UTF8'.", False),
+    "22021": (_UNFIT, False),
+    "22P05": (_UNFIT, False),
+    _READ_ONLY: ("The server takes no writes: it is a standby, or was made read-only; wait, or end that.", True),
     "25P03": ("The server ended a transaction that stood idle for too long; try again, or give it more time.", True),
     "55P03": ("Another session holds a lock on it; end that session, or wait for it.", True),
     "57014": ("The server broke it off, by statement_timeout or on somebody's order; try again.", True),

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from htpoort.ledger import _schema
 from htpoort.ledger._prepared import Prepared
+from htpoort.ledger._storable import storable
 
 _table: Final = _schema.events
 _INSERT: Final = Prepared(sa.insert(_table), [column.name for column in _table.c if not column.primary_key])
@@ -40,7 +41,7 @@ def log(  # noqa: PLR0913 - one argument for each column
         "reply": reply,
         "quarantine": quarantine,
         "state": state,
-        "detail": detail,
+        "detail": storable(detail),
     }
     rows: list[dict[str, object]] | None = connection.info.get(_GATHERED)
     if rows is None:

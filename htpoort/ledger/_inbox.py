@@ -20,6 +20,7 @@ from htpoort.exchange import Event
 from htpoort.ledger import _events, _outbox, _outcomes, _schema
 from htpoort.ledger._adding import Adding
 from htpoort.ledger._prepared import Prepared
+from htpoort.ledger._storable import storable
 from htpoort.ledger.records import Held, HeldState, Reply, Stored
 from htpoort.routing import Correlation, Quarantined, Routed
 
@@ -147,8 +148,8 @@ def _keep_apart(connection: sa.Connection, found: Quarantined, raw: bytes, at: d
     values: dict[str, object] = {
         "received": at,
         "reason": found.reason.value,
-        "problems": [problem.message for problem in found.problems],
-        "mailbox": found.mailbox,
+        "problems": [storable(problem.message) for problem in found.problems],
+        "mailbox": None if found.mailbox is None else storable(found.mailbox),
         "subject": None if found.envelope is None else found.envelope.render(),
         "state": HeldState.HELD.value,
         "copies": 1,
@@ -223,7 +224,7 @@ def not_delivered(  # noqa: PLR0913, PLR0917 - one argument for each thing that 
     connection: sa.Connection, key: int, at: datetime, due: datetime, trouble: str, owner: str | None = None
 ) -> None:
     """Mark a reply as not delivered this time, unless it is no longer this worker's: another is at it, or was."""
-    values = {"key": key, "when": due, "why": trouble}
+    values = {"key": key, "when": due, "why": storable(trouble)}
     if owner is None:
         _NOT_DELIVERED.changed(connection, values)
     else:

@@ -96,8 +96,11 @@ def queue(
     Put a message in. The very same message again changes nothing, so a caller that was interrupted may repeat itself.
 
     Raises:
-        InputError: The party has used this K for another message.
+        InputError: The party has used this K for another message, or *business_reference* cannot be kept.
     """
+    if business_reference is not None and not (business_reference and business_reference.isprintable()):
+        message = "business_reference is empty, or holds a control character; leave it out, or mend it."
+        raise InputError("", (Problem("input.value", message),))
     envelope = submission.envelope
     state = State.HELD if held else State.QUEUED
     values = {

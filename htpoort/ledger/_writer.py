@@ -173,7 +173,9 @@ class Writer:
                 results = [operation(connection) for operation in operations]
             # A commit into a file that was replaced meanwhile is lost with it; this one is not acknowledged.
             self._database.verify(connection)
-        except BaseException:
+        except BaseException as error:
+            if _engine.read_only(error):
+                connection.invalidate()
             connection.close()
             raise
         finally:

@@ -57,8 +57,8 @@ class Exchanges:
             interrupted may repeat itself.
 
         Raises:
-            InputError: The party has used this K for another message or with another shadow; or the shadow is of
-                another party or K, or for the same system.
+            InputError: The party has used this K for another message or with another shadow; the shadow is of another
+                party or K, or for the same system; or *business_reference* is empty or not printable.
             LedgerError: It could not be written. After a crash, or on a server that was lost, it may be there all
                 the same: repeat it as it is, never under another K.
         """

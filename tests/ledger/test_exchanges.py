@@ -89,6 +89,16 @@ class TestQueue:
         assert told.startswith(f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is accepted now")
         assert "If this is the same declaration, there is nothing to queue; only another one needs a new K." in told
 
+    @pytest.mark.parametrize("reference", ["", "LRN\0", "LRN\n1", "LRN\udc80"])
+    def test_a_reference_of_ones_own_that_cannot_be_kept(
+        self, ledger: Ledger, clock: Clock, declaration: Make, reference: str
+    ) -> None:
+        """What is compared later is not changed, and what could not be stored or shown is refused at once."""
+        with pytest.raises(InputError) as caught:
+            ledger.exchanges.queue(declaration("K1"), at=clock(), business_reference=reference)
+
+        assert ["input.value"] == [problem.code for problem in caught.value.problems]
+
     def test_two_parties_may_use_one_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """K is unique for each party, not for all."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
@@ -255,6 +265,14 @@ class TestSettle:
 
         assert ["ledger.no-attempt"] == [problem.code for problem in caught.value.problems]
         assert (State.DEFERRED if before else State.QUEUED) == state(ledger)
+
+    def test_a_text_that_no_database_takes(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What a server says is for people: what cannot be stored of it is a question mark."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(1), detail="250 a\0b\udc80c €").result()
+
+        assert "250 a?b?c €" == ledger.story("K1")[0].entries[-1].detail
 
 
 class TestLeases:

@@ -184,6 +184,14 @@ class TestDelivery:
         assert "K3" == early.reference
         assert ["K1", "K2"] == [one.reference for one in claim(ledger, clock(65), owner="b")]
 
+    def test_a_text_that_no_database_takes(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """What a command wrote when it failed is for people: what cannot be stored of it is a question mark."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        (first,) = claim(ledger, clock())
+        ledger.replies.not_delivered_soon(first.key, at=clock(), due=clock(5), trouble="a\0b\udc80c €").result()
+
+        assert ["a?b?c €"] == [one.trouble for one in ledger.replies.listed()]
+
     def test_systems_are_apart(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """The worker of one system never sees the replies of another."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())

@@ -1,0 +1,85 @@
+"""A server that takes no writes for a while, as at a change of the primary: what is known is recorded afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import psycopg
+import pytest
+from agents import PARTY, QUICK, declaration, now, server as at_port
+
+from htpoort import LedgerError, Router
+from htpoort.agent import Agent, Outbox
+from htpoort.exchange import State
+from htpoort.ledger import Exchange, Ledger
+from htpoort.transport import Incoming, Receiver
+
+
+def read_only(url: str, *, on: bool) -> None:
+    """Let every new session only read, or write again; those that are open end when they let others only read."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        (name,) = connection.execute("SELECT current_database()").fetchone() or ("",)
+        setting = "SET default_transaction_read_only = on" if on else "RESET default_transaction_read_only"
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER DATABASE {name} {setting}")  # type: ignore[arg-type]  # the name is our own
+        if on:
+            others = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+            )
+            connection.execute(others, (name,))
+
+
+def test_is_told_and_passes(url: str) -> None:
+    """The error says what it is and that it passes; a session that may only read is not used again."""
+    with Ledger.open(url) as ledger:
+        read_only(url, on=True)
+        with pytest.raises(LedgerError) as lost:
+            ledger.exchanges.queue(declaration("K1"), at=now())
+        with pytest.raises(LedgerError, match="The server takes no writes") as refused:
+            ledger.exchanges.queue(declaration("K1"), at=now())
+        read_only(url, on=False)
+        ledger.exchanges.queue(declaration("K1"), at=now())
+
+        assert [True, True] == [caught.value.retryable for caught in (lost, refused)]
+        assert ["K1"] == [one.reference for one in ledger.exchanges.listed()]
+
+
+async def outcome(ledger: Ledger) -> Exchange | None:
+    """Wait until the attempt has ended; gives the exchange."""
+    while True:
+        found = await asyncio.to_thread(ledger.exchanges.find, PARTY, "K1")
+        if found is None or found.state is not State.SENDING:
+            return found
+        # Reading the ledger takes a turn of another thread; nothing else is waited for.
+        await asyncio.sleep(0)
+
+
+async def test_the_outcome_is_recorded(url: str) -> None:
+    """The gateway took the declaration, and the ledger only reads: later it says accepted, and not unknown."""
+    loop, trouble = asyncio.get_running_loop(), asyncio.Event()
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "takes no writes" in record.getMessage():
+                loop.call_soon_threadsafe(trouble.set)
+
+    async def take(_incoming: Incoming) -> None:
+        await asyncio.to_thread(read_only, url, on=True)
+
+    log, watch = logging.getLogger("htpoort.agent"), Watch()
+    log.addHandler(watch)
+    try:
+        with Ledger.open(url) as ledger:
+            router = Router(parties=[PARTY], sent=ledger.sent)
+            ledger.exchanges.queue(declaration("K1"), at=now())
+            async with Receiver(take, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
+                outbox = Outbox(server=at_port(receiver.port))
+                async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
+                    await trouble.wait()
+                    await asyncio.to_thread(read_only, url, on=False)
+                    found = await outcome(ledger)
+    finally:
+        log.removeHandler(watch)
+
+    assert State.ACCEPTED is (found and found.state)

@@ -169,10 +169,10 @@ class TestWrongRouters:
     """The judgement asks neither the router nor the plan, so a router that is wrong is found out."""
 
     async def test_one_that_does_not_know_what_was_sent(self) -> None:
-        """Without the ledger, an answer of the other system reaches that system's process."""
+        """With a record in which nothing is, an answer of the other system reaches that system's process."""
 
         def forgetful(directory: Directory, parties: tuple[PartyId, ...], _: SentLookup) -> Router:
-            return Router(directory=directory, parties=parties)
+            return Router(directory=directory, parties=parties, sent=dict[str, SentRecord]().get)
 
         found = await rehearse(ONE_MOVE, parties=PARTIES, router=forgetful)
 
@@ -425,7 +425,7 @@ class TestCommand:
             ONE_MOVE,
             parties=PARTIES,
             script=script,
-            router=lambda directory, own, _: Router(directory=directory, parties=own),
+            router=lambda directory, own, _: Router(directory=directory, parties=own, sent=dict[str, SentRecord]().get),
         )
         _rehearsal.show(found)
         lines = capsys.readouterr().out.splitlines()
@@ -440,7 +440,9 @@ class TestCommand:
         from htpoort.cli import _rehearsal
 
         found = await rehearse(
-            ONE_MOVE, parties=PARTIES, router=lambda directory, own, _: Router(directory=directory, parties=own)
+            ONE_MOVE,
+            parties=PARTIES,
+            router=lambda directory, own, _: Router(directory=directory, parties=own, sent=dict[str, SentRecord]().get),
         )
         _rehearsal.show(found)
         out = capsys.readouterr().out

@@ -43,6 +43,8 @@ FURTHER: Final = {
     "mailparser, Email::MIME, MIME::Tools, Ruby mail, PHP, mblaze, fast-mail-parser, `email`": "A Subject in which "
     "one of them finds another V, A or K than our reader is not routed: hand-made ones, and hundreds that Hypothesis "
     "makes.",
+    "PgBouncer": "Machines that share the sessions of a pool work on one ledger, in `pool_mode` session and "
+    "transaction; statement is refused with a reason.",
     "each writer of octets": "It shows a certificate and logs in to the simulator, by STARTTLS and implicit TLS, and "
     "is taken octet for octet. Without password or certificate curl, swaks, nodemailer and Jakarta Mail fail.",
     "each server": "A payload arrives octet for octet, with lines of 989, 991 and 998 octets, lines that begin with "

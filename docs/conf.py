@@ -63,6 +63,7 @@ nitpick_ignore = [
         "datetime.datetime",
         "datetime.timedelta",
         "htpoort.ledger._access.Access",
+        "htpoort.ledger._database.Database",
         "htpoort.testing._background.Background",
         "htpoort.ledger.ledger.T",
         "hypothesis.strategies.SearchStrategy",

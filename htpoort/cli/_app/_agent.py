@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _input, _records, _show
+from htpoort.cli import _first_process, _input, _records, _show
 from htpoort.cli._app._options import (
     CONFIG,
     FAILED,
@@ -47,6 +47,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Send what is queued, take replies in and deliver them, until SIGTERM or Ctrl-C."""
+    # Before anything is open, and before there is a second thread.
+    _first_process.stand_in()
+
     from htpoort.cli import _running  # noqa: PLC0415 - see above
 
     try:

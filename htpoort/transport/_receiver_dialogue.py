@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, cast, final
 
 from aiosmtpd import smtp
@@ -301,7 +301,8 @@ class Dialogue(smtp.SMTP):
     async def smtp_HELP(self, arg: str | None) -> None:  # noqa: N802 - the same
         """Name the commands; aiosmtpd leaves out those that a subclass does differently."""
         offered = {name: getattr(smtp.SMTP, f"smtp_{name}", None) for name in self._smtp_methods}
-        known = {name: method for name, method in offered.items() if method and self._syntax_available(method)}
+        can_be_asked = cast("Callable[[Any], bool]", self._syntax_available)
+        known = {name: method for name, method in offered.items() if method and can_be_asked(method)}
         if self._house.terms.authenticator is None:
             known.pop("AUTH")
         if method := known.get((arg or "").upper()):
@@ -356,9 +357,13 @@ class Dialogue(smtp.SMTP):
             )
             await self._finished(incoming)
         finally:
-            if self._content is not None:
-                self._content.release()
-                self._content = None
+            self._release()
+
+    def _release(self) -> None:
+        """Let go of a content, unless a handler has it."""
+        if self._content is not None:
+            self._content.release()
+            self._content = None
 
     async def _receive(self, content: ContentReader) -> None:
         """Read up to the final dot; what follows it is for the next command."""

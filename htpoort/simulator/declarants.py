@@ -18,7 +18,7 @@ from htpoort.errors import InputError, Problem
 from htpoort.simulator._mailbox import Mailbox
 from htpoort.simulator.declarations import Way
 from htpoort.transport import SmtpServer, _hosts
-from htpoort.transport._receiver_dialogue import LOGIN_FIRST
+from htpoort.transport._answers import LOGIN_FIRST
 
 __all__ = ["Declarant"]
 

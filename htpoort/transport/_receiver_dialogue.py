@@ -16,7 +16,7 @@ from typing import Any, Final, cast, final
 from aiosmtpd import smtp
 
 from htpoort import _grammar
-from htpoort.transport import _hosts, _terms
+from htpoort.transport import _answers, _hosts, _terms
 from htpoort.transport._content_reader import ContentReader, Unfit
 from htpoort.transport._house import House, where
 from htpoort.transport.incoming import Incoming, Refusal
@@ -29,21 +29,6 @@ _LINE: Final = 12_288  # octets of a line with a password (RFC 4954, section 4.1
 _PIECE: Final = 65_536  # octets of content that restart the timeout
 _WHOLE: Final = 10  # timeouts in which the whole content has to come
 _NO_MORE: Final = 5.0  # seconds in which a peer has to take what is on its way when its time is over
-_TAKEN: Final = "250 OK"
-_LATER: Final = "451 4.3.0 Not taken, try again later"
-_CLOSING: Final = "421 4.3.2 Closing"
-_NOT_OURS: Final = "550 5.1.1 No such mailbox here"
-_ONE_ONLY: Final = "452 4.5.3 One recipient a message"
-_NO_ROOM: Final = "452 4.3.1 No room for the message now, try again later"
-_UNFIT: Final = {
-    Unfit.UNCLEAN: "550 5.6.0 Bare CR, bare LF or NUL in the message",
-    Unfit.TOO_LARGE: "552 5.3.4 Message too large",
-    Unfit.NO_ROOM: _NO_ROOM,
-}
-LOGIN_FIRST: Final = "530 5.7.0 Authentication required"
-_LOGIN_LATER: Final = "454 4.7.0 Login cannot be checked, try again later"
-_TLS_STANDS: Final = "503 5.5.1 TLS stands already"
-_NOTHING_TOLD: Final = "252 2.5.2 Cannot tell; send it and see"
 _NULL: Final = "<>"  # the null sender, as aiosmtpd tells it from none
 
 # How often a command may come on one connection. A sender may stay for all its
@@ -86,22 +71,22 @@ class _Hooks:
         if refusal := dialogue.refusal_of(address):
             return refusal
         if not dialogue.has_room_for(options):
-            return _NO_ROOM
+            return _answers.NO_ROOM
         envelope.mail_from = address
         envelope.mail_options.extend(options)
-        return _TAKEN
+        return _answers.TAKEN
 
     async def handle_RCPT(  # noqa: N802 - the same
         self, _server: smtp.SMTP, _session: smtp.Session, envelope: smtp.Envelope, address: str, _options: list[str]
     ) -> str:
         mailbox = self._terms.mailbox(address)
         if mailbox is None:
-            return _NOT_OURS
+            return _answers.NOT_OURS
         # One answer to the final dot can stand for one recipient only.
         if envelope.rcpt_tos:
-            return _ONE_ONLY
+            return _answers.ONE_ONLY
         envelope.rcpt_tos.append(mailbox)
-        return _TAKEN
+        return _answers.TAKEN
 
 
 @final
@@ -195,7 +180,7 @@ class Dialogue(smtp.SMTP):
     def part(self) -> None:
         """Close the connection, unless a handler runs: then its answer goes first."""
         if not self._storing and self.transport is not None and not self.transport.is_closing():
-            self._writer.write(f"{_CLOSING}\r\n".encode())
+            self._writer.write(f"{_answers.CLOSING}\r\n".encode())
             self._close()
 
     def cut(self) -> None:
@@ -257,7 +242,7 @@ class Dialogue(smtp.SMTP):
             right = False
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
             _LOG.error("The authenticator failed; answered 454: %s", where(error))
-            return smtp.AuthResult(success=False, handled=False, message=_LOGIN_LATER)
+            return smtp.AuthResult(success=False, handled=False, message=_answers.LOGIN_LATER)
         return smtp.AuthResult(success=right, handled=False, auth_data=login.login if right else None)
 
     # ── commands ──
@@ -265,7 +250,7 @@ class Dialogue(smtp.SMTP):
     def refusal_of(self, address: str) -> str | None:  # noqa: ARG002 - the simulator looks at it
         """Say why a sender may not send now; None if it may."""
         needed = self._house.terms.authenticator is not None
-        return LOGIN_FIRST if needed and not cast("smtp.Session", self.session).authenticated else None
+        return _answers.LOGIN_FIRST if needed and not cast("smtp.Session", self.session).authenticated else None
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         if matched := _PATH.fullmatch(arg):
@@ -314,7 +299,7 @@ class Dialogue(smtp.SMTP):
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - the same
         """Begin TLS, once (RFC 3207, section 4.2)."""
         if cast("smtp.Session", self.session).ssl is not None:
-            await self.push(_TLS_STANDS)
+            await self.push(_answers.TLS_ALREADY)
             return
         reason: BaseException | None = None
         try:
@@ -328,7 +313,7 @@ class Dialogue(smtp.SMTP):
 
     async def smtp_VRFY(self, arg: str) -> None:  # noqa: N802, ARG002 - aiosmtpd's name and form
         """Tell nobody which mailboxes there are."""
-        await self.push(_NOTHING_TOLD)
+        await self.push(_answers.CANNOT_VERIFY)
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         """Read a message in pieces, and answer when the handler has returned."""
@@ -384,7 +369,7 @@ class Dialogue(smtp.SMTP):
             deadline.cancel()
 
     async def _refuse(self, unfit: Unfit) -> None:
-        await self.push(_UNFIT[unfit])
+        await self.push(_answers.UNFIT[unfit])
         if unfit is Unfit.UNCLEAN:
             # What follows may be a message that was hidden in this one.
             await self._end()
@@ -426,10 +411,10 @@ class Dialogue(smtp.SMTP):
             return str(refusal)
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
             _LOG.error("The handler failed; answered 451: %s", where(error))
-            return _LATER
-        return _TAKEN
+            return _answers.LATER
+        return _answers.TAKEN
 
     async def handle_exception(self, error: Exception) -> str:  # noqa: PLR6301 - aiosmtpd's method
         """Answer an accident in the dialogue; aiosmtpd would answer 500, with the error's text."""
         _LOG.error("A command failed; answered 451: %s", where(error))
-        return _LATER
+        return _answers.LATER

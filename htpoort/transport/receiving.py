@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from htpoort import _grammar
-from htpoort.transport import _terms
+from htpoort.transport import _answers, _terms
 from htpoort.transport._house import House
 from htpoort.transport._listener import Listener
 from htpoort.transport._receiver_dialogue import Dialogue
@@ -22,9 +22,6 @@ from htpoort.transport.limits import Limits
 
 __all__ = ["Receiver"]
 
-_TOO_MANY: Final = "421 4.3.2 Too many connections, try again later"
-_TOO_MANY_OF_YOURS: Final = "421 4.7.0 Too many connections from your address, try again later"
-_NO_SERVICE: Final = "554 5.7.1 No service for you here"
 _LIMITS: Final = Limits()
 
 
@@ -154,14 +151,14 @@ class Receiver:
     def _refusal_of(self, peer: str) -> str | None:
         """Say why a peer may not come in; None if it may."""
         if not self._terms.admits(peer):
-            return _NO_SERVICE
+            return _answers.NO_SERVICE
         limits, house = self._terms.limits, self._house
         if len(house.talks) >= limits.connections:
             house.log.warning("%s: answered 421, because %d connections are open", peer, len(house.talks))
-            return _TOO_MANY
+            return _answers.TOO_MANY
         if (count := house.count_of(peer)) >= limits.connections_per_peer:
             house.log.warning("%s: answered 421, because it has %d connections open", peer, count)
-            return _TOO_MANY_OF_YOURS
+            return _answers.TOO_MANY_OF_YOURS
         return None
 
     async def __aexit__(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Final, final
 
@@ -104,10 +105,13 @@ class Fetching:
         self._inbox = inbox
         # What is stored and the server would not delete, by UIDL: left alone until then.
         self._stuck: dict[str, datetime] = {}
-        self._rest = Rest(f"POP3 {inbox.server.account}", common.timing)
+        self._name = f"POP3 {inbox.server.account}"
+        self._rest = Rest(self._name, common.timing)
 
     async def run(self) -> None:
         """Look until the sign to stop."""
+        # What an agent before this one noted.
+        await self._note(self._common.ledger.servers.works_soon(self._name))
         await forever("POP3", self._common, self._turn)
 
     async def _turn(self) -> None:
@@ -119,16 +123,17 @@ class Fetching:
             for problem in error.problems:
                 LOG.error("POP3 %s: %s", self._inbox.server.account, problem.message)
         else:
-            pause = self._pause_after(look)
+            pause = await self._pause_after(look)
             if look.more and look.error is None:
                 return
         await self._common.pause(pause * (1 + self._common.chance.random() / 10))
 
-    def _pause_after(self, look: Look) -> timedelta:
+    async def _pause_after(self, look: Look) -> timedelta:
         """Say how long to wait: longer after each session that could not be opened."""
-        error = look.error
-        if look.stored or error is None or error.logged_in:
+        error, servers = look.error, self._common.ledger.servers
+        if self._rest.since is not None and (look.stored or error is None or error.logged_in):
             self._rest.worked()
+            await self._note(servers.works_soon(self._name))
         if error is None:
             return self._inbox.every
         if error.logged_in:
@@ -136,7 +141,21 @@ class Fetching:
             return self._inbox.every
         refused = error.kind is FetchFailure.LOGIN and not error.retryable
         least = self._common.timing.rest_login if refused else self._inbox.every
-        return self._rest.failed(str(error), at=self._common.clock(), least=least)
+        now, why = self._common.clock(), str(error)
+        pause = self._rest.failed(why, at=now, least=least)
+        since = self._rest.since or now
+        await self._note(servers.rests_soon(self._name, since=since, next_try=now + pause, why=why))
+        return pause
+
+    async def _note(self, future: Future[None]) -> None:
+        """Wait until the ledger has noted how the mailbox is; trouble with the ledger does not shorten the pause."""
+        try:
+            async with self._common.limited():
+                await asyncio.wrap_future(future)
+        except TimeoutError:
+            pass  # the agent is ending
+        except LedgerError as error:
+            LOG.error("POP3: %s", error)
 
     async def _look(self) -> Look:
         """Look once, and log what a person may want to know."""

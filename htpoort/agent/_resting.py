@@ -29,6 +29,11 @@ class Rest:
         self._since: datetime | None = None
         self._tries = 0
 
+    @property
+    def since(self) -> datetime | None:
+        """When the trouble began; None where there is none."""
+        return self._since
+
     def failed(self, why: str, *, at: datetime, least: timedelta) -> timedelta:
         """
         Take in a try that failed.

@@ -102,6 +102,10 @@ def status(ledger: Ledger) -> Facts:
         "undelivered": dict(sorted(found.undelivered.items())),
         "quarantined": found.quarantined,
         "asks": _asks(ledger, [group for group in found.exchanges if group[1] in ASKING]),
+        "resting": [
+            {"server": one.name, "since": moment(one.since), "next_try": moment(one.next_try), "why": one.why}
+            for one in ledger.servers.resting()
+        ],
         "early": found.early,
         "early_replies": [_asking(one) for one in ledger.exchanges.with_early_replies(most=_NAMED)],
     }

@@ -1,7 +1,19 @@
 """Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines."""
 
 from htpoort.ledger.ledger import Ledger
-from htpoort.ledger.records import Claimed, Entry, Exchange, Held, HeldState, Reply, Shadow, Status, Stored, Story
+from htpoort.ledger.records import (
+    Claimed,
+    Entry,
+    Exchange,
+    Held,
+    HeldState,
+    Reply,
+    Resting,
+    Shadow,
+    Status,
+    Stored,
+    Story,
+)
 from htpoort.ledger.url import check_url
 
 __all__ = [
@@ -12,6 +24,7 @@ __all__ = [
     "HeldState",
     "Ledger",
     "Reply",
+    "Resting",
     "Shadow",
     "Status",
     "Stored",

@@ -161,3 +161,12 @@ fetched: Final = sa.Table(
     sa.Column("uidl", sa.Text, primary_key=True),
     sa.Column("at", Moment, nullable=False),
 )
+
+resting: Final = sa.Table(
+    "htpoort_resting",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="what the agent calls the server"),
+    sa.Column("since", Moment, nullable=False, comment="when the trouble began"),
+    sa.Column("next_try", Moment, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)

@@ -25,6 +25,7 @@ from htpoort.ledger.fetched import Fetched
 from htpoort.ledger.quarantine import Quarantine
 from htpoort.ledger.records import Status, Story
 from htpoort.ledger.replies import Replies
+from htpoort.ledger.servers import Servers
 from htpoort.ledger.url import check_url
 from htpoort.party import PartyId
 from htpoort.routing import SentRecord
@@ -55,6 +56,7 @@ class Ledger:
         replies: What came in and was routed.
         quarantine: What came in and could not be routed.
         fetched: Which mails of POP3 mailboxes are stored.
+        servers: Which servers rest after trouble.
         where: The ledger's URL, without a password.
         new: Whether there was none before it was opened.
     """
@@ -67,6 +69,7 @@ class Ledger:
         self.replies = Replies(self._access)
         self.quarantine = Quarantine(self._access)
         self.fetched = Fetched(self._access)
+        self.servers = Servers(self._access)
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, transaction_timeout: timedelta = TRANSACTION_TIMEOUT) -> Self:

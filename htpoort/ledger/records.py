@@ -16,7 +16,19 @@ import attrs
 from htpoort.exchange import State
 from htpoort.routing import Quarantined, Routed
 
-__all__ = ["Claimed", "Entry", "Exchange", "Held", "HeldState", "Reply", "Shadow", "Status", "Stored", "Story"]
+__all__ = [
+    "Claimed",
+    "Entry",
+    "Exchange",
+    "Held",
+    "HeldState",
+    "Reply",
+    "Resting",
+    "Shadow",
+    "Status",
+    "Stored",
+    "Story",
+]
 
 
 @final
@@ -237,6 +249,25 @@ class Story:
     exchange: Exchange | None
     entries: tuple[Entry, ...]
     replies: tuple[Reply, ...]
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Resting:
+    """
+    Say of a server that rests after trouble since when, why, and until when.
+
+    Args:
+        name: What the agent calls it, such as ``POP3 edi@pop.forwarder.example:995``.
+        since: When the trouble began.
+        next_try: When it is tried again.
+        why: A sentence.
+    """
+
+    name: str
+    since: datetime
+    next_try: datetime
+    why: str
 
 
 @final

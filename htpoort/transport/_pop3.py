@@ -219,8 +219,9 @@ class Session:
         loop = asyncio.get_running_loop()
         began, work = loop.time(), apart(step, *args)
         limit = self._seconds if within is None else min(self._seconds, within)
+        time = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as time:
+            async with time:
                 return await self._ended(work)
         except TimeoutError:
             if not time.expired():

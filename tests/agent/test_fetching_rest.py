@@ -88,7 +88,10 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
             tried = sessions(closed)
+            (kept,) = ledger.servers.resting()
 
+    assert (f"POP3 edi@127.0.0.1:{closed.port}", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
+    assert kept.why.startswith("Not fetched from edi@127.0.0.1:")
     assert "rests until 2026-11-02T10:05:07+00:00, after trouble since 2026-11-02T09:05:07+00:00" in line
     assert (1, ["u1"]) == (tried, closed.uidls)
 
@@ -137,10 +140,24 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
         box.faults.clear()
         came = await process.has(1)
         (line,) = await logged(caplog, "works again", 1)
+    kept = ledger.servers.resting()
 
     name = f"edi@127.0.0.1:{box.port}"
     assert f"POP3 {name} works again, after trouble since 2026-11-02T09:05:07+00:00" == line
-    assert (["K1"], []) == (came, box.uidls)
+    assert (["K1"], [], ()) == (came, box.uidls, kept)
+
+
+async def test_trouble_of_an_agent_before(ledger: Ledger, router: Router) -> None:
+    """What an agent before this one noted of its mailboxes is not believed; another server's trouble stays."""
+    async with Pop3Box() as box:
+        for name in (f"POP3 edi@127.0.0.1:{box.port}", "another"):
+            ledger.servers.rests_soon(name, since=AT, next_try=AT + HOUR, why="no").result()
+        async with fetching(ledger, router, inbox(box), rest=(HOUR,)):
+            async with asyncio.timeout(60):
+                await box.reached["QUIT"].wait()
+            kept = ledger.servers.resting()
+
+    assert ["another"] == [one.name for one in kept]
 
 
 def test_the_usual_pauses() -> None:

@@ -356,6 +356,7 @@ class TestRun:
             "undelivered": {},
             "quarantined": 0,
             "asks": [],
+            "resting": [],
             "early": 0,
             "early_replies": [],
         } == htpoort("status", "--json").facts

@@ -112,9 +112,21 @@ class TestStatus:
             "undelivered": {"DMS": 1},
             "quarantined": 1,
             "asks": [{"system": "DMS", "party": PARTY, "reference": "K3", "state": "unknown", "since": AT}],
+            "resting": [],
             "early": 0,
             "early_replies": [],
         } == htpoort("status", "--json").facts
+
+    def test_servers_that_rest(self, htpoort: Run, busy: Office) -> None:
+        """A server or mailbox that rests after trouble is named: since when, why, and when it is tried again."""
+        name, why = "POP3 edi@pop.forwarder.example:995", "Not fetched (login): no."
+        at, later = datetime.fromisoformat(AT), datetime.fromisoformat(AT) + timedelta(minutes=15)
+        busy.ledger.servers.rests_soon(name, since=at, next_try=later, why=why).result()
+        result = htpoort("status")
+
+        expected = {"server": name, "since": AT, "next_try": later.isoformat(), "why": why}
+        assert [expected] == htpoort("status", "--json").facts["resting"]
+        assert (0, True) == (result.code, "Rests after trouble" in result.text)
 
     def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
         """The same as a table, with exit code 0."""

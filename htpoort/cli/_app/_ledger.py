@@ -46,6 +46,10 @@ def status(*, config: Config = CONFIG, json: Json = False) -> None:
         _show_asks(facts)
     if facts["early"]:
         _show_early(facts)
+    if facts["resting"]:
+        _show.table(
+            "Rests after trouble", tuple(facts["resting"][0]), [tuple(one.values()) for one in facts["resting"]]
+        )
 
 
 def _show_asks(facts: Facts) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger knows of each exchange: whether content of it may have left, and which replies came before that."""
+"""What the ledger knows of each exchange: whether content may have left, which replies came before, who rests."""
 
 from __future__ import annotations
 
@@ -19,4 +19,11 @@ def upgrade() -> None:
     not_sent = sa.text("correlation = 'not-sent'")
     op.create_index(
         "htpoort_replies_not_sent", "htpoort_replies", ["exchange"], sqlite_where=not_sent, postgresql_where=not_sent
+    )
+    op.create_table(
+        "htpoort_resting",
+        sa.Column("name", sa.Text, primary_key=True, comment="what the agent calls the server"),
+        sa.Column("since", sa.BigInteger, nullable=False, comment="when the trouble began"),
+        sa.Column("next_try", sa.BigInteger, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
     )

@@ -6,6 +6,7 @@ Never does: guess; a file that cannot be read is an error that names it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -40,6 +41,29 @@ def octets(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise refusal("input.file", f"{path} cannot be read: {error.strerror}.") from None
+
+
+def payload(path: str, sha256: str | None) -> bytes:
+    """
+    Read a declaration, of which the end of a stream does not say that it is whole.
+
+    Args:
+        path: A file, or ``-``.
+        sha256: Its digest in hexadecimal, where the caller has one.
+
+    Raises:
+        InputError: It cannot be read, nothing came, or it has another digest.
+    """
+    data = octets(path)
+    if not data:
+        raise refusal(
+            "input.empty", "The declaration is empty; what should write it may have failed. Nothing was done."
+        )
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and sha256.strip().lower() != found:
+        message = f"The declaration has {len(data)} octets and the SHA-256 {found}, not the one that --sha256 gives. "
+        raise refusal("input.sha256", f"{message}It was cut or changed on its way here. Nothing was done.")
+    return data
 
 
 def text(argument: str | None, path: str | None) -> str:

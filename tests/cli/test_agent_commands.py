@@ -112,6 +112,25 @@ class TestQueue:
         assert (0, PARTY) == (result.code, result.facts["party"])
         assert f"[V={PARTY}]".encode() in message
 
+    def test_a_declaration_that_was_cut(self, htpoort: Run, office: Path) -> None:
+        """The end of standard input is not that of the declaration: with its digest only the whole one is queued."""
+        del office
+        digest = "bcb8ca05c7f4b18842a232943e2299114a0cd15b6c6f21989c6c75099da97f10"
+        cut = htpoort("queue", *options("K1"), "--sha256", digest, "--json", stdin=b"<MetaD")
+        empty = htpoort("queue", *options("K1"), "--json", stdin=b"")
+
+        assert ([2, 2], ["input.sha256", "input.empty"]) == (
+            [cut.code, empty.code],
+            [result.facts["problems"][0]["code"] for result in (cut, empty)],
+        )
+        assert {} == htpoort("status", "--json").facts["exchanges"]
+
+    def test_a_declaration_that_is_whole(self, htpoort: Run, office: Path) -> None:
+        """The right digest, in whichever case, lets it pass."""
+        del office
+        digest = "BCB8CA05C7F4B18842A232943E2299114A0CD15B6C6F21989C6C75099DA97F10"
+        assert 0 == htpoort("queue", *options("K1"), "--sha256", digest, stdin=b"<MetaData/>").code
+
     def test_a_k_is_needed(self, htpoort: Run, office: Path) -> None:
         """No K is made up: it is the caller's to keep."""
         del office

@@ -28,6 +28,7 @@ from htpoort.cli._app._options import (
     Party,
     Payload,
     Reference,
+    Sha256,
     built,
 )
 from htpoort.cli._opened import opened
@@ -86,6 +87,7 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
     content_type: ContentType = None,
     date: Date = None,
     message_id: MessageId = None,
+    sha256: Sha256 = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
@@ -105,12 +107,12 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
             known, name = settings.directory, goes_to.name
             return built(data, name, party, mailbox, reference, layout, file_name, as_type, when, mid, known)
 
-        data = _input.octets(payload)
+        data = _input.payload(payload, sha256)
         sent, shadow = made(data, target, content_type), None
         if beside is not None and shadow_payload is None:
             shadow = made(data, beside, content_type)
         elif beside is not None and shadow_payload is not None:
-            shadow = made(_input.octets(shadow_payload), beside, None)
+            shadow = made(_input.payload(shadow_payload, None), beside, None)
         exchange = ledger.exchanges.queue(sent, at=now, business_reference=business_reference, shadow=shadow)
     facts = _records.exchange(exchange)
     if shadow is not None:

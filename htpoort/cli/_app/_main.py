@@ -30,6 +30,7 @@ from htpoort.cli._app._options import (
     Party,
     Payload,
     Reference,
+    Sha256,
     System,
     Systems,
     built,
@@ -156,12 +157,13 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
     content_type: ContentType = None,
     date: Date = None,
     message_id: MessageId = None,
+    sha256: Sha256 = None,
     systems: Systems = None,
     json: Json = False,
 ) -> None:
     """Build a message and send it to one mail server."""
     known = _input.directory(systems)
-    data = _input.octets(payload)
+    data = _input.payload(payload, sha256)
     made = built(data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
     target = SmtpServer(
         host=server,

@@ -43,6 +43,9 @@ FileName = Annotated[str | None, typer.Option(help="Name of the attachment.")]
 ContentType = Annotated[str | None, typer.Option(help="Content-Type of the payload; found out where not given.")]
 Date = Annotated[str | None, typer.Option(help="ISO 8601 with a zone; now where not given.")]
 MessageId = Annotated[str | None, typer.Option(help="<unique@domain>; a new one where not given.")]
+Sha256 = Annotated[
+    str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 of PAYLOAD; another one is refused.")
+]
 Config = Annotated[
     Path,
     typer.Option("--config", metavar="FILE", envvar="HTPOORT_CONFIG", show_envvar=True, help="The configuration."),

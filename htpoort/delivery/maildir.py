@@ -15,7 +15,7 @@ import re
 import stat
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar, cast, final
 
@@ -174,12 +174,10 @@ def _free(maildir: Path, name: str, raw: bytes, *, first: bool) -> str | None:
     raise OSError(errno.EMLINK, f"{_NAMES} other files have the name of the reply")
 
 
-def _marked(maildir: Path, name: str) -> Iterator[Path]:
+def _marked(maildir: Path, name: str) -> list[Path]:
     """List what a reader has moved; it appends its marks behind a colon, some behind another character."""
     with os.scandir(maildir / "cur") as found:
-        for entry in found:
-            if entry.name.startswith(name):
-                yield Path(entry.path)
+        return [Path(entry.path) for entry in found if entry.name.startswith(name)]
 
 
 def _is_whole(path: Path, raw: bytes) -> bool:

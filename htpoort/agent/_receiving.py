@@ -160,7 +160,7 @@ class Fetching:
     async def _look(self) -> Look:
         """Look once, and log what a person may want to know."""
         common, now = self._common, self._common.clock()
-        self._stuck = {uidl: until for uidl, until in self._stuck.items() if now < until}
+        self._stuck = {uidl: until for uidl, until in self._stuck.items() if now < until <= now + _STUCK}
         look = await fetch_once(
             common.ledger,
             common.router,

@@ -18,6 +18,7 @@ from typing import Final, Self, final
 
 from htpoort import _clock
 from htpoort.agent import _receiving
+from htpoort.agent._clocks import Clocks
 from htpoort.agent._common import LOG, Common, Together, forever
 from htpoort.agent._delivering import Delivering, try_out
 from htpoort.agent._overlooked import Overlooked
@@ -87,6 +88,8 @@ class Agent:
         }
         sending = {system for _, systems in shared for system in systems}
         self._overlooked = Overlooked(self._common, sending=sending, delivering=set(self._delivering))
+        schedules = {system: outbox.schedule for outbox, systems in shared for system in systems}
+        self._clocks = Clocks(self._common, sending=schedules, delivering=tuple(self._delivering))
         self._intake = Intake(self._common, self._stored)
         self._inboxes = tuple(inboxes)
         self._receivers: list[Receiver] = []
@@ -148,7 +151,7 @@ class Agent:
         runs = [part.run for part in self._outgoing]
         runs += [part.run for part in self._delivering.values()]
         runs += [part.run for part in fetching]
-        runs.append(self._overlooked.run)
+        runs += [self._overlooked.run, self._clocks.run]
         self._tasks += [asyncio.create_task(run()) for run in runs]
         # Beyond the sign to stop: what is under way is held until it is over, and then this is cancelled.
         self._leases = asyncio.create_task(forever("leases", common, self._keep_leases, until=asyncio.Event()))

@@ -24,6 +24,8 @@ _BEGUN: Final = (
     .where(
         _schema.events.c.event == Event.ATTEMPT_STARTED.value,
         _schema.events.c.at > sa.bindparam("since"),
+        # A clock that was ahead for a moment must not use up the hours until then.
+        _schema.events.c.at <= sa.bindparam("now"),
         _table.c.system.in_(sa.bindparam("systems", expanding=True)),
     )
 )
@@ -41,7 +43,7 @@ def left(connection: sa.Connection, systems: Sequence[str], per_hour: int, now: 
             connection.execute(_ONE_AT_A_TIME, {"system": number})
     # Counted in the log, so that the limit holds over a restart and over many machines.
     _events.flush(connection)
-    begun: int = connection.execute(_BEGUN, {"since": now - _HOUR, "systems": list(systems)}).scalar_one()
+    begun: int = connection.execute(_BEGUN, {"since": now - _HOUR, "now": now, "systems": list(systems)}).scalar_one()
     return max(0, per_hour - begun)
 
 

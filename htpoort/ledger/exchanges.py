@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import final
 
 from htpoort.exchange import Outcome, State
-from htpoort.ledger import _outbox, _outcomes, _reports, _shadows
+from htpoort.ledger import _clocks, _outbox, _outcomes, _reports, _shadows
 from htpoort.ledger._access import Access
 from htpoort.ledger.records import Claimed, Exchange, Shadow
 from htpoort.message import Submission
@@ -146,6 +146,26 @@ class Exchanges:
     def expire_soon(self, *, at: datetime, owner: str | None = None) -> Future[list[Exchange]]:
         """Take back what dead workers held, as unknown, and what is sending without a worker; all but *owner*'s."""
         return self._access.soon(_outcomes.expire, at, owner)
+
+    def disbelieve_due(self, systems: Sequence[str], *, at: datetime, longest: timedelta) -> int:
+        """
+        Make due now what was deferred to a moment that no wait leads to: a clock was ahead.
+
+        Args:
+            systems: Their names.
+            at: Now.
+            longest: The longest wait of their retry schedule, jitter included.
+
+        Returns:
+            How many exchanges are due now by this; each is in the log. Nothing is written where there is none.
+
+        Raises:
+            LedgerError: It could not be read or written.
+        """
+        meant = _clocks.deferred(systems, at + longest)
+        if not self._access.read(_clocks.any_there, meant):
+            return 0
+        return self._access.write(_clocks.declarations, meant, at)
 
     def hold(self, systems: Iterable[str], *, at: datetime) -> int:
         """

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from htpoort.cutover import Standing
 from htpoort.errors import InputError, Problem
-from htpoort.ledger import _engine, _reports, _standings, _version
+from htpoort.ledger import _clocks, _engine, _reports, _standings, _version
 from htpoort.ledger._access import Access
 from htpoort.ledger._database import Database
 from htpoort.ledger.exchanges import Exchanges
@@ -131,6 +131,26 @@ class Ledger:
     def exclusive(self) -> bool:
         """Whether only one agent may use it at a time: on SQLite."""
         return self._access.database.exclusive
+
+    def disbelieve_leases(self, *, at: datetime, length: timedelta, longest: timedelta) -> int:
+        """
+        Shorten leases that end at a moment that no lease leads to: a clock was ahead.
+
+        Args:
+            at: Now.
+            length: How long a lease holds from now on; a worker that lives renews it meanwhile.
+            longest: What no agent of this ledger has a longer lease than.
+
+        Returns:
+            How many leases were shortened. Nothing is written where there is none.
+
+        Raises:
+            LedgerError: It could not be read or written.
+        """
+        meant = _clocks.leased(at + longest)
+        if not self._access.read(_clocks.any_there, *meant):
+            return 0
+        return self._access.write(_clocks.leases, meant, at + length)
 
     def agent_lock(self) -> AbstractContextManager[object]:
         """

@@ -13,7 +13,7 @@ from typing import final
 
 import sqlalchemy as sa
 
-from htpoort.ledger import _fetched, _inbox, _reports
+from htpoort.ledger import _clocks, _fetched, _inbox, _reports
 from htpoort.ledger._access import Access
 from htpoort.ledger.records import Reply, Stored
 from htpoort.routing import Correlation, Routed, Router, correlate
@@ -107,6 +107,44 @@ class Replies:
     def free_soon(self, owner: str | None = None) -> Future[None]:
         """Let go the replies that a worker held, or everybody's."""
         return self._access.soon(_inbox.free, owner)
+
+    def disbelieve_due(self, system: str, *, at: datetime, longest: timedelta) -> int:
+        """
+        Make due now each reply of a system whose next delivery is at a moment that no wait leads to.
+
+        Args:
+            system: Its name.
+            at: Now.
+            longest: The longest wait after a delivery that failed, jitter included.
+
+        Returns:
+            How many replies are due now by this; each is in the log. Nothing is written where there is none.
+
+        Raises:
+            LedgerError: It could not be read or written.
+        """
+        meant = _clocks.undelivered(system, at + longest)
+        if not self._access.read(_clocks.any_there, meant):
+            return 0
+        return self._access.write(_clocks.deliveries, meant, at)
+
+    def deliver_again_now(self, *, at: datetime, system: str | None = None, keys: Sequence[int] = ()) -> list[int]:
+        """
+        Let replies whose delivery failed be delivered again now, whatever their next try was to be.
+
+        Args:
+            at: Now.
+            system: Only those of this one; its name as in the directory.
+            keys: Only these numbers; all where none is given.
+
+        Returns:
+            The numbers of the replies that are due now by this. One that was delivered, or that was due already,
+            is none of them.
+
+        Raises:
+            LedgerError: It could not be written.
+        """
+        return self._access.write(_clocks.deliver_again, at, system, tuple(keys))
 
     def listed(self) -> Iterator[Reply]:
         """

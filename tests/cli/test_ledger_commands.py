@@ -549,6 +549,44 @@ class TestExport:
         assert 2 == htpoort("export", "--csv", "--json").code
 
 
+class TestRedeliver:
+    """`htpoort redeliver` delivers again now what would wait for its next try."""
+
+    @pytest.fixture
+    def failed(self, office: Office) -> list[int]:
+        """Give two replies of DMS and one of AGS whose deliveries failed, and are due in an hour."""
+        for number, system in enumerate((DMS, DMS, AGS)):
+            office.take(response(f"K{number}", system=system))
+        keys = [one.key for one in office.replies()]
+        for key in keys:
+            at = now()
+            office.ledger.replies.not_delivered_soon(key, at=at, due=at + timedelta(hours=1), trouble="away").result()
+        return keys
+
+    def test_all(self, htpoort: Run, failed: list[int]) -> None:
+        """Every one is due now, once."""
+        first, second = htpoort("redeliver", "--json"), htpoort("redeliver")
+
+        assert (0, {"result": "due now", "number": 3, "replies": failed}) == (first.code, first.facts)
+        assert (0, ["result  due now", "number  0"]) == (second.code, second.text.splitlines())
+
+    def test_some(self, htpoort: Run, failed: list[int]) -> None:
+        """Those of a system, or those that are named."""
+        named, of_ags = (
+            htpoort("redeliver", str(failed[1]), "--json"),
+            htpoort("redeliver", "--system", "ags", "--json"),
+        )
+
+        assert ([failed[1]], [failed[2]]) == (named.facts["replies"], of_ags.facts["replies"])
+
+    @pytest.mark.parametrize("arguments", [["0"], ["x"], ["--system", "XYZ"]])
+    def test_bad_usage(self, htpoort: Run, office: Office, arguments: list[str]) -> None:
+        """A number that is none, and a system that is not there, are bad input."""
+        del office
+
+        assert 2 == htpoort("redeliver", *arguments).code
+
+
 class TestPrune:
     """`htpoort prune` removes what is over and older than the retention."""
 

@@ -23,6 +23,7 @@ from htpoort.exchange import State
 
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
 _HOURS: Final = 24 * _DAYS
+_MOST: Final = 2**63 - 1  # what a key of a database can be
 
 Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 
@@ -173,6 +174,25 @@ def export(
         else:
             for facts in found:
                 _show.json_line(facts)
+
+
+def redeliver(
+    keys: Annotated[
+        list[int] | None, typer.Argument(metavar="[KEY]...", min=1, max=_MOST, help="Numbers of replies; or all.")
+    ] = None,
+    *,
+    system: Annotated[str | None, typer.Option(help="Only this declaration system.")] = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Deliver again now the replies whose delivery failed, without waiting for the next try."""
+    with opened(config) as (settings, ledger):
+        name = None if system is None else settings.directory.system(system).name
+        due = ledger.replies.deliver_again_now(at=_clock.now(), system=name, keys=keys or ())
+    if json:
+        _show.as_json({"result": "due now", "number": len(due), "replies": due})
+    else:
+        _show.rows({"result": "due now", "number": len(due), "replies": ", ".join(map(str, due)) or None})
 
 
 def prune(

@@ -214,6 +214,7 @@ for command in (
     _ledger.unanswered,
     _ledger.resolve,
     _ledger.export,
+    _ledger.redeliver,
     _ledger.prune,
 ):
     app.command()(command)

@@ -161,7 +161,7 @@ class TestConnections:
     ) -> None:
         """A handshake that does not come within the timeout, or whose peer leaves, is a line and leaves no place."""
         tls = server_context(TlsSettings(certificate=authority.host))
-        async with receiver(Store(), tls=tls, timeout=0.2) as ours:
+        async with receiver(Store(), tls=tls, timeout=1.0) as ours:
             for leaves in (False, True):
                 async with raw(ours.port) as client:
                     await client.ask(b"EHLO dms.example\r\n")
@@ -344,7 +344,7 @@ class TestTurns:
     async def test_content_without_an_end(self, raw: Context) -> None:
         """A content that does not end after ten timeouts ends the connection, however quickly it comes."""
         store = Store()
-        async with receiver(store, timeout=0.1) as ours, raw(ours.port) as client:
+        async with receiver(store, timeout=0.5) as ours, raw(ours.port) as client:
             await client.ready()
             with contextlib.suppress(ConnectionError):
                 while not client.reader.at_eof():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import psycopg
@@ -128,37 +129,48 @@ class TestSettings:
             assert ["remote_apply", "remote_apply"] == shown(ledger, "synchronous_commit")
 
 
+@contextmanager
+def going_on(stopped: list[int]) -> Generator[None]:
+    """Let the server's processes go on that a block has stopped, so that the server can end."""
+    try:
+        yield
+    finally:
+        for number in stopped:
+            os.kill(number, signal.SIGCONT)
+
+
 class TestSilence:
     """A server that keeps its connection and says nothing costs one error in time, not the ledger."""
 
     def test_the_writer(self, server: str, clock: Clock, declaration: Make) -> None:
         """A server process that hangs is given up: an error that may pass and says why; the next operation is done."""
-        with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
+        hanging: list[int] = []
+        with going_on(hanging), Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
 
             def hang(connection: sa.Connection) -> None:
                 hanging.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
                 os.kill(hanging[0], signal.SIGSTOP)
                 connection.exec_driver_sql("SELECT 1")
 
-            hanging: list[int] = []
             error = ledger.soon(hang).exception()
             ledger.exchanges.queue(declaration("K1"), at=clock())
             found = [one.reference for one in ledger.exchanges.listed()]
-            os.kill(hanging[0], signal.SIGCONT)
 
         assert isinstance(error, LedgerError)
         assert (True, TOO_SLOW, ["K1"]) == (error.retryable, error.advice, found)
 
     def test_between_two_transactions(self, server: str, clock: Clock, declaration: Make) -> None:
         """A connection that went silent while no one used it is replaced by another, and costs nothing but the time."""
-        with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
-            hanging: int = ledger._access.read(
-                lambda connection: connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        hanging: list[int] = []
+        with going_on(hanging), Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
+            hanging.append(
+                ledger._access.read(
+                    lambda connection: connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+                )
             )
-            os.kill(hanging, signal.SIGSTOP)
+            os.kill(hanging[0], signal.SIGSTOP)
             ledger.exchanges.queue(declaration("K1"), at=clock())
             found = [one.reference for one in ledger.exchanges.listed()]
-            os.kill(hanging, signal.SIGCONT)
 
         assert ["K1"] == found
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 
+from htpoort.cli import _output
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line, or say what to install."""
+    _output.guard()
     try:
         from htpoort.cli import _app  # noqa: PLC0415 - so that its absence can be explained
     except ModuleNotFoundError as error:
@@ -20,7 +23,7 @@ def main() -> None:
             f"htpoort: {error.name} is missing; install the command line with: pip install 'htpoort[cli]'\n"
         )
         sys.exit(1)
-    sys.exit(_app.run(sys.argv[1:]))
+    sys.exit(_output.end(_app.run(sys.argv[1:])))
 
 
 if __name__ == "__main__":

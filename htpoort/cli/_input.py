@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TextIO, cast
 
 from htpoort.cutover import reading
 from htpoort.directory import HTPOORT, Directory
@@ -33,14 +33,18 @@ def octets(path: str) -> bytes:
     Read a file, or standard input for ``-``.
 
     Raises:
-        InputError: The file cannot be read; names it.
+        InputError: The file cannot be read, or standard input is closed; names it.
     """
-    if path == "-":
-        return sys.stdin.buffer.read()
+    name = "Standard input" if path == "-" else path
     try:
-        return Path(path).read_bytes()
+        if path != "-":
+            return Path(path).read_bytes()
+        # None where it was closed when the program started.
+        if cast("TextIO | None", sys.stdin) is not None:
+            return sys.stdin.buffer.read()
     except OSError as error:
-        raise refusal("input.file", f"{path} cannot be read: {error.strerror}.") from None
+        raise refusal("input.file", f"{name} cannot be read: {error.strerror}.") from None
+    raise refusal("input.file", f"{name} is closed; give a file.")
 
 
 def payload(path: str, sha256: str | None) -> bytes:
@@ -82,6 +86,25 @@ def text(argument: str | None, path: str | None) -> str:
     return read.removesuffix("\n").removesuffix("\r")
 
 
+def words(what: str, text: str) -> str:
+    """
+    Take a text of the command line as its user typed it, also in a locale whose encoding is not the terminal's.
+
+    Args:
+        what: The name of the argument or option.
+        text: As Python has it: octets that the locale's encoding lacks are half surrogates.
+
+    Raises:
+        InputError: It holds octets that are not UTF-8 either.
+    """
+    try:
+        # Nothing but the octets: a text without half surrogates comes back as it is.
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        message = f"{what} holds octets that are not text in this locale's encoding; use a UTF-8 locale, or ASCII."
+        raise refusal("input.value", message) from None
+
+
 def own_party(text: str, parties: Iterable[PartyId]) -> PartyId:
     """
     Find a party among those of the configuration.
@@ -110,14 +133,14 @@ def some_parties(texts: Iterable[str], parties: Iterable[PartyId]) -> tuple[Part
     return tuple({key: known[key] for key in map(str.lower, texts)}.values()) or tuple(known.values())
 
 
-def printable(field: str, text: str | None) -> None:
+def printable(field: str, text: str) -> None:
     """
     Check a text that stands in lists later.
 
     Raises:
         InputError: It is empty, or has what no line of a list can hold.
     """
-    if text is not None and not (text and text.isprintable()):
+    if not (text and text.isprintable()):
         raise refusal("input.value", f"{field} is empty, or holds a control character.")
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import signal
+import sys
 import traceback
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -153,6 +153,6 @@ class _Lines(logging.Formatter):
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
         if self._as_json:
             facts = {"at": at, "level": level, "logger": record.name, "message": message}
-            return json.dumps({**facts, "trace": trace} if trace else facts, ensure_ascii=False)
+            return _show.json_text({**facts, "trace": trace} if trace else facts, sys.stderr)
         lines = (f"{at} {level} {message}", *trace.splitlines())
         return "\n".join(_show.printable(line) for line in lines)

@@ -11,7 +11,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast, final
+from typing import Final, TextIO, cast, final
 
 from rich.console import Console
 from rich.live import Live
@@ -21,6 +21,7 @@ from rich.text import Text
 from htpoort.cli._facts import Facts
 
 _PIPE: Final = 240
+_UTF_8: Final = ("utf-8", "utf8")
 _ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
 
 
@@ -34,16 +35,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
+def json_text(facts: object, stream: TextIO, *, indent: int | None = None) -> str:
+    """Write facts as JSON: as UTF-8, or else with the escapes of JSON, which every encoding of a stream can carry."""
+    return json.dumps(facts, ensure_ascii=stream.encoding.lower() not in _UTF_8, indent=indent)
+
+
 def as_json(facts: object) -> None:
     """Print facts as one JSON document on standard output."""
-    sys.stdout.write(json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json_text(facts, sys.stdout, indent=2) + "\n")
     # Who started a command that runs on waits for it.
     sys.stdout.flush()
 
 
 def json_line(facts: Facts, *, at_once: bool = False) -> None:
     """Print facts as JSON on one line; at once where somebody waits for it."""
-    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(facts, sys.stdout) + "\n")
     if at_once:
         sys.stdout.flush()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _first_process, _input, _records, _show
+from htpoort.cli import _first_process, _input, _output, _records, _show
 from htpoort.cli._app._options import (
     CONFIG,
     FAILED,
@@ -53,6 +53,8 @@ def run(
 
     from htpoort.cli import _running  # noqa: PLC0415 - see above
 
+    # What it prints only informs: an agent goes on working whether anyone reads that or not.
+    _output.only_informs()
     try:
         asyncio.run(_running.run(config, as_json=json, verbose=verbose))
     except OSError as error:
@@ -95,7 +97,9 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
     with opened(config, create=True) as (settings, ledger):
         # V goes out as the configuration spells it.
         party = str(_input.own_party(party, settings.parties))
-        _input.printable("business_reference", business_reference)
+        if business_reference is not None:
+            business_reference = _input.words("--business-reference", business_reference)
+            _input.printable("business_reference", business_reference)
         now = _clock.now()
         target = _target(settings, system, party, kind, now)
         beside = _beside(settings.cutover, target, payload, shadow_payload)
@@ -114,6 +118,7 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
         elif beside is not None and shadow_payload is not None:
             shadow = made(_input.payload(shadow_payload, None), beside, None)
         exchange = ledger.exchanges.queue(sent, at=now, business_reference=business_reference, shadow=shadow)
+        _output.done()
     facts = _records.exchange(exchange)
     if shadow is not None:
         facts["shadow"] = shadow.system
@@ -152,6 +157,7 @@ def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
     from htpoort.cli import _running  # noqa: PLC0415 - see above
 
     looks = asyncio.run(_running.fetch(config))
+    _output.done()
     if json:
         _show.as_json(looks)
     else:

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _input, _records, _show
+from htpoort.cli import _input, _output, _records, _show
 from htpoort.cli._app._options import CONFIG, Config, Json, Key, WhichParty
 from htpoort.cli._facts import Facts
 from htpoort.cli._opened import opened
@@ -77,6 +77,7 @@ def _show_early(facts: Facts) -> None:
 
 def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False) -> None:
     """Tell the whole story of a K: its exchange, what happened, its replies."""
+    key, party = _typed(key, party)
     with opened(config) as (_, ledger), _looked_up(key, party, "exchange and no reply"):
         stories = [_records.story(found) for found in ledger.story(key, party=party)]
     if json:
@@ -88,6 +89,11 @@ def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: J
             lines = story[title]
             if lines:
                 _show.table(title.capitalize(), tuple(lines[0]), [tuple(line.values()) for line in lines])
+
+
+def _typed(key: str, party: str | None) -> tuple[str, str | None]:
+    """Take K and party as they were typed."""
+    return _input.words("K", key), None if party is None else _input.words("--party", party)
 
 
 @contextlib.contextmanager
@@ -148,10 +154,12 @@ def resolve(  # noqa: PLR0913 - one option for each order
     """Settle an exchange of which nobody knows whether it was sent, send it again, or close it."""
     if sent + resend + close != 1:
         raise _input.refusal("input.usage", "Give one of --sent, --resend and --close.")
+    key, party = _typed(key, party)
     with opened(config) as (_, ledger), _looked_up(key, party, "exchange"):
         exchanges = ledger.exchanges
         order = exchanges.resolve_as_sent if sent else exchanges.resend if resend else exchanges.close
         exchange = order(key, at=_clock.now(), party=party)
+        _output.done()
     (_show.as_json if json else _show.rows)(_records.exchange(exchange))
 
 
@@ -209,6 +217,8 @@ def prune(
         now = _clock.now()
         before = now - timedelta(days=older_than)
         counts = ledger.prune(before=before, at=now, days=settings.retention_days, dry=not yes)
+        if yes:
+            _output.done()
     facts = {"result": "removed" if yes else "would be removed", "before": _records.moment(before)}
     numbers = {name.replace(" ", "_"): number for name, number in counts.items()}
     (_show.as_json if json else _show.rows)({**facts, **numbers})

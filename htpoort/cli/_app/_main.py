@@ -7,13 +7,14 @@ Never does: the work; each command hands over to a room beside this package.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from htpoort.cli import _demo, _facts, _input, _show
+from htpoort.cli import _demo, _facts, _input, _output, _show
 from htpoort.cli._app import _agent, _cutover, _ledger, _quarantine, _simulate
 from htpoort.cli._app._options import (
     BAD_INPUT,
@@ -91,6 +92,7 @@ def build_command(  # noqa: PLR0913 - one option for each thing a message has
             Path(output).write_bytes(made.data)
         except OSError as error:
             raise _input.refusal("input.file", f"{output} cannot be written: {error.strerror}.") from None
+        _output.done()
     if json:
         _show.as_json(_facts.submission(made))
     elif output is None:
@@ -123,6 +125,9 @@ def route(  # noqa: PLR0913 - one option for each thing that decides
         found = router.route(mailbox=mailbox, subject=subject)
     else:
         found = router.route_message(_input.octets(message), mail_from)
+    if isinstance(found, Quarantined):
+        # The exit code says so, whether the reason can be printed or not.
+        _output.only_informs()
     (_show.as_json if json else _show.rows)(_facts.routing(found))
     if isinstance(found, Quarantined):
         raise typer.Exit(QUARANTINED)
@@ -175,6 +180,7 @@ def send_command(  # noqa: PLR0913 - the options of build, and of a server
         tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
     )
     accepted = asyncio.run(_sent(made, target))
+    _output.done()
     facts = {"result": "accepted", "system": made.system, "recipient": made.rcpt_to, "mail_from": made.mail_from}
     facts |= {"subject": made.envelope.render(), "reference": reference, "message_id": made.message_id}
     (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
@@ -237,9 +243,22 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else FAILED
     except HtpoortError as error:
-        if "--json" in arguments:
-            _show.as_json(_facts.failure(error))
-        else:
-            _show.failed(f"htpoort: {error}")
-        return FAILED if isinstance(error, SendError | LedgerError) else BAD_INPUT
+        return _failed(error, as_json="--json" in arguments)
+    except _output.OutputLostError:
+        return FAILED
     return 0
+
+
+def _failed(error: HtpoortError, *, as_json: bool) -> int:
+    """Report an error; returns the exit code."""
+    if _output.is_done():
+        # It came after the commit, as when the ledger was closed: the order stands.
+        _show.failed(f"htpoort: what was ordered is done; then: {error}")
+        return 0
+    code = FAILED if isinstance(error, SendError | LedgerError) else BAD_INPUT
+    if not as_json:
+        _show.failed(f"htpoort: {error}")
+        return code
+    with contextlib.suppress(_output.OutputLostError):
+        _show.as_json(_facts.failure(error))
+    return code

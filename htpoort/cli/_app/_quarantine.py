@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _input, _records, _release, _show
+from htpoort.cli import _input, _output, _records, _release, _show
 from htpoort.cli._app._options import CONFIG, Config, Json
 from htpoort.cli._opened import opened
 from htpoort.routing import Routed
@@ -90,7 +90,9 @@ def release(  # noqa: PLR0913 - one option for each thing that a person chooses
         if despite is None:
             stored = ledger.quarantine.release(key, found, at=at, directory=directory)
         else:
-            stored = ledger.quarantine.release_despite(key, found, reason=despite, at=at, directory=directory)
+            reason = _input.words("--despite", despite)
+            stored = ledger.quarantine.release_despite(key, found, reason=reason, at=at, directory=directory)
+        _output.done()
     facts = {"result": "released", "key": key, "reply": stored.key, "repeated": stored.repeated}
     facts |= {"system": found.system.name, "party": str(found.party), "reference": found.reference}
     if isinstance(stored.found, Routed):
@@ -107,6 +109,8 @@ def discard(
     json: Json = False,
 ) -> None:
     """Mark a message as being for nobody; it stays readable."""
+    why = _input.words("--why", why)
     with opened(config) as (_, ledger):
         ledger.quarantine.discard(key, at=_clock.now(), why=why)
+        _output.done()
     (_show.as_json if json else _show.rows)({"result": "discarded", "key": key})

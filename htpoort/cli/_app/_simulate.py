@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from htpoort.cli import _input, _show, _simulate
+from htpoort.cli import _input, _output, _show, _simulate
 from htpoort.cli._app._options import FAILED, Json, Systems
 from htpoort.simulator import ClientCertificate
 
@@ -55,6 +55,8 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be said
     """Play the gateway on loopback until it is interrupted."""
     if not tls and (certificates is not None or client_certificate is not ClientCertificate.NONE):
         raise _input.refusal("input.usage", "Give --tls with --certificates and --client-certificate.")
+    # It goes on whether anyone reads what it prints or not.
+    _output.only_informs()
     try:
         asyncio.run(
             _simulate.simulate(

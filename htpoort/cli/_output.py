@@ -1,0 +1,149 @@
+"""
+Guard standard output and standard error, so that a failure to print is handled in one place.
+
+Never does: print, except for one line on standard error at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import select
+import sys
+from typing import TYPE_CHECKING, Final, TextIO, cast, final
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_ESCAPE: Final = "backslashreplace"  # for a character that the encoding of a stream lacks
+
+
+class OutputLostError(Exception):
+    """Stop a command whose result standard output did not take. Not an OSError: commands take that for their own."""
+
+
+@final
+class _Guarded(io.FileIO):
+    """
+    Write to a descriptor until a write fails; then drop everything.
+
+    Args:
+        descriptor: Where it writes; it stays open.
+        error: Why nothing can be written, from the start.
+        optional: Whether a failure is only noted; otherwise the first one raises too.
+    """
+
+    def __init__(self, descriptor: int, error: OSError | None, *, optional: bool) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.lost: OSError | None = None
+        """Why something was dropped; None as long as everything was taken."""
+        self.optional = optional
+        self.done = False
+        self._error = error
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """
+        Write, or note why that fails.
+
+        Raises:
+            OutputLostError: It failed for the first time, and the output is not optional.
+        """
+        if self._error is None:
+            try:
+                return self._written(data)
+            except OSError as error:
+                self._error = error
+        first, self.lost = self.lost is None, self._error
+        if first and not self.optional:
+            raise OutputLostError
+        # Taken: whatever stays in a buffer would fail again when the interpreter ends, and change the exit code.
+        return memoryview(data).nbytes
+
+    def _written(self, data: ReadableBuffer) -> int:
+        # None: the pipe is full, and the parent process has made it one that does not wait.
+        while (number := cast("int | None", super().write(data))) is None:
+            select.select((), (self.fileno(),), ())
+        return number
+
+
+def guard() -> None:
+    """
+    Guard both streams of this process; what is written to a closed one is dropped.
+
+    Call it first: a file that is opened later must not get the number of a closed stream.
+    """
+    _, out, err = (_open_if_closed(descriptor) for descriptor in range(3))
+    sys.stdout = _guarded(sys.stdout, 1, out, optional=False)
+    sys.stderr = _guarded(sys.stderr, 2, err, optional=True)
+
+
+def _open_if_closed(descriptor: int) -> OSError | None:
+    """Open the null device in the place of a closed descriptor; returns the error that says so."""
+    try:
+        os.fstat(descriptor)
+    except OSError as error:
+        # This gets the lowest free number, which is the closed one: those below it are open.
+        os.open(os.devnull, os.O_RDWR)
+        return error
+    return None
+
+
+def _guarded(stream: TextIO | None, descriptor: int, error: OSError | None, *, optional: bool) -> TextIO:
+    """Put a guard in the place of a stream, which is None where it was closed."""
+    before = cast("io.TextIOWrapper | None", stream)
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Guarded(descriptor, error, optional=optional)),
+        encoding="utf-8" if before is None else before.encoding,
+        errors=_ESCAPE,
+        line_buffering=before is not None and (before.line_buffering or before.write_through),
+    )
+
+
+def _of_stdout() -> _Guarded | None:
+    """Find the guard of standard output; there is none in a program that calls the commands itself."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw if isinstance(raw, _Guarded) else None
+
+
+def only_informs() -> None:
+    """Let the exit code not depend on standard output, which only describes what the command does."""
+    if (guarded := _of_stdout()) is not None:
+        guarded.optional = True
+
+
+def done() -> None:
+    """Note that what was ordered is done: from here on, nothing that fails makes the exit code another than 0."""
+    if (guarded := _of_stdout()) is not None:
+        guarded.optional = guarded.done = True
+
+
+def is_done() -> bool:
+    """Tell whether what was ordered is done."""
+    return (guarded := _of_stdout()) is not None and guarded.done
+
+
+def end(code: int) -> int:
+    """
+    Write what is left, and report once if standard output did not take everything.
+
+    Args:
+        code: How the command ended.
+
+    Returns:
+        The exit code: 1 in the place of 0 if the result was lost; *code* otherwise.
+    """
+    with contextlib.suppress(OutputLostError):
+        sys.stdout.flush()
+    guarded = _of_stdout()
+    if guarded is None or guarded.lost is None:
+        return code
+    why = "it is closed" if guarded.lost.errno == errno.EBADF else guarded.lost.strerror
+    if guarded.optional:
+        rest = "; what was ordered is done" if guarded.done else ""
+        sys.stderr.write(f"htpoort: Standard output could not be written: {why}{rest}.\n")
+        return code
+    if guarded.lost.errno != errno.EPIPE:  # a reader that closes its pipe has read enough
+        sys.stderr.write(f"htpoort: The result could not be written to standard output: {why}.\n")
+    return code or 1

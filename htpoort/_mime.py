@@ -21,6 +21,7 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 # can only meet itself in a 7-bit payload, which then goes out as base64.
 _BOUNDARY: Final = "=_htpoort"
 _DELIMITER: Final = f"--{_BOUNDARY}".encode()
+_MIXED: Final = f'multipart/mixed; boundary="{_BOUNDARY}"'
 
 _FIT: Final = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
 """Octets that no mail server changes by themselves; what stands at the edges of a line may be."""
@@ -118,11 +119,42 @@ def render(
         return _lines([*headers, *carried]) + octets
     carried.append(("Content-Disposition", f'attachment; filename="{file_name}"'))
     outer = [
-        ("Content-Type", f'multipart/mixed; boundary="{_BOUNDARY}"'),
+        ("Content-Type", _MIXED),
         ("Content-Transfer-Encoding", "7bit"),
     ]
     opening, closing = _DELIMITER + b"\r\n", _DELIMITER + b"--\r\n"
     return _lines([*headers, *outer]) + opening + _lines(carried) + octets + closing
+
+
+def payload_of(raw: bytes) -> bytes | None:
+    """
+    Take the payload out of a message that `render` wrote, whatever layout and transfer encoding it chose.
+
+    Args:
+        raw: The message, as this version or an earlier one rendered it.
+
+    Returns:
+        The payload, without the line end at its end, which `render` may have added; None if `render` cannot have
+        written the message.
+    """
+    block, _, octets = raw.partition(b"\r\n\r\n")
+    attached = f"Content-Type: {_MIXED}".encode() in block.split(b"\r\n")
+    if attached:
+        opening, closing = _DELIMITER + b"\r\n", _DELIMITER + b"--\r\n"
+        if not (octets.startswith(opening) and octets.endswith(closing)):
+            return None
+        block, _, octets = octets.removeprefix(opening).removesuffix(closing).partition(b"\r\n\r\n")
+    lines = block.split(b"\r\n")
+    if b"Content-Transfer-Encoding: 7bit" in lines:
+        payload = octets.removesuffix(b"\r\n") if attached else octets
+    elif b"Content-Transfer-Encoding: base64" in lines:
+        try:
+            payload = binascii.a2b_base64(octets.replace(b"\r\n", b""), strict_mode=True)
+        except binascii.Error:
+            return None
+    else:
+        return None
+    return payload.removesuffix(b"\r\n")
 
 
 def _lines(headers: list[tuple[str, str]]) -> bytes:

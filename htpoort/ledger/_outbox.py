@@ -20,6 +20,7 @@ from htpoort.exchange import Event, State
 from htpoort.ledger import _attempts, _events, _schema
 from htpoort.ledger._adding import Adding
 from htpoort.ledger._prepared import Prepared, Row
+from htpoort.ledger._repeats import repeats
 from htpoort.ledger.records import Claimed, Exchange
 from htpoort.message import Submission
 
@@ -93,10 +94,10 @@ def queue(
     connection: sa.Connection, submission: Submission, business_reference: str | None, at: datetime, *, held: bool
 ) -> Exchange:
     """
-    Put a message in. The very same message again changes nothing, so a caller that was interrupted may repeat itself.
+    Put a message in. The same declaration again changes nothing, so a caller that was interrupted may repeat itself.
 
     Raises:
-        InputError: The party has used this K for another message, or *business_reference* cannot be kept.
+        InputError: The party has used this K for another declaration, or *business_reference* cannot be kept.
     """
     if business_reference is not None and not (business_reference and business_reference.isprintable()):
         message = "business_reference is empty, or holds a control character; leave it out, or mend it."
@@ -145,11 +146,12 @@ def queue(
 
 
 def _queued_before(connection: sa.Connection, submission: Submission) -> Exchange:
-    """Give the exchange that has the K, if it is of the same message."""
+    """Give the exchange that has the K, if it is of the same declaration."""
     envelope = submission.envelope
     row = connection.execute(_BY_K, {"party_key": envelope.sender.lower(), "reference": envelope.reference}).one()
-    if connection.execute(_MESSAGE, {"key": row.id}).scalar_one() == submission.data:
-        return exchange_of(row)
+    stored = connection.execute(_MESSAGE, {"key": row.id}).scalar_one()
+    if row.system == submission.system and row.rcpt_to == submission.rcpt_to and repeats(submission, stored):
+        return attrs.evolve(exchange_of(row), repeated=True)
     message = (
         f"{row.party} queued {row.reference} before, for {row.system} at {row.created.isoformat(timespec='seconds')}; "
         f"it is {row.state} now (see htpoort show {row.reference}). "

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from htpoort.errors import InputError, Problem
 from htpoort.ledger import _outbox, _schema
+from htpoort.ledger._repeats import repeats
 from htpoort.ledger._standings import pieces
 from htpoort.ledger.records import Exchange, Shadow
 from htpoort.message import Submission
@@ -45,7 +46,7 @@ def queue(  # noqa: PLR0913 - one argument for each thing that is written
     if there is None:
         values = {"exchange": exchange.key, "system": shadow.system, "created": at, "raw": shadow.data}
         connection.execute(sa.insert(_table), values)
-    elif (there.system, there.raw) != (shadow.system, shadow.data):
+    elif there.system != shadow.system or not repeats(shadow, there.raw):
         message = f"reference {exchange.reference} of {exchange.party} has another shadow; a K has one."
         raise InputError("", (Problem("ledger.shadow", message),))
     return exchange

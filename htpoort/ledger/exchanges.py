@@ -53,14 +53,15 @@ class Exchanges:
             shadow: The same declaration as another system would get it; kept in the same transaction, and never sent.
 
         Returns:
-            The exchange. The very same message again gives the same exchange, so a caller that was
-            interrupted may repeat itself.
+            The exchange. The same declaration again gives the same exchange, *repeated*, so a caller that was
+            interrupted may repeat itself: the same payload, party and K, for the same system and from the same
+            mailbox. Nothing else of the repeated message counts or is kept, as its Date, Message-ID and layout.
 
         Raises:
-            InputError: The party has used this K for another message or with another shadow; the shadow is of another
+            InputError: The party has used this K for another declaration or with another shadow; the shadow is of another
                 party or K, or for the same system; or *business_reference* is empty or not printable.
             LedgerError: It could not be written. After a crash, or on a server that was lost, it may be there all
-                the same: repeat it as it is, never under another K.
+                the same: repeat it, never under another K.
         """
         return self.queue_soon(
             submission, at=at, business_reference=business_reference, held=held, shadow=shadow

@@ -51,6 +51,8 @@ class Exchange:
         message_id: Of its message.
         content_begun: Whether content of it may have left, in any attempt that has ended. Where it is false, the
             gateway cannot have the declaration, whatever a reply says.
+        repeated: Whether `Exchanges.queue` found it there, because the same declaration was queued before. Counts in
+            no comparison.
     """
 
     key: int
@@ -65,6 +67,7 @@ class Exchange:
     changed: datetime
     message_id: str
     content_begun: bool
+    repeated: bool = attrs.field(default=False, eq=False)
 
 
 @final

@@ -74,14 +74,27 @@ class TestQueue:
         assert (made, MAILBOX, "dms@htpoort.nl") == (claimed.raw, claimed.mail_from, claimed.rcpt_to)
 
     def test_the_same_again_is_the_same(self, htpoort: Run, office: Path) -> None:
-        """Who was interrupted may repeat the very same message; for another one the K is used."""
+        """An interrupted caller may repeat its message, and learns that it did; for another one the K is used."""
         del office
         first, again = (htpoort("queue", *options("K1"), stdin=b"<MetaData/>") for _ in range(2))
         other = htpoort("queue", *options("K1"), "--json", stdin=b"<Other/>")
+        note = "The same declaration was queued before under this K; nothing was added."
 
         assert (0, 0, 2) == (first.code, again.code, other.code)
-        assert first.text == again.text
+        assert [*first.text.splitlines(), f"{'note':<13}  {note}"] == again.text.splitlines()
         assert ["ledger.reference-used"] == [problem["code"] for problem in other.facts["problems"]]
+
+    def test_the_same_file_again(self, htpoort: Run, office: Path) -> None:
+        """The same file, party and K are enough, although each call builds a message with its own Message-ID."""
+        made = options("K1")
+        without = made[: made.index("--date")]
+        first, again = (htpoort("queue", *without, "--json", stdin=b"<MetaData/>") for _ in range(2))
+        with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
+            number = len(list(ledger.exchanges.listed()))
+
+        assert (0, 0, 1) == (first.code, again.code, number)
+        assert (False, True) == (first.facts["repeated"], again.facts["repeated"])
+        assert first.facts == {**again.facts, "repeated": False}
 
     @pytest.mark.parametrize(
         ("changed", "told"),

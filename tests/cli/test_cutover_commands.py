@@ -492,6 +492,20 @@ class TestQueue:
         assert (2, ["input.usage"]) == (result.code, [problem["code"] for problem in result.facts["problems"]])
         assert "Give --system, or say in [cutover]" in result.facts["message"]
 
+    def test_repeated_after_the_move(self, htpoort: Run, office: Office) -> None:
+        """A caller that repeats itself after the day of its move means the first one: it is not declared twice."""
+        made = self.options("K1")
+        without = made[: made.index("--date")]
+        office.says(shadowed(), move(since="9999-12-31"))
+        first = htpoort("queue", *without, "--json", stdin=b"<MetaData/>")
+        office.says(move(since="2020-01-01"))
+        again = htpoort("queue", *without, "--json", stdin=b"<MetaData/>")
+        other = htpoort("queue", *without, "--json", stdin=b"<Other/>")
+
+        assert ("AGS", "AGS", True) == (first.facts["system"], again.facts["system"], again.facts["repeated"])
+        assert (0, 0, 2) == (first.code, again.code, other.code)
+        assert 1 == len(list(office.ledger.exchanges.listed()))
+
     def test_a_shadow(self, htpoort: Run, office: Office) -> None:
         """In shadow mode the same declaration is built for the other system too; it differs in the system alone."""
         office.says(shadowed())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
 
-from htpoort import AGS, InputError, Submission, UnknownError
+from htpoort import AGS, DMS, InputError, Submission, UnknownError, build
 from htpoort.exchange import Outcome, State
 from htpoort.ledger import Claimed, Exchange, Ledger
 from htpoort.ledger.exchanges import Exchanges
@@ -40,6 +41,21 @@ def state(ledger: Ledger, reference: str = "K1", party: str = PARTY) -> State:
     return found.state
 
 
+def rebuilt(**changed: Any) -> Submission:
+    """Build the declaration K1 an hour later, perhaps with something changed."""
+    values = {
+        "system": DMS,
+        "party": PARTY,
+        "mailbox": "edi@forwarder.example",
+        "reference": "K1",
+        "payload": b"<a/>",
+        "date": datetime(2026, 11, 2, 13, 0, 0, tzinfo=UTC),
+        "message_id": "<again@forwarder.example>",
+        **changed,
+    }
+    return build(**values)
+
+
 class TestQueue:
     """A declaration that was queued is on disk under a K that is its own for ever."""
 
@@ -67,6 +83,60 @@ class TestQueue:
 
         assert first == again
         assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(5))]
+
+    @pytest.mark.parametrize(
+        "anew",
+        [
+            {},
+            {"layout": "attachment"},
+            {"layout": "attachment", "file_name": "other.xml", "content_type": "text/xml"},
+            {"payload": b"<a/>\r\n"},
+            {"mailbox": "EDI@forwarder.example"},
+        ],
+    )
+    def test_the_same_declaration_built_anew(
+        self, ledger: Ledger, clock: Clock, declaration: Make, anew: dict[str, Any]
+    ) -> None:
+        """A caller that repeats itself later has another Date and Message-ID; the first message is the one sent."""
+        first = ledger.exchanges.queue(declaration("K1"), at=clock())
+        again = ledger.exchanges.queue(rebuilt(**anew), at=clock(5))
+        (claimed,) = claim(ledger, clock(5))
+
+        assert first == again
+        assert (False, True) == (first.repeated, again.repeated)
+        assert declaration("K1").data == claimed.raw
+
+    @pytest.mark.parametrize("encoding", ["7bit", "base64"])
+    def test_the_same_declaration_in_another_encoding(
+        self, ledger: Ledger, clock: Clock, declaration: Make, encoding: str
+    ) -> None:
+        """So may the transfer encoding be another one, as after an upgrade; what it carries is compared."""
+        body = {"7bit": b"<a/> \r\n", "base64": b"PGEvPiA=\r\n"}[encoding]
+        made = declaration("K1", payload=b"<a/> ")
+        head = made.data.partition(b"Content-Transfer-Encoding: ")[0]
+        earlier = head + b"Content-Transfer-Encoding: " + encoding.encode() + b"\r\n\r\n" + body
+        ledger.exchanges.queue(attrs.evolve(made, data=earlier), at=clock())
+
+        assert ledger.exchanges.queue(rebuilt(payload=b"<a/> "), at=clock(5)).repeated
+
+    @pytest.mark.parametrize(
+        "other", [{"payload": b"<b/>"}, {"mailbox": "other@forwarder.example"}, {"system": AGS}, {"s": "1"}]
+    )
+    def test_another_declaration_built_anew(
+        self, ledger: Ledger, clock: Clock, declaration: Make, other: dict[str, Any]
+    ) -> None:
+        """What decides where it or its replies go, or what it says, makes it another one; the K is not for that."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        with pytest.raises(InputError, match="queued K1 before"):
+            ledger.exchanges.queue(rebuilt(**other), at=clock(5))
+
+    def test_what_was_pruned_is_not_compared(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Where the message is gone nothing says that it is the same: refused, with the first named."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        ledger.exchanges.close("K1", at=clock())
+        ledger.prune(before=clock(1), at=clock(2), days=0, dry=False)
+        with pytest.raises(InputError, match="queued K1 before"):
+            ledger.exchanges.queue(declaration("K1"), at=clock(5))
 
     def test_a_k_is_used_once(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """Another message under the same K of the same party is refused, whatever the case of the party's letters."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import attrs
 import pytest
 from agents import QUICK, server
 
@@ -52,6 +53,19 @@ class TestQueue:
         )
 
         assert first == again == alone
+        assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
+
+    def test_the_same_built_anew(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Both may be built anew, with another Date and Message-ID; those that were kept first stay."""
+        sent, shadow = declaration("K1", system=AGS), declaration("K1")
+        later = [
+            attrs.evolve(one, data=one.data.replace(b"Date: Mon, 02", b"Date: Tue, 03").replace(b"<K1@", b"<K1-2@"))
+            for one in (sent, shadow)
+        ]
+        ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
+        again = ledger.exchanges.queue(later[0], at=clock(5), shadow=later[1])
+
+        assert (True, True) == (again.repeated, later[0].data != sent.data)
         assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
 
     def test_another_shadow_is_refused(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:

@@ -23,6 +23,7 @@ from htpoort import (
     RoutingEnvelope,
     Submission,
     UnknownError,
+    _mime,
     build,
 )
 
@@ -190,6 +191,29 @@ def test_attachment_that_holds_the_boundary(payload: bytes) -> None:
     assert "base64" == part["Content-Transfer-Encoding"]
     assert payload == part.get_payload(decode=True)
     assert b"Content-Transfer-Encoding: 7bit\r\n\r\n" + payload.removesuffix(b"\r\n") in built(payload=payload).data
+
+
+@pytest.mark.parametrize("layout", ["body", "attachment"])
+@pytest.mark.parametrize("payload", [payload for payload, _ in PAYLOADS] + [b"a\r\n--=_htpoort--\r\nb"])
+def test_the_payload_can_be_taken_out(payload: bytes, layout: str) -> None:
+    """The writer reads its own messages, in either layout and encoding; one line end at the end may be its own."""
+    assert payload.removesuffix(b"\r\n") == _mime.payload_of(built(payload=payload, layout=layout).data)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\r\n\r\n<MetaData/>",
+        b"Content-Transfer-Encoding: 8bit\r\n\r\n<MetaData/>\r\n",
+        b"Content-Transfer-Encoding: base64\r\n\r\n!\r\n",
+        b'Content-Type: multipart/mixed; boundary="=_htpoort"\r\n\r\nContent-Transfer-Encoding: 7bit\r\n\r\nx\r\n',
+        built(layout="attachment").data + b"more\r\n",
+    ],
+)
+def test_what_it_has_not_written(raw: bytes) -> None:
+    """Of any other message it takes nothing."""
+    assert _mime.payload_of(raw) is None
 
 
 @pytest.mark.parametrize("size", [1, 56, 57, 58, 113, 114, 115, 5_000])

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from htpoort.config import CutoverConfig, LedgerConfig
     from htpoort.directory import DeclarationSystem
+    from htpoort.ledger import Ledger
 
 
 def run(
@@ -101,7 +102,8 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
             business_reference = _input.words("--business-reference", business_reference)
             _input.printable("business_reference", business_reference)
         now = _clock.now()
-        target = _target(settings, system, party, kind, now)
+        target = _queued_to(settings, ledger, party, reference) if system is None else None
+        target = target or _target(settings, system, party, kind, now)
         beside = _beside(settings.cutover, target, payload, shadow_payload)
         # The shadow differs in nothing that is made up here.
         when = now.isoformat() if date is None else date
@@ -120,11 +122,21 @@ def queue(  # noqa: PLR0913 - one option for each thing a message has
         exchange = ledger.exchanges.queue(sent, at=now, business_reference=business_reference, shadow=shadow)
         _output.done()
     facts = _records.exchange(exchange)
+    if json:
+        facts["repeated"] = exchange.repeated
+    elif exchange.repeated:
+        facts["note"] = "The same declaration was queued before under this K; nothing was added."
     if shadow is not None:
         facts["shadow"] = shadow.system
     elif shadow_payload is not None:
         facts["shadow_payload"] = f"not used; the declaration goes to {target.name}, the shadow system, itself"
     (_show.as_json if json else _show.rows)(facts)
+
+
+def _queued_to(settings: LedgerConfig, ledger: Ledger, party: str, reference: str) -> DeclarationSystem | None:
+    """Find the system that a K was queued for: a caller that repeats itself after a move does not mean another one."""
+    before = ledger.exchanges.find(party, _input.words("--reference", reference))
+    return next((one for one in settings.directory if before is not None and one.name == before.system), None)
 
 
 def _target(

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _SHOWN = 72  # columns of the text under which a caret still fits a terminal of 80
+_NAMED: Final = 10  # things that a sentence lists
 
 
 @final
@@ -113,15 +114,19 @@ class UnknownError(HtpoortError, LookupError):
 
     Args:
         key: What was looked for.
-        known: What is there, sorted.
+        known: What is there, sorted; of very many the first.
+        more: How many more there are.
     """
 
     key: str
     known: tuple[str, ...]
+    more: int = attrs.field(default=0, repr=False)
 
     def __str__(self) -> str:
-        known = ", ".join(self.known) or "nothing"
-        return f"{self.key!r} is not known; known: {known}."
+        # A ledger or a service provider may have a hundred thousand, and no one reads them in a sentence.
+        named = ", ".join(self.known[:_NAMED]) or "nothing"
+        left = len(self.known[_NAMED:]) + self.more
+        return f"{self.key!r} is not known; known: {named}{f' and {left} more' if left else ''}."
 
 
 @final

@@ -15,7 +15,7 @@ from htpoort.cli._facts import Facts
 from htpoort.exchange import State
 
 if TYPE_CHECKING:
-    from htpoort.ledger import Exchange, Held, Ledger, Reply, Story
+    from htpoort.ledger import Exchange, Held, HeldSummary, Ledger, Reply, Story
 
 UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted")
 """The columns of the list of unanswered declarations."""
@@ -75,8 +75,8 @@ def reply(found: Reply) -> Facts:
     return {**facts, "received": moment(found.received), "delivered": moment(found.delivered)}
 
 
-def held(found: Held) -> Facts:
-    """Tell a message in quarantine, without its content."""
+def held(found: Held | HeldSummary) -> Facts:
+    """Describe a message in quarantine, without its content."""
     return {
         "key": found.key,
         "state": found.state.value,
@@ -85,7 +85,7 @@ def held(found: Held) -> Facts:
         "mailbox": found.mailbox,
         "subject": found.subject,
         "copies": found.copies,
-        "octets": len(found.raw),
+        "octets": found.octets,
         "problems": [{"message": problem} for problem in found.problems],
     }
 
@@ -143,9 +143,9 @@ def story(found: Story) -> Facts:
 
 def unanswered(
     accepted: Iterable[Exchange], *, before: datetime | None, system: str | None, party: str | None
-) -> list[Facts]:
+) -> Iterator[Facts]:
     """
-    List what was accepted and has no reply.
+    List what was accepted and has no reply, one by one as they are read.
 
     Args:
         accepted: The exchanges in that state.
@@ -153,20 +153,17 @@ def unanswered(
         system: Only this one's.
         party: Only this one's, in any case.
     """
-    return [
-        {
-            "system": found.system,
-            "party": found.party,
-            "reference": found.reference,
-            "business_reference": found.business_reference,
-            # The state's last change is the acceptance, or every later state would be another.
-            "accepted": moment(found.changed),
-        }
-        for found in accepted
-        if (before is None or found.changed < before)
-        and (system is None or found.system == system)
-        and (party is None or found.party.lower() == party.lower())
-    ]
+    for found in accepted:
+        of_both = (system is None or found.system == system) and (party is None or found.party.lower() == party.lower())
+        if of_both and (before is None or found.changed < before):
+            yield {
+                "system": found.system,
+                "party": found.party,
+                "reference": found.reference,
+                "business_reference": found.business_reference,
+                # The state's last change is the acceptance, or every later state would be another.
+                "accepted": moment(found.changed),
+            }
 
 
 def exported(ledger: Ledger, *states: State, raw: bool) -> Iterator[Facts]:

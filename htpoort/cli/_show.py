@@ -7,6 +7,7 @@ Never does: let what a peer wrote be taken for markup or for a terminal's contro
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import sys
 from collections import deque
@@ -21,6 +22,8 @@ from rich.text import Text
 from htpoort.cli._facts import Facts
 
 _PIPE: Final = 240
+_PAGE: Final = 200  # lines of a table that are laid out together
+PROBLEMS: Final = 100  # of one thing
 _UTF_8: Final = ("utf-8", "utf8")
 _ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
 
@@ -47,6 +50,16 @@ def as_json(facts: object) -> None:
     sys.stdout.flush()
 
 
+def json_array(lines: Iterable[Facts]) -> None:
+    """Print facts as one JSON document, an array, as they come; the same octets as `as_json` prints of a list."""
+    between = "[\n  "
+    for facts in lines:
+        sys.stdout.write(between + json_text(facts, sys.stdout, indent=2).replace("\n", "\n  "))
+        between = ",\n  "
+    sys.stdout.write("[]\n" if between.startswith("[") else "\n]\n")
+    sys.stdout.flush()
+
+
 def json_line(facts: Facts, *, at_once: bool = False) -> None:
     """Print facts as JSON on one line; at once where somebody waits for it."""
     sys.stdout.write(json_text(facts, sys.stdout) + "\n")
@@ -68,7 +81,10 @@ def rows(facts: Facts) -> None:
     for name, value in facts.items():
         if isinstance(value, list):
             problems = cast("list[Facts]", value)
-            pairs += [(name.removesuffix("s"), printable(str(problem["message"]))) for problem in problems]
+            single = name.removesuffix("s")
+            pairs += [(single, printable(str(problem["message"]))) for problem in problems[:PROBLEMS]]
+            if len(problems) > PROBLEMS:
+                pairs.append((single, f"and {len(problems) - PROBLEMS} more"))
         elif value is not None:
             pairs.append((name, printable(str(value))))
     width = max((len(name) for name, _ in pairs), default=0)
@@ -76,10 +92,32 @@ def rows(facts: Facts) -> None:
         line(f"{name:<{width}}  {text}")
 
 
-def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-    """Print a table; where the terminal is too narrow for it, a block for each line."""
-    lines = list(lines)
-    shown = Table(title=title, title_justify="left")
+def table(
+    title: str, columns: Sequence[str], lines: Iterable[Sequence[object]], *, limit: int | None = None, rest: str = ""
+) -> None:
+    """
+    Print a table, page by page, so that a long one takes no more memory than a page.
+
+    Args:
+        title: What is above it.
+        columns: Their names.
+        lines: The cells of each line; no more are read than are printed, and one.
+        limit: How many lines are printed at most; all of them where not given.
+        rest: Says where the others are found.
+    """
+    waiting, printed = iter(lines), 0
+    while page := list(itertools.islice(waiting, _PAGE if limit is None else min(_PAGE, limit - printed))):
+        _page("" if printed else title, columns, page)
+        printed += len(page)
+    if not printed:
+        _page(title, columns, [])
+    if printed == limit and next(waiting, None) is not None:
+        line(f"These are the first {limit}, and there are more. {rest}")
+
+
+def _page(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    """Print a page of a table; where the terminal is too narrow for it, a block for each line."""
+    shown = Table(title=title or None, title_justify="left")
     for column in columns:
         shown.add_column(column, overflow="fold")
     for cells in lines:
@@ -89,7 +127,8 @@ def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[object]])
     if shown.__rich_measure__(console, console.options).maximum <= console.width:
         console.print(shown)
         return
-    line(f"{title}:")
+    if title:
+        line(f"{title}:")
     for cells in lines:
         rows(dict(zip(columns, cells, strict=True)))
         line("")

@@ -21,11 +21,12 @@ from htpoort.ledger import _events, _outbox, _outcomes, _schema
 from htpoort.ledger._adding import Adding
 from htpoort.ledger._prepared import Prepared
 from htpoort.ledger._storable import storable
-from htpoort.ledger.records import Held, HeldState, Reply, Stored
+from htpoort.ledger.records import Held, HeldState, HeldSummary, Reply, Stored
 from htpoort.routing import Correlation, Quarantined, Routed
 
 _table: Final = _schema.replies
 _strangers: Final = _schema.quarantine
+_NAMED: Final = 10  # numbers of messages that an error names
 
 _SAME: Final = sa.select(_table.c.id, _table.c.correlation).where(
     _table.c.reference == sa.bindparam("reference"),
@@ -62,6 +63,21 @@ def reply_of(row: sa.Row[Any]) -> Reply:
         attempts=row.attempts,
         trouble=row.trouble or "",
         raw=row.raw,
+    )
+
+
+def summary_of(row: sa.Row[Any]) -> HeldSummary:
+    """Make the value of a row without its message."""
+    return HeldSummary(
+        key=row.id,
+        received=row.received,
+        reason=row.reason,
+        problems=tuple(row.problems),
+        mailbox=row.mailbox,
+        subject=row.subject,
+        state=HeldState(row.state),
+        copies=row.copies,
+        octets=row.octets,
     )
 
 
@@ -261,8 +277,11 @@ def held(connection: sa.Connection, key: int) -> Held:
     """
     row = connection.execute(sa.select(_strangers).where(_strangers.c.id == key)).first()
     if row is None:
-        known = connection.execute(sa.select(_strangers.c.id).where(_strangers.c.state == HeldState.HELD.value))
-        raise UnknownError(str(key), tuple(str(number) for number in known.scalars()))
+        waiting = _strangers.c.state == HeldState.HELD.value
+        first = connection.execute(sa.select(_strangers.c.id).where(waiting).order_by(_strangers.c.id).limit(_NAMED))
+        named = tuple(str(number) for number in first.scalars())
+        all_of_them = sa.select(sa.func.count()).select_from(_strangers).where(waiting)
+        raise UnknownError(str(key), named, connection.execute(all_of_them).scalar_one() - len(named))
     return held_of(row)
 
 

@@ -16,7 +16,7 @@ from htpoort.errors import InputError, Problem, UnknownError
 from htpoort.exchange import Event, State
 from htpoort.ledger import _inbox, _outbox, _schema
 from htpoort.ledger._prepared import Prepared
-from htpoort.ledger.records import Entry, Exchange, Held, HeldState, Reply, Status, Story
+from htpoort.ledger.records import Entry, Exchange, Held, HeldState, HeldSummary, Reply, Status, Story
 from htpoort.routing import SentRecord
 
 _exchanges: Final = _schema.exchanges
@@ -180,6 +180,17 @@ def quarantine(connection: sa.Connection, state: HeldState | None) -> Iterator[H
         query = query.where(_strangers.c.state == state.value)
     for row in connection.execution_options(yield_per=1).execute(query):
         yield _inbox.held_of(row)
+
+
+def held_summaries(connection: sa.Connection, state: HeldState | None) -> Iterator[HeldSummary]:
+    """List the quarantine without the messages, oldest first; the database knows their lengths without reading them."""
+    rest = [column for column in _strangers.c if column.name != "raw"]
+    columns = (*rest, sa.func.length(_strangers.c.raw).label("octets"))
+    query = sa.select(*columns).order_by(_strangers.c.id)
+    if state is not None:
+        query = query.where(_strangers.c.state == state.value)
+    for row in connection.execution_options(yield_per=500).execute(query):
+        yield _inbox.summary_of(row)
 
 
 def prunable(connection: sa.Connection, before: datetime) -> dict[str, int]:

@@ -58,8 +58,8 @@ class Exchanges:
             mailbox. Nothing else of the repeated message counts or is kept, as its Date, Message-ID and layout.
 
         Raises:
-            InputError: The party has used this K for another declaration or with another shadow; the shadow is of another
-                party or K, or for the same system; or *business_reference* is empty or not printable.
+            InputError: The party has used this K for another declaration or with another shadow; the shadow is of
+                another party or K, or for the same system; or *business_reference* is empty or not printable.
             LedgerError: It could not be written. After a crash, or on a server that was lost, it may be there all
                 the same: repeat it, never under another K.
         """

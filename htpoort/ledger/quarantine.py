@@ -13,7 +13,7 @@ from typing import final
 from htpoort.directory import HTPOORT, Directory
 from htpoort.ledger import _inbox, _release, _reports
 from htpoort.ledger._access import Access
-from htpoort.ledger.records import Held, HeldState, Stored
+from htpoort.ledger.records import Held, HeldState, HeldSummary, Stored
 from htpoort.routing import Routed
 
 __all__ = ["Quarantine"]
@@ -40,6 +40,21 @@ class Quarantine:
             LedgerError: They could not be read.
         """
         return self._access.stream(_reports.quarantine, state)
+
+    def summaries(self, state: HeldState | None = HeldState.HELD) -> Iterator[HeldSummary]:
+        """
+        List the quarantine without the messages, oldest first: however many they are, in the same memory.
+
+        Args:
+            state: Only these; None for all.
+
+        Returns:
+            What is known of each message, read as it is asked for.
+
+        Raises:
+            LedgerError: They could not be read.
+        """
+        return self._access.stream(_reports.held_summaries, state)
 
     def get(self, key: int) -> Held:
         """

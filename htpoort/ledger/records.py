@@ -22,6 +22,7 @@ __all__ = [
     "Exchange",
     "Held",
     "HeldState",
+    "HeldSummary",
     "Reply",
     "Resting",
     "Shadow",
@@ -199,6 +200,40 @@ class Held:
     state: HeldState
     copies: int
     raw: bytes = attrs.field(repr=False)
+
+    @property
+    def octets(self) -> int:
+        """How large the message is."""
+        return len(self.raw)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class HeldSummary:
+    """
+    Describe one message in quarantine without the message, for lists.
+
+    Args:
+        key: Its number in the ledger.
+        received: When it first came.
+        reason: The code of the reason.
+        problems: The sentences of everything that is wrong.
+        mailbox: Where it says it came from; None where that cannot be told.
+        subject: What its Subject says, canonical; None where there is no valid envelope.
+        state: What became of it.
+        copies: How often it came.
+        octets: How large the message is.
+    """
+
+    key: int
+    received: datetime
+    reason: str
+    problems: tuple[str, ...]
+    mailbox: str | None
+    subject: str | None
+    state: HeldState
+    copies: int
+    octets: int
 
 
 @final

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,13 +14,25 @@ from typing import Any
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from htpoort import AGS, DMS, DeclarationSystem, Router, build
 from htpoort._clock import now
+from htpoort.cli import _show
 from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger, Reply
 
 Run = Callable[..., Any]
+
+STRANGER = (
+    "INSERT INTO htpoort_quarantine (received, reason, problems, subject, state, copies, content, raw)"
+    " VALUES (0, 'bad-subject', '[]', '[V=1][A=1][K=1][S=0]', 'held', 1, :number, :raw)"
+)
+ACCEPTED = (
+    "INSERT INTO htpoort_exchanges (system, party, party_key, reference, state, attempts, due, mail_from, rcpt_to,"
+    " message_id, created, changed, raw) VALUES ('DMS', 'NL123456789.02.05', 'nl123456789.02.05', 'K' || :number,"
+    " 'accepted', 1, 0, '', '', '', 0, 0, '')"
+)
 
 PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
 CONFIG = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\nretention_days = 30\n'
@@ -623,6 +636,96 @@ class TestPrune:
 
         assert (2, 1) == (result.code, len(old.replies()))
         assert "the last 30 days" in result.err
+
+
+class TestManyLines:
+    """A table for people ends where no one reads on, and says so; nothing is held in memory for it."""
+
+    @pytest.fixture
+    def full(self, office: Office) -> Office:
+        """Give a ledger with 501 messages in quarantine, and as many declarations without a reply."""
+        with sa.create_engine("sqlite:///htpoort.db").begin() as connection:
+            for number in range(501):
+                connection.execute(sa.text(STRANGER), {"number": number, "raw": b"12345"})
+                connection.execute(sa.text(ACCEPTED), {"number": number})
+        return office
+
+    @pytest.mark.parametrize("command", [("quarantine", "list"), ("unanswered",)])
+    def test_the_limit(self, htpoort: Run, full: Office, command: tuple[str, ...]) -> None:
+        """500 lines, or as many as are asked for; JSON has all."""
+        del full
+        printed = [htpoort(*command, *more).text for more in ((), ("--limit", "3"), ("--limit", "501"))]
+        cell = "[V=1]" if "list" in command else PARTY
+
+        assert [500, 3, 501] == [text.count(cell) for text in printed]
+        assert [True, True, False] == ["there are more" in text for text in printed]
+        assert 501 == len(htpoort(*command, "--json").facts)
+
+    def test_what_is_said(self, htpoort: Run, full: Office) -> None:
+        """The last line says that there are more, and what shows them."""
+        del full
+
+        assert (
+            "These are the first 3, and there are more. Give --limit NUMBER for more; --json has all."
+            == htpoort("quarantine", "list", "--limit", "3").text.splitlines()[-1]
+        )
+        assert (
+            "These are the first 3, and there are more. Give --limit NUMBER for more; --json has all. So has --csv."
+            == htpoort("unanswered", "--limit", "3").text.splitlines()[-1]
+        )
+
+    def test_an_unknown_number(self, htpoort: Run, full: Office) -> None:
+        """Ten numbers are named, and how many more there are."""
+        del full
+        numbers = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 491 more"
+
+        assert f"htpoort: '999999' is not known; known: {numbers}.\n" == htpoort("quarantine", "show", "999999").err
+
+    def test_no_message_is_read_for_a_list(self, htpoort: Run, full: Office) -> None:
+        """A list needs the length of each message alone, and gets it from the database."""
+        with full.ledger as ledger:
+            found = next(ledger.quarantine.summaries())
+            whole = ledger.quarantine.get(found.key)
+
+        assert (5, 5) == (found.octets, whole.octets)
+        assert attrs.asdict(found, filter=attrs.filters.exclude("octets")) == attrs.asdict(
+            whole, filter=attrs.filters.exclude("raw")
+        )
+        assert not hasattr(found, "raw")
+        assert 5 == htpoort("quarantine", "list", "--json").facts[0]["octets"]
+
+    def test_no_more_is_read_than_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A table without an end is read to its limit and one line on."""
+        endless = itertools.count()
+        _show.table("Numbers", ("number",), ((number,) for number in endless), limit=450, rest="Count on.")
+        printed = capsys.readouterr().out.splitlines()
+
+        assert 451 == next(endless)
+        assert ["│ 449    │", "└────────┘", "These are the first 450, and there are more. Count on."] == printed[-3:]
+
+    @pytest.mark.parametrize("lines", [[], [{"a": "ü"}], [{"a": 1}, {"b": [{"c": None}]}]])
+    def test_an_array_as_it_comes(self, capsys: pytest.CaptureFixture[str], lines: list[dict[str, Any]]) -> None:
+        """A list that is printed piece by piece is the document that it was as a whole."""
+        _show.json_array(iter(lines))
+
+        assert json.dumps(lines, ensure_ascii=False, indent=2) + "\n" == capsys.readouterr().out
+
+    def test_very_many_problems(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """Of a file whose every line is wrong, a hundred are told to a person, and all of them to a program."""
+        del office
+        (tmp_path / "sent.jsonl").write_text("-\n" * 105)
+        command = ("route", "--party", PARTY, "--sent", "sent.jsonl")
+        lines = htpoort(*command, stdin=b"").err.splitlines()
+
+        assert (101, "and 5 more problems; --json has all.") == (len(lines), lines[-1])
+        assert 105 == len(htpoort(*command, "--json", stdin=b"").facts["problems"])
+
+    def test_very_many_problems_of_one_thing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The same holds for the problems of a mailbox or a message."""
+        _show.rows({"account": "edi", "problems": [{"message": f"No. {number}"} for number in range(103)]})
+        printed = capsys.readouterr().out.splitlines()
+
+        assert (102, "problem  and 3 more") == (len(printed), printed[-1])
 
 
 class TestQuarantine:

@@ -198,6 +198,17 @@ def test_unknown_error_of_an_empty_directory() -> None:
     assert "'AGS' is not known; known: nothing." == str(UnknownError("AGS", ()))
 
 
+def test_no_error_lists_very_many() -> None:
+    """A sentence names ten of what is there, and says how many more there are, also of those it does not hold."""
+    known = tuple(f"{number:02}" for number in range(12))
+    named = "00, 01, 02, 03, 04, 05, 06, 07, 08, 09"
+
+    assert f"'x' is not known; known: {named}." == str(UnknownError("x", known[:10]))
+    assert f"'x' is not known; known: {named} and 2 more." == str(UnknownError("x", known))
+    assert f"'x' is not known; known: {named} and 102 more." == str(UnknownError("x", known, 100))
+    assert 100 == UnknownError("x", known, 100).more
+
+
 POINTED = [
     # text, start, stop, the line, the caret
     ("abc", 0, 0, "abc", "^"),

@@ -6,6 +6,7 @@ Never does: change the plan, or send.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from htpoort import _clock
 from htpoort.cli import _input, _moving, _show
 from htpoort.cli._app._ledger import Csv
-from htpoort.cli._app._options import CONFIG, Config, Json
+from htpoort.cli._app._options import CONFIG, LIMIT, REST, Config, Json, Limit
 from htpoort.cli._app._rehearse import rehearse
 from htpoort.cli._facts import Facts
 from htpoort.cli._opened import moving
@@ -97,6 +98,7 @@ def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, 
 def shadows(
     *,
     party: Parties = None,
+    limit: Limit = LIMIT,
     config: Config = CONFIG,
     csv: Csv = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each exchange.")] = False,
@@ -105,15 +107,19 @@ def shadows(
     _input.one_form(csv=csv, json=json)
     with moving(config) as (settings, _, ledger):
         asked = _input.some_parties(party, settings.ledger.parties) if party else None
-        found = _moving.compared(ledger.exchanges.shadows(asked))
-        if json:
-            for facts in found:
-                _show.json_line(facts)
-        elif csv:
-            _show.csv_lines(_moving.SHADOWS, _moving.shadow_lines(found))
-        else:
-            lines = _moving.shadow_lines(found)
-            _show.table("Shadows", _moving.SHADOWS, [tuple(facts.values()) for facts in lines])
+        _show_shadows(_moving.compared(ledger.exchanges.shadows(asked)), limit, csv=csv, json=json)
+
+
+def _show_shadows(found: Iterator[Facts], limit: int, *, csv: bool, json: bool) -> None:
+    """Print what each shadow differs in, as it is read."""
+    if json:
+        for facts in found:
+            _show.json_line(facts)
+    elif csv:
+        _show.csv_lines(_moving.SHADOWS, _moving.shadow_lines(found))
+    else:
+        lines = (tuple(facts.values()) for facts in _moving.shadow_lines(found))
+        _show.table("Shadows", _moving.SHADOWS, lines, limit=limit, rest=REST)
 
 
 app.command()(rehearse)

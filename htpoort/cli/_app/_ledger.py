@@ -15,7 +15,7 @@ import typer
 
 from htpoort import _clock
 from htpoort.cli import _input, _output, _records, _show
-from htpoort.cli._app._options import CONFIG, Config, Json, Key, WhichParty
+from htpoort.cli._app._options import CONFIG, LIMIT, REST, Config, Json, Key, Limit, WhichParty
 from htpoort.cli._facts import Facts
 from htpoort.cli._opened import opened
 from htpoort.errors import UnknownError
@@ -122,6 +122,7 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
     ] = 0,
     system: Annotated[str | None, typer.Option(help="Only this declaration system.")] = None,
     party: Annotated[str | None, typer.Option(help="Only this party (V).")] = None,
+    limit: Limit = LIMIT,
     config: Config = CONFIG,
     csv: Csv = False,
     json: Json = False,
@@ -133,12 +134,13 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
         before = _clock.now() - timedelta(hours=older_than)
         accepted = ledger.exchanges.listed(State.ACCEPTED)
         found = _records.unanswered(accepted, before=before, system=name, party=party)
-    if json:
-        _show.as_json(found)
-    elif csv:
-        _show.csv_lines(_records.UNANSWERED, found)
-    else:
-        _show.table("Unanswered", _records.UNANSWERED, [tuple(facts.values()) for facts in found])
+        if json:
+            _show.json_array(found)
+        elif csv:
+            _show.csv_lines(_records.UNANSWERED, found)
+        else:
+            lines = (tuple(facts.values()) for facts in found)
+            _show.table("Unanswered", _records.UNANSWERED, lines, limit=limit, rest=f"{REST} So has --csv.")
 
 
 def resolve(  # noqa: PLR0913 - one option for each order

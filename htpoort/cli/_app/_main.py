@@ -37,7 +37,7 @@ from htpoort.cli._app._options import (
     built,
 )
 from htpoort.envelope import RoutingEnvelope
-from htpoort.errors import HtpoortError, LedgerError, SendError, SendFailure
+from htpoort.errors import HtpoortError, InputError, LedgerError, SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.routing import Quarantined, Router
 from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
@@ -211,6 +211,14 @@ def demo(*, json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
+def _shortened(error: HtpoortError) -> str:
+    """Write an error for a person; of very many problems, as of each line of a file, the first."""
+    if not isinstance(error, InputError) or len(error.problems) <= _show.PROBLEMS:
+        return str(error)
+    first = InputError(error.text, error.problems[: _show.PROBLEMS])
+    return f"{first}\nand {len(error.problems) - _show.PROBLEMS} more problems; --json has all."
+
+
 for command in (
     _agent.run,
     _agent.queue,
@@ -257,7 +265,7 @@ def _failed(error: HtpoortError, *, as_json: bool) -> int:
         return 0
     code = FAILED if isinstance(error, SendError | LedgerError) else BAD_INPUT
     if not as_json:
-        _show.failed(f"htpoort: {error}")
+        _show.failed(f"htpoort: {_shortened(error)}")
         return code
     with contextlib.suppress(_output.OutputLostError):
         _show.as_json(_facts.failure(error))

@@ -51,6 +51,11 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", envvar="HTPOORT_CONFIG", show_envvar=True, help="The configuration."),
 ]
 CONFIG: Final = Path("htpoort.toml")
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="NUMBER", min=1, help="Lines of the table at most; JSON and CSV have all.")
+]
+LIMIT: Final = 500
+REST: Final = "Give --limit NUMBER for more; --json has all."
 Key = Annotated[str, typer.Argument(metavar="K", help="Reference of the exchange.")]
 WhichParty = Annotated[str | None, typer.Option("--party", help="Party ID (V), where several used the K.")]
 

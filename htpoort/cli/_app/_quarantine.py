@@ -12,7 +12,7 @@ import typer
 
 from htpoort import _clock
 from htpoort.cli import _input, _output, _records, _release, _show
-from htpoort.cli._app._options import CONFIG, Config, Json
+from htpoort.cli._app._options import CONFIG, LIMIT, REST, Config, Json, Limit
 from htpoort.cli._opened import opened
 from htpoort.routing import Routed
 
@@ -31,18 +31,19 @@ Number = Annotated[int, typer.Argument(metavar="KEY", min=1, max=_MOST, help="Nu
 def list_command(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Released and discarded messages too.")] = False,
+    limit: Limit = LIMIT,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """List the messages that wait for a person."""
-    with opened(config) as (_, ledger):
-        found = ledger.quarantine.listed(None) if everything else ledger.quarantine.listed()
-        facts = [_records.held(held) for held in found]
-    if json:
-        _show.as_json(facts)
-        return
     columns = ("key", "state", "received", "reason", "mailbox", "subject", "copies")
-    _show.table("Quarantine", columns, [tuple(line[column] for column in columns) for line in facts])
+    with opened(config) as (_, ledger):
+        facts = map(_records.held, ledger.quarantine.summaries(None) if everything else ledger.quarantine.summaries())
+        if json:
+            _show.json_array(facts)
+        else:
+            lines = (tuple(one[column] for column in columns) for one in facts)
+            _show.table("Quarantine", columns, lines, limit=limit, rest=REST)
 
 
 @app.command()

@@ -7,6 +7,7 @@ Never does: answer 250 or delete a mail before the ledger has synced it.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -39,11 +40,12 @@ class Intake:
         self._common = common
         self._stored = stored
 
-    async def take(self, incoming: Incoming) -> None:
+    async def take(self, inbox: SmtpInbox, incoming: Incoming) -> None:
         """Store one message that came by SMTP; raises what the ledger raises, so that the peer gets 451."""
         common = self._common
+        mail_from = inbox.compared(incoming.mail_from, incoming.peer)
         submitted = common.ledger.replies.take_in_soon(
-            common.router, incoming.raw, mail_from=incoming.mail_from, at=common.clock()
+            common.router, incoming.raw, mail_from=mail_from, at=common.clock()
         )
         try:
             stored = await asyncio.wrap_future(submitted)
@@ -75,7 +77,7 @@ class Intake:
 def receiver(intake: Intake, inbox: SmtpInbox) -> Receiver:
     """Make the receiver of an inbox."""
     return Receiver(
-        intake.take,
+        functools.partial(intake.take, inbox),
         hostname=inbox.hostname,
         mailboxes=inbox.mailboxes,
         host=inbox.host,

@@ -6,6 +6,7 @@ Never does: connect, or read a file.
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from datetime import timedelta
 from typing import Final, final
@@ -20,6 +21,8 @@ from htpoort.transport import Limits, SmtpServer
 from htpoort.transport.pop3 import Pop3Server
 
 __all__ = ["Outbox", "Pop3Inbox", "SmtpInbox", "Timing"]
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LIMITS: Final = Limits()
 REST_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
@@ -80,6 +83,12 @@ class SmtpInbox:
         networks: Where peers may come from.
         size_limit: Octets of a message; a larger one is refused with 552.
         limits: How many connections, octets and commands there may be at once.
+        mail_from_rewritten_by: Networks of our own mail servers that write another MAIL FROM, as for SPF (SRS); each
+            within one of *networks*. MAIL FROM is not compared with From where they are the peer: From alone says then
+            who sent the message, so that mail server must refuse a forged one.
+
+    Raises:
+        InputError: *mail_from_rewritten_by* holds what is not a network, or one that is not admitted.
     """
 
     hostname: str
@@ -91,6 +100,49 @@ class SmtpInbox:
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     size_limit: int = _grammar.MESSAGE_LIMIT
     limits: Limits = _LIMITS
+    mail_from_rewritten_by: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        problems = [problem for text in self.mail_from_rewritten_by for problem in _relay_problems(text, self.networks)]
+        if problems:
+            raise InputError("", tuple(problems))
+
+    def compared(self, mail_from: str, peer: str) -> str | None:
+        """
+        Give the MAIL FROM that is compared with From.
+
+        Args:
+            mail_from: As the peer wrote it.
+            peer: The peer's numeric address.
+
+        Returns:
+            The same; None where the peer rewrites it.
+        """
+        address = ipaddress.ip_address(peer.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        rewritten = any(address in ipaddress.ip_network(text) for text in self.mail_from_rewritten_by)
+        return None if rewritten else mail_from
+
+
+def _is_within(relay: _Network, network: _Network) -> bool:
+    return relay.version == network.version and relay.subnet_of(network)  # type: ignore[arg-type]  # of one version
+
+
+def _relay_problems(text: str, networks: tuple[str, ...]) -> list[Problem]:
+    """Find out that a text is not a network, or that nothing from it is admitted."""
+    try:
+        relay = ipaddress.ip_network(text)
+    except ValueError:
+        message = f"mail_from_rewritten_by holds {text!r}; give an address with a prefix, as 192.0.2.10/32."
+        return [Problem("inbox.relay", message)]
+    try:
+        admitted = [ipaddress.ip_network(network) for network in networks]
+    except ValueError:
+        return []  # the receiver says what is wrong with them
+    if any(_is_within(relay, network) for network in admitted):
+        return []
+    message = f"mail_from_rewritten_by holds {text!r}, which is not within networks; nothing from there is admitted."
+    return [Problem("inbox.relay", message)]
 
 
 @final

@@ -99,7 +99,8 @@ def _smtp_inbox(sources: Sources, path: _lines.Path, table: SmtpTable) -> SmtpIn
         # Without the files it is only checked that there would be a context.
         ready = sources.real and settings.certificate is not None
         context = server_context(settings) if ready else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    inbox = SmtpInbox(
+    make = functools.partial(
+        SmtpInbox,
         hostname=table.hostname,
         mailboxes=table.mailboxes,
         host=table.host,
@@ -110,6 +111,10 @@ def _smtp_inbox(sources: Sources, path: _lines.Path, table: SmtpTable) -> SmtpIn
         size_limit=table.size_limit,
         limits=sources.document.made(path, lambda: _limits(table), Limits()),
     )
+    with_relays = functools.partial(make, mail_from_rewritten_by=table.mail_from_rewritten_by)
+    # Whether they are admitted cannot be told where the networks are wrong themselves.
+    known = not sources.document.refused(path, "networks")
+    inbox = sources.document.made(path, with_relays, make()) if known else make()
 
     # The receiver checks its arguments when it is made, and listens when it is entered.
     sources.document.made(path, lambda: _receiver(inbox), None)

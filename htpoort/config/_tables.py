@@ -115,6 +115,7 @@ class SmtpTable(Tls):
     connections_per_peer: int = _SMTP.limits.connections_per_peer
     held_limit: int = _SMTP.limits.held_limit
     commands_per_turn: int = _SMTP.limits.commands_per_turn
+    mail_from_rewritten_by: tuple[str, ...] = ()
 
 
 @final

@@ -94,6 +94,24 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
             f'{SMTP}networks = ["everywhere"]\n',
             "8: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, as 192.0.2.0/24.",
         ),
+        (
+            f'{SMTP}mail_from_rewritten_by = ["192.0.2.10/32"]\n',
+            (
+                "8: smtp[0].mail_from_rewritten_by: mail_from_rewritten_by holds '192.0.2.10/32', which is not within"
+                " networks; nothing from there is admitted."
+            ),
+        ),
+        (
+            f'{SMTP}networks = ["192.0.2.0"]\nmail_from_rewritten_by = ["own.example"]\n',
+            (
+                "9: smtp[0].mail_from_rewritten_by: mail_from_rewritten_by holds 'own.example'; give an address with a"
+                " prefix, as 192.0.2.10/32."
+            ),
+        ),
+        (
+            f'{SMTP}mail_from_rewritten_by = ["192.0.2.10/32"]\nnetworks = ["everywhere"]\n',
+            "9: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, as 192.0.2.0/24.",
+        ),
         (f"{SMTP}size_limit = 0\n", "8: smtp[0].size_limit: size_limit is 0; give octets above 0."),
         (f"{SMTP}connections = 0\n", "8: smtp[0].connections: connections is 0; give a whole number above 0."),
         (

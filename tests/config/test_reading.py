@@ -66,6 +66,7 @@ connections = 400
 connections_per_peer = 100
 held_limit = 5000000
 commands_per_turn = 20
+mail_from_rewritten_by = ["192.0.2.10/32"]
 
 [[pop3]]
 host = "pop.forwarder.example"
@@ -161,6 +162,7 @@ class TestWhole:
                 networks=("192.0.2.0/24",),
                 size_limit=1_000_000,
                 limits=Limits(connections=400, connections_per_peer=100, held_limit=5_000_000, commands_per_turn=20),
+                mail_from_rewritten_by=("192.0.2.10/32",),
             )
             == smtp
         )

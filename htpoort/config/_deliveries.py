@@ -6,9 +6,11 @@ Never does: deliver, or make a folder.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 from htpoort.config import _lines, _systems
@@ -42,15 +44,15 @@ def _delivery(sources: Sources, path: _lines.Path, table: DeliveryTable) -> Deli
         document.refusal("toml.value", path, "give maildir or command.")
         return None
     if table.maildir is not None:
-        if table.timeout is not None:
-            document.refusal("toml.value", (*path, "timeout"), "only a command has one.")
-        return _maildir(sources, path, table.maildir)
+        return _maildir(sources, path, table.maildir, table.timeout)
     return _command(sources, path, table)
 
 
-def _maildir(sources: Sources, path: _lines.Path, text: str) -> Delivery[Reply] | None:
+def _maildir(sources: Sources, path: _lines.Path, text: str, timeout: timedelta | None) -> Delivery[Reply] | None:
     document, place = sources.document, (*path, "maildir")
-    made = document.made(path, lambda: MaildirDelivery(sources.path(text)), None, {"path": "maildir"})
+    make = functools.partial(MaildirDelivery, sources.path(text))
+    timed = make if timeout is None else functools.partial(make, timeout=timeout.total_seconds())
+    made = document.made(path, timed, None, {"path": "maildir"})
     if made is not None and sources.real and not _is_writable(sources.path(text)):
         document.refusal("config.file", place, f"{sources.path(text)} cannot be written.")
     return made

@@ -65,6 +65,9 @@ def outbox(sources: Sources, path: _lines.Path, table: OutboxTable) -> Outbox:
         username=table.username,
         password=_password(sources, path, table),
         tls=_tls(sources, path, table, client_context),
+        timeout=table.timeout.total_seconds(),
+        final_timeout=table.final_timeout.total_seconds(),
+        local_hostname=table.local_hostname,
     )
     # Which port is the usual one depends on the security.
     with_port = make if table.port is None else functools.partial(make, port=table.port)

@@ -22,13 +22,14 @@ from htpoort.cutover import reading
 from htpoort.cutover.reports import QUIET_DAYS
 from htpoort.exchange import RETRY_SCHEDULE
 from htpoort.ledger.ledger import RETENTION_DAYS, TRANSACTION_TIMEOUT
-from htpoort.transport import Security
+from htpoort.transport import Security, SmtpServer
 from htpoort.transport.pop3 import Pop3Server
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)
 
 # Where the defaults come from.
+_SERVER: Final = SmtpServer(host="localhost")
 _SMTP: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@localhost",))
 _POP3: Final = Pop3Inbox(server=Pop3Server(host="localhost", username="-", password="-"))  # noqa: S106 - it is none
 _TIMING: Final = Timing()
@@ -96,6 +97,9 @@ class OutboxTable(Login):
     per_hour: int | None = None
     systems: tuple[str, ...] = ()
     retry: tuple[timedelta, ...] = RETRY_SCHEDULE
+    timeout: timedelta = timedelta(seconds=_SERVER.timeout)
+    final_timeout: timedelta = timedelta(seconds=_SERVER.final_timeout)
+    local_hostname: str | None = None
 
 
 @final

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from command_options import build_options
 
 from htpoort import DMS, Router, build
-from htpoort.exchange import Event, State
+from htpoort.exchange import Outcome, State
 from htpoort.ledger import HeldState, Ledger
 
 PARTY: Final = "NL123456789.02.05"
@@ -57,8 +57,8 @@ class Office:
         with Ledger.open(f"sqlite:///{self.folder}/htpoort.db") as ledger:
             yield ledger
 
-    def queue(self, reference: str, *, lrn: str | None = None, event: Event | None = None) -> None:
-        """Put a declaration in, and let its attempt end in an event."""
+    def queue(self, reference: str, *, lrn: str | None = None, outcome: Outcome | None = None) -> None:
+        """Put a declaration in, and perhaps let its attempt end in an outcome."""
         message = build(
             system=DMS,
             party=PARTY,
@@ -70,10 +70,10 @@ class Office:
         )
         with self.ledger() as ledger:
             ledger.exchanges.queue(message, at=NOON, business_reference=lrn)
-            if event is not None:
+            if outcome is not None:
                 claim = ledger.exchanges.claim_soon(["DMS"], owner="a", most=9, at=NOON, lease=timedelta(minutes=2))
                 for one in claim.result():
-                    ledger.exchanges.settle_soon(one, event, at=NOON).result()
+                    ledger.exchanges.settle_soon(one, outcome, at=NOON).result()
 
     def keep_apart(self) -> int:
         """Take in a message that goes to quarantine; gives its number."""
@@ -176,7 +176,7 @@ class TestDone:
     @pytest.mark.parametrize("out", WHY)
     def test_resolve(self, office: Office, out: str) -> None:
         """An order is carried out once; the code says so."""
-        office.queue("K1", event=Event.CONNECTION_LOST)
+        office.queue("K1", outcome=Outcome.LOST)
         ran = office.run("resolve", "K1", "--sent", "--json", out=out)
 
         assert (0, TAKEN.format(WHY[out])) == (ran.code, ran.err)
@@ -202,9 +202,9 @@ class TestDone:
 
     def test_prune(self, office: Office) -> None:
         """What is removed is removed."""
-        office.queue("K1", event=Event.ACCEPTED)
+        office.queue("K1", outcome=Outcome.ACCEPTED)
         with office.ledger() as ledger:
-            ledger.exchanges.order("K1", Event.CLOSED, at=NOON)
+            ledger.exchanges.close("K1", at=NOON)
         ran = office.run("prune", "--older-than", "2600", "--yes", out="closed")
         with office.ledger() as ledger:
             ((_, message),) = ledger.exchanges.messages()
@@ -245,7 +245,7 @@ class TestResult:
     @pytest.fixture
     def busy(self, office: Office) -> Office:
         """Give a ledger that every command has something to print of."""
-        office.queue("K1", event=Event.ACCEPTED)
+        office.queue("K1", outcome=Outcome.ACCEPTED)
         office.keep_apart()
         return office
 
@@ -343,7 +343,7 @@ class TestCharacters:
 
     def test_of_an_order(self, office: Office) -> None:
         """An order is carried out, and what it prints is escaped."""
-        office.queue("K1", lrn=self.LRN, event=Event.CONNECTION_LOST)
+        office.queue("K1", lrn=self.LRN, outcome=Outcome.LOST)
         ran = office.run("resolve", "K1", "--close", env=LOCALES["ascii"])
 
         assert (0, "") == (ran.code, ran.err)

@@ -169,7 +169,6 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ("[delivery]\nDMS = 1\n", "5: delivery.DMS: give a table."),
         ("[delivery.DMS]\n", "4: delivery.DMS: give maildir or command."),
         ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give maildir or command."),
-        ('[delivery.DMS]\nmaildir = "m"\ntimeout = "5s"\n', "6: delivery.DMS.timeout: only a command has one."),
         (
             '[delivery.DMS]\nmaildir = "htpoort.toml/m"\n',
             "5: delivery.DMS.maildir: FOLDER/htpoort.toml/m cannot be written.",

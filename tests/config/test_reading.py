@@ -45,6 +45,9 @@ connections = 2
 per_hour = 100
 systems = ["ags", "DMS"]
 retry = ["30s", "1h30m"]
+timeout = "30s"
+final_timeout = "20m"
+local_hostname = "edi.forwarder.example"
 
 [[outbox]]
 server = "exit.forwarder.example"
@@ -84,6 +87,7 @@ ca_file = "ca.pem"
 
 [delivery.DMS]
 maildir = "mail/dms"
+timeout = "20s"
 
 [delivery.ags]
 command = ["./deliver", "--quick"]
@@ -136,6 +140,9 @@ class TestWhole:
                     username="edi",
                     password="geheim-1",
                     tls=TlsSettings(ca_file=folder / "ca.pem", certificate=folder / "own.pem"),
+                    timeout=30.0,
+                    final_timeout=1200.0,
+                    local_hostname="edi.forwarder.example",
                 ),
                 systems=("ags", "DMS"),
                 connections=2,
@@ -189,7 +196,7 @@ class TestWhole:
     def test_deliveries(self, whole: AgentConfig, folder: Path) -> None:
         """Each system's delivery under its proper name; a program by its path, or looked for as a shell does."""
         assert {
-            "DMS": MaildirDelivery(folder / "mail/dms"),
+            "DMS": MaildirDelivery(folder / "mail/dms", timeout=20.0),
             "AGS": CommandDelivery((f"{folder}/deliver", "--quick"), timeout=30.0),
             "EXIT": CommandDelivery(("sh", "-c", "true")),
         } == whole.deliveries

@@ -69,15 +69,11 @@ class Common:
     last: float = 5.0
     chance: random.Random = attrs.field(factory=random.SystemRandom)
 
-    @under_way.default
-    def _leases_of_exchanges(self) -> Leases:
-        renew = self.ledger.exchanges.renew_soon
-        return Leases(self.timing.lease, self.clock, lambda keys, until: renew(keys, owner=self.owner, until=until))
-
-    @delivering.default
-    def _leases_of_replies(self) -> Leases:
-        renew = self.ledger.replies.renew_soon
-        return Leases(self.timing.lease, self.clock, lambda keys, until: renew(keys, owner=self.owner, until=until))
+    def __attrs_post_init__(self) -> None:
+        exchanges, replies = self.ledger.exchanges.renew_soon, self.ledger.replies.renew_soon
+        owner, length, clock = self.owner, self.timing.lease, self.clock
+        self.under_way = Leases(length, clock, lambda keys, until: exchanges(keys, owner=owner, until=until))
+        self.delivering = Leases(length, clock, lambda keys, until: replies(keys, owner=owner, until=until))
 
     async def written(self, submit: Callable[[], Future[T]], *, bare: Callable[[], Future[T]] | None = None) -> T:
         """

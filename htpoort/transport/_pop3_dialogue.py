@@ -63,7 +63,8 @@ class Dialogue:
 
     def stls(self, context: ssl.SSLContext, host: str) -> None:
         """Ask for TLS where the server offers it, and let it take the connection over (RFC 2595, section 4)."""
-        if not any(line.split()[0].upper() == b"STLS" for line in self._capabilities()):
+        # All of them are read, also those behind STLS.
+        if b"STLS" not in {line.split()[0].upper() for line in self._capabilities()}:
             message = "STLS not supported by server"
             raise RefusedError(message)
         self.ask("STLS")

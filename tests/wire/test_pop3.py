@@ -624,6 +624,14 @@ class TestTls:
         assert ([("u1", ONE)], []) == (shelf.mails, box.uidls)
         assert ([] if implicit else ["CAPA", "STLS"]) == box.commands[: box.commands.index("USER edi")]
 
+    async def test_capabilities_behind_stls(self, authority: SimpleNamespace) -> None:
+        """The whole list is read, wherever STLS is in it; Dovecot names SASL behind it."""
+        capabilities = b"+OK\r\nCAPA\r\nTOP\r\nSTLS\r\nUSER\r\nSASL PLAIN\r\n.\r\n"
+        faults: dict[str, Fault] = {"CAPA": capabilities, "STLS": ("go on", "tls")}
+        async with Pop3Box(ONE, tls=foreign(authority.host), faults=faults) as box:
+            _, shelf = await got(box, tls=TlsSettings(ca_file=authority.ca), security=Security.STARTTLS)
+        assert ([("u1", ONE)], []) == (shelf.mails, box.uidls)
+
     @pytest.mark.parametrize("forged", [b"-ERR forged\r\n", b"+OK\r\n+OK\r\n", b"+"])
     async def test_what_was_written_before_tls(self, authority: SimpleNamespace, forged: bytes) -> None:
         """Octets behind the answer to STLS are an attack or a broken server: TLS, and no login."""

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import sqlalchemy as sa
 
+from htpoort import _grammar
 from htpoort.directory import Directory
 from htpoort.envelope import RoutingEnvelope
 from htpoort.errors import InputError, Problem
@@ -40,10 +41,15 @@ def release(  # noqa: PLR0913, PLR0917 - one argument for each thing that decide
 
     Raises:
         UnknownError: There is none of that number.
-        InputError: It was discarded or released before; what is known contradicts the choice; or the reason is blank.
+        InputError: It was discarded or released before; what is known contradicts the choice; the reason is blank; or
+            K is none that can have been sent, which no reason changes.
     """
     if why is not None and not why.strip():
         raise InputError("", (Problem("ledger.reason", "The reason is blank; say why, for the log."),))
+    if not _grammar.WRITER_REFERENCE.fullmatch(found.reference):
+        # No reason helps: the process that gets it takes its K for one that can have been sent, or for a file's name.
+        message = f"K is {found.reference!r}, which cannot have been sent; give another reference, letters and digits."
+        raise InputError("", (Problem("release.reference", message),))
     there = _inbox.still_held(connection, key)
     problems = tuple(_contradictions(connection, there, found, directory))
     if problems and why is None:

@@ -77,7 +77,8 @@ class Quarantine:
         Give a message in quarantine to the process that a person chose.
 
         Refused is what is known to be wrong: the K was sent by another party or to another system; the message came
-        from another system's mailbox or under its process ID; or A in its envelope names another party.
+        from another system's mailbox or under its process ID; or A in its envelope names another party. So is a K that
+        cannot have been sent.
 
         Args:
             key: Its number.
@@ -91,7 +92,7 @@ class Quarantine:
         Raises:
             UnknownError: There is none of that number.
             InputError: It was released or discarded before, or what is known contradicts the choice; the codes are
-                ``release.other-party`` and ``release.other-system``. Nothing has changed.
+                ``release.other-party``, ``release.other-system`` and ``release.reference``. Nothing has changed.
             LedgerError: It could not be written.
         """
         return self._access.write(_release.release, key, found, at, directory, None)
@@ -116,7 +117,7 @@ class Quarantine:
 
         Raises:
             UnknownError: There is none of that number.
-            InputError: It was released or discarded before, or *reason* is blank.
+            InputError: It was released or discarded before, *reason* is blank, or K cannot have been sent.
             LedgerError: It could not be written.
         """
         return self._access.write(_release.release, key, found, at, directory, reason)

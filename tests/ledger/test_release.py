@@ -85,6 +85,19 @@ def desk(ledger: Ledger, router: Router, clock: Clock) -> Desk:
 class TestRefused:
     """What is known to contradict is refused, and nothing has changed."""
 
+    @pytest.mark.parametrize("reference", ["../outside", "2209622 2730006", "a-b", "1" * 36, "?"])
+    def test_a_k_that_cannot_have_been_sent(self, desk: Desk, reply: Write, clock: Clock, reference: str) -> None:
+        """A K that no writer writes reaches no process, whatever the reason; under another K it does."""
+        raw = reply("K1").replace(b"[K=K1]", f"[K={reference}]".encode())
+        key = desk.apart(raw)
+        assert ["release.reference"] == desk.refused(key, choice(reference))
+        with pytest.raises(InputError):
+            desk.ledger.quarantine.release_despite(key, choice(reference), reason="by telephone", at=clock(2))
+        stored = desk.ledger.quarantine.release(key, choice("K1"), at=clock(3))
+
+        assert isinstance(stored.found, Routed)
+        assert [("K1", raw)] == [(one.reference, one.raw) for one in desk.ledger.replies.listed()]
+
     def test_another_party_sent_it(self, desk: Desk, sent: Send, reply: Write) -> None:
         """The client never sent K1, and another party of the ledger did: its very reason was other-party."""
         sent("K1")

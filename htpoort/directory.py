@@ -317,7 +317,7 @@ class Directory:
         else:
             problems.append(Problem("toml.type", "systems: give a table for each system, [systems.NAME]."))
         if problems:
-            raise InputError("", tuple(problems))
+            raise InputError("", (*problems, *_clashes(tuple(systems))))
         return cls(tuple(systems))
 
 
@@ -352,22 +352,31 @@ def _system(name: str, entry: object) -> DeclarationSystem:
         for key in _TEXTS
         if not isinstance(table.get(key, ""), str)
     ]
-    reply_ids: object = table.get("reply_ids", [str(table.get("process_id"))])
+    # What is missing or of a wrong type was reported; something sound stands in for it, so that the rest is checked.
+    texts = {key: value for key in _TEXTS if isinstance(value := table.get(key), str)}
+    texts = {"mailbox": _ANY_MAILBOX, "process_id": _ANY_ID} | texts
+    reply_ids: object = table.get("reply_ids", [texts["process_id"]])
     if not (isinstance(reply_ids, list) and all(isinstance(text, str) for text in cast("list[object]", reply_ids))):
         problems.append(Problem("toml.type", f"{path}.reply_ids: give an array of strings."))
+        reply_ids = [_ANY_ID]
     marks = {mark.value: mark for mark in Mark}
     mark = marks.get(str(table.get("mark", "unknown")))
     if mark is None:
         problems.append(Problem("toml.value", f"{path}.mark: give one of {', '.join(marks)}."))
-    if problems or mark is None:
-        raise InputError("", tuple(problems))
-    texts = {key: str(table[key]) for key in _TEXTS if key in table}
-    ids = frozenset(cast("list[str]", reply_ids))
     try:
-        return DeclarationSystem(name=name, reply_ids=ids, mark=mark, **texts)
+        system = DeclarationSystem(
+            name=name, reply_ids=frozenset(cast("list[str]", reply_ids)), mark=mark or Mark.UNKNOWN, **texts
+        )
     except InputError as error:
-        found = (attrs.evolve(problem, message=f"{path}: {problem.message}") for problem in error.problems)
-        raise InputError("", tuple(found)) from None
+        problems += [attrs.evolve(problem, message=f"{path}: {problem.message}") for problem in error.problems]
+    else:
+        if not problems:
+            return system
+    raise InputError("", tuple(problems))
+
+
+_ANY_ID: Final = "X"
+_ANY_MAILBOX: Final = "x@customs.example"
 
 
 AGS: Final = DeclarationSystem(

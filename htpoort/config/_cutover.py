@@ -37,7 +37,7 @@ def cutover(sources: Sources, directory: Directory, parties: Iterable[PartyId]) 
     table = structured(document, _PATH, document.table["cutover"], CutoverTable)
     if table is None:
         return None
-    moves = (*_of_tables(document, table), *_of_file(sources, table))
+    moves = (*_of_tables(document, table), *_of_file(sources, directory, table))
     default = _systems.named(document, directory, (*_PATH, "default"), table.default)
     leaving = _systems.named(document, directory, (*_PATH, "leaving"), table.leaving)
     shadow = _shadow(document, directory, table)
@@ -81,14 +81,14 @@ def _move(table: MoveTable, place: str) -> Move:
     return Move(**attrs.asdict(table), place=place)
 
 
-def _of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
+def _of_file(sources: Sources, directory: Directory, table: CutoverTable) -> tuple[Move, ...]:
     """Read the moves of a CSV file that is named."""
     if table.moves is None:
         return ()
     path, file = (*_PATH, "moves"), sources.path(table.moves)
     try:
         # Decoded here, because a file that is opened as text has its line ends changed, in cells too.
-        moves, problems = reading.from_csv(file.read_bytes().decode("utf-8-sig"))
+        moves, problems = reading.from_csv(file.read_bytes().decode("utf-8-sig"), directory)
     except OSError as error:
         sources.document.refusal("config.file", path, f"{file} cannot be read: {error.strerror}.")
         return ()

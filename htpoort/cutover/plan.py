@@ -218,8 +218,8 @@ class CutoverPlan:
         Raises:
             InputError: The text is not TOML, or something in it cannot be taken; tells every problem with its path.
         """
-        default, moves = reading.from_toml(text)
-        return cls(directory=directory, moves=moves, **({} if default is None else {"default": default}))
+        default, found = reading.from_toml(text, directory)
+        return cls._of(found, directory, "AGS" if default is None else default)
 
     @classmethod
     def from_csv(cls, text: str, *, default: str = "AGS", directory: Directory = HTPOORT) -> CutoverPlan:
@@ -242,7 +242,12 @@ class CutoverPlan:
         Raises:
             InputError: Something in it cannot be taken; tells every problem with its line.
         """
-        moves, problems = reading.from_csv(text)
+        return cls._of(reading.from_csv(text, directory), directory, default)
+
+    @classmethod
+    def _of(cls, found: reading.Read, directory: Directory, default: str) -> CutoverPlan:
+        """Make a plan of what was read; reports what is wrong with single moves and with the whole together."""
+        moves, problems = found
         try:
             plan = cls(directory=directory, default=default, moves=moves)
         except InputError as error:

@@ -15,7 +15,9 @@ from typing import Final, cast
 
 import attrs
 
+from htpoort._words import ascii_lower
 from htpoort.cutover.moves import Move
+from htpoort.directory import Directory
 from htpoort.errors import InputError, Problem
 
 __all__ = ["day", "from_csv", "from_table", "from_toml"]
@@ -28,18 +30,20 @@ _DUTCH_DAY: Final = re.compile(r"([0-9]{1,2})-([0-9]{1,2})-([0-9]{4})")
 _ISO_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 
 
-def from_toml(text: str) -> tuple[str | None, tuple[Move, ...]]:
+Read = tuple[tuple[Move, ...], tuple[Problem, ...]]
+"""The moves that can be made, and every problem of the others; the caller reports them with those of the whole."""
+
+
+def from_toml(text: str, directory: Directory) -> tuple[str | None, Read]:
     """
     Read a default and moves from TOML.
 
     Args:
         text: ``default`` and ``[[move]]``.
+        directory: The systems.
 
     Returns:
-        The name of the default system, None where it is not given; the moves.
-
-    Raises:
-        InputError: Something in it cannot be taken; tells every problem with its path.
+        The name of the default system, None where it is not given; the moves, and every problem with its path.
     """
     # Here, as in the directory: few programs call this.
     import tomllib  # noqa: PLC0415
@@ -49,49 +53,74 @@ def from_toml(text: str) -> tuple[str | None, tuple[Move, ...]]:
     except (ValueError, RecursionError) as error:
         # Not every refusal of the parser is its own: a number of 5,000 digits, a thousand nested arrays.
         raise InputError("", (Problem("toml.syntax", f"This is not TOML: {error}."),)) from None
-    return from_table(table)
+    return from_table(table, directory)
 
 
-def from_table(table: Mapping[str, object]) -> tuple[str | None, tuple[Move, ...]]:
+def from_table(table: Mapping[str, object], directory: Directory) -> tuple[str | None, Read]:
     """
     Read a default and moves from a table that is already parsed.
 
     Args:
         table: The keys ``default`` and ``move``.
+        directory: The systems.
 
     Returns:
-        The name of the default system, None where it is not given; the moves.
-
-    Raises:
-        InputError: Something in it cannot be taken; tells every problem with its path.
+        The name of the default system, None where it is not given; the moves, and every problem with its path.
     """
     problems = [_no_setting(key, _TOP) for key in table if key not in _TOP]
     default, entries = table.get("default"), table.get("move", [])
     if not isinstance(default, str | None):
         problems.append(Problem("toml.type", "default: give a string."))
+        # Instead, so that the moves can be checked too.
+        default = next((system.name for system in directory), None)
     if not isinstance(entries, list):
         problems.append(Problem("toml.type", "move: write [[move]]; there may be several."))
         entries = []
-    moves = _gathered(
-        ((f"move[{at}]", partial(_of_table, entry)) for at, entry in enumerate(cast("list[object]", entries))),
-        problems,
-    )
-    if problems:
-        raise InputError("", tuple(problems))
-    return cast("str | None", default), moves
+    made = [
+        (f"move[{at}]", partial(_of_table, entry, directory)) for at, entry in enumerate(cast("list[object]", entries))
+    ]
+    moves = _gathered(made, problems)
+    return default, (moves, tuple(problems))
 
 
-def from_csv(text: str) -> tuple[tuple[Move, ...], tuple[Problem, ...]]:
+def from_csv(text: str, directory: Directory) -> Read:
     """
     Read moves from CSV.
 
     Args:
         text: A line of names, then a line for each move.
+        directory: The systems.
 
     Returns:
-        The moves of the lines that can be taken, and every problem of the others with its line. The caller
-        tells these together with what is wrong with the whole.
+        The moves of the lines that can be taken, and every problem of the others with its line.
     """
+    problems: list[Problem] = []
+    lines = _lines(text, problems)
+    if not lines and problems:
+        return (), tuple(problems)
+    names = [name.lower() for name in lines[0][1]] if lines else []
+    where = f"line {lines[0][0]}" if lines else "line 1"
+    columns = [
+        Problem("csv.column", f"{where}: there is no column {name}; the first line names the columns.")
+        for name in _NEEDED
+        if name not in names
+    ]
+    columns += [
+        Problem(
+            "csv.column", f"{where}: {name!r} is no column of a move, or is there twice; known: {', '.join(_KEYS)}."
+        )
+        for at, name in enumerate(names)
+        if name not in _KEYS or name in names[:at]
+    ]
+    problems[:0] = columns
+    made = [(f"line {line}", partial(_of_cells, names, cells, directory)) for line, cells in lines[1:]]
+    moves = _gathered(made, problems)
+    # With a column that is missing or there twice no line says for sure what it means.
+    return () if columns else moves, tuple(problems)
+
+
+def _lines(text: str, problems: list[Problem]) -> list[tuple[int, list[str]]]:
+    """Read the lines that are not empty, each with its number, as far as the text is CSV."""
     import csv  # noqa: PLC0415 - as above
 
     # Spreadsheets put a mark before the text, and divide by semicolons where a comma divides a number.
@@ -101,31 +130,15 @@ def from_csv(text: str) -> tuple[tuple[Move, ...], tuple[Problem, ...]]:
     divider = max(",;\t", key=written.readline().count)
     written.seek(0)
     rows = csv.reader(written, delimiter=divider, strict=True)
-    problems: list[Problem] = []
     lines: list[tuple[int, list[str]]] = []
     try:
-        # Each with the number of its last line, which only the reader knows, and only now.
-        lines += [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
+        for row in rows:
+            if any(map(str.strip, row)):
+                # The number of its last line, which only the reader knows, and only now.
+                lines.append((rows.line_num, [cell.strip() for cell in row]))  # noqa: PERF401 - keeps what came before
     except csv.Error as error:
-        return (), (Problem("csv.syntax", f"line {rows.line_num}: this is not CSV: {error}."),)
-    names = [name.lower() for name in lines[0][1]] if lines else []
-    where = f"line {lines[0][0]}" if lines else "line 1"
-    problems += [
-        Problem("csv.column", f"{where}: there is no column {name}; the first line names the columns.")
-        for name in _NEEDED
-        if name not in names
-    ]
-    problems += [
-        Problem(
-            "csv.column", f"{where}: {name!r} is no column of a move, or is there twice; known: {', '.join(_KEYS)}."
-        )
-        for at, name in enumerate(names)
-        if name not in _KEYS or name in names[:at]
-    ]
-    if problems:
-        return (), tuple(problems)
-    moves = _gathered(((f"line {line}", partial(_of_cells, names, cells)) for line, cells in lines[1:]), problems)
-    return moves, tuple(problems)
+        problems.append(Problem("csv.syntax", f"line {rows.line_num}: this is not CSV: {error}."))
+    return lines
 
 
 def _gathered(entries: Iterable[tuple[str, Callable[[], Move]]], problems: list[Problem]) -> tuple[Move, ...]:
@@ -139,47 +152,63 @@ def _gathered(entries: Iterable[tuple[str, Callable[[], Move]]], problems: list[
     return tuple(moves)
 
 
-def _of_table(entry: object) -> Move:
+def _of_table(entry: object, directory: Directory) -> Move:
     if not isinstance(entry, Mapping):
         raise InputError("", (Problem("toml.type", "give a table."),))
     table = cast("Mapping[str, object]", entry)
     problems = [_no_setting(key, _KEYS) for key in table if key not in _KEYS]
     problems += [Problem("toml.missing", f"{key}: this setting is needed.") for key in _NEEDED if key not in table]
-    texts = {key: table[key] for key in _KEYS if key in table and key != "since"}
-    problems += [
-        Problem("toml.type", f"{key}: give a string.") for key, value in texts.items() if not isinstance(value, str)
-    ]
+    given = {key: table[key] for key in _KEYS if key in table and key != "since"}
+    texts = {key: value for key, value in given.items() if isinstance(value, str)}
+    problems += [Problem("toml.type", f"{key}: give a string.") for key in given if key not in texts]
     since = table.get("since")
     if isinstance(since, str):
         since = day(since)
     if "since" in table and (not isinstance(since, date) or isinstance(since, datetime)):
         problems.append(Problem("toml.value", "since: give a day, as 2026-12-01."))
-    return _made(cast("dict[str, str]", texts), cast("date", since), problems)
+    return _made(texts, since if isinstance(since, date) else None, problems, directory)
 
 
-def _of_cells(names: list[str], cells: list[str]) -> Move:
+def _of_cells(names: list[str], cells: list[str], directory: Directory) -> Move:
     if len(cells) > len(names):
         message = f"there are {len(cells)} cells and {len(names)} columns; put a cell with a divider in it in quotes."
+        # Which cell is one too many is not known, so none of them says for sure what it means.
         raise InputError("", (Problem("csv.cells", message),))
     row = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
-    problems = [Problem("csv.cells", f"{name} is empty.") for name in _NEEDED if name not in row]
-    since = day(row.pop("since", ""))
-    if since is None and not any(problem.message.startswith("since") for problem in problems):
+    # A column that is missing was reported once, for all lines.
+    problems = [Problem("csv.cells", f"{name} is empty.") for name in _NEEDED if name in names and name not in row]
+    since = day(row.get("since", ""))
+    if since is None and "since" in row:
         problems.append(Problem("csv.cells", "since: give a day, as 2026-12-01 or 01-12-2026."))
-    return _made(row, cast("date", since), problems)
+    return _made({key: row[key] for key in _KEYS if key in row}, since, problems, directory)
 
 
-def _made(texts: dict[str, str], since: date, problems: list[Problem]) -> Move:
-    """Make a move, unless something is wrong already."""
-    if problems:
-        raise InputError("", tuple(problems))
-    return Move(
-        party=texts["party"],
-        system=texts["system"],
-        since=since,
-        kind=texts.get("kind"),
-        note=texts.get("note", ""),
-    )
+def _made(texts: Mapping[str, str], since: date | None, problems: list[Problem], directory: Directory) -> Move:
+    """Make a move; where something is wrong, look for everything else that is."""
+    sound = not problems
+    try:
+        move = Move(
+            # What is missing or of a wrong type was reported; something sound stands in for it here.
+            party=texts.get("party", _ANY_PARTY),
+            system=texts.get("system", _ANY_SYSTEM),
+            since=since if sound and since is not None else date.min,
+            kind=texts.get("kind"),
+            note=texts.get("note", ""),
+        )
+    except InputError as error:
+        problems += error.problems
+    else:
+        if sound:
+            return move
+    system = texts.get("system")
+    if system and ascii_lower(system) not in {ascii_lower(known.name) for known in directory}:
+        names = ", ".join(known.name for known in directory)
+        problems.append(Problem("cutover.system", f"{system!r} is no system of the directory; known: {names}."))
+    raise InputError("", tuple(problems))
+
+
+_ANY_PARTY: Final = "NL0"
+_ANY_SYSTEM: Final = "X"
 
 
 def day(text: str) -> date | None:

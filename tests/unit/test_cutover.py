@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, InputError, PartyId
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, Directory, InputError, PartyId
 from htpoort.cutover import CutoverPlan, Move
 
 PARTY = "NL123456789.02.05"
@@ -291,6 +291,75 @@ class TestToml:
             ("party.form", f"move[2]: party is 'NL'; {form}"),
         ]
 
+    def test_several_mistakes_in_one_move_and_in_the_whole(self) -> None:
+        """A wrong day hides nothing: party, system, kind, note, default and contradictions are reported too."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_toml("""
+                default = "GAS"
+                [[move]]
+                party = "NL"
+                system = "EXIT"
+                since = "2026-13-01"
+                kind = " import"
+                note = 1
+                [[move]]
+                party = "NL123456789.02.05"
+                system = "DMS"
+                since = 2026-12-01
+                [[move]]
+                party = "NL123456789.02.05"
+                system = "AGS"
+                since = 2026-12-01
+                [[move]]
+                party = "NL123456789.03.05"
+                system = "EXIT"
+                since = 2026-12-01
+            """)
+        form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
+        assert problems(error) == [
+            ("toml.type", "move[0]: note: give a string."),
+            ("toml.value", "move[0]: since: give a day, as 2026-12-01."),
+            ("party.form", f"move[0]: party is 'NL'; {form}"),
+            (
+                "cutover.kind",
+                (
+                    "move[0]: kind is ' import'; give 1 to 64 printable characters, no blank at either end, or "
+                    "leave it out."
+                ),
+            ),
+            ("cutover.system", "move[0]: 'EXIT' is no system of the directory; known: AGS, DMS."),
+            ("cutover.system", "default: 'GAS' is no system of the directory; known: AGS, DMS."),
+            (
+                "cutover.contradiction",
+                (
+                    "move[2]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[1]. Keep one of them."
+                ),
+            ),
+            (
+                "cutover.system",
+                (
+                    "move[3]: NL123456789.03.05 uses EXIT from 2026-12-01: 'EXIT' is no system of the directory; "
+                    "known: AGS, DMS."
+                ),
+            ),
+        ]
+
+    def test_a_default_that_is_no_text(self) -> None:
+        """Moves are checked all the same, and nothing is said of a default that stands in for it."""
+        directory = Directory((DMS,))
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_toml(
+                'default = 4\n[[move]]\nparty = "NL1"\nsystem = "AGS"\nsince = 2026-12-01\n', directory=directory
+            )
+        assert problems(error) == [
+            ("toml.type", "default: give a string."),
+            (
+                "cutover.system",
+                "move[0]: NL1 uses AGS from 2026-12-01: 'AGS' is no system of the directory; known: DMS.",
+            ),
+        ]
+
     def test_contradictions_say_where(self) -> None:
         """Moves that contradict each other are told with their places."""
         entry = '[[move]]\nparty = "NL123456789.02.05"\nsystem = "{}"\nsince = 2026-12-01\n'
@@ -352,9 +421,51 @@ class TestCsv:
             ("csv.cells", "line 6: since: give a day, as 2026-12-01 or 01-12-2026."),
         ]
 
+    def test_several_mistakes_in_one_line(self) -> None:
+        """A wrong day hides nothing: party, system and kind are reported beside it, each with its line."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_csv("party,system,since,kind\nNL,EXIT,1/12/2026,im\x01port\n,exit,,\n")
+        form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
+        advice = "give 1 to 64 printable characters, no blank at either end, or leave it out."
+        assert problems(error) == [
+            ("csv.cells", "line 2: since: give a day, as 2026-12-01 or 01-12-2026."),
+            ("party.form", f"line 2: party is 'NL'; {form}"),
+            ("cutover.kind", f"line 2: kind is 'im\\x01port'; {advice}"),
+            ("cutover.system", "line 2: 'EXIT' is no system of the directory; known: AGS, DMS."),
+            ("csv.cells", "line 3: party is empty."),
+            ("csv.cells", "line 3: since is empty."),
+            ("cutover.system", "line 3: 'exit' is no system of the directory; known: AGS, DMS."),
+        ]
+
+    def test_lines_are_read_below_wrong_columns(self) -> None:
+        """A column that is missing or not known hides no mistake of the others."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_csv("party,systeem,since\nNL,DMS,2026-12-01\nNL1,DMS,2026-12-01\nNL1,DMS,1/12/2026\n")
+        form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
+        known = "known: party, system, since, kind, note."
+        assert problems(error) == [
+            ("csv.column", "line 1: there is no column system; the first line names the columns."),
+            ("csv.column", f"line 1: 'systeem' is no column of a move, or is there twice; {known}"),
+            ("party.form", f"line 2: party is 'NL'; {form}"),
+            ("csv.cells", "line 4: since: give a day, as 2026-12-01 or 01-12-2026."),
+        ]
+
+    def test_lines_are_read_above_what_is_no_csv(self) -> None:
+        """A quote that is never closed hides no mistake above it."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_csv('party,system,since\nNL,DMS,2026-12-01\n"NL1,DMS,2026-12-01\n')
+        assert [code for code, _ in problems(error)] == ["csv.syntax", "party.form"]
+
+    def test_no_column_of_days(self) -> None:
+        """A column that is missing is reported once, and not again for each line."""
+        with pytest.raises(InputError) as error:
+            CutoverPlan.from_csv(f"party,system\n{PARTY},DMS\n{CLIENT},DMS\n")
+        assert [code for code, _ in problems(error)] == ["csv.column"]
+
     @pytest.mark.parametrize(
         ("text", "codes"),
         [
+            ('"', ["csv.syntax"]),
             ("", ["csv.column"] * 3),
             ("party,system\n", ["csv.column"]),
             ("party,system,since,party\n", ["csv.column"]),

@@ -456,6 +456,41 @@ def test_empty_toml(text: str) -> None:
 
 
 BAD_TOML = [
+    # Several mistakes at once: none hides another, and two systems are compared even where a third is wrong.
+    (
+        '[systems."-"]\nmailbox = "x"\nprocess_id = "!"\nreply_ids = ["?"]\nmark = "sure"\ntitle = 1',
+        [
+            ("toml.type", "systems.-.title: give a string."),
+            ("toml.value", "systems.-.mark: give one of official, field, inferred, unknown."),
+            (
+                "input.system-name",
+                "systems.-: name is '-'; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.",
+            ),
+            ("input.mailbox", "systems.-: mailbox is not a plain mailbox, name@domain."),
+            (
+                "input.process-id",
+                "systems.-: process_id is '!'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            ),
+            (
+                "input.process-id",
+                "systems.-: reply_ids is '?'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            ),
+        ],
+    ),
+    (
+        (
+            '[systems.A]\nmailbox = "a@b.example"\nprocess_id = "X"\n[systems.B]\nprocess_id = "!"\n'
+            '[systems.C]\nmailbox = "a@b.example"\nprocess_id = "Y"'
+        ),
+        [
+            ("toml.missing", "systems.B.mailbox: this setting is needed."),
+            (
+                "input.process-id",
+                "systems.B: process_id is '!'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+            ),
+            ("directory.shared", "The systems A and C share the mailbox a@b.example; a reply could be of either."),
+        ],
+    ),
     ("system = 1", [("toml.unknown-key", "system: there is no such setting.")]),
     ("systems = 1", [("toml.type", "systems: give a table for each system, [systems.NAME].")]),
     ("[systems]\nX = 1", [("toml.type", "systems.X: give a table.")]),

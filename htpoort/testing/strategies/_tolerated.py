@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from htpoort.testing.strategies._drafts import Draft, Facts, drafted, subject_line
 from htpoort.testing.strategies._scenes import LARGEST
-from htpoort.testing.strategies._values import plain_values
+from htpoort.testing.strategies._values import plain_values, texts
 
 T = TypeVar("T")
 
@@ -37,11 +37,11 @@ LONG: Final = ("long-header", "long-message")
 
 # ── the Subject ──────────────────────────────────────────────────────────────
 
-_BLANKS: Final = st.text(" \t", max_size=2)
+_BLANKS: Final = texts(" \t", max_size=2)
 _AROUND: Final = st.sampled_from([
     *("Re:", "RE: Fw:", "Antw.:", "[EXTERN]", "*** SPAM ***", "( GEWIJZIGD )", "Ré:", "[Ticket#1]", "K=1", "-"),
 ])
-_UNKNOWN: Final = st.tuples(st.sampled_from("XQxBWZ"), st.text(string.digits, max_size=5))
+_UNKNOWN: Final = st.tuples(st.sampled_from("XQxBWZ"), texts(string.digits, max_size=5))
 _FOLDS: Final = st.sampled_from(["\n ", "\n\t", "\n  "])
 _CHARSETS: Final = ("utf-8", "UTF-8", "utf8", "utf-8*nl", "iso-8859-1", "us-ascii", "windows-1252")
 

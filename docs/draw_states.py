@@ -24,7 +24,10 @@ PLACES: Final = {
     State.CLOSED: (3, 2),
 }
 ORDERS: Final = frozenset({Event.RESEND_ORDERED, Event.RESOLVED_AS_SENT})
-LATE: Final = frozenset({Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.NEVER_SENT})
+LATE: Final = frozenset({
+    *(Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.NEVER_SENT),
+    *(Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY),
+})
 WIDTH, HEIGHT, ACROSS, DOWN = 116, 40, 236, 150
 FONT: Final = 'font-family="sans-serif" font-size="13"'
 SMALL: Final = 'font-family="sans-serif" font-size="10" fill="#334"'

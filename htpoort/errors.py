@@ -155,11 +155,11 @@ class SendFailure(enum.Enum):
     """Tell in which way a message was not sent."""
 
     CONNECT = "connect"
-    """No connection: refused, not resolved, no greeting, timed out."""
+    """No connection: refused, not resolved, no greeting, one that refuses (5xx), timed out."""
     TLS = "tls"
     """The server offers no TLS, the handshake failed, its certificate is not trusted, or our own files are no use."""
     LOGIN = "login"
-    """User name and password were not accepted."""
+    """User name and password were not accepted, or are needed."""
     REFUSED = "refused"
     """The server said no for good (5xx)."""
     DEFERRED = "deferred"
@@ -194,6 +194,8 @@ class SendError(HtpoortError):
         kind: In which way it failed.
         code: The SMTP reply code, 400 to 599; None where the server gave none.
         reply: The text of the server's reply, or what the network said.
+        of_server: Whether it is about the server and not about this message, which any other would have met too:
+            what goes wrong before MAIL is taken, and 421 or a login that is asked for before the content.
 
     Attributes:
         retryable: Whether the same message may be sent again by itself: after a 4xx reply, without a
@@ -204,6 +206,7 @@ class SendError(HtpoortError):
     kind: SendFailure
     code: int | None
     reply: str
+    of_server: bool = False
     retryable: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -58,6 +58,10 @@ class Event(enum.Enum):
     """It was certainly not taken, and will not be: 5xx, no TLS, no login."""
     CONNECTION_LOST = "connection-lost"
     """The connection or the worker was lost when the final dot may have been sent."""
+    RETURNED_TO_QUEUE = "returned-to-queue"
+    """There was trouble with the server before it took anything; a declaration that was queued waits as before."""
+    RETURNED_TO_RETRY = "returned-to-retry"
+    """The same of one that had been deferred. Neither counts as an attempt of the retry schedule."""
     GIVEN_UP = "given-up"
     """The retry schedule is used up."""
     REPLY_RECEIVED = "reply-received"
@@ -89,6 +93,8 @@ class Outcome(enum.Enum):
     """It was certainly not taken, and will not be: 5xx."""
     LOST = "lost"
     """The connection was lost when the final dot may have been sent."""
+    RETURNED = "returned"
+    """There was trouble with the server before it took anything; the declaration waits as before."""
 
 
 class Action(enum.Enum):
@@ -197,6 +203,8 @@ _MOVES: Final[Mapping[State, Mapping[Event, Decision]]] = {
         _E.DEFERRED: _RETRY,
         _E.REFUSED: _NO,
         _E.CONNECTION_LOST: _OPEN,
+        _E.RETURNED_TO_QUEUE: _SEND,
+        _E.RETURNED_TO_RETRY: _RETRY,
         # To an earlier attempt. One that may answer this attempt is early until its outcome is recorded.
         _E.REPLY_RECEIVED: _ANSWERED,
     },
@@ -230,6 +238,8 @@ _MOVES: Final[Mapping[State, Mapping[Event, Decision]]] = {
         _E.ACCEPTED: _TAKEN,
         _E.DEFERRED: _RETRY,
         _E.REFUSED: _NO,
+        _E.RETURNED_TO_QUEUE: _SEND,
+        _E.RETURNED_TO_RETRY: _RETRY,
         _E.REPLY_RECEIVED: _ANSWERED,
         _E.RESOLVED_AS_SENT: _TAKEN,
         _E.RESEND_ORDERED: _SEND,
@@ -251,6 +261,8 @@ _IGNORED: Final = {
     _E.DEFERRED: _OLD,
     _E.REFUSED: _OLD,
     _E.CONNECTION_LOST: _OLD,
+    _E.RETURNED_TO_QUEUE: _OLD,
+    _E.RETURNED_TO_RETRY: _OLD,
     _E.GIVEN_UP: _OLD,
     _E.NEVER_SENT: _OLD,
     _E.WINDOW_OPENED: _WAITING_ONLY,

@@ -15,6 +15,7 @@ from typing import final
 import attrs
 
 from htpoort.agent._common import LEFT_OUT, LOG, Common, Together, forever
+from htpoort.agent._health import Health
 from htpoort.agent.settings import Outbox
 from htpoort.errors import InputError, LedgerError, Problem, SendError, SendFailure
 from htpoort.exchange import Outcome, State, retry_after
@@ -57,7 +58,9 @@ class Outgoing:
         self._common = common
         self._outbox = outbox
         self._systems = systems
+        self._senders: list[Sender] = []
         self._free: list[Sender] = []
+        self._health = Health(common, outbox.server, systems, self._senders)
         self.wake = asyncio.Event()
         """Set when something may be due, or a connection is free."""
 
@@ -69,7 +72,8 @@ class Outgoing:
             InputError: A file of the TLS settings cannot be used.
         """
         for _ in range(self._outbox.connections):
-            self._free.append(await connections.enter(Sender(self._outbox.server)))
+            self._senders.append(await connections.enter(Sender(self._outbox.server)))
+        self._free += self._senders
 
     async def run(self) -> None:
         """Send until the sign to stop; then end what is under way."""
@@ -79,9 +83,12 @@ class Outgoing:
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Claim for every connection that is free, and let each send."""
         self.wake.clear()
-        senders, self._free = self._free, []
+        senders = self._health.usable(self._free)
+        self._free = [sender for sender in self._free if sender not in senders]
         if not senders:
-            await self.wake.wait()
+            # A pause ends by itself; else the end of an attempt wakes.
+            pause = self._health.pause
+            await (self.wake.wait() if pause is None else self._common.woken(self.wake, pause))
             return
         claimed: list[Claimed] = []
         try:
@@ -110,6 +117,7 @@ class Outgoing:
         """Send one message, and record what came of it."""
         try:
             await self._record(claimed, await self._attempt(sender, claimed))
+            await self._health.note()
         except Exception:  # noqa: BLE001 - told with its traceback; the other messages go on
             # The lease runs out, and the exchange becomes unknown: seen by a person, and never repeated blindly.
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
@@ -143,9 +151,11 @@ class Outgoing:
 
     async def _tried(self, sender: Sender, claimed: Claimed) -> _End:
         """Make one attempt; whatever happens has one meaning."""
+        begun = self._health.now()
         try:
-            accepted = await sender.send(_submission(claimed), go_on=lambda: self._hold(claimed))
+            accepted = await sender.send(_submission(claimed), go_on=lambda: self._go_on(sender, claimed))
         except (SendError, _LostError) as error:
+            self._learn(sender, error, begun)
             return _failed(error, claimed, content_begun=sender.content_begun)
         except InputError as error:
             # Raised before anything is sent; what the sender says is of the message before.
@@ -163,6 +173,11 @@ class Outgoing:
             return _End(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
         return _End(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
 
+    async def _go_on(self, sender: Sender, claimed: Claimed) -> None:
+        """Take in that the server takes mail, and make sure that the exchange is still ours."""
+        self._works(sender)
+        await self._hold(claimed)
+
     async def _hold(self, claimed: Claimed) -> None:
         """
         Make sure that an exchange is still ours.
@@ -177,6 +192,20 @@ class Outgoing:
         if not held:
             raise _LostError
 
+    def _learn(self, sender: Sender, error: SendError | _LostError, begun: float) -> None:
+        """Take in what an attempt says of the server."""
+        if isinstance(error, _LostError):
+            return
+        if error.of_server:
+            self._health.fails(sender, error, begun)
+        elif error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}:
+            self._works(sender)
+
+    def _works(self, sender: Sender) -> None:
+        """Let others be used too, as soon as the server has shown that it takes mail."""
+        if self._health.works(sender):
+            self.wake.set()
+
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
         wait = retry_after(claimed.tries, schedule=self._outbox.schedule, jitter=self._common.chance.random())
         return None if wait is None else at + wait
@@ -184,15 +213,16 @@ class Outgoing:
 
 def _failed(error: SendError | _LostError, claimed: Claimed, *, content_begun: bool) -> _End:
     """Say what an attempt came to that the server, the network or a lost lease ended."""
+    if isinstance(error, SendError) and error.of_server:
+        # The outbox rests, and this declaration waits as before: it has nothing to do with it.
+        return _End(Outcome.RETURNED, _detail(error), content_begun=False)
     LOG.warning("Declaration to %s of %s under %s: %s", claimed.system, claimed.party, claimed.reference, error)
     if isinstance(error, _LostError):
         # The final dot was not sent, so the server has taken nothing.
         return _End(Outcome.DEFERRED, str(error), content_begun=content_begun, again=True)
-    detail = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
+    detail = _detail(error)
     if error.kind is SendFailure.UNKNOWN:
         return _End(Outcome.LOST, detail, content_begun=True)
-    # A login or certificate that fails is the server's or our own matter, not this message's:
-    # it is tried again, and a person has time to mend it.
     outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
     return _End(outcome, detail, content_begun)
 
@@ -203,6 +233,10 @@ class _LostError(Exception):
 
     def __str__(self) -> str:
         return "this agent was suspended for longer than its lease; nothing was sent"
+
+
+def _detail(error: SendError) -> str:
+    return f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
 
 
 def _submission(claimed: Claimed) -> Submission:

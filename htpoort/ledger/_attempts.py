@@ -17,12 +17,16 @@ from htpoort.exchange import Event
 from htpoort.ledger import _events, _schema
 
 _table: Final = _schema.exchanges
+_RETURNED: Final = (Event.RETURNED_TO_QUEUE.value, Event.RETURNED_TO_RETRY.value)
+_COUNTED: Final = sa.func.coalesce(sa.func.sum(sa.case((_schema.events.c.event.in_(_RETURNED), -1), else_=1)), 0)
+"""Attempts that a server had a part in: what was returned does not count, because nothing of it was said."""
+_EVENTS: Final = (Event.ATTEMPT_STARTED.value, *_RETURNED)
 _BEGUN: Final = (
     sa
-    .select(sa.func.count())
+    .select(_COUNTED)
     .select_from(_schema.events.join(_table, _schema.events.c.exchange == _table.c.id))
     .where(
-        _schema.events.c.event == Event.ATTEMPT_STARTED.value,
+        _schema.events.c.event.in_(_EVENTS),
         _schema.events.c.at > sa.bindparam("since"),
         # A clock that was ahead for a moment must not use up the hours until then.
         _schema.events.c.at <= sa.bindparam("now"),
@@ -44,7 +48,7 @@ def left(connection: sa.Connection, systems: Sequence[str], per_hour: int, now: 
     # Counted in the log, so that the limit holds over a restart and over many machines.
     _events.flush(connection)
     begun: int = connection.execute(_BEGUN, {"since": now - _HOUR, "now": now, "systems": list(systems)}).scalar_one()
-    return max(0, per_hour - begun)
+    return max(0, per_hour - max(0, begun))
 
 
 _log: Final = _schema.events
@@ -56,11 +60,11 @@ _ORDERED: Final = (
 )
 _TRIES: Final = (
     sa
-    .select(sa.func.count())
+    .select(_COUNTED)
     .select_from(_log)
     .where(
         _log.c.exchange == sa.bindparam("key"),
-        _log.c.event == Event.ATTEMPT_STARTED.value,
+        _log.c.event.in_(_EVENTS),
         _log.c.id > _ORDERED,
     )
 )
@@ -70,4 +74,5 @@ def since_order(connection: sa.Connection, key: int) -> int:
     """Count the attempts of an exchange since a person last ordered it to be sent again, or from the first on."""
     _events.flush(connection)
     tries: int = connection.execute(_TRIES, {"key": key}).scalar_one()
-    return tries
+    # The late word of a worker that was thought dead may be of an attempt before the order.
+    return max(0, tries)

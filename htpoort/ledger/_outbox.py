@@ -208,7 +208,7 @@ _TAKE: Final = Prepared(
 )
 
 
-def _claimed(connection: sa.Connection, row: Row) -> Claimed:
+def _claimed(connection: sa.Connection, row: Row, state: State) -> Claimed:
     """Make the value of a row that is taken up."""
     _, key, attempts, system, party, reference, mail_from, rcpt_to, message_id, raw = row
     return Claimed(
@@ -216,6 +216,7 @@ def _claimed(connection: sa.Connection, row: Row) -> Claimed:
         attempt=attempts + 1,
         # Nearly all are taken up for the first time, and need not be looked up.
         tries=_attempts.since_order(connection, key) + 1 if attempts else 1,
+        retried=state is State.DEFERRED,
         system=system,
         party=party,
         reference=reference,
@@ -240,8 +241,11 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
         most = min(most, _attempts.left(connection, systems, per_hour, now))
     wanted = {"now": now, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
     # State by state: in this order an index has them, and a long queue need not be sorted.
-    found = [row for state in _WAITING for row in _due_of(state, len(systems)).rows(connection, wanted)]
-    claimed = [_claimed(connection, row) for row in sorted(found, key=operator.itemgetter(0, 1))[:most]]
+    found = [
+        (*row[:2], state, row) for state in _WAITING for row in _due_of(state, len(systems)).rows(connection, wanted)
+    ]
+    oldest = sorted(found, key=operator.itemgetter(0, 1))[:most]
+    claimed = [_claimed(connection, row, state) for *_, state, row in oldest]
     if claimed:
         until = now + lease
         _TAKE.many(connection, [{"key": one.key, "by": owner, "until": until, "now": now} for one in claimed])

@@ -29,6 +29,7 @@ _EVENTS: Final = {
     Outcome.DEFERRED: Event.DEFERRED,
     Outcome.REFUSED: Event.REFUSED,
     Outcome.LOST: Event.CONNECTION_LOST,
+    Outcome.RETURNED: Event.RETURNED_TO_QUEUE,
 }
 _WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.LOST})
 _MOST: Final = 62  # attempts that have a bit of their own
@@ -131,9 +132,10 @@ def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is writ
     due: datetime | None = None,
     *,
     content_begun: bool = True,
+    retried: bool = False,
 ) -> State:
     """
-    Record the outcome of one attempt.
+    Record the outcome of one attempt; *retried* says of one that is returned that it had been deferred before.
 
     An outcome of an earlier attempt than the last counts only where it says that the gateway has the
     message, or that no content of it left: whatever else it says was about another try.
@@ -142,7 +144,9 @@ def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is writ
         InputError: There was no such attempt.
     """
     event, bit = _EVENTS[outcome], _bit(attempt)
-    begun = content_begun or outcome in _WITH_CONTENT
+    if outcome is Outcome.RETURNED and retried:
+        event = Event.RETURNED_TO_RETRY
+    begun = (content_begun and outcome is not Outcome.RETURNED) or outcome in _WITH_CONTENT
     after = _settled(connection, key, attempt, event, at, bit if begun else 0)
     if after is not None:
         _events.log(connection, at, event.value, exchange=key, state=after.value, detail=detail)

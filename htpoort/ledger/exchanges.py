@@ -137,7 +137,15 @@ class Exchanges:
             A future of the state afterwards; fails with InputError where no such attempt was begun.
         """
         return self._access.soon(
-            _outcomes.settle, claimed.key, claimed.attempt, outcome, at, detail, due, content_begun=content_begun
+            _outcomes.settle,
+            claimed.key,
+            claimed.attempt,
+            outcome,
+            at,
+            detail,
+            due,
+            content_begun=content_begun,
+            retried=claimed.retried,
         )
 
     def renew_soon(self, keys: Sequence[int], *, owner: str, until: datetime) -> Future[int]:

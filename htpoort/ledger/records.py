@@ -81,7 +81,8 @@ class Claimed:
         key: Its number in the ledger.
         attempt: Which attempt this is, from 1; the outcome must name it.
         tries: Which one it is since a person last ordered it to be sent again; the same as *attempt*
-            where nobody did. It decides how long to wait for the next.
+            where nobody did, but for those that were returned. It decides how long to wait for the next.
+        retried: Whether it had been deferred, and not queued, when it was taken up.
         system: Where its declaration goes.
         party: V.
         reference: K.
@@ -94,6 +95,7 @@ class Claimed:
     key: int
     attempt: int
     tries: int
+    retried: bool = False
     system: str
     party: str
     reference: str

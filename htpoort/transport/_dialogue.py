@@ -191,6 +191,11 @@ class Connection:
         transport.set_write_buffer_limits(high=1, low=0)
         return asyncio.StreamWriter(transport, self._protocol, None, asyncio.get_running_loop())
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open still, as far as the loop has heard."""
+        return self._protocol.is_connected
+
     def _check_connected(self) -> None:
         if not self._protocol.is_connected:
             message = "Connection lost"

@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self, final
+from typing import Final, Self, final
 
 import attrs
 
@@ -25,6 +25,10 @@ from htpoort.transport.servers import Security, SmtpServer
 from htpoort.transport.tls import client_context, told
 
 __all__ = ["Accepted", "Sender", "send"]
+
+
+_NO_LOGIN: Final = frozenset({530, 534, 535, 538})
+"""A login is asked for, or one of another kind (RFC 4954, section 6), or STARTTLS (RFC 3207, section 4)."""
 
 
 @final
@@ -112,6 +116,11 @@ class Sender:
             # Cancelled while another task sends, it leaves the connection to that one, which closes it.
             self._open = False
 
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is kept that is open still, as far as is known."""
+        return self._connection is not None and self._connection.is_connected
+
     async def send(self, submission: Submission, *, go_on: Callable[[], Awaitable[None]] = _always) -> Accepted:
         """
         Send one message.
@@ -132,15 +141,15 @@ class Sender:
         """
         self._checked(submission)
         async with self._lock:
-            if not self._open:
-                message = "This Sender is not open; use it as: async with Sender(server) as sender."
-                raise RuntimeError(message)
             self.content_begun = False
+            self._check_open()
             try:
                 connection = await self._begun(submission)
                 return await self._finished(connection, submission, go_on)
             except SendError as error:
                 await self._after(error)
+                if not self.content_begun and (error.code == LEAVING or error.code in _NO_LOGIN):
+                    raise _about_server(error) from None
                 raise
             except BaseException:
                 # Cancelled: the dialogue stands somewhere in the middle.
@@ -165,18 +174,45 @@ class Sender:
         """Refuse what should not be sent; the simulator, which plays more than good mail servers, refuses less."""
         check(submission)
 
+    def _check_open(self) -> None:
+        if not self._open:
+            message = "This Sender is not open; use it as: async with Sender(server) as sender."
+            raise RuntimeError(message)
+
     async def _begun(self, submission: Submission) -> Connection:
         """Give a connection on which MAIL has been taken."""
         if self._connection is not None:
             try:
                 await self._connection.mail(submission)
             except SendError as error:
-                # Closed while it was idle: the message has not begun, so a fresh connection repeats nothing.
-                if error.kind is not SendFailure.LOST and error.code != LEAVING:
+                # A size that the server does not take is no matter of the connection.
+                if error.kind is SendFailure.REFUSED and error.code is None:
                     raise
+                # Closed while it was idle, or no longer in favour with the server, as after so many messages: nothing
+                # of this message has begun, so a fresh connection repeats nothing.
                 await self._drop()
             else:
                 return self._connection
+        connection = await self._new(submission)
+        try:
+            await connection.mail(submission)
+        except SendError as error:
+            if error.kind is SendFailure.LOST:
+                raise _about_server(error) from None
+            raise
+        return connection
+
+    async def _new(self, submission: Submission) -> Connection:
+        """Make a connection, ready for MAIL; what goes wrong before that is about the server."""
+        try:
+            connection = await self._opened(submission)
+        except SendError as error:
+            raise _about_server(error) from None
+        # The one that answered comes first the next time, so that a dead one before it costs its time once.
+        self._connection, self._address = connection, connection.address
+        return connection
+
+    async def _opened(self, submission: Submission) -> Connection:
         context = await self._context(submission.rcpt_to)
         connection = Connection(self._server, context, submission, self._redaction)
         try:
@@ -185,9 +221,6 @@ class Sender:
             # Never kept half open: the next message would go without TLS or login.
             await connection.abort()
             raise
-        # The one that answered comes first the next time, so that a dead one before it costs its time once.
-        self._connection, self._address = connection, connection.address
-        await connection.mail(submission)
         return connection
 
     async def _context(self, recipient: str) -> ssl.SSLContext | None:
@@ -204,7 +237,8 @@ class Sender:
 
     async def _after(self, error: SendError) -> None:
         """Leave the connection clean for the next message, or leave none."""
-        refused, clean = error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}, False
+        of_message = error.code != LEAVING and error.code not in _NO_LOGIN
+        refused, clean = of_message and error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}, False
         try:
             clean = refused and self._connection is not None and await self._connection.reset()
         finally:
@@ -221,3 +255,12 @@ class Sender:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.abort()
+
+
+def _about_server(error: SendError) -> SendError:
+    """Say that any other message would have met the same."""
+    kind = error.kind
+    if kind is SendFailure.REFUSED:
+        # That is "for good" of what the server says of itself, and not of the message.
+        kind = SendFailure.LOGIN if error.code in _NO_LOGIN else SendFailure.CONNECT
+    return SendError(error.recipient, kind, error.code, error.reply, of_server=True)

@@ -83,6 +83,12 @@ class SmtpServer:
         if problems:
             raise InputError("", tuple(problems))
 
+    @property
+    def account(self) -> str:
+        """The server as ``user@host:port``, or ``host:port`` without a login, which names it in logs and the ledger."""
+        user = "" if self.username is None else f"{self.username}@"
+        return f"{user}{self.host}:{self.port}"
+
 
 def _place_problems(server: SmtpServer) -> list[Problem]:
     """Find what is wrong with where to connect."""

@@ -162,13 +162,17 @@ class TestOutcomes:
         assert [b"Subject: [V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"] * 5 == seen
 
     async def test_nobody_there(self, ledger: Ledger, router: Router) -> None:
-        """A server that is away costs an attempt, not the declaration."""
+        """A server that is away costs the declaration nothing: it waits as before, and no attempt counts."""
         ledger.exchanges.queue(declaration("K1"), at=now())
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
             outbox = Outbox(server=server(nobody.getsockname()[1]))
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
-                assert State.DEFERRED == await reached(ledger, "K1", State.DEFERRED)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
+                while not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - no event tells of it
+                    await asyncio.sleep(0)
+
+        entries = ledger.story("K1")[0].entries
+        assert ["queued", "attempt-started", "returned-to-queue"] == [entry.event for entry in entries]
 
     async def test_no_answer_to_the_final_dot(self, ledger: Ledger, router: Router) -> None:
         """Whether the gateway has it cannot be known: it is held, and settled by the reply that comes."""

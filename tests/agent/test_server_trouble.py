@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 
+import attrs
 import pytest
 from agents import PARTY, QUICK, declaration, now, server
 
 from htpoort import Router
-from htpoort.agent import Agent, Outbox
+from htpoort.agent import Agent, Outbox, Timing
 from htpoort.exchange import State
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, Resting
 
 PATIENT = (timedelta(hours=1),)
 
@@ -136,6 +137,175 @@ class TestMeaning:
         assert "Sending K1 broke off with an error that should not be" in caplog.messages
 
 
+def resting(*waits: float, login: float = 3_600) -> Timing:
+    """Say how long a server rests, in seconds."""
+    pauses = tuple(timedelta(seconds=wait) for wait in waits)
+    return attrs.evolve(QUICK, rest=pauses, rest_login=timedelta(seconds=login))
+
+
+async def in_trouble(ledger: Ledger) -> Resting:
+    """Wait until the ledger knows that a server rests; gives what it says."""
+    async with asyncio.timeout(60):
+        while not (found := await asyncio.to_thread(ledger.servers.resting)):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
+    return found[0]
+
+
+def events(ledger: Ledger, reference: str) -> list[str]:
+    """List what happened to an exchange."""
+    return [entry.event for entry in ledger.story(reference)[0].entries]
+
+
+class TestServer:
+    """Trouble with a server is the server's: it rests, and no declaration loses an attempt by that."""
+
+    async def test_a_limit_of_connections(self, ledger: Ledger, router: Router) -> None:
+        """Where a server takes two connections of four, these send everything, and nothing is deferred."""
+        taken: list[str] = []
+
+        async def answer(word: str) -> bytes:
+            if word == "connect":
+                taken.append(word)
+                if len(taken) > 2:
+                    return b"421 4.7.0 Too many concurrent connections\r\n"
+            return await usual(word)
+
+        usual = always()
+        for number in range(100):
+            ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
+        async with playing(answer) as port:
+            outbox = Outbox(server=server(port), connections=4, schedule=PATIENT)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(3_600)):
+                for number in range(100):
+                    await reached(ledger, f"K{number:02}", State.ACCEPTED, State.DEFERRED, State.REFUSED)
+                trouble = await in_trouble(ledger)
+
+        assert {("DMS", State.ACCEPTED): 100} == ledger.status().exchanges
+        assert not any("deferred" in events(ledger, f"K{number:02}") for number in range(100))
+        assert 4 == len(taken)
+        said = "deferred: 421 4.7.0 Too many concurrent connections"
+        assert trouble.why in {f"{said} ({number} of 4 connections work)" for number in (1, 2)}
+
+    async def test_a_limit_that_is_lifted(self, ledger: Ledger, router: Router) -> None:
+        """A connection that rests is tried again by itself, and then the trouble is over."""
+        taken: list[str] = []
+
+        async def answer(word: str) -> bytes:
+            if word == "connect":
+                taken.append(word)
+                if len(taken) in {2, 3}:
+                    return b"421 4.7.0 Too many concurrent connections\r\n"
+            return await usual(word)
+
+        usual = always()
+        async with playing(answer) as port:
+            outbox = Outbox(server=server(port), connections=2, schedule=PATIENT)
+            async with (
+                Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.02)),
+                asyncio.timeout(60),
+            ):
+                number = 0
+                while len(taken) < 4 or await asyncio.to_thread(ledger.servers.resting):
+                    number += 2
+                    for each in (number - 1, number):
+                        ledger.exchanges.queue(declaration(f"K{each}"), at=now())
+                    for each in (number - 1, number):
+                        await reached(ledger, f"K{each}", State.ACCEPTED, State.DEFERRED)
+
+        assert {("DMS", State.ACCEPTED): number} == ledger.status().exchanges
+
+    @pytest.mark.parametrize(
+        ("place", "said", "why"),
+        [
+            ("connect", b"554 5.3.2 No SMTP service here\r\n", "connect: 554 5.3.2 No SMTP service here"),
+            ("EHLO", b"550 go away\r\n", "connect: 550 go away"),
+            ("MAIL", b"530 5.7.0 Authentication required\r\n", "login: 530 5.7.0 Authentication required"),
+            ("MAIL", b"421 4.3.2 closing\r\n", "deferred: 421 4.3.2 closing"),
+        ],
+    )
+    async def test_a_server_that_takes_no_mail(
+        self, ledger: Ledger, router: Router, place: str, said: bytes, why: str
+    ) -> None:
+        """Fifty declarations wait, whatever their retry schedule, and go when the server takes mail again."""
+        up, tries, often = asyncio.Event(), list[str](), asyncio.Event()
+
+        async def answer(word: str) -> bytes:
+            if word != place or up.is_set():
+                return await usual(word)
+            tries.append(word)
+            if len(tries) > 3:
+                often.set()
+            return said
+
+        usual = always()
+        for number in range(50):
+            ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
+        async with playing(answer) as port:
+            outbox = Outbox(server=server(port), schedule=PATIENT)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01, login=0.01)):
+                await often.wait()
+                trouble, meanwhile = await in_trouble(ledger), ledger.status()
+                up.set()
+                for number in range(50):
+                    await reached(ledger, f"K{number:02}", State.ACCEPTED, State.REFUSED, State.DEFERRED)
+
+        assert (f"SMTP 127.0.0.1:{port}", why) == (trouble.name, trouble.why)
+        assert trouble.since < trouble.next_try
+        assert {("DMS", State.QUEUED), ("DMS", State.SENDING)} >= set(meanwhile.exchanges)
+        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.resting())
+
+    async def test_a_wrong_password(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
+        """A refused login makes one login, however many connections and declarations there are, and then a rest."""
+        logins: list[str] = []
+
+        async def answer(word: str) -> bytes:
+            if word == "AUTH":
+                logins.append(word)
+                return b"535 5.7.8 wrong\r\n"
+            return await usual(word)
+
+        usual = always(EHLO=b"250-hi\r\n250 AUTH PLAIN\r\n")
+        for number in range(60):
+            ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
+        async with playing(answer) as port:
+            target = attrs.evolve(server(port), username="edi", password="geheim")
+            outbox = Outbox(server=target, connections=8, schedule=PATIENT)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)) as agent:
+                trouble = await in_trouble(ledger)
+                agent.wake()
+                await reached(ledger, "K00", State.QUEUED)
+
+        assert (["AUTH"], f"SMTP edi@127.0.0.1:{port}", "login: 535 5.7.8 wrong") == (logins, trouble.name, trouble.why)
+        assert timedelta(minutes=60) == trouble.next_try - trouble.since
+        assert {("DMS", State.QUEUED): 60} == ledger.status().exchanges
+        assert any(f"SMTP edi@127.0.0.1:{port} rests until" in message for message in caplog.messages)
+
+    async def test_trouble_costs_no_attempt(self, ledger: Ledger, router: Router) -> None:
+        """One that was deferred waits as deferred, and has its schedule still, after more tries than that is long."""
+        phases = [b"451 later\r\n"]
+        down: list[bool] = []
+
+        async def answer(word: str) -> bytes:
+            if word == "." and phases:
+                down.append(True)
+                return phases.pop()
+            if word in {"MAIL", "connect"} and down and len(down) < 9:
+                down.append(True)
+                return b"421 4.3.2 closing\r\n"
+            return await usual(word)
+
+        usual = always()
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with playing(answer) as port:
+            outbox = Outbox(server=server(port), schedule=(timedelta(milliseconds=1),))
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)):
+                state = await reached(ledger, "K1", State.ACCEPTED, State.FAILED)
+
+        assert State.ACCEPTED == state
+        assert "returned-to-queue" not in events(ledger, "K1")
+        assert events(ledger, "K1").count("returned-to-retry") >= 3
+
+
 class TestClosing:
     """The limits of many connections do not add up."""
 
@@ -146,7 +316,7 @@ class TestClosing:
         together: list[int] = []
 
         async def answer(word: str) -> bytes:
-            if word == "MAIL":
+            if word == ".":
                 await begun.wait()
             if word == "QUIT":
                 await leaving.wait()

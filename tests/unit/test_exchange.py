@@ -24,6 +24,8 @@ sending  accepted          accepted
 sending  deferred          deferred
 sending  refused           refused
 sending  connection-lost   unknown
+sending  returned-to-queue queued
+sending  returned-to-retry deferred
 sending  reply-received    answered
 deferred attempt-started   sending
 deferred given-up          failed
@@ -45,6 +47,8 @@ failed   closed            closed
 unknown  accepted          accepted
 unknown  deferred          deferred
 unknown  refused           refused
+unknown  returned-to-queue queued
+unknown  returned-to-retry deferred
 unknown  reply-received    answered
 unknown  resolved-as-sent  accepted
 unknown  resend-ordered    queued
@@ -80,8 +84,9 @@ def test_what_may_have_been_sent_is_never_sent_by_itself() -> None:
     sends = {State.QUEUED, State.DEFERRED, State.SENDING}
     leading = {event for (state, event), after in EXPECTED.items() if state is State.UNKNOWN and after in sends}
 
-    # DEFERRED is the late word of the worker itself that the message was not taken.
-    assert {Event.RESEND_ORDERED, Event.DEFERRED} == leading
+    # DEFERRED and both RETURNED are the late word of the worker itself that the message was not taken.
+    returned = {Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY}
+    assert {Event.RESEND_ORDERED, Event.DEFERRED, *returned} == leading
 
 
 def test_a_reply_settles_everything_that_is_open() -> None:

@@ -87,9 +87,22 @@ class TestTaken:
 class TestRefused:
     """A reply of the server is given back with its meaning: 5xx for good, 4xx for now."""
 
-    @pytest.mark.parametrize("verb", ["connect", *BEFORE_DATA, "dot"])
+    @pytest.mark.parametrize("verb", ["connect", "EHLO"])
+    async def test_5xx_before_the_message(self, fixed: Fixed, submission: Build, verb: str) -> None:
+        """A 554 as greeting or to EHLO is about the server: there is no connection, and a retry makes sense."""
+        async with fixed(**{verb: b"554 5.3.2 maintenance\r\n"}) as server:
+            error = await failure(submission(), plain(server.port))
+        assert (SendFailure.CONNECT, 554, "5.3.2 maintenance", True, True) == (
+            error.kind,
+            error.code,
+            error.reply,
+            error.retryable,
+            error.of_server,
+        )
+
+    @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "dot"])
     async def test_5xx_is_for_good(self, fixed: Fixed, submission: Build, verb: str) -> None:
-        """A 550 at any step is REFUSED, with code and text, and a retry makes no sense."""
+        """A 550 from MAIL on is REFUSED, with code and text, and a retry makes no sense."""
         async with fixed(**{verb: b"550 5.7.1 not for you\r\n"}) as server:
             error = await failure(submission(), plain(server.port))
         assert (SendFailure.REFUSED, 550, "5.7.1 not for you", False) == (
@@ -111,6 +124,16 @@ class TestRefused:
             error.reply,
             error.retryable,
         )
+        # 421 says that the server closes; before the content that is about the server, and so is all before MAIL.
+        assert (verb in {"connect", "EHLO"} or (code == 421 and verb != "dot")) == error.of_server
+
+    @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
+    @pytest.mark.parametrize("code", [530, 538])
+    async def test_a_login_that_is_asked_for(self, fixed: Fixed, submission: Build, verb: str, code: int) -> None:
+        """A server that wants a login refuses no message by that."""
+        async with fixed(**{verb: b"%d 5.7.0 Authentication required\r\n" % code}) as server:
+            error = await failure(submission(), plain(server.port))
+        assert (SendFailure.LOGIN, code, True) == (error.kind, error.code, error.of_server)
 
     async def test_several_lines_become_one(self, fixed: Fixed, submission: Build) -> None:
         """A reply of several lines, with controls and foreign octets, is told on one printable line."""
@@ -270,12 +293,39 @@ class TestKept:
             await failure(submission(), plain(server.port))
         assert server.connections == 1
 
-    @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "dot"])
+    @pytest.mark.parametrize("refusal", [b"451 too many messages\r\n", b"550 no more here\r\n", b"421 idle\r\n"])
+    async def test_mail_refused_on_a_kept_connection(self, fixed: Fixed, submission: Build, refusal: bytes) -> None:
+        """What a server says to MAIL on a kept connection is tried once on a new one, which it may not say it to."""
+        async with (
+            fixed(MAIL=[b"250 sender\r\n", refusal, b"250 sender\r\n"]) as server,
+            Sender(plain(server.port)) as sender,
+        ):
+            await sender.send(submission(reference="K1"))
+            accepted = await sender.send(submission(reference="K2"))
+        assert (250, 2, 2) == (accepted.code, server.connections, len(server.contents))
+
+    async def test_mail_refused_on_a_new_connection_too(self, fixed: Fixed, submission: Build) -> None:
+        """A refusal on both connections is about the message, and there is no third."""
+        async with (
+            fixed(MAIL=[b"250 sender\r\n", b"550 no\r\n"]) as server,
+            Sender(plain(server.port)) as sender,
+        ):
+            await sender.send(submission(reference="K1"))
+            with pytest.raises(SendError) as caught:
+                await sender.send(submission(reference="K2"))
+        assert (SendFailure.REFUSED, 550, False, 2) == (
+            caught.value.kind,
+            caught.value.code,
+            caught.value.of_server,
+            server.connections,
+        )
+
+    @pytest.mark.parametrize("verb", ["RCPT", "DATA", "dot"])
     async def test_a_refused_message_leaves_the_connection_clean(
         self, fixed: Fixed, submission: Build, verb: str
     ) -> None:
         """After a refusal RSET is sent, and the next message goes over the same connection."""
-        usual = {"MAIL": b"250 a\r\n", "RCPT": b"250 b\r\n", "DATA": b"354 go on\r\n", "dot": b"250 d\r\n"}
+        usual = {"RCPT": b"250 b\r\n", "DATA": b"354 go on\r\n", "dot": b"250 d\r\n"}
         async with (
             fixed(**{verb: [usual[verb], b"550 no\r\n", usual[verb]]}) as server,
             Sender(plain(server.port)) as sender,

@@ -137,7 +137,7 @@ class TestNotSafe:
             for _ in range(2):
                 with pytest.raises(SendError) as caught:
                     await sender.send(submission())
-        assert (SendFailure.REFUSED, 550) == (caught.value.kind, caught.value.code)
+        assert (SendFailure.CONNECT, 550) == (caught.value.kind, caught.value.code)
         assert server.commands == ["EHLO forwarder.example"] * 2
 
     async def test_starttls_refused(self, fixed: Fixed, submission: Build, authority: SimpleNamespace) -> None:

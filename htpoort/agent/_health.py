@@ -44,7 +44,7 @@ class Health:
         self._paused = 0.0  # by the clock of the loop, which no one sets back
         self._until = 0.0
         self._news: tuple[datetime, datetime, str] | None = None
-        self._changed = False
+        self._changed = True  # what an agent before this one noted is over
 
     @staticmethod
     def now() -> float:

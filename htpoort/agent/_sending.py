@@ -77,6 +77,7 @@ class Outgoing:
 
     async def run(self) -> None:
         """Send until the sign to stop; then end what is under way."""
+        await self._health.note()
         async with asyncio.TaskGroup() as group:
             await forever("outbox", self._common, lambda: self._turn(group))
 

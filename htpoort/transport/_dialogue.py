@@ -91,7 +91,7 @@ class _Answers(asyncio.Protocol):
         # What is too long says nothing, so that its rest need not be kept.
         self._came += data[: 2 * _LONGEST - len(self._came)]
         while self._asked and (end := self._came.find(b"\n", self._line) + 1):
-            goes_on = self._came[self._line + 3 : self._line + 4] == b"-" and _CODE.match(self._came, self._line)
+            goes_on = self._came.startswith(b"-", self._line + 3) and _CODE.match(self._came, self._line)
             self._line = end
             if not goes_on:
                 self._hand_over(end)

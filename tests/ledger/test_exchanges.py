@@ -237,6 +237,62 @@ class TestClaim:
         assert (2, 0, 2) == (before, len(within), len(after))
 
 
+class TestReturned:
+    """What a server in trouble did not take waits as before: nothing of it was said, so nothing counts."""
+
+    def test_queued_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """One that was queued is queued, at once, and its next attempt is the first of its schedule."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        for _ in range(9):
+            (claimed,) = claim(ledger, clock())
+            assert State.QUEUED == ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock()).result()
+
+        (claimed,) = claim(ledger, clock())
+        assert (10, 1, False) == (claimed.attempt, claimed.tries, claimed.retried)
+
+    def test_deferred_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """One that had been deferred is deferred, and due as it was; the attempt before counts, and no other."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(), due=clock(5)).result()
+        for _ in range(3):
+            (claimed,) = claim(ledger, clock(6))
+            assert State.DEFERRED == ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock(6)).result()
+
+        (claimed,) = claim(ledger, clock(6))
+        assert (5, 2, True) == (claimed.attempt, claimed.tries, claimed.retried)
+
+    def test_it_uses_up_no_rate(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """What was returned does not count for the attempts an hour."""
+        for reference in ("K1", "K2"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        for _ in range(3):
+            (claimed,) = claim(ledger, clock(), per_hour=1)
+            ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock()).result()
+
+        assert 1 == len(claim(ledger, clock(), per_hour=1))
+        assert [] == claim(ledger, clock(), per_hour=1)
+
+    def test_said_twice(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A return that is recorded again, after a lost answer of the database, takes the next claim from nobody."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (first,) = claim(ledger, clock())
+        ledger.exchanges.settle_soon(first, Outcome.RETURNED, at=clock()).result()
+        claim(ledger, clock(), owner="b")
+        ledger.exchanges.settle_soon(first, Outcome.RETURNED, at=clock()).result()
+
+        assert (State.SENDING, []) == (state(ledger), claim(ledger, clock()))
+
+    def test_the_late_word_of_a_worker(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A worker that was thought dead knows that nothing was sent, so it is unknown no more."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        (claimed,) = claim(ledger, clock())
+        ledger.exchanges.expire_soon(at=clock(60)).result()
+        assert State.UNKNOWN == state(ledger)
+
+        assert State.QUEUED == ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock(61)).result()
+
+
 class TestSettle:
     """The outcome of an attempt is what the table says."""
 

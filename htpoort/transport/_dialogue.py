@@ -377,7 +377,7 @@ class Connection:
 
     def _told(self, text: str) -> str:
         """Put what a server says on one line of printable characters, without our login."""
-        line = "".join(character if character.isprintable() else " " for character in text)
+        line = "".join(character if character.isprintable() else " " for character in text[: 4 * _SHOWN])
         return " ".join(self._redaction(line).split())[:_SHOWN]
 
 

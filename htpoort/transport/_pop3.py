@@ -143,9 +143,10 @@ class Session:
                 whole = False
             if usable is None:
                 odd += 1
+            if usable is None and odd <= _REPORTED:
                 shown = _said(self._server, repr(line))
                 message = f"The server lists {shown}, which is not a number and a UIDL; that mail is fetched by number."
-                problems += [Problem("pop3.listing", message)] if odd <= _REPORTED else []
+                problems.append(Problem("pop3.listing", message))
         if odd > _REPORTED:
             message = f"The server lists {odd - _REPORTED} more lines that are not a number and a UIDL."
             problems.append(Problem("pop3.listing", message))
@@ -291,6 +292,6 @@ def _failing(
 
 def _said(server: Pop3Server, text: str) -> str:
     """Put what a server or the network says on one line of printable characters, without our password."""
-    line = "".join(character if character.isprintable() else " " for character in text)
+    line = "".join(character if character.isprintable() else " " for character in text[: 4 * _SHOWN])
     line = Redaction.of_login(server.username, server.password)(line)
     return " ".join(line.removeprefix("-ERR").split())[:_SHOWN]

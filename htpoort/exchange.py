@@ -94,7 +94,7 @@ class Outcome(enum.Enum):
     LOST = "lost"
     """The connection was lost when the final dot may have been sent."""
     RETURNED = "returned"
-    """There was trouble with the server before it took anything; the declaration waits as before."""
+    """Trouble with the server, or the agent's own end, came before any content; the declaration waits as before."""
 
 
 class Action(enum.Enum):

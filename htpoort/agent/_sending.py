@@ -166,8 +166,7 @@ class Outgoing:
             # Stopped in the middle, after the time of grace.
             if sender.content_begun:
                 return _End(Outcome.LOST, "the agent was stopped", content_begun=True)
-            why = "the agent was stopped before the message was sent"
-            return _End(Outcome.DEFERRED, why, content_begun=False, again=True)
+            return _End(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
         except Exception as error:  # noqa: BLE001 - logged with its traceback; the other messages go on
             LOG.exception("Sending %s broke off with an error that should not be", claimed.reference)
             outcome = Outcome.LOST if sender.content_begun else Outcome.DEFERRED

@@ -37,7 +37,7 @@ _TIMING: Final = Timing()
 _STAND_IN: Final = "stand-in"
 
 
-def _needed(stand_in: object) -> Any:  # noqa: ANN401 - a field of any type
+def needed(stand_in: object) -> Any:  # noqa: ANN401 - a field of any type
     """
     Declare a setting that is needed.
 
@@ -91,7 +91,7 @@ class LedgerTable:
 class OutboxTable(Login):
     """Hold ``[[outbox]]``."""
 
-    server: str = _needed("localhost")
+    server: str = needed("localhost")
     security: Security = Security.STARTTLS
     connections: int = 4
     per_hour: int | None = None
@@ -107,11 +107,11 @@ class OutboxTable(Login):
 class SmtpTable(Tls):
     """Hold ``[[smtp]]``."""
 
-    hostname: str = _needed("localhost")
-    mailboxes: tuple[str, ...] = _needed(["edi@forwarder.example"])
+    hostname: str = needed("localhost")
+    mailboxes: tuple[str, ...] = needed(["edi@forwarder.example"])
     host: str = _SMTP.host
     # Needed here: nobody finds a port again that is another one after each start.
-    port: int = _needed(0)
+    port: int = needed(0)
     require_tls: bool = _SMTP.require_tls
     networks: tuple[str, ...] = _SMTP.networks
     size_limit: int = _SMTP.size_limit
@@ -127,7 +127,7 @@ class SmtpTable(Tls):
 class Pop3Table(Login):
     """Hold ``[[pop3]]``."""
 
-    host: str = _needed("localhost")
+    host: str = needed("localhost")
     security: Security = Security.IMPLICIT
     every: timedelta = _POP3.every
     timeout: timedelta = timedelta(seconds=_POP3.server.timeout)

@@ -7,7 +7,7 @@ Never does: start anything, or stop at the first problem.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast, final
 
@@ -15,7 +15,7 @@ import attrs
 
 from htpoort.config import _lines
 from htpoort.config._document import Document
-from htpoort.config._tables import structured
+from htpoort.config._tables import needed, structured
 from htpoort.simulator.faults import Action, AnswerFault, At, Pop3Fault, SmtpFault
 from htpoort.simulator.scenarios import Answer, Kind, RepeatedK, Scenario, Script
 from htpoort.simulator.windows import Behaviour, Window
@@ -75,8 +75,8 @@ class Times:
 class FaultTable(Times):
     """Hold ``[[fault]]``."""
 
-    at: At
-    action: Action
+    at: At = needed("mail")
+    action: Action = needed("refuse")
     code: int | None = None
     text: str | None = None
     taken: bool | None = None
@@ -88,8 +88,8 @@ class FaultTable(Times):
 class Pop3FaultTable(Times):
     """Hold ``[[pop3_fault]]``."""
 
-    command: str
-    action: Action
+    command: str = needed("QUIT")
+    action: Action = needed("refuse")
     done: bool | None = None
 
 
@@ -98,10 +98,10 @@ class Pop3FaultTable(Times):
 class WindowTable:
     """Hold ``[[window]]``."""
 
-    system: str
-    behaviour: Behaviour
-    begins: datetime
-    ends: datetime
+    system: str = needed("DMS")
+    behaviour: Behaviour = needed("delay")
+    begins: datetime = needed(datetime(1970, 1, 1, tzinfo=UTC))
+    ends: datetime = needed(datetime(9999, 1, 1, tzinfo=UTC))
     delay: timedelta | None = None
 
 
@@ -201,7 +201,10 @@ def _fault(document: Document, path: _lines.Path, entry: object) -> SmtpFault | 
     table = structured(document, path, entry, FaultTable)
     if table is None:
         return None
-    settings = _given(table, "at", "action", "code", "text", "taken", "after") | _times(document, path, table)
+    settings = _given(table, "at", "action", "text") | _times(document, path, table)
+    # What these may be depends on the two, so nothing can be said of them where one of the two is missing or wrong.
+    if isinstance(entry, dict) and (table.at, table.action) == (entry.get("at"), entry.get("action")):
+        settings |= _given(table, "code", "taken", "after")
     return document.made(path, lambda: SmtpFault(**settings), None)
 
 

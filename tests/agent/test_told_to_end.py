@@ -164,7 +164,7 @@ async def test_all_is_cancelled_as_the_answer_comes(ledger: Ledger, router: Rout
 
 @pytest.mark.parametrize("at", [At.GREETING, At.EHLO, At.MAIL, At.RCPT, At.DATA])
 async def test_before_the_content(ledger: Ledger, router: Router, at: At) -> None:
-    """What an agent had not begun to send when it had to end needs no person: the next one sends it at once."""
+    """What an agent had not begun to send when it had to end costs no try: the next agent sends it at once."""
     ledger.exchanges.queue(declaration("K1"), at=now())
     async with Gateway(script=Script(faults=(SmtpFault(at=at, action=Action.STALL),))) as gateway:
         # As if its last try: no wait of a schedule is left.
@@ -177,7 +177,10 @@ async def test_before_the_content(ledger: Ledger, router: Router, at: At) -> Non
         found = ledger.exchanges.find(PARTY, "K1")
 
     last = story.entries[-1]
-    assert (Event.DEFERRED.value, "the agent was stopped before the message was sent") == (last.event, last.detail)
+    assert (Event.RETURNED_TO_QUEUE.value, "the agent was stopped before the message was sent") == (
+        last.event,
+        last.detail,
+    )
     assert ["K1"] == [taken.envelope.reference for taken in gateway.received]
     assert found is not None
     assert (State.ACCEPTED, 2) == (found.state, found.attempts)

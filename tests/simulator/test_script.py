@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -347,6 +348,28 @@ def test_everything_at_once(refused: Callable[[str], list[str]]) -> None:
         ["12", "fault[0].times"],
         ["14", "pop3_fault[0].command"],
     ] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[[fault]]\nat = "nowhere"\naction = "defer"\ntimes = 0\ncode = 999\ntext = ""\n', ["at", "times"]),
+        ('[[fault]]\nat = "rcpt"\naction = "sulk"\ntimes = 0\ncode = 450\nafter = "1m"\n', ["action", "times"]),
+        ('[[fault]]\nat = "rcpt"\ntext = "\\u0007"\ntaken = false\n', ["action", "text"]),
+        ('[[pop3_fault]]\ncommand = "SING"\naction = "sulk"\ntimes = 0\n', ["action", "command", "times"]),
+        ('[[pop3_fault]]\naction = "drop"\ntimes = 0\ndone = true\n', ["command", "times"]),
+        (
+            '[[window]]\nsystem = ""\nbehaviour = "sleep"\nbegins = 2026-11-02T18:00:00+01:00\nends = "late"\n',
+            ["behaviour", "ends", "system"],
+        ),
+    ],
+)
+def test_a_wrong_word_hides_no_other_mistake(
+    refused: Callable[[str], list[str]], text: str, expected: list[str]
+) -> None:
+    """Where a setting that is needed is missing or wrong, the others of its table are checked all the same."""
+    found = sorted(re.findall(r"^\d+: \w+\[0\]\.(\w+):", "\n".join(refused(text)), re.MULTILINE))
+    assert expected == found
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

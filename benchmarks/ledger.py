@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from rates import MEMORY, Ratio, Round, folder_in, report, sync_time
 
 from htpoort import DMS, Router, Submission, build
-from htpoort.exchange import State
+from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger
 
 PARTY: Final = "NL123456789.02.05"
@@ -178,16 +178,25 @@ def in_flight(submit: Callable[[Any], Future[Any]], items: list[Any]) -> float:
     return len(items) / (time.perf_counter() - start)
 
 
+def accepted(ledger: Ledger, number: int) -> None:
+    """Let every declaration be sent, which is not measured: a reply answers only what was sent."""
+    exchanges = ledger.exchanges
+    claimed = exchanges.claim_soon(["DMS"], owner="bench", most=number, at=NOON, lease=timedelta(hours=1)).result()
+    settled = [exchanges.settle_soon(one, Outcome.ACCEPTED, at=NOON) for one in claimed]
+    assert [State.ACCEPTED] * number == [future.result() for future in settled]
+
+
 def by_ledger(path: Path, messages: list[Submission], answers: list[bytes]) -> tuple[float, float]:
     """Queue through the ledger, then take the replies in; gives messages a second of both."""
     with Ledger.open(f"sqlite:///{path}") as ledger:
         queued = in_flight(lambda one: ledger.exchanges.queue_soon(one, at=NOON), messages)
+        accepted(ledger, len(messages))
         router = Router(parties=[PARTY], sent=ledger.sent)
         taken = in_flight(lambda raw: ledger.replies.take_in_soon(router, raw, mail_from=None, at=NOON), answers)
         assert ledger.status().exchanges == {("DMS", State.ANSWERED): len(messages)}
         assert ledger.status().undelivered == {"DMS": len(messages)}
     with database(path) as opened:
-        assert opened.execute("SELECT count(*) FROM htpoort_events").fetchone() == (2 * len(messages),)
+        assert opened.execute("SELECT count(*) FROM htpoort_events").fetchone() == (4 * len(messages),)
     return queued, taken
 
 

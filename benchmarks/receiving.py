@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, cast
 
@@ -25,7 +25,7 @@ from rates import MEMORY, Ratio, Round, folder_in, report, started, sync_time
 
 from htpoort import DMS, Router, build
 from htpoort.agent import Agent, SmtpInbox
-from htpoort.exchange import State
+from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger
 
 PARTY: Final = "NL123456789.02.05"
@@ -180,6 +180,11 @@ def prepared(path: Path, number: int) -> None:
             for one in range(number)
         ]
         assert len({future.result().key for future in futures}) == number
+        # A reply answers only what was sent.
+        exchanges = ledger.exchanges
+        claimed = exchanges.claim_soon(["DMS"], owner="bench", most=number, at=NOON, lease=timedelta(hours=1)).result()
+        settled = [exchanges.settle_soon(one, Outcome.ACCEPTED, at=NOON) for one in claimed]
+        assert [State.ACCEPTED] * number == [future.result() for future in settled]
 
 
 def check_ledger(path: Path, number: int) -> None:

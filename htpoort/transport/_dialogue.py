@@ -11,6 +11,7 @@ import contextlib
 import re
 import socket
 import ssl
+from base64 import b64decode
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, cast, final
 
@@ -129,15 +130,13 @@ class Connection:
         server: Where to connect.
         context: For TLS; None where there is none.
         submission: The first message that goes over it; its sender's domain is our name where none is set.
-        redaction: Hides the login in what the server says.
     """
 
-    def __init__(
-        self, server: SmtpServer, context: ssl.SSLContext | None, submission: Submission, redaction: Redaction
-    ) -> None:
+    def __init__(self, server: SmtpServer, context: ssl.SSLContext | None, submission: Submission) -> None:
         self._server = server
         self._context = context
-        self._redaction = redaction
+        # Of this connection alone: each login by CRAM-MD5 adds to it.
+        self._redaction = Redaction.of_login(server.username, server.password)
         # Without a name there is the DNS to ask for ours.
         self._hostname = server.local_hostname or submission.mail_from.rpartition("@")[2]
         self._protocol = SMTPProtocol(asyncio.get_running_loop())
@@ -249,7 +248,8 @@ class Connection:
     async def _login_cram_md5(self, username: str, password: str) -> None:
         challenge = _expected(_CHALLENGE, await self._ask(b"AUTH", b"CRAM-MD5"))
         digest = auth_crammd5_verify(username, password, challenge.message)
-        self._redaction.add(digest.decode("ascii"))  # weak passwords can be found from it
+        # Weak passwords can be found from it, in base64 and as it is behind the user name (RFC 2195).
+        self._redaction.add(digest.decode("ascii"), b64decode(digest).decode().rpartition(" ")[2])
         _expected(_WELCOME, await self._ask(digest))
 
     async def mail(self, submission: Submission) -> None:

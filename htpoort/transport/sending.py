@@ -14,7 +14,6 @@ from typing import Final, Self, final
 
 import attrs
 
-from htpoort._redaction import Redaction
 from htpoort.errors import InputError, SendError, SendFailure
 from htpoort.message import Submission
 from htpoort.transport import _content
@@ -91,7 +90,6 @@ class Sender:
     def __init__(self, server: SmtpServer) -> None:
         self.content_begun = False
         self._server = server
-        self._redaction = Redaction.of_login(server.username, server.password)
         self._address: Address | None = None
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
@@ -214,7 +212,7 @@ class Sender:
 
     async def _opened(self, submission: Submission) -> Connection:
         context = await self._context(submission.rcpt_to)
-        connection = Connection(self._server, context, submission, self._redaction)
+        connection = Connection(self._server, context, submission)
         try:
             await connection.open(submission.rcpt_to, self._address)
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import hmac
 import traceback
 from base64 import b64encode
 from collections.abc import Callable
@@ -124,6 +126,38 @@ class TestServer:
                 await sender.send(submission())
         assert "… is wrong" == caught.value.reply.replace("…==", "…").replace("…=", "…")
         assert said[0] not in "".join(traceback.format_exception(caught.value))
+
+    async def test_the_answer_to_a_challenge_as_it_is(self, fixed: Any, submission: Build) -> None:
+        """A server that shows the digest out of its base64 gives it away as little; the user name may show."""
+        # HMAC-MD5 (RFC 2104) of "<1896@customs>" under the password.
+        digest = hmac.new(PASSWORD.encode(), b"<1896@customs>", "md5").hexdigest()
+        offer = b"250-customs.example\r\n250 AUTH CRAM-MD5\r\n"
+        answers = {"EHLO": offer, "AUTH": b"334 PDE4OTZAY3VzdG9tcz4=\r\n"}
+        answers["other"] = f"535 {USER} {digest} no\r\n".encode()
+        async with fixed(**answers) as server, Sender(login(server.port)) as sender:
+            with pytest.raises(SendError) as caught:
+                await sender.send(submission())
+        assert f"{USER} … no" == caught.value.reply
+
+    async def test_many_logins(self, fixed: Any, submission: Build) -> None:
+        """Each connection has its own challenge: what hides the answers does not grow with their number."""
+        offer = b"250-customs.example\r\n250 AUTH CRAM-MD5\r\n"
+        challenges = [b"334 " + b64encode(b"<%d@customs>" % number) + b"\r\n" for number in range(1000, 1010)]
+        answers = {"EHLO": offer, "AUTH": challenges, "other": b"235 welcome\r\n"}
+        answers["dot"] = (b"250 taken\r\n", "close")
+        sizes: list[int] = []
+        async with fixed(**answers) as server, Sender(login(server.port)) as sender:
+            for _ in range(5):
+                await sender.send(submission())
+                sizes.append(hidden_pieces())
+        assert 5 == server.connections
+        assert [sizes[0]] * 5 == sizes
+
+
+def hidden_pieces() -> int:
+    """Count what all redactions look for, those of connections that are gone left out."""
+    gc.collect()
+    return sum(len(pieces) for one in gc.get_objects() if isinstance(one, Redaction) for pieces in one._pieces)
 
 
 def login(port: int) -> SmtpServer:

@@ -126,7 +126,8 @@ class Fetching:
                 LOG.error("POP3 %s: %s", self._inbox.server.account, problem.message)
         else:
             pause = await self._pause_after(look)
-            if look.more and look.error is None:
+            # Where nothing has left the mailbox, the same mails would come again at once.
+            if look.more and look.deleted and look.error is None:
                 return
         await self._common.pause(pause * (1 + self._common.chance.random() / 10))
 

@@ -253,6 +253,19 @@ class TestAgainAndAgain:
 
         assert sorted(f"K{place}" for place in range(1, 22)) == sorted(one.reference for one in dms.taken)
 
+    async def test_a_server_that_deletes_nothing(self, ledger: Ledger, router: Router) -> None:
+        """After a look that could delete nothing the usual pause is kept, or the same mails would come at once."""
+        refused = {"QUIT": b"-ERR some deleted messages not removed\r\n"}
+        mails = reply("K1"), reply("K2"), reply("K3")
+        async with Pop3Box(*mails, mails_a_session=2, faults=refused) as box, Pop3Box() as other:
+            rare, often = timedelta(days=1), timedelta(milliseconds=5)
+            inboxes = [Pop3Inbox(server=account(box), every=rare), Pop3Inbox(server=account(other), every=often)]
+            async with Agent(ledger=ledger, router=router, inboxes=inboxes, timing=QUICK, clock=Clock()):
+                await box.reached["QUIT"].wait()
+                await looks(other, 20)
+        # One session that broke, and one that ended after a mail.
+        assert (2, ["u1", "u2", "u3"]) == (box.connections, box.uidls)
+
     async def test_while_the_disk_fails(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
         """What cannot be stored stays in the mailbox, a person reads what to do, and a later look takes it."""
         dms = Process()

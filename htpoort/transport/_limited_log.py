@@ -47,6 +47,19 @@ class LimitedLog:
             text: As for `logging`; a constant, which is the kind.
             args: What is filled in.
         """
+        self._write(logging.WARNING, text, args)
+
+    def error(self, text: str, *args: object) -> None:
+        """
+        Write a line about an accident of our own that a peer can cause again and again, unless there were too many.
+
+        Args:
+            text: As for `logging`; a constant, which is the kind.
+            args: What is filled in.
+        """
+        self._write(logging.ERROR, text, args)
+
+    def _write(self, level: int, text: str, args: tuple[object, ...]) -> None:
         now = asyncio.get_running_loop().time()
         kind = self._kinds.setdefault(text, _Kind(now))
         if now - kind.since >= _PERIOD:
@@ -54,7 +67,7 @@ class LimitedLog:
             kind = self._kinds[text] = _Kind(now)
         if kind.written < _LINES:
             kind.written += 1
-            self._log.warning(text, *args)
+            self._log.log(level, text, *args)
         else:
             kind.left_out += 1
             kind.last = args

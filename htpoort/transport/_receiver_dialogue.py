@@ -241,7 +241,7 @@ class Dialogue(smtp.SMTP):
         except UnicodeDecodeError:
             right = False
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer must come again
-            _LOG.error("The authenticator failed; answered 454: %s", where(error))
+            self._house.log.error("The authenticator failed; answered 454: %s", where(error))  # noqa: TRY400 - no text of it
             return smtp.AuthResult(success=False, handled=False, message=_answers.LOGIN_LATER)
         return smtp.AuthResult(success=right, handled=False, auth_data=login.login if right else None)
 
@@ -269,6 +269,8 @@ class Dialogue(smtp.SMTP):
 
     def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
         found = super()._getparams(params)
+        if found is not None and len(found) != len(params):
+            return None  # a parameter that comes twice: aiosmtpd checks one of the two alone
         # Who says to have sent the message is no matter of ours (RFC 4954, section 5: as if it were "<>").
         if found is not None and self._is_mail and self._house.terms.authenticator is not None:
             author = found.pop("AUTH", "<>")
@@ -334,7 +336,7 @@ class Dialogue(smtp.SMTP):
                 await self._refuse(unfit)
                 return
             incoming = Incoming(
-                mail_from=str(envelope.mail_from).replace(_NULL, ""),
+                mail_from="" if envelope.mail_from == _NULL else str(envelope.mail_from),
                 rcpt_to=envelope.rcpt_tos[0],
                 peer=self._peer,
                 tls=cast("smtp.Session", self.session).ssl is not None,
@@ -414,7 +416,7 @@ class Dialogue(smtp.SMTP):
             return _answers.LATER
         return _answers.TAKEN
 
-    async def handle_exception(self, error: Exception) -> str:  # noqa: PLR6301 - aiosmtpd's method
+    async def handle_exception(self, error: Exception) -> str:
         """Answer an accident in the dialogue; aiosmtpd would answer 500, with the error's text."""
-        _LOG.error("A command failed; answered 451: %s", where(error))
+        self._house.log.error("A command failed; answered 451: %s", where(error))
         return _answers.LATER

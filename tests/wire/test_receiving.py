@@ -109,6 +109,7 @@ class TestTaken:
             (b"dms@htpoort.nl", "dms@htpoort.nl"),
             (b"<a+b=c@mx_1.example>", "a+b=c@mx_1.example"),
             (b'<"a b"@c.example>', '"a b"@c.example'),
+            (b'<"a<>b"@c.example>', '"a<>b"@c.example'),
             (b"<@relay.example:dms@htpoort.nl>", "dms@htpoort.nl"),
             (b"<dms@[192.0.2.1]>", "dms@[192.0.2.1]"),
         ],
@@ -519,6 +520,22 @@ class TestLogin:
                 await client.ask(b"DATA\r\n")
                 assert "250 OK" == await client.ask(REPLY + b".\r\n")
         assert (["dms@htpoort.nl"] if code == "250" else []) == [incoming.mail_from for incoming in store.taken]
+
+    async def test_an_authenticator_that_fails(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
+        """The peer comes again (454), and however often it does, the log gets ten lines of it."""
+
+        def failing(_username: str, _password: str) -> bool:
+            message = "no directory"
+            raise ConnectionError(message)
+
+        command = b"AUTH PLAIN " + base64.b64encode(b"\0edi\0geheim") + b"\r\n"
+        async with receiver(Store(), authenticator=failing) as ours:
+            for _ in range(4):
+                async with raw(ours.port) as client:
+                    await client.ask(b"EHLO dms.example\r\n")
+                    assert ["454"] * 3 == [(await client.ask(command))[:3] for _ in range(3)]
+        lines = [record for record in caplog.records if "authenticator failed; answered 454: Conn" in record.message]
+        assert (["ERROR"] * 10, "Left out 2 more") == ([r.levelname for r in lines[:-1]], lines[-1].message[:15])
 
     async def test_where_there_is_no_login(self, raw: Context) -> None:
         """Where AUTH is not offered, AUTH= is a parameter that we do not know."""

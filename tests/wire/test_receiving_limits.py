@@ -310,6 +310,16 @@ class TestOctets:
             replies = [await two.ask(b"MAIL FROM:<> SIZE=%d\r\n" % size) for size in (401, 400)]
         assert ["452 4.3.1 No room for the message now, try again later", "250 OK"] == replies
 
+    @pytest.mark.parametrize("twice", [b"SIZE=x SIZE=1", b"SIZE=9999 SIZE=1", b"BODY=7BIT BODY=8BITMIME"])
+    async def test_a_parameter_that_comes_twice(
+        self, raw: Context, twice: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Two values for one parameter are a syntax error, whatever the first one is, and none for the log."""
+        async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours, raw(ours.port) as client:
+            await client.ask(b"EHLO dms.example\r\n")
+            assert "501" == (await client.ask(b"MAIL FROM:<> " + twice + b"\r\n"))[:3]
+        assert [] == [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
     async def test_no_room_is_no_reason_for_what_would_never_fit(self, raw: Context) -> None:
         """Where there is no room either, a message over the size limit is 552, so that its peer does not come again."""
         async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours, raw(ours.port) as client:
@@ -436,6 +446,15 @@ class TestLog:
         log.close()
         expected = [*(f"one {number}" for number in range(10)), "other", "Left out 3 more lines like this one: one 12"]
         assert expected == caplog.messages
+
+    async def test_errors_too(self, caplog: pytest.LogCaptureFixture) -> None:
+        """What is an error keeps its level, and has the same limit."""
+        log = LimitedLog(logging.getLogger("htpoort.transport"))
+        for number in range(11):
+            log.error("one %d", number)
+        assert [("ERROR", f"one {number}") for number in range(10)] == [
+            (record.levelname, record.message) for record in caplog.records
+        ]
 
 
 class TestArguments:

@@ -23,6 +23,7 @@ from htpoort.routing import Correlation, Quarantined
 from htpoort.transport import FetchFailure, Incoming, Receiver
 
 _STUCK: Final = timedelta(hours=1)  # a mail that is not deleted, or never ends, would else be fetched at every look
+_REPORTED: Final = 20  # warnings of one look; a mailbox may have a hundred thousand mails that cannot be read
 _LEFT_ALONE: Final = frozenset({"pop3.not-deleted", "pop3.endless"})
 
 
@@ -174,8 +175,11 @@ class Fetching:
         )
         if look.seen_again:
             LOG.info("POP3 %s: seen again, and stored before: %d mails", look.account, len(look.seen_again))
-        for problem in (*look.problems, *(left.problem for left in look.left)):
+        problems = [*look.problems, *(left.problem for left in look.left)]
+        for problem in problems[:_REPORTED]:
             LOG.warning("POP3 %s: %s", look.account, problem.message)
+        if len(problems) > _REPORTED:
+            LOG.warning("POP3 %s: left out %d more warnings like these", look.account, len(problems) - _REPORTED)
         alone = (left.uidl for left in look.left if left.uidl and left.problem.code in _LEFT_ALONE)
         self._stuck |= dict.fromkeys(alone, now + _STUCK)
         return look

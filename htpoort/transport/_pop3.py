@@ -30,6 +30,7 @@ Ts = TypeVarTuple("Ts")
 
 _SHOWN: Final = 500  # characters of what a server says
 _MAILS: Final = 100_000  # mails of a mailbox that one session looks at; those behind them come in a later one
+_HEADERS: Final = 4 * 1024 * 1024  # octets of headers of mails that are too large; beyond that none are fetched
 _REPORTED: Final = 10  # lines of a listing that are reported one by one
 # Only so many digits: int() takes 4,300 at most, and its time grows with the square of their number.
 _LISTED: Final = re.compile(rb"([0-9]{1,9})(?:[ \t]+(.*))?", re.DOTALL)
@@ -88,6 +89,7 @@ class Session:
         self._dialogue = Dialogue(connected)
         # Seconds that the server may still take; how long mails are being stored does not count.
         self._seconds = server.session_timeout
+        self._headers = 0  # octets that are kept of mails that are too large
 
     @classmethod
     async def opened(cls, server: Pop3Server, context: ssl.SSLContext | None) -> Self:
@@ -168,9 +170,14 @@ class Session:
             got = await self._asked(mail, f"RETR {mail.number}", largest)
             if got is not None:
                 return got
-        headers = await self._asked(mail, f"TOP {mail.number} 0", _grammar.HEADER_LIMIT)
+        headers = None
+        if self._headers < _HEADERS:
+            headers = await self._asked(mail, f"TOP {mail.number} 0", _grammar.HEADER_LIMIT)
         message = f"The mail {mail.name} has more than {largest} octets; it stays in the mailbox."
-        return self._left(mail, "pop3.too-large", message, headers if isinstance(headers, bytes) else None)
+        if not isinstance(headers, bytes):
+            return self._left(mail, "pop3.too-large", message)
+        self._headers += len(headers)
+        return self._left(mail, "pop3.too-large", message, headers)
 
     async def _asked(self, mail: Mail, command: str, most: int) -> bytes | Left | None:
         with _failing(self._server, FetchFailure.LOST):

@@ -193,7 +193,8 @@ class Left:
         size: Its octets, as the server counts them; 0 where it does not say.
         problem: ``pop3.too-large``, ``pop3.unreadable``, or ``pop3.not-deleted`` for one that is stored. Where
             several sessions were held, also ``pop3.breaks`` or ``pop3.endless``.
-        headers: The header block of one that is too large; None where the server gave none.
+        headers: The header block of one that is too large; None where the server gave none, and behind the first
+            4 MiB of them in one session.
     """
 
     uidl: str

@@ -266,6 +266,18 @@ class TestAgainAndAgain:
         # One session that broke, and one that ended after a mail.
         assert (2, ["u1", "u2", "u3"]) == (box.connections, box.uidls)
 
+    async def test_many_that_cannot_be_read(
+        self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Twenty mails of a look are reported one by one, and the rest by their number."""
+        faults = {"RETR": b"-ERR broken\r\n"}
+        async with Pop3Box(*[STRAY] * 23, faults=faults) as box, fetching(box, ledger, router, Clock()):  # type: ignore[arg-type]
+            await looks(box, 2)
+        name = f"POP3 edi@127.0.0.1:{box.port}"
+        told = [record.getMessage() for record in caplog.records if record.name == "htpoort.agent"]
+        single = [f"{name}: The mail u{number} cannot be read: broken" for number in range(1, 21)]
+        assert [*single, f"{name}: left out 3 more warnings like these"] == told[:21]
+
     async def test_while_the_disk_fails(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
         """What cannot be stored stays in the mailbox, a person reads what to do, and a later look takes it."""
         dms = Process()

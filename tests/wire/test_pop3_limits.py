@@ -240,6 +240,17 @@ class TestEndless:
         assert (FetchFailure.LIMIT, why, True) == said(error)
         assert ("u1", 1) == (error.uidl, error.number)
 
+    async def test_headers_of_many(self) -> None:
+        """The headers of mails that are too large have one limit together, 4 MiB; the 66th of 64,000 octets passes it."""
+        mail = b"X-Filler: " + b"x" * 63_986 + b"\r\n\r\n<MetaData/>\r\n"
+        sizes = {f"u{number}": 10_001 for number in range(1, 69)}
+        async with Pop3Box(*[mail] * 68, sizes=sizes) as box:
+            done, shelf = await got(box, largest=10_000)
+        kept = [0 if left.headers is None else len(left.headers) for left in done.left]
+        assert ([], [64_000] * 66 + [0, 0]) == (shelf.mails, kept)
+        assert {"pop3.too-large"} == {left.problem.code for left in done.left}
+        assert 66 == sum(command.startswith("TOP") for command in box.commands)
+
     @pytest.mark.parametrize("fault", [(b"+OK\r\nhalf", "stall"), ("stall",)])
     async def test_a_mail_of_endless_time(self, fault: Fault) -> None:
         """A mail has *mail_timeout* for all of it, whatever each wait may take."""

@@ -203,7 +203,8 @@ def _fault(document: Document, path: _lines.Path, entry: object) -> SmtpFault | 
         return None
     settings = _given(table, "at", "action", "text") | _times(document, path, table)
     # What these may be depends on the two, so nothing can be said of them where one of the two is missing or wrong.
-    if isinstance(entry, dict) and (table.at, table.action) == (entry.get("at"), entry.get("action")):
+    given = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
+    if (table.at, table.action) == (given.get("at"), given.get("action")):
         settings |= _given(table, "code", "taken", "after")
     return document.made(path, lambda: SmtpFault(**settings), None)
 

@@ -241,7 +241,7 @@ class TestEndless:
         assert ("u1", 1) == (error.uidl, error.number)
 
     async def test_headers_of_many(self) -> None:
-        """The headers of mails that are too large have one limit together, 4 MiB; the 66th of 64,000 octets passes it."""
+        """The headers of mails that are too large have one limit together; the 66th of 64,000 octets passes it."""
         mail = b"X-Filler: " + b"x" * 63_986 + b"\r\n\r\n<MetaData/>\r\n"
         sizes = {f"u{number}": 10_001 for number in range(1, 69)}
         async with Pop3Box(*[mail] * 68, sizes=sizes) as box:

@@ -15,7 +15,7 @@ from typing import Final, final
 
 from htpoort.agent._common import LOG, Common, forever
 from htpoort.agent._resting import Rest
-from htpoort.agent.fetching import Look, fetch_once
+from htpoort.agent.fetching import MAILS, Look, fetch_once
 from htpoort.agent.settings import Pop3Inbox, SmtpInbox
 from htpoort.errors import InputError, LedgerError
 from htpoort.ledger import Stored
@@ -108,6 +108,8 @@ class Fetching:
         self._inbox = inbox
         # What is stored and the server would not delete, by UIDL: left alone until then.
         self._stuck: dict[str, datetime] = {}
+        # Mails of a session; fewer after a look that a server's end of one broke off.
+        self._most = MAILS
         self._name = f"POP3 {inbox.server.account}"
         self._rest = Rest(self._name, common.timing)
 
@@ -172,7 +174,9 @@ class Fetching:
             clock=common.clock,
             taken=self._intake.told,
             skip=frozenset(self._stuck),
+            most=self._most,
         )
+        self._most = MAILS if look.error is None else look.most
         if look.seen_again:
             LOG.info("POP3 %s: seen again, and stored before: %d mails", look.account, len(look.seen_again))
         problems = [*look.problems, *(left.problem for left in look.left)]

@@ -21,7 +21,8 @@ from htpoort.transport.pop3 import Fetched, FetchError, FetchFailure, Left, Pop3
 
 __all__ = ["Look", "fetch_once"]
 
-_MAILS: Final = 500  # of one session; fewer where a server ends its sessions before
+MAILS: Final = 500
+"""Of one session; fewer where a server ends its sessions before."""
 _SESSIONS: Final = 20  # of one look; what is left then comes in the next one
 _BROKEN: Final = 4  # mails of one look at which sessions may break; the rest of it comes all the same
 
@@ -44,6 +45,7 @@ class Look:
         error: Why the look could not go on, or why the first mail is left at which a session broke; None where
             the look came to its end and every session that broke was made good by later ones.
         more: How many mails are there that this look did not come to.
+        most: Mails after which its last session was to end; fewer than 500 where the server ended one before.
     """
 
     account: str
@@ -54,6 +56,7 @@ class Look:
     problems: tuple[Problem, ...] = ()
     error: FetchError | None = None
     more: int = 0
+    most: int = MAILS
 
 
 async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes part
@@ -64,6 +67,7 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
     clock: Callable[[], datetime] = _clock.now,
     taken: Callable[[Stored], object] | None = None,
     skip: frozenset[str] = frozenset(),
+    most: int = MAILS,
 ) -> Look:
     """
     Look once into a POP3 mailbox: fetch each mail, store it, then delete it there.
@@ -80,6 +84,8 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
         clock: Gives the time, aware.
         taken: Called with each mail as soon as it is synced.
         skip: The UIDLs of mails to leave alone, as `Pop3Mailbox.fetch` takes them.
+        most: Mails after which a session ends. Give that of the look before where it had an error: a server that
+            ends its sessions may also keep the mailbox locked behind one, so that the look cannot go on.
 
     Returns:
         What was stored, deleted and left; with the error where the look could not go on.
@@ -105,7 +111,7 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
         if taken is not None:
             taken(one)
 
-    course = _Course(skip=skip)
+    course = _Course(skip=skip, most=most)
     for _ in range(_SESSIONS):
         try:
             session = await Pop3Mailbox(server).fetch(
@@ -137,7 +143,7 @@ class _Course:
 
     skip: frozenset[str]
     numbers: frozenset[int] = frozenset()
-    most: int = _MAILS
+    most: int
     deleted: list[str] = attrs.field(factory=list[str])
     left: list[Left] = attrs.field(factory=list[Left])
     problems: dict[str, Problem] = attrs.field(factory=dict[str, Problem])
@@ -174,7 +180,7 @@ class _Course:
             problem = Problem("pop3.breaks", f"The mail {name} breaks a session, and stays: {error.reply}")
         self.left.append(Left(uidl=error.uidl or "", number=number, size=0, problem=problem))
         # It was the mail, and not the number of mails before it.
-        self.most = _MAILS
+        self.most = MAILS
         self.breaking += 1
 
     def ended(self, session: Fetched) -> bool:
@@ -199,4 +205,5 @@ class _Course:
             problems=tuple(self.problems.values()),
             error=self.error or self.last,
             more=self.more,
+            most=self.most,
         )

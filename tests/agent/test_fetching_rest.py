@@ -160,6 +160,27 @@ async def test_trouble_of_an_agent_before(ledger: Ledger, router: Router) -> Non
     assert ["another"] == [one.name for one in kept]
 
 
+async def test_a_mailbox_that_stays_locked_behind_a_broken_session(ledger: Ledger, router: Router) -> None:
+    """A server that ends sessions, and is in use for a while then, is emptied: the next look takes fewer mails."""
+    begun: list[bool] = []
+
+    def greeted() -> None:
+        box.faults.pop("PASS", None)
+        if begun:
+            box.faults["PASS"] = b"-ERR [IN-USE] locked by another session\r\n"
+            begun.clear()
+        else:
+            begun.append(True)
+
+    faults: dict[str, Fault] = {"greeting": (greeted, "go on"), "QUIT": (begun.clear, "go on")}
+    async with Pop3Box(*(reply(f"K{n}") for n in range(1, 7)), mails_a_session=2, faults=faults) as box:
+        async with fetching(ledger, router, inbox(box), rest=(MOMENT,)), asyncio.timeout(60):
+            while box.uidls:  # noqa: ASYNC110 - no event says it
+                await asyncio.sleep(0.001)
+        assert [] == box.uidls
+    assert [f"K{n}" for n in range(1, 7)] == sorted(one.reference for one in ledger.replies.listed())
+
+
 def test_the_usual_pauses() -> None:
     """1, 2, 5, 10, 15 and 30 minutes, and a quarter of an hour at once after a refused login."""
     minutes = [wait.total_seconds() / 60 for wait in Timing().rest]

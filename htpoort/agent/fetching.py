@@ -156,7 +156,7 @@ class _Course:
         """Take in a session that broke; says whether another one may come further."""
         self.last = error
         if error.done > 1 or (error.done and error.number is not None):
-            # Perhaps the server lets nobody fetch more at once.
+            # Perhaps the server gives no more in one session.
             self.most = max(1, error.done // 2)
             message = f"{error} A session ends after {self.most} mails from now on."
             self.problems[message] = Problem("pop3.session-ends", message)

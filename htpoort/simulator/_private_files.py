@@ -1,5 +1,5 @@
 """
-Write files that nobody but their owner may read: keys, declarations, replies.
+Write files that only their owner may read: keys, declarations, replies.
 
 Never does: rely on the umask.
 """

@@ -55,7 +55,7 @@ class Event(enum.Enum):
     DEFERRED = "deferred"
     """It was certainly not taken, and may be later: 4xx, no connection, lost before the final dot."""
     REFUSED = "refused"
-    """It was certainly not taken, and will not be: 5xx, no TLS, no login."""
+    """It was certainly not taken, and will not be: 5xx."""
     CONNECTION_LOST = "connection-lost"
     """The connection or the worker was lost when the final dot may have been sent."""
     RETURNED_TO_QUEUE = "returned-to-queue"

@@ -113,7 +113,7 @@ class Delivering:
             # The lease runs out, and the reply is delivered again.
             LOG.exception("What became of reply %d was not recorded", reply.key)
         finally:
-            self._common.delivering.let_go(reply.key)
+            self._common.delivering.let_go(reply)
             self._lost.discard(reply.key)
             if not self._free:
                 self.wake.set()

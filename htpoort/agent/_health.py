@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import final
 
-from htpoort.agent._common import Common
+from htpoort.agent._common import LEFT_OUT, Common
 from htpoort.agent._resting import Rest
 from htpoort.errors import SendError, SendFailure
 from htpoort.transport import Sender, SmtpServer
@@ -105,9 +106,12 @@ class Health:
         if not self._changed:
             return
         self._changed = False
-        servers, news = self._common.ledger.servers, self._news
-        if news is None:
-            await self._common.written(lambda: servers.works_soon(self._name))
-        else:
-            since, again, why = news
-            await self._common.written(lambda: servers.rests_soon(self._name, since=since, next_try=again, why=why))
+        await self._common.written(self._noted, bare=lambda: self._noted(LEFT_OUT))
+
+    def _noted(self, text: str | None = None) -> Future[None]:
+        """Hand over how it is now: one that is handed over again must not bring back what is over meanwhile."""
+        servers = self._common.ledger.servers
+        if self._news is None:
+            return servers.works_soon(self._name)
+        since, again, why = self._news
+        return servers.rests_soon(self._name, since=since, next_try=again, why=why if text is None else text)

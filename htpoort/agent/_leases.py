@@ -42,6 +42,7 @@ class Leases:
         self._clock = clock
         self._renew = renew
         self._until: dict[int, datetime] = {}
+        self._taken: dict[int, _Keyed] = {}
         self._asked: list[datetime] = []
 
     @property
@@ -67,6 +68,7 @@ class Leases:
         try:
             found = await asyncio.wrap_future(claim(at))
             self._until |= {one.key: at + self._length for one in found}
+            self._taken |= {one.key: one for one in found}
         finally:
             self._asked.remove(at)
         return found
@@ -75,9 +77,10 @@ class Leases:
         """Give a time at which no lease is over that is being handed out to us."""
         return min((self._clock(), *self._asked))
 
-    def let_go(self, key: int) -> None:
-        """Forget what is over."""
-        self._until.pop(key, None)
+    def let_go(self, one: _Keyed) -> None:
+        """Forget what is over, but not the same work where it was taken up once more meanwhile."""
+        if self._taken.get(one.key) is one:
+            del self._taken[one.key], self._until[one.key]
 
     async def hold(self, key: int) -> bool:
         """

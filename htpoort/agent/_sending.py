@@ -84,11 +84,12 @@ class Outgoing:
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Claim for every connection that is free, and let each send."""
         self.wake.clear()
+        # The pause first: one that ends between the two questions is over for the second, and no end of it is missed.
+        pause = self._health.pause
         senders = self._health.usable(self._free)
         self._free = [sender for sender in self._free if sender not in senders]
         if not senders:
             # A pause ends by itself; else the end of an attempt wakes.
-            pause = self._health.pause
             await (self.wake.wait() if pause is None else self._common.woken(self.wake, pause))
             return
         claimed: list[Claimed] = []
@@ -123,7 +124,7 @@ class Outgoing:
             # The lease runs out, and the exchange becomes unknown: seen by a person, and never repeated blindly.
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
         finally:
-            self._common.under_way.let_go(claimed.key)
+            self._common.under_way.let_go(claimed)
 
     async def _attempt(self, sender: Sender, claimed: Claimed) -> _End:
         """Make one attempt, and free the connection."""

@@ -268,14 +268,15 @@ def free(connection: sa.Connection, owner: str | None = None) -> None:
     connection.execute(query.values(owner=None, lease=None))
 
 
-def held(connection: sa.Connection, key: int) -> Held:
+def held(connection: sa.Connection, key: int, *, lock: bool = False) -> Held:
     """
-    Look up a message in quarantine.
+    Look up a message in quarantine, and lock it where that is asked for.
 
     Raises:
         UnknownError: There is none of that number.
     """
-    row = connection.execute(sa.select(_strangers).where(_strangers.c.id == key)).first()
+    query = sa.select(_strangers).where(_strangers.c.id == key)
+    row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
         waiting = _strangers.c.state == HeldState.HELD.value
         first = connection.execute(sa.select(_strangers.c.id).where(waiting).order_by(_strangers.c.id).limit(_NAMED))
@@ -301,13 +302,13 @@ def discard(connection: sa.Connection, key: int, at: datetime, why: str) -> None
 
 def still_held(connection: sa.Connection, key: int) -> Held:
     """
-    Look up a message about which no person has decided yet.
+    Look up a message about which no person has decided yet, and let no other decide until the transaction ends.
 
     Raises:
         UnknownError: There is none of that number.
         InputError: It was discarded or released before.
     """
-    there = held(connection, key)
+    there = held(connection, key, lock=True)
     if there.state is not HeldState.HELD:
         raise InputError("", (Problem("ledger.not-held", f"Message {key} was {there.state.value} before."),))
     return there

@@ -31,6 +31,7 @@ _EVENTS: Final = {
     Outcome.LOST: Event.CONNECTION_LOST,
     Outcome.RETURNED: Event.RETURNED_TO_QUEUE,
 }
+_WITH_DUE: Final = frozenset({Event.DEFERRED, Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY})
 _WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.LOST})
 _MOST: Final = 62  # attempts that have a bit of their own
 _SOME: Final = 1  # the bit of an attempt that has no number, or none of its own
@@ -116,7 +117,7 @@ def _settled(  # noqa: PLR0913, PLR0917 - one argument for each thing that is wr
 ) -> State | None:
     """Settle an attempt that is the last one and under way, as nearly all are, without reading it first."""
     decision = decide(State.SENDING, event)
-    if event is Event.DEFERRED or decision.ignored or decision.refused:
+    if event in _WITH_DUE or decision.ignored or decision.refused:
         return None
     values = {"key": key, "attempt": attempt, "to": decision.state.value, "at": at, "bit": bit}
     return decision.state if _SETTLE.changed(connection, values) == 1 else None
@@ -140,12 +141,14 @@ def settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that is writ
     An outcome of an earlier attempt than the last counts only where it says that the gateway has the
     message, or that no content of it left: whatever else it says was about another try.
 
+    What is returned goes behind what else waits: if the trouble is with this message after all, no other waits for it.
+
     Raises:
         InputError: There was no such attempt.
     """
     event, bit = _EVENTS[outcome], _bit(attempt)
-    if outcome is Outcome.RETURNED and retried:
-        event = Event.RETURNED_TO_RETRY
+    if outcome is Outcome.RETURNED:
+        event, due = Event.RETURNED_TO_RETRY if retried else event, at
     begun = (content_begun and outcome is not Outcome.RETURNED) or outcome in _WITH_CONTENT
     after = _settled(connection, key, attempt, event, at, bit if begun else 0)
     if after is not None:

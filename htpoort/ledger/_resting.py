@@ -1,5 +1,5 @@
 """
-Remember which servers rest after trouble, for whoever asks how things are.
+Remember which servers rest after trouble, for `htpoort status`.
 
 Never does: let a server rest, or keep what is over.
 """

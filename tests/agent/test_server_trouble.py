@@ -13,10 +13,13 @@ from agents import PARTY, QUICK, declaration, now, server
 
 from htpoort import Router
 from htpoort.agent import Agent, Outbox, Timing
+from htpoort.agent._common import Common, Together
+from htpoort.agent._sending import Outgoing
 from htpoort.exchange import State
 from htpoort.ledger import Ledger, Resting
 
 PATIENT = (timedelta(hours=1),)
+REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON htpoort_resting WHEN {} BEGIN SELECT RAISE(ABORT, 'no'); END"
 
 
 async def reached(ledger: Ledger, reference: str, *states: State) -> State:
@@ -304,6 +307,105 @@ class TestServer:
         assert State.ACCEPTED == state
         assert "returned-to-queue" not in events(ledger, "K1")
         assert events(ledger, "K1").count("returned-to-retry") >= 3
+
+
+def run(ledger: Ledger, statement: str) -> None:
+    """Change the database, as a person with a shell does."""
+    ledger.soon(lambda connection: connection.exec_driver_sql(statement) and None).result()
+
+
+class Jumping(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put to a moment, and moves from there when it was asked once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = 0.0
+        self._first: float | None = None
+
+    def time(self) -> float:
+        """Give the time."""
+        first, self._first = self._first, None
+        if first is None:
+            return super().time() + self._ahead
+        return first
+
+    def jump(self, before: float, after: float) -> None:
+        """Let the next question get a moment, and the questions after it what comes from another one on."""
+        self._ahead = after - super().time()
+        self._first = before
+
+
+def test_a_pause_that_ends_between_two_questions(ledger: Ledger, router: Router) -> None:
+    """An outbox whose pause is over just when it asks for it tries again, and does not wait for ever."""
+
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Jumping)
+        listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        common = Common(ledger=ledger, router=router, owner="a", clock=now, timing=resting(3_600))
+        outgoing, connections = Outgoing(common, Outbox(server=server(port), connections=1), ("DMS",)), Together()
+        await outgoing.open(connections)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await outgoing._turn(group)
+            over = outgoing._health._until
+            async with asyncio.TaskGroup() as group:
+                # In one round of the loop, which asks for the time itself only between the rounds.
+                loop.call_soon(loop.jump, over - 0.001, over + 0.001)
+                turn = group.create_task(outgoing._turn(group))
+                await asyncio.sleep(0)
+                async with asyncio.timeout(30):
+                    await turn
+        finally:
+            await connections.aclose()
+            listening.close()
+        return [entry.event for entry in ledger.story("K1")[0].entries]
+
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    with asyncio.Runner(loop_factory=Jumping) as runner:
+        happened = runner.run(main())
+
+    assert ["queued", *("attempt-started", "returned-to-queue") * 2] == happened
+
+
+class TestNoted:
+    """What the ledger notes of a server, whatever trouble it has itself."""
+
+    async def test_a_note_that_comes_late(
+        self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A rest that could not be noted while it lasted is not noted when the server works again."""
+        run(ledger, REFUSE.format("TRUE"))
+        up = asyncio.Event()
+
+        async def answer(word: str) -> bytes:
+            return b"421 4.3.2 closing\r\n" if word == "connect" and not up.is_set() else await usual(word)
+
+        usual = always()
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with playing(answer) as port:
+            outbox = Outbox(server=server(port), connections=1)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)):
+                async with asyncio.timeout(60):
+                    while not any("The ledger has trouble" in message for message in caplog.messages):  # noqa: ASYNC110 - no event reports it
+                        await asyncio.sleep(0)
+                up.set()
+                await reached(ledger, "K1", State.ACCEPTED)
+                await asyncio.to_thread(run, ledger, "DROP TRIGGER refuse")
+
+        assert () == ledger.servers.resting()
+
+    async def test_a_text_that_cannot_be_stored(self, ledger: Ledger, router: Router) -> None:
+        """A database that does not take what the server said notes the rest without it."""
+        run(ledger, REFUSE.format("NEW.why GLOB '*[^ -~]*'"))
+        ledger.exchanges.queue(declaration("K1"), at=now())
+        async with playing(always(connect="421 4.3.2 vol → later\r\n".encode())) as port:
+            outbox = Outbox(server=server(port), connections=1)
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(3_600)):
+                trouble = await in_trouble(ledger)
+
+        assert (f"SMTP 127.0.0.1:{port}", "(the ledger could not store what was said)") == (trouble.name, trouble.why)
 
 
 class TestClosing:

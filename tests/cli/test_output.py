@@ -25,6 +25,7 @@ PARTY: Final = "NL123456789.02.05"
 NOON: Final = datetime(2018, 1, 5, 12, 0, 0, tzinfo=UTC)
 COMMAND: Final = (sys.executable, "-m", "htpoort.cli")
 TAKEN: Final = "htpoort: Standard output could not be written: {}; what was ordered is done.\n"
+REPLY: Final = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
 LOST: Final = "htpoort: The result could not be written to standard output: {}.\n"
 WHY: Final = {"closed": "it is closed", "full": "No space left on device", "gone": "Broken pipe"}
 
@@ -199,6 +200,18 @@ class TestDone:
             state = ledger.quarantine.get(key).state
 
         assert (0, TAKEN.format(WHY["gone"]), HeldState.DISCARDED) == (ran.code, ran.err, state)
+
+    def test_redeliver(self, office: Office) -> None:
+        """A reply that is due now is due now; ordered again, nothing is left to order."""
+        with office.ledger() as ledger:
+            key = ledger.replies.take_in(Router(parties=[PARTY]), REPLY, mail_from=None, at=NOON).key
+            later = datetime(2099, 1, 1, tzinfo=UTC)
+            ledger.replies.not_delivered_soon(key, at=NOON, due=later, trouble="away").result()
+        ran = office.run("redeliver", out="full")
+        with office.ledger() as ledger:
+            left = ledger.replies.deliver_again_now(at=NOON + timedelta(days=3_650))
+
+        assert (0, TAKEN.format(WHY["full"]), []) == (ran.code, ran.err, left)
 
     def test_prune(self, office: Office) -> None:
         """What is removed is removed."""

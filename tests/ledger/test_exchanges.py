@@ -251,7 +251,7 @@ class TestReturned:
         assert (10, 1, False) == (claimed.attempt, claimed.tries, claimed.retried)
 
     def test_deferred_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """One that had been deferred is deferred, and due as it was; the attempt before counts, and no other."""
+        """One that had been deferred is deferred, and due at once; the attempt before counts, and no other."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(), due=clock(5)).result()
@@ -261,6 +261,20 @@ class TestReturned:
 
         (claimed,) = claim(ledger, clock(6))
         assert (5, 2, True) == (claimed.attempt, claimed.tries, claimed.retried)
+
+    def test_it_holds_up_no_other(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """One that a server never takes, and that is charged to the server, lets all that waits go first."""
+        for reference in ("K1", "K2", "K3"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        (claimed,) = claim(ledger, clock(1), most=1)
+        ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(1), due=clock(2)).result()
+        taken: list[str] = []
+        for minute in (3, 4, 5, 6):
+            (claimed,) = claim(ledger, clock(minute), most=1)
+            taken.append(claimed.reference)
+            ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock(minute)).result()
+
+        assert ["K2", "K3", "K1", "K2"] == taken
 
     def test_it_uses_up_no_rate(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """What was returned does not count for the attempts an hour."""

@@ -13,13 +13,32 @@ from typing import Self
 import pytest
 import sqlalchemy as sa
 
-from htpoort import DMS, InputError, Router, Submission, build
+from htpoort import (
+    DMS,
+    HTPOORT,
+    Correlation,
+    InputError,
+    PartyId,
+    Routed,
+    Router,
+    RoutingEnvelope,
+    Submission,
+    build,
+)
 from htpoort.exchange import Outcome, State
-from htpoort.ledger import Ledger, _outcomes
+from htpoort.ledger import HeldState, Ledger, _outcomes, _release
 
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
+CHOICE = Routed(
+    system=DMS,
+    party=PartyId.parse(PARTY),
+    reference="K1",
+    correlation=Correlation.NOT_CHECKED,
+    mailbox=DMS.mailbox,
+    envelope=RoutingEnvelope(sender=DMS.process_id, addressee=PARTY, reference="K1"),
+)
 PATIENCE = 60.0  # seconds; a busy machine is no bug
 WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 TOUCH = sa.text("UPDATE htpoort_exchanges SET attempts = attempts + 1 WHERE reference = :reference")
@@ -206,6 +225,27 @@ class TestRate:
             begun = sum(claimed.result() for claimed in claims)
 
         assert 40 == begun
+
+
+class TestQuarantine:
+    """A person's decision about a message is made once, although two persons make it at the same time."""
+
+    def test_released_here_and_discarded_there(self, here: Ledger, there: Ledger) -> None:
+        """Who comes second is refused: a message that reached a process is not marked as being for none."""
+        raw = b"From: dms@htpoort.nl\r\nSubject: hello\r\n\r\nx\r\n"
+        key = here.replies.take_in(router(here), raw, mail_from=None, at=NOON).key
+        with Transaction(here) as held:
+            released = here.soon(_release.release, key, CHOICE, NOON, HTPOORT, None)
+        with ThreadPoolExecutor(1) as pool:
+            discarding = pool.submit(there.quarantine.discard, key, at=NOON, why="spam")
+            until_it_waits(here)
+            held.commit()
+            with pytest.raises(InputError) as caught:
+                discarding.result(PATIENCE)
+
+        assert not released.result(PATIENCE).repeated
+        assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
+        assert HeldState.RELEASED is here.quarantine.get(key).state
 
 
 class TestLeases:

@@ -199,6 +199,7 @@ def redeliver(
     with opened(config) as (settings, ledger):
         name = None if system is None else settings.directory.system(system).name
         due = ledger.replies.deliver_again_now(at=_clock.now(), system=name, keys=keys or ())
+        _output.done()
     if json:
         _show.as_json({"result": "due now", "number": len(due), "replies": due})
     else:

@@ -27,6 +27,7 @@ from htpoort.agent._sending import Outgoing
 from htpoort.agent.settings import Outbox, Pop3Inbox, SmtpInbox, Timing
 from htpoort.delivery import Delivery
 from htpoort.errors import InputError, Problem
+from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.routing import Router
 from htpoort.transport import Receiver
@@ -194,9 +195,7 @@ class Agent:
         """Take back what an agent held that is dead for sure."""
         common = self._common
         alone = common.ledger.exclusive
-        await asyncio.wrap_future(
-            common.ledger.exchanges.expire_soon(at=common.clock(), owner=common.owner if alone else None)
-        )
+        await self._expire(at=common.clock(), owner=common.owner if alone else None)
         if alone:
             await asyncio.wrap_future(common.ledger.replies.free_soon())
 
@@ -211,8 +210,18 @@ class Agent:
                 part.lose(key)
         # What is another's by now is noticed before its content, and before its end.
         await common.under_way.renew()
-        for lost in await asyncio.wrap_future(common.ledger.exchanges.expire_soon(at=now)):
-            LOG.warning("%s of %s may have been sent by a worker that is gone", lost.reference, lost.party)
+        await self._expire(at=now)
+
+    async def _expire(self, *, at: datetime, owner: str | None = None) -> None:
+        """Take back declarations that a dead agent held, and warn of each that is unknown: it may have been sent."""
+        for lost in await asyncio.wrap_future(self._common.ledger.exchanges.expire_soon(at=at, owner=owner)):
+            if lost.state is not State.UNKNOWN:
+                continue  # its reply has come
+            LOG.warning(
+                "Declaration to %s of %s under %s is unknown: the worker that sent it is gone, and the server may have "
+                "taken it. It is not sent again until a reply or htpoort resolve %s settles it",
+                *(lost.system, lost.party, lost.reference, lost.reference),
+            )
 
     async def _lease_grows_old(self) -> None:
         """Wait for a third of a lease, by the loop's clock or the wall's: in a machine that sleeps the loop's stops."""

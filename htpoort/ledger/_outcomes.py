@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import attrs
 import sqlalchemy as sa
 
 from htpoort.errors import InputError, Problem, UnknownError
@@ -260,18 +261,24 @@ def expire(connection: sa.Connection, now: datetime, owner: str | None = None) -
         now: Leases that ran out before are taken back, and so is what no worker holds.
         owner: Take back everything that others than this one hold, whatever their leases: where only
             one worker can be alive.
+
+    Returns:
+        What was taken back, each in the state in which it is now.
     """
     nobody = _table.c.lease.is_(None) | _table.c.owner.is_(None)
     dead = _table.c.lease < now if owner is None else _table.c.owner != owner
     query = sa.select(*_columns).where(_table.c.state == State.SENDING.value, nobody | dead)
-    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-    for row in rows:
+    lost: list[Exchange] = []
+    for row in connection.execute(query.with_for_update(skip_locked=True)).all():
         mask = row.begun | _bit(row.attempts)
         _BEGUN.changed(connection, {"key": row.id, "mask": mask})
-        after = _apply(connection, row.id, State.SENDING, Event.CONNECTION_LOST, now, detail="its worker was lost")
+        state = _apply(
+            connection, row.id, State.SENDING, Event.CONNECTION_LOST, now, detail="its worker was lost"
+        ).state
         if row.early:
-            _attempt_ended(connection, row, after.state, mask, now)
-    return [exchange_of(row) for row in rows]
+            state = _attempt_ended(connection, row, state, mask, now)
+        lost.append(attrs.evolve(exchange_of(row), state=state))
+    return lost
 
 
 def hold(connection: sa.Connection, systems: Sequence[str], at: datetime) -> int:

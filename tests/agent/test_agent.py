@@ -33,6 +33,15 @@ async def reached(ledger: Ledger, reference: str, *states: State) -> State:
             await asyncio.sleep(0)
 
 
+async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait until a line of the log has some words."""
+    async with asyncio.timeout(60):
+        while True:
+            if any(words in message for message in caplog.messages):
+                return
+            await asyncio.sleep(0)
+
+
 class TestExchange:
     """What is queued goes out once, its reply comes in and reaches its process."""
 
@@ -263,6 +272,29 @@ class TestRecovery:
                 state = await reached(ledger, "K1", State.UNKNOWN)
 
         assert (State.UNKNOWN, []) == (state, gateway.received)
+
+    async def test_what_became_unknown_is_logged(
+        self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A declaration that becomes unknown is one warning, whether an agent takes it back at its start or later."""
+        short, clock = attrs.evolve(QUICK, lease=timedelta(milliseconds=60)), Clock()
+        for number in (1, 2):
+            ledger.exchanges.queue(declaration(f"K{number}"), at=clock())
+        leases = ledger.exchanges
+        leases.claim_soon(("DMS",), owner="dead", most=1, at=clock(), lease=timedelta(days=1)).result()
+        async with Agent(ledger=ledger, router=router, timing=short, clock=clock):
+            at_start = list(caplog.messages)
+            clock.at += timedelta(seconds=1)
+            leases.claim_soon(("DMS",), owner="other", most=1, at=clock(), lease=timedelta(0)).result()
+            clock.at += timedelta(seconds=1)
+            await logged(caplog, "under K2")
+
+        first, second = (
+            f"Declaration to DMS of {PARTY} under {key} is unknown: the worker that sent it is gone, and the server "
+            f"may have taken it. It is not sent again until a reply or htpoort resolve {key} settles it"
+            for key in ("K1", "K2")
+        )
+        assert ([first], [first, second]) == (at_start, caplog.messages)
 
     async def test_what_was_being_delivered_is_delivered(self, ledger: Ledger, router: Router) -> None:
         """A reply that a dead agent was delivering is delivered again at once, under the same number."""

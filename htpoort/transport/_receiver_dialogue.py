@@ -29,6 +29,21 @@ _LINE: Final = 12_288  # octets of a line with a password (RFC 4954, section 4.1
 _PIECE: Final = 65_536  # octets of content that restart the timeout
 _WHOLE: Final = 10  # timeouts in which the whole content has to come
 _NO_MORE: Final = 5.0  # seconds in which a peer has to take what is on its way when its time is over
+_TOO_LARGE: Final = "552 Error: message size exceeds fixed maximum message size"
+"""What aiosmtpd answers to a SIZE at MAIL that is above the limit."""
+_REFUSED: Final = {
+    Unfit.UNCLEAN: (
+        "%s: answered 550 to a message and closed the connection, because the message has a bare CR, a bare LF or "
+        "a NUL; its sender will not try again"
+    ),
+    Unfit.TOO_LARGE: (
+        "%s: answered 552 to a message, because it has more octets than size_limit (%d); its sender will not try again"
+    ),
+    Unfit.NO_ROOM: (
+        "%s: answered 452 to a message, because all messages together would have more octets than held_limit (%d); "
+        "its sender should try again"
+    ),
+}
 _NULL: Final = "<>"  # the null sender, as aiosmtpd tells it from none
 
 # How often a command may come on one connection. A sender may stay for all its
@@ -71,16 +86,18 @@ class _Hooks:
         if refusal := dialogue.refusal_of(address):
             return refusal
         if not dialogue.has_room_for(options):
+            dialogue.report_unfit(Unfit.NO_ROOM)
             return _answers.NO_ROOM
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return _answers.TAKEN
 
     async def handle_RCPT(  # noqa: N802 - the same
-        self, _server: smtp.SMTP, _session: smtp.Session, envelope: smtp.Envelope, address: str, _options: list[str]
+        self, server: smtp.SMTP, _session: smtp.Session, envelope: smtp.Envelope, address: str, _options: list[str]
     ) -> str:
         mailbox = self._terms.mailbox(address)
         if mailbox is None:
+            cast("Dialogue", server).report_recipient()
             return _answers.NOT_OURS
         # One answer to the final dot can stand for one recipient only.
         if envelope.rcpt_tos:
@@ -171,6 +188,8 @@ class Dialogue(smtp.SMTP):
             super().data_received(rest)
 
     async def push(self, status: str | bytes) -> None:
+        if self._is_mail and status == _TOO_LARGE:
+            self.report_unfit(Unfit.TOO_LARGE)
         await super().push(status.encode() if isinstance(status, str) else status)
         self._answers += 1
         if self._answers % self._house.terms.limits.commands_per_turn == 0:
@@ -370,7 +389,20 @@ class Dialogue(smtp.SMTP):
             self._arriving = None
             deadline.cancel()
 
+    def report_unfit(self, unfit: Unfit) -> None:
+        """Log that a message is refused, because a reply of Customs may be lost by it."""
+        terms = self._house.terms
+        limits = {Unfit.TOO_LARGE: (terms.size_limit,), Unfit.NO_ROOM: (terms.limits.held_limit,)}
+        self._house.log.warning(_REFUSED[unfit], self._peer, *limits.get(unfit, ()))
+
+    def report_recipient(self) -> None:
+        """Log that a recipient is refused; which one is not logged, because strangers choose it."""
+        self._house.log.warning(
+            "%s: answered 550 to a recipient that is not one of the mailboxes of this inbox", self._peer
+        )
+
     async def _refuse(self, unfit: Unfit) -> None:
+        self.report_unfit(unfit)
         await self.push(_answers.UNFIT[unfit])
         if unfit is Unfit.UNCLEAN:
             # What follows may be a message that was hidden in this one.

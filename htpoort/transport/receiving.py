@@ -51,8 +51,8 @@ class Receiver:
     entered again.
 
     The logger ``htpoort.transport`` tells failures by class and line, without texts of errors or
-    messages, and at most ten lines a minute of each kind that a peer can cause without a message; aiosmtpd's
-    own, ``mail.log``, tells each command at level INFO.
+    messages, and at most ten lines a minute of each kind that a peer can cause, among them each message that is
+    refused before the handler is asked; aiosmtpd's own, ``mail.log``, tells each command at level INFO.
 
     Args:
         handler: Awaited with each message. Messages of different connections come at the same time.
@@ -150,9 +150,10 @@ class Receiver:
 
     def _refusal_of(self, peer: str) -> str | None:
         """Say why a peer may not come in; None if it may."""
-        if not self._terms.admits(peer):
-            return _answers.NO_SERVICE
         limits, house = self._terms.limits, self._house
+        if not self._terms.admits(peer):
+            house.log.warning("%s: answered 554, because it is in none of the networks of this inbox", peer)
+            return _answers.NO_SERVICE
         if len(house.talks) >= limits.connections:
             house.log.warning("%s: answered 421, because %d connections are open", peer, len(house.talks))
             return _answers.TOO_MANY

@@ -326,6 +326,55 @@ class TestOctets:
             await client.ready()
             assert (await client.ask(b"x" * 700 + b"y" * 700 + END))[:3] == "552"
 
+    async def test_what_is_refused_is_logged(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
+        """A message that is refused is one line: the peer, what it was answered and the setting; none of its words."""
+        async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours:
+            for content in (b"x" * 1001 + END, b"secret\nword" + END):
+                async with raw(ours.port) as client:
+                    await client.ready()
+                    await client.ask(content)
+            async with raw(ours.port) as one, raw(ours.port) as two:
+                await one.ready()
+                one.writer.write(b"x" * 600)
+                await until(lambda: ours._house.held.left <= 400)
+                await two.ready()
+                await two.ask(b"x" * 500 + END)
+                for size in (1001, 401):
+                    await two.ask(b"MAIL FROM:<> SIZE=%d\r\n" % size)
+                await two.ask(b"MAIL FROM:<>\r\n")
+                await two.ask(b"RCPT TO:<stranger@forwarder.example>\r\n")
+        large = (
+            "127.0.0.1: answered 552 to a message, because it has more octets than size_limit (1000); "
+            "its sender will not try again"
+        )
+        room = (
+            "127.0.0.1: answered 452 to a message, because all messages together would have more octets than "
+            "held_limit (1000); its sender should try again"
+        )
+        unclean = (
+            "127.0.0.1: answered 550 to a message and closed the connection, because the message has a bare CR, "
+            "a bare LF or a NUL; its sender will not try again"
+        )
+        recipient = "127.0.0.1: answered 550 to a recipient that is not one of the mailboxes of this inbox"
+        assert [large, unclean, room, large, room, recipient] == [
+            record.message for record in caplog.records if record.name == "htpoort.transport"
+        ]
+
+    async def test_what_is_refused_is_logged_with_a_limit(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
+        """A peer that tries again and again writes ten lines a minute, and the number of the others."""
+        async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours, raw(ours.port) as client:
+            await client.ask(b"EHLO dms.example\r\n")
+            for _ in range(13):
+                await client.ask(b"MAIL FROM:<> SIZE=1001\r\n")
+        lines = [record.message for record in caplog.records if record.name == "htpoort.transport"]
+        assert (11, "Left out 3 more lines like this one") == (len(lines), lines[-1].partition(":")[0])
+
+    async def test_a_peer_of_no_network_is_logged(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
+        """A peer that may not come in is a line that names the setting: it may be the gateway at a new address."""
+        async with receiver(Store(), networks=["192.0.2.0/24"]) as ours, raw(ours.port, greeting=False) as client:
+            assert "554" == (await client.reply())[:3]
+        assert ["127.0.0.1: answered 554, because it is in none of the networks of this inbox"] == caplog.messages
+
     async def test_words_of_a_peer_are_not_kept(self, raw: Context) -> None:
         """A command that is none leaves nothing behind; aiosmtpd keeps each word for all connections."""
         before = dict(SMTP.command_size_limits)

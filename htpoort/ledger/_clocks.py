@@ -12,6 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from htpoort.errors import InputError, Problem
 from htpoort.exchange import State
 from htpoort.ledger import _events, _schema
 
@@ -85,7 +86,19 @@ def leases(connection: sa.Connection, meant: tuple[Condition, Condition], until:
 
 
 def deliver_again(connection: sa.Connection, now: datetime, system: str | None, keys: Sequence[int]) -> list[int]:
-    """Make due now what waits for its next delivery; gives the numbers of the replies."""
+    """
+    Make due now what waits for its next delivery; gives the numbers of the replies.
+
+    Raises:
+        InputError: There is no reply of some number; names them all, and nothing is changed.
+    """
+    there = set(connection.execute(sa.select(_replies.c.id).where(_replies.c.id.in_(keys))).scalars()) if keys else ()
+    if unknown := sorted(set(keys).difference(there)):
+        message = (
+            f"No reply in this ledger has the number {' or '.join(map(str, unknown))}, so no reply was made due; "
+            "htpoort export lists all replies, and htpoort show K those of one reference, with their numbers as key."
+        )
+        raise InputError("", (Problem("ledger.unknown-reply", message),))
     of = _replies.c.id.in_(keys) if keys else sa.true()
     found = [key for key, _ in _due_now(connection, _replies, sa.and_(undelivered(system, now), of), now)]
     for key in found:

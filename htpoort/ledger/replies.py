@@ -142,6 +142,7 @@ class Replies:
             is none of them.
 
         Raises:
+            InputError: There is no reply of one or more of the numbers; names them all, and nothing has changed.
             LedgerError: It could not be written.
         """
         return self._access.write(_clocks.deliver_again, at, system, tuple(keys))

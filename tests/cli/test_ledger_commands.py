@@ -592,6 +592,18 @@ class TestRedeliver:
 
         assert ([failed[1]], [failed[2]]) == (named.facts["replies"], of_ags.facts["replies"])
 
+    def test_numbers_that_are_not_there(self, htpoort: Run, failed: list[int]) -> None:
+        """Numbers that no reply has are bad input, named all at once, and nothing becomes due."""
+        result = htpoort("redeliver", "999", str(failed[0]), "1000")
+        rest = htpoort("redeliver", "--json")
+
+        assert (2, "") == (result.code, result.text)
+        assert result.err == (
+            "htpoort: No reply in this ledger has the number 999 or 1000, so no reply was made due; "
+            "htpoort export lists all replies, and htpoort show K those of one reference, with their numbers as key.\n"
+        )
+        assert failed == rest.facts["replies"]
+
     @pytest.mark.parametrize("arguments", [["0"], ["x"], ["--system", "XYZ"]])
     def test_bad_usage(self, htpoort: Run, office: Office, arguments: list[str]) -> None:
         """A number that is none, and a system that is not there, are bad input."""

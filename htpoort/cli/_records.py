@@ -15,7 +15,7 @@ from htpoort.cli._facts import Facts
 from htpoort.exchange import State
 
 if TYPE_CHECKING:
-    from htpoort.ledger import Exchange, Held, HeldSummary, Ledger, Reply, Story
+    from htpoort.ledger import Entry, Exchange, Held, HeldSummary, Ledger, Reply, Story
 
 UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted")
 """The columns of the list of unanswered declarations."""
@@ -88,6 +88,11 @@ def held(found: Held | HeldSummary) -> Facts:
         "octets": found.octets,
         "problems": [{"message": problem} for problem in found.problems],
     }
+
+
+def log(entries: Iterable[Entry]) -> list[Facts]:
+    """List what happened to a message in quarantine."""
+    return [{"at": moment(entry.at), "event": entry.event, "detail": entry.detail} for entry in entries]
 
 
 def status(ledger: Ledger) -> Facts:

@@ -314,7 +314,9 @@ def still_held(connection: sa.Connection, key: int) -> Held:
     return there
 
 
-def mark(connection: sa.Connection, key: int, state: HeldState, at: datetime, detail: str) -> None:
-    """Write down what a person decided about a message in quarantine."""
+def mark(  # noqa: PLR0913, PLR0917 - one argument for each thing that is written
+    connection: sa.Connection, key: int, state: HeldState, at: datetime, detail: str, reply: int | None = None
+) -> None:
+    """Write down what a person decided about a message in quarantine, and as which reply it was released."""
     connection.execute(sa.update(_strangers).where(_strangers.c.id == key).values(state=state.value))
-    _events.log(connection, at, state.value, quarantine=key, detail=detail)
+    _events.log(connection, at, state.value, quarantine=key, reply=reply, detail=detail)

@@ -55,15 +55,17 @@ def release(  # noqa: PLR0913, PLR0917 - one argument for each thing that decide
     if problems and why is None:
         raise InputError("", problems)
     known = correlate(found, _reports.sent(connection, found.reference))
-    detail = f"to {found.system.name} for {found.party}"
+    detail = f"message {key} of the quarantine, by a person, to {found.system.name} for {found.party}"
+    detail += f" under {found.reference}"
     if why is not None:
         codes = ", ".join(dict.fromkeys(problem.code for problem in problems)) or "nothing"
         detail += f", despite {codes}: {why}"
-    _inbox.mark(connection, key, HeldState.RELEASED, at, detail)
     if isinstance(known, Quarantined):
         # It answers nothing: the K is another party's, or went to another system.
         known = attrs.evolve(found, correlation=Correlation.UNKNOWN_REFERENCE)
-    return _inbox.take_in(connection, known, there.raw, at)
+    stored = _inbox.take_in(connection, known, there.raw, at)
+    _inbox.mark(connection, key, HeldState.RELEASED, at, detail, stored.key)
+    return stored
 
 
 def _contradictions(connection: sa.Connection, there: Held, found: Routed, directory: Directory) -> Iterator[Problem]:

@@ -126,11 +126,25 @@ def _story(connection: sa.Connection, exchange: Exchange | None, replies: list[R
     # Of a copy, and where there is no exchange, the log names the reply alone.
     of_replies = _events.c.reply.in_([reply.key for reply in replies])
     of = of_replies if exchange is None else of_replies | (_events.c.exchange == exchange.key)
+    return Story(exchange=exchange, entries=_entries(connection, of), replies=tuple(replies))
+
+
+def held_log(connection: sa.Connection, key: int) -> tuple[Entry, ...]:
+    """
+    Give what happened to a message in quarantine, oldest first.
+
+    Raises:
+        UnknownError: There is none of that number.
+    """
+    _inbox.held(connection, key)
+    return _entries(connection, _events.c.quarantine == key)
+
+
+def _entries(connection: sa.Connection, of: sa.ColumnElement[bool]) -> tuple[Entry, ...]:
     log = sa.select(_events).where(of).order_by(_events.c.id)
-    entries = tuple(
+    return tuple(
         Entry(at=row.at, event=row.event, state=row.state, detail=row.detail) for row in connection.execute(log)
     )
-    return Story(exchange=exchange, entries=entries, replies=tuple(replies))
 
 
 def exchanges(connection: sa.Connection, states: tuple[State, ...] = ()) -> Iterator[Exchange]:

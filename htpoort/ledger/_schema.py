@@ -137,6 +137,7 @@ quarantine: Final = sa.Table(
 )
 
 _OF_REPLY: Final = sa.text("reply IS NOT NULL")
+_OF_STRANGER: Final = sa.text("quarantine IS NOT NULL")
 
 events: Final = sa.Table(
     "htpoort_events",
@@ -152,6 +153,7 @@ events: Final = sa.Table(
     sa.Index("htpoort_events_exchange", "exchange"),
     sa.Index("htpoort_events_event", "event", "at"),
     sa.Index("htpoort_events_reply", "reply", sqlite_where=_OF_REPLY, postgresql_where=_OF_REPLY),
+    sa.Index("htpoort_events_quarantine", "quarantine", sqlite_where=_OF_STRANGER, postgresql_where=_OF_STRANGER),
 )
 
 fetched: Final = sa.Table(

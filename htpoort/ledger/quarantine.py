@@ -13,7 +13,7 @@ from typing import final
 from htpoort.directory import HTPOORT, Directory
 from htpoort.ledger import _inbox, _release, _reports
 from htpoort.ledger._access import Access
-from htpoort.ledger.records import Held, HeldState, HeldSummary, Stored
+from htpoort.ledger.records import Entry, Held, HeldState, HeldSummary, Stored
 from htpoort.routing import Routed
 
 __all__ = ["Quarantine"]
@@ -71,6 +71,22 @@ class Quarantine:
             LedgerError: It could not be read.
         """
         return self._access.read(_inbox.held, key)
+
+    def log(self, key: int) -> tuple[Entry, ...]:
+        """
+        Give what happened to a message in quarantine: when it came, and what a person decided and why.
+
+        Args:
+            key: Its number.
+
+        Returns:
+            The entries of the log of events, oldest first.
+
+        Raises:
+            UnknownError: There is none of that number.
+            LedgerError: It could not be read.
+        """
+        return self._access.read(_reports.held_log, key)
 
     def release(self, key: int, found: Routed, *, at: datetime, directory: Directory = HTPOORT) -> Stored:
         """

@@ -867,8 +867,38 @@ class TestQuarantine:
         logged = busy.ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
 
         assert (2, 0, "unknown-reference") == (blank.code, result.code, result.facts["correlation"])
-        assert f"to AGS for {PARTY}, despite release.other-system: Customs confirmed it" == logged
+        detail = f"message 1 of the quarantine, by a person, to AGS for {PARTY} under K1"
+        assert f"{detail}, despite release.other-system: Customs confirmed it" == logged
         assert State.ANSWERED == busy.state("K1")
+
+    def test_the_reasons_can_be_read(self, htpoort: Run, office: Office) -> None:
+        """What a person decided is shown with its reason, of the message and of the reply that it became."""
+        office.queue("K1")
+        office.settle(Outcome.ACCEPTED)
+        apart = [office.take(response("K1", system=AGS)), office.take(b"Subject: hello\r\n\r\nx\r\n")]
+        chosen = ["quarantine", "release", str(apart[0]), "--system", "AGS", "--party", PARTY]
+        htpoort(*chosen, "--despite", "Customs confirmed it")
+        htpoort("quarantine", "discard", str(apart[1]), "--why", "advertising")
+        released, discarded = (htpoort("quarantine", "show", str(key), "--json").facts["log"] for key in apart)
+        text = htpoort("quarantine", "show", str(apart[1])).text
+        (_, story) = htpoort("show", "K1", "--json").facts
+
+        noon = "2026-01-05T12:00:00+00:00"
+        detail = (
+            f"message 1 of the quarantine, by a person, to AGS for {PARTY} under K1, "
+            "despite release.other-system: Customs confirmed it"
+        )
+        assert {"at": noon, "event": "quarantined", "detail": "other-system"} == released[0]
+        assert [("released", detail)] == [(entry["event"], entry["detail"]) for entry in released[1:]]
+        assert [("quarantined", "unknown-mailbox"), ("discarded", "advertising")] == [
+            (entry["event"], entry["detail"]) for entry in discarded
+        ]
+        assert ["discarded", "advertising"] == [
+            word for word in text.splitlines()[-2].replace("│", " ").split() if word in {"discarded", "advertising"}
+        ]
+        assert [("reply-received", "unknown-reference"), ("released", detail)] == [
+            (entry["event"], entry["detail"]) for entry in story["timeline"]
+        ]
 
     def test_no_release_to_a_stranger(self, htpoort: Run, busy: Office) -> None:
         """Only a party of the configuration can be chosen."""

@@ -213,7 +213,8 @@ class TestDespite:
         query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
         logged = desk.ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
 
-        assert f"to DMS for {CLIENT}, despite release.other-party: Customs says so" == logged
+        detail = f"message {key} of the quarantine, by a person, to DMS for {CLIENT} under K1"
+        assert f"{detail}, despite release.other-party: Customs says so" == logged
 
     @pytest.mark.parametrize("reason", ["", " ", "\n\t"])
     def test_not_without_a_reason(self, desk: Desk, clock: Clock, reason: str) -> None:

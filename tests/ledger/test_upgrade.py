@@ -345,4 +345,4 @@ def test_the_migrations_make_the_indexes(url: str) -> None:
     engine.dispose()
 
     assert indexes(url) == upgraded
-    assert 4 == sum("WHERE" in str(definition) for _, definition in upgraded)
+    assert 5 == sum("WHERE" in str(definition) for _, definition in upgraded)

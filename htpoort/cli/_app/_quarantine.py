@@ -54,15 +54,19 @@ def show(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Show one message of the quarantine."""
+    """Show one message of the quarantine, and what was decided about it and why."""
     if raw and json:
         raise _input.refusal("input.usage", "Give --raw or --json, not both.")
     with opened(config) as (_, ledger):
         held = ledger.quarantine.get(key)
+        log = _records.log(ledger.quarantine.log(key))
     if raw:
         _show.octets(held.raw)
+    elif json:
+        _show.as_json({**_records.held(held), "log": log})
     else:
-        (_show.as_json if json else _show.rows)(_records.held(held))
+        _show.rows(_records.held(held))
+        _show.table("Log", ("at", "event", "detail"), [tuple(entry.values()) for entry in log])
 
 
 @app.command()

@@ -20,6 +20,14 @@ def upgrade() -> None:
     op.create_index(
         "htpoort_replies_not_sent", "htpoort_replies", ["exchange"], sqlite_where=not_sent, postgresql_where=not_sent
     )
+    of_stranger = sa.text("quarantine IS NOT NULL")
+    op.create_index(
+        "htpoort_events_quarantine",
+        "htpoort_events",
+        ["quarantine"],
+        sqlite_where=of_stranger,
+        postgresql_where=of_stranger,
+    )
     op.create_table(
         "htpoort_resting",
         sa.Column("name", sa.Text, primary_key=True, comment="what the agent calls the server"),

@@ -890,7 +890,7 @@ class TestQuarantine:
         )
         assert {"at": noon, "event": "quarantined", "detail": "other-system"} == released[0]
         assert [("released", detail)] == [(entry["event"], entry["detail"]) for entry in released[1:]]
-        assert [("quarantined", "unknown-mailbox"), ("discarded", "advertising")] == [
+        assert [("quarantined", "ambiguous-from"), ("discarded", "advertising")] == [
             (entry["event"], entry["detail"]) for entry in discarded
         ]
         assert ["discarded", "advertising"] == [

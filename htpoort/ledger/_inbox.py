@@ -191,7 +191,6 @@ _CLAIM: Final = (
         _table.c.delivered.is_(None),
         _table.c.due <= sa.bindparam("now"),
         sa.or_(_table.c.lease.is_(None), _table.c.lease < sa.bindparam("now")),
-        _table.c.id.not_in(sa.bindparam("without", expanding=True)),
     )
     .order_by(_table.c.due, _table.c.id)
     .limit(sa.bindparam("most"))
@@ -223,8 +222,8 @@ def claim(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     without: Sequence[int] = (),
 ) -> list[Reply]:
     """Take up replies of one system that wait for delivery, oldest first; not what the worker is at already."""
-    values = {"of": system, "now": now, "most": most, "without": list(without)}
-    rows = connection.execute(_CLAIM, values).all()
+    query = _CLAIM.where(_table.c.id.not_in(without)) if without else _CLAIM
+    rows = connection.execute(query, {"of": system, "now": now, "most": most}).all()
     if rows:
         _TAKE.many(connection, [{"key": row.id, "by": owner, "until": now + lease} for row in rows])
     return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]

@@ -30,8 +30,8 @@ class Lines(logging.Handler):
         """Keep one line."""
         self.lines.put_nowait(record.getMessage())
 
-    async def until(self, begin: str) -> str:
-        """Wait for a line that begins so."""
+    async def until(self, *begin: str) -> str:
+        """Wait for a line that begins with one of these."""
         async with asyncio.timeout(60):
             while not (line := await self.lines.get()).startswith(begin):
                 pass
@@ -76,7 +76,7 @@ async def test_nothing_is_taken_or_sent(ledger: Ledger, router: Router, path: Pa
             replace(path, "K2")
             with pytest.raises(SendError) as caught:
                 await gateway.push(pushed(reply("K1")))
-            claiming = await lines.until("outbox: ")
+            claiming = await lines.until("outbox: ", "The ledger has trouble: ")
         received = list(gateway.received)
     with Ledger.open(f"sqlite:///{path}") as other:
         states = [(one.reference, one.state) for one in other.exchanges.listed()]

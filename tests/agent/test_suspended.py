@@ -23,7 +23,7 @@ from htpoort.delivery import CommandDelivery
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 
-LONG = timedelta(days=1)
+LONG = timedelta(minutes=2)  # as long as any lease; a longer one would not be believed
 
 AGENT = """
 import asyncio, signal, sys

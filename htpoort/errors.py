@@ -212,6 +212,11 @@ class SendError(HtpoortError):
     def __attrs_post_init__(self) -> None:
         self.retryable = self.kind in _PASSING or (self.kind is SendFailure.LOGIN and self.code in _TRANSIENT_REPLIES)
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """What went wrong, without advice: for the log of a program that repeats by itself."""
         said = " ".join(part for part in (str(self.code or ""), self.reply) if part).rstrip(".")
-        return f"Not sent to {self.recipient} ({self.kind.value}): {said or 'no reply'}. {_ADVICE[self.kind]}"
+        return f"Not sent to {self.recipient} ({self.kind.value}): {said or 'no reply'}."
+
+    def __str__(self) -> str:
+        return f"{self.summary} {_ADVICE[self.kind]}"

@@ -96,7 +96,7 @@ class Health:
         why = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
         if working:
             why += f" ({working} of {len(self._senders)} connections work)"
-        pause = self._rest.failed(f"{why}; declarations to {self._systems} wait", at=at, least=least)
+        pause = self._rest.failed(f"{why}; declarations to {self._systems} wait", kind=error.kind, at=at, least=least)
         self._paused = self.now()
         self._until = self._paused + pause.total_seconds()
         self._news, self._changed = (self._rest.since or at, at + pause, why), True

@@ -148,7 +148,7 @@ class Fetching:
         refused = error.kind is FetchFailure.LOGIN and not error.retryable
         least = self._common.timing.rest_login if refused else self._inbox.every
         now, why = self._common.clock(), str(error)
-        pause = self._rest.failed(why, at=now, least=least)
+        pause = self._rest.failed(why, kind=error.kind, at=now, least=least)
         since = self._rest.since or now
         await self._note(servers.rests_soon(self._name, since=since, next_try=now + pause, why=why))
         return pause

@@ -28,18 +28,20 @@ class Rest:
         self._timing = timing
         self._since: datetime | None = None
         self._tries = 0
+        self._kind: object = None
 
     @property
     def since(self) -> datetime | None:
-        """When the trouble began; None where there is none."""
+        """When trouble of this kind began; None where there is none."""
         return self._since
 
-    def failed(self, why: str, *, at: datetime, least: timedelta) -> timedelta:
+    def failed(self, why: str, *, kind: object, at: datetime, least: timedelta) -> timedelta:
         """
         Take in a try that failed.
 
         Args:
             why: A sentence.
+            kind: Of trouble; where it is another than before, that begins now.
             at: Now.
             least: Rest so long at least, as after a refused login, because many of those lock an account.
 
@@ -49,7 +51,8 @@ class Rest:
         waits = self._timing.rest
         pause = max(least, waits[min(self._tries, len(waits) - 1)])
         self._tries += 1
-        self._since = self._since or at
+        if self._since is None or kind is not self._kind:
+            self._since, self._kind = at, kind
         since, again = (moment.isoformat(timespec="seconds") for moment in (self._since, at + pause))
         LOG.warning("%s rests until %s, after trouble since %s: %s", self._name, again, since, why)
         return pause
@@ -57,5 +60,5 @@ class Rest:
     def worked(self) -> None:
         """Take in a try that did not fail."""
         if self._since is not None:
-            LOG.warning("%s works again, after trouble since %s", self._name, self._since.isoformat(timespec="seconds"))
+            LOG.info("%s works again, after trouble since %s", self._name, self._since.isoformat(timespec="seconds"))
         self._since, self._tries = None, 0

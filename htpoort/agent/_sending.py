@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from concurrent.futures import Future
 from datetime import datetime
-from typing import final
+from typing import Final, final
 
 import attrs
 
@@ -22,6 +22,12 @@ from htpoort.exchange import Outcome, State, retry_after
 from htpoort.ledger import Claimed
 from htpoort.message import Submission, read
 from htpoort.transport import Sender
+
+_NEXT: Final = {
+    Outcome.DEFERRED: "The agent sends it again, as long as its retry schedule lasts.",
+    Outcome.REFUSED: "The agent does not send it again; htpoort show has its story.",
+    Outcome.LOST: "It may have been taken; it is not sent again until a reply or htpoort resolve settles it.",
+}
 
 
 @final
@@ -217,15 +223,25 @@ def _failed(error: SendError | _LostError, claimed: Claimed, *, content_begun: b
     if isinstance(error, SendError) and error.of_server:
         # The outbox rests, and this declaration waits as before: it has nothing to do with it.
         return _End(Outcome.RETURNED, _detail(error), content_begun=False)
-    LOG.warning("Declaration to %s of %s under %s: %s", claimed.system, claimed.party, claimed.reference, error)
     if isinstance(error, _LostError):
         # The final dot was not sent, so the server has taken nothing.
+        _warn(claimed, Outcome.DEFERRED, f"{error}.")
         return _End(Outcome.DEFERRED, str(error), content_begun=content_begun, again=True)
     detail = _detail(error)
     if error.kind is SendFailure.UNKNOWN:
+        _warn(claimed, Outcome.LOST, error.summary)
         return _End(Outcome.LOST, detail, content_begun=True)
     outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
+    _warn(claimed, outcome, error.summary)
     return _End(outcome, detail, content_begun)
+
+
+def _warn(claimed: Claimed, outcome: Outcome, why: str) -> None:
+    """Log why a declaration was not sent, and what happens to it now; an operator repeats nothing by hand."""
+    LOG.warning(
+        "Declaration to %s of %s under %s: %s %s",
+        *(claimed.system, claimed.party, claimed.reference, why, _NEXT[outcome]),
+    )
 
 
 @final

@@ -22,7 +22,10 @@ from htpoort.ledger.records import Held, HeldState, Stored
 from htpoort.party import PartyId
 from htpoort.routing import Correlation, Quarantined, Reason, Routed, correlate
 
-_ADVICE: Final = "Choose again; if it belongs there all the same, release it despite that, with your reason."
+_ADVICE: Final = (
+    "Choose again; if it belongs there all the same, release it despite that, with your reason: "
+    "--despite REASON on the command line, release_despite in Python."
+)
 
 
 def release(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
@@ -51,9 +54,10 @@ def release(  # noqa: PLR0913, PLR0917 - one argument for each thing that decide
         message = f"K is {found.reference!r}, which cannot have been sent; give another reference, letters and digits."
         raise InputError("", (Problem("release.reference", message),))
     there = _inbox.still_held(connection, key)
-    problems = tuple(_contradictions(connection, there, found, directory))
+    # Two things that are known may say the same.
+    problems = tuple(dict.fromkeys(_contradictions(connection, there, found, directory)))
     if problems and why is None:
-        raise InputError("", problems)
+        raise InputError("", _with_advice(problems))
     known = correlate(found, _reports.sent(connection, found.reference))
     detail = f"message {key} of the quarantine, by a person, to {found.system.name} for {found.party}"
     detail += f" under {found.reference}"
@@ -103,5 +107,11 @@ def _names_another(addressee: str, party: PartyId) -> bool:
 
 def _problem(reason: Reason, message: str) -> Problem:
     if reason is Reason.OTHER_PARTY:
-        return Problem("release.other-party", f"{message} {_ADVICE}")
-    return Problem("release.other-system", f"{message} {_ADVICE}")
+        return Problem("release.other-party", message)
+    return Problem("release.other-system", message)
+
+
+def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Say once, behind the last thing that is wrong, what to do."""
+    *others, last = problems
+    return (*others, attrs.evolve(last, message=f"{last.message} {_ADVICE}"))

@@ -14,8 +14,9 @@ from pop3_server import PASSWORD, Fault, Pop3Box
 
 from htpoort import Router
 from htpoort.agent import Agent, Pop3Inbox, Timing
+from htpoort.agent._resting import Rest
 from htpoort.ledger import Ledger
-from htpoort.transport import Pop3Server, Security
+from htpoort.transport import FetchFailure, Pop3Server, Security
 
 AT = datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC)
 MOMENT, HOUR = timedelta(milliseconds=1), timedelta(hours=1)
@@ -132,6 +133,7 @@ async def test_whatever_keeps_it_closed(  # noqa: PLR0913, PLR0917 - fixtures an
 
 async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
     """When the mailbox opens again, the log says so, its mails come, and the next trouble begins anew."""
+    caplog.set_level("INFO", "htpoort.agent")
     async with (
         Pop3Box(reply("K1"), faults={"greeting": "drop"}) as box,
         fetching(ledger, router, inbox(box), rest=(MOMENT, MOMENT, MOMENT)) as process,
@@ -141,10 +143,25 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
         came = await process.has(1)
         (line,) = await logged(caplog, "works again", 1)
     kept = ledger.servers.resting()
+    levels = [record.levelname for record in caplog.records if record.getMessage() == line]
 
     name = f"edi@127.0.0.1:{box.port}"
     assert f"POP3 {name} works again, after trouble since 2026-11-02T09:05:07+00:00" == line
+    assert ["INFO"] == levels
     assert (["K1"], [], ()) == (came, box.uidls, kept)
+
+
+def test_trouble_of_another_kind() -> None:
+    """Since says when the trouble began that is shown: trouble of another kind begins anew, its pauses go on."""
+    rest = Rest("POP3", attrs.evolve(QUICK, rest=(MOMENT, HOUR)))
+    troubles = [(FetchFailure.CONNECT, 0), (FetchFailure.CONNECT, 1), (FetchFailure.LOGIN, 2), (FetchFailure.LOGIN, 3)]
+    pauses, since = [], []
+    for kind, minute in troubles:
+        pauses.append(rest.failed("no", kind=kind, at=AT + timedelta(minutes=minute), least=MOMENT))
+        since.append(rest.since)
+
+    assert [MOMENT, HOUR, HOUR, HOUR] == pauses
+    assert [AT, AT, AT + timedelta(minutes=2), AT + timedelta(minutes=2)] == since
 
 
 async def test_trouble_of_an_agent_before(ledger: Ledger, router: Router) -> None:

@@ -131,7 +131,7 @@ async def test_what_was_not_sent(ledger: Ledger, router: Router, lines: Lines) -
                 lines.came.clear()
                 await lines.came.wait()
 
-    why = "(deferred): 450 Mailbox busy. Send it again later with the same K."
+    why = "(deferred): 450 Mailbox busy. The agent sends it again, as long as its retry schedule lasts."
     assert [
         ("WARNING", f"Declaration to AGS of {PARTY} under K2: Not sent to {AGS.mailbox} {why}"),
         ("WARNING", f"Declaration to DMS of {PARTY} under K1: Not sent to {DMS.mailbox} {why}"),

@@ -123,6 +123,22 @@ class TestRefused:
         assert ["release.other-system"] == desk.refused(key, choice(system=DMS))
         assert ["release.other-system", "release.other-system"] == desk.refused(key, choice(system=AGS))
 
+    def test_the_advice_names_the_option_once(self, desk: Desk, sent: Send, reply: Write, clock: Clock) -> None:
+        """Two contradictions are two sentences; what to do follows once, and names the option and the method."""
+        sent("K1", system=AGS)
+        key = desk.apart(reply("K1"))
+        with pytest.raises(InputError) as caught:
+            desk.ledger.quarantine.release(key, choice(system=AGS), at=clock(2))
+
+        assert [
+            "It came from dms@htpoort.nl, which is the mailbox of DMS, not of AGS.",
+            (
+                "Its process ID is DMS4.NL, which is DMS's, not AGS's. Choose again; if it belongs there all the same, "
+                "release it despite that, with your reason: --despite REASON on the command line, "
+                "release_despite in Python."
+            ),
+        ] == [problem.message for problem in caught.value.problems]
+
     def test_under_another_reference(self, desk: Desk, sent: Send, reply: Write) -> None:
         """A K of one's own does not make the message's own K another one's no more."""
         sent("K1")

@@ -36,7 +36,7 @@ class Health:
 
     def __init__(self, common: Common, server: SmtpServer, systems: tuple[str, ...], senders: Sequence[Sender]) -> None:
         self._common = common
-        self._name = f"SMTP {server.account}"
+        self._name = f"SMTP {server.shown}"
         self._systems = ", ".join(systems)
         self._senders = senders
         self._rest = Rest(self._name, common.timing)

@@ -110,7 +110,7 @@ class Fetching:
         self._stuck: dict[str, datetime] = {}
         # Mails of a session; fewer after a look that a server's end of one broke off.
         self._most = MAILS
-        self._name = f"POP3 {inbox.server.account}"
+        self._name = f"POP3 {inbox.server.shown}"
         self._rest = Rest(self._name, common.timing)
 
     async def run(self) -> None:
@@ -126,7 +126,7 @@ class Fetching:
         except InputError as error:
             # A file of the TLS settings, which may have been renewed or taken away while the agent runs.
             for problem in error.problems:
-                LOG.error("POP3 %s: %s", self._inbox.server.account, problem.message)
+                LOG.error("%s: %s", self._name, problem.message)
         else:
             pause = await self._pause_after(look)
             # Where nothing has left the mailbox, the same mails would come again at once.
@@ -178,12 +178,12 @@ class Fetching:
         )
         self._most = MAILS if look.error is None else look.most
         if look.seen_again:
-            LOG.info("POP3 %s: seen again, and stored before: %d mails", look.account, len(look.seen_again))
+            LOG.info("%s: seen again, and stored before: %d mails", self._name, len(look.seen_again))
         problems = [*look.problems, *(left.problem for left in look.left)]
         for problem in problems[:_REPORTED]:
-            LOG.warning("POP3 %s: %s", look.account, problem.message)
+            LOG.warning("%s: %s", self._name, problem.message)
         if len(problems) > _REPORTED:
-            LOG.warning("POP3 %s: left out %d more warnings like these", look.account, len(problems) - _REPORTED)
+            LOG.warning("%s: left out %d more warnings like these", self._name, len(problems) - _REPORTED)
         alone = (left.uidl for left in look.left if left.uidl and left.problem.code in _LEFT_ALONE)
         self._stuck |= dict.fromkeys(alone, now + _STUCK)
         return look

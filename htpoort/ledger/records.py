@@ -298,7 +298,7 @@ class Resting:
     Say of a server that rests after trouble since when, why, and until when.
 
     Args:
-        name: What the agent calls it, such as ``POP3 edi@pop.forwarder.example:995``.
+        name: What the agent calls it, such as ``POP3 pop.forwarder.example:995 as edi``.
         since: When the trouble began.
         next_try: When it is tried again.
         why: A sentence.

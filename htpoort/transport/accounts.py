@@ -148,6 +148,11 @@ class Pop3Server:
         """The mailbox as ``user@host:port``, which names it in the ledger and in errors."""
         return f"{self.username}@{self.host}:{self.port}"
 
+    @property
+    def shown(self) -> str:
+        """The mailbox for a person: ``host:port as user``; a user name may have an @ of its own."""
+        return f"{self.host}:{self.port} as {self.username}"
+
 
 def _server_problems(server: Pop3Server) -> Generator[Problem]:
     """Find what is wrong, without a word of the password."""

@@ -85,9 +85,14 @@ class SmtpServer:
 
     @property
     def account(self) -> str:
-        """The server as ``user@host:port``, or ``host:port`` without a login, which names it in logs and the ledger."""
+        """The server as ``user@host:port``, or ``host:port`` without a login, which names it for programs."""
         user = "" if self.username is None else f"{self.username}@"
         return f"{user}{self.host}:{self.port}"
+
+    @property
+    def shown(self) -> str:
+        """The server for a person: ``host:port as user``; a user name may have an @ of its own."""
+        return f"{self.host}:{self.port}" + ("" if self.username is None else f" as {self.username}")
 
 
 def _place_problems(server: SmtpServer) -> list[Problem]:

@@ -196,7 +196,7 @@ class TestAgainAndAgain:
         name = f"edi@127.0.0.1:{box.port}"
         assert (["K1", "K2"], []) == ([one.reference for one in dms.taken], box.uidls)
         assert f"Not fetched from {name} (lost): the server closed the connection. " in " ".join(told)
-        assert 1 == told.count(f"POP3 {name}: seen again, and stored before: 2 mails")
+        assert 1 == told.count(f"POP3 127.0.0.1:{box.port} as edi: seen again, and stored before: 2 mails")
 
     async def test_a_mail_that_the_server_does_not_delete(
         self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
@@ -220,7 +220,7 @@ class TestAgainAndAgain:
 
         told = [record.getMessage() for record in caplog.records if record.name == "htpoort.agent"]
         assert ((1, ["u1"]), 2, 3, []) == (before, within, box.commands.count("RETR 1"), box.uidls)
-        assert [f"POP3 edi@127.0.0.1:{box.port}: The mail u1 is stored and was not deleted: locked"] * 2 == told
+        assert [f"POP3 127.0.0.1:{box.port} as edi: The mail u1 is stored and was not deleted: locked"] * 2 == told
         assert [("K1", 1), ("K2", 1)] == [(one.reference, one.copies) for one in ledger.replies.listed()]
 
     async def test_a_mail_that_never_ends(self, ledger: Ledger, router: Router) -> None:
@@ -273,7 +273,7 @@ class TestAgainAndAgain:
         faults = {"RETR": b"-ERR broken\r\n"}
         async with Pop3Box(*[STRAY] * 23, faults=faults) as box, fetching(box, ledger, router, Clock()):  # type: ignore[arg-type]
             await looks(box, 2)
-        name = f"POP3 edi@127.0.0.1:{box.port}"
+        name = f"POP3 127.0.0.1:{box.port} as edi"
         told = [record.getMessage() for record in caplog.records if record.name == "htpoort.agent"]
         single = [f"{name}: The mail u{number} cannot be read: broken" for number in range(1, 21)]
         assert [*single, f"{name}: left out 3 more warnings like these"] == told[:21]
@@ -312,7 +312,7 @@ class TestAgainAndAgain:
         told = {(record.levelname, record.getMessage(), record.exc_info) for record in caplog.records}
         ((level, message, trace),) = told
         assert ("ERROR", None) == (level, trace)
-        assert message.startswith(f"POP3 edi@127.0.0.1:{box.port}: ca_file cannot be used")
+        assert message.startswith(f"POP3 127.0.0.1:{box.port} as edi: ca_file cannot be used")
 
     async def test_an_error_that_nobody_thought_of(
         self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture

@@ -66,9 +66,9 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
             await process.has(1)
             tried = sessions(closed)
 
-    name = f"edi@127.0.0.1:{closed.port}"
+    name = f"127.0.0.1:{closed.port} as edi"
     why = (
-        f"Not fetched from {name} (login): [IN-USE] locked by another session. "
+        f"Not fetched from edi@127.0.0.1:{closed.port} (login): [IN-USE] locked by another session. "
         "Check user name and password, and whether another program reads this mailbox."
     )
     now = "2026-11-02T09:05:07+00:00"
@@ -91,7 +91,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
             tried = sessions(closed)
             (kept,) = ledger.servers.resting()
 
-    assert (f"POP3 edi@127.0.0.1:{closed.port}", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
+    assert (f"POP3 127.0.0.1:{closed.port} as edi", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
     assert kept.why.startswith("Not fetched from edi@127.0.0.1:")
     assert "rests until 2026-11-02T10:05:07+00:00, after trouble since 2026-11-02T09:05:07+00:00" in line
     assert (1, ["u1"]) == (tried, closed.uidls)
@@ -145,7 +145,7 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
     kept = ledger.servers.resting()
     levels = [record.levelname for record in caplog.records if record.getMessage() == line]
 
-    name = f"edi@127.0.0.1:{box.port}"
+    name = f"127.0.0.1:{box.port} as edi"
     assert f"POP3 {name} works again, after trouble since 2026-11-02T09:05:07+00:00" == line
     assert ["INFO"] == levels
     assert (["K1"], [], ()) == (came, box.uidls, kept)
@@ -167,7 +167,7 @@ def test_trouble_of_another_kind() -> None:
 async def test_trouble_of_an_agent_before(ledger: Ledger, router: Router) -> None:
     """What an agent before this one noted of its mailboxes is not believed; another server's trouble stays."""
     async with Pop3Box() as box:
-        for name in (f"POP3 edi@127.0.0.1:{box.port}", "another"):
+        for name in (f"POP3 127.0.0.1:{box.port} as edi", "another"):
             ledger.servers.rests_soon(name, since=AT, next_try=AT + HOUR, why="no").result()
         async with fetching(ledger, router, inbox(box), rest=(HOUR,)):
             async with asyncio.timeout(60):

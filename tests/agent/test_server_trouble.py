@@ -278,10 +278,14 @@ class TestServer:
                 agent.wake()
                 await reached(ledger, "K00", State.QUEUED)
 
-        assert (["AUTH"], f"SMTP edi@127.0.0.1:{port}", "login: 535 5.7.8 wrong") == (logins, trouble.name, trouble.why)
+        assert (["AUTH"], f"SMTP 127.0.0.1:{port} as edi", "login: 535 5.7.8 wrong") == (
+            logins,
+            trouble.name,
+            trouble.why,
+        )
         assert timedelta(minutes=60) == trouble.next_try - trouble.since
         assert {("DMS", State.QUEUED): 60} == ledger.status().exchanges
-        assert any(f"SMTP edi@127.0.0.1:{port} rests until" in message for message in caplog.messages)
+        assert any(f"SMTP 127.0.0.1:{port} as edi rests until" in message for message in caplog.messages)
 
     async def test_trouble_costs_no_attempt(self, ledger: Ledger, router: Router) -> None:
         """One that was deferred waits as deferred, and has its schedule still, after more tries than that is long."""

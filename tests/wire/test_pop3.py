@@ -69,6 +69,11 @@ class TestPop3Server:
         """Implicit TLS is the default, each kind of security has its port, and the account names all of it."""
         assert account == self.made(**settings).account
 
+    def test_how_it_is_shown(self) -> None:
+        """For a person the mailbox is a place and a login, since a user name may have an @ of its own."""
+        server = self.made(username="edi@forwarder.example")
+        assert "pop.forwarder.example:995 as edi@forwarder.example" == server.shown
+
     def test_the_password_is_not_shown(self) -> None:
         """The repr has the user name and not the password."""
         shown = repr(self.made())

@@ -30,6 +30,15 @@ class TestSmtpServer:
         with pytest.raises(TypeError, match="host"):
             SmtpServer()  # type: ignore[call-arg]
 
+    def test_how_it_is_shown(self) -> None:
+        """For a person the server is a place, and a login where there is one, whose name may have an @."""
+        host, user = "smtp.forwarder.example", "edi@forwarder.example"
+        shown = [
+            SmtpServer(host=host, username=user, password="geheim").shown,
+            SmtpServer(host=host).shown,
+        ]
+        assert ["smtp.forwarder.example:587 as edi@forwarder.example", "smtp.forwarder.example:587"] == shown
+
     def test_the_password_is_not_shown(self) -> None:
         """The repr has the user name and not the password."""
         shown = repr(SmtpServer(host="smtp.forwarder.example", username="edi", password="geheim"))

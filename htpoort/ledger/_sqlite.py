@@ -7,7 +7,6 @@ Never does: create a folder, touch a database of another program, or open and cl
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -23,6 +22,7 @@ from sqlalchemy.engine import URL
 
 from htpoort.errors import LedgerError
 from htpoort.ledger._database import absent
+from htpoort.ledger._lock import AgentLock, Identity, agent_elsewhere, identity
 
 _LOG: Final = logging.getLogger("htpoort.ledger")
 _BUSY_SECONDS: Final = 30
@@ -36,9 +36,6 @@ _SUFFIXES: Final = ("", "-wal", "-shm")
 _OPENED: Final = "htpoort-files"
 _CREATING: Final = threading.Lock()
 """Held while a new file is closed: that drops every lock that SQLite has on it in this process."""
-
-Identity = tuple[int, int]
-"""Device and inode: the file itself, whatever its names."""
 
 
 @final
@@ -57,7 +54,8 @@ class SqliteFile:
 
     Raises:
         LedgerError: There is no folder for the file; no file, and none may be made; or it cannot be made. On
-            connecting: the file is of another program, or has a second name.
+            connecting: the file is of another program, or has a second name. At both moments: an agent has another
+            file open by this name.
     """
 
     exclusive = True
@@ -68,11 +66,12 @@ class SqliteFile:
         self._path = Path(url.database or "").absolute()
         self._create = create
         self._first: Identity | None = None
-        self._lock: _Lock | None = None
+        self._lock: AgentLock | None = None
         self._locking = threading.Lock()
         folder = self._path.parent
         if not folder.is_dir():
             raise LedgerError(where, "Opening", f"There is no folder {folder}; create it, or name another file.")
+        self._refuse_moved()
         if not create and not self._path.exists():
             raise absent(where)
         if create:
@@ -101,7 +100,8 @@ class SqliteFile:
         """Connect to the file, and make none: where its name means another by now, that stays as it is."""
         if self._first is None:
             self._refuse_second_name()
-        elif self._first != _identity(self._path):
+            self._refuse_moved()
+        elif self._first != identity(self._path):
             raise self._replaced(self._path)
         uri = f"{self._path.as_uri()}?mode=rw"
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
@@ -116,6 +116,15 @@ class SqliteFile:
             if self._first != opened[0]:
                 raise self._replaced(self._path)
             failing.pop_all()
+
+    def _refuse_moved(self) -> None:
+        """Refuse a file beside the log of an agent that has another file open: SQLite would remove that log."""
+        if agent_elsewhere(self._path):
+            advice = (
+                f"An agent has another file open than {self._path} means now: its file was moved, replaced or deleted. "
+                "Nothing was touched. Put that file back, or stop the agent and look at both files; then try again."
+            )
+            raise LedgerError(self.where, "Opening", advice, retryable=True)
 
     def _refuse_second_name(self) -> None:
         """Refuse a file with hard links: SQLite keeps a log for each name (sqlite.org/howtocorrupt.html, 2.5)."""
@@ -144,7 +153,7 @@ class SqliteFile:
         with self._locking:
             if self._lock is not None and self._lock.lost():
                 # A new lock is as good as the old one, unless another agent was quicker.
-                found = _Lock(self._path, self.where)
+                found = AgentLock(self._path, self._first, self.where)
                 self._lock.close()
                 self._lock = found
 
@@ -154,7 +163,8 @@ class SqliteFile:
     def _replaced(self, path: Path) -> LedgerError:
         advice = (
             f"{path} is not the file that was opened: it was moved, replaced or deleted, or its disk was unmounted. "
-            "Nothing is acknowledged or sent. Put it back, or stop this process, look at the file, and start again."
+            "Nothing is acknowledged or sent. Put it back, or stop this process, look at the file, and start again; "
+            "until then run no other command on this ledger."
         )
         return LedgerError(self.where, "Checking the file", advice, retryable=True)
 
@@ -168,7 +178,7 @@ class SqliteFile:
         Raises:
             LedgerError: On entering: another agent holds the lock, or the file for it cannot be opened.
         """
-        lock = _Lock(self._path, self.where)
+        lock = AgentLock(self._path, self._first, self.where)
         with self._locking:
             self._lock = lock
         try:
@@ -183,70 +193,8 @@ class SqliteFile:
                 self._lock = None
 
 
-@final
-class _Lock:
-    """
-    Hold the lock of an agent, in a file beside the ledger.
-
-    Not on the ledger itself: SQLite's own locks are released when any handle of the process is closed. And beside the
-    file that a symbolic link points to: agents that were given different names of a ledger must meet here.
-
-    Args:
-        ledger: Its file.
-        where: Its name for errors.
-
-    Attributes:
-        path: Of the file beside it.
-        mode: The rights of the ledger, which the lock is given too: a user who can open it could keep every agent away.
-
-    Raises:
-        LedgerError: Another agent holds it, or the file cannot be opened.
-    """
-
-    def __init__(self, ledger: Path, where: str) -> None:
-        self.path = Path(f"{os.path.realpath(ledger)}-agent")
-        self._where = where
-        try:
-            self.mode = stat.S_IMODE(ledger.stat().st_mode)
-            self._number = os.open(self.path, os.O_RDWR | os.O_CREAT, _PRIVATE)
-        except OSError as error:
-            raise self._unusable(error) from None
-        try:
-            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._held = os.fstat(self._number)
-            with contextlib.suppress(PermissionError):  # of another user's file
-                os.fchmod(self._number, self.mode)
-        except OSError as error:
-            self.close()
-            raise self._unusable(error) from None
-
-    def _unusable(self, error: OSError) -> LedgerError:
-        if isinstance(error, BlockingIOError):
-            advice = "Another agent works on this ledger; end it, or use PostgreSQL for several."
-            return LedgerError(self._where, "Locking", advice)
-        advice = f"{self.path} cannot be locked: {error.strerror}. Check its owner and rights, and those of its folder."
-        return LedgerError(self._where, "Locking", advice)
-
-    def lost(self) -> bool:
-        """Check whether the name of the file means another by now, which another agent may lock."""
-        return (self._held.st_dev, self._held.st_ino) != _identity(self.path)
-
-    def close(self) -> None:
-        """Let other agents in."""
-        os.close(self._number)
-
-
-def _identity(path: Path | str) -> Identity | None:
-    """Look up which file a name means; None where that cannot be known."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat, and run for each transaction
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _identities(path: Path) -> tuple[Identity | None, ...]:
-    return tuple(_identity(f"{path}{suffix}") for suffix in _SUFFIXES)
+    return tuple(identity(f"{path}{suffix}") for suffix in _SUFFIXES)
 
 
 def _set_up(connection: sqlite3.Connection, where: str, *, create: bool) -> None:

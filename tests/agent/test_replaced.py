@@ -94,6 +94,7 @@ async def test_it_says_so_when_there_is_nothing_to_do(ledger: Ledger, router: Ro
         line = await lines.until("leases: ")
 
     assert f"{path} is not the file that was opened" in line
+    assert line.endswith("start again; until then run no other command on this ledger.")
 
 
 async def test_one_agent_by_two_names(ledger: Ledger, router: Router, path: Path) -> None:

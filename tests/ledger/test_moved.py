@@ -1,0 +1,274 @@
+"""A ledger that is moved or replaced while an agent has it open: no other process touches what lies beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import resource
+import signal
+import sqlite3
+import subprocess  # noqa: S404 - other processes are what it is about
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+from command_options import build_options
+
+from htpoort import LedgerError, Submission
+from htpoort.ledger import Ledger
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+
+COMMAND: Final = (sys.executable, "-m", "htpoort.cli")
+CONFIG: Final = (
+    'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+    '[[smtp]]\nhostname = "forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
+)
+FAMILY: Final = ("htpoort.db", "htpoort.db-wal", "htpoort.db-shm")
+ADVICE: Final = (
+    "An agent has another file open than {} means now: its file was moved, replaced or deleted. Nothing was touched. "
+    "Put that file back, or stop the agent and look at both files; then try again."
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the path of a ledger that is still to be made."""
+    return tmp_path / "htpoort.db"
+
+
+@contextmanager
+def agent(path: Path, *, record: bool = True) -> Generator[subprocess.Popen[str]]:
+    """Let another process work as the agent of a ledger, of an older version where it records nothing."""
+    forget = "" if record else f"os.truncate({str(path.with_name('htpoort.db-agent'))!r}, 0)"
+    code = (
+        "import os, sys\n"
+        "from htpoort.ledger import Ledger\n"
+        f"with Ledger.open('sqlite:///{path}') as ledger, ledger.agent_lock():\n"
+        f"    {forget}\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with started(sys.executable, "-c", code) as process:
+        yield process
+
+
+@contextmanager
+def started(*command: str, folder: Path | None = None) -> Generator[subprocess.Popen[str]]:
+    """Start a process that prints a line when it is ready, and kill it in the end if it is still there."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:  # noqa: S603 - our own
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def copied(path: Path) -> Path:
+    """Back a ledger up as run.md says."""
+    copy = path.with_name("copy.db")
+    with sqlite3.connect(path) as old, sqlite3.connect(copy) as new:
+        old.backup(new)
+    old.close()
+    new.close()
+    return copy
+
+
+def contents(path: Path) -> dict[str, tuple[int, bytes]]:
+    """Read each file of a ledger except the index, which is rebuilt; with its inode."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return {file.name: (file.stat().st_ino, file.read_bytes()) for file in files if file.exists()}
+
+
+def references(path: Path) -> list[str]:
+    """Say what is queued in a ledger."""
+    with Ledger.open(f"sqlite:///{path}", create=False) as ledger:
+        return [one.reference for one in ledger.exchanges.listed()]
+
+
+class TestCommands:
+    """`htpoort run` and the other commands, each in a process of its own."""
+
+    @staticmethod
+    def run(folder: Path, *arguments: str) -> tuple[int, str]:
+        """Run a command; gives its exit code, and its output or else its error."""
+        started = [*COMMAND, *arguments]
+        ran = subprocess.run(started, cwd=folder, input="<x/>", capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        return ran.returncode, ran.stdout or ran.stderr
+
+    @pytest.mark.parametrize(("command", "replaced"), [("status", True), ("queue", False), ("run", True)])
+    def test_beside_an_agent(self, tmp_path: Path, path: Path, command: str, *, replaced: bool) -> None:
+        """While the file is replaced or only away, a command refuses; once it is back, nothing is lost."""
+        (tmp_path / "htpoort.toml").write_text(CONFIG)
+        arguments = {"queue": build_options(reference="K2")}.get(command, [])
+        with started(*COMMAND, "run", folder=tmp_path) as running:
+            self.run(tmp_path, "queue", *build_options(reference="K1"))
+            old = path.with_name("old.db")
+            copy = copied(path)
+            path.rename(old)
+            if replaced:
+                copy.rename(path)
+            before = contents(path)
+            refused = self.run(tmp_path, command, *arguments)
+            after = contents(path)
+            old.rename(path)
+            queued = self.run(tmp_path, "queue", *build_options(reference="K3"))[0]
+            # As a power cut would: nothing is written at the end.
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+        status = json.loads(self.run(tmp_path, "status", "--json")[1])
+
+        advice = ADVICE.format(path.resolve())
+        assert (1, True) == (refused[0], advice in refused[1])
+        assert before == after
+        assert (0, ["K1", "K3"], {"queued": 2}) == (queued, references(path), status["exchanges"]["DMS"])
+
+
+class TestOpening:
+    """Each way to open a ledger looks before SQLite does."""
+
+    @pytest.mark.parametrize("create", [True, False])
+    @pytest.mark.parametrize("replaced", [True, False])
+    def test_a_replaced_file(
+        self, path: Path, clock: Clock, declaration: Make, *, create: bool, replaced: bool
+    ) -> None:
+        """It is refused, may pass, and no file is made, changed or deleted."""
+        with agent(path):
+            with Ledger.open(f"sqlite:///{path}") as ledger:
+                ledger.exchanges.queue(declaration("K1"), at=clock())
+            copy = copied(path)
+            path.rename(path.with_name("old.db"))
+            if replaced:
+                copy.rename(path)
+            before = {file.name: file.stat().st_ino for file in path.parent.iterdir()}
+            with pytest.raises(LedgerError) as caught:
+                Ledger.open(f"sqlite:///{path}", create=create)
+            after = {file.name: file.stat().st_ino for file in path.parent.iterdir()}
+            path.with_name("old.db").rename(path)
+
+            assert ("Opening", ADVICE.format(path), True) == (
+                caught.value.operation,
+                caught.value.advice,
+                caught.value.retryable,
+            )
+            assert (before, ["K1"]) == (after, references(path))
+
+    def test_by_a_symbolic_link(self, path: Path, tmp_path: Path) -> None:
+        """A link to the ledger leads to the same lock."""
+        link = tmp_path / "link.db"
+        link.symlink_to(path)
+        with agent(path):
+            path.rename(tmp_path / "old.db")
+            with pytest.raises(LedgerError) as caught:
+                Ledger.open(f"sqlite:///{link}")
+
+        assert (ADVICE.format(link), False) == (caught.value.advice, path.exists())
+
+    def test_in_the_process_of_the_agent(self, path: Path) -> None:
+        """The program that runs the agent may open the ledger again, and is refused in the same way."""
+        url = f"sqlite:///{path}"
+        with Ledger.open(url) as first, first.agent_lock():
+            Ledger.open(url).close()
+            path.rename(path.with_name("old.db"))
+            with pytest.raises(LedgerError) as caught:
+                Ledger.open(url)
+            path.with_name("old.db").rename(path)
+            # Neither check has cost the agent its lock.
+            with Ledger.open(url) as second, pytest.raises(LedgerError, match="Another agent"), second.agent_lock():
+                pass
+
+        assert ADVICE.format(path) == caught.value.advice
+
+    def test_moved_with_all_that_belongs_to_it(self, path: Path, clock: Clock, declaration: Make) -> None:
+        """A file that is moved together with its log and its lock is the agent's, there too; here is none then."""
+        away = path.with_name("away")
+        away.mkdir()
+        with agent(path):
+            with Ledger.open(f"sqlite:///{path}") as ledger:
+                ledger.exchanges.queue(declaration("K1"), at=clock())
+            for name in (*FAMILY, "htpoort.db-agent"):
+                path.with_name(name).rename(away / name)
+            with Ledger.open(f"sqlite:///{path}") as other:
+                new = other.new
+
+            assert (True, ["K1"]) == (new, references(away / path.name))
+
+
+class TestNotRefused:
+    """Only a living agent that has another file open keeps others away."""
+
+    def test_an_agent_that_died(self, path: Path) -> None:
+        """What a dead agent wrote into its lock file says nothing: a copy can be put in the place of its ledger."""
+        with agent(path) as process:
+            process.kill()
+            process.wait()
+            copy = copied(path)
+            for name in FAMILY:
+                path.with_name(name).unlink(missing_ok=True)
+            copy.rename(path)
+
+        assert [] == references(path)
+        with Ledger.open(f"sqlite:///{path}") as ledger, ledger.agent_lock():
+            assert [] == references(path)
+
+    def test_an_agent_that_wrote_nothing(self, path: Path) -> None:
+        """An agent of an older version leaves its lock file empty: nothing is known then, and all is as before."""
+        with agent(path, record=False):
+            assert [] == references(path)
+
+    def test_an_agent_at_work(self, path: Path) -> None:
+        """Others read and write beside an agent, and a second agent is refused as before."""
+        with agent(path):
+            with Ledger.open(f"sqlite:///{path}") as ledger, pytest.raises(LedgerError) as caught, ledger.agent_lock():
+                pass
+
+            assert [] == references(path)
+        assert "Another agent works on this ledger; end it, or use PostgreSQL for several." == caught.value.advice
+
+    def test_an_agent_that_starts_while_others_look(self, path: Path) -> None:
+        """A process that looks at the lock all the time keeps no agent from starting."""
+        lock = path.with_name("htpoort.db-agent")
+        code = (
+            "import fcntl\n"
+            f"file = open({str(lock)!r})\n"
+            "print('ready', flush=True)\n"
+            "while True:\n"
+            f"    try: fcntl.flock(file, {fcntl.LOCK_SH | fcntl.LOCK_NB})\n"
+            "    except BlockingIOError: pass\n"
+            f"    fcntl.flock(file, {fcntl.LOCK_UN})\n"
+        )
+        with Ledger.open(f"sqlite:///{path}") as ledger:
+            with ledger.agent_lock():
+                pass
+            with started(sys.executable, "-c", code):
+                for _ in range(300):
+                    with ledger.agent_lock():
+                        pass
+
+    def test_a_disk_that_is_full(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """An agent that cannot write which file it has open starts, warns, and leaves nothing old in the lock file."""
+        lock = path.with_name("htpoort.db-agent")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with Ledger.open(f"sqlite:///{path}") as ledger:
+            lock.write_text("1 2\n")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            try:
+                with ledger.agent_lock():
+                    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+                    found = references(path)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+        warning = (
+            f"{lock} cannot be written: File too large. Other processes cannot notice it if the ledger is replaced."
+        )
+        assert ([], "") == (found, lock.read_text())
+        assert [("htpoort.ledger", logging.WARNING, warning)] == caplog.record_tuples

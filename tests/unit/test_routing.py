@@ -24,6 +24,7 @@ from htpoort import (
     RoutingEnvelope,
     SentRecord,
 )
+from htpoort.routing import correlate
 
 PARTY = "NL123456789.02.05"
 OTHER = "NL987654321.01.05"
@@ -632,3 +633,23 @@ def test_repr_of_a_router_leaves_the_lookup_out() -> None:
     assert "get" not in repr(ROUTER)
     assert "_by_text" not in repr(ROUTER)
     assert f"parties=({PartyId.parse(PARTY)!r}, {PartyId.parse(OTHER)!r})" in repr(ROUTER)
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], Correlation.UNKNOWN_REFERENCE),
+        ([SentRecord(system="dms", party="nl123456789.02.05", reference="22096222734662")], Correlation.MATCHED),
+        ([SentRecord(system="DMS", party="NL123456789.03.05", reference="22096222734662")], Reason.OTHER_PARTY),
+        ([SentRecord(system="AGS", party="NL123456789.02.05", reference="22096222734662")], Reason.OTHER_SYSTEM),
+    ],
+)
+def test_correlated_afterwards(records: list[SentRecord], expected: Correlation | Reason) -> None:
+    """A reply that was routed without a record is compared with what was sent as if the router had looked."""
+    subject = "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
+    found = Router(parties=["NL123456789.02.05"]).route(mailbox="dms@htpoort.nl", subject=subject)
+    assert isinstance(found, Routed)
+    compared = correlate(found, records)
+
+    assert expected == (compared.correlation if isinstance(compared, Routed) else compared.reason)
+    assert (found.mailbox, found.envelope) == (compared.mailbox, compared.envelope)

@@ -61,6 +61,11 @@ class Access:
         """Read a long list piece by piece; it takes as long as its reader does, so only each answer has a limit."""
         try:
             with self.engine.execution_options(streaming=True).connect() as connection:
-                yield from operation(connection, *args, **options)
+                try:
+                    yield from operation(connection, *args, **options)
+                finally:
+                    if self.writer.closed:
+                        # The pool that it came from is over, and would keep it open.
+                        connection.detach()
         except _engine.TROUBLE as error:
             raise _engine.explained(error, self.where, "Reading") from None

@@ -79,6 +79,11 @@ class Writer:
         """The connection of the operation that runs, for whoever is called by it; None anywhere else."""
         return self._connection if threading.current_thread() is self._thread else None
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._closed
+
     def close(self) -> None:
         """
         Finish what was handed over, end the thread, and give all connections back.

@@ -17,7 +17,7 @@ import attrs
 import pytest
 from agents import PARTY, QUICK, Process, declaration, now, reply, server
 
-from htpoort import Router
+from htpoort import LedgerError, Router
 from htpoort.agent import Agent, Outbox
 from htpoort.delivery import CommandDelivery
 from htpoort.ledger import Ledger
@@ -30,7 +30,7 @@ import asyncio, signal, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from htpoort import Router
+from htpoort import LedgerError, Router
 from htpoort.agent import Agent, Timing
 from htpoort.delivery import CommandDelivery
 from htpoort.ledger import Ledger
@@ -71,12 +71,11 @@ class TestStopped:
             os.mkfifo(tmp_path / name)
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now())
         agent = await asyncio.create_subprocess_exec(sys.executable, "-c", AGENT, tmp_path, COMMAND, PARTY)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             hold = await asyncio.to_thread((tmp_path / "K1").open, "w")
-            agent.send_signal(signal.SIGSTOP)
             # By the time it wakes, every lease that it had is over.
+            stopped(agent, lambda: ledger.replies.take_in(router, reply("K2"), mail_from=None, at=now()))
             (tmp_path / "minutes").write_text("10")
-            ledger.replies.take_in(router, reply("K2"), mail_from=None, at=now())
             agent.send_signal(signal.SIGCONT)
             # What is claimed now was claimed after the wake-up, and K1 would be before it.
             await asyncio.to_thread((tmp_path / "K2").write_text, "")
@@ -87,6 +86,18 @@ class TestStopped:
 
         assert "K1\nK2\n" == (tmp_path / "begun").read_text()
         assert [1, 1] == [one.attempts for one in ledger.replies.listed()]
+
+
+def stopped(agent: asyncio.subprocess.Process, write: Callable[[], object]) -> None:
+    """Stop an agent and write; one that is stopped in the middle of a commit goes on, and is stopped again."""
+    while True:
+        agent.send_signal(signal.SIGSTOP)
+        try:
+            write()
+        except LedgerError:
+            agent.send_signal(signal.SIGCONT)
+        else:
+            return
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -656,10 +656,12 @@ class TestManyLines:
     @pytest.fixture
     def full(self, office: Office) -> Office:
         """Give a ledger with 501 messages in quarantine, and as many declarations without a reply."""
-        with sa.create_engine("sqlite:///htpoort.db").begin() as connection:
+        engine = sa.create_engine("sqlite:///htpoort.db")
+        with engine.begin() as connection:
             for number in range(501):
                 connection.execute(sa.text(STRANGER), {"number": number, "raw": b"12345"})
                 connection.execute(sa.text(ACCEPTED), {"number": number})
+        engine.dispose()
         return office
 
     @pytest.mark.parametrize("command", [("quarantine", "list"), ("unanswered",)])

@@ -14,7 +14,6 @@ from typing import IO, Final
 
 import attrs
 import pytest
-import sqlalchemy as sa
 from command_options import build_options
 
 from htpoort import DMS, Router, build
@@ -381,14 +380,11 @@ class TestCharacters:
         """What was typed in UTF-8 is logged as it was typed."""
         key = office.keep_apart()
         ran = office.run("quarantine", "discard", str(key), "--why", self.WHY, env=LOCALES["C"])
-        with (
-            office.ledger() as ledger,
-            sa.create_engine(f"sqlite:///{office.folder}/htpoort.db").connect() as connection,
-        ):
+        with office.ledger() as ledger:
             state = ledger.quarantine.get(key).state
-            logged = connection.execute(sa.text("SELECT detail FROM htpoort_events WHERE event = 'discarded'"))
+            logged = [entry.detail for entry in ledger.quarantine.log(key) if entry.event == "discarded"]
 
-            assert (0, "", HeldState.DISCARDED, self.WHY) == (ran.code, ran.err, state, logged.scalar_one())
+        assert (0, "", HeldState.DISCARDED, [self.WHY]) == (ran.code, ran.err, state, logged)
 
     @pytest.mark.parametrize(
         ("arguments", "what"),

@@ -296,3 +296,24 @@ class TestDump:
 
         assert advice.endswith("run: sqlite3 FILE 'PRAGMA application_id=1752461423'")
         assert ["K1"] == found
+
+
+def test_a_list_that_is_not_read_to_its_end(path: Path, clock: Clock, declaration: Make) -> None:
+    """A list that outlives its ledger keeps the file open only as long as the list itself is there."""
+    with Ledger.open(f"sqlite:///{path}") as ledger:
+        for reference in ("K1", "K2"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        listed = ledger.exchanges.listed()
+        assert "K1" == next(listed).reference
+    del listed
+
+    opened = [link(fd) for fd in Path("/proc/self/fd").iterdir()]
+    assert [] == [name for name in opened if name.startswith(str(path))]
+
+
+def link(fd: Path) -> str:
+    """Give what a descriptor is of; one that listing the folder had needed is gone by now."""
+    try:
+        return str(fd.readlink())
+    except FileNotFoundError:
+        return ""

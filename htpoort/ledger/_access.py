@@ -6,7 +6,8 @@ Never does: know what an operation is for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Concatenate, ParamSpec, TypeVar, final
 
@@ -55,17 +56,22 @@ class Access:
         except _engine.TROUBLE as error:
             raise _engine.explained(error, self.where, "Reading") from None
 
+    @contextlib.contextmanager
+    def _streaming(self) -> Generator[sa.Connection]:
+        with self.engine.execution_options(streaming=True).connect() as connection:
+            try:
+                yield connection
+            finally:
+                if self.writer.closed:
+                    # The pool that it came from is over, and would keep it open.
+                    connection.detach()
+
     def stream(
         self, operation: Callable[Concatenate[sa.Connection, P], Iterator[T]], /, *args: P.args, **options: P.kwargs
     ) -> Iterator[T]:
         """Read a long list piece by piece; it takes as long as its reader does, so only each answer has a limit."""
         try:
-            with self.engine.execution_options(streaming=True).connect() as connection:
-                try:
-                    yield from operation(connection, *args, **options)
-                finally:
-                    if self.writer.closed:
-                        # The pool that it came from is over, and would keep it open.
-                        connection.detach()
+            with self._streaming() as connection:
+                yield from operation(connection, *args, **options)
         except _engine.TROUBLE as error:
             raise _engine.explained(error, self.where, "Reading") from None

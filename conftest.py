@@ -1,9 +1,9 @@
 """
 Run the documents: every python, console and toml block of README.md and docs/, every doctest of htpoort/.
 
-A console block shows a session: what stands behind `$ ` is run by sh in a folder of its document's own,
-and everything it prints, on both streams, must be what is shown; `...` stands for anything. `htpoort simulate`
-runs on until its document ends, on a free port in place of the one shown.
+A console block shows a session: sh runs each command after `$ ` in a new folder for each document, and everything that
+the command prints, on both streams, must be what the block shows; `...` matches anything. `htpoort simulate` runs until
+its document ends, on a free port in place of the one shown.
 """
 
 from __future__ import annotations
@@ -30,8 +30,17 @@ from htpoort import Directory
 
 ROOT: Final = Path(__file__).parent
 
+# A command that a test starts imports many modules: 0.7 s if they are compiled, 2 s if not. A user who does not want
+# compiled modules beside the sources gets them in pytest's own cache. The processes of a run inherit this.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "compiled")
+
 RUN_BY_CI: Final = ("python3 -m venv .venv && .venv/bin/pip install -q ",)
-"""How a block begins that makes an environment of its own: CI runs it, and tests/docs/test_readme.py says which."""
+"""How a block begins that creates an environment: CI runs it. tests/docs/test_pages.py checks that it does."""
+
+SHORT: Final = [ROOT / "htpoort", *(ROOT / "tests" / room for room in ("unit", "config", "simulator", "wire"))]
+"""Rooms in which no test takes long."""
 
 _OPTIONS: Final = doctest.ELLIPSIS
 _PORT: Final = re.compile(r"--port (\d+)")
@@ -40,7 +49,7 @@ _LISTENING: Final = re.compile(r"^smtp_port +(\d+)", re.MULTILINE)
 
 def _commands(block: str) -> Iterator[tuple[str, str]]:
     r"""
-    Take a session apart.
+    Split a session into commands and what they print.
 
     >>> list(_commands("$ a \\\n  b\n1\n2\n$ c\n"))
     [('a \\\n  b', '1\n2\n'), ('c', '')]
@@ -51,7 +60,7 @@ def _commands(block: str) -> Iterator[tuple[str, str]]:
 
 
 def _differs(shown: str, printed: str) -> str | None:
-    """Compare without regard to blanks at line ends; give the difference, or None."""
+    """Compare without blanks at line ends; return the difference, or None."""
     want, got = ("".join(f"{line.rstrip()}\n" for line in text.splitlines()) for text in (shown, printed))
     checker = doctest.OutputChecker()
     if checker.check_output(want, got, _OPTIONS):
@@ -67,16 +76,16 @@ class Session:
         self._code = 0
         self._ports: dict[str, str] = {}
         self._running: list[subprocess.Popen[str]] = []
-        # The commands of the interpreter that runs the tests come first; a pipe has no width of its own.
+        # Commands of the interpreter that runs the tests come first; a pipe has no width, so it is set.
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
         self._env = os.environ | {"PATH": path, "COLUMNS": "120", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
     def run(self, block: str) -> str | None:
-        """Run a block; give what differs from what it shows, or None."""
+        """Run a block; return the difference from what it shows, or None."""
         if block.startswith(RUN_BY_CI):
             return None
         if not block.startswith("$ "):
-            return "A console block is a session: each command stands behind `$ `.\n"
+            return "A console block is a session: write `$ ` before each command.\n"
         for command, shown in _commands(block):
             if command.startswith("htpoort simulate "):
                 printed = self._start(command, len(shown.splitlines()))
@@ -91,7 +100,7 @@ class Session:
     def _finish(self, command: str) -> str:
         for port, real in self._ports.items():
             command = command.replace(f"--port {port}", f"--port {real}")
-        done = subprocess.run(  # noqa: S603 - what stands in our own documents
+        done = subprocess.run(  # noqa: S603 - commands of our own documents
             ["/bin/sh", "-c", f"(exit {self._code})\n{command}"],
             cwd=self._folder,
             env=self._env,
@@ -122,7 +131,7 @@ class Session:
         return printed
 
     def close(self) -> None:
-        """Stop what still runs, and take the folder away."""
+        """Stop the simulators that still run, and delete the folder."""
         for started in self._running:
             started.send_signal(signal.SIGINT)
             started.communicate()
@@ -143,7 +152,7 @@ def _console(example: Example) -> str | None:
 
 
 def _toml(example: Example) -> None:
-    """Read a block as a table of systems; the Python after it finds the text as *toml*."""
+    """Read a block as a table of systems; the Python after it has the text as *toml*."""
     example.namespace["toml"] = str(example.parsed)
     Directory.from_toml(example.parsed)
 
@@ -166,9 +175,20 @@ _docstrings = Sybil(
 pytest_collect_file = (_documents + _docstrings).pytest()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run all tests in one process more than there are cores, because many wait; run a named part in this one."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.option.keyword:
+        return 0
+    return min((os.cpu_count() or 1) + 1, 8)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the blocks of each document together, in the order of reading; the order of everything else stays random."""
+    """
+    Keep the blocks of each document together, in the order of reading; the order of everything else stays random.
+
+    Rooms of short tests come last: of several processes, none then ends long after the others.
+    """
     blocks: dict[Document, list[SybilItem]] = {}
     for item in items:
         if isinstance(item, SybilItem):
@@ -177,6 +197,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not isinstance(item, SybilItem):
             ordered.append(item)
-        else:  # the first of a document brings all of them
+        else:  # the first block of a document brings all of them
             ordered += sorted(blocks.pop(item.example.document, ()), key=lambda block: block.example.start)
-    items[:] = ordered
+    items[:] = sorted(ordered, key=lambda item: any(map(item.path.is_relative_to, SHORT)))

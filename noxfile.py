@@ -1,15 +1,15 @@
-"""Everything that must hold before a change lands; `nox` alone runs it all."""
+"""The checks of the project; `nox` alone runs all that need Python and the package index only."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,187 +21,140 @@ nox.options.stop_on_first_error = True
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
-CORE = ",".join(
-    f"*/htpoort/{name}.py"
-    for name in (
-        "__init__",
-        "_address",
-        "_grammar",
-        "_mime",
-        "_scan",
-        "_tolerant",
-        "_redaction",
-        "_words",
-        "cutover/__init__",
-        "cutover/moves",
-        "cutover/plan",
-        "cutover/reading",
-        "cutover/reports",
-        "cutover/shadow",
-        "directory",
-        "envelope",
-        "errors",
-        "exchange",
-        "message",
-        "party",
-        "routing",
-    )
-)
+CORE = "*/htpoort/__init__.py,*/htpoort/core/*"
+CORE_TESTS = ("tests/unit", "tests/property", "htpoort")
+BY_VERSION = (*CORE_TESTS, *(f"tests/{room}" for room in ("typing", "config", "delivery", "wire")))
+BY_NEWEST = ("tests/ledger", "tests/agent")
+
+SEVERAL = ("--numprocesses=3",)  # two cores are idle too often with two: many tests wait
+ENV = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
 
 
 def _starts(program: str | Path) -> bool:
-    """Say whether an interpreter starts; a shim may stand there for a version that it does not have."""
+    """Run an interpreter: pyenv puts shims on the PATH also for versions that are not installed."""
     return subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
 
 
-def _interpreters() -> list[str]:
-    """Find every supported CPython that starts on this machine, the running one first."""
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+def _other_interpreters() -> list[str]:
+    """Find every supported CPython on this machine beside the one that runs nox."""
     installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found: list[str] = []
-    for version in sorted(VERSIONS, key=lambda version: version != running):
+    versions: list[str] = []
+    for version in VERSIONS:
         name = f"python{version}"
-        folders = [Path(sys.base_prefix) / "bin", *sorted(installed.glob(f"{version}.*/bin"))]
-        own = next((folder for folder in folders if (folder / name).exists() and _starts(folder / name)), None)
-        if own is not None:
-            os.environ["PATH"] = f"{own}{os.pathsep}{os.environ['PATH']}"  # where nox looks for it
+        folder = next((path for path in installed.glob(f"{version}.*/bin") if _starts(path / name)), None)
+        if folder is not None:
+            os.environ["PATH"] += f"{os.pathsep}{folder}"  # where nox looks for it
         elif (program := shutil.which(name)) is None or not _starts(program):
             continue
-        found.append(version)
-    return found
+        versions.append(version)
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return [version for version in versions if version != running]
 
 
-PYTHONS = _interpreters()
-# Two at once; the blocks of a page stay together, because each needs what stands above it.
-AT_ONCE = ("--numprocesses=2", "--dist=loadscope")
-HERE = (sys.executable, "-m")  # the environment that runs nox has .[dev]; to install it again takes a minute
-BETWEEN = ("unit", "property", "typing", "config", "delivery", "wire")  # where a version of Python shows
-SLOW = ("proofs", "postgresql", "model", "docs", "testing")  # rooms of tests that start process after process
-ENV = {
-    "HTPOORT_CORPUS": os.environ.get("HTPOORT_CORPUS", str(ROOT.parent / "shared" / "corpus")),
-    "HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci"),
-}
+OTHERS = _other_interpreters()
 
 
-def _developed_with(*names: str) -> list[str]:
-    """Give some requirements of the extra for development, with their bounds."""
-    every = nox.project.load_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]["dev"]
-    return [one for one in every if re.split(r"[^a-z-]", one)[0] in names]
+def _python(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a module in the environment that runs nox: it has every dependency already."""
+    session.run(sys.executable, "-m", *map(str, arguments), env=env, external=True)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Style, imports, and the changelog's fragments; what is read only need not be installed."""
-    session.install(*_developed_with("ruff", "import-linter", "towncrier"))
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports", "--no-cache")
-    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+    """Style, imports, spelling, and the changelog's fragments."""
+    _python(session, "ruff", "check", ".")
+    _python(session, "ruff", "format", "--check", ".")
+    session.run(Path(sys.executable).with_name("lint-imports"), "--no-cache", external=True)
+    _python(session, "codespell_lib", ".")
+    _python(session, "towncrier", "build", "--draft", "--version", "next")
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
-    """Two strict type checkers. basedpyright is pyright in a wheel that needs nothing but the package index."""
-    session.run(*HERE, "mypy", "htpoort", "examples", "tests/typing", "noxfile.py", external=True)
-    session.run(*HERE, "basedpyright", "--pythonpath", sys.executable, external=True)
+    """Two strict type checkers."""
+    _python(session, "mypy", "htpoort", "examples", "tests/typing", "noxfile.py")
+    _python(session, "basedpyright", "--pythonpath", sys.executable)
 
 
-@nox.session(python=PYTHONS)
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """All tests on the first interpreter, the core with coverage; fewer rooms on the others, most on the newest."""
-    if session.python != PYTHONS[0]:
-        session.install("-e", ".[dev]")
-        most = [*(f"--ignore=tests/{room}" for room in SLOW), "tests", "htpoort"]
-        some = [*(f"tests/{room}" for room in BETWEEN), "htpoort"]
-        rooms = most if session.python == max(PYTHONS) else some
-        session.run("pytest", *AT_ONCE, *(session.posargs or rooms), env=ENV)
+    """All tests on one interpreter; those of the core first, with their coverage measured."""
+    if session.posargs:  # a part of the tests, without coverage
+        _python(session, "pytest", *session.posargs, env=ENV)
         return
-    session.run(*HERE, "pytest", *AT_ONCE, *session.posargs, env=ENV, external=True)
-    if session.posargs:  # a part of the tests says nothing about the whole
-        return
-    env = ENV | {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
-    run = (*HERE, "coverage")
-    session.run(*run, "erase", env=env, external=True)
-    session.run(*run, "run", "-m", "pytest", "-q", "tests/unit", "tests/property", "htpoort", env=env, external=True)
-    session.run(*run, "combine", "--quiet", env=env, external=True)
-    session.run(*run, "report", "--include", CORE, "--fail-under=100", env=env, external=True)
+    with tempfile.TemporaryDirectory() as folder:
+        env = ENV | {"COVERAGE_FILE": str(Path(folder) / "coverage")}
+        _python(session, "coverage", "run", "-m", "pytest", *SEVERAL, *CORE_TESTS, env=env)
+        _python(session, "coverage", "combine", "--quiet", env=env)
+        _python(session, "coverage", "report", "--include", CORE, "--fail-under=100", env=env)
+    ignored = (f"--ignore={part}" for part in CORE_TESTS)
+    _python(session, "pytest", *SEVERAL, *ignored, "tests", "docs", "README.md", "conftest.py", env=ENV)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=OTHERS or False)
+def versions(session: nox.Session) -> None:
+    """On every other interpreter, the tests that a version of Python can change; most on the newest."""
+    if not session.python:
+        session.skip("no other supported Python on this machine")
+    session.install("--no-compile", "-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
+    parts = (*BY_VERSION, *BY_NEWEST) if session.python == OTHERS[-1] else BY_VERSION
+    session.run("pytest", *SEVERAL, *(session.posargs or parts), env=ENV)
+
+
+@nox.session(venv_backend="none", default=False)
 def docs(session: nox.Session) -> None:
-    """The documentation, without one warning."""
-    target = Path(session.create_tmp()) / "html"
-    session.run(*HERE, "sphinx", "-n", "-W", "-q", "-b", "html", "docs", str(target), external=True)
+    """The documentation as HTML; that it builds without a warning is one of the tests."""
+    _python(session, "sphinx", "-n", "-W", "-q", "-b", "html", "docs", "docs/_build")
 
 
-@nox.session(python=PYTHONS[0], default=False)
+@nox.session(venv_backend="none", default=False)
 def proofs(session: nox.Session) -> None:
     """The long proofs of docs/explanation/reliability.md; the tests run short ones with the same code."""
-    session.install("-e", ".[dev]")
-    session.run("python", "proofs/crash.py", "--points", "1000", "--workers", "2")
-    session.run("python", "proofs/failing_disk.py")
-    session.run("python", "proofs/two_agents.py")
+    session.run(sys.executable, "proofs/crash.py", "--points", "1000", "--workers", "2", external=True)
+    session.run(sys.executable, "proofs/failing_disk.py", external=True)
+    session.run(sys.executable, "proofs/two_agents.py", external=True)
 
 
-@nox.session(python=PYTHONS[0])
-def bare(session: nox.Session) -> None:
-    """The core alone: it imports without an extra, and the command says what is missing."""
-    session.install(".")
-    session.chdir(session.create_tmp())
-    session.run("python", "-c", "import htpoort; print(htpoort.DMS.process_id)")
-    session.run("htpoort", "demo", success_codes=[1], silent=True)
+@nox.session(reuse_venv=False)
+def wheel(session: nox.Session) -> None:
+    """
+    The wheel, away from the source tree and with one extra after another.
 
-
-@nox.session(python=PYTHONS[0])
-def kit(session: nox.Session) -> None:
-    """The test kit alone, as a user has it: the example of a test file runs, and nothing else is needed."""
-    session.install(".[testing]")
-    # Outside of this tree, whose own settings of pytest a user has not.
+    Alone, the core imports and the command says what is missing. With `testing`, a user's test file runs. With `all`,
+    every module, file of data, command and entry point is where it belongs.
+    """
+    # This tree has settings of pytest that a user does not have.
     with tempfile.TemporaryDirectory() as away:
-        shutil.copy(ROOT / "examples/test_my_forwarder.py", away)
+        _python(session, "build", "--outdir", away)
+        (built,) = Path(away).glob("*.whl")
+        names = zipfile.ZipFile(built).namelist()
+        if strangers := [name for name in names if not name.startswith(("htpoort/", "htpoort-"))]:
+            session.error(f"The wheel has {strangers}, which are not of the package.")
+        for name in ("examples/test_my_forwarder.py", "tests/installed/test_installed.py"):
+            shutil.copy(ROOT / name, away)
         session.chdir(away)
+        session.install(str(built))
+        session.run("python", "-c", "import htpoort; print(htpoort.DMS.process_id)")
+        session.run("htpoort", "demo", success_codes=[1], silent=True)
+        session.install(f"{built}[testing]")
         session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_my_forwarder.py")
+        session.install(f"{built}[all]")
+        session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_installed.py")
         session.chdir(ROOT)
 
 
-@nox.session(python=PYTHONS[0])
-def wheel(session: nox.Session) -> None:
-    """
-    The wheel: built once, its content checked, tested without the source tree beside it.
-
-    Not all tests: what a wheel can break is a module, a file of data, a command or an entry point that is missing.
-    """
-    session.install("build>=1.2")
-    folder = Path(session.create_tmp())
-    shutil.rmtree(folder / "dist", ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(folder / "dist"), silent=True)
-    (built,) = (folder / "dist").glob("*.whl")
-    names = set(zipfile.ZipFile(built).namelist())
-    strangers = {name for name in names if not name.startswith(("htpoort/", "htpoort-"))}
-    if strangers or "htpoort/py.typed" not in names:
-        session.error(f"the wheel holds {strangers or 'no py.typed'}")
-    session.install(f"{built}[dev]")
-    away = folder / "away"
-    shutil.rmtree(away, ignore_errors=True)
-    for part in ("tests", "examples", "docs", "proofs", "benchmarks", ".ci"):
-        shutil.copytree(ROOT / part, away / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
-    for part in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "conftest.py", "noxfile.py"):
-        shutil.copy(ROOT / part, away)
-    session.chdir(away)
-    rooms = [f"tests/{room}" for room in ("unit", "cli", "testing/test_plugin.py", "testing/test_fixtures.py", "docs")]
-    session.run("pytest", *AT_ONCE, *rooms, "docs", "README.md", env=ENV)
-
-
-@nox.session(python=PYTHONS[0])
+@nox.session(venv_backend="none", default=False)
 def interop(session: nox.Session) -> None:
     """
-    Programs that nobody here wrote, both ways; compares with docs/reference/interoperability.md.
+    Foreign programs, both ways; compares with docs/reference/interoperability.md.
 
-    Last, because it is the one that not every machine can run. HTPOORT_INTEROP_WRITE=1 writes the page.
+    Only when asked for by name: it installs them by apt-get and npm. HTPOORT_INTEROP_WRITE=1 writes the page.
     """
-    modules, layers = (Path(session.virtualenv.location) / name for name in ("node", "layers"))
+    PROGRAMS.mkdir(parents=True, exist_ok=True)
+    modules, layers = PROGRAMS / "node", PROGRAMS / "layers"
     env = {"NODE_PATH": str(modules / "node_modules"), "HTPOORT_LAYERS": str(layers)}
     _install_from_debian(session, _absent("debian", env), _absent("layer", env))
     if _absent("npm", env):
@@ -212,12 +165,13 @@ def interop(session: nox.Session) -> None:
         session.run("npm", "install", "--prefix", str(modules), *options, external=True, silent=True)
     if left := [*_absent("debian", env), *(names[0] for names in _absent("layer", env)), *_absent("npm", env)]:
         session.error(f"Installed, and they do not run: {', '.join(left)}")
-    # Most of the time somebody waits. One process writes the page, where that is asked for.
-    several = () if "HTPOORT_INTEROP_WRITE" in os.environ else ("--numprocesses=4",)
-    session.run(*HERE, "pytest", *several, *(session.posargs or ["tests/interop"]), env=env, external=True)
+    # The tests wait most of the time. One process writes the page, where that is asked for.
+    several = () if "HTPOORT_INTEROP_WRITE" in os.environ else ("--numprocesses=6", "--dist=load")
+    _python(session, "pytest", *several, *(session.posargs or ["tests/interop"]), env=env)
 
 
 INTEROP = ROOT / "tests/interop"
+PROGRAMS = ROOT / ".nox/interop"  # what is not installed on the machine itself
 LAYER = INTEROP / "layer.sh"
 
 
@@ -245,6 +199,13 @@ def _answers(command: list[str], env: dict[str, str], path: str) -> bool:
     return b"." in done.stdout  # a version; some end with an error when they are not configured
 
 
+def _install_layer(command: tuple[str | Path, ...]) -> str:
+    """Run the command of a layer; return the last line that it prints, or all that it prints where it fails."""
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout if done.returncode else done.stdout.strip().rpartition("\n")[2]
+
+
 def _install_from_debian(session: nox.Session, packages: list[str], layers: list[list[str]]) -> None:
     """Install what is missing, each layer apart from the machine, and let no server of it start."""
     if not packages and not layers:
@@ -262,12 +223,13 @@ def _install_from_debian(session: nox.Session, packages: list[str], layers: list
         policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
         policy.chmod(0o755)
     try:
-        commands = [(*patient, "update"), (*patient, *install, *packages)]
-        for names in layers:
-            place = Path(session.virtualenv.location) / "layers" / names[0]
-            commands.append(("sh", str(LAYER), "install", str(place), *patient, *install, *names))
-        for command in commands:
+        for command in ((*patient, "update"), (*patient, *install, *packages)):
             session.run(*command, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True, silent=True)
+        with ThreadPoolExecutor() as pool:  # each layer has locks of its own
+            start = ("sh", LAYER, "install")
+            each = ((*start, PROGRAMS / "layers" / names[0], *patient, *install, *names) for names in layers)
+            for output in pool.map(_install_layer, each):
+                session.log(output)
     finally:
         if ours:
             policy.unlink()

@@ -14,8 +14,19 @@ from typing import Final
 import attrs
 from harness import Case, Goal, arguments, in_rounds, is_child, one_round, ratios, report
 
-from htpoort import AGS, DMS, PartyId, Routed, Router, SentRecord
-from htpoort.cutover import CutoverPlan, Move, Standing, coming, progress
+from htpoort import (
+    AGS,
+    DMS,
+    CutoverPlan,
+    Move,
+    PartyId,
+    Routed,
+    Router,
+    SentRecord,
+    Standing,
+    move_progress,
+    preview_moves,
+)
 
 SIZES: Final = (1, 100, 10_000)
 ASKED: Final = 100
@@ -72,12 +83,12 @@ def route(of: World) -> None:
 
 def tell(of: World) -> None:
     """Report the progress of a hundred parties."""
-    progress(of.plan, leaving=AGS, at=NOON, parties=of.parties, standings=of.standings)
+    move_progress(of.plan, leaving=AGS, at=NOON, parties=of.parties, standings=of.standings)
 
 
 def foresee(of: World) -> None:
     """Report what a day changes for a hundred parties."""
-    coming(of.plan, on=DAY, parties=of.parties, standings=of.standings)
+    preview_moves(of.plan, on=DAY, parties=of.parties, standings=of.standings)
 
 
 WHAT: Final[dict[str, Callable[[World], None]]] = {
@@ -103,7 +114,7 @@ def check(worlds: dict[int, World]) -> None:
             found = of.router.route_message(raw)
             assert isinstance(found, Routed)
             assert (found.system, str(found.party)) == (DMS, name)
-        assert len(coming(of.plan, on=DAY, parties=of.parties, standings=of.standings)) == ASKED
+        assert len(preview_moves(of.plan, on=DAY, parties=of.parties, standings=of.standings)) == ASKED
 
 
 def main() -> None:

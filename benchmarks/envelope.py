@@ -19,7 +19,8 @@ from typing import Final
 import attrs
 from harness import Case, Goal, arguments, in_rounds, is_child, one_round, ratios, report
 
-from htpoort import EnvelopeError, RoutingEnvelope, _grammar, _scan, _tolerant, _words  # noqa: PLC2701 - the patterns are tried alone, too
+from htpoort import EnvelopeError, RoutingEnvelope
+from htpoort.core import _headers, _lenient, grammar  # noqa: PLC2701 - the patterns are tried alone, too
 
 REQUEST: Final = "[V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0]"
 REPLY: Final = "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
@@ -166,19 +167,19 @@ SIZES: Final = (4_000, 64_000, 1_000_000)
 @contextmanager
 def without_limit() -> Generator[None]:
     """Lift the limit of 4,096 characters, so that the patterns themselves are tried."""
-    limit = _grammar.TEXT_LIMIT
-    _grammar.TEXT_LIMIT = 1 << 30  # type: ignore[misc]
+    limit = grammar.TEXT_LIMIT
+    grammar.TEXT_LIMIT = 1 << 30  # type: ignore[misc]
     try:
         yield
     finally:
-        _grammar.TEXT_LIMIT = limit  # type: ignore[misc]
+        grammar.TEXT_LIMIT = limit  # type: ignore[misc]
 
 
 def fullmatches(text: str) -> object:
     """Try every pattern that meets a whole Subject or From."""
     return (
-        _grammar.COMMON.fullmatch(text), _grammar.CANONICAL.fullmatch(text), _grammar.VALUE.fullmatch(text),
-        _scan.mailbox_of(text), _words.decode(text),
+        grammar.COMMON.fullmatch(text), grammar.CANONICAL.fullmatch(text), grammar.VALUE.fullmatch(text),
+        _headers.mailbox_of(text), _headers.decode(text),
     )  # fmt: skip
 
 
@@ -204,7 +205,7 @@ def hostile() -> dict[str, object]:
         table = {
             shape: [
                 [nanoseconds_per_character(function, make(size)) for size in SIZES]
-                for function in (_tolerant.read, fullmatches)
+                for function in (_lenient.read, fullmatches)
             ]
             for shape, make in HOSTILE.items()
         }

@@ -22,8 +22,7 @@ from typing import Any, Final
 
 from rates import MEMORY, Ratio, Round, folder_in, report, sync_time
 
-from htpoort import DMS, Router, Submission, build
-from htpoort.exchange import Outcome, State
+from htpoort import DMS, Outcome, Router, State, Submission, build
 from htpoort.ledger import Ledger
 
 PARTY: Final = "NL123456789.02.05"
@@ -39,15 +38,17 @@ LOOKUP: Final = "SELECT id, state FROM htpoort_exchanges WHERE party_key = ? AND
 FILL: Final = """
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows)
 INSERT INTO htpoort_exchanges (id, system, party, party_key, reference, state, attempts, due,
-    mail_from, rcpt_to, message_id, created, changed, raw)
+    mail_from, rcpt_to, message_id, created, changed, begun, early)
 SELECT n, 'DMS', :party, lower(:party), printf('K%08d', n), 'answered', 1, :moment + n,
-    'edi@forwarder.example', 'dms@htpoort.nl', '<' || n || '@forwarder.example>', :moment, :moment, x'00'
+    'edi@forwarder.example', 'dms@htpoort.nl', '<' || n || '@forwarder.example>', :moment, :moment, 2, 0
 FROM numbers
 """
 EXCHANGE: Final = """
 INSERT INTO htpoort_exchanges (system, party, party_key, reference, state, attempts, due,
-    mail_from, rcpt_to, message_id, created, changed, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    mail_from, rcpt_to, message_id, created, changed, message, begun, early)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)
 """
+MESSAGE: Final = "INSERT INTO htpoort_messages (raw) VALUES (?)"
 EVENT: Final = "INSERT INTO htpoort_events (at, exchange, event, state, detail) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -92,7 +93,7 @@ def lookups(paths: dict[int, Path], chance: random.Random) -> Round:
         with database(path) as opened, Ledger.open(f"sqlite:///{path}") as ledger:
             cases: dict[str, Callable[[str], Any]] = {
                 "look-up by sqlite3": lambda reference: opened.execute(LOOKUP, (PARTY.lower(), reference)).fetchone(),
-                "Ledger.exchanges.find": lambda reference: ledger.exchanges.find(PARTY, reference),
+                "Ledger.exchanges.find": lambda reference: ledger.exchanges.find(reference, party=PARTY),
                 "Ledger.sent, of the router": ledger.sent,
             }
             by_sqlite, by_find, by_sent = (find(wanted[0]) for find in cases.values())
@@ -152,12 +153,13 @@ def by_sqlite3(path: Path, messages: list[Submission]) -> float:
                     one.message_id,
                     MOMENT,
                     MOMENT,
-                    one.data,
+                    number,
                 )
-                for one in batch
+                for number, one in enumerate(batch, first + 1)
             ]
             events = [(MOMENT, first + number, "queued", "queued", "") for number in range(1, len(batch) + 1)]
             opened.execute("BEGIN IMMEDIATE").close()
+            opened.executemany(MESSAGE, [(one.data,) for one in batch]).close()
             opened.executemany(EXCHANGE, rows).close()
             opened.executemany(EVENT, events).close()
             opened.execute("COMMIT").close()
@@ -178,26 +180,40 @@ def in_flight(submit: Callable[[Any], Future[Any]], items: list[Any]) -> float:
     return len(items) / (time.perf_counter() - start)
 
 
-def accepted(ledger: Ledger, number: int) -> None:
-    """Let every declaration be sent, which is not measured: a reply answers only what was sent."""
+def accepted(ledger: Ledger, number: int, at_once: int) -> float:
+    """Claim and settle as an agent does; the outcomes and the next claim share a commit. Gives how many a second."""
     exchanges = ledger.exchanges
-    claimed = exchanges.claim_soon(["DMS"], owner="bench", most=number, at=NOON, lease=timedelta(hours=1)).result()
-    settled = [exchanges.settle_soon(one, Outcome.ACCEPTED, at=NOON) for one in claimed]
-    assert [State.ACCEPTED] * number == [future.result() for future in settled]
+    settled: list[Future[State]] = []
+    done, start = 0, time.perf_counter()
+    while done < number:
+        most = min(at_once, number - done)
+        claim = exchanges.claim_soon(["DMS"], owner="bench", most=most, at=NOON, lease=timedelta(hours=1))
+        assert all(future.result() is State.ACCEPTED for future in settled)
+        settled = [exchanges.settle_soon(one, Outcome.ACCEPTED, at=NOON) for one in claim.result()]
+        done += len(settled)
+    assert all(future.result() is State.ACCEPTED for future in settled)
+    return number / (time.perf_counter() - start)
 
 
-def by_ledger(path: Path, messages: list[Submission], answers: list[bytes]) -> tuple[float, float]:
-    """Queue through the ledger, then take the replies in; gives messages a second of both."""
+def by_ledger(path: Path, messages: list[Submission], answers: list[bytes]) -> dict[str, float]:
+    """Queue, send one at a time and 16 at a time, then take the replies in; gives messages a second of each."""
     with Ledger.open(f"sqlite:///{path}") as ledger:
         queued = in_flight(lambda one: ledger.exchanges.queue_soon(one, at=NOON), messages)
-        accepted(ledger, len(messages))
-        router = Router(parties=[PARTY], sent=ledger.sent)
+        few = len(messages) // 10
+        one = accepted(ledger, few, 1)
+        many = accepted(ledger, len(messages) - few, 16)
+        router = Router(parties=[PARTY])
         taken = in_flight(lambda raw: ledger.replies.take_in_soon(router, raw, mail_from=None, at=NOON), answers)
         assert ledger.status().exchanges == {("DMS", State.ANSWERED): len(messages)}
         assert ledger.status().undelivered == {"DMS": len(messages)}
     with database(path) as opened:
         assert opened.execute("SELECT count(*) FROM htpoort_events").fetchone() == (4 * len(messages),)
-    return queued, taken
+    return {
+        "Ledger.exchanges.queue_soon": queued,
+        "claim and outcome, 1 at once": one,
+        "claim and outcome, 16 at once": many,
+        "Ledger.replies.take_in_soon": taken,
+    }
 
 
 def writes() -> Round:
@@ -209,9 +225,8 @@ def writes() -> Round:
         for place, parent in places.items():
             with folder_in(parent) as folder:
                 found[f"sqlite3 executemany, {kind}{place}"] = by_sqlite3(folder / "bare.db", messages)
-                queued, taken = by_ledger(folder / "ledger.db", messages, answers)
-            found[f"Ledger.exchanges.queue_soon, {kind}{place}"] = queued
-            found[f"Ledger.replies.take_in_soon, {kind}{place}"] = taken
+                rates = by_ledger(folder / "ledger.db", messages, answers)
+            found |= {f"{case}, {kind}{place}": rate for case, rate in rates.items()}
     return found
 
 

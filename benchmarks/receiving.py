@@ -23,9 +23,8 @@ from typing import Final, cast
 from aiosmtpd import smtp
 from rates import MEMORY, Ratio, Round, folder_in, report, started, sync_time
 
-from htpoort import DMS, Router, build
+from htpoort import DMS, Outcome, Router, State, build
 from htpoort.agent import Agent, SmtpInbox
-from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger
 
 PARTY: Final = "NL123456789.02.05"

@@ -22,9 +22,8 @@ from typing import Final, cast
 import aiosmtplib
 from rates import MEMORY, Ratio, Round, folder_in, report, started, sync_time
 
-from htpoort import DMS, Router, Submission, build
+from htpoort import DMS, Router, State, Submission, build
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import State
 from htpoort.ledger import Ledger
 from htpoort.transport import Security, SmtpServer
 

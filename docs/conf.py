@@ -49,6 +49,7 @@ nitpick_ignore = [
         "SentLookup",
         "TLSVersion",
         "collections.abc.Awaitable",
+        "concurrent.futures.Future",
         "collections.abc.Callable",
         "collections.abc.Callable[[]",
         "collections.abc.Collection",
@@ -62,9 +63,9 @@ nitpick_ignore = [
         "datetime.date",
         "datetime.datetime",
         "datetime.timedelta",
-        "htpoort.ledger._access.Access",
-        "htpoort.ledger._database.Database",
-        "htpoort.testing._background.Background",
+        "htpoort.ledger._connection.Connections",
+        "Database",
+        "htpoort.testing.running.Background",
         "htpoort.ledger.ledger.T",
         "hypothesis.strategies.SearchStrategy",
         "pathlib.Path",
@@ -76,9 +77,9 @@ nitpick_ignore = [
         "timedelta",
     )
 ]
-nitpick_ignore.extend((("py:obj", "htpoort.delivery.values.AnyReply"), ("py:exc", "InvalidArgument")))  # of Hypothesis
+nitpick_ignore.extend((("py:obj", "htpoort.delivery.contract.AnyReply"), ("py:exc", "InvalidArgument")))
 
-logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells its plugins at INFO, on standard error
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plugins at INFO, on standard error
 
 _POLICY = re.compile(r"= TlsPolicy\(.*\), ca_file")
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-from htpoort.exchange import TABLE, Event, State
+from htpoort import Event, State
+from htpoort.core.exchange import TABLE
 
 HERE: Final = Path(__file__).parent
 
@@ -37,7 +38,7 @@ def drawn(state: State, event: Event) -> bool:
     """
     Say whether a move has an arrow of its own.
 
-    The caption tells the rest: a reply and an order to close come almost anywhere, and so does the late word
+    The caption has the rest: a reply and an order to close come almost anywhere, and so does the late word
     of a worker that was thought dead.
     """
     if event is Event.CLOSED or (event is Event.REPLY_RECEIVED and state is not State.ACCEPTED):
@@ -76,13 +77,13 @@ def arrow(start: State, stop: State, events: list[Event], *, back: bool) -> str:
     line = (
         f'<line x1="{x1:.0f}" y1="{y1:.0f}" x2="{x2:.0f}" y2="{y2:.0f}" stroke="#667"{dashes} marker-end="url(#tip)"/>'
     )
-    # An order has no words beside it: the dashes tell, and the caption which order.
-    told = "" if dashes else ", ".join(event.value for event in events)
+    # An order has no words beside it: dashes mark it, and the caption names it.
+    text = "" if dashes else ", ".join(event.value for event in events)
     # Beside an upright arrow, on the side to which it was moved; above every other one.
     upright = abs(x2 - x1) < 1
     x, y = (x1 + x2) / 2 + (0 if not upright else -6 if dx < 0 else 6), (y1 + y2) / 2 + (4 if upright else -6)
     anchor = ("end" if dx < 0 else "start") if upright else "middle"
-    return f'{line}<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" {SMALL}>{told}</text>'
+    return f'{line}<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" {SMALL}>{text}</text>'
 
 
 def box(state: State) -> str:
@@ -107,15 +108,15 @@ def svg() -> str:
 def table() -> str:
     """Write every state with every event, and why where nothing moves."""
     lines = [
-        "<!-- Drawn by docs/draw_states.py from htpoort.exchange.TABLE. -->",
+        "<!-- Drawn by docs/draw_states.py from htpoort.core.exchange.TABLE. -->",
         "",
         "| state | event | state afterwards | next, or why nothing changes |",
         "|---|---|---|---|",
     ]
     for (state, event), decision in TABLE.items():
         why = f"ignored: {decision.ignored}" if decision.ignored else f"refused: {decision.refused}"
-        told = why if decision.ignored or decision.refused else decision.action.value
-        lines.append(f"| {state.value} | {event.value} | {decision.state.value} | {told} |")
+        text = why if decision.ignored or decision.refused else decision.next_step.value
+        lines.append(f"| {state.value} | {event.value} | {decision.state.value} | {text} |")
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,4 @@
-"""Route replies: four messages come in, two reach the process they belong to, two stay in quarantine."""
+"""Route replies: four messages arrive, two reach the process they belong to, and two are quarantined."""
 
 from htpoort import Quarantined, Router, SentRecord
 
@@ -7,18 +7,18 @@ SENT = {
     "22096222734663": SentRecord(system="DMS", party="NL123456789.03.05", reference="22096222734663"),
 }
 MESSAGES = [
-    # A late reply of AGS, and one of DMS for another party.
+    # A late reply from AGS, and one from DMS for another party.
     ("ags@htpoort.nl", "[V= DMS.NL][A= NL123456789.02.05][K=22096222734662][S=0]"),
     ("dms@htpoort.nl", "[V= DMS4.NL][A= NL123456789.03.05][K=22096222734663][S=0]"),
-    # Forged: some programs read the first address, some the second.
-    ("dms@htpoort.nl <somebody@trader.example>", "[V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]"),
+    # Forged: some programs read the first address, others the second.
+    ("dms@htpoort.nl <evil@trader.example>", "[V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]"),
     # DMS answers what was sent to AGS.
     ("dms@htpoort.nl", "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"),
 ]
 
 
 def main() -> None:
-    """Route each message and tell where it went."""
+    """Route each message and print where it went."""
     router = Router(parties=["NL123456789.02.05", "NL123456789.03.05"], sent=SENT.get)
     for sender, subject in MESSAGES:
         raw = f"From: {sender}\r\nTo: edi@forwarder.example\r\nSubject: {subject}\r\n\r\n<Response/>\r\n".encode()

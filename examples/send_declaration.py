@@ -1,4 +1,4 @@
-"""Send a declaration to DMS and take the reply, all on loopback: the gateway is the simulator."""
+"""Send a declaration to DMS and receive the reply, all on loopback: the gateway is the simulator."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -21,13 +21,13 @@ async def main() -> None:
         date=datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC),
         message_id="<1@forwarder.example>",
     )
-    replies: asyncio.Queue[Incoming] = asyncio.Queue()  # a store on disk, in a program that must lose nothing
+    replies: asyncio.Queue[Incoming] = asyncio.Queue()  # a program that must lose nothing stores them on disk
     async with Receiver(replies.put, hostname="mx.forwarder.example", mailboxes=[MAILBOX]) as receiver:
         ours = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
         async with Gateway(declarants={MAILBOX: ours}) as gateway:
             theirs = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
             accepted = await send(declaration, theirs)
-            print(f"{accepted.recipient} took {declaration.envelope}, code {accepted.code}")
+            print(f"{accepted.recipient} accepted {declaration.envelope}, code {accepted.code}")
             reply = await replies.get()
     found = Router(parties=[PARTY]).route_message(reply.raw, reply.mail_from)
     if isinstance(found, Routed):

@@ -1,4 +1,4 @@
-"""What your own tests look like: a small forwarder against the gateway in a box. Run it with pytest."""
+"""How your own tests may look: a small forwarder against the simulated gateway. Run it with pytest."""
 
 import poplib
 import smtplib
@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from htpoort import DMS, Routed, Router, build, read
-from htpoort.simulator import Answer, AnswerFault, Kind
-from htpoort.testing.running import RunningClock, RunningGateway
+from htpoort.simulator import ReplyFault, ReplyKind, ScriptedReply
+from htpoort.testing import RunningClock, RunningGateway
 
 PARTY, MAILBOX, PASSWORD = "NL123456789.02.05", "edi@forwarder.example", "geheim"
 
 
 class Forwarder:
-    """Your software: it declares to DMS, and hands each reply to the process it belongs to."""
+    """Your software: it declares to DMS, and passes each reply to the process it belongs to."""
 
     def __init__(self, smtp_port: int, pop3_port: int | None, clock: Callable[[], datetime]) -> None:
         self.smtp_port, self.pop3_port, self.clock = smtp_port, pop3_port or 0, clock
@@ -54,22 +54,22 @@ class Forwarder:
 
 
 @pytest.mark.htp_scenario(
-    answers=(
-        Answer(kind=Kind.ACCEPTANCE),
-        Answer(kind=Kind.RELEASE, after=timedelta(days=3), fault=AnswerFault.DUPLICATE),
+    replies=(
+        ScriptedReply(kind=ReplyKind.ACCEPTANCE),
+        ScriptedReply(kind=ReplyKind.RELEASE, after=timedelta(days=3), fault=ReplyFault.DUPLICATE),
     )
 )
 def test_released_after_three_days(htp_gateway: RunningGateway, htp_clock: RunningClock) -> None:
-    """A declaration is accepted at once and released on the third day; the release that comes twice counts once."""
+    """A declaration is accepted at once and released on the third day; the release that arrives twice counts once."""
     forwarder = Forwarder(htp_gateway.smtp_port, htp_gateway.pop3_port, htp_clock)
     forwarder.declare("22096222734662")
     htp_clock.advance(timedelta(days=2))
     forwarder.fetch()
     assert len(forwarder.processes["DMS", "22096222734662"]) == 1
 
-    htp_gateway.play()  # until nothing is to come: one more day
+    htp_gateway.play()  # until nothing more is due: one more day
     forwarder.fetch()
     accepted, released = forwarder.processes["DMS", "22096222734662"]
     assert "SYNTHETIC ACCEPTANCE" in accepted
     assert "SYNTHETIC RELEASE" in released
-    assert htp_gateway.mailbox().mails == ()
+    assert htp_gateway.mailbox().messages == ()

@@ -1,14 +1,35 @@
 """
 Exchange declarations with Dutch Customs by e-mail.
 
-The pure core: build and read the routing envelope, pick mailbox and process ID, route replies.
-Sending, receiving, simulating and the command line are rooms of their own, imported on their own.
+This is the front of the pure core: everything that its functions take, return and raise. It builds and reads the
+routing envelope, picks mailbox and process ID, routes replies, and follows a move from one system to another.
+Sending, receiving, storing and simulating are packages of their own: `htpoort.transport`, `htpoort.ledger`,
+`htpoort.delivery`, `htpoort.agent`, `htpoort.config`, `htpoort.simulator`, `htpoort.rehearsal`, `htpoort.testing`.
 """
 
-from htpoort.cutover import CutoverPlan
-from htpoort.directory import AGS, DMS, HTPOORT, DeclarationSystem, Directory, Mark
-from htpoort.envelope import RoutingEnvelope
-from htpoort.errors import (
+from htpoort.core.cutover import (
+    QUIET_DAYS,
+    CutoverPlan,
+    Difference,
+    LeavingFacts,
+    Move,
+    MovePreview,
+    MoveProgress,
+    MoveStage,
+    SettingChange,
+    Standing,
+    Standings,
+    SwitchOff,
+    SystemSettings,
+    day_of,
+    decide_switch_off,
+    differences,
+    move_progress,
+    preview_moves,
+)
+from htpoort.core.directory import AGS, DMS, HTPOORT, DeclarationSystem, Directory, Mark
+from htpoort.core.envelope import RoutingEnvelope
+from htpoort.core.errors import (
     EnvelopeError,
     HtpoortError,
     InputError,
@@ -18,23 +39,46 @@ from htpoort.errors import (
     SendFailure,
     UnknownError,
 )
-from htpoort.message import Received, Submission, build, read
-from htpoort.party import PartyId
-from htpoort.routing import Correlation, Quarantined, Reason, Routed, Router, SentRecord
+from htpoort.core.exchange import RETRY_SCHEDULE, Decision, Event, NextStep, Outcome, State, decide, retry_delay
+from htpoort.core.message import Layout, Received, Submission, build, read
+from htpoort.core.party import PartyId
+from htpoort.core.routing import (
+    Correlation,
+    Quarantined,
+    Reason,
+    Routed,
+    Router,
+    SentLookup,
+    SentRecord,
+    correlate,
+)
 
 __all__ = [
     "AGS",
     "DMS",
     "HTPOORT",
+    "QUIET_DAYS",
+    "RETRY_SCHEDULE",
     "Correlation",
     "CutoverPlan",
+    "Decision",
     "DeclarationSystem",
+    "Difference",
     "Directory",
     "EnvelopeError",
+    "Event",
     "HtpoortError",
     "InputError",
+    "Layout",
+    "LeavingFacts",
     "LedgerError",
     "Mark",
+    "Move",
+    "MovePreview",
+    "MoveProgress",
+    "MoveStage",
+    "NextStep",
+    "Outcome",
     "PartyId",
     "Problem",
     "Quarantined",
@@ -45,9 +89,24 @@ __all__ = [
     "RoutingEnvelope",
     "SendError",
     "SendFailure",
+    "SentLookup",
     "SentRecord",
+    "SettingChange",
+    "Standing",
+    "Standings",
+    "State",
     "Submission",
+    "SwitchOff",
+    "SystemSettings",
     "UnknownError",
     "build",
+    "correlate",
+    "day_of",
+    "decide",
+    "decide_switch_off",
+    "differences",
+    "move_progress",
+    "preview_moves",
     "read",
+    "retry_delay",
 ]

@@ -1,33 +1,34 @@
-"""
-Tell the time and make unique names, for the shells only.
-
-Never does: get imported by the core, where both are arguments.
-"""
+"""Read the clock and make unique names. The core cannot import this: there, both are arguments."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
 
+from htpoort.core import grammar
+
 
 def now() -> datetime:
-    """Give the time of the machine, aware, in UTC."""
-    return datetime.now(UTC)  # noqa: TID251 - the one place that asks the machine
+    """Return the time of the machine, aware, in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - the only place that reads the clock
 
 
 def message_id(mailbox: str) -> str:
     """
-    Make a Message-ID that nobody has used.
+    Make a new Message-ID.
 
     Args:
-        mailbox: Its domain goes behind the at sign.
+        mailbox: Its domain follows the at sign; an invalid one, which `htpoort.build` refuses, is left out.
 
     Returns:
         ``<32 hexadecimal digits@domain>``.
     """
-    return f"<{unique()}@{mailbox.rpartition('@')[2]}>"
+    found = f"<{unique()}@{mailbox.rpartition('@')[2]}>"
+    valid = len(found) <= grammar.MESSAGE_ID_LIMIT and grammar.MESSAGE_ID.fullmatch(found)
+    # No user gave this Message-ID, so no error may be about it.
+    return found if valid else f"<{unique()}@localhost>"
 
 
 def unique() -> str:
-    """Give 32 hexadecimal digits that nobody else has."""
+    """Return 32 hexadecimal digits that are unique."""
     return uuid.uuid4().hex

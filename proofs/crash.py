@@ -1,12 +1,12 @@
 """
-Kill an agent at a thousand different points while it sends and receives, and look whether anything is lost.
+Kill an agent at a thousand different points while it sends and receives, and check whether anything is lost.
 
     python proofs/crash.py --points 1000 --json crash.json
 
 A point is the moment before or after one system call that writes, syncs or sends (`syscalls`, by ptrace), or
 before one line of htpoort (`lines`, where a process must not trace its child). Every third trial by system
-calls is a power cut too: of what was not synced, the disk keeps a part that is chosen by chance, block by block.
-After each kill another agent finishes the work; every fifth time that one is killed as well, then a third does.
+calls is also a power cut: of what was not synced, the disk keeps a random part, block by block.
+After each kill another agent finishes the work; every fifth time that one is killed too, and a third finishes.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _ROOMS: Final = tuple(
 @dataclass(frozen=True)
 class Point:
     """
-    Say where to kill.
+    Hold where to kill.
 
     Args:
         by: ``syscalls`` or ``lines``.
-        number: Of the call or line, from 1.
-        after: After the call; before it otherwise.
+        number: The number of the call or line, from 1.
+        after: Kill after the call instead of before it.
     """
 
     by: str
@@ -62,16 +62,16 @@ class Point:
 @dataclass(frozen=True)
 class Trial:
     """
-    Say what one trial does.
+    Hold what one trial does.
 
     Args:
-        number: Of the trial.
+        number: The number of the trial.
         point: Where the first agent is killed.
-        again: Where the second one is killed; None for not at all.
+        again: Where the second one is killed; None if it is not.
         maildir: Deliver to Maildirs.
-        power: Cut the power too.
-        seed: Of the declarations and of the disk.
-        unsynced: Break the ledger's promise on purpose.
+        power: Also cut the power.
+        seed: The seed of the declarations and of the disk.
+        unsynced: Make the ledger acknowledge before it syncs, on purpose.
     """
 
     number: int
@@ -84,21 +84,21 @@ class Trial:
 
 
 @dataclass
-class Outcome:
+class TrialResult:
     """
-    Tell what one trial showed.
+    Hold the result of one trial.
 
     Args:
-        trial: Its number.
-        killed: What was going on at each kill, as ``before fdatasync of the ledger's log``.
+        trial: The number of the trial.
+        killed: What was in progress at each kill, such as ``before fdatasync of the ledger's log``.
         points: The points that were reached.
         queued: Declarations whose `queue` had returned.
-        took: Declarations that the gateway took.
+        took: Declarations that the gateway accepted.
         acked: Replies that got 250.
-        resent: Sent again by order.
-        twice: Replies that a process was given more than once.
-        wrong: What must not be, each in one sentence.
-        folder: Kept where something is wrong.
+        resent: Declarations that were ordered to be sent again.
+        twice: Replies that a process got more than once.
+        wrong: The violations, each as one sentence.
+        folder: Kept if there is a violation.
     """
 
     trial: int
@@ -118,12 +118,12 @@ class Outcome:
 
 class Watch:
     """
-    Count calls, and kill at one of them; keep what is on the disk for sure.
+    Count system calls, and kill at one of them; keep a copy of what is certainly on the disk.
 
     Args:
         scene: Where.
-        point: Where to kill; None for only counting.
-        power: Keep what was synced.
+        point: Where to kill; None to count only.
+        power: Keep a copy of what was synced.
     """
 
     def __init__(self, scene: lives.Scene, point: Point | None, *, power: bool) -> None:
@@ -134,7 +134,7 @@ class Watch:
         self.reached = ""
 
     def __call__(self, call: tracing.Call) -> object:
-        """See one call."""
+        """Observe one call."""
         if call.is_alarm:
             return None
         what = self._what(call.target)
@@ -150,7 +150,7 @@ class Watch:
         return None
 
     def _what(self, target: str) -> str | None:
-        """Name the target of a call in words; None for what has nothing to do with the proof."""
+        """Name the target of a call in words; None if it does not matter for the proof."""
         if target.startswith("socket:"):
             return "to a peer"
         if target == "names":
@@ -168,13 +168,13 @@ class Watch:
 
 
 def _keep(path: Path) -> None:
-    """Copy a file as it is on the disk for sure."""
+    """Copy a file as it certainly is on the disk."""
     if path.is_file():
         shutil.copyfile(path, path.with_name(f"{path.name}.kept"))
 
 
 def _cut(scene: lives.Scene, chance: random.Random) -> None:
-    """Let every file be what a power cut may have left: of what was not synced, any part."""
+    """Turn every file into what a power cut may leave: any part of what was not synced."""
     share = 0.0 if scene.unsynced else chance.choice((0.0, 0.5, 1.0))
     for name in ("ledger.db", "ledger.db-wal", "process.jsonl"):
         path = scene.folder / name
@@ -190,12 +190,12 @@ def _cut(scene: lives.Scene, chance: random.Random) -> None:
             old, new = kept[start:stop].ljust(stop - start, b"\0"), now[start:stop].ljust(stop - start, b"\0")
             blocks.append(new if old == new or chance.random() < share else old)
         path.write_bytes(b"".join(blocks))
-    # It is no file that anybody relies on; a new one is made.
+    # Nothing relies on this file; a new one is made.
     (scene.folder / "ledger.db-shm").unlink(missing_ok=True)
 
 
 def _by_lines(scene: lives.Scene, point: Point | None, counted: Path) -> None:
-    """Live as an agent that kills itself before one line of htpoort."""
+    """Run an agent that kills itself before one line of htpoort."""
     count = [0]
     last = 0 if point is None else point.number
 
@@ -208,7 +208,7 @@ def _by_lines(scene: lives.Scene, point: Point | None, counted: Path) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return in_room
 
-    def called(frame: types.FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 - what settrace wants
+    def called(frame: types.FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 - the signature of settrace
         return in_room if frame.f_code.co_filename.startswith(_ROOMS) else None
 
     threading.settrace(called)
@@ -222,27 +222,27 @@ def _by_lines(scene: lives.Scene, point: Point | None, counted: Path) -> None:
 
 
 def _life(scene: lives.Scene, point: Point, *, power: bool) -> tuple[int, str]:
-    """Let one agent live until a point; gives its code and what it was doing."""
+    """Run one agent until a point; return its exit code and what it was doing."""
     if point.by == "syscalls":
         watch = Watch(scene, point, power=power)
-        return tracing.traced(lambda: lives.agent(scene), watch), watch.reached
+        return tracing.trace(lambda: lives.agent(scene), watch), watch.reached
     counted = scene.folder / "counted"
-    code = tracing.ended(tracing.fork(lambda: _by_lines(scene, point, counted)))
+    code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, point, counted)))
     return code, counted.read_text() if code == -signal.SIGKILL else ""
 
 
-def measured(by: str, seed: int) -> int:
-    """Count the points of a life that nobody ends."""
+def count_points(by: str, seed: int) -> int:
+    """Count the points of a life that is not killed."""
     with _scene(Trial(0, Point(by, 0), seed=seed), number=0) as scene, _world(scene):
         if by == "lines":
-            code = tracing.ended(tracing.fork(lambda: _by_lines(scene, None, scene.folder / "counted")))
+            code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, None, scene.folder / "counted")))
             count = int((scene.folder / "counted").read_text()) if code == 0 else 0
         else:
             watch = Watch(scene, None, power=False)
-            code = tracing.traced(lambda: lives.agent(scene), watch)
+            code = tracing.trace(lambda: lives.agent(scene), watch)
             count = watch.count
     if code:
-        message = f"an agent that nobody killed ended with {code}"
+        message = f"an agent that was not killed ended with {code}"
         raise RuntimeError(message)
     return count
 
@@ -266,21 +266,21 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
 def _world(scene: lives.Scene) -> Any:  # noqa: ANN401 - a generator
     world = tracing.fork(lambda: lives.world(scene))
     try:
-        tracing.there(world, scene.folder / "gateway")
+        tracing.wait_for_file(world, scene.folder / "gateway")
         yield world
     finally:
-        tracing.killed(world)
+        tracing.kill(world)
 
 
-def tried(trial: Trial, number: int) -> Outcome:
-    """Make one trial: live and die, once or twice, live to the end, and look."""
-    outcome = Outcome(trial.number)
-    chance = random.Random(f"{trial.seed} {trial.number}")  # noqa: S311 - no secret
+def run_trial(trial: Trial, number: int) -> TrialResult:
+    """Run one trial: an agent that is killed once or twice, one that finishes, and the check."""
+    outcome = TrialResult(trial.number)
+    chance = random.Random(f"{trial.seed} {trial.number}")  # noqa: S311 - not a secret
     with _scene(trial, number) as scene, _world(scene):
         for point in filter(None, (trial.point, trial.again)):
             code, doing = _life(scene, point, power=trial.power)
             if code == 0:
-                break  # it was over before the point came
+                break  # it ended before the point
             if code != -signal.SIGKILL or not doing:
                 outcome.wrong.append(f"an agent ended with {code}")
                 break
@@ -288,7 +288,7 @@ def tried(trial: Trial, number: int) -> Outcome:
             outcome.points.append(f"{trial.seed}:{len(outcome.killed)}:{point}")
             if trial.power:
                 _cut(scene, chance)
-        if outcome.killed and (code := tracing.ended(tracing.fork(lambda: lives.agent(scene)))):
+        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: lives.agent(scene)))):
             outcome.wrong.append(f"the last agent ended with {code}")
         _judge(scene, outcome)
         if outcome.wrong and not trial.unsynced:
@@ -297,8 +297,8 @@ def tried(trial: Trial, number: int) -> Outcome:
     return outcome
 
 
-def _judge(scene: lives.Scene, outcome: Outcome) -> None:
-    """Look at everything that outlived the agents, and say what must not be."""
+def _judge(scene: lives.Scene, outcome: TrialResult) -> None:
+    """Check everything that outlived the agents, and report violations."""
     wrong = outcome.wrong
     queued = {(one["party"], one["k"]): one["system"] for one in scene.lines("queued").all()}
     took, acked = scene.lines("took").all(), scene.lines("acked").all()
@@ -308,8 +308,8 @@ def _judge(scene: lives.Scene, outcome: Outcome) -> None:
     wrong += [f"refused: {one}" for one in scene.lines("refused").all()]
     _judge_sent(scene, took, resent, wrong)
     with contextlib.closing(sqlite3.connect(scene.database)) as database:
-        if (found := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
-            wrong.append(f"the database is damaged: {found}")
+        if (result := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
+            wrong.append(f"the database is damaged: {result}")
         wrong += [f"foreign key: {row}" for row in database.execute("PRAGMA foreign_key_check")]
         kept = {
             (party, k): (system, state)
@@ -318,7 +318,8 @@ def _judge(scene: lives.Scene, outcome: Outcome) -> None:
             )
         }
         replies = database.execute(
-            "SELECT id, system, party, reference, delivered, raw FROM htpoort_replies"
+            "SELECT replies.id, system, party, reference, delivered, raw FROM htpoort_replies AS replies"
+            " JOIN htpoort_messages AS messages ON messages.id = replies.message"
         ).fetchall()
         strangers = database.execute("SELECT reason FROM htpoort_quarantine").fetchall()
     wrong += [f"queued and lost: {k}" for k in queued if k not in kept]
@@ -333,7 +334,7 @@ def _judge(scene: lives.Scene, outcome: Outcome) -> None:
 def _judge_sent(
     scene: lives.Scene, took: list[dict[str, Any]], resent: collections.Counter[tuple[str, str]], wrong: list[str]
 ) -> None:
-    """Nothing under two K's, nothing twice without an order, nothing but what was declared."""
+    """Check that nothing was sent under two K's, twice without an order, or without being declared."""
     declared = {
         (one.envelope.sender, one.envelope.reference): (one.system, lives.digest(one.data))
         for one in scene.declarations()
@@ -352,9 +353,9 @@ def _judge_sent(
 
 
 def _judge_received(
-    scene: lives.Scene, acked: list[dict[str, Any]], replies: list[tuple[Any, ...]], outcome: Outcome
+    scene: lives.Scene, acked: list[dict[str, Any]], replies: list[tuple[Any, ...]], outcome: TrialResult
 ) -> None:
-    """What was acknowledged is kept once, and was given to its process and to no other."""
+    """Check that what was acknowledged is stored once, and was delivered to its process and to no other."""
     wrong = outcome.wrong
     kept: dict[str, tuple[Any, ...]] = {}
     for reply in replies:
@@ -362,35 +363,36 @@ def _judge_received(
         if body in kept:
             wrong.append(f"kept twice: replies {kept[body][0]} and {reply[0]}")
         kept[body] = reply
-    given = collections.Counter((one["process"], one["party"], one["k"], one["body"]) for one in _given(scene))
+    delivered = collections.Counter((one["process"], one["party"], one["k"], one["body"]) for one in _deliveries(scene))
     for one in acked:
         expected = (one["system"], one["party"], one["k"])
-        there = kept.get(one["body"])
-        if there is None:
+        stored = kept.get(one["body"])
+        if stored is None:
             wrong.append(f"acknowledged and lost: {one}")
-        elif tuple(there[1:4]) != expected:
-            wrong.append(f"acknowledged for {expected}, kept for {there[1:4]}")
-        elif there[4] is None:
+        elif tuple(stored[1:4]) != expected:
+            wrong.append(f"acknowledged for {expected}, kept for {stored[1:4]}")
+        elif stored[4] is None:
             wrong.append(f"acknowledged and not marked as delivered: {one}")
-        elif not given[*expected, one["body"]]:
+        elif not delivered[*expected, one["body"]]:
             wrong.append(f"acknowledged and not delivered: {one}")
     pushed = {(one["system"], one["party"], one["k"], one["body"]) for one in acked}
-    wrong += [f"given to a process that it is not for: {one}" for one in given if one not in pushed]
-    outcome.twice = sum(number > 1 for number in given.values())
+    wrong += [f"delivered to another process: {one}" for one in delivered if one not in pushed]
+    outcome.twice = sum(number > 1 for number in delivered.values())
 
 
-def _given(scene: lives.Scene) -> Iterable[dict[str, Any]]:
-    """Say what the processes were given."""
+def _deliveries(scene: lives.Scene) -> Iterable[dict[str, Any]]:
+    """Return what the processes got."""
     yield from scene.lines("process").all()
     for system in lives.SYSTEMS:
-        for file in (scene.folder / f"maildir-{system.name}").glob("new/*"):
+        # Like readers of a Maildir: a folder of a self-test that was killed has a name that begins with a dot.
+        for file in (scene.folder / f"maildir-{system.name}").glob("new/[!.]*"):
             raw = file.read_bytes()
-            found = htpoort.read(raw)
-            assert found.envelope is not None
+            reply = htpoort.read(raw)
+            assert reply.envelope is not None
             yield {
                 "process": system.name,
-                "party": found.envelope.addressee,
-                "k": found.envelope.reference,
+                "party": reply.envelope.addressee,
+                "k": reply.envelope.reference,
                 "body": lives.digest(raw.partition(b"\r\n\r\n")[2]),
             }
 
@@ -398,19 +400,19 @@ def _given(scene: lives.Scene) -> Iterable[dict[str, Any]]:
 # ── all trials ───────────────────────────────────────────────────────────────
 
 
-def planned(by: str, points: int, seed: int, *, unsynced: bool = False) -> list[Trial]:
-    """Spread the points over a whole life, each before or after another call; a new scene where they run out."""
+def plan_trials(by: str, points: int, seed: int, *, unsynced: bool = False) -> list[Trial]:
+    """Spread the points over a whole life, each before or after another call; use a new scene when they run out."""
     trials: list[Trial] = []
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)  # noqa: S311 - not a secret
     scene = seed * 100
     while len(trials) < points:
-        # The end of a life varies by some calls, more on a busy machine; a point behind it would never come.
-        last = int(min(measured(by, scene) for _ in range(3)) * 0.95)
+        # The end of a life varies by some calls, more on a busy machine; a later point would never be reached.
+        last = int(min(count_points(by, scene) for _ in range(3)) * 0.95)
         sides = (False, True) if by == "syscalls" else (False,)
-        # A ledger that is broken on purpose has much to lose near the end of its life.
+        # A ledger that is broken on purpose can lose most near the end of its life.
         first = last // 2 if unsynced else 1
-        there = [(number, after) for number in range(first, last + 1) for after in sides]
-        chosen = chance.sample(there, min(points - len(trials), len(there), 500))
+        possible = [(number, after) for number in range(first, last + 1) for after in sides]
+        chosen = chance.sample(possible, min(points - len(trials), len(possible), 500))
         for number, after in sorted(chosen):
             index = len(trials)
             again = Point(by, chance.randint(1, last // 2), chance.choice(sides))
@@ -430,28 +432,28 @@ def planned(by: str, points: int, seed: int, *, unsynced: bool = False) -> list[
     return trials
 
 
-def _tried(number: int, trials: list[Trial]) -> list[Outcome]:
-    """Make trials one after another, in a process that ends with the one that asks for them."""
-    tracing.ends_with_its_parent()
-    outcomes: list[Outcome] = []
+def _run_trials(number: int, trials: list[Trial]) -> list[TrialResult]:
+    """Run trials one after another, in a process that ends with its parent."""
+    tracing.end_with_parent()
+    outcomes: list[TrialResult] = []
     for trial in trials:
-        outcome = tried(trial, number)
+        outcome = run_trial(trial, number)
         outcomes.append(outcome)
         if outcome.wrong:
             print(f"trial {outcome.trial}: {outcome.killed}: {outcome.wrong} ({outcome.folder})", flush=True)
     return outcomes
 
 
-def run(trials: list[Trial], workers: int) -> list[Outcome]:
-    """Make all trials, in some processes at once; what goes wrong in one of them is raised here."""
-    # By fork, so that each has no thread but its own.
+def run(trials: list[Trial], workers: int) -> list[TrialResult]:
+    """Run all trials in several processes; an error in one of them is raised here."""
+    # By fork, so that each has only its own thread.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as processes:
-        parts = [processes.submit(_tried, number + 1, trials[number::workers]) for number in range(workers)]
+        parts = [processes.submit(_run_trials, number + 1, trials[number::workers]) for number in range(workers)]
         return [outcome for part in parts for outcome in part.result()]
 
 
-def summed(by: str, seed: int, trials: list[Trial], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
-    """Make the figures."""
+def summarize(by: str, seed: int, trials: list[Trial], outcomes: list[TrialResult], seconds: float) -> dict[str, Any]:
+    """Summarise the results."""
     kinds = collections.Counter(doing for outcome in outcomes for doing in outcome.killed)
     return {
         "python": sys.version.split()[0],
@@ -475,7 +477,7 @@ def summed(by: str, seed: int, trials: list[Trial], outcomes: list[Outcome], sec
 
 
 def main() -> int:
-    """Make the trials, and print what they showed."""
+    """Run the trials, and print the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--points", type=int, default=1000, help="how many points to kill at")
     parser.add_argument("--seed", type=int, default=1, help="chooses declarations and points")
@@ -486,9 +488,9 @@ def main() -> int:
     options = parser.parse_args()
     by = "lines" if options.by == "lines" or not tracing.can_trace() else "syscalls"
     began = time.monotonic()
-    trials = planned(by, options.points, options.seed, unsynced=options.unsynced)
+    trials = plan_trials(by, options.points, options.seed, unsynced=options.unsynced)
     outcomes = run(trials, options.workers)
-    figures = summed(by, options.seed, trials, outcomes, time.monotonic() - began)
+    figures = summarize(by, options.seed, trials, outcomes, time.monotonic() - began)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
     for name, figure in figures.items():

@@ -1,12 +1,12 @@
 """
-Let the disk fail under an agent, and look whether anything is acknowledged that is not stored.
+Let the disk fail under an agent, and check whether anything is acknowledged that is not stored.
 
     python proofs/failing_disk.py --json failing_disk.json
 
-Each failure is real for the agent: its system calls return the error (by ptrace), or, where a process must not
+Each failure is real for the agent: its system calls return the error (by ptrace), or, if a process must not
 trace its child, the system refuses every write above a limit (``RLIMIT_FSIZE``, EFBIG). While the disk fails,
 messages are pushed to the agent by `smtplib`, a declaration is taken by the gateway whose 250 cannot be
-recorded, and another is to be queued. Then the disk is mended; then it fails again, and the agent is killed.
+recorded, and another one is to be queued. Then the disk works again, fails again, and the agent is killed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,13 @@ from typing import Any, Final
 import lives
 import tracing
 
-from htpoort import AGS, DMS, HTPOORT, LedgerError, Router
+from htpoort import AGS, DMS, HTPOORT, LedgerError, Router, State
 from htpoort.agent import Agent, Outbox, SmtpInbox
-from htpoort.exchange import State
 from htpoort.ledger import Ledger
 from htpoort.transport import Incoming, Receiver
 
 _LOOK: Final = 0.003
-_LONGEST: Final = 60.0  # seconds for anything that is waited for
+_LONGEST: Final = 60.0  # seconds for each wait
 _BEFORE, _DURING = 3, 5  # messages
 _SYNCS: Final = ("fsync", "fdatasync")
 _WRITES: Final = ("pwrite64", "write", "ftruncate", "fallocate")
@@ -57,13 +56,13 @@ LIMIT: Final = "write-EFBIG"
 
 @dataclass
 class Figures:
-    """Tell what one failure showed."""
+    """The result of one failure."""
 
     failure: str
     before: list[int] = field(default_factory=list)
     during: list[int] = field(default_factory=list)
     after: list[int] = field(default_factory=list)
-    told: int = 0
+    logged: int = 0
     sentences: list[str] = field(default_factory=list)
     refused_to_queue: list[str] = field(default_factory=list)
     recorded: str = ""
@@ -75,11 +74,11 @@ class Figures:
 
 class Disk:
     """
-    The disk, as the one who breaks it sees it.
+    The switch that breaks and mends the disk.
 
     Args:
         scene: Where.
-        by_limit: The agent breaks it for itself, and says so.
+        by_limit: The agent breaks its own disk, and confirms it.
     """
 
     def __init__(self, scene: lives.Scene, *, by_limit: bool) -> None:
@@ -89,25 +88,25 @@ class Disk:
 
     @property
     def broken(self) -> bool:
-        """Whether it is to fail."""
+        """Whether the disk is to fail."""
         return self._sign.exists()
 
     async def fail(self) -> None:
-        """Let it fail from now on."""
+        """Let the disk fail from now on."""
         self._sign.touch()
-        await self._agreed()
+        await self._wait_for_agent()
 
-    async def mend(self) -> None:
-        """Let it work again."""
+    async def repair(self) -> None:
+        """Let the disk work again."""
         self._sign.unlink(missing_ok=True)
-        await self._agreed()
+        await self._wait_for_agent()
 
-    async def _agreed(self) -> None:
+    async def _wait_for_agent(self) -> None:
         while self._by_limit and self._seen.exists() is not self._sign.exists():  # noqa: ASYNC110 - between processes
             await asyncio.sleep(_LOOK)
 
     def obey(self) -> None:
-        """Do to this process what was asked for."""
+        """Break or repair the disk of this process, as asked."""
         if self._by_limit and self._seen.exists() is not self._sign.exists():
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             if self._sign.exists():
@@ -122,7 +121,7 @@ class Disk:
 
 
 def agent(scene: lives.Scene, disk: Disk) -> None:
-    """Live as an agent's process that does what it is told in a file."""
+    """Run an agent that follows the orders in a file."""
     asyncio.run(_agent(scene, disk))
 
 
@@ -131,7 +130,9 @@ async def _agent(scene: lives.Scene, disk: Disk) -> None:
     inbox = SmtpInbox(
         hostname="forwarder.example", mailboxes=(lives.MAILBOX,), host=scene.host, port=scene.port("inbox")
     )
-    outbox = Outbox(server=lives.server(scene.host, scene.port("gateway")), schedule=(timedelta(milliseconds=20),) * 50)
+    outbox = Outbox(
+        server=lives.server(scene.host, scene.port("gateway")), retry_schedule=(timedelta(milliseconds=20),) * 50
+    )
     declarations = list(scene.declarations())
     with Ledger.open(f"sqlite:///{scene.database}") as ledger:
         async with Agent(
@@ -159,17 +160,17 @@ async def _agent(scene: lives.Scene, disk: Disk) -> None:
                 await asyncio.sleep(_LOOK)
 
 
-# ── the others ───────────────────────────────────────────────────────────────
+# ── gateway, mail server and disk ────────────────────────────────────────────
 
 
-class Story:
+class Scenario:
     """
-    Everybody but the agent: the gateway, a mail server that pushes replies, and who breaks the disk.
+    Everything except the agent: the gateway, a mail server that pushes replies, and the switch of the disk.
 
     Args:
         scene: Where.
-        disk: To break.
-        figures: To fill in.
+        disk: The disk to break.
+        figures: The result to fill in.
     """
 
     def __init__(self, scene: lives.Scene, disk: Disk, figures: Figures) -> None:
@@ -179,52 +180,52 @@ class Story:
         self._fails_next = False
         self._declared = [(one.envelope.sender, one.envelope.reference) for one in scene.declarations()]
 
-    async def tell(self) -> None:
-        """Go from failure to failure."""
+    async def run(self) -> None:
+        """Run all steps."""
         mailboxes = [system.mailbox for system in lives.SYSTEMS]
         async with Receiver(
-            self._taken, hostname="gateway.example", mailboxes=mailboxes, host=self._scene.host
+            self._accept, hostname="gateway.example", mailboxes=mailboxes, host=self._scene.host
         ) as gateway:
-            lives.written(self._scene.folder / "gateway", str(gateway.port))
+            lives.write_file(self._scene.folder / "gateway", str(gateway.port))
             await self._until((self._scene.folder / "ready").exists)
-            await self._receiving()
-            await self._sending()
-            await self._crashing()
-            await self._disk.mend()
+            await self._receive()
+            await self._send()
+            await self._crash()
+            await self._disk.repair()
             await self._until(lambda: self._waiting() == 0)
             (self._scene.folder / "end").touch()
 
-    async def _taken(self, incoming: Incoming) -> None:
-        """Take a declaration; where it was asked for, the disk fails before the agent has its 250."""
+    async def _accept(self, incoming: Incoming) -> None:
+        """Accept a declaration; if asked to, break the disk before the agent gets its 250."""
         self._scene.lines("took").add(raw=lives.digest(incoming.raw))
         if self._fails_next:
             self._fails_next = False
             await self._disk.fail()
 
     @staticmethod
-    async def _until(there: Callable[[], object]) -> None:
+    async def _until(condition: Callable[[], object]) -> None:
         async with asyncio.timeout(_LONGEST):
-            while not there():  # noqa: ASYNC110 - what is waited for stands in files
+            while not condition():  # noqa: ASYNC110 - the condition is in files
                 await asyncio.sleep(_LOOK)
 
-    # Replies that come in.
+    # Incoming replies.
 
-    async def _receiving(self) -> None:
+    async def _receive(self) -> None:
         figures = self._figures
-        figures.before = await self._pushed(range(_BEFORE))
+        figures.before = await self._push_all(range(_BEFORE))
         await self._disk.fail()
-        figures.during = await self._pushed(range(_BEFORE, _BEFORE + _DURING))
-        await self._disk.mend()
-        figures.after = await self._pushed(range(_BEFORE, _BEFORE + _DURING))
+        figures.during = await self._push_all(range(_BEFORE, _BEFORE + _DURING))
+        await self._disk.repair()
+        figures.after = await self._push_all(range(_BEFORE, _BEFORE + _DURING))
 
-    async def _pushed(self, numbers: range) -> list[int]:
-        """Push replies one after another, and all at once over connections of their own; gives the codes."""
+    async def _push_all(self, numbers: range) -> list[int]:
+        """Push replies at the same time over separate connections; return the codes."""
         half = len(numbers) // 2
         codes = [await asyncio.to_thread(self._push, number) for number in numbers[:half]]
         return codes + await asyncio.gather(*(asyncio.to_thread(self._push, number) for number in numbers[half:]))
 
     def _push(self, number: int) -> int:
-        """Push one reply as a foreign program does; gives the code of the answer to the final dot."""
+        """Push one reply as a foreign program does; return the code of the answer to the final dot."""
         system, party = (AGS, DMS)[number % 2], lives.PARTIES[number % 2]
         raw = (
             f"From: {system.mailbox}\r\nSubject: [V={min(system.reply_ids)}][A={party}][K=R{number}][S=0]\r\n\r\n"
@@ -239,43 +240,43 @@ class Story:
         self._scene.lines("acked").add(**facts, body=lives.digest(raw.encode().partition(b"\r\n\r\n")[2]))
         return 250
 
-    # Declarations that go out.
+    # Outgoing declarations.
 
-    async def _sending(self) -> None:
-        """Let the gateway take one whose 250 cannot be recorded; then queue another in vain, and mend the disk."""
+    async def _send(self) -> None:
+        """Let the gateway accept a declaration whose 250 cannot be recorded; fail to queue another; repair the disk."""
         figures = self._figures
         self._fails_next = True
         self._order(0)
-        # What was said before may come late, so that the words alone do not tell that it fails again.
+        # Earlier lines may come late, so the words alone do not show that it fails again.
         await self._until(lambda: self._disk.broken)
-        before = self._said("The ledger has trouble")
-        await self._until(lambda: self._said("The ledger has trouble") >= before + 2)  # it goes on trying
+        before = self._count_logged("Writing to the ledger failed")
+        await self._until(lambda: self._count_logged("Writing to the ledger failed") >= before + 2)  # it keeps trying
         self._order(1)
-        await self._until(lambda: self._said("queue 1: ") == 1)
+        await self._until(lambda: self._count_logged("queue 1: ") == 1)
         figures.refused_to_queue += [line for line in self._log() if line.startswith("queue 1: ")]
-        await self._disk.mend()
+        await self._disk.repair()
         await self._until(lambda: self._state(0) == State.ACCEPTED.value)
         figures.recorded = str(self._state(0))
         self._order(1)
         await self._until(lambda: self._state(1) == State.ACCEPTED.value)
 
-    async def _crashing(self) -> None:
-        """Let the same happen, and the agent die before the disk is mended."""
+    async def _crash(self) -> None:
+        """Let the same happen, and kill the agent before the disk is repaired."""
         figures = self._figures
         self._fails_next = True
         self._order(2)
         await self._until(lambda: self._disk.broken)
-        before = self._said("The ledger has trouble")
-        await self._until(lambda: self._said("The ledger has trouble") > before)
+        before = self._count_logged("Writing to the ledger failed")
+        await self._until(lambda: self._count_logged("Writing to the ledger failed") > before)
         self._order(3)
-        await self._until(lambda: self._said("queue 3: ") == 1)
+        await self._until(lambda: self._count_logged("queue 3: ") == 1)
         figures.refused_to_queue += [line for line in self._log() if line.startswith("queue 3: ")]
         (self._scene.folder / "ready").unlink()
         (self._scene.folder / "kill").touch()
         await self._until((self._scene.folder / "ready").exists)
         figures.after_the_crash = str(self._state(2))
         figures.not_queued_but_there = int(self._state(3) is not None)
-        # Whoever was told that it was not queued repeats the very same.
+        # A caller that got the error repeats exactly the same call.
         self._order(3)
         await self._until(lambda: self._state(3) == State.ACCEPTED.value)
 
@@ -283,49 +284,49 @@ class Story:
         self._scene.lines("orders").add(queue=number)
 
     def _state(self, number: int) -> str | None:
-        found = self._asked(
+        rows = self._query(
             "SELECT state FROM htpoort_exchanges WHERE party = ? AND reference = ?", self._declared[number]
         )
-        return found[0][0] if found else None
+        return rows[0][0] if rows else None
 
     def _waiting(self) -> int:
-        return int(self._asked("SELECT count(*) FROM htpoort_replies WHERE delivered IS NULL", ())[0][0])
+        return int(self._query("SELECT count(*) FROM htpoort_replies WHERE delivered IS NULL", ())[0][0])
 
-    def _asked(self, question: str, values: tuple[str, ...]) -> list[Any]:
+    def _query(self, question: str, values: tuple[str, ...]) -> list[Any]:
         with contextlib.closing(sqlite3.connect(f"file:{self._scene.database}?mode=ro", uri=True)) as database:
             return database.execute(question, values).fetchall()
 
     def _log(self) -> list[str]:
-        """Give the lines that are whole; the last may still be coming."""
+        """Return the whole lines; the last one may still be incomplete."""
         return (self._scene.folder / "log").read_text().rpartition("\n")[0].splitlines()
 
-    def _said(self, words: str) -> int:
+    def _count_logged(self, words: str) -> int:
         return sum(words in line for line in self._log())
 
 
 # ── one failure ──────────────────────────────────────────────────────────────
 
 
-def shown(failure: str, number: int) -> Figures:
-    """Let the disk fail in one way, and look."""
+def show_failure(failure: str, number: int) -> Figures:
+    """Let the disk fail in one way, and check the result."""
     figures = Figures(failure)
     folder = Path(tempfile.mkdtemp(prefix=f"htpoort-{failure}-"))
     scene = lives.Scene(folder=folder, number=number, declared=4)
     scene.reserve()
     (folder / "log").touch()
     disk = Disk(scene, by_limit=failure == LIMIT)
-    story = tracing.fork(lambda: _story(scene, disk, figures))
+    story = tracing.fork(lambda: _run_scenario(scene, disk, figures))
     try:
-        tracing.there(story, folder / "gateway")
-        _lived(scene, disk, failure, figures)
-        if code := tracing.ended(story):
+        tracing.wait_for_file(story, folder / "gateway")
+        _run_lives(scene, disk, failure, figures)
+        if code := tracing.wait_for_exit(story):
             figures.wrong.append(f"the story ended with {code}")
     except BaseException:
-        tracing.killed(story)
+        tracing.kill(story)
         raise
-    told = folder / "figures.json"
-    if told.exists():
-        figures = Figures(**json.loads(told.read_text()) | {"wrong": figures.wrong})
+    written = folder / "figures.json"
+    if written.exists():
+        figures = Figures(**json.loads(written.read_text()) | {"wrong": figures.wrong})
         _judge(scene, figures)
     if figures.wrong:
         print(f"{failure}: kept in {folder}")
@@ -334,16 +335,16 @@ def shown(failure: str, number: int) -> Figures:
     return figures
 
 
-def _story(scene: lives.Scene, disk: Disk, figures: Figures) -> None:
+def _run_scenario(scene: lives.Scene, disk: Disk, figures: Figures) -> None:
     try:
-        asyncio.run(Story(scene, disk, figures).tell())
+        asyncio.run(Scenario(scene, disk, figures).run())
     finally:
         (scene.folder / "end").touch()
     (scene.folder / "figures.json").write_text(json.dumps(vars(figures)))
 
 
-def _lived(scene: lives.Scene, disk: Disk, failure: str, figures: Figures) -> None:
-    """Let one agent live until it is killed, and another to the end."""
+def _run_lives(scene: lives.Scene, disk: Disk, failure: str, figures: Figures) -> None:
+    """Run one agent until it is killed, and another one to its end."""
     calls, number = FAILURES.get(failure, ((), 0))
 
     def observe(call: tracing.Call) -> object:
@@ -352,7 +353,7 @@ def _lived(scene: lives.Scene, disk: Disk, failure: str, figures: Figures) -> No
         fails = call.result is None and call.name in calls and disk.broken
         return number if fails and call.target.startswith(str(scene.database)) else None
 
-    # The log goes through another process, because it must not need the disk that fails.
+    # The log goes through another process, because it must not need the failing disk.
     log, into_log = os.pipe()
     keeper = tracing.fork(lambda: _keep(log, into_log, scene.folder / "log"))
 
@@ -362,26 +363,26 @@ def _lived(scene: lives.Scene, disk: Disk, failure: str, figures: Figures) -> No
 
     if failure == LIMIT:
         child = tracing.fork(life)
-        tracing.there(child, scene.folder / "kill", scene.folder / "end")
+        tracing.wait_for_file(child, scene.folder / "kill", scene.folder / "end")
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        code = tracing.ended(child)
+        code = tracing.wait_for_exit(child)
     else:
-        code = tracing.traced(life, observe)
+        code = tracing.trace(life, observe)
     if code != -signal.SIGKILL:
         figures.wrong.append(f"the first agent ended with {code}")
         (scene.folder / "end").touch()
-    for sign in ("kill", "broken", "broken.seen"):
-        (scene.folder / sign).unlink(missing_ok=True)
-    if code := tracing.ended(tracing.fork(life)):
+    for name in ("kill", "broken", "broken.seen"):
+        (scene.folder / name).unlink(missing_ok=True)
+    if code := tracing.wait_for_exit(tracing.fork(life)):
         figures.wrong.append(f"the second agent ended with {code}")
     os.close(into_log)
     os.close(log)
-    tracing.ended(keeper)
+    tracing.wait_for_exit(keeper)
 
 
 def _keep(log: int, into_log: int, path: Path) -> None:
-    """Write what comes through a pipe into a file."""
+    """Copy a pipe to a file."""
     os.close(into_log)
     with path.open("ab", buffering=0) as file:
         while piece := os.read(log, 65_536):
@@ -389,20 +390,20 @@ def _keep(log: int, into_log: int, path: Path) -> None:
 
 
 def _judge(scene: lives.Scene, figures: Figures) -> None:
-    """Say what must not be."""
+    """Report violations."""
     wrong = figures.wrong
     if set(figures.before) | set(figures.after) != {250}:
         wrong.append(f"not taken although the disk works: {figures.before} {figures.after}")
     if set(figures.during) != {451}:
         wrong.append(f"answered while nothing could be stored: {figures.during}")
     lines = (scene.folder / "log").read_text().splitlines()
-    told = [line.partition(": ")[2] for line in lines if "The disk" in line and line.startswith("htpoort.agent")]
-    figures.told = len(told)
-    figures.sentences = sorted({line.replace(str(scene.folder), "…") for line in told})
+    logged = [line.partition(": ")[2] for line in lines if "The disk" in line and line.startswith("htpoort.agent")]
+    figures.logged = len(logged)
+    figures.sentences = sorted({line.replace(str(scene.folder), "…") for line in logged})
     figures.refused_to_queue = [line.replace(str(scene.folder), "…") for line in figures.refused_to_queue]
-    if not told:
+    if not logged:
         wrong.append("the agent did not say that the disk fails")
-    wrong += [f"not told: {line}" for line in figures.refused_to_queue if "The disk" not in line]
+    wrong += [f"not explained: {line}" for line in figures.refused_to_queue if "The disk" not in line]
     times = collections.Counter(one["raw"] for one in scene.lines("took").all())
     wrong += [f"the gateway took a declaration {number} times" for number in times.values() if number > 1]
     if len(times) != scene.declared:
@@ -413,36 +414,36 @@ def _judge(scene: lives.Scene, figures: Figures) -> None:
 
 
 def _judge_received(scene: lives.Scene, figures: Figures) -> None:
-    """What was acknowledged is kept once and was delivered; the file is whole."""
+    """Check that what was acknowledged is stored once and was delivered, and that the file is intact."""
     with contextlib.closing(sqlite3.connect(scene.database)) as database:
-        if (found := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
-            figures.wrong.append(f"the database is damaged: {found}")
+        if (result := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
+            figures.wrong.append(f"the database is damaged: {result}")
         kept = collections.Counter(
             database.execute("SELECT system, party, reference FROM htpoort_replies WHERE delivered IS NOT NULL")
         )
     acked = [(one["system"], one["party"], one["k"]) for one in scene.lines("acked").all()]
-    given = collections.Counter((one["process"], one["party"], one["k"]) for one in scene.lines("process").all())
-    figures.delivered_twice = sum(number > 1 for number in given.values())
+    delivered = collections.Counter((one["process"], one["party"], one["k"]) for one in scene.lines("process").all())
+    figures.delivered_twice = sum(number > 1 for number in delivered.values())
     figures.wrong += [f"acknowledged and lost: {one}" for one in acked if kept[one] != 1]
-    figures.wrong += [f"acknowledged and not delivered: {one}" for one in acked if not given[one]]
-    figures.wrong += [f"given to a process that it is not for: {one}" for one in given if one not in acked]
+    figures.wrong += [f"acknowledged and not delivered: {one}" for one in acked if not delivered[one]]
+    figures.wrong += [f"delivered to another process: {one}" for one in delivered if one not in acked]
 
 
 def main() -> int:
-    """Show each failure, and print what came of it."""
+    """Run each failure, and print the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--failure", choices=(*FAILURES, LIMIT), action="append", help="only this one")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     traceable = tracing.CAN_INJECT and tracing.can_trace()
     failures = options.failure or ([*FAILURES, LIMIT] if traceable else [LIMIT])
-    figures = [shown(failure, 60) for failure in failures]
+    figures = [show_failure(failure, 60) for failure in failures]
     if options.json:
         facts = {"python": sys.version.split()[0], "sqlite": sqlite3.sqlite_version, "traced": traceable}
         options.json.write_text(json.dumps(facts | {"failures": [vars(one) for one in figures]}, indent=2) + "\n")
     for one in figures:
         print(
-            f"{one.failure:14} works {one.before} fails {one.during} mended {one.after}; told {one.told} times; "
+            f"{one.failure:14} works {one.before} fails {one.during} repaired {one.after}; logged {one.logged} times; "
             f"its 250 then recorded as {one.recorded}, after a crash {one.after_the_crash}; wrong {one.wrong}"
         )
     return 1 if any(one.wrong for one in figures) else 0

@@ -1,8 +1,8 @@
 """
-Hold what the proofs let live and die: an agent's process, and the world that it exchanges messages with.
+The processes that the proofs start and kill: an agent, and the world that it exchanges messages with.
 
-Each life is a function for a process of its own. What must outlive it stands in files of its folder: lines
-that are appended with one write, so that they are there when the process is gone, however that came.
+Each life is a function for a separate process. What must outlive it is in files of its folder: lines
+that are appended with one write, so that they remain however the process ends.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from htpoort import AGS, DMS, HTPOORT, Router, SendError, Submission, build
+from htpoort import AGS, DMS, HTPOORT, Router, SendError, State, Submission, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
 from htpoort.delivery import MaildirDelivery
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
-from htpoort.simulator import Declaration, Gateway, answers
-from htpoort.transport import Security, SmtpServer
-from htpoort.transport.sending import send
+from htpoort.simulator import Declaration, Gateway, replies
+from htpoort.transport import Security, SmtpServer, send
 
 PARTIES: Final = ("NL123456789.02.05", "NL123456789.03.05")
 MAILBOX: Final = "edi@forwarder.example"
@@ -39,17 +37,17 @@ SYSTEMS: Final = (AGS, DMS)
 REPLIES: Final = 2
 """The gateway's replies to each declaration."""
 QUICK: Final = Timing(
-    poll=timedelta(milliseconds=20),
+    poll_interval=timedelta(milliseconds=20),
     lease=timedelta(seconds=60),
     grace=timedelta(seconds=20),
-    again=timedelta(milliseconds=20),
-    redeliver=(timedelta(milliseconds=20),),
+    retry_delay=timedelta(milliseconds=20),
+    redelivery_schedule=(timedelta(milliseconds=20),),
 )
-_LOOK: Final = 0.005  # seconds between two looks of the world at what the gateway took
-_STILL: Final = 20  # looks of the world without change, after which nothing is on its way any more
+_LOOK: Final = 0.005  # seconds between two checks of what the gateway accepted
+_STILL: Final = 20  # checks without a change, after which nothing is in transit
 _LONGEST: Final = 60.0  # seconds for a life that is not killed
-_SHORT: Final = 20.0  # the same, where the ledger was broken on purpose and may never come to rest
-# Each process of a proof listens on an address of its own, so that no port is taken by somebody's connection.
+_SHORT: Final = 20.0  # the same if the ledger is broken on purpose, and may never settle
+# Each process of a proof listens on a separate address, so that no other connection takes its port.
 _LOOPBACK: Final = "127.0.0.{}" if sys.platform == "linux" else "127.0.0.1"
 
 
@@ -59,7 +57,7 @@ def now() -> datetime:
 
 
 def digest(payload: bytes) -> str:
-    """Name a body; line ends at its end are the transport's."""
+    """Return a digest of a body; line ends at its end belong to the transport."""
     return hashlib.sha256(payload.rstrip()).hexdigest()[:16]
 
 
@@ -75,10 +73,10 @@ class Lines:
         self.path = path
 
     def add(self, *, synced: bool = False, **facts: object) -> None:
-        """Append one line, with one call of the system; with *synced*, as a process that must not forget it does."""
+        """Append one line with one system call; with *synced*, sync it to the disk."""
         number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            # The line end comes first too: a power cut may have left half a line, or zeros.
+            # Begin with a line end too: a power cut may have left half a line, or zeros.
             os.write(number, b"\n" + json.dumps(facts).encode() + b"\n")
             if synced:
                 os.fsync(number)
@@ -86,30 +84,30 @@ class Lines:
             os.close(number)
 
     def all(self) -> list[dict[str, Any]]:
-        """Read the lines; one that was cut off by a power cut is none."""
+        """Read the lines; ignore one that a power cut has cut."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        found = []
+        lines = []
         for line in content.split(b"\n"):
             with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+                lines.append(json.loads(line))
+        return lines
 
 
 @dataclass(frozen=True)
 class Scene:
     """
-    Say where a trial happens and what is declared.
+    Hold where a trial happens and what is declared.
 
     Args:
-        folder: Of the trial alone.
-        number: Of the process that runs trials, for its address.
-        seed: Of the declarations.
+        folder: The folder of the trial.
+        number: The number of the process that runs trials, for its address.
+        seed: The seed of the declarations.
         declared: How many declarations.
-        maildir: Deliver to Maildirs; else to a process that appends to a file and syncs it.
-        unsynced: Break the ledger's promise on purpose, to see whether the proof notices.
+        maildir: Deliver to Maildirs; otherwise to a process that appends to a file and syncs it.
+        unsynced: Make the ledger acknowledge before it syncs, to see whether the proof notices.
     """
 
     folder: Path
@@ -126,26 +124,26 @@ class Scene:
 
     @property
     def database(self) -> Path:
-        """The ledger's file."""
+        """The file of the ledger."""
         return self.folder / "ledger.db"
 
     def lines(self, name: str) -> Lines:
-        """Give one of the files: queued, took, acked, refused, process, resent, log."""
+        """Return one of the files: queued, took, acked, refused, process, resent, log."""
         return Lines(self.folder / f"{name}.jsonl")
 
     def port(self, name: str) -> int:
-        """Give the port of a server, once it is known."""
+        """Return the port of a server, once it is known."""
         return int((self.folder / name).read_text())
 
     @property
-    def looks(self) -> int:
-        """How often the world looked at what it took; it counts by itself, so one that is not let run is waited for."""
-        return (self.folder / "looks").stat().st_size
+    def poll_count(self) -> int:
+        """How often the world has checked what it accepted. If the world does not run, the count does not grow."""
+        return (self.folder / "polls").stat().st_size
 
-    def looked(self) -> None:
-        """Count one more look of the world, by one octet."""
-        with (self.folder / "looks").open("ab") as looks:
-            looks.write(b".")
+    def count_poll(self) -> None:
+        """Count one more check of the world, by one octet."""
+        with (self.folder / "polls").open("ab") as polls:
+            polls.write(b".")
 
     def reserve(self) -> None:
         """Choose the port of the agent's inbox, the same for each of its lives."""
@@ -154,8 +152,8 @@ class Scene:
             (self.folder / "inbox").write_text(str(chosen.getsockname()[1]))
 
     def declarations(self) -> Iterator[Submission]:
-        """Give what is declared, always the same for a seed; two parties use the same K."""
-        chance = random.Random(self.seed)  # noqa: S311 - no secret
+        """Make the declarations, always the same for a seed; two parties use the same K."""
+        chance = random.Random(self.seed)  # noqa: S311 - not a secret
         for number in range(self.declared):
             party, k = PARTIES[number % 2], f"{self.seed % 10_000:04d}K{number // 2:04d}"
             system = chance.choice(SYSTEMS)
@@ -180,25 +178,25 @@ def server(host: str, port: int) -> SmtpServer:
 
 
 def world(scene: Scene) -> None:
-    """Live as the gateway and the mail servers behind it: take declarations, and push replies until they are taken."""
+    """Run the gateway and its mail servers: accept declarations, and push replies until they are accepted."""
     asyncio.run(_world(scene))
 
 
 async def _world(scene: Scene) -> None:
     seen = 0
     async with Gateway(host=scene.host) as gateway, asyncio.TaskGroup() as group:
-        scene.looked()
-        written(scene.folder / "gateway", str(gateway.smtp_port))
+        scene.count_poll()
+        write_file(scene.folder / "gateway", str(gateway.smtp_port))
         while True:
             for taken in gateway.received[seen:]:
                 seen += 1
                 scene.lines("took").add(**_facts(taken), raw=digest(taken.raw), payload=digest(taken.payload))
                 for number in range(REPLIES):
-                    group.create_task(_answered(scene, taken, number))
+                    group.create_task(_push_reply(scene, taken, number))
             for subject, why in gateway.refused:
                 scene.lines("refused").add(subject=subject, why=why)
             gateway.refused.clear()
-            scene.looked()
+            scene.count_poll()
             await asyncio.sleep(_LOOK)
 
 
@@ -207,11 +205,11 @@ def _facts(taken: Declaration) -> dict[str, str]:
     return {"system": taken.system.name, "party": envelope.sender, "k": envelope.reference}
 
 
-async def _answered(scene: Scene, taken: Declaration, number: int) -> None:
-    """Push one reply until it is taken, as a mail server does, only faster."""
+async def _push_reply(scene: Scene, taken: Declaration, number: int) -> None:
+    """Push one reply until it is accepted, as a mail server does, but faster."""
     facts = _facts(taken)
     body = f"<Response>{facts['system']} {facts['party']} {facts['k']} {number}</Response>\r\n".encode()
-    message = answers.reply(
+    message = replies.reply(
         system=taken.system,
         mailbox=MAILBOX,
         request=taken.envelope,
@@ -234,8 +232,8 @@ async def _answered(scene: Scene, taken: Declaration, number: int) -> None:
             return
 
 
-def written(path: Path, text: str) -> None:
-    """Write a small file that is there completely or not at all."""
+def write_file(path: Path, text: str) -> None:
+    """Write a small file that appears complete or not at all."""
     draft = path.with_suffix(".draft")
     draft.write_text(text)
     draft.rename(path)
@@ -246,11 +244,11 @@ def written(path: Path, text: str) -> None:
 
 class Process:
     """
-    The process of one system: it notes each reply that it is given, and syncs that.
+    The process of one system: it records each reply that it gets, and syncs the record.
 
     Args:
         scene: Where.
-        system: Its name.
+        system: The name of the system.
     """
 
     def __init__(self, scene: Scene, system: str) -> None:
@@ -266,19 +264,19 @@ class Process:
 
 
 def agent(scene: Scene) -> None:
-    """Live as an agent's process: queue what is to be declared, and run until every exchange is settled."""
+    """Run an agent: queue the declarations, and run until every exchange is settled."""
     if scene.unsynced:
-        _unsynced()
+        _break_syncing()
     asyncio.run(_agent(scene))
 
 
-def _unsynced() -> None:
-    """Let SQLite acknowledge what is not on the disk: the mistake that the proof must notice."""
+def _break_syncing() -> None:
+    """Let SQLite acknowledge what is not on the disk: the mistake that the proof must find."""
 
     @sa.event.listens_for(sa.Engine, "begin")
     def begun(connection: sa.Connection) -> None:
         cursor = connection.connection.cursor()
-        # Cannot be changed within a transaction; the next one has it.
+        # It cannot be changed within a transaction; the next one uses it.
         cursor.execute("PRAGMA synchronous=OFF")
         cursor.close()
 
@@ -297,29 +295,31 @@ async def _agent(scene: Scene) -> None:
             ledger=ledger,
             router=Router(directory=HTPOORT, parties=PARTIES, sent=ledger.sent),
             outboxes=[
-                Outbox(server=server(scene.host, scene.port("gateway")), schedule=(timedelta(milliseconds=20),) * 50)
+                Outbox(
+                    server=server(scene.host, scene.port("gateway")), retry_schedule=(timedelta(milliseconds=20),) * 50
+                )
             ],
             inboxes=[inbox],
             deliveries=deliveries,
             timing=QUICK,
         ) as running:
-            await asyncio.gather(*(_queued(scene, ledger, running, one) for one in scene.declarations()))
+            await asyncio.gather(*(_queue(scene, ledger, running, one) for one in scene.declarations()))
             async with asyncio.timeout(_SHORT if scene.unsynced else _LONGEST):
-                await _settled(scene, ledger, running)
+                await _wait_until_settled(scene, ledger, running)
 
 
-async def _queued(scene: Scene, ledger: Ledger, running: Agent, submission: Submission) -> None:
-    """Queue one declaration; whoever was interrupted repeats the very same."""
+async def _queue(scene: Scene, ledger: Ledger, running: Agent, submission: Submission) -> None:
+    """Queue one declaration; after an interruption, repeat exactly the same call."""
     await asyncio.wrap_future(ledger.exchanges.queue_soon(submission, at=now()))
     running.wake()
     envelope = submission.envelope
     scene.lines("queued").add(system=submission.system, party=envelope.sender, k=envelope.reference)
 
 
-async def _settled(scene: Scene, ledger: Ledger, running: Agent) -> None:
-    """Wait until all is answered and delivered; what the gateway never saw is then sent again by order."""
+async def _wait_until_settled(scene: Scene, ledger: Ledger, running: Agent) -> None:
+    """Wait until everything is answered and delivered; then order what the gateway never saw to be sent again."""
     while True:
-        await _at_rest(scene, ledger)
+        await _wait_until_idle(scene, ledger)
         unknown = list(ledger.exchanges.listed(State.UNKNOWN))
         if not unknown:
             return
@@ -329,24 +329,24 @@ async def _settled(scene: Scene, ledger: Ledger, running: Agent) -> None:
         running.wake()
 
 
-async def _at_rest(scene: Scene, ledger: Ledger) -> None:
+async def _wait_until_idle(scene: Scene, ledger: Ledger) -> None:
     """
-    Wait until nothing is on its way; where something stays unknown, until the world looked so often and saw no change.
+    Wait until nothing is in transit; if something stays unknown, until the world has seen no change for some checks.
 
-    By its looks and not by a clock: what a dead agent sent may lie before a world that has not been let run since.
+    By its checks and not by a clock: what a dead agent sent may wait for a world that has not run since.
     """
     since: int | None = None
     while True:
-        looks = scene.looks
-        rest, unknown = _look(scene, ledger)
-        since = (looks if since is None else since) if rest else None
-        if since is not None and looks - since >= (_STILL if unknown else 0):
+        polls = scene.poll_count
+        rest, unknown = _progress(scene, ledger)
+        since = (polls if since is None else since) if rest else None
+        if since is not None and polls - since >= (_STILL if unknown else 0):
             return
         await asyncio.sleep(_LOOK)
 
 
-def _look(scene: Scene, ledger: Ledger) -> tuple[bool, int]:
-    """Say whether all that the gateway took is answered and delivered, and how many exchanges are unknown."""
+def _progress(scene: Scene, ledger: Ledger) -> tuple[bool, int]:
+    """Return whether all that the gateway accepted is answered and delivered, and how many exchanges are unknown."""
     status = ledger.status()
     states = {state for _, state in status.exchanges}
     unknown = sum(number for (_, state), number in status.exchanges.items() if state is State.UNKNOWN)

@@ -68,7 +68,7 @@ WRITING: Final = _NUMBERS.get(platform.machine(), {})
 OF_PATHS: Final = frozenset({"rename", "renameat", "link", "linkat", "unlink", "unlinkat"})
 """Those whose arguments are names, not a descriptor."""
 
-# Offsets in `struct user` (sys/user.h) of x86_64; other machines are killed, but no error is put in there.
+# Offsets in `struct user` (sys/user.h) of x86_64; on other machines agents are killed, but no error is injected.
 _RAX, _ORIG_RAX = 80, 120
 CAN_INJECT: Final = platform.machine() == "x86_64"
 
@@ -100,13 +100,13 @@ def _ptrace(request: int, task: int, address: int = 0, data: object = 0) -> int:
 @dataclass(frozen=True)
 class Call:
     """
-    A system call of the child, before it is made or after.
+    A system call of the child, before or after it is made.
 
     Args:
-        child: The child's number.
+        child: The process ID of the child.
         name: Of the call.
-        arguments: As numbers.
-        result: What came of it; None before it is made.
+        arguments: The arguments, as numbers.
+        result: The result; None before the call is made.
     """
 
     child: int
@@ -116,7 +116,7 @@ class Call:
 
     @property
     def target(self) -> str:
-        """What it works on: the path or name behind its descriptor; ``names`` where it has none."""
+        """The path or name of its descriptor; ``names`` if it has none."""
         if self.name in OF_PATHS:
             return "names"
         try:
@@ -126,41 +126,41 @@ class Call:
 
     @property
     def is_alarm(self) -> bool:
-        """Whether it only wakes a loop of asyncio: one octet to itself."""
+        """Whether it only wakes an asyncio loop, by one octet to itself."""
         return self.name in {"sendto", "write"} and self.arguments[2] == 1
 
 
 KILL: Final = object()
 """Answer of an observer: kill the child here."""
 Observer = Callable[[Call], object]
-"""Sees each call; gives None, `KILL`, or before a call the number of an error to put in its place."""
+"""Called with each system call; returns None, `KILL`, or, before a call, the number of an error to inject."""
 
 _LONGEST: Final = 240.0
-"""Seconds for any process: far more than a trial takes. One that hangs shows where it stands, and ends."""
+"""Seconds for any process: far more than a trial takes. One that hangs prints its stacks, and ends."""
 
 
-def ends_with_its_parent() -> None:
-    """Let this process be killed when the one that started it ends; on Linux, elsewhere nothing."""
+def end_with_parent() -> None:
+    """Let this process be killed when its parent ends; on Linux only."""
     if sys.platform == "linux":
         _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def fork(life: Callable[[], None]) -> int:
-    """Run a function in a process of its own, which ends with this one, or when it hangs; gives its number."""
+    """Run a function in a child process, which ends with this one or when it hangs; return its process ID."""
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child:
-        # A thread that ended long ago may have had the same number.
+        # A thread that ended long ago may have had the same ID.
         _gone.pop(child, None)
         return child
     code = 1
     try:
-        ends_with_its_parent()
+        end_with_parent()
         faulthandler.dump_traceback_later(_LONGEST, exit=True)
         life()
         code = 0
-    except BaseException:  # noqa: BLE001 - told, and the code says that it failed
+    except BaseException:  # noqa: BLE001 - printed, and the exit code shows the failure
         traceback.print_exc()
     finally:
         sys.stderr.flush()
@@ -171,57 +171,57 @@ _gone: Final[dict[int, int]] = {}
 """Codes of other children that ended while one was traced."""
 
 
-def ended(child: int) -> int:
-    """Wait for a process; gives its code, negative for a signal."""
+def wait_for_exit(child: int) -> int:
+    """Wait for a process; return its exit code, negative for a signal."""
     if child in _gone:
         return _gone.pop(child)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def there(child: int, *paths: Path) -> None:
+def wait_for_file(child: int, *paths: Path) -> None:
     """
-    Wait until one of some files is there, which a process writes or lives to see.
+    Wait until one of these files exists, while a process runs.
 
     Raises:
-        RuntimeError: The process ended, or it took too long, and none of them is there.
+        RuntimeError: The process ended or the wait took too long, and none of the files exists.
     """
     end = time.monotonic() + _LONGEST
     while True:
-        # Before the look at the files: one may have been written just before the end.
+        # Before checking the files: one may have been written just before the end.
         if child not in _gone and (known := os.waitpid(child, os.WNOHANG))[0]:
             _gone[child] = os.waitstatus_to_exitcode(known[1])
         if any(path.exists() for path in paths):
             return
         names = " or ".join(path.name for path in paths)
         if child in _gone:
-            message = f"a process ended with {_gone[child]} before there was {names}"
+            message = f"a process ended with {_gone[child]} before {names} existed"
             raise RuntimeError(message)
         if time.monotonic() > end:
-            message = f"there was no {names} within {_LONGEST:g} s"
+            message = f"{names} did not exist within {_LONGEST:g} s"
             raise RuntimeError(message)
         time.sleep(0.002)
 
 
-def killed(child: int) -> None:
-    """Kill a process that was started here, and wait until it is gone."""
+def kill(child: int) -> None:
+    """Kill a process that was started here, and wait until it has ended."""
     if child not in _gone:
         os.kill(child, signal.SIGKILL)
-    ended(child)
+    wait_for_exit(child)
 
 
-def traced(life: Callable[[], None], observe: Observer) -> int:
+def trace(life: Callable[[], None], observe: Observer) -> int:
     """
-    Run a function in a process of its own, and show each call that writes to an observer.
+    Run a function in a child process, and report each system call that writes to an observer.
 
     Args:
-        life: What the process does.
-        observe: Sees the calls of all its threads.
+        life: The function.
+        observe: Called with the calls of all its threads.
 
     Returns:
-        Its code, negative for the signal that ended it.
+        The exit code, negative for a signal.
 
     Raises:
-        OSError: This machine does not let a process trace its child.
+        OSError: A process may not trace its child on this machine.
     """
 
     def traceable() -> None:
@@ -235,10 +235,10 @@ def traced(life: Callable[[], None], observe: Observer) -> int:
         raise OSError(errno.EPERM, "the child could not be traced")
     _ptrace(_SETOPTIONS, child, 0, _SYSGOOD | _TRACECLONE | _EXITKILL)
     _ptrace(_SYSCALL, child)
-    return _Tracing(child, observe).run()
+    return _Tracer(child, observe).run()
 
 
-class _Tracing:
+class _Tracer:
     """The state of one traced child."""
 
     def __init__(self, child: int, observe: Observer) -> None:
@@ -248,7 +248,7 @@ class _Tracing:
         self._errors: dict[int, int] = {}
 
     def run(self) -> int:
-        """Go from stop to stop until the child is gone."""
+        """Go from stop to stop until the child has ended."""
         while True:
             task, status = os.waitpid(-1, _WALL)
             if not os.WIFSTOPPED(status):
@@ -257,7 +257,7 @@ class _Tracing:
                 if self._calls.pop(task, self) is self:
                     _gone[task] = os.waitstatus_to_exitcode(status)
                 continue
-            # It may be killed at any moment.
+            # The child may be killed at any moment.
             with contextlib.suppress(ProcessLookupError):
                 self._goes_on(task, status)
 
@@ -293,13 +293,13 @@ class _Tracing:
         if answer is KILL:
             os.kill(self._child, signal.SIGKILL)
         elif isinstance(answer, int):
-            # No call has this number: nothing is done, and the error is put in at its end.
+            # No call has this number: nothing is done, and the error is injected at its end.
             _ptrace(_POKEUSER, task, _ORIG_RAX, -1)
             self._errors[task] = answer
 
 
 def can_trace() -> bool:
-    """Tell whether this machine lets a process trace its child."""
+    """Check whether a process may trace its child on this machine."""
     if sys.platform != "linux" or not WRITING:
         return False
     seen: list[str] = []
@@ -313,7 +313,7 @@ def can_trace() -> bool:
         seen.append(call.name)
 
     try:
-        traced(life, observe)
+        trace(life, observe)
     except OSError:
         return False
     return "write" in seen

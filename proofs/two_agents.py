@@ -2,8 +2,8 @@
 Prove that agents on one PostgreSQL lose nothing and send nothing twice while they are killed at random.
 
 Some agent processes, one gateway process and this one. Agents are killed by SIGKILL at random moments and started
-again, until everything is settled. Afterwards what the gateway saw, what the ledger holds and what the processes of
-the systems were given are compared: each declaration was accepted once under its one K, or is visible as unknown;
+again, until everything is settled. Afterwards, what the gateway saw, what the ledger holds and what the processes of
+the systems got is compared: each declaration was accepted once under its one K, or is visible as unknown;
 each reply that was acknowledged is stored and was delivered, to the process of its system.
 """
 
@@ -19,7 +19,7 @@ import os
 import random
 import signal
 import socket
-import subprocess  # noqa: S404 - processes that can be killed are the subject
+import subprocess  # noqa: S404 - the proof is about processes that are killed
 import sys
 import tempfile
 import time
@@ -31,12 +31,10 @@ from typing import IO, Any, Final, cast
 import attrs
 import sqlalchemy as sa
 
-from htpoort import AGS, DMS, Router, build
+from htpoort import AGS, DMS, Router, SendError, State, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
-from htpoort.errors import SendError
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
-from htpoort.simulator import Declaration, Gateway, answers
+from htpoort.simulator import Declaration, Gateway, replies
 from htpoort.transport import Security, SmtpServer, send
 
 PARTIES: Final = ("NL123456789.02.05", "NL123456789.03.05")
@@ -44,15 +42,15 @@ MAILBOX: Final = "edi@forwarder.example"
 NOON: Final = datetime(2026, 11, 2, 12, tzinfo=UTC)
 OPEN: Final = frozenset({State.QUEUED, State.SENDING, State.DEFERRED, State.HELD})
 TIMING: Final = Timing(
-    poll=timedelta(milliseconds=100),
+    poll_interval=timedelta(milliseconds=100),
     lease=timedelta(seconds=3),
     grace=timedelta(seconds=5),
-    again=timedelta(milliseconds=100),
-    redeliver=(timedelta(milliseconds=200),),
+    retry_delay=timedelta(milliseconds=100),
+    redelivery_schedule=(timedelta(milliseconds=200),),
 )
 
 
-# The agents come back under the port that they had; on an address of their own nobody takes it meanwhile.
+# The agents come back on the same port; on a separate address no other process takes it meanwhile.
 HOST: Final = "127.0.0.21" if sys.platform == "linux" else "127.0.0.1"
 PATIENCE: Final = 120.0
 """Seconds in which something must happen: an agent comes to its end, or the ledger gets closer to it."""
@@ -62,11 +60,11 @@ def _server(port: int, host: str = HOST) -> SmtpServer:
     return SmtpServer(host=host, port=port, security=Security.PLAIN)
 
 
-# ── an agent, in a process of its own ────────────────────────────────────────
+# ── an agent, in a separate process ──────────────────────────────────────────
 
 
 async def agent(url: str, gateway: int, inbox: int, folder: Path) -> None:
-    """Run an agent whose deliveries write one line for each reply; ends by being killed, or by SIGTERM."""
+    """Run an agent whose deliveries write one line for each reply, until SIGKILL or SIGTERM."""
 
     def process(system: str) -> Any:  # noqa: ANN401 - an async callable
         file = os.open(folder / f"{system}.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -91,13 +89,13 @@ async def agent(url: str, gateway: int, inbox: int, folder: Path) -> None:
             await running.stopped()
 
 
-# ── the gateway, in a process of its own ─────────────────────────────────────
+# ── the gateway, in a separate process ───────────────────────────────────────
 
 
 @attrs.define
-class Answering:
+class ReplySender:
     """
-    Answer every declaration, as a mail server does: again until some agent has acknowledged the reply.
+    Answer every declaration, as a mail server does: repeat until an agent has acknowledged the reply.
 
     Args:
         inboxes: Ports of the agents.
@@ -109,11 +107,11 @@ class Answering:
 
     async def answer(self, taken: Declaration, number: int) -> None:
         """Send the reply to one agent after the other."""
-        message = answers.reply(
+        message = replies.reply(
             system=taken.system,
             mailbox=MAILBOX,
             request=taken.envelope,
-            payload=answers.acceptance(taken.envelope, taken.payload),
+            payload=replies.plain_body(taken.envelope, taken.payload),
             date=NOON,
             message_id=f"<{number}@{taken.system.mailbox.partition('@')[2]}>",
         )
@@ -129,8 +127,8 @@ class Answering:
 
 
 async def gateway(inboxes: list[int]) -> None:
-    """Take declarations and answer them; tells at each line of input what there is."""
-    answering = Answering(inboxes)
+    """Accept declarations and answer them; print the state for each line of input."""
+    answering = ReplySender(inboxes)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with Gateway() as running, asyncio.TaskGroup() as group:
@@ -156,7 +154,7 @@ async def gateway(inboxes: list[int]) -> None:
                 asked = asyncio.create_task(reader.readline())
 
 
-# ── who starts, kills and compares ───────────────────────────────────────────
+# ── start, kill and compare ──────────────────────────────────────────────────
 
 
 class Child:
@@ -164,7 +162,7 @@ class Child:
     One process of this script.
 
     Args:
-        arguments: What it is to be.
+        arguments: The role of the process.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -175,37 +173,37 @@ class Child:
 
     def line(self) -> str:
         """Wait for the next line that it prints."""
-        found = self._output.readline()
-        if not found:
+        report = self._output.readline()
+        if not report:
             message = f"a process ended by itself, with {self._process.wait()}"
             raise RuntimeError(message)
-        return found.strip()
+        return report.strip()
 
     def ask(self, question: str) -> Any:  # noqa: ANN401 - JSON
-        """Ask the gateway."""
+        """Ask the gateway a question."""
         self._input.write(f"{question}\n")
         self._input.flush()
         return json.loads(self.line())
 
     @property
     def code(self) -> int | None:
-        """What it ended with by itself; None while it runs."""
+        """Its exit code; None while it runs."""
         return self._process.poll()
 
-    def end(self, sign: signal.Signals) -> None:
+    def end(self, number: signal.Signals) -> None:
         """
-        Kill it, or let it end.
+        Send it a signal, and wait until it has ended.
 
         Raises:
-            RuntimeError: It did not end; it has told where it stood.
+            RuntimeError: It did not end; its stacks were printed.
         """
-        self._process.send_signal(sign)
+        self._process.send_signal(number)
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGABRT)  # faulthandler writes the stacks of its threads
             self._process.wait()
-            message = f"a process did not end within {PATIENCE:g} s after {sign.name}"
+            message = f"a process did not end within {PATIENCE:g} s after {number.name}"
             raise RuntimeError(message) from None
         self._output.close()
         with contextlib.suppress(BrokenPipeError):
@@ -213,23 +211,23 @@ class Child:
 
 
 @attrs.frozen(kw_only=True)
-class Found:
+class RunReport:
     """
-    Tell what came of a run.
+    Hold the result of a run.
 
     Args:
         exchanges: How many were queued.
         agents: How many shared the ledger.
         kills: How often one was killed.
-        answered: Accepted once by the gateway, and answered.
-        unknown: Visible as unknown; the gateway has none of them, or they would have been answered.
-        accepted_twice: Declarations that the gateway took twice.
+        answered: Declarations that the gateway accepted once, and answered.
+        unknown: Declarations that are unknown; the gateway has none of them, or they would have been answered.
+        accepted_twice: Declarations that the gateway accepted twice.
         two_references: Declarations that it saw under two K's.
         lost: Exchanges that are neither answered nor unknown, or whose state does not fit what the gateway saw.
-        acknowledged: Replies that were answered 250.
-        replies_lost: Of these, not in the ledger.
-        not_delivered: Of these, not delivered.
-        misdelivered: Deliveries to another process, or of another party, than the exchange's.
+        acknowledged: Replies that got 250.
+        replies_lost: Those of them that are not in the ledger.
+        not_delivered: Those of them that were not delivered.
+        misdelivered: Deliveries to another process or for another party than those of the exchange.
         delivered_twice: Replies that were delivered more than once.
         seconds: How long it took.
     """
@@ -251,21 +249,21 @@ class Found:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost, sent twice, or given to another process."""
+        """Whether nothing was lost, sent twice, or delivered to another process."""
         wrong = (self.accepted_twice, self.two_references, self.lost)
         wrong += (self.replies_lost, self.not_delivered, self.misdelivered)
         return not any(wrong) and self.answered + self.unknown == self.exchanges
 
 
 def _free_ports(number: int) -> list[int]:
-    """Find ports for servers that come back under the same one."""
+    """Find ports for servers that come back on the same one."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(number)]
         return [int(one.getsockname()[1]) for one in sockets]
 
 
-def _queued(ledger: Ledger, number: int) -> dict[tuple[str, str], str]:
-    """Queue declarations to both systems for both parties; gives the system of each K and party."""
+def _queue(ledger: Ledger, number: int) -> dict[tuple[str, str], str]:
+    """Queue declarations to both systems for both parties; return the system of each K and party."""
     made = {}
     futures = []
     for one in range(number):
@@ -288,22 +286,22 @@ def _queued(ledger: Ledger, number: int) -> dict[tuple[str, str], str]:
 
 def run(  # noqa: PLR0913 - what a run depends on
     url: str, folder: Path, *, exchanges: int, kills: int, agents: int = 2, seed: int = 1
-) -> Found:
+) -> RunReport:
     """
-    Let agents work off a ledger while they are killed, and compare.
+    Let agents work on a ledger while they are killed, and compare.
 
     Args:
         url: An empty ledger on PostgreSQL.
-        folder: For the lines that deliveries write.
+        folder: Where deliveries write their lines.
         exchanges: How many to queue.
         kills: How often to kill an agent, at least; it goes on until no exchange is open.
         agents: How many share the ledger.
-        seed: Of the moments and the choice.
+        seed: The seed of the moments and the choices.
     """
     chance, start, killed = random.Random(seed), time.monotonic(), 0  # noqa: S311 - moments to kill
     ports = _free_ports(agents)
     with Ledger.open(url) as ledger, contextlib.ExitStack() as stack:
-        made = _queued(ledger, exchanges)
+        made = _queue(ledger, exchanges)
         htg = Child("--gateway", *map(str, ports))
         stack.callback(htg.end, signal.SIGKILL)
         listening = htg.line()
@@ -317,24 +315,24 @@ def run(  # noqa: PLR0913 - what a run depends on
             child.line()
         while killed < kills:
             victim = chance.randrange(agents)
-            # Moments by chance, some of them while it starts.
+            # Random moments, some of them while it starts.
             time.sleep(chance.uniform(0, 1.5))
             running[victim].end(signal.SIGKILL)
             killed += 1
             running[victim] = fresh(ports[victim])
-        _finished(ledger, htg, running)
+        _wait_until_finished(ledger, htg, running)
         saw = htg.ask("all")
         for child in running:
             child.end(signal.SIGTERM)
         running.clear()
-        return _compared(ledger, made, saw, folder, agents=agents, kills=killed, seconds=time.monotonic() - start)
+        return _compare(ledger, made, saw, folder, agents=agents, kills=killed, seconds=time.monotonic() - start)
 
 
-def _finished(ledger: Ledger, htg: Child, agents: list[Child]) -> None:
+def _wait_until_finished(ledger: Ledger, htg: Child, agents: list[Child]) -> None:
     """
     Wait until nothing is open, every reply was acknowledged, and every reply was delivered.
 
-    Two looks after one another must see the same: ledger and gateway are not asked at one moment, and a reply that
+    Two checks in a row must find the same: ledger and gateway are not asked at one moment, and a reply that
     is acknowledged between the two questions may not be delivered yet.
 
     Raises:
@@ -362,14 +360,14 @@ def _finished(ledger: Ledger, htg: Child, agents: list[Child]) -> None:
 
 
 def _delivered(folder: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Read what the processes were given: process, system, party, K."""
+    """Read what the processes got: process, system, party, K."""
     for system in ("AGS", "DMS"):
         for written in (folder / f"{system}.txt").read_text(encoding="ascii").splitlines():
             name, party, reference = written.split()
             yield system, name, party, reference
 
 
-def _compared(  # noqa: PLR0913 - what is compared
+def _compare(  # noqa: PLR0913 - what is compared
     ledger: Ledger,
     made: dict[tuple[str, str], str],
     saw: dict[str, Any],
@@ -378,7 +376,7 @@ def _compared(  # noqa: PLR0913 - what is compared
     agents: int,
     kills: int,
     seconds: float,
-) -> Found:
+) -> RunReport:
     """Compare ledger, gateway and processes."""
     times = collections.Counter((reference, party) for reference, party, _, _ in saw["received"])
     names = collections.defaultdict[str, set[tuple[str, str]]](set)
@@ -389,8 +387,8 @@ def _compared(  # noqa: PLR0913 - what is compared
     acknowledged = {(reference, party) for reference, party in saw["acknowledged"]}
     stored = {(one.reference, one.party) for one in ledger.replies.listed()}
     deliveries = list(_delivered(folder))
-    given = collections.Counter((reference, party) for _, _, party, reference in deliveries)
-    return Found(
+    delivered = collections.Counter((reference, party) for _, _, party, reference in deliveries)
+    return RunReport(
         exchanges=len(made),
         agents=agents,
         kills=kills,
@@ -401,11 +399,11 @@ def _compared(  # noqa: PLR0913 - what is compared
         lost=sum(key not in states or fits.get(states[key]) != times[key] for key in made),
         acknowledged=len(acknowledged),
         replies_lost=len(acknowledged - stored),
-        not_delivered=len(acknowledged - given.keys()),
+        not_delivered=len(acknowledged - delivered.keys()),
         misdelivered=sum(
             not process == system == made.get((reference, party)) for process, system, party, reference in deliveries
         ),
-        delivered_twice=sum(number > 1 for number in given.values()),
+        delivered_twice=sum(number > 1 for number in delivered.values()),
         seconds=round(seconds, 1),
     )
 
@@ -440,7 +438,7 @@ def main() -> None:
             with engine.connect() as connection:
                 version = connection.execute(sa.text("SHOW server_version")).scalar_one()
             engine.dispose()
-            found = run(
+            report = run(
                 url,
                 lines,
                 exchanges=options.exchanges,
@@ -448,13 +446,13 @@ def main() -> None:
                 agents=options.agents,
                 seed=options.seed,
             )
-    told = {**attrs.asdict(found), "holds": found.holds, "seed": options.seed, "postgresql": version}
-    told |= {"date": time.strftime("%Y-%m-%d", time.gmtime()), "python": sys.version.split()[0]}
-    for name, value in told.items():
+    figures = {**attrs.asdict(report), "holds": report.holds, "seed": options.seed, "postgresql": version}
+    figures |= {"date": time.strftime("%Y-%m-%d", time.gmtime()), "python": sys.version.split()[0]}
+    for name, value in figures.items():
         print(f"{name.replace('_', ' '):20}{value}")
     if options.json:
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    sys.exit(0 if found.holds else 1)
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    sys.exit(0 if report.holds else 1)
 
 
 if __name__ == "__main__":

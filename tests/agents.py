@@ -1,4 +1,4 @@
-"""What tests of an agent have in common: a declarant, its declarations, the replies to it, and no patience."""
+"""What the tests of an agent share: a declarant, its declarations, the replies to it, and short delays."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ PARTY = "NL123456789.02.05"
 MAILBOX = "edi@forwarder.example"
 INBOX = SmtpInbox(hostname="forwarder.example", mailboxes=(MAILBOX,))
 QUICK = Timing(
-    poll=timedelta(milliseconds=20),
+    poll_interval=timedelta(milliseconds=20),
     lease=timedelta(seconds=60),
     grace=timedelta(seconds=10),
-    again=timedelta(milliseconds=20),
+    retry_delay=timedelta(milliseconds=20),
 )
 
 
 def now() -> datetime:
-    """Give the time of the machine."""
+    """Return the time of the machine."""
     return datetime.now(UTC)  # noqa: TID251 - an agent runs in real time
 
 
 def server(port: int, **options: float) -> SmtpServer:
-    """Name a server on loopback."""
+    """Describe a server on loopback."""
     return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, **options)  # type: ignore[arg-type]  # times only
 
 
@@ -47,13 +47,13 @@ def declaration(reference: str, system: DeclarationSystem = DMS) -> Submission:
 
 
 def reply(reference: str, system: DeclarationSystem = DMS, *, party: str = PARTY) -> bytes:
-    """Write a reply as it comes in."""
+    """Write an incoming reply."""
     subject = f"[V={system.process_id}][A={party}][K={reference}][S=0]"
     return f"From: {system.mailbox}\r\nSubject: {subject}\r\n\r\nx\r\n".encode()
 
 
 def pushed(raw: bytes) -> Submission:
-    """Give a reply to the gateway, to be pushed to the declarant."""
+    """Wrap a reply as a message that the gateway sends to the declarant."""
     return attrs.evolve(declaration("K1"), mail_from=DMS.mailbox, rcpt_to=MAILBOX, data=raw)
 
 
@@ -76,7 +76,7 @@ class Process:
             self.came.notify_all()
 
     async def has(self, number: int) -> list[str]:
-        """Wait for so many replies; gives their references."""
+        """Wait for this many replies; return their references."""
         async with asyncio.timeout(60), self.came:
             await self.came.wait_for(lambda: len(self.taken) >= number)
         return [one.reference for one in self.taken]

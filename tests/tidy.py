@@ -1,4 +1,4 @@
-"""Watch over tests with an event loop: each ends its tasks, and fetches its exceptions."""
+"""Check after a test with an event loop that it has ended its tasks and retrieved its exceptions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 
 async def check_tidy(caplog: pytest.LogCaptureFixture, level: int = logging.ERROR) -> None:
-    """Fail where a task is left, or where asyncio has logged something from a level on."""
+    """Fail if a task is left, or if asyncio has logged something at this level or above."""
     for _ in range(3):
-        await asyncio.sleep(0)  # what was closed on the last line is closed by the loop
+        await asyncio.sleep(0)  # the loop closes what the last line of the test has closed
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert left == set()
     noise = [

@@ -1,7 +1,20 @@
-"""Put router, ledger, transport and delivery together, and run them unattended."""
+"""Run router, ledger, transport and delivery together, unattended."""
 
 from htpoort.agent.agent import Agent
-from htpoort.agent.fetching import Look, fetch_once
-from htpoort.agent.settings import Outbox, Pop3Inbox, SmtpInbox, Timing
+from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
+from htpoort.agent.inbox import FetchReport, fetch_once
+from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
+from htpoort.transport import SmtpInbox
 
-__all__ = ["Agent", "Look", "Outbox", "Pop3Inbox", "SmtpInbox", "Timing", "fetch_once"]
+__all__ = [
+    "Agent",
+    "Destination",
+    "Dispatched",
+    "Dispatcher",
+    "FetchReport",
+    "Outbox",
+    "Pop3Inbox",
+    "SmtpInbox",
+    "Timing",
+    "fetch_once",
+]

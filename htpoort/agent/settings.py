@@ -1,59 +1,48 @@
-"""
-Hold what an agent is told: where to send, where to take in, and how long to wait.
-
-Never does: connect, or read a file.
-"""
+"""Hold the settings of an agent: where it sends, where it receives, and how long it waits."""
 
 from __future__ import annotations
 
-import ipaddress
-import ssl
 from datetime import timedelta
 from typing import Final, final
 
 import attrs
 
-from htpoort import _grammar
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.exchange import RETRY_SCHEDULE
 from htpoort.delivery import DELIVERY_SCHEDULE
-from htpoort.errors import InputError, Problem
-from htpoort.exchange import RETRY_SCHEDULE
-from htpoort.transport import Limits, SmtpServer
-from htpoort.transport.pop3 import Pop3Server
+from htpoort.transport import Pop3Account, SmtpServer
 
-__all__ = ["Outbox", "Pop3Inbox", "SmtpInbox", "Timing"]
+__all__ = ["Outbox", "Pop3Inbox", "Timing"]
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_LIMITS: Final = Limits()
 REST_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
-"""How long a server that cannot be used rests, try by try."""
+"""How long a server that cannot be used is left alone, after each failed attempt."""
 
-_MOST: Final = 64  # connections at once; a gateway that is asked for more closes some
+_MOST: Final = 64  # connections at once; a gateway closes some if there are more
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Outbox:
     """
-    Say where the declarations of some systems go.
+    Hold where the declarations of some systems are sent.
 
     Args:
-        server: The mail server that takes them.
+        server: The mail server that accepts them.
         systems: Names of systems; every system of the directory where empty.
-        connections: Messages at once, 1 to 64, each over a connection that is kept.
-        per_hour: Attempts an hour, over all agents of the ledger; None for no limit. The business test
-            environment takes 100 (seen in the field).
-        schedule: How long to wait after each attempt that was deferred; then it has failed.
+        connections: The most connections at once, 1 to 64. Each sends one message at a time and is kept open.
+        per_hour: The most attempts an hour, counted over all agents of the ledger; None for no limit. The
+            business test environment accepts 100 (seen in the field).
+        retry_schedule: The delay after each deferred attempt. When it is used up, the declaration has failed.
 
     Raises:
-        InputError: *connections* or *per_hour* is out of its range.
+        InputError: *connections* or *per_hour* is out of range.
     """
 
     server: SmtpServer
     systems: tuple[str, ...] = ()
     connections: int = 4
     per_hour: int | None = None
-    schedule: tuple[timedelta, ...] = RETRY_SCHEDULE
+    retry_schedule: tuple[timedelta, ...] = RETRY_SCHEDULE
 
     def __attrs_post_init__(self) -> None:
         problems: list[Problem] = []
@@ -69,141 +58,66 @@ class Outbox:
 
 @final
 @attrs.frozen(kw_only=True)
-class SmtpInbox:
-    """
-    Say where replies come in by SMTP; the arguments are those of `htpoort.transport.Receiver`.
-
-    Args:
-        hostname: Our name, told in the greeting.
-        mailboxes: The mailboxes that are ours.
-        host: The interface to listen on.
-        port: 0 for one that is free.
-        tls: The context for STARTTLS; without it there is none.
-        require_tls: Take nothing before STARTTLS.
-        networks: Where peers may come from.
-        size_limit: Octets of a message; a larger one is refused with 552.
-        limits: How many connections, octets and commands there may be at once.
-        mail_from_rewritten_by: Networks of our own mail servers that write another MAIL FROM, as for SPF (SRS); each
-            within one of *networks*. MAIL FROM is not compared with From where they are the peer: From alone says then
-            who sent the message, so that mail server must refuse a forged one.
-
-    Raises:
-        InputError: *mail_from_rewritten_by* holds what is not a network, or one that is not admitted.
-    """
-
-    hostname: str
-    mailboxes: tuple[str, ...]
-    host: str = "127.0.0.1"
-    port: int = 0
-    tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
-    require_tls: bool = False
-    networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    size_limit: int = _grammar.MESSAGE_LIMIT
-    limits: Limits = _LIMITS
-    mail_from_rewritten_by: tuple[str, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        problems = [problem for text in self.mail_from_rewritten_by for problem in _relay_problems(text, self.networks)]
-        if problems:
-            raise InputError("", tuple(problems))
-
-    def compared(self, mail_from: str, peer: str) -> str | None:
-        """
-        Give the MAIL FROM that is compared with From.
-
-        Args:
-            mail_from: As the peer wrote it.
-            peer: The peer's numeric address.
-
-        Returns:
-            The same; None where the peer rewrites it.
-        """
-        address = ipaddress.ip_address(peer.partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        rewritten = any(address in ipaddress.ip_network(text) for text in self.mail_from_rewritten_by)
-        return None if rewritten else mail_from
-
-
-def _is_within(relay: _Network, network: _Network) -> bool:
-    return relay.version == network.version and relay.subnet_of(network)  # type: ignore[arg-type]  # of one version
-
-
-def _relay_problems(text: str, networks: tuple[str, ...]) -> list[Problem]:
-    """Find out that a text is not a network, or that nothing from it is admitted."""
-    try:
-        relay = ipaddress.ip_network(text)
-    except ValueError:
-        message = f"mail_from_rewritten_by holds {text!r}; give an address with a prefix, as 192.0.2.10/32."
-        return [Problem("inbox.relay", message)]
-    try:
-        admitted = [ipaddress.ip_network(network) for network in networks]
-    except ValueError:
-        return []  # the receiver says what is wrong with them
-    if any(_is_within(relay, network) for network in admitted):
-        return []
-    message = f"mail_from_rewritten_by holds {text!r}, which is not within networks; nothing from there is admitted."
-    return [Problem("inbox.relay", message)]
-
-
-@final
-@attrs.frozen(kw_only=True)
 class Pop3Inbox:
     """
-    Say where replies are fetched by POP3.
+    Hold a mailbox that replies are fetched from by POP3.
 
     Args:
         server: The mailbox.
-        every: Between two looks; up to a tenth is added by chance, so that many agents do not come at once.
+        poll_interval: The time between two polls. A random tenth at most is added, so that many agents do not
+            poll at the same moment.
     """
 
-    server: Pop3Server
-    every: timedelta = timedelta(minutes=1)
+    server: Pop3Account
+    poll_interval: timedelta = timedelta(minutes=1)
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Timing:
     """
-    Say how long an agent waits.
+    Hold how long an agent waits.
 
     Args:
-        poll: Between two looks into the ledger for what another program put in.
-        lease: How long a worker may be silent before others take it for dead. What it was sending
-            then is unknown.
-        grace: How long work that is under way may take when the agent stops; a few seconds more go to ending it.
-        again: After trouble with the ledger itself.
-        redeliver: After each delivery that failed; the last one holds for ever.
-        rest: After each try of a mail server or mailbox that could not be used; the last one holds for ever.
-        rest_login: At least so long after a refused login, because many of them lock an account.
-        delivery: How long one delivery may take; then it is told to end, and has failed. Longer than the
-            time limit of a command or a Maildir, which says more of what was the matter.
+        poll_interval: Between two polls of the ledger, for what another process has queued.
+        lease: How long a worker may be silent before other agents take over its work. The exchange that it was
+            sending is unknown then.
+        grace: How long work in progress may take when the agent stops. Ending it takes a few seconds more.
+        retry_delay: Between two attempts to write to a ledger that fails.
+        redelivery_schedule: The delay after each failed delivery; the last one is repeated.
+        rest_schedule: The pause after each failed attempt to use a mail server or mailbox; the last one is repeated.
+        login_rest: The shortest pause after a refused login, because many servers lock an account.
+        delivery_timeout: How long one delivery may take before it is cancelled and has failed. Choose more than
+            the timeout of a command or Maildir: its error explains more.
 
     Raises:
-        InputError: A time is not above 0.
+        InputError: A time is not above 0, or a schedule is empty.
     """
 
-    poll: timedelta = timedelta(seconds=1)
+    poll_interval: timedelta = timedelta(seconds=1)
     lease: timedelta = timedelta(minutes=2)
     grace: timedelta = timedelta(seconds=30)
-    again: timedelta = timedelta(seconds=5)
-    redeliver: tuple[timedelta, ...] = DELIVERY_SCHEDULE
-    rest: tuple[timedelta, ...] = REST_SCHEDULE
-    rest_login: timedelta = timedelta(minutes=15)
-    delivery: timedelta = timedelta(minutes=5)
+    retry_delay: timedelta = timedelta(seconds=5)
+    redelivery_schedule: tuple[timedelta, ...] = DELIVERY_SCHEDULE
+    rest_schedule: tuple[timedelta, ...] = REST_SCHEDULE
+    login_rest: timedelta = timedelta(minutes=15)
+    delivery_timeout: timedelta = timedelta(minutes=5)
 
     def __attrs_post_init__(self) -> None:
-        names = ("poll", "lease", "grace", "again", "delivery", "rest_login")
+        names = ("poll_interval", "lease", "grace", "retry_delay", "login_rest", "delivery_timeout")
         times: dict[str, timedelta] = {name: getattr(self, name) for name in names}
-        times |= {f"redeliver[{number}]": wait for number, wait in enumerate(self.redeliver)}
-        times |= {f"rest[{number}]": wait for number, wait in enumerate(self.rest)}
+        for name in ("redelivery_schedule", "rest_schedule"):
+            times |= {f"{name}[{number}]": delay for number, delay in enumerate(getattr(self, name))}
         problems = tuple(
             Problem("timing.value", f"{name} is {value}; give a time above 0.")
             for name, value in times.items()
             if value <= timedelta(0)
         )
-        if not self.redeliver:
-            problems += (Problem("timing.value", "redeliver is empty; a reply is never given up, give a wait."),)
-        if not self.rest:
-            problems += (Problem("timing.value", "rest is empty; a server is tried again, give a wait."),)
+        if not self.redelivery_schedule:
+            message = "redelivery_schedule is empty; give at least one delay; no reply is given up."
+            problems += (Problem("timing.value", message),)
+        if not self.rest_schedule:
+            message = "rest_schedule is empty; give at least one pause; no server is given up."
+            problems += (Problem("timing.value", message),)
         if problems:
             raise InputError("", problems)

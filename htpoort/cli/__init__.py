@@ -1,5 +1,7 @@
 """
 The `htpoort` command: the library for people, and for programs in any language.
 
-Exit codes: 0 done, 1 failed (network, ledger, demo), 2 bad input or usage, 3 quarantined.
+Each module without an underscore holds a group of commands; `_app` has the table that says which command is where.
+The others are what all commands share: their options (`_input`), values as facts (`_facts`), facts on a screen
+(`_show`), and standard output itself (`_output`).
 """

@@ -1,26 +1,168 @@
 """
-Read what a command is given: an argument, a file, or standard input.
+The arguments and options that several commands share, and how what they name is read.
 
-Never does: guess; a file that cannot be read is an error that names it.
+Nothing is guessed: what cannot be read is an error that names the option, or the file and its key.
 """
 
 from __future__ import annotations
 
+import contextlib
+import enum
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Final, TextIO, TypeVar, cast
 
-from htpoort.cutover import reading
-from htpoort.directory import HTPOORT, Directory
-from htpoort.errors import InputError, Problem, UnknownError
-from htpoort.party import PartyId
-from htpoort.routing import SentRecord
+import attrs
+import typer
+
+from htpoort import _clock
+from htpoort.core import tables
+from htpoort.core.directory import HTPOORT, Directory
+from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.message import Submission, build
+from htpoort.core.routing import SentRecord
+
+if TYPE_CHECKING:
+    from htpoort.config import LedgerConfig
+    from htpoort.ledger import Ledger
+
+E = TypeVar("E", bound=Exception)
 
 _OLDEST_YEAR: Final = 1900
+_LARGEST_KEY: Final = 2**63 - 1  # of a row of a database
+
+
+class Layout(enum.Enum):
+    """How a payload is carried."""
+
+    BODY = "body"
+    ATTACHMENT = "attachment"
+
+
+def group(name: str | None = None, help_text: str | None = None) -> typer.Typer:
+    """Make the group that a module adds its commands to; brackets in its help texts are brackets."""
+    return typer.Typer(name=name, help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+# ── options ──────────────────────────────────────────────────────────────────
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
+Systems = Annotated[
+    str | None, typer.Option("--systems", metavar="FILE", help="TOML file with more systems, as [systems.NAME].")
+]
+Payload = Annotated[str, typer.Argument(metavar="PAYLOAD", help="File with the declaration; - is standard input.")]
+System = Annotated[str, typer.Option(help="Declaration system: AGS, DMS, or one of --systems.")]
+Party = Annotated[str, typer.Option(help="Party ID of the declarant (V), for example NL123456789.02.05.")]
+Mailbox = Annotated[str, typer.Option(help="The declarant's own mailbox, where replies arrive.")]
+Reference = Annotated[str, typer.Option(help="Reference (K): 1 to 35 letters and digits, new for each declaration.")]
+LayoutOption = Annotated[Layout, typer.Option("--layout", help="Carry the payload as the body or as an attachment.")]
+FileName = Annotated[str | None, typer.Option(help="Name of the attachment.")]
+ContentType = Annotated[str | None, typer.Option(help="Content-Type of the payload; by default guessed from it.")]
+Date = Annotated[str | None, typer.Option(help="Date of the message, ISO 8601 with a time zone; by default now.")]
+MessageId = Annotated[str | None, typer.Option(help="Message-ID, as <unique@forwarder.example>; by default a new one.")]
+Sha256 = Annotated[
+    str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 that PAYLOAD must have; refused otherwise.")
+]
+Config = Annotated[
+    Path,
+    typer.Option("--config", metavar="FILE", envvar="HTPOORT_CONFIG", show_envvar=True, help="Configuration file."),
+]
+CONFIG: Final = Path("htpoort.toml")
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="NUMBER", min=1, help="Most lines in the table; JSON and CSV have all.")
+]
+LIMIT: Final = 500
+REST: Final = "Give --limit NUMBER for more; --json has all."
+Key = Annotated[str, typer.Argument(metavar="K", help="Reference of the exchange.")]
+WhichParty = Annotated[str | None, typer.Option("--party", help="Party ID (V), if several parties used the same K.")]
+Number = Annotated[int, typer.Argument(metavar="KEY", min=1, max=_LARGEST_KEY, help="Number of the message.")]
+Numbers = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[KEY]...", min=1, max=_LARGEST_KEY, help="Numbers of replies; by default all."),
+]
+
+_OPTIONS: Final = {
+    "payload": "PAYLOAD",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            "party",
+            "mailbox",
+            "reference",
+            "system",
+            "date",
+            "message_id",
+            "content_type",
+            "file_name",
+            "layout",
+            "business_reference",
+            "kind",
+            "port",
+            "security",
+            "username",
+            "password",
+            "ca_file",
+            "certificate",
+            "key",
+            "key_password",
+            "timeout",
+            "host",
+            "beyond_loopback",
+        )
+    },
+}
+"""The option of each argument of a function that a sentence about it begins with."""
+
+
+def in_options(error: E, options: Mapping[str, str] = _OPTIONS) -> E:
+    """
+    Write an error about an argument of a function as one about the option that it came from.
+
+    Args:
+        error: Any; a sentence that does not begin with the name of an argument stays as it is.
+        options: The option of each argument.
+
+    Returns:
+        The same error with other words.
+    """
+    if isinstance(error, UnknownError):
+        return cast("E", attrs.evolve(error, kind=options.get(error.kind, error.kind)))
+    if not isinstance(error, InputError):
+        return error
+    # The text is shown with a caret below it, which does not help if it is the name of an argument.
+    text = "" if error.text in options else error.text
+    return cast("E", InputError(text, tuple(_in_options(problem, options) for problem in error.problems)))
+
+
+def _in_options(problem: Problem, options: Mapping[str, str]) -> Problem:
+    name, blank, rest = problem.message.partition(" ")
+    colon = ":" if name.endswith(":") else ""
+    option = options.get(name.removesuffix(":"))
+    return problem if option is None else attrs.evolve(problem, message=f"{option}{colon}{blank}{rest}")
+
+
+@contextlib.contextmanager
+def naming(**options: str) -> Generator[None]:
+    """Name options in the errors of a block whose arguments have other names than the options."""
+    try:
+        yield
+    except InputError as error:
+        raise in_options(error, options) from None
+
+
+@contextlib.contextmanager
+def about(option: str) -> Generator[None]:
+    """Begin every error of a block with the option that the block reads."""
+    try:
+        yield
+    except InputError as error:
+        problems = (attrs.evolve(problem, message=f"{option}: {problem.message}") for problem in error.problems)
+        raise InputError("", tuple(problems)) from None
 
 
 def refusal(code: str, message: str) -> InputError:
@@ -28,189 +170,98 @@ def refusal(code: str, message: str) -> InputError:
     return InputError("", (Problem(code, message),))
 
 
-def octets(path: str) -> bytes:
+def one_form(*, csv: bool, json: bool) -> None:
+    """
+    Check that the result is wanted in one form only.
+
+    Raises:
+        InputError: Both are given.
+    """
+    if csv and json:
+        raise refusal("input.usage", "Give --csv or --json, not both.")
+
+
+# ── files and standard input ─────────────────────────────────────────────────
+
+
+def octets(path: str, option: str) -> bytes:
     """
     Read a file, or standard input for ``-``.
 
+    Args:
+        path: The file.
+        option: The argument or option that names it.
+
     Raises:
-        InputError: The file cannot be read, or standard input is closed; names it.
+        InputError: The file cannot be read, or standard input is closed.
     """
-    name = "Standard input" if path == "-" else path
+    name = "standard input" if path == "-" else path
     try:
         if path != "-":
             return Path(path).read_bytes()
         # None where it was closed when the program started.
         if cast("TextIO | None", sys.stdin) is not None:
             return sys.stdin.buffer.read()
-    except OSError as error:
-        raise refusal("input.file", f"{name} cannot be read: {error.strerror}.") from None
-    raise refusal("input.file", f"{name} is closed; give a file.")
+    except (OSError, ValueError) as error:  # a name with a null character is a ValueError
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise refusal("input.file", f"{option}: {name} cannot be read: {why}.") from None
+    raise refusal("input.file", f"{option}: standard input is closed; give a file.")
 
 
-def payload(path: str, sha256: str | None) -> bytes:
+def payload(path: str, sha256: str | None, option: str = "PAYLOAD") -> bytes:
     """
-    Read a declaration, of which the end of a stream does not say that it is whole.
+    Read a declaration. The end of a stream does not show that it is complete, so an empty one is refused.
 
     Args:
         path: A file, or ``-``.
-        sha256: Its digest in hexadecimal, where the caller has one.
+        sha256: Its digest in hexadecimal, if the caller has one.
+        option: The argument or option that names it.
 
     Raises:
-        InputError: It cannot be read, nothing came, or it has another digest.
+        InputError: It cannot be read, is empty, or has another digest.
     """
-    data = octets(path)
+    data = octets(path, option)
     if not data:
-        raise refusal(
-            "input.empty", "The declaration is empty; what should write it may have failed. Nothing was done."
-        )
+        message = f"{option} is empty; the program that should have written it may have failed. Nothing was done."
+        raise refusal("input.empty", message)
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and sha256.strip().lower() != found:
-        message = f"The declaration has {len(data)} octets and the SHA-256 {found}, not the one that --sha256 gives. "
-        raise refusal("input.sha256", f"{message}It was cut or changed on its way here. Nothing was done.")
+        message = f"{option} has {len(data)} octets and the SHA-256 {found}, not the one given by --sha256. "
+        raise refusal("input.sha256", f"{message}It was cut off or changed on the way here. Nothing was done.")
     return data
-
-
-def text(argument: str | None, path: str | None) -> str:
-    """
-    Take a text from an argument, or else from a file or standard input, without its last line end.
-
-    Raises:
-        InputError: Both are given, or the file cannot be read.
-    """
-    if argument is not None and path is not None:
-        raise refusal("input.usage", "Give the text as an argument or in a file, not both.")
-    if argument is not None and argument != "-":
-        return argument
-    # A broken octet must not end in a traceback; it is shown where it stands.
-    read = octets(path or "-").decode("utf-8", "replace")
-    return read.removesuffix("\n").removesuffix("\r")
-
-
-def words(what: str, text: str) -> str:
-    """
-    Take a text of the command line as its user typed it, also in a locale whose encoding is not the terminal's.
-
-    Args:
-        what: The name of the argument or option.
-        text: As Python has it: octets that the locale's encoding lacks are half surrogates.
-
-    Raises:
-        InputError: It holds octets that are not UTF-8 either.
-    """
-    try:
-        # Nothing but the octets: a text without half surrogates comes back as it is.
-        return text.encode("utf-8", "surrogateescape").decode("utf-8")
-    except UnicodeError:
-        message = f"{what} holds octets that are not text in this locale's encoding; use a UTF-8 locale, or ASCII."
-        raise refusal("input.value", message) from None
-
-
-def own_party(text: str, parties: Iterable[PartyId]) -> PartyId:
-    """
-    Find a party among those of the configuration.
-
-    Raises:
-        UnknownError: It is none of them, so that its replies would be a stranger's.
-    """
-    known = {str(party).lower(): party for party in parties}
-    if text.lower() not in known:
-        raise UnknownError(text, tuple(sorted(map(str, known.values()))))
-    return known[text.lower()]
-
-
-def some_parties(texts: Iterable[str], parties: Iterable[PartyId]) -> tuple[PartyId, ...]:
-    """
-    Find the parties that are asked for among those of the configuration; all where none is asked for.
-
-    Raises:
-        InputError: One is none of them; names no other, because who asks for one may not know the rest.
-    """
-    known = {str(party).lower(): party for party in parties}
-    strangers = [text for text in texts if text.lower() not in known]
-    if strangers:
-        problems = (Problem("cutover.party", f"{text} is none of the parties of the file.") for text in strangers)
-        raise InputError("", tuple(problems))
-    return tuple({key: known[key] for key in map(str.lower, texts)}.values()) or tuple(known.values())
-
-
-def printable(field: str, text: str) -> None:
-    """
-    Check a text that stands in lists later.
-
-    Raises:
-        InputError: It is empty, or has what no line of a list can hold.
-    """
-    if not (text and text.isprintable()):
-        raise refusal("input.value", f"{field} is empty, or holds a control character.")
-
-
-def one_form(*, csv: bool, json: bool) -> None:
-    """
-    Check that one form of a result is asked for.
-
-    Raises:
-        InputError: Two are.
-    """
-    if csv and json:
-        raise refusal("input.usage", "Give --csv or --json, not both.")
 
 
 def directory(path: str | None) -> Directory:
     """
-    Give the published systems, with those of a TOML file added.
+    Give the published systems, and those of a TOML file.
 
     Raises:
-        InputError: The file cannot be read, or its systems cannot be taken.
+        InputError: The file cannot be read, or a system in it is invalid.
     """
     if path is None:
         return HTPOORT
-    return HTPOORT.add(*Directory.from_toml(octets(path).decode("utf-8", "replace")))
-
-
-def day(text: str) -> date:
-    """
-    Read a day.
-
-    Raises:
-        InputError: The text is none, or one before 1900.
-    """
-    found = reading.day(text)
-    if found is None or found.year < _OLDEST_YEAR:
-        raise refusal("input.date", f"{text!r} is no day; give one as 2026-12-01 or 01-12-2026, from 1900 on.")
-    return found
-
-
-def moment(given: str | None, now: Callable[[], datetime]) -> datetime:
-    """
-    Read an ISO 8601 date and time; the present one where none is given.
-
-    Raises:
-        InputError: The text is no ISO 8601 date and time.
-    """
-    if given is None:
-        return now()
-    try:
-        return datetime.fromisoformat(given)
-    except ValueError:
-        message = f"date is {given!r}; give ISO 8601 with a zone, as 2026-11-02T09:05:07+01:00."
-        raise refusal("input.date", message) from None
+    text = octets(path, "--systems").decode("utf-8", "replace")
+    return HTPOORT.add(*Directory.from_toml(text, name="standard input" if path == "-" else path))
 
 
 def sent(path: str) -> Callable[[str], list[SentRecord]]:
     """
     Read what was sent: JSON lines with the texts system, party and reference.
 
+    Returns:
+        A function that gives the records of a reference.
+
     Raises:
-        InputError: The file cannot be read, or lines are not of that form; names each line.
+        InputError: The file cannot be read, or has lines of another form; names each line.
     """
     records: dict[str, list[SentRecord]] = {}
     problems: list[Problem] = []
-    for number, content in enumerate(octets(path).decode("utf-8", "replace").splitlines(), start=1):
+    for number, content in enumerate(octets(path, "--sent").decode("utf-8", "replace").splitlines(), start=1):
         if not content.strip():
             continue
         record = _record(content)
         if record is None:
-            message = f'{path}, line {number}: give {{"system": "…", "party": "…", "reference": "…"}}.'
+            message = f'--sent: {path}, line {number}: write {{"system": "…", "party": "…", "reference": "…"}}.'
             problems.append(Problem("input.sent", message))
         else:
             records.setdefault(record.reference, []).append(record)
@@ -222,7 +273,7 @@ def sent(path: str) -> Callable[[str], list[SentRecord]]:
 def _record(content: str) -> SentRecord | None:
     try:
         found: object = json.loads(content)
-    except (ValueError, RecursionError):  # a number of 5,000 digits; ten thousand arrays in one another
+    except (ValueError, RecursionError):  # a number of 5,000 digits; ten thousand nested arrays
         return None
     if not isinstance(found, dict):
         return None
@@ -231,3 +282,142 @@ def _record(content: str) -> SentRecord | None:
     if isinstance(system, str) and isinstance(party, str) and isinstance(reference, str):
         return SentRecord(system=system, party=party, reference=reference)
     return None
+
+
+# ── values ───────────────────────────────────────────────────────────────────
+
+
+def words(option: str, text: str) -> str:
+    """
+    Take a text as the user typed it, also in a locale whose encoding is not the terminal's.
+
+    Args:
+        option: The argument or option.
+        text: As Python has it: octets that the locale's encoding lacks are half surrogates.
+
+    Raises:
+        InputError: It holds octets that are not UTF-8 either.
+    """
+    try:
+        # Changes nothing but those octets: a text without half surrogates comes back as it is.
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        message = f"{option} holds octets that are not text in this locale's encoding; use a UTF-8 locale, or ASCII."
+        raise refusal("input.value", message) from None
+
+
+def printable(option: str, text: str) -> None:
+    """
+    Check a text that appears in lists later.
+
+    Raises:
+        InputError: It is empty, or has a control character.
+    """
+    if not (text and text.isprintable()):
+        raise refusal("input.value", f"{option} is empty or holds a control character.")
+
+
+def day(text: str, option: str) -> date:
+    """
+    Read a day.
+
+    Raises:
+        InputError: The text is not a day, or is one before 1900.
+    """
+    found = tables.parse_day(text)
+    if found is None or found.year < _OLDEST_YEAR:
+        message = f"{option} is {text!r}; give a day as 2026-12-01 or 01-12-2026, from 1900 on."
+        raise refusal("input.date", message)
+    return found
+
+
+def moment(text: str | None) -> datetime:
+    """
+    Read the value of --date; by default now.
+
+    Raises:
+        InputError: The text is not an ISO 8601 date and time with a time zone.
+    """
+    if text is None:
+        return _clock.now()
+    lacks = ""
+    with contextlib.suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.utcoffset() is not None:
+            return found
+        lacks = ", without a time zone"
+    message = f"--date is {text!r}{lacks}; give ISO 8601 with a time zone, as 2026-11-02T09:05:07+01:00."
+    raise refusal("input.date", message)
+
+
+def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
+    data: bytes,
+    system: str,
+    party: str,
+    mailbox: str,
+    reference: str,
+    layout: Layout,
+    file_name: str | None,
+    content_type: str | None,
+    date: str | None,
+    message_id: str | None,
+    known: Directory,
+) -> Submission:
+    """Build the message that the options describe."""
+    return build(
+        system=system,
+        party=party,
+        mailbox=mailbox,
+        reference=reference,
+        payload=data,
+        date=moment(date),
+        message_id=_clock.message_id(mailbox) if message_id is None else message_id,
+        layout=layout.value,
+        content_type=content_type,
+        file_name=file_name,
+        directory=known,
+    )
+
+
+# ── the ledger of the configuration ──────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def file_of(option: str, path: Path, advice: str = "") -> Generator[None]:
+    """Where a block cannot read a file, name the option that the file is from. What is in it has its place already."""
+    try:
+        yield
+    except InputError as error:
+        if not error.problems[0].message.startswith(f"{path} cannot be read:"):
+            raise
+        message = f"{option}: {error.problems[0].message} {advice}".rstrip()
+        raise refusal(error.problems[0].code, message) from None
+
+
+def configured(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Name the option and the variable where a block cannot read the configuration."""
+    return file_of("--config", path, "Give the file by --config or HTPOORT_CONFIG.")
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig, Ledger]]:
+    """
+    Read a configuration, without its passwords and certificates, and open its ledger.
+
+    Args:
+        path: The TOML file.
+        create: Whether to create the ledger if it does not exist.
+
+    Yields:
+        The settings, and the ledger.
+
+    Raises:
+        InputError: Something in the file is invalid.
+        LedgerError: The ledger cannot be opened.
+    """
+    from htpoort.config import read_ledger  # noqa: PLC0415 - SQLAlchemy would double the start of `parse`
+
+    with configured(path):
+        settings = read_ledger(path)
+    with settings.open(create=create) as ledger:
+        yield settings, ledger

@@ -1,8 +1,4 @@
-"""
-Guard standard output and standard error, so that a failure to print is handled in one place.
-
-Never does: print, except for one line on standard error at the end.
-"""
+"""Guard standard output and standard error, so that a failure to print is handled in one place; and exit codes."""
 
 from __future__ import annotations
 
@@ -17,11 +13,16 @@ from typing import TYPE_CHECKING, Final, TextIO, cast, final
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+QUARANTINED: Final = 3
+"""The exit codes beside 0, which means done."""
+
 _ESCAPE: Final = "backslashreplace"  # for a character that the encoding of a stream lacks
 
 
 class OutputLostError(Exception):
-    """Stop a command whose result standard output did not take. Not an OSError: commands take that for their own."""
+    """Stop a command whose result could not be printed. Not an OSError, which would be an error of the command."""
 
 
 @final
@@ -30,22 +31,22 @@ class _Guarded(io.FileIO):
     Write to a descriptor until a write fails; then drop everything.
 
     Args:
-        descriptor: Where it writes; it stays open.
-        error: Why nothing can be written, from the start.
-        optional: Whether a failure is only noted; otherwise the first one raises too.
+        descriptor: The descriptor; it stays open.
+        error: Why nothing can be written, if this is known from the start.
+        optional: Whether a failure is only recorded; otherwise, the first failure is also raised.
     """
 
     def __init__(self, descriptor: int, error: OSError | None, *, optional: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self.lost: OSError | None = None
-        """Why something was dropped; None as long as everything was taken."""
+        """Why something was dropped; None while everything was written."""
         self.optional = optional
         self.done = False
         self._error = error
 
     def write(self, data: ReadableBuffer, /) -> int:
         """
-        Write, or note why that fails.
+        Write, or record why it failed.
 
         Raises:
             OutputLostError: It failed for the first time, and the output is not optional.
@@ -58,11 +59,11 @@ class _Guarded(io.FileIO):
         first, self.lost = self.lost is None, self._error
         if first and not self.optional:
             raise OutputLostError
-        # Taken: whatever stays in a buffer would fail again when the interpreter ends, and change the exit code.
+        # Claim success: what stays in a buffer would fail again when the interpreter ends, and change the exit code.
         return memoryview(data).nbytes
 
     def _written(self, data: ReadableBuffer) -> int:
-        # None: the pipe is full, and the parent process has made it one that does not wait.
+        # None: the pipe is full, and the parent process has made it non-blocking.
         while (number := cast("int | None", super().write(data))) is None:
             select.select((), (self.fileno(),), ())
         return number
@@ -70,9 +71,9 @@ class _Guarded(io.FileIO):
 
 def guard() -> None:
     """
-    Guard both streams of this process; what is written to a closed one is dropped.
+    Guard both streams of this process; what is written to a closed stream is dropped.
 
-    Call it first: a file that is opened later must not get the number of a closed stream.
+    Call this first: no file that is opened later may get the descriptor of a closed stream.
     """
     _, out, err = (_open_if_closed(descriptor) for descriptor in range(3))
     sys.stdout = _guarded(sys.stdout, 1, out, optional=False)
@@ -80,18 +81,18 @@ def guard() -> None:
 
 
 def _open_if_closed(descriptor: int) -> OSError | None:
-    """Open the null device in the place of a closed descriptor; returns the error that says so."""
+    """Open the null device in place of a closed descriptor; returns the error, if it was closed."""
     try:
         os.fstat(descriptor)
     except OSError as error:
-        # This gets the lowest free number, which is the closed one: those below it are open.
+        # This gets the lowest free descriptor, which is the closed one: those below it are open.
         os.open(os.devnull, os.O_RDWR)
         return error
     return None
 
 
 def _guarded(stream: TextIO | None, descriptor: int, error: OSError | None, *, optional: bool) -> TextIO:
-    """Put a guard in the place of a stream, which is None where it was closed."""
+    """Put a guard in place of a stream, which is None if it was closed."""
     before = cast("io.TextIOWrapper | None", stream)
     return io.TextIOWrapper(
         io.BufferedWriter(_Guarded(descriptor, error, optional=optional)),
@@ -102,37 +103,37 @@ def _guarded(stream: TextIO | None, descriptor: int, error: OSError | None, *, o
 
 
 def _of_stdout() -> _Guarded | None:
-    """Find the guard of standard output; there is none in a program that calls the commands itself."""
+    """Return the guard of standard output; None in a program that calls the commands itself."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw if isinstance(raw, _Guarded) else None
 
 
 def only_informs() -> None:
-    """Let the exit code not depend on standard output, which only describes what the command does."""
+    """Keep the exit code independent of standard output, which only describes what the command does."""
     if (guarded := _of_stdout()) is not None:
         guarded.optional = True
 
 
 def done() -> None:
-    """Note that what was ordered is done: from here on, nothing that fails makes the exit code another than 0."""
+    """Record that the order is carried out: from now on the exit code is 0, whatever fails."""
     if (guarded := _of_stdout()) is not None:
         guarded.optional = guarded.done = True
 
 
 def is_done() -> bool:
-    """Tell whether what was ordered is done."""
+    """Return whether the order is carried out."""
     return (guarded := _of_stdout()) is not None and guarded.done
 
 
 def end(code: int) -> int:
     """
-    Write what is left, and report once if standard output did not take everything.
+    Write what is left, and report once if standard output could not be written.
 
     Args:
         code: How the command ended.
 
     Returns:
-        The exit code: 1 in the place of 0 if the result was lost; *code* otherwise.
+        The exit code: 1 in place of 0 if the result was lost; *code* otherwise.
     """
     with contextlib.suppress(OutputLostError):
         sys.stdout.flush()

@@ -1,8 +1,4 @@
-"""
-Show facts in a terminal, by rich.
-
-Never does: let what a peer wrote be taken for markup or for a terminal's control sequence.
-"""
+"""Print facts as tables, lines, JSON or CSV. What a peer wrote never controls the terminal."""
 
 from __future__ import annotations
 
@@ -29,29 +25,29 @@ _ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
 
 
 def _plain(value: object) -> Text:
-    """Keep a text out of rich's markup and escape what a terminal would obey."""
+    """Escape control characters, and keep rich from reading markup."""
     return Text("" if value is None else printable(str(value)))
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey."""
+    """Escape control characters."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def json_text(facts: object, stream: TextIO, *, indent: int | None = None) -> str:
-    """Write facts as JSON: as UTF-8, or else with the escapes of JSON, which every encoding of a stream can carry."""
+    """Write facts as JSON: as UTF-8, or with JSON's escapes if the stream has another encoding."""
     return json.dumps(facts, ensure_ascii=stream.encoding.lower() not in _UTF_8, indent=indent)
 
 
 def as_json(facts: object) -> None:
     """Print facts as one JSON document on standard output."""
     sys.stdout.write(json_text(facts, sys.stdout, indent=2) + "\n")
-    # Who started a command that runs on waits for it.
+    # The program that started a long-running command waits for this.
     sys.stdout.flush()
 
 
 def json_array(lines: Iterable[Facts]) -> None:
-    """Print facts as one JSON document, an array, as they come; the same octets as `as_json` prints of a list."""
+    """Print facts as one JSON array, one by one; the octets are those of `as_json` with a list."""
     between = "[\n  "
     for facts in lines:
         sys.stdout.write(between + json_text(facts, sys.stdout, indent=2).replace("\n", "\n  "))
@@ -61,14 +57,14 @@ def json_array(lines: Iterable[Facts]) -> None:
 
 
 def json_line(facts: Facts, *, at_once: bool = False) -> None:
-    """Print facts as JSON on one line; at once where somebody waits for it."""
+    """Print facts as one line of JSON; flush it *at_once* if a program waits for it."""
     sys.stdout.write(json_text(facts, sys.stdout) + "\n")
     if at_once:
         sys.stdout.flush()
 
 
 def csv_lines(columns: Sequence[str], lines: Iterable[Facts]) -> None:
-    """Print facts as comma-separated values, one line each (RFC 4180); control characters are escaped."""
+    """Print facts as comma-separated values, one line each (RFC 4180), with control characters escaped."""
     writer = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for facts in lines:
@@ -76,7 +72,7 @@ def csv_lines(columns: Sequence[str], lines: Iterable[Facts]) -> None:
 
 
 def rows(facts: Facts) -> None:
-    """Print facts one a line, whole however long they are, and lists of problems below."""
+    """Print one fact on each line, in full, and lists of problems below."""
     pairs: list[tuple[str, str]] = []
     for name, value in facts.items():
         if isinstance(value, list):
@@ -96,14 +92,14 @@ def table(
     title: str, columns: Sequence[str], lines: Iterable[Sequence[object]], *, limit: int | None = None, rest: str = ""
 ) -> None:
     """
-    Print a table, page by page, so that a long one takes no more memory than a page.
+    Print a table, page by page, so that a long one needs no more memory than a page.
 
     Args:
-        title: What is above it.
-        columns: Their names.
-        lines: The cells of each line; no more are read than are printed, and one.
-        limit: How many lines are printed at most; all of them where not given.
-        rest: Says where the others are found.
+        title: The line above it.
+        columns: The names of the columns.
+        lines: The cells of each line; at most one more is read than is printed.
+        limit: Most lines that are printed; by default all.
+        rest: A sentence on how to get the others.
     """
     waiting, printed = iter(lines), 0
     while page := list(itertools.islice(waiting, _PAGE if limit is None else min(_PAGE, limit - printed))):
@@ -116,13 +112,13 @@ def table(
 
 
 def _page(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
-    """Print a page of a table; where the terminal is too narrow for it, a block for each line."""
+    """Print a page of a table; in a terminal that is too narrow, print a block for each line."""
     shown = Table(title=title or None, title_justify="left")
     for column in columns:
         shown.add_column(column, overflow="fold")
     for cells in lines:
         shown.add_row(*(_plain(cell) for cell in cells))
-    # A pipe has no width, and folds nothing.
+    # A pipe has no width, so nothing is folded.
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_PIPE)
     if shown.__rich_measure__(console, console.options).maximum <= console.width:
         console.print(shown)
@@ -137,11 +133,11 @@ def _page(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]])
 @final
 class Feed:
     """
-    Show rows as they come: in a terminal as a table that grows, elsewhere as lines.
+    Show rows as they arrive: in a terminal as a growing table, elsewhere as lines.
 
     Args:
-        title: Stands above the table.
-        columns: Their names, and how many characters a line gives to each.
+        title: The line above the table.
+        columns: The names of the columns, and the width of each in a line.
     """
 
     def __init__(self, title: str, columns: Mapping[str, int]) -> None:
@@ -151,14 +147,14 @@ class Feed:
         self._live: Live | None = None
 
     def open(self) -> None:
-        """Begin; the terminal is this table's until it is closed."""
+        """Begin; the table has the terminal until it is closed."""
         if sys.stdout.isatty():
             console = Console(highlight=False)
             self._live = Live(self._table(), console=console, auto_refresh=False, vertical_overflow="visible")
             self._live.start(refresh=True)
 
     def add(self, cells: Sequence[object]) -> None:
-        """Show one more row; a table keeps the newest ones."""
+        """Show one more row; a table keeps only the newest rows."""
         if self._live is None:
             padded = (
                 f"{printable(str(cell)):<{width}}" for cell, width in zip(cells, self._columns.values(), strict=True)
@@ -169,7 +165,7 @@ class Feed:
         self._live.update(self._table(), refresh=True)
 
     def close(self) -> None:
-        """End; what is shown stays."""
+        """End; the last table stays on the screen."""
         if self._live is not None:
             self._live.stop()
 

@@ -1,19 +1,18 @@
 """
-Give a routed reply to the process that waits for it: a callable, a Maildir or a command.
+Deliver a routed reply to the process that waits for it: a callable, a Maildir or a command.
 
-Never does: change a reply, run a shell, or call a reply delivered that is not.
+A reply is delivered unchanged, and counts as delivered only if the process has confirmed it.
 """
 
 from htpoort.delivery.command import CommandDelivery
-from htpoort.delivery.maildir import MaildirDelivery
-from htpoort.delivery.values import (
+from htpoort.delivery.contract import (
     DELIVERY_SCHEDULE,
     Deliverable,
     Delivery,
     DeliveryError,
-    SelfTesting,
-    redeliver_after,
+    SelfTestingDelivery,
 )
+from htpoort.delivery.maildir import MaildirDelivery
 
 __all__ = [
     "DELIVERY_SCHEDULE",
@@ -22,6 +21,5 @@ __all__ = [
     "Delivery",
     "DeliveryError",
     "MaildirDelivery",
-    "SelfTesting",
-    "redeliver_after",
+    "SelfTestingDelivery",
 ]

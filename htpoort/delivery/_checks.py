@@ -1,8 +1,4 @@
-"""
-Check what a delivery is given, and say what the system says of it.
-
-Never does: look at a disk.
-"""
+"""Check the arguments of a delivery, and put the errors of the operating system into words."""
 
 from __future__ import annotations
 
@@ -11,9 +7,9 @@ import math
 import re
 from typing import Final
 
-from htpoort._redaction import Redaction
-from htpoort.delivery.values import DeliveryError
-from htpoort.errors import HtpoortError, InputError, Problem
+from htpoort.core.errors import HtpoortError, InputError, Problem
+from htpoort.core.text import Redaction
+from htpoort.delivery.contract import DeliveryError
 
 _SECRET: Final = 4  # characters; a shorter argument is part of many words
 
@@ -30,47 +26,47 @@ _PASSING: Final = frozenset({
     errno.ENOMEM,
     errno.EBUSY,
 })
-"""What may be over in an hour; the rest is as the configuration and the disks have it."""
+"""Errors that may be over in an hour; the others last until the configuration or the disks are changed."""
 
 
 def is_argument(value: object) -> bool:
-    """Tell whether the system takes it as an argument or a path."""
+    """Check whether the operating system accepts a value as an argument or a path."""
     return isinstance(value, str) and "\0" not in value
 
 
 def program(argv: tuple[str, ...]) -> str:
-    """Show a command without its arguments, which may hold a password."""
+    """Show a command without its arguments, which may contain a password."""
     return repr(argv[0]) if len(argv) == 1 else f"{argv[0]!r} and {len(argv) - 1} arguments"
 
 
 def redaction(argv: tuple[str, ...]) -> Redaction:
-    """Hide the arguments of a command that may be passwords; not paths, names of options, and scripts."""
+    """Hide the arguments of a command that may be passwords, but not paths, names of options and scripts."""
     values = [_value(argument) for argument in argv[1:]]
     secrets = (value for value in values if len(value) >= _SECRET and not re.match(r"\.*/|.*\s", value))
     return Redaction(*secrets, width=_SECRET + 2)
 
 
 def _value(argument: str) -> str:
-    """Take the value of an option: behind the sign, or behind a letter, as in ``-pgeheim``."""
+    """Return the value of an option: after the equals sign, or after the letter, as in ``-pgeheim``."""
     if argument.startswith("--"):
         return argument.partition("=")[2]
     return argument[2:] if argument.startswith("-") else argument
 
 
 def timeout(value: object) -> list[Problem]:
-    """Say what is wrong with a time limit."""
+    """Check a timeout."""
     if isinstance(value, (int, float)) and 0 < value < math.inf:
         return []
     return [Problem("delivery.timeout", f"timeout is {value!r}; give seconds above 0.")]
 
 
 def why(error: Exception) -> str:
-    """Say what an error of the system is, without its file names: these are in the target."""
+    """Explain an error of the operating system, without its file names: the target shows them."""
     return f"{getattr(error, 'strerror', None) or error}."
 
 
-def trial_error(code: str, system: str, target: str, error: OSError) -> HtpoortError:
-    """Make the error of a trial: a refusal where no delivery can ever succeed, or else that of one delivery."""
+def self_test_error(code: str, system: str, target: str, error: OSError) -> HtpoortError:
+    """Make the error of a self-test: an InputError if no delivery can ever succeed, otherwise a DeliveryError."""
     if error.errno in _PASSING or isinstance(error, TimeoutError):
         return DeliveryError(target, why(error))
     hint = " Its folders tmp and new must be on one file system." if error.errno == errno.EXDEV else ""

@@ -1,7 +1,7 @@
 """
-Give a reply to a process by a Maildir, where it is a file of its own.
+Deliver a reply to a Maildir, as a separate file.
 
-Never does: change a reply, let half a file appear, or wait for ever for a disk.
+A file appears complete or not at all, and a disk that hangs is waited for only a limited time.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from typing import Final, TypeVar, cast, final
 
 import attrs
 
+from htpoort._aio import DaemonThreads
+from htpoort.core.errors import InputError, Problem
 from htpoort.delivery import _checks
-from htpoort.delivery._rights import for_the_owner
-from htpoort.delivery._threads import Threads
-from htpoort.delivery.values import Deliverable, DeliveryError
-from htpoort.errors import InputError, Problem
+from htpoort.delivery.contract import Deliverable, DeliveryError
 
 __all__ = ["MaildirDelivery"]
 
 T = TypeVar("T")
 
-_ROOMS: Final = ("tmp", "new", "cur")
-_NAMES: Final = 100  # files of a reply's name that are not the reply; more are no accident
+_FOLDERS: Final = ("tmp", "new", "cur")
+_NAMES: Final = 100  # other files with the name of a reply; more cannot be an accident
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -40,33 +39,32 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 @attrs.frozen
 class MaildirDelivery:
     """
-    Put each reply into a Maildir, as a file of its own that is there completely or not at all.
+    Write each reply into a Maildir, as a separate file that appears complete or not at all.
 
-    A reply that comes again, after a crash, is recognised by the name and the content of its file and not put
-    there a second time, also where a reader has moved it to ``cur`` or marked it. A reader that has taken it
-    away finds it again. A file of that name with other content is left alone, and the reply is put beside it.
-    A reply that has ``attempts``, and is delivered for the first time by these, is not looked for in ``cur``,
-    which may be large.
+    After a crash the same reply may come again. It is recognised by the name and the content of its file and not
+    written a second time, even if a reader has moved the file to ``cur`` or marked it. If a reader has removed
+    the file, it appears again. A file with the same name but other content is left alone, and the reply is
+    written beside it. If ``attempts`` of the reply is 1, ``cur``, which may be large, is not searched.
 
-    Files are 0600 and folders that it makes 0700, whatever the umask. Where the file system has no hard links,
-    files are renamed.
+    Files get mode 0600 and new folders 0700, whatever the umask. Where the file system has no hard links, files
+    are renamed.
 
     Args:
-        path: The Maildir; made where it is missing, for its owner alone.
-        per_system: Put the replies of each system into a Maildir of its own below *path*.
-        timeout: Seconds that one may take; then it has failed. What a slow disk still writes is
-            recognised when the reply comes again.
+        path: The Maildir. If it is missing, it is created for its owner alone.
+        per_system: Use a separate Maildir below *path* for each system.
+        timeout: Seconds before a delivery has failed. What a slow disk writes later is recognised when the reply
+            comes again.
 
     Raises:
-        InputError: *path* is no path, or *timeout* no time; tells both.
+        InputError: *path* is not a path, or *timeout* is not above 0; reports both.
     """
 
     path: Path | str
     per_system: bool = attrs.field(default=False, kw_only=True)
     timeout: float = attrs.field(default=60.0, kw_only=True)
-    # For each folder its own: that of one system may be on a disk that does not answer.
-    _threads: defaultdict[Path, Threads] = attrs.field(
-        factory=lambda: defaultdict(Threads), init=False, eq=False, repr=False
+    # For each folder separately: the folder of one system may be on a disk that hangs.
+    _threads: defaultdict[Path, DaemonThreads] = attrs.field(
+        factory=lambda: defaultdict(DaemonThreads), init=False, eq=False, repr=False
     )
 
     def __attrs_post_init__(self) -> None:
@@ -79,16 +77,16 @@ class MaildirDelivery:
 
     async def __call__(self, reply: Deliverable) -> None:
         """
-        Put one reply there.
+        Write one reply.
 
         Args:
             reply: The reply.
 
         Raises:
-            DeliveryError: It cannot be written, or took too long.
+            DeliveryError: The reply cannot be written, or writing it took too long.
         """
         name, raw = _file_name(reply), reply.raw
-        # Delivered for the first time, it cannot have been put there before.
+        # At the first attempt it cannot have been written before.
         first = getattr(reply, "attempts", 0) == 1
         target = self._target(reply.system)
         try:
@@ -96,22 +94,22 @@ class MaildirDelivery:
         except OSError as error:
             raise DeliveryError(str(target), _checks.why(error)) from error
 
-    async def try_out(self, system: str) -> None:
+    async def self_test(self, system: str) -> None:
         """
-        Do what a delivery does, with a file that no reader sees.
+        Do what a delivery does, with a file that readers ignore.
 
         Args:
             system: The name of the system whose replies are to come.
 
         Raises:
-            InputError: No reply can ever be put there, as long as it is as it is.
-            DeliveryError: None can be put there now; a disk may be full, or not answer.
+            InputError: No reply can ever be written there, until the configuration or the disk is changed.
+            DeliveryError: No reply can be written now; a disk may be full, or hang.
         """
         target = self._target(system)
         try:
-            await self._within_time(target, lambda: _try_out(target))
+            await self._within_time(target, lambda: _self_test(target))
         except OSError as error:
-            raise _checks.trial_error("delivery.maildir", system, str(target), error) from error
+            raise _checks.self_test_error("delivery.maildir", system, str(target), error) from error
 
     def _target(self, system: str) -> Path:
         return Path(self.path, _safe(system)) if self.per_system else Path(self.path)
@@ -119,54 +117,54 @@ class MaildirDelivery:
     async def _within_time(self, target: Path, work: Callable[[], T]) -> T:
         limit = asyncio.timeout(self.timeout)
         try:
-            # A caller that is cancelled does not stop the thread; what it writes is recognised next time.
+            # Cancelling the caller does not stop the thread; what it writes is recognised next time.
             async with limit:
                 return await asyncio.wrap_future(self._threads[target].submit(work))
         except TimeoutError as error:
-            # A disk on the network has a time limit of its own, which is the same error.
+            # A network disk may raise the same error by itself.
             if limit.expired():
                 raise DeliveryError(str(target), f"It took more than {self.timeout:g} s.") from error
             raise
 
 
 def _safe(name: str) -> str:
-    """Make one name of a folder of any text; two texts never share one."""
+    """Make the name of a folder from any text; different texts give different names."""
     return _UNSAFE.sub(lambda match: "".join(f"%{octet:02X}" for octet in match[0].encode()), name)
 
 
 def _file_name(reply: Deliverable) -> str:
     """
-    Name the file of a reply, always the same.
+    Name the file of a reply, the same at every delivery.
 
-    The content counts, because another ledger that delivers to the same place has the same keys.
+    The content is part of the name, because another ledger that delivers to the same Maildir has the same keys.
     """
     content = hashlib.sha256(reply.raw).hexdigest()[:16]
     return f"{int(reply.received.timestamp())}.K{reply.key:d}H{content}.htpoort"
 
 
 def _put(maildir: Path, name: str, raw: bytes, *, first: bool) -> None:
-    """Write a file, sync it, and only then let it appear; unless it is there."""
-    for room in _ROOMS:
-        _make(maildir / room)
-    # Another delivery of the same reply may take the name meanwhile; then it is looked at anew.
+    """Write a file, sync it, and only then let it appear; write nothing if it exists."""
+    for each in _FOLDERS:
+        _make(maildir / each)
+    # Another delivery of the same reply may take the name meanwhile; then search again.
     while (free := _free(maildir, name, raw, first=first)) is not None:
         with contextlib.suppress(FileExistsError):
             _write(maildir / "tmp", maildir / "new" / free, raw)
             break
-    # Also for a file that was there: the process that put it there may have ended before this.
-    for room in ("new", "cur"):
-        _sync(maildir / room)
+    # Also if the file existed: the process that wrote it may have ended before syncing.
+    for each in ("new", "cur"):
+        _sync(maildir / each)
 
 
 def _free(maildir: Path, name: str, raw: bytes, *, first: bool) -> str | None:
     """
-    Find the name under which a reply is missing; None where the whole of it is there.
+    Find a free name for a reply; None if the whole reply is there.
 
     Raises:
-        OSError: A file cannot be read, or too many others have its name.
+        OSError: A file cannot be read, or too many other files have its name.
     """
     for free in (name, *(f"{name}.{number}" for number in range(1, _NAMES))):
-        # In ``new`` first, because readers move it from there to ``cur``.
+        # In ``new`` first, because readers move files from there to ``cur``.
         if _is_whole(maildir / "new" / free, raw):
             return None
         if not os.path.lexists(maildir / "new" / free):
@@ -175,18 +173,18 @@ def _free(maildir: Path, name: str, raw: bytes, *, first: bool) -> str | None:
 
 
 def _marked(maildir: Path, name: str) -> list[Path]:
-    """List what a reader has moved; it appends its marks behind a colon, some behind another character."""
-    with os.scandir(maildir / "cur") as found:
-        return [Path(entry.path) for entry in found if entry.name.startswith(name)]
+    """List the files that readers have moved. They append flags after a colon, some after another character."""
+    with os.scandir(maildir / "cur") as entries:
+        return [Path(entry.path) for entry in entries if entry.name.startswith(name)]
 
 
 def _is_whole(path: Path, raw: bytes) -> bool:
-    """Tell whether a file is there and holds the whole reply, octet for octet."""
+    """Check whether a file exists and holds the whole reply, octet for octet."""
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size != len(raw):
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != len(raw):
             return False
-        # Neither a link to elsewhere nor a pipe, which would keep us waiting, where it was replaced in this moment.
+        # If it was replaced in this moment: do not follow a link, and do not wait for a pipe.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             return file.read() == raw
     except (FileNotFoundError, PermissionError):
@@ -195,27 +193,27 @@ def _is_whole(path: Path, raw: bytes) -> bool:
 
 def _write(folder: Path, place: Path, raw: bytes) -> None:
     """
-    Write a file in a folder, sync it, and give it its place.
+    Write a file in a folder, sync it, and move it to its place.
 
     Raises:
-        FileExistsError: The place was taken meanwhile.
+        FileExistsError: Another file took the place meanwhile.
     """
     number, name = tempfile.mkstemp(prefix=f"{place.name}.", dir=folder)
     written = Path(name)
     try:
         with os.fdopen(number, "wb") as file:
-            for_the_owner(written, 0o600)
+            _restrict(written, 0o600)
             file.write(raw)
             file.flush()
             os.fsync(number)
         try:
-            # Unlike a rename, a link never takes the place of another file.
+            # Unlike a rename, a link never replaces another file.
             place.hardlink_to(written)
         except FileExistsError:
             raise
         except OSError:
-            # Not every file system has hard links, and each says so with an error of its own. In the moment after
-            # this look only the same reply can appear there: its key and its content are in the name.
+            # Not every file system has hard links, and they report this with different errors. Between this check
+            # and the rename only the same reply can appear there: its key and its content are in the name.
             if os.path.lexists(place):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
             written.rename(place)
@@ -223,22 +221,22 @@ def _write(folder: Path, place: Path, raw: bytes) -> None:
         written.unlink(missing_ok=True)
 
 
-def _try_out(maildir: Path) -> None:
-    """Make the folders, write and place a file, and move something to where readers look and back."""
-    for room in _ROOMS:
-        _make(maildir / room)
-    # Readers pass over folders, and over names that begin with a dot.
+def _self_test(maildir: Path) -> None:
+    """Create the folders, write and place a file, and move something to where readers search and back."""
+    for each in _FOLDERS:
+        _make(maildir / each)
+    # Readers ignore folders, and names that begin with a dot.
     with tempfile.TemporaryDirectory(prefix=".htpoort-", dir=maildir / "tmp") as name:
         folder, moved = Path(name), maildir / "new" / Path(name).name
         _write(folder, folder / "placed", b"x")
         folder.rename(moved)
         moved.rename(folder)
-    for room in ("new", "cur"):
-        _sync(maildir / room)
+    for each in ("new", "cur"):
+        _sync(maildir / each)
 
 
 def _make(folder: Path) -> None:
-    """Make a folder and those above it, for the owner alone, and see to it that they stay."""
+    """Create a folder and its parents, for the owner alone, and sync their names to the disk."""
     if not folder.is_dir():
         _make(folder.parent)
         try:
@@ -247,18 +245,26 @@ def _make(folder: Path) -> None:
             if not folder.is_dir():
                 raise
         else:
-            for_the_owner(folder, 0o700)
+            _restrict(folder, 0o700)
         _sync(folder.parent)
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk keep the names in a folder."""
+    """Sync the names in a folder to the disk."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
     except OSError as error:
-        # A file system that syncs no folders keeps names in a way of its own.
+        # A file system that cannot sync a folder keeps the names by other means.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
             raise
     finally:
         os.close(number)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    """Set the mode of a new file or folder to 0o600 or 0o700, whatever the umask."""
+    if stat.S_IMODE(path.stat().st_mode) & 0o777 != mode:
+        # Some file systems have no modes but those that they were mounted with.
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)

@@ -1,78 +1,272 @@
 """
-Count attempts to send, in the log of events.
+Claim exchanges for sending, count attempts, and record what became of them.
 
-Never does: write.
+Never does: decide what an event means; the table in `htpoort.core.exchange` does.
 """
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from htpoort.exchange import Event
-from htpoort.ledger import _events, _schema
+from htpoort.core.exchange import Decision, Event, Outcome, State, decide
+from htpoort.core.routing import Correlation
+from htpoort.ledger import _schema
+from htpoort.ledger._queueing import LockedExchange
+from htpoort.ledger._statement import Row, Statement, flush_log, log
+from htpoort.ledger.records import Claimed
 
-_table: Final = _schema.exchanges
-_RETURNED: Final = (Event.RETURNED_TO_QUEUE.value, Event.RETURNED_TO_RETRY.value)
-_COUNTED: Final = sa.func.coalesce(sa.func.sum(sa.case((_schema.events.c.event.in_(_RETURNED), -1), else_=1)), 0)
-"""Attempts that a server had a part in: what was returned does not count, because nothing of it was said."""
-_EVENTS: Final = (Event.ATTEMPT_STARTED.value, *_RETURNED)
-_BEGUN: Final = (
+_exchanges: Final = _schema.exchanges
+_messages: Final = _schema.messages
+_replies: Final = _schema.replies
+_events: Final = _schema.events
+
+
+# ── claims ───────────────────────────────────────────────────────────────────
+
+WAITING: Final = tuple(state for state in State if state.is_waiting)
+_TO_SEND: Final = (
+    _exchanges.c.due,
+    _exchanges.c.id,
+    _exchanges.c.attempts,
+    _exchanges.c.system,
+    _exchanges.c.party,
+    _exchanges.c.reference,
+    _exchanges.c.mail_from,
+    _exchanges.c.rcpt_to,
+    _exchanges.c.message_id,
+    _messages.c.raw,
+)
+CLAIM: Final = Statement(
     sa
-    .select(_COUNTED)
-    .select_from(_schema.events.join(_table, _schema.events.c.exchange == _table.c.id))
+    .update(_exchanges)
+    .where(_exchanges.c.id == sa.bindparam("key"))
+    .values(
+        state=State.SENDING.value,
+        attempts=_exchanges.c.attempts + 1,
+        owner=sa.bindparam("by"),
+        lease=sa.bindparam("until"),
+        changed=sa.bindparam("now"),
+    )
+)
+
+
+@functools.cache
+def due_in(state: State, systems: int) -> Statement:
+    """Prepare the query for what is due in a state, for a number of systems."""
+    # What is queued is due at once, whatever its time: a clock that was set back must not hold it up.
+    due = sa.true() if state is State.QUEUED else _exchanges.c.due <= sa.bindparam("now")
+    return Statement(
+        sa
+        .select(*_TO_SEND)
+        .join(_messages, _messages.c.id == _exchanges.c.message)
+        .where(
+            _exchanges.c.state == state.value,
+            due,
+            _exchanges.c.system.in_([sa.bindparam(f"system_{number}") for number in range(systems)]),
+        )
+        .order_by(_exchanges.c.due, _exchanges.c.id)
+        .limit(sa.bindparam("most"))
+        # Workers on other machines skip what this one is about to claim.
+        .with_for_update(of=_exchanges, skip_locked=True)
+    )
+
+
+def claimed_of(connection: sa.Connection, row: Row, state: State) -> Claimed:
+    """Make the record of an exchange that is claimed in a state."""
+    _, key, attempts, system, party, reference, mail_from, rcpt_to, message_id, raw = row
+    return Claimed(
+        key=key,
+        attempt=attempts + 1,
+        # Nearly all are claimed for the first time, which needs no query.
+        tries=_tries_since_resend(connection, key) + 1 if attempts else 1,
+        retried=state is State.DEFERRED,
+        system=system,
+        party=party,
+        reference=reference,
+        mail_from=mail_from,
+        rcpt_to=rcpt_to,
+        message_id=message_id,
+        raw=raw,
+    )
+
+
+# ── counting ─────────────────────────────────────────────────────────────────
+
+_RETURNED: Final = (Event.RETURNED_TO_QUEUE.value, Event.RETURNED_TO_RETRY.value)
+_COUNTED: Final = (Event.ATTEMPT_STARTED.value, *_RETURNED)
+_NUMBER: Final = sa.func.coalesce(sa.func.sum(sa.case((_events.c.event.in_(_RETURNED), -1), else_=1)), 0)
+"""Attempts without those that were returned: nothing of such a message was sent."""
+_STARTED: Final = (
+    sa
+    .select(_NUMBER)
+    .select_from(_events.join(_exchanges, _events.c.exchange == _exchanges.c.id))
     .where(
-        _schema.events.c.event.in_(_EVENTS),
-        _schema.events.c.at > sa.bindparam("since"),
+        _events.c.event.in_(_COUNTED),
+        _events.c.at > sa.bindparam("since"),
         # A clock that was ahead for a moment must not use up the hours until then.
-        _schema.events.c.at <= sa.bindparam("now"),
-        _table.c.system.in_(sa.bindparam("systems", expanding=True)),
+        _events.c.at <= sa.bindparam("now"),
+        _exchanges.c.system.in_(sa.bindparam("systems", expanding=True)),
     )
 )
 _HOUR: Final = timedelta(hours=1)
-_OURS: Final = 0x68_74_70_6F
+_RATE_LOCKS: Final = 0x68_74_70_6F
 """Marks our advisory locks among those of a server ("htpo" in ASCII)."""
-_ONE_AT_A_TIME: Final = sa.select(sa.func.pg_advisory_xact_lock(_OURS, sa.bindparam("system", type_=sa.Integer)))
-
-
-def left(connection: sa.Connection, systems: Sequence[str], per_hour: int, now: datetime) -> int:
-    """Count how many attempts the rate allows now; what others begin meanwhile waits until this transaction ends."""
-    if connection.dialect.name == "postgresql":
-        # Each system by itself, since outboxes of two machines may share some; in order, so that none waits for ever.
-        for number in sorted(zlib.crc32(system.encode()) >> 1 for system in systems):
-            connection.execute(_ONE_AT_A_TIME, {"system": number})
-    # Counted in the log, so that the limit holds over a restart and over many machines.
-    _events.flush(connection)
-    begun: int = connection.execute(_BEGUN, {"since": now - _HOUR, "now": now, "systems": list(systems)}).scalar_one()
-    return max(0, per_hour - max(0, begun))
-
-
-_log: Final = _schema.events
-_ORDERED: Final = (
+_LOCK_RATE: Final = sa.select(sa.func.pg_advisory_xact_lock(_RATE_LOCKS, sa.bindparam("system", type_=sa.Integer)))
+_LAST_RESEND: Final = (
     sa
-    .select(sa.func.coalesce(sa.func.max(_log.c.id), 0))
-    .where(_log.c.exchange == sa.bindparam("key"), _log.c.event == Event.RESEND_ORDERED.value)
+    .select(sa.func.coalesce(sa.func.max(_events.c.id), 0))
+    .where(_events.c.exchange == sa.bindparam("key"), _events.c.event == Event.RESEND_ORDERED.value)
     .scalar_subquery()
 )
 _TRIES: Final = (
     sa
-    .select(_COUNTED)
-    .select_from(_log)
-    .where(
-        _log.c.exchange == sa.bindparam("key"),
-        _log.c.event.in_(_EVENTS),
-        _log.c.id > _ORDERED,
-    )
+    .select(_NUMBER)
+    .select_from(_events)
+    .where(_events.c.exchange == sa.bindparam("key"), _events.c.event.in_(_COUNTED), _events.c.id > _LAST_RESEND)
 )
 
 
-def since_order(connection: sa.Connection, key: int) -> int:
-    """Count the attempts of an exchange since a person last ordered it to be sent again, or from the first on."""
-    _events.flush(connection)
+def allowed_now(connection: sa.Connection, systems: Sequence[str], per_hour: int, now: datetime) -> int:
+    """Count how many attempts the rate allows now; other workers that ask wait until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        # One lock for each system, because outboxes of two machines may share some; sorted, to avoid a deadlock.
+        for number in sorted(zlib.crc32(system.encode()) >> 1 for system in systems):
+            connection.execute(_LOCK_RATE, {"system": number})
+    # Counted in the log, so that the limit holds over a restart and over many machines.
+    flush_log(connection)
+    values = {"since": now - _HOUR, "now": now, "systems": list(systems)}
+    started: int = connection.execute(_STARTED, values).scalar_one()
+    return max(0, per_hour - max(0, started))
+
+
+def _tries_since_resend(connection: sa.Connection, key: int) -> int:
+    """Count the attempts of an exchange since the last order to resend it, or since the first."""
+    flush_log(connection)
     tries: int = connection.execute(_TRIES, {"key": key}).scalar_one()
-    # The late word of a worker that was thought dead may be of an attempt before the order.
+    # A late report of a worker that was thought dead may be about an attempt before the order.
     return max(0, tries)
+
+
+# ── outcomes ─────────────────────────────────────────────────────────────────
+
+EVENT_OF: Final = {
+    Outcome.ACCEPTED: Event.ACCEPTED,
+    Outcome.DEFERRED: Event.DEFERRED,
+    Outcome.REFUSED: Event.REFUSED,
+    Outcome.LOST: Event.CONNECTION_LOST,
+    Outcome.RETURNED: Event.RETURNED_TO_QUEUE,
+}
+_WITH_DUE: Final = frozenset({Event.DEFERRED, Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY})
+_WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.LOST})
+_LAST_BIT: Final = 62  # attempts that have a bit of their own
+ANY_ATTEMPT: Final = 1  # the bit of a later attempt, and of a person's statement that the gateway has the message
+
+_update: Final = sa.update(_exchanges).where(_exchanges.c.id == sa.bindparam("key"))
+# When an attempt ends, it no longer keeps a reply waiting.
+_move: Final = _update.values(state=sa.bindparam("to"), changed=sa.bindparam("at"), owner=None, lease=None, early=False)
+_MOVE: Final = Statement(_move)
+_MOVE_WITH_DUE: Final = Statement(_move.values(due=sa.bindparam("when")))
+_SETTLE: Final = Statement(
+    _move.where(
+        _exchanges.c.state == State.SENDING.value,
+        _exchanges.c.attempts == sa.bindparam("attempt"),
+        _exchanges.c.early.is_(False),
+    ).values(begun=_exchanges.c.begun.bitwise_or(sa.bindparam("bit")))
+)
+SET_BEGUN: Final = Statement(_update.values(begun=sa.bindparam("mask")))
+_SET_EARLY: Final = Statement(_update.values(early=True))
+_MARK_NOT_SENT: Final = Statement(
+    sa.update(_replies).where(_replies.c.exchange == sa.bindparam("of")).values(correlation=Correlation.NOT_SENT.value)
+)
+
+
+def bit_of(attempt: int) -> int:
+    """Return the bit of an attempt in the mask of attempts whose content may have left."""
+    return 1 << attempt if 1 <= attempt <= _LAST_BIT else ANY_ATTEMPT
+
+
+def apply_event(  # noqa: PLR0913 - one argument for each thing that is written
+    connection: sa.Connection,
+    key: int,
+    state: State,
+    event: Event,
+    *,
+    at: datetime,
+    detail: str = "",
+    due: datetime | None = None,
+) -> Decision:
+    """Apply an event to an exchange in a state, and log the result."""
+    decision = decide(state, event)
+    if not decision.ignored and not decision.refused:
+        values: dict[str, object] = {"key": key, "to": decision.state.value, "at": at}
+        if due is None:
+            _MOVE.write(connection, values)
+        else:
+            _MOVE_WITH_DUE.write(connection, values | {"when": due})
+    why = decision.ignored or decision.refused
+    logged = "; ".join(part for part in (detail, why) if part)
+    log(connection, at, event.value, exchange=key, state=decision.state.value, detail=logged)
+    return decision
+
+
+def apply_reply(connection: sa.Connection, exchange: LockedExchange, reply: int, *, at: datetime) -> None:
+    """
+    Apply a reply to its exchange.
+
+    The reply settles the exchange if content of an attempt may have left. Otherwise the gateway cannot have the
+    declaration, and the exchange stays as it is. During an attempt that is not known yet, so its end decides.
+    """
+    event = Event.REPLY_RECEIVED if exchange.content_begun else Event.EARLY_REPLY_RECEIVED
+    apply_event(connection, exchange.key, exchange.state, event, at=at, detail=f"reply {reply}")
+    if attempt_decides(exchange):
+        _SET_EARLY.write(connection, {"key": exchange.key})
+
+
+def attempt_decides(exchange: LockedExchange) -> bool:
+    """Check whether the end of the current attempt decides if a reply can be its answer."""
+    return not exchange.content_begun and exchange.state is State.SENDING
+
+
+def decide_early_replies(
+    connection: sa.Connection, row: sa.Row[Any], state: State, mask: int, *, at: datetime
+) -> State:
+    """Decide about the replies that came during an attempt, which has led to a state."""
+    if not mask:
+        _MARK_NOT_SENT.write(connection, {"of": row.id})
+        return state
+    detail = "it came while an attempt was under way"
+    return apply_event(connection, row.id, state, Event.REPLY_RECEIVED, at=at, detail=detail).state
+
+
+def content_may_have_left(outcome: Outcome, *, content_begun: bool) -> bool:
+    """Decide whether an outcome means that content may have left."""
+    return (content_begun and outcome is not Outcome.RETURNED) or outcome in _WITH_CONTENT
+
+
+def settle_at_once(
+    connection: sa.Connection, claimed: Claimed, event: Event, *, bit: int, at: datetime
+) -> State | None:
+    """Settle the current attempt without reading its row first; None if this attempt needs a closer look."""
+    decision = decide(State.SENDING, event)
+    if event in _WITH_DUE or decision.ignored or decision.refused:
+        return None
+    values = {"key": claimed.key, "attempt": claimed.attempt, "to": decision.state.value, "at": at, "bit": bit}
+    return decision.state if _SETTLE.write(connection, values) == 1 else None
+
+
+def record_begun(connection: sa.Connection, row: sa.Row[Any], mask: int, *, at: datetime) -> State:
+    """Record which attempts may have got as far as their content; if none has, no reply can be an answer."""
+    state = State(row.state)
+    if mask == row.begun:
+        return state
+    SET_BEGUN.write(connection, {"key": row.id, "mask": mask})
+    if not mask and state is State.ANSWERED:
+        _MARK_NOT_SENT.write(connection, {"of": row.id})
+        state = apply_event(connection, row.id, state, Event.NEVER_SENT, at=at).state
+    return state

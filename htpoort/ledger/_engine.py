@@ -1,5 +1,5 @@
 """
-Choose the database of a ledger, and say in one sentence what is wrong with it.
+Check the URL of a ledger, choose its database, and explain a database's errors in one sentence.
 
 Never does: show a password.
 """
@@ -9,151 +9,236 @@ from __future__ import annotations
 import errno
 import sqlite3
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
+from urllib.parse import quote_plus
 
 from sqlalchemy import exc
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
-from htpoort.errors import LedgerError
-from htpoort.ledger._database import Database
+from htpoort.core.errors import LedgerError
 from htpoort.ledger._sqlite import SqliteFile
-from htpoort.ledger.url import shown
 
-TROUBLE: Final = (exc.SQLAlchemyError, OSError, UnicodeError)
-"""What a database raises, and `explained` explains."""
+if TYPE_CHECKING:
+    from htpoort.ledger._postgresql import Server
+
+    Database: TypeAlias = SqliteFile | Server
+
+_DRIVERS: Final = ("sqlite", "postgresql+psycopg")
+SECRET_PARAMETERS: Final = frozenset({
+    "password",
+    "sslpassword",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+})
+"""Parameters of libpq in the query of a URL whose values are secret."""
+_SHOWN: Final = frozenset({
+    *("host", "hostaddr", "port", "dbname", "user", "service", "passfile", "application_name", "client_encoding"),
+    *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    *("tcp_user_timeout", "target_session_attrs", "load_balance_hosts", "require_auth", "channel_binding"),
+    *("sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_min_protocol_version"),
+})
+"""
+Parameters of libpq that hold no secret. Any other value is hidden: `options` or a misspelt name may hold a secret.
+"""
+_HIDDEN: Final = "***"
+
+
+def check_url(url: str) -> URL:
+    """
+    Check the URL of a ledger and parse it, without opening anything.
+
+    >>> check_url("sqlite:///htpoort.db").database
+    'htpoort.db'
+
+    Args:
+        url: A URL as `Ledger.open` takes it.
+
+    Returns:
+        SQLAlchemy's URL object, which shows no secret when printed.
+
+    Raises:
+        LedgerError: It is not a URL, its database is not supported, or it has options for a SQLite file. The advice
+            says what to give.
+    """
+    advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
+    # Not the URL itself: a password cannot be recognised in it.
+    location = "the given URL"
+    if "\0" in url:
+        raise LedgerError(location, "Reading", "It contains a NUL character; remove it.")
+    try:
+        parts = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        raise LedgerError(location, "Reading", advice) from None
+    if parts.drivername != "sqlite" and "@" in f"{parts.host}{parts.database}":
+        raise LedgerError(location, "Reading", "It contains more than one @; write each @ of a password as %40.")
+    if parts.drivername not in _DRIVERS:
+        raise LedgerError(shown(parts), "Opening", advice)
+    if parts.drivername == "sqlite" and parts.database in {None, "", ":memory:"}:
+        raise LedgerError(shown(parts), "Opening", "A ledger in memory is lost when the process ends; name a file.")
+    if parts.drivername == "sqlite" and parts.query:
+        advice = "A SQLite URL takes no options; remove the ? and what follows it."
+        raise LedgerError(shown(parts), "Opening", advice)
+    return _Url(*parts)
+
+
+def shown(url: URL) -> str:
+    """Show a URL without its password, and without values of its query that may be secret."""
+    query = {name: value if name in _SHOWN else _HIDDEN for name, value in url.query.items()}
+    # Values of a query are quoted in a URL.
+    return url.set(query=query).render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
+
+
+@final
+class _Url(URL):
+    """A URL that is safe to print; SQLAlchemy's own class hides the password before the host only."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        # As a plain URL, or this would call itself.
+        return shown(URL(*self))
+
+    __str__ = __repr__
+
+
+# ── databases ────────────────────────────────────────────────────────────────
+
+DRIVER_ERRORS: Final = (exc.SQLAlchemyError, OSError, UnicodeError)
+"""The errors of a database, which `translate_driver_error` translates."""
 
 _COLLISIONS: Final = ("40", "23505", "42P07", "42710")
 """
-SQLSTATEs: deadlock and its like; a row, a table or another object that another transaction has added just now
-(PostgreSQL, Appendix A).
+SQLSTATEs of a deadlock and similar conflicts, and of a row, table or other object that another transaction has just
+added (PostgreSQL, Appendix A).
 """
 _READ_ONLY: Final = "25006"
-"""SQLSTATE: a write in a transaction that only reads."""
+"""SQLSTATE of a write in a read-only transaction."""
 
 
 def database(url: URL, *, create: bool, transaction_timeout: timedelta) -> Database:
     """
-    Make a ledger's database ready. Nothing is connected yet.
+    Choose the database of a ledger, without connecting to it.
 
     Args:
-        url: Of the ledger.
-        create: Whether a SQLite file may be made, or an empty one taken.
+        url: The URL of the ledger.
+        create: Whether to create a SQLite file, or to use an empty one.
         transaction_timeout: How long a transaction may take on PostgreSQL.
 
     Raises:
-        LedgerError: There is no folder for the SQLite file; no file, and none may be made; it cannot be made; or the
-            driver of PostgreSQL is not installed.
+        LedgerError: The SQLite file or its folder does not exist, or the file cannot be created; or the driver of
+            PostgreSQL is not installed.
     """
-    where = shown(url)
+    location = shown(url)
     if url.drivername == "sqlite":
-        return SqliteFile(url, where, create=create)
+        return SqliteFile(url, location, create=create)
     try:
         from htpoort.ledger._postgresql import Server  # noqa: PLC0415 - its driver is an extra
     except ImportError:
-        advice = 'The driver of PostgreSQL cannot be loaded; run: pip install "htpoort[postgres]"'
-        raise LedgerError(where, "Opening", advice) from None
-    return Server(url, where, transaction_timeout=transaction_timeout)
+        advice = 'The driver of PostgreSQL is not installed; run: pip install "htpoort[postgres]"'
+        raise LedgerError(location, "Opening", advice) from None
+    return Server(url, location, transaction_timeout=transaction_timeout)
 
 
 _SQLITE: Final = {
-    sqlite3.SQLITE_BUSY: ("Another program holds the ledger; wait for it or end it.", True),
-    sqlite3.SQLITE_LOCKED: ("Another program holds the ledger; wait for it or end it.", True),
-    sqlite3.SQLITE_FULL: ("The disk is full; make room.", True),
-    sqlite3.SQLITE_IOERR: ("The disk reports an error; check it, nothing is acknowledged meanwhile.", True),
-    sqlite3.SQLITE_READONLY: ("The ledger cannot be written; check the rights of file and folder.", False),
-    sqlite3.SQLITE_CANTOPEN: ("The file cannot be opened; check the rights of file and folder.", False),
-    sqlite3.SQLITE_NOTADB: ("The file is of another program; name another file.", False),
-    sqlite3.SQLITE_CORRUPT: ("The database is damaged; restore it from a copy.", False),
+    sqlite3.SQLITE_BUSY: ("Another program has locked the ledger; wait for it or stop it.", True),
+    sqlite3.SQLITE_LOCKED: ("Another program has locked the ledger; wait for it or stop it.", True),
+    sqlite3.SQLITE_FULL: ("The disk is full; free some space.", True),
+    sqlite3.SQLITE_IOERR: ("The disk reports an error; check it. Nothing is acknowledged meanwhile.", True),
+    sqlite3.SQLITE_READONLY: ("The ledger cannot be written; check the permissions of file and folder.", False),
+    sqlite3.SQLITE_CANTOPEN: ("The file cannot be opened; check the permissions of file and folder.", False),
+    sqlite3.SQLITE_NOTADB: ("The file belongs to another program; name another file.", False),
+    sqlite3.SQLITE_CORRUPT: ("The database is damaged; restore it from a backup.", False),
 }
 
 
 def collided(error: BaseException) -> bool:
-    """Tell whether a transaction met another machine's, and was undone, so that it can be run again."""
+    """Check whether a transaction collided with another machine's and was undone, so that it can be run again."""
     state = str(getattr(error.orig, "sqlstate", None) or "") if isinstance(error, exc.DBAPIError) else ""
     return state.startswith(_COLLISIONS)
 
 
 def read_only(error: BaseException) -> bool:
-    """Tell whether a session takes no writes; it may stay so when the server has long been taking them again."""
+    """Check whether a session is read-only; it may stay so after the server accepts writes again."""
     return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == _READ_ONLY
 
 
-def explained(error: BaseException, where: str, operation: str) -> LedgerError:
+def translate_driver_error(error: BaseException, location: str, operation: str) -> LedgerError:
     """
-    Turn what a driver raised into an error that says what to do.
+    Translate an error of a driver into one that says what to do.
 
     Args:
-        error: Of SQLAlchemy, of a driver or of the system.
-        where: The ledger, without a password.
+        error: An error of SQLAlchemy, of a driver or of the operating system.
+        location: The URL of the ledger, without a password.
         operation: What was being done.
 
     Returns:
-        The error to raise; *retryable* where the trouble may pass by itself.
+        The error to raise; *retryable* if the trouble may pass by itself.
     """
     origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
-    advice, passing = _advice(error, origin)
-    return LedgerError(where, operation, advice, retryable=passing)
+    advice, retryable = _advice(error, origin)
+    return LedgerError(location, operation, advice, retryable=retryable)
 
 
 def _advice(error: BaseException, origin: BaseException) -> tuple[str, bool]:
-    """Say what to do, and whether it may pass by itself."""
+    """Return what to do, and whether the trouble may pass by itself."""
     if isinstance(origin, OSError) and origin.errno in {errno.ENOSPC, errno.EIO}:
         return f"The disk reports an error: {origin.strerror}.", True
     if isinstance(origin, sqlite3.Error) and hasattr(origin, "sqlite_errorcode"):
-        # The low octet is the kind, the rest the place (sqlite.org/rescode.html).
+        # The low octet is the kind of error, the rest its details (sqlite.org/rescode.html).
         return _SQLITE.get(origin.sqlite_errorcode & 0xFF, (f"SQLite reports {origin.sqlite_errorname}.", False))
     return _server_advice(origin) or (
-        # A server that is lost gives no SQLSTATE.
-        ("The server cannot be reached; check that it runs, and the network.", True)
+        # There is no SQLSTATE if the server is lost.
+        ("The server cannot be reached; check that it is running, and the network.", True)
         if isinstance(error, exc.OperationalError | exc.InterfaceError)
         else (f"The database reports {type(origin).__name__}.", False)
     )
 
 
 def _server_advice(origin: BaseException) -> tuple[str, bool] | None:
-    """Say what a PostgreSQL server, or a pooler before it, wants; None where it gave no reason."""
+    """Explain an error of a PostgreSQL server, or of a pooler in front of it; None if it gave no reason."""
     if type(origin).__name__ == "TooSlowError":
-        # Written for a person, by us; the class is in a module whose driver is an extra.
+        # Its text is ours; the class is in a module whose driver is an extra.
         return str(origin), True
-    # What the driver cannot encode is what the server would refuse.
-    unfit = isinstance(origin, UnicodeError)
-    text, state = str(origin), "22021" if unfit else str(getattr(origin, "sqlstate", None) or "")
+    # The server would refuse a character that the driver cannot encode.
+    unencodable = isinstance(origin, UnicodeError)
+    text, state = str(origin), "22021" if unencodable else str(getattr(origin, "sqlstate", None) or "")
     for words, advice in _POOLERS.items():
         if words in text:
             return advice, False
-    for prefix, found in _POSTGRES.items():
+    for prefix, explanation in _POSTGRES.items():
         if state.startswith(prefix):
-            return found
-    # What refuses a connection has no SQLSTATE in libpq; only this word shows that a server answered.
+            return explanation
+    # libpq gives no SQLSTATE for a refused connection; only this word shows that a server answered.
     if "FATAL" in text:
-        return "The server answers and refuses: check user name, password, and that the database is there.", True
+        return "The server refused the connection: check user name, password, and that the database exists.", True
     return None
 
 
 # By the first characters of the SQLSTATE (PostgreSQL, Appendix A).
-_UNFIT: Final = "The encoding of the database has no room for a character; use a database with ENCODING 'UTF8'."
+_UNENCODABLE: Final = "The encoding of the database lacks a character; use a database with ENCODING 'UTF8'."
 _POSTGRES: Final = {
-    "22021": (_UNFIT, False),
-    "22P05": (_UNFIT, False),
-    _READ_ONLY: ("The server takes no writes: it is a standby, or was made read-only; wait, or end that.", True),
-    "25P03": ("The server ended a transaction that stood idle for too long; try again, or give it more time.", True),
+    "22021": (_UNENCODABLE, False),
+    "22P05": (_UNENCODABLE, False),
+    _READ_ONLY: ("The server is read-only: a standby, or set so; wait, or make it writable.", True),
+    "25P03": ("The server ended a transaction that was idle for too long; try again, or allow more time.", True),
     "55P03": ("Another session holds a lock on it; end that session, or wait for it.", True),
-    "57014": ("The server broke it off, by statement_timeout or on somebody's order; try again.", True),
-    "42P07": ("Another process creates the tables, or tables of these names are of another program; try again.", True),
-    "42501": ("The user may not do this; grant it the rights on the tables.", False),
-    "40": ("Two workers stood in each other's way; it will pass.", True),
-    "53": ("The server has no room or no free connection; wait, or give it more.", True),
-    "57P": ("The server is being stopped; wait until it is back.", True),
+    "57014": ("The server cancelled it, by statement_timeout or on request; try again.", True),
+    "42P07": ("Another process is creating the tables, or another program has tables of these names; try again.", True),
+    "42501": ("The user lacks permission; grant it rights on the tables.", False),
+    "40": ("Two workers collided; try again.", True),
+    "53": ("The server has no space or no free connection left; wait, or give it more.", True),
+    "57P": ("The server is shutting down; wait until it is back.", True),
 }
-# By a text of PgBouncer, which gives most of its refusals no SQLSTATE of their own.
+# By the text of PgBouncer, which gives most of its refusals no SQLSTATE of their own.
 _POOLERS: Final = {
     "statement pooling mode": (
-        "A pooler stands between and gives each statement to another session; set its pool_mode to transaction."
+        "A pooler in front of the server runs each statement in another session; set its pool_mode to transaction."
     ),
     "unsupported startup parameter": (
-        "A pooler stands between and does not take a setting of the URL; leave out options, or let it ignore them."
+        "A pooler in front of the server does not accept a setting of the URL; remove options, or let it ignore them."
     ),
     'prepared statement "_pg': (
-        "A pooler stands between and mixes up prepared statements; set its pool_mode to session."
+        "A pooler in front of the server mixes up prepared statements; set its pool_mode to session."
     ),
 }

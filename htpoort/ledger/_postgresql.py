@@ -1,7 +1,7 @@
 """
-Connect to the PostgreSQL server of a ledger, and wait for no answer without an end.
+Connect to the PostgreSQL server of a ledger, with a time limit on every answer.
 
-Never does: prepare statements, or set anything for a session, where a pooler gives the session to others too.
+Never does: prepare statements, or change settings of a session, if a pooler shares the session with other clients.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _LIMITS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,  # milliseconds, unlike the others
 }
-"""What libpq waits for at most, in seconds: a server that is gone without a word is noticed after a minute."""
+"""Time limits of libpq in seconds: a server that silently disappears is noticed after a minute."""
 _ISOLATION: Final = "READ COMMITTED"
-"""What the ledger was proved with; in a stricter one claims fail one after another, and set-up misses new tables."""
+"""The level that the ledger was tested with; in a stricter one claims collide, and the set-up misses new tables."""
 _ENCODING: Final = "utf8"
-"""Also for a database in SQL_ASCII, which then gives back what it was given; psycopg would give octets for texts."""
-# Settings that the ledger rests on, where no one set another, be it in the URL, for the user or for the database. Idle
-# transactions have no limit: an export holds one for as long as its reader takes.
+"""Also for a database in SQL_ASCII, which returns texts unchanged; psycopg would return octets otherwise."""
+# Settings that the ledger relies on, unless the URL, the user or the database has others. Idle transactions have no
+# limit: an export holds one for as long as its reader takes.
 _SETTINGS: Final = """
 SELECT set_config(wanted.name, wanted.value, {local})
 FROM (VALUES ('lock_timeout', '0', '30s'), ('synchronous_commit', 'off', 'on')) AS wanted (name, old, value)
@@ -42,43 +42,43 @@ WHERE current_setting(wanted.name) = wanted.old
 _SERVER: Final = "SELECT pg_backend_pid()"
 _POOLED: Final = "htpoort-pooled"
 _TOO_SLOW: Final = (
-    "The server keeps the connection and has not answered in time (transaction_timeout), so the transaction was given "
-    "up; look at the load and the locks of the server."
+    "The server keeps the connection open but did not answer in time (transaction_timeout), so the transaction was "
+    "abandoned; check the load and the locks of the server."
 )
 
 
 class TooSlowError(psycopg.OperationalError):
-    """A server that keeps its connection and does not answer in time; `str` is for a person."""
+    """A server keeps the connection open and does not answer in time; `str` is the advice to show."""
 
 
 @final
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """
-    Give up a server that does not answer in time.
+    A connection that gives up a server which does not answer in time.
 
-    No setting of libpq or of the server does: a machine whose PostgreSQL hangs acknowledges every packet.
+    No setting of libpq or of the server does that: a machine whose PostgreSQL hangs acknowledges every packet.
 
     Attributes:
-        each: Seconds that one answer may take.
-        until: When the transaction must be over, of the monotonic clock.
+        answer_limit: Seconds that one answer may take.
+        deadline: When the transaction must end, by the monotonic clock.
     """
 
-    each: float = math.inf
-    until: float = math.inf
+    answer_limit: float = math.inf
+    deadline: float = math.inf
 
-    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:  # noqa: ANN401 - psycopg's, and others in each version
-        """Wait for the server as psycopg does, but not for longer than allowed."""
+    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:  # noqa: ANN401 - psycopg's, different in each version
+        """Wait for the server as psycopg does, but no longer than allowed."""
         return super().wait(self._limited(gen), *args, **options)
 
     def _limited(self, gen: PQGen[T]) -> PQGen[T]:
-        """Give psycopg's own steps, and count the time; it asks for the next one at least ten times a second."""
-        end = min(self.until, time.monotonic() + self.each)
+        """Pass on psycopg's steps and check the time; psycopg takes a step at least ten times a second."""
+        end = min(self.deadline, time.monotonic() + self.answer_limit)
         ready: Any = None
         while True:
             try:
                 wanted = gen.send(ready)
             except StopIteration as done:
-                return cast("T", done.value)  # noqa: B901 - as each generator of psycopg's does
+                return cast("T", done.value)  # noqa: B901 - as psycopg's generators do
             if time.monotonic() > end:
                 self.close()
                 raise TooSlowError(_TOO_SLOW)
@@ -88,18 +88,22 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 @final
 class Server:
     """
-    Hold the server of a ledger.
+    The PostgreSQL server of a ledger.
 
     Args:
-        url: Of the ledger.
-        where: The same for errors.
+        url: The URL of the ledger.
+        location: The same without a password, for errors.
         transaction_timeout: How long a transaction may take, and each answer within a longer one.
+
+    Attributes:
+        engine: Opens nothing before its first connection.
+        exclusive: Whether only one agent may use the ledger at a time.
     """
 
     exclusive = False
 
-    def __init__(self, url: URL, where: str, *, transaction_timeout: timedelta) -> None:
-        self.where = where
+    def __init__(self, url: URL, location: str, *, transaction_timeout: timedelta) -> None:
+        self.location = location
         self._seconds = transaction_timeout.total_seconds()
         limits = {name: value for name, value in _LIMITS.items() if name not in url.query}
         self.engine = sa.create_engine(
@@ -109,55 +113,55 @@ class Server:
             connect_args={**limits, "client_encoding": _ENCODING},
         )
         event.listen(self.engine, "do_connect", self._connect)
-        event.listen(self.engine, "connect", self._prepare)
-        event.listen(self.engine, "begin", self._begun)
-        event.listen(self.engine, "checkin", self._returned)
+        event.listen(self.engine, "connect", self._set_up)
+        event.listen(self.engine, "begin", self._begin)
+        event.listen(self.engine, "checkin", self._reset)
 
-    def _connect(self, _dialect: object, _record: object, given: list[Any], options: dict[str, Any]) -> Connection:
-        connection = Connection.connect(*given, **options)
-        connection.each = self._seconds
+    def _connect(self, _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Connection:
+        connection = Connection.connect(*arguments, **options)
+        connection.answer_limit = self._seconds
         return connection
 
     @staticmethod
-    def _prepare(connection: Connection, record: sa.pool.ConnectionPoolEntry) -> None:
-        """Look for a pooler, and make the settings of a session where there is none."""
-        with contextlib.ExitStack() as failing:
-            # No one has it yet who would close it.
-            failing.callback(connection.close)
+    def _set_up(connection: Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+        """Check for a pooler, and change the settings of the session if there is none."""
+        with contextlib.ExitStack() as on_failure:
+            # The pool does not have the connection yet, and would not close it.
+            on_failure.callback(connection.close)
             with contextlib.closing(connection.cursor()) as cursor:
                 (number,) = cursor.execute(_SERVER).fetchone() or (0,)
-                # Who answers is not who greeted: the next transaction may be with yet another.
+                # Another backend answers than the one that greeted: the next transaction may get yet another.
                 record.info[_POOLED] = pooled = number != connection.info.backend_pid
                 if pooled:
                     connection.prepare_threshold = None
                 else:
                     cursor.execute(_SETTINGS.format(local="false"))
             connection.commit()
-            failing.pop_all()
+            on_failure.pop_all()
 
-    def _begun(self, connection: sa.Connection) -> None:
+    def _begin(self, connection: sa.Connection) -> None:
         driver = connection.connection.driver_connection
         if isinstance(driver, Connection) and not connection.get_execution_options().get("streaming"):
-            driver.until = time.monotonic() + self._seconds
+            driver.deadline = time.monotonic() + self._seconds
         if connection.info[_POOLED]:
             connection.exec_driver_sql(_SETTINGS.format(local="true"))
 
-    def _returned(self, connection: Connection | None, _record: object) -> None:
-        # None where it was given up.
+    def _reset(self, connection: Connection | None, _record: object) -> None:
+        # None if the connection was given up.
         if connection is not None:
-            connection.each, connection.until = self._seconds, math.inf
+            connection.answer_limit, connection.deadline = self._seconds, math.inf
 
     def verify(self, connection: sa.Connection) -> None:
-        """Check nothing: a connection that is open is to the same database."""
+        """Do nothing: an open connection stays with the same database."""
 
     @staticmethod
-    def unlimited(connection: sa.Connection) -> None:
-        """Let this transaction take its time."""
+    def lift_time_limit(connection: sa.Connection) -> None:
+        """Let this transaction take any time: it would never finish otherwise, and a person is waiting for it."""
         driver = connection.connection.driver_connection
         if isinstance(driver, Connection):
-            driver.each = driver.until = math.inf
+            driver.answer_limit = driver.deadline = math.inf
 
     @staticmethod
     def agent_lock() -> contextlib.AbstractContextManager[None]:
-        """Keep no one away: agents share it."""
+        """Do nothing: agents share the ledger."""
         return contextlib.nullcontext()

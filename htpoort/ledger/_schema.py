@@ -1,7 +1,7 @@
 """
 Declare the tables of the ledger.
 
-Never does: change a table that exists; that is what `migrations` is for.
+A change here needs a migration in `migrations/versions`, and its name in `_upgrade.SCHEMA`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,33 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
-        """Count the microseconds; a naive datetime raises TypeError."""
+        """Convert to microseconds; a naive datetime raises TypeError."""
         del dialect
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ANN401 - what the driver gives
-        """Give the datetime back, in UTC."""
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ANN401 - whatever the driver returns
+        """Convert back to a datetime in UTC."""
         del dialect
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
 metadata: Final = sa.MetaData()
 
-# SQLite counts up a key of this type only.
+# SQLite generates keys of this type only.
 _KEY: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+messages: Final = sa.Table(
+    "htpoort_messages",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+)
+"""
+The octets of every message: written once and never changed, so that a change of state rewrites a short row only.
+
+The other tables refer to it without a foreign key. With one, each deletion of a message would search all of them, and
+each would need an index that nothing else uses.
+"""
 
 exchanges: Final = sa.Table(
     "htpoort_exchanges",
@@ -46,32 +59,28 @@ exchanges: Final = sa.Table(
     sa.Column("party", sa.Text, nullable=False, comment="V as it was sent"),
     sa.Column("party_key", sa.Text, nullable=False, comment="V in lower case, as parties compare"),
     sa.Column("reference", sa.Text, nullable=False, comment="K"),
-    sa.Column("business_reference", sa.Text, comment="the declarant's own, kept when a declaration is resubmitted"),
+    sa.Column("business_reference", sa.Text, comment="the declarant's own"),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due", Moment, nullable=False, comment="not to be sent before"),
-    sa.Column("owner", sa.Text, comment="the worker that sends it"),
-    sa.Column("lease", Moment, comment="until when it may be silent"),
+    sa.Column("due", Moment, nullable=False, comment="not sent before"),
+    sa.Column("owner", sa.Text, comment="the worker that is sending it"),
+    sa.Column("lease", Moment, comment="when the worker counts as dead"),
     sa.Column("mail_from", sa.Text, nullable=False),
     sa.Column("rcpt_to", sa.Text, nullable=False),
     sa.Column("message_id", sa.Text, nullable=False),
     sa.Column("created", Moment, nullable=False),
     sa.Column("changed", Moment, nullable=False),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
-    # Bit N: attempt N. Bit 0: one of an earlier schema, one above 62, or a person's word that the gateway has it.
-    sa.Column(
-        "begun", sa.BigInteger, nullable=False, server_default="0", comment="attempts whose content may have left"
-    ),
-    sa.Column(
-        "early", sa.Boolean, nullable=False, server_default=sa.false(), comment="a reply waits for this attempt's end"
-    ),
-    # For ever: a K that was used once never goes out for another declaration.
+    sa.Column("message", _KEY, comment="the number of its message; empty once that is pruned"),
+    # Bit N: attempt N. Bit 0: any attempt above 62, or a person's statement that the gateway has it.
+    sa.Column("begun", sa.BigInteger, nullable=False, comment="attempts whose content may have left"),
+    sa.Column("early", sa.Boolean, nullable=False, comment="a reply waits for the end of this attempt"),
+    # Permanent: a K that was used once is never sent for another declaration.
     sa.UniqueConstraint("party_key", "reference", name="htpoort_one_k"),
     sa.Index("htpoort_exchanges_due", "state", "due"),
     sa.Index("htpoort_exchanges_reference", "reference"),
-    # Ten million exchanges are counted without a look at one of them.
+    # Counts exchanges without reading their rows.
     sa.Index("htpoort_exchanges_status", "system", "state", "created"),
-    # What a party has open at a system, for the report of a move.
+    # Finds what a party has open at a system, for the report of a move.
     sa.Index("htpoort_exchanges_standing", "party_key", "system", "state", "created"),
 )
 
@@ -79,20 +88,20 @@ shadows: Final = sa.Table(
     "htpoort_shadows",
     metadata,
     sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), primary_key=True, autoincrement=False),
-    sa.Column("system", sa.Text, nullable=False, comment="the one that it was not sent to"),
+    sa.Column("system", sa.Text, nullable=False, comment="the system that it was not sent to"),
     sa.Column("created", Moment, nullable=False),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("message", _KEY, nullable=False, comment="the number of its message"),
 )
 
-_HELD: Final = sa.text("owner IS NOT NULL")
-_WAITING: Final = sa.text("delivered IS NULL")
+_CLAIMED: Final = sa.text("owner IS NOT NULL")
+_UNDELIVERED: Final = sa.text("delivered IS NULL")
 _NOT_SENT: Final = sa.text("correlation = 'not-sent'")
 
 replies: Final = sa.Table(
     "htpoort_replies",
     metadata,
     sa.Column("id", _KEY, primary_key=True),
-    sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), comment="none where K is not known"),
+    sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), comment="empty if no such K was sent"),
     sa.Column("system", sa.Text, nullable=False),
     sa.Column("mailbox", sa.Text, nullable=False),
     sa.Column("process_id", sa.Text, nullable=False),
@@ -104,19 +113,19 @@ replies: Final = sa.Table(
     sa.Column("received", Moment, nullable=False),
     sa.Column("delivered", Moment),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due", Moment, nullable=False, comment="not to be delivered before"),
+    sa.Column("due", Moment, nullable=False, comment="not delivered before"),
     sa.Column("owner", sa.Text),
     sa.Column("lease", Moment),
     sa.Column("trouble", sa.Text, comment="why the last delivery failed"),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("message", _KEY, nullable=False, comment="the number of its message"),
     sa.UniqueConstraint("reference", "party", "system", "content", name="htpoort_one_copy"),
     sa.Index("htpoort_replies_exchange", "exchange"),
     sa.Index("htpoort_replies_standing", "party", "system", "received"),
-    sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_WAITING, postgresql_where=_WAITING),
-    # Of seven years of replies, the few that a person must look at.
+    sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
+    # Finds the few replies that need attention among those of seven years.
     sa.Index("htpoort_replies_not_sent", "exchange", sqlite_where=_NOT_SENT, postgresql_where=_NOT_SENT),
-    # A worker that starts or ends lets go what it held, without a look at every reply of seven years.
-    sa.Index("htpoort_replies_owner", "owner", sqlite_where=_HELD, postgresql_where=_HELD),
+    # Finds what a worker holds when it starts or ends, without reading every reply of seven years.
+    sa.Index("htpoort_replies_owner", "owner", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
 )
 
 quarantine: Final = sa.Table(
@@ -131,13 +140,13 @@ quarantine: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False, comment="held, released or discarded"),
     sa.Column("copies", sa.Integer, nullable=False),
     sa.Column("content", sa.Text, nullable=False, comment="SHA-256 of the whole message"),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
-    sa.UniqueConstraint("content", name="htpoort_one_stranger"),
+    sa.Column("message", _KEY, nullable=False, comment="the number of its message"),
+    sa.UniqueConstraint("content", name="htpoort_one_quarantined"),
     sa.Index("htpoort_quarantine_state", "state"),
 )
 
 _OF_REPLY: Final = sa.text("reply IS NOT NULL")
-_OF_STRANGER: Final = sa.text("quarantine IS NOT NULL")
+_OF_QUARANTINED: Final = sa.text("quarantine IS NOT NULL")
 
 events: Final = sa.Table(
     "htpoort_events",
@@ -153,7 +162,7 @@ events: Final = sa.Table(
     sa.Index("htpoort_events_exchange", "exchange"),
     sa.Index("htpoort_events_event", "event", "at"),
     sa.Index("htpoort_events_reply", "reply", sqlite_where=_OF_REPLY, postgresql_where=_OF_REPLY),
-    sa.Index("htpoort_events_quarantine", "quarantine", sqlite_where=_OF_STRANGER, postgresql_where=_OF_STRANGER),
+    sa.Index("htpoort_events_quarantine", "quarantine", sqlite_where=_OF_QUARANTINED, postgresql_where=_OF_QUARANTINED),
 )
 
 fetched: Final = sa.Table(
@@ -167,7 +176,7 @@ fetched: Final = sa.Table(
 resting: Final = sa.Table(
     "htpoort_resting",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True, comment="what the agent calls the server"),
+    sa.Column("name", sa.Text, primary_key=True, comment="the agent's name for the server"),
     sa.Column("since", Moment, nullable=False, comment="when the trouble began"),
     sa.Column("next_try", Moment, nullable=False),
     sa.Column("why", sa.Text, nullable=False),

@@ -1,5 +1,5 @@
 """
-Open the SQLite file of a ledger, and notice when its name no longer means that file.
+Open the SQLite file of a ledger, and notice when its path no longer refers to that file.
 
 Never does: create a folder, touch a database of another program, or open and close the file itself once SQLite has it.
 """
@@ -20,9 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
-from htpoort.errors import LedgerError
-from htpoort.ledger._database import absent
-from htpoort.ledger._lock import AgentLock, Identity, agent_elsewhere, identity
+from htpoort.core.errors import LedgerError
+from htpoort.ledger._agent_lock import AgentLock, Identity, agent_has_other_file, identity
 
 _LOG: Final = logging.getLogger("htpoort.ledger")
 _BUSY_SECONDS: Final = 30
@@ -30,39 +29,43 @@ _APPLICATION: Final = 0x68_74_70_6F
 """Marks our SQLite files ("htpo" in ASCII; `PRAGMA application_id`)."""
 _SWITCHES: Final = 9
 _PRIVATE: Final = 0o600
-"""Rights of a new ledger, whatever the umask: it holds declarations and replies. SQLite gives its log the same."""
+"""Mode of a new ledger, whatever the umask: it holds declarations and replies. SQLite gives its log the same mode."""
 _SUFFIXES: Final = ("", "-wal", "-shm")
 """The files of an open database in WAL mode (sqlite.org/walformat.html, section 1)."""
 _OPENED: Final = "htpoort-files"
 _CREATING: Final = threading.Lock()
-"""Held while a new file is closed: that drops every lock that SQLite has on it in this process."""
+"""Held while a new file is closed: closing drops every lock that SQLite has on the file in this process."""
 
 
 @final
 class SqliteFile:
     """
-    Hold the file of a ledger.
+    The file of a ledger.
 
-    Its name may come to mean another file while it is open: a copy is moved over it, its folder is replaced, its disk
-    is unmounted, a symbolic link is changed. What is committed then is lost with the old file. So each connection
-    notes which files it opened, and these are compared with the names before and after each transaction.
+    Its path may come to refer to another file while it is open: a copy is moved over it, its folder is replaced, its
+    disk is unmounted, a symbolic link is changed. Whatever is committed then is lost with the old file. So each
+    connection records which files it opened, and they are compared with the paths before and after each transaction.
 
     Args:
-        url: Of the ledger.
-        where: The same for errors.
-        create: Whether a file may be made, or an empty one taken.
+        url: The URL of the ledger.
+        location: The same without a password, for errors.
+        create: Whether to create the file, or to use an empty one.
+
+    Attributes:
+        engine: Opens nothing before its first connection.
+        exclusive: Whether only one agent may use the ledger at a time.
 
     Raises:
-        LedgerError: There is no folder for the file; no file, and none may be made; or it cannot be made. On
-            connecting: the file is of another program, or has a second name. At both moments: an agent has another
-            file open by this name.
+        LedgerError: The file or its folder does not exist, or the file cannot be created. On connecting: the file
+            belongs to another program, or has a second name. In both cases: an agent has another file open by this
+            path.
     """
 
     exclusive = True
 
-    def __init__(self, url: URL, where: str, *, create: bool) -> None:
-        self.where = where
-        # Absolute, since a process may change its folder later.
+    def __init__(self, url: URL, location: str, *, create: bool) -> None:
+        self.location = location
+        # Absolute: a process may change its working directory later.
         self._path = Path(url.database or "").absolute()
         self._create = create
         self._first: Identity | None = None
@@ -70,20 +73,20 @@ class SqliteFile:
         self._locking = threading.Lock()
         folder = self._path.parent
         if not folder.is_dir():
-            raise LedgerError(where, "Opening", f"There is no folder {folder}; create it, or name another file.")
+            raise LedgerError(location, "Opening", f"There is no folder {folder}; create it, or name another file.")
         self._refuse_moved()
         if not create and not self._path.exists():
-            raise absent(where)
+            raise no_ledger(location)
         if create:
-            self._make()
+            self._create_file()
         self.engine = sa.create_engine(url)
         event.listen(self.engine, "do_connect", self._connect)
-        event.listen(self.engine, "connect", self._prepare)
-        event.listen(self.engine, "begin", self._begun)
+        event.listen(self.engine, "connect", self._set_up)
+        event.listen(self.engine, "begin", self._begin)
 
-    def _make(self) -> None:
-        """Make the file with our rights, where there is none; SQLite would make it readable by everyone."""
-        # A link may point to a file that is not there yet.
+    def _create_file(self) -> None:
+        """Create the file, if it does not exist, with our mode; SQLite would make it readable by everyone."""
+        # A symbolic link may point to a file that does not exist yet.
         path = os.path.realpath(self._path)
         try:
             with _CREATING:
@@ -91,13 +94,13 @@ class SqliteFile:
         except FileExistsError:
             pass
         except OSError as error:
-            advice = f"{path} cannot be created: {error.strerror}. Check the owner and the rights of its folder."
-            raise LedgerError(self.where, "Opening", advice) from None
+            advice = f"{path} cannot be created: {error.strerror}. Check the owner and the permissions of its folder."
+            raise LedgerError(self.location, "Opening", advice) from None
 
     # ── connections ──────────────────────────────────────────────────────────
 
-    def _connect(self, *_given: object) -> sqlite3.Connection:
-        """Connect to the file, and make none: where its name means another by now, that stays as it is."""
+    def _connect(self, *_arguments: object) -> sqlite3.Connection:
+        """Connect to the file, and never create one: if its path refers to another file by now, leave that alone."""
         if self._first is None:
             self._refuse_second_name()
             self._refuse_moved()
@@ -106,46 +109,46 @@ class SqliteFile:
         uri = f"{self._path.as_uri()}?mode=rw"
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
 
-    def _prepare(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
-        with contextlib.ExitStack() as failing:
-            # No one has it yet who would close it.
-            failing.callback(connection.close)
-            _set_up(connection, self.where, create=self._create)
+    def _set_up(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+        with contextlib.ExitStack() as on_failure:
+            # The pool does not have the connection yet, and would not close it.
+            on_failure.callback(connection.close)
+            _set_pragmas(connection, self.location, create=self._create)
             record.info[_OPENED] = opened = _identities(self._path)
             self._first = self._first or opened[0]
             if self._first != opened[0]:
                 raise self._replaced(self._path)
-            failing.pop_all()
+            on_failure.pop_all()
 
     def _refuse_moved(self) -> None:
-        """Refuse a file beside the log of an agent that has another file open: SQLite would remove that log."""
-        if agent_elsewhere(self._path):
+        """Refuse a file next to the log of an agent that has another file open: SQLite would remove that log."""
+        if agent_has_other_file(self._path):
             advice = (
-                f"An agent has another file open than {self._path} means now: its file was moved, replaced or deleted. "
-                "Nothing was touched. Put that file back, or stop the agent and look at both files; then try again."
+                f"An agent has another file open, which used to be {self._path}: it was moved, replaced or deleted. "
+                "Nothing was touched. Put that file back, or stop the agent and compare both files; then try again."
             )
-            raise LedgerError(self.where, "Opening", advice, retryable=True)
+            raise LedgerError(self.location, "Opening", advice, retryable=True)
 
     def _refuse_second_name(self) -> None:
         """Refuse a file with hard links: SQLite keeps a log for each name (sqlite.org/howtocorrupt.html, 2.5)."""
-        with contextlib.suppress(OSError):  # SQLite says why it cannot be opened
-            found = self._path.stat()
-            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        with contextlib.suppress(OSError):  # SQLite reports why it cannot be opened
+            status = self._path.stat()
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 advice = "The file has a second name (a hard link), by which SQLite would damage it; remove that name."
-                raise LedgerError(self.where, "Opening", advice)
+                raise LedgerError(self.location, "Opening", advice)
 
-    def _begun(self, connection: sa.Connection) -> None:
+    def _begin(self, connection: sa.Connection) -> None:
         self.verify(connection)
-        # A reader that turns writer in the middle gets "locked" at once, however long it would wait.
+        # A transaction that reads first and writes later fails as "locked" at once, instead of waiting.
         writing = connection.get_execution_options().get("writing")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     def verify(self, connection: sa.Connection) -> None:
         """
-        Compare the files that a connection has open with their names.
+        Compare the files that a connection has open with their paths; before and after each transaction.
 
         Raises:
-            LedgerError: One is another file by now, or none; or another agent has taken the ledger.
+            LedgerError: A path refers to another file by now, or to none; or another agent has taken the ledger.
         """
         for suffix, opened, now in zip(_SUFFIXES, connection.info[_OPENED], _identities(self._path), strict=True):
             if opened != now:
@@ -153,20 +156,20 @@ class SqliteFile:
         with self._locking:
             if self._lock is not None and self._lock.lost():
                 # A new lock is as good as the old one, unless another agent was quicker.
-                found = AgentLock(self._path, self._first, self.where)
+                lock = AgentLock(self._path, self._first, self.location)
                 self._lock.close()
-                self._lock = found
+                self._lock = lock
 
-    def unlimited(self, connection: sa.Connection) -> None:
-        """Do nothing: a transaction here has no deadline."""
+    def lift_time_limit(self, connection: sa.Connection) -> None:
+        """Do nothing: transactions have no time limit here."""
 
     def _replaced(self, path: Path) -> LedgerError:
         advice = (
             f"{path} is not the file that was opened: it was moved, replaced or deleted, or its disk was unmounted. "
-            "Nothing is acknowledged or sent. Put it back, or stop this process, look at the file, and start again; "
+            "Nothing is acknowledged or sent. Put it back, or stop this process, check the file, and start again; "
             "until then run no other command on this ledger."
         )
-        return LedgerError(self.where, "Checking the file", advice, retryable=True)
+        return LedgerError(self.location, "Checking the file", advice, retryable=True)
 
     # ── agents ───────────────────────────────────────────────────────────────
 
@@ -176,19 +179,19 @@ class SqliteFile:
         Keep other agents away.
 
         Raises:
-            LedgerError: On entering: another agent holds the lock, or the file for it cannot be opened.
+            LedgerError: On entering: another agent holds the lock, or the lock file cannot be opened.
         """
-        lock = AgentLock(self._path, self._first, self.where)
+        lock = AgentLock(self._path, self._first, self.location)
         with self._locking:
             self._lock = lock
         try:
-            # A group may be meant; everyone can hardly be.
+            # Access for a group may be intended; access for everyone hardly is.
             if lock.mode & stat.S_IRWXO:
                 _LOG.warning("Every user of this machine can open %s; run: chmod 600 %s*", self._path, self._path)
             yield
         finally:
             with self._locking:
-                # Another one than in the beginning, where that was lost.
+                # Not the first lock, if that was lost.
                 self._lock.close()
                 self._lock = None
 
@@ -197,52 +200,58 @@ def _identities(path: Path) -> tuple[Identity | None, ...]:
     return tuple(identity(f"{path}{suffix}") for suffix in _SUFFIXES)
 
 
-def _set_up(connection: sqlite3.Connection, where: str, *, create: bool) -> None:
-    """Set up one SQLite connection."""
-    # Transactions are begun by an event; the driver's own begin comes too late to lock.
+def no_ledger(location: str) -> LedgerError:
+    """Make the error for a ledger that does not exist."""
+    advice = "check its URL and that its disk is mounted. Only htpoort run, queue and fetch create one."
+    return LedgerError(location, "Opening", f"There is no ledger; {advice}")
+
+
+def _set_pragmas(connection: sqlite3.Connection, location: str, *, create: bool) -> None:
+    """Set up a SQLite connection."""
+    # An event begins each transaction; the driver's own BEGIN comes too late to lock.
     connection.isolation_level = None
-    ours = _ours(connection, where)
+    ours = _is_ledger(connection, location)
     if not ours and not create:
-        raise absent(where)
+        raise no_ledger(location)
     _switch_to_wal(connection)
     # In WAL, synchronous=NORMAL loses the last commits at a power cut; FULL syncs each.
     for pragma in ("synchronous=FULL", "foreign_keys=ON", *(() if ours else (f"application_id={_APPLICATION}",))):
         connection.execute(f"PRAGMA {pragma}").close()
-    # A log that was switched on just now is opened by the first that reads.
+    # SQLite opens a log that was just switched on at the first read.
     connection.execute("SELECT count(*) FROM sqlite_master").close()
 
 
-def _ours(connection: sqlite3.Connection, where: str) -> bool:
+def _is_ledger(connection: sqlite3.Connection, location: str) -> bool:
     """
     Distinguish a ledger from an empty file, and refuse the file of another program before anything is written.
 
-    Asked through SQLite: a process that opens and closes the file by itself drops every lock that its other
-    connections have on it, and another program then removes the log that they write to (sqlite.org/howtocorrupt.html).
+    SQLite reads the file for us: a process that opens and closes it by itself drops every lock of its other
+    connections, and another program then removes the log that they write to (sqlite.org/howtocorrupt.html).
     """
-    connection.execute("BEGIN").close()  # both answers of one moment, while others create it
+    connection.execute("BEGIN").close()  # consistent answers while another process creates the tables
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (named,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'htpoort_exchanges'").fetchone()
     connection.execute("ROLLBACK").close()
     if not mark and named:
-        # What sqlite3 prints by .dump has the tables without the mark.
+        # The .dump command of sqlite3 prints the tables without the mark.
         advice = (
-            "It has the tables of a ledger and not its mark, which a copy by .dump loses; if it is one, run: "
+            "It has the tables of a ledger but not its mark, which a copy by .dump loses. If it is a ledger, run: "
             f"sqlite3 FILE 'PRAGMA application_id={_APPLICATION}'"
         )
-        raise LedgerError(where, "Opening", advice)
+        raise LedgerError(location, "Opening", advice)
     if mark != _APPLICATION and (mark or tables):
-        raise LedgerError(where, "Opening", "The file is of another program; name another file.")
+        raise LedgerError(location, "Opening", "The file belongs to another program; name another file.")
     return bool(mark)
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Keep a log beside the file; the file remembers that, so that only the first switches."""
+    """Switch to write-ahead logging. The file remembers it, so that only the first connection switches."""
     for _ in range(_SWITCHES):
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()
         except sqlite3.OperationalError:
-            # Of two that switch at once, both may be refused without a wait; a transaction waits for the other.
+            # If two connections switch at once, SQLite may refuse both without waiting; a transaction does wait.
             connection.execute("BEGIN IMMEDIATE").close()
             connection.execute("ROLLBACK").close()
         else:
@@ -251,10 +260,10 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 
 def _touch(path: str) -> None:
-    """Make an empty file that its owner alone may read and write."""
+    """Create an empty file that only its owner may read and write."""
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     try:
-        # The umask may have taken some away.
+        # The umask may have removed some permissions.
         os.fchmod(number, _PRIVATE)
     finally:
         os.close(number)

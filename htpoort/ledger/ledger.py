@@ -1,168 +1,116 @@
 """
-Keep every declaration and every reply on disk, in a known state.
+Open the durable record of exchanges, replies and quarantine.
 
 Never does: forget a K, change a message, or acknowledge what is not synced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar, final
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, Self, TypeVar, final
 
 import sqlalchemy as sa
 
-from htpoort.cutover import Standing
-from htpoort.errors import InputError, Problem
-from htpoort.ledger import _clocks, _engine, _reports, _standings, _version
-from htpoort.ledger._access import Access
-from htpoort.ledger._database import Database
-from htpoort.ledger.exchanges import Exchanges
-from htpoort.ledger.fetched import Fetched
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.exchange import State
+from htpoort.ledger import _engine, _schema, _upgrade
+from htpoort.ledger._connection import Connections, Part, reads, soon, writes
+from htpoort.ledger._engine import check_url
+from htpoort.ledger._overview import Overview
+from htpoort.ledger._statement import any_row
+from htpoort.ledger.inbox import Fetched, Replies
+from htpoort.ledger.outbox import Exchanges
 from htpoort.ledger.quarantine import Quarantine
-from htpoort.ledger.records import Status, Story
-from htpoort.ledger.replies import Replies
-from htpoort.ledger.servers import Servers
-from htpoort.ledger.url import check_url
-from htpoort.party import PartyId
-from htpoort.routing import SentRecord
+from htpoort.ledger.records import Resting
 
-__all__ = ["Ledger"]
+if TYPE_CHECKING:
+    from htpoort.ledger._engine import Database
+
+__all__ = ["Ledger", "Servers"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_TRIES: Final = 5
-"""Of setting up, where other machines do the same."""
+_SETUP_TRIES: Final = 5
+"""How often the set-up is tried, because other machines may do the same at the same time."""
 TRANSACTION_TIMEOUT: Final = timedelta(seconds=35)
-"""More than the 30 seconds that a lock is waited for, less than the 40 that closing waits."""
-RETENTION_DAYS: Final = 7 * 365 + 2
-"""Days that nothing younger is pruned: seven years, with their leap days."""
+"""More than the 30 seconds that a transaction waits for a lock, less than the 40 that closing waits."""
+
+_exchanges: Final = _schema.exchanges
+_replies: Final = _schema.replies
+_resting: Final = _schema.resting
 
 
 @final
-class Ledger:
+class Ledger(Overview):
     """
-    Hold the durable record (*administratie*) of exchanges, replies and quarantine.
+    The durable record (*administratie*) of exchanges, replies and quarantine.
 
-    Use `open`. A method that writes returns when what it wrote is committed and synced; any thread may
-    call. Times are arguments, aware.
+    Open one with `open`. Any thread may call. A method that writes returns once its work is committed and synced; its
+    twin in ``_soon`` returns a future instead, for an event loop. Times are arguments, aware.
 
     Attributes:
-        exchanges: What goes out.
+        exchanges: What is sent.
         replies: What came in and was routed.
         quarantine: What came in and could not be routed.
         fetched: Which mails of POP3 mailboxes are stored.
         servers: Which servers rest after trouble.
-        where: The ledger's URL, without a password.
-        new: Whether there was none before it was opened.
+        location: The URL of the ledger, without a password.
+        new: Whether the ledger was created by opening it.
     """
 
     def __init__(self, database: Database, *, new: bool) -> None:
-        self._access = Access(database)
-        self.where = database.where
+        super().__init__(Connections(database))
+        self.location = database.location
         self.new = new
-        self.exchanges = Exchanges(self._access)
-        self.replies = Replies(self._access)
-        self.quarantine = Quarantine(self._access)
-        self.fetched = Fetched(self._access)
-        self.servers = Servers(self._access)
+        self.exchanges = Exchanges(self._connections)
+        self.replies = Replies(self._connections)
+        self.quarantine = Quarantine(self._connections)
+        self.fetched = Fetched(self._connections)
+        self.servers = Servers(self._connections)
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, transaction_timeout: timedelta = TRANSACTION_TIMEOUT) -> Self:
         """
-        Open a ledger; create it, or upgrade its tables, where needed.
+        Open a ledger; create it or upgrade its tables if needed.
 
         Args:
             url: ``sqlite:///file.db``, or ``postgresql+psycopg://user:password@host/database``.
-            create: Whether to make one where none is. Who only looks had better not: an empty ledger in the place of
-                one whose disk is not mounted says that all is well.
-            transaction_timeout: How long a transaction may take on PostgreSQL, until the server is given up; creating
-                or upgrading tables and `prune` may take longer, and of a list each part may take as long.
+            create: Whether to create a ledger that does not exist. Give False in a program that only reads: a new
+                ledger in place of one whose disk is not mounted shows that all is well.
+            transaction_timeout: How long a transaction may take on PostgreSQL before the server is given up. Creating
+                or upgrading tables and pruning may take longer; of a list, each part may take this long.
 
         Returns:
-            The ledger; close it, or use it as a context.
+            The ledger; close it, or use it as a context manager.
 
         Raises:
             InputError: *transaction_timeout* is not above 0.
-            LedgerError: It cannot be opened; says what to do, and never shows a password.
+            LedgerError: The ledger cannot be opened. The advice says what to do, and never shows a password.
         """
         if transaction_timeout <= timedelta(0):
             message = f"transaction_timeout is {transaction_timeout}; give a time above 0."
             raise InputError("", (Problem("ledger.transaction-timeout", message),))
         database = _engine.database(check_url(url), create=create, transaction_timeout=transaction_timeout)
         try:
-            return cls(database, new=_created(database, create=create))
+            return cls(database, new=_set_up_tables(database, create=create))
         except BaseException:
             database.engine.dispose()
             raise
 
     def close(self) -> None:
         """
-        Write what was handed over, and close.
+        Write what was handed over, and close the ledger.
 
         Raises:
-            LedgerError: The database has not taken all of it within 40 seconds. The ledger is closed; what is left is
-                written if the database comes back while the process lives, and is lost otherwise.
+            LedgerError: The database did not take everything within 40 seconds. The ledger is closed. The rest is
+                written if the database comes back while the process lives, and lost otherwise.
         """
-        self._access.writer.close()
-
-    def soon(
-        self, operation: Callable[Concatenate[sa.Connection, P], T], /, *args: P.args, **options: P.kwargs
-    ) -> Future[T]:
-        """
-        Run an operation of one's own in the writer, committed together with others.
-
-        Args:
-            operation: Called with a connection in a transaction, perhaps twice: do nothing in it but use the
-                connection.
-            args: Given to it.
-            options: Given to it.
-
-        Returns:
-            What it returned, once that is committed and synced.
-        """
-        return self._access.soon(operation, *args, **options)
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether only one agent may use it at a time: on SQLite."""
-        return self._access.database.exclusive
-
-    def disbelieve_leases(self, *, at: datetime, length: timedelta, longest: timedelta) -> int:
-        """
-        Shorten leases that end at a moment that no lease leads to: a clock was ahead.
-
-        Args:
-            at: Now.
-            length: How long a lease holds from now on; a worker that lives renews it meanwhile.
-            longest: What no agent of this ledger has a longer lease than.
-
-        Returns:
-            How many leases were shortened. Nothing is written where there is none.
-
-        Raises:
-            LedgerError: It could not be read or written.
-        """
-        meant = _clocks.leased(at + longest)
-        if not self._access.read(_clocks.any_there, *meant):
-            return 0
-        return self._access.write(_clocks.leases, meant, at + length)
-
-    def agent_lock(self) -> AbstractContextManager[object]:
-        """
-        Keep other agents away, where only one may be; for `htpoort.agent`.
-
-        Returns:
-            A context that holds the lock; it goes with the process, however that ends.
-
-        Raises:
-            LedgerError: Another agent holds it, or the file for that cannot be opened.
-        """
-        return self._access.database.agent_lock()
+        self._connections.writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -172,120 +120,145 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def sent(self, reference: str) -> list[SentRecord]:
+    def write(self, operation: Callable[Concatenate[sa.Connection, P], T], /, *args: P.args, **options: P.kwargs) -> T:
         """
-        Say what was queued under a K; give this to a `Router` as *sent*.
+        Run an operation of your own in the writer, and wait until it is committed and synced.
 
         Args:
-            reference: K, exactly.
+            operation: Called with a connection in a transaction, perhaps twice; it must do nothing but use the
+                connection.
+            args: Arguments for it.
+            options: Keyword arguments for it.
 
         Returns:
-            A record for each party that used it.
+            Its result.
 
         Raises:
-            LedgerError: It could not be read.
+            LedgerError: The ledger could not be written.
         """
-        return self._access.read(_reports.sent, reference)
+        return self._connections.write(operation, *args, **options)
 
-    def status(self) -> Status:
+    def write_soon(
+        self, operation: Callable[Concatenate[sa.Connection, P], T], /, *args: P.args, **options: P.kwargs
+    ) -> Future[T]:
+        """Do what `write` does, and return a future of its result at once."""
+        return self._connections.write_soon(operation, *args, **options)
+
+    # ── agents ───────────────────────────────────────────────────────────────
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether only one agent may use the ledger at a time, as on SQLite."""
+        return self._connections.database.exclusive
+
+    def agent_lock(self) -> AbstractContextManager[object]:
         """
-        Count what is there.
+        Keep other agents away, if only one may use the ledger; for `htpoort.agent`.
 
         Returns:
-            Counts by system and state, the oldest that is open, what waits.
+            A context manager that holds the lock, until the process ends at the latest.
 
         Raises:
-            LedgerError: It could not be read.
+            LedgerError: Another agent holds the lock, or the lock file cannot be opened.
         """
-        return self._access.read(_reports.status)
+        return self._connections.database.agent_lock()
 
-    def standings(self, parties: Iterable[PartyId | str]) -> dict[tuple[str, str], Standing]:
+    def shorten_leases(self, *, at: datetime, length: timedelta, longest: timedelta) -> int:
         """
-        Tell how parties stand with systems, for the reports of `htpoort.cutover`.
+        Shorten leases that end later than any lease can: a clock was ahead. A worker that is alive renews its own.
 
         Args:
-            parties: Whom to tell about, in any case; nobody else's rows are read.
-
-        Returns:
-            By V in lower case and the name of the system; only what there is.
-
-        Raises:
-            LedgerError: It could not be read.
-        """
-        return self._access.read(_standings.standings, map(str, parties))
-
-    def last_reply(self, system: str, *, after: datetime) -> datetime | None:
-        """
-        Tell when a system last replied, to whichever party; a reply that came again counts too.
-
-        Args:
-            system: Its name, as in the directory.
-            after: Only what came later, aware.
-
-        Returns:
-            The moment, or None. A message that is in quarantine is no reply yet; one that is released came then.
-
-        Raises:
-            LedgerError: It could not be read.
-        """
-        return self._access.read(_reports.last_reply, system, after)
-
-    def story(self, reference: str, *, party: str | None = None) -> tuple[Story, ...]:
-        """
-        Tell everything about a K.
-
-        Args:
-            reference: K.
-            party: V, in any case; every party where not given.
-
-        Returns:
-            One story for each exchange; then one for each system and party with replies that answer none of them.
-
-        Raises:
-            UnknownError: No exchange and no reply has this K.
-            LedgerError: It could not be read.
-        """
-        return self._access.read(_reports.story, party, reference)
-
-    def prune(self, *, before: datetime, at: datetime, days: int = RETENTION_DAYS, dry: bool = True) -> dict[str, int]:
-        """
-        Remove what is over and old. That a K was used is never forgotten.
-
-        Args:
-            before: What ended before this.
             at: Now.
-            days: Refuse to reach into the last so many days.
-            dry: Remove nothing, only count.
+            length: How long these leases hold from now on.
+            longest: The longest lease of any agent of this ledger.
 
         Returns:
-            How many events, replies, quarantined messages, shadows and messages of exchanges.
+            How many leases were shortened. If there are none, nothing is written.
 
         Raises:
-            InputError: *before* is within the retention.
-            LedgerError: It could not be written.
+            LedgerError: The ledger could not be read or written.
         """
-        _reports.refuse_short(before, at, days)
-        if dry:
-            return self._access.read(self._unlimited, _reports.prunable, before)
-        return self._access.write(self._unlimited, _reports.prune, before)
-
-    def _unlimited(
-        self, connection: sa.Connection, work: Callable[[sa.Connection, datetime], T], before: datetime
-    ) -> T:
-        """Do what takes long on a large ledger, and what a person waits for."""
-        self._access.database.unlimited(connection)
-        return work(connection, before)
+        sending = sa.and_(_exchanges.c.state == State.SENDING.value, _exchanges.c.lease > at + longest)
+        claimed = sa.and_(_replies.c.owner.is_not(None), _replies.c.delivered.is_(None))
+        conditions = (sending, claimed & (_replies.c.lease > at + longest))
+        if not self._connections.read(any_row, *conditions):
+            return 0
+        return self._connections.write(_set_leases, conditions, at + length)
 
 
-def _created(database: Database, *, create: bool) -> bool:
-    """Create or upgrade the tables where needed; gives whether there were none."""
-    tries = _TRIES
+@final
+class Servers(Part):
+    """The mail servers that rest after trouble, for `htpoort status`; available as ``ledger.servers``."""
+
+    @writes
+    def rests(self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str) -> None:
+        """
+        Record that a server rests after trouble; a record of another agent is overwritten.
+
+        Args:
+            name: The agent's name for the server.
+            since: When the trouble began.
+            next_try: When the server is tried again.
+            why: A sentence without a password.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        values = {"since": since, "next_try": next_try, "why": why}
+        if connection.execute(sa.update(_resting).where(_resting.c.name == name).values(values)).rowcount == 0:
+            connection.execute(sa.insert(_resting), {"name": name, **values})
+
+    rests_soon = soon(rests)
+
+    @writes
+    def works(self, connection: sa.Connection, name: str) -> None:
+        """
+        Record that a server works.
+
+        Args:
+            name: The name that `rests` got.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        connection.execute(sa.delete(_resting).where(_resting.c.name == name))
+
+    works_soon = soon(works)
+
+    @reads
+    def resting(self, connection: sa.Connection) -> tuple[Resting, ...]:
+        """
+        List the servers that rest.
+
+        Returns:
+            The servers as the agents saw them at their last try, those with the oldest trouble first.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        rows = connection.execute(sa.select(_resting).order_by(_resting.c.since, _resting.c.name))
+        return tuple(Resting(name=row.name, since=row.since, next_try=row.next_try, why=row.why) for row in rows)
+
+
+def _set_leases(
+    connection: sa.Connection, conditions: tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]], until: datetime
+) -> int:
+    tables = zip((_exchanges, _replies), conditions, strict=True)
+    return sum(
+        connection.execute(sa.update(table).where(condition).values(lease=until)).rowcount
+        for table, condition in tables
+    )
+
+
+def _set_up_tables(database: Database, *, create: bool) -> bool:
+    """Create or upgrade the tables if needed; return whether there were none."""
+    tries = _SETUP_TRIES
     while True:
         tries -= 1
         try:
             with database.engine.execution_options(writing=True).connect() as connection, connection.begin():
-                return _version.upgrade(connection, database, create=create)
-        except _engine.TROUBLE as error:
-            # An older version may set up the same database now, without our lock.
+                return _upgrade.upgrade(connection, database, create=create)
+        except _engine.DRIVER_ERRORS as error:
+            # Another machine may set up the same database at this moment.
             if not tries or not _engine.collided(error):
-                raise _engine.explained(error, database.where, "Opening") from None
+                raise _engine.translate_driver_error(error, database.location, "Opening") from None

@@ -1,155 +1,445 @@
 """
-Look at what is in quarantine, release it or discard it.
+List the quarantine, and release or discard its messages.
 
-Never does: throw a message away; what is discarded stays readable.
+Never does: choose a process, delete a message, or release one against what is known without a person's reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import final
+from typing import Any, Final, final
 
-from htpoort.directory import HTPOORT, Directory
-from htpoort.ledger import _inbox, _release, _reports
-from htpoort.ledger._access import Access
-from htpoort.ledger.records import Entry, Held, HeldState, HeldSummary, Stored
-from htpoort.routing import Routed
+import attrs
+import sqlalchemy as sa
+
+from htpoort.core import grammar
+from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
+from htpoort.core.envelope import RoutingEnvelope
+from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.message import read
+from htpoort.core.party import PartyId
+from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, correlate
+from htpoort.ledger import _schema
+from htpoort.ledger._connection import Part, reads, soon, streams, writes
+from htpoort.ledger._overview import log_entries
+from htpoort.ledger._queueing import sent_records
+from htpoort.ledger._statement import log
+from htpoort.ledger.inbox import store_reply
+from htpoort.ledger.records import Entry, Held, HeldState, Stored
 
 __all__ = ["Quarantine"]
 
+_quarantine: Final = _schema.quarantine
+_messages: Final = _schema.messages
+_events: Final = _schema.events
+
+_NAMED: Final = 10
+"""Numbers of messages that an error names."""
+_HELD: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("octets")).join(
+    _messages, _messages.c.id == _quarantine.c.message
+)
+"""Selects what `_held_of` needs; the database knows the length of a message without reading it."""
+_WITH_MESSAGE: Final = _HELD.add_columns(_messages.c.raw)
+
+
+def _held_of(row: sa.Row[Any]) -> Held:
+    """Make the record of a row."""
+    return Held(
+        key=row.id,
+        received=row.received,
+        reason=row.reason,
+        problems=tuple(row.problems),
+        mailbox=row.mailbox,
+        subject=row.subject,
+        state=HeldState(row.state),
+        copies=row.copies,
+        octets=row.octets,
+    )
+
 
 @final
-class Quarantine:
-    """Hold the messages whose process cannot be told; reached as ``ledger.quarantine``."""
+class Quarantine(Part):
+    """
+    The messages whose process is not known; available as ``ledger.quarantine``.
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
+    """
 
-    def listed(self, state: HeldState | None = HeldState.HELD) -> Iterator[Held]:
+    @streams
+    def listed(self, connection: sa.Connection, state: HeldState | None = HeldState.HELD) -> Iterator[Held]:
         """
-        List the quarantine, oldest first.
+        List the quarantine without the messages, oldest first.
 
         Args:
-            state: Only these; None for all.
+            state: Only this state; None for all.
 
         Returns:
-            The messages, read as they are asked for.
+            The descriptions of the messages, read as you iterate.
 
         Raises:
-            LedgerError: They could not be read.
+            LedgerError: The ledger could not be read.
         """
-        return self._access.stream(_reports.quarantine, state)
+        for row in connection.execution_options(yield_per=500).execute(_in_state(_HELD, state)):
+            yield _held_of(row)
 
-    def summaries(self, state: HeldState | None = HeldState.HELD) -> Iterator[HeldSummary]:
+    @streams
+    def messages(
+        self, connection: sa.Connection, state: HeldState | None = HeldState.HELD
+    ) -> Iterator[tuple[Held, bytes]]:
         """
-        List the quarantine without the messages, oldest first: however many they are, in the same memory.
+        List the quarantine with the messages, oldest first.
 
         Args:
-            state: Only these; None for all.
+            state: Only this state; None for all.
 
         Returns:
-            What is known of each message, read as it is asked for.
+            The descriptions with the messages as they came, each of which may be large; read one by one as you iterate.
 
         Raises:
-            LedgerError: They could not be read.
+            LedgerError: The ledger could not be read.
         """
-        return self._access.stream(_reports.held_summaries, state)
+        for row in connection.execution_options(yield_per=1).execute(_in_state(_WITH_MESSAGE, state)):
+            yield _held_of(row), row.raw
 
-    def get(self, key: int) -> Held:
+    @reads
+    def get(self, connection: sa.Connection, key: int) -> Held:
         """
-        Look up a message in quarantine.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The message.
-
-        Raises:
-            UnknownError: There is none of that number.
-            LedgerError: It could not be read.
-        """
-        return self._access.read(_inbox.held, key)
-
-    def log(self, key: int) -> tuple[Entry, ...]:
-        """
-        Give what happened to a message in quarantine: when it came, and what a person decided and why.
+        Describe a message in quarantine.
 
         Args:
             key: Its number.
 
         Returns:
-            The entries of the log of events, oldest first.
+            The description.
 
         Raises:
-            UnknownError: There is none of that number.
-            LedgerError: It could not be read.
+            UnknownError: No message has this number.
+            LedgerError: The ledger could not be read.
         """
-        return self._access.read(_reports.held_log, key)
+        return _held_of(_row(connection, key, _HELD))
 
-    def release(self, key: int, found: Routed, *, at: datetime, directory: Directory = HTPOORT) -> Stored:
+    @reads
+    def message(self, connection: sa.Connection, key: int) -> bytes:
         """
-        Give a message in quarantine to the process that a person chose.
-
-        Refused is what is known to be wrong: the K was sent by another party or to another system; the message came
-        from another system's mailbox or under its process ID; or A in its envelope names another party. So is a K that
-        cannot have been sent.
+        Read a message in quarantine.
 
         Args:
             key: Its number.
-            found: Where it belongs. What its *correlation* says is not used; the ledger knows.
-            at: Now.
-            directory: Says of which system a mailbox or process ID is; give yours if you have systems of your own.
 
         Returns:
-            What became of it.
+            The message as it came.
 
         Raises:
-            UnknownError: There is none of that number.
-            InputError: It was released or discarded before, or what is known contradicts the choice; the codes are
-                ``release.other-party``, ``release.other-system`` and ``release.reference``. Nothing has changed.
-            LedgerError: It could not be written.
+            UnknownError: No message has this number.
+            LedgerError: The ledger could not be read.
         """
-        return self._access.write(_release.release, key, found, at, directory, None)
+        raw: bytes = _row(connection, key, _WITH_MESSAGE).raw
+        return raw
 
-    def release_despite(
-        self, key: int, found: Routed, *, reason: str, at: datetime, directory: Directory = HTPOORT
+    @reads
+    def log(self, connection: sa.Connection, key: int) -> tuple[Entry, ...]:
+        """
+        List what happened to a message in quarantine: when it came, what a person decided, and why.
+
+        Args:
+            key: Its number.
+
+        Returns:
+            The entries of the log, oldest first.
+
+        Raises:
+            UnknownError: No message has this number.
+            LedgerError: The ledger could not be read.
+        """
+        _row(connection, key, _HELD)
+        return log_entries(connection, _events.c.quarantine == key)
+
+    @writes
+    def release(  # noqa: PLR0913 - one argument for each part of the decision
+        self,
+        connection: sa.Connection,
+        key: int,
+        *,
+        system: DeclarationSystem,
+        party: PartyId,
+        reference: str | None = None,
+        at: datetime,
+        directory: Directory = HTPOORT,
     ) -> Stored:
         """
-        Give a message in quarantine to a process, even if what is known contradicts that.
+        Release a message to the process that a person chose.
 
-        It cannot be taken back. If the K is another party's, or went to another system, the reply settles nothing.
+        The release is refused if it contradicts what is known: the K was sent by another party or to another system;
+        the message came from another system's mailbox or under its process ID; or A in its envelope is another
+        party. A K that cannot have been sent is refused too.
 
         Args:
-            key: Its number.
-            found: Where it belongs.
+            key: The number of the message.
+            system: The system that it comes from.
+            party: The party that it is for.
+            reference: K; the one in its envelope if not given.
+            at: Now.
+            directory: Knows which system a mailbox or process ID belongs to; give yours if you have more systems.
+
+        Returns:
+            How the message was routed, and which reply it is now.
+
+        Raises:
+            UnknownError: No message has this number.
+            InputError: It was released or discarded before; it has no K of its own, and *reference* is missing; or
+                what is known contradicts the choice. Those codes are ``release.other-party``,
+                ``release.other-system`` and ``release.reference``. Nothing has changed.
+            LedgerError: The ledger could not be written.
+        """
+        choice = _Choice(system, party, reference, directory, None)
+        return _release(connection, key, choice, at=at)
+
+    release_soon = soon(release)
+
+    @writes
+    def release_despite(  # noqa: PLR0913 - one argument for each part of the decision
+        self,
+        connection: sa.Connection,
+        key: int,
+        *,
+        system: DeclarationSystem,
+        party: PartyId,
+        reason: str,
+        reference: str | None = None,
+        at: datetime,
+        directory: Directory = HTPOORT,
+    ) -> Stored:
+        """
+        Release a message to a process even if that contradicts what is known.
+
+        This cannot be undone. If the K is another party's, or was sent to another system, the reply settles nothing.
+
+        Args:
+            key: The number of the message.
+            system: The system that it comes from.
+            party: The party that it is for.
             reason: Why; logged with what it overrides.
+            reference: K; the one in its envelope if not given.
             at: Now.
             directory: As for `release`.
 
         Returns:
-            What became of it.
+            How the message was routed, and which reply it is now.
 
         Raises:
-            UnknownError: There is none of that number.
-            InputError: It was released or discarded before, *reason* is blank, or K cannot have been sent.
-            LedgerError: It could not be written.
+            UnknownError: No message has this number.
+            InputError: It was released or discarded before; it has no K of its own, and *reference* is missing;
+                *reason* is blank; or K cannot have been sent.
+            LedgerError: The ledger could not be written.
         """
-        return self._access.write(_release.release, key, found, at, directory, reason)
+        if not reason.strip():
+            raise InputError("", (Problem("ledger.reason", "reason is blank; give one for the log."),))
+        choice = _Choice(system, party, reference, directory, reason)
+        return _release(connection, key, choice, at=at)
 
-    def discard(self, key: int, *, at: datetime, why: str) -> None:
+    release_despite_soon = soon(release_despite)
+
+    @writes
+    def discard(self, connection: sa.Connection, key: int, *, at: datetime, why: str) -> None:
         """
-        Mark a message in quarantine as being for no process; it stays readable.
+        Mark a message in quarantine as one for no process; it stays readable.
 
         Args:
-            key: Its number.
+            key: The number of the message.
             at: Now.
-            why: For the log.
+            why: The reason, for the log.
 
         Raises:
-            UnknownError: There is none of that number.
+            UnknownError: No message has this number.
             InputError: It was released or discarded before, or *why* is blank.
-            LedgerError: It could not be written.
+            LedgerError: The ledger could not be written.
         """
-        self._access.write(_inbox.discard, key, at, why)
+        if not why.strip():
+            raise InputError("", (Problem("ledger.reason", "why is blank; give a reason for the log."),))
+        _still_held(connection, key)
+        _mark(connection, key, HeldState.DISCARDED, at=at, detail=why)
+
+    discard_soon = soon(discard)
+
+
+# ── the release rule ─────────────────────────────────────────────────────────
+
+
+@attrs.frozen
+class _Choice:
+    """
+    A person's decision about a message.
+
+    Args:
+        system: The chosen system.
+        party: The chosen party.
+        reference: The chosen K; None for the one of the message.
+        directory: Knows which system a mailbox or process ID belongs to.
+        reason: Why the release may contradict what is known; None if it may not.
+    """
+
+    system: DeclarationSystem
+    party: PartyId
+    reference: str | None
+    directory: Directory
+    reason: str | None
+
+
+def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: datetime) -> Stored:
+    """
+    Check what is known against a choice, then store the message as a reply.
+
+    Raises:
+        UnknownError: No message has this number.
+        InputError: The message was decided about before, the choice contradicts what is known, or K is not valid.
+    """
+    row = _still_held(connection, key)
+    held, raw = _held_of(row), row.raw
+    routed = _routed(held, raw, choice)
+    # Two contradictions may have the same text.
+    problems = tuple(dict.fromkeys(_contradictions(connection, held, routed, choice.directory)))
+    if problems and choice.reason is None:
+        raise InputError("", _with_advice(problems))
+    routing = correlate(routed, sent_records(connection, routed.reference))
+    if isinstance(routing, Quarantined):
+        # It answers nothing: the K is another party's, or was sent to another system.
+        routing = attrs.evolve(routed, correlation=Correlation.UNKNOWN_REFERENCE)
+    stored = store_reply(connection, routing, raw, at=at)
+    detail = (
+        f"message {key} of the quarantine, by a person, to {routed.system.name} for {routed.party} under "
+        f"{routed.reference}"
+    )
+    if choice.reason is not None:
+        codes = ", ".join(dict.fromkeys(problem.code for problem in problems)) or "nothing"
+        detail += f", despite {codes}: {choice.reason}"
+    _mark(connection, key, HeldState.RELEASED, at=at, detail=detail, reply=stored.key)
+    return stored
+
+
+def _routed(held: Held, raw: bytes, choice: _Choice) -> Routed:
+    """
+    Make the routing of a message; mailbox and process ID are its own, if it has them.
+
+    Raises:
+        InputError: There is no K, or it cannot have been sent.
+    """
+    own = None if held.subject is None else RoutingEnvelope.parse(held.subject)
+    reference = choice.reference if choice.reference is not None else None if own is None else own.reference
+    if reference is None:
+        message = f"reference is missing: message {held.key} has none of its own; give one."
+        raise InputError("", (Problem("release.reference", message),))
+    if not grammar.WRITER_REFERENCE.fullmatch(reference):
+        # Also with a reason: the process may use K as the name of a file.
+        message = f"reference is {reference!r}, which cannot have been sent as K; give one of letters and digits."
+        raise InputError("", (Problem("release.reference", message),))
+    if own is None:
+        process_id = min(choice.system.reply_ids)
+        envelope = RoutingEnvelope(sender=process_id, addressee=str(choice.party), reference=reference)
+    elif choice.reference is None:
+        envelope = own
+    else:
+        envelope = RoutingEnvelope(sender=own.sender, addressee=own.addressee, reference=reference, s=own.s)
+    return Routed(
+        system=choice.system,
+        party=choice.party,
+        reference=reference,
+        correlation=Correlation.NOT_CHECKED,
+        mailbox=held.mailbox or choice.system.mailbox,
+        envelope=envelope,
+        body_start=read(raw).body_start,
+    )
+
+
+def _contradictions(connection: sa.Connection, held: Held, routed: Routed, directory: Directory) -> Iterator[Problem]:
+    """List what is known and contradicts a choice; what is merely unknown does not."""
+    own = None if held.subject is None else RoutingEnvelope.parse(held.subject)
+    references = dict.fromkeys((routed.reference, *(() if own is None else (own.reference,))))
+    for reference in references:
+        known = correlate(attrs.evolve(routed, reference=reference), sent_records(connection, reference))
+        if isinstance(known, Quarantined):
+            yield _problem(known.reason, known.problems[0].message)
+    by_mailbox = None if held.mailbox is None else directory.answering_from(held.mailbox)
+    if by_mailbox is not None and by_mailbox.name != routed.system.name:
+        message = f"It came from {held.mailbox}, the mailbox of {by_mailbox.name}, not of {routed.system.name}."
+        yield _problem(Reason.OTHER_SYSTEM, message)
+    if own is None:
+        return
+    by_process = directory.answering_as(own.sender)
+    if by_process is not None and by_process.name != routed.system.name:
+        message = f"Its process ID is {own.sender}, that of {by_process.name}, not of {routed.system.name}."
+        yield _problem(Reason.OTHER_SYSTEM, message)
+    if _is_another_party(own.addressee, routed.party):
+        yield _problem(Reason.OTHER_PARTY, f"It is addressed to {own.addressee}, not to {routed.party}.")
+
+
+def _is_another_party(addressee: str, party: PartyId) -> bool:
+    """Check whether A is another party's ID; with fewer or more groups it may be the same party's."""
+    try:
+        PartyId.parse(addressee)
+    except InputError:
+        return False
+    return not party.covers(addressee)
+
+
+def _problem(reason: Reason, message: str) -> Problem:
+    if reason is Reason.OTHER_PARTY:
+        return Problem("release.other-party", message)
+    return Problem("release.other-system", message)
+
+
+def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Add the advice once, to the last problem."""
+    *others, last = problems
+    advice = "Choose again, or release it despite this, with a reason."
+    return (*others, attrs.evolve(last, message=f"{last.message} {advice}"))
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────
+
+
+def _in_state(query: sa.Select[Any], state: HeldState | None) -> sa.Select[Any]:
+    ordered = query.order_by(_quarantine.c.id)
+    return ordered if state is None else ordered.where(_quarantine.c.state == state.value)
+
+
+def _row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[Any]:
+    """
+    Find a message in quarantine.
+
+    Raises:
+        UnknownError: No message has this number.
+    """
+    row = connection.execute(query.where(_quarantine.c.id == key)).first()
+    if row is None:
+        waiting = _quarantine.c.state == HeldState.HELD.value
+        first = connection.execute(sa.select(_quarantine.c.id).where(waiting).order_by(_quarantine.c.id).limit(_NAMED))
+        known = tuple(str(number) for number in first.scalars())
+        number = sa.select(sa.func.count()).select_from(_quarantine).where(waiting)
+        raise UnknownError(
+            "message", str(key), "the quarantine", known, connection.execute(number).scalar_one() - len(known)
+        )
+    return row
+
+
+def _still_held(connection: sa.Connection, key: int) -> sa.Row[Any]:
+    """
+    Find and lock a message about which no person has decided yet.
+
+    Raises:
+        UnknownError: No message has this number.
+        InputError: It was discarded or released before.
+    """
+    row = _row(connection, key, _WITH_MESSAGE.with_for_update(of=_quarantine))
+    if row.state != HeldState.HELD.value:
+        message = f"Message {key} was {row.state} before; htpoort quarantine show {key} prints when and why."
+        raise InputError("", (Problem("ledger.not-held", message),))
+    return row
+
+
+def _mark(  # noqa: PLR0913 - one argument for each thing that is written
+    connection: sa.Connection, key: int, state: HeldState, *, at: datetime, detail: str, reply: int | None = None
+) -> None:
+    """Record what a person decided about a message, and as which reply it was released."""
+    connection.execute(sa.update(_quarantine).where(_quarantine.c.id == key).values(state=state.value))
+    log(connection, at, state.value, quarantine=key, reply=reply, detail=detail)

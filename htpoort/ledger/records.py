@@ -1,8 +1,4 @@
-"""
-Hold what the ledger tells: values, apart from any database.
-
-Never does: change.
-"""
+"""The records that a ledger returns: values without a connection to any database."""
 
 from __future__ import annotations
 
@@ -13,8 +9,8 @@ from typing import final
 
 import attrs
 
-from htpoort.exchange import State
-from htpoort.routing import Quarantined, Routed
+from htpoort.core.exchange import State
+from htpoort.core.routing import Quarantined, Routed
 
 __all__ = [
     "Claimed",
@@ -22,7 +18,6 @@ __all__ = [
     "Exchange",
     "Held",
     "HeldState",
-    "HeldSummary",
     "Reply",
     "Resting",
     "Shadow",
@@ -36,24 +31,24 @@ __all__ = [
 @attrs.frozen(kw_only=True)
 class Exchange:
     """
-    Tell where one exchange stands.
+    An exchange: a declaration and what became of it.
 
     Args:
         key: Its number in the ledger.
-        system: Where its declaration goes.
+        system: The system that its declaration goes to.
         party: V.
         reference: K.
-        business_reference: The declarant's own (LRN for DMS); None where none was given.
-        state: Where it stands.
-        attempts: How often it was taken up for sending.
-        due: Not sent before; aware, UTC, as every time of the ledger.
+        business_reference: The declarant's own reference (LRN for DMS); None if none was given.
+        state: Its state.
+        attempts: How often it was claimed for sending.
+        due: It is not sent before this moment; aware, in UTC, like every time of the ledger.
         created: When it was queued.
         changed: When its state last changed.
-        message_id: Of its message.
-        content_begun: Whether content of it may have left, in any attempt that has ended. Where it is false, the
-            gateway cannot have the declaration, whatever a reply says.
-        repeated: Whether `Exchanges.queue` found it there, because the same declaration was queued before. Counts in
-            no comparison.
+        message_id: The Message-ID of its message.
+        content_begun: Whether content of it may have left, in any attempt that has ended. If not, the gateway cannot
+            have the declaration, whatever a reply says.
+        repeated: Whether `Exchanges.queue` found it, because the same declaration was queued before. Ignored when
+            records are compared.
     """
 
     key: int
@@ -75,20 +70,20 @@ class Exchange:
 @attrs.frozen(kw_only=True)
 class Claimed:
     """
-    Hold an exchange that a worker has taken up.
+    An exchange that a worker has claimed for sending.
 
     Args:
         key: Its number in the ledger.
-        attempt: Which attempt this is, from 1; the outcome must name it.
-        tries: Which one it is since a person last ordered it to be sent again; the same as *attempt*
-            where nobody did, but for those that were returned. It decides how long to wait for the next.
-        retried: Whether it had been deferred, and not queued, when it was taken up.
-        system: Where its declaration goes.
+        attempt: The number of this attempt, from 1.
+        tries: The number of this attempt since the last order to resend, without attempts that were returned. It
+            decides how long to wait for the next attempt.
+        retried: Whether it was deferred, and not queued, when it was claimed.
+        system: The system that its declaration goes to.
         party: V.
         reference: K.
         mail_from: The declarant's mailbox.
         rcpt_to: The system's mailbox.
-        message_id: Of the message.
+        message_id: The Message-ID of the message.
         raw: The message.
     """
 
@@ -109,23 +104,23 @@ class Claimed:
 @attrs.frozen(kw_only=True)
 class Reply:
     """
-    Hold one reply that was stored.
+    A reply.
 
     Args:
         key: Its number in the ledger, the same at every delivery.
-        exchange: The number of the exchange that it answers; None where K is not known.
-        system: The system that answers.
-        mailbox: Where it came from.
+        exchange: The number of the exchange that it answers; None if no such K was sent.
+        system: The system that it comes from.
+        mailbox: The mailbox that it came from.
         process_id: V of the reply.
         party: The declarant that it is for.
         reference: K.
-        correlation: ``matched``, ``unknown-reference``, ``not-checked``; or ``not-sent``, where the exchange has this
-            K but cannot have been sent yet: the reply is kept and delivered, answers nothing, and needs attention.
+        correlation: ``matched``, ``unknown-reference`` or ``not-checked``; or ``not-sent`` if the exchange with this K
+            cannot have been sent yet: the reply is stored and delivered, answers nothing, and needs attention.
         copies: How often it came.
         received: When it first came.
         delivered: When it was delivered; None before that.
         attempts: How often its delivery was begun.
-        trouble: Why the last delivery failed; empty where none did.
+        trouble: Why the last delivery failed; empty if none did.
         raw: The message as it came.
     """
 
@@ -149,13 +144,13 @@ class Reply:
 @attrs.frozen(kw_only=True)
 class Shadow:
     """
-    Hold what the other system would have got, beside what was queued.
+    An exchange and its shadow: the same declaration built for another system.
 
     Args:
-        exchange: The exchange that it belongs to.
+        exchange: The exchange.
         sent: The message of the exchange.
-        system: The system of the shadow, which is another than the exchange's.
-        raw: The shadow; it is never sent.
+        system: The system of the shadow.
+        raw: The shadow, which is never sent.
     """
 
     exchange: Exchange
@@ -165,66 +160,32 @@ class Shadow:
 
 
 class HeldState(enum.Enum):
-    """Tell what became of a message in quarantine."""
+    """The state of a message in quarantine."""
 
     HELD = "held"
-    """Waits for a person."""
+    """A person must decide about it."""
     RELEASED = "released"
-    """A person gave it to a process."""
+    """A person released it to a process."""
     DISCARDED = "discarded"
-    """A person decided that it is for nobody; it stays readable."""
+    """A person decided that it is for no process; it stays readable."""
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Held:
     """
-    Hold one message in quarantine.
+    A message in quarantine, without its octets; `Quarantine.message` reads them.
 
     Args:
         key: Its number in the ledger.
         received: When it first came.
         reason: The code of the reason.
-        problems: The sentences of everything that is wrong.
-        mailbox: Where it says it came from; None where that cannot be told.
-        subject: What its Subject says, canonical; None where there is no valid envelope.
-        state: What became of it.
+        problems: Everything that is wrong, in sentences.
+        mailbox: The mailbox that it claims to come from; None if that is not known for sure.
+        subject: The envelope in its Subject, in canonical form; None if there is no valid one.
+        state: Its state.
         copies: How often it came.
-        raw: The message as it came.
-    """
-
-    key: int
-    received: datetime
-    reason: str
-    problems: tuple[str, ...]
-    mailbox: str | None
-    subject: str | None
-    state: HeldState
-    copies: int
-    raw: bytes = attrs.field(repr=False)
-
-    @property
-    def octets(self) -> int:
-        """How large the message is."""
-        return len(self.raw)
-
-
-@final
-@attrs.frozen(kw_only=True)
-class HeldSummary:
-    """
-    Describe one message in quarantine without the message, for lists.
-
-    Args:
-        key: Its number in the ledger.
-        received: When it first came.
-        reason: The code of the reason.
-        problems: The sentences of everything that is wrong.
-        mailbox: Where it says it came from; None where that cannot be told.
-        subject: What its Subject says, canonical; None where there is no valid envelope.
-        state: What became of it.
-        copies: How often it came.
-        octets: How large the message is.
+        octets: The size of the message.
     """
 
     key: int
@@ -242,15 +203,15 @@ class HeldSummary:
 @attrs.frozen(kw_only=True)
 class Stored:
     """
-    Say what became of a message that came in.
+    What became of a message that came in.
 
     Args:
-        found: Where it belongs, or why that cannot be told.
-        key: Its number, of a reply or in quarantine.
-        repeated: Whether the same was there before.
+        routing: The process that it belongs to, or why it is in quarantine.
+        key: Its number, as a reply or in quarantine.
+        repeated: Whether it is a copy of a message that was stored before.
     """
 
-    found: Routed | Quarantined
+    routing: Routed | Quarantined
     key: int
     repeated: bool
 
@@ -259,13 +220,13 @@ class Stored:
 @attrs.frozen(kw_only=True)
 class Entry:
     """
-    Tell one event of the log.
+    An entry of the log of events.
 
     Args:
-        at: When.
+        at: When it happened.
         event: What happened.
-        state: The state of the exchange afterwards; None where it has none.
-        detail: One line more.
+        state: The state of the exchange afterwards; None if there is no exchange.
+        detail: More, in one line.
     """
 
     at: datetime
@@ -278,12 +239,13 @@ class Entry:
 @attrs.frozen(kw_only=True)
 class Story:
     """
-    Tell the whole story of one exchange, or of replies with a K that was not sent.
+    Everything about an exchange, or about replies with a K that was not sent.
 
     Args:
-        exchange: Where it stands; None where the replies answer no exchange of their party and system.
+        exchange: The exchange; None if the replies answer no exchange of their party and system.
         entries: What happened, oldest first.
-        replies: The replies, oldest first; at least one where there is no exchange, all of one system and party.
+        replies: The replies, oldest first. Without an exchange there is at least one, and all are of one system and
+            party.
     """
 
     exchange: Exchange | None
@@ -295,10 +257,10 @@ class Story:
 @attrs.frozen(kw_only=True)
 class Resting:
     """
-    Say of a server that rests after trouble since when, why, and until when.
+    A server that rests after trouble.
 
     Args:
-        name: What the agent calls it, such as ``POP3 pop.forwarder.example:995 as edi``.
+        name: The agent's name for it, such as ``POP3 pop.forwarder.example:995 as edi``.
         since: When the trouble began.
         next_try: When it is tried again.
         why: A sentence.
@@ -314,15 +276,15 @@ class Resting:
 @attrs.frozen(kw_only=True)
 class Status:
     """
-    Count what is in the ledger.
+    What is in a ledger, in numbers.
 
     Args:
-        exchanges: How many, by system and state.
-        oldest: When the oldest exchange that is neither answered nor closed was queued, by system.
+        exchanges: How many exchanges there are, by system and state.
+        oldest: When the oldest open exchange (neither answered nor closed) was queued, by system.
         undelivered: How many replies wait for delivery, by system.
-        quarantined: How many messages wait for a person.
-        early: How many exchanges that are neither answered nor closed have a reply that cannot be an answer, because
-            no attempt got as far as the content.
+        quarantined: How many messages in quarantine need a decision.
+        early: How many open exchanges have a reply that cannot be an answer, because no attempt got as far as the
+            content.
     """
 
     exchanges: Mapping[tuple[str, State], int]

@@ -1,42 +1,42 @@
 """
 Play the gateway of Dutch Customs on loopback, for tests and rehearsals; needs `pip install htpoort[smtp]`.
 
-What it does where nothing is published is its own choice and marked so.
+If the behaviour of the real gateway is not published, the simulator makes a choice and marks it as such.
 """
 
-from htpoort.simulator._mailbox import Mail, Mailbox
 from htpoort.simulator.certificates import ClientCertificate, GatewayTls
-from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
-from htpoort.simulator.declarants import Declarant
-from htpoort.simulator.declarations import Declaration, Sent, Way
-from htpoort.simulator.faults import Action, AnswerFault, At, Pop3Fault, SmtpFault
+from htpoort.simulator.clock import Clock, RealClock, Settle, SimulatedClock
+from htpoort.simulator.declarants import Declarant, Mailbox, MailboxMessage
+from htpoort.simulator.declarations import Channel, Declaration, SentReply
+from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
 from htpoort.simulator.gateway import Gateway
-from htpoort.simulator.scenarios import Answer, Kind, RepeatedK, Scenario, Script
-from htpoort.simulator.windows import Behaviour, Window
+from htpoort.simulator.scenarios import Behaviour, ReplyKind, Scenario, ScriptedReply, Window
+from htpoort.simulator.script import RepeatedK, Script
 
 __all__ = [
-    "Action",
-    "Answer",
-    "AnswerFault",
-    "At",
     "Behaviour",
+    "Channel",
     "ClientCertificate",
     "Clock",
     "Declarant",
     "Declaration",
+    "FaultAction",
     "Gateway",
     "GatewayTls",
-    "Kind",
-    "Mail",
     "Mailbox",
+    "MailboxMessage",
     "Pop3Fault",
     "RealClock",
     "RepeatedK",
+    "ReplyFault",
+    "ReplyKind",
     "Scenario",
     "Script",
-    "Sent",
+    "ScriptedReply",
+    "SentReply",
+    "Settle",
     "SimulatedClock",
     "SmtpFault",
-    "Way",
+    "SmtpStep",
     "Window",
 ]

@@ -1,7 +1,7 @@
 """
-Know what each command of a POP3 session does, and what is answered.
+Hold the state of one POP3 session: what each command does, and the response to it.
 
-Never does: read or write a connection, or delete a mail before QUIT.
+Never does: read or write a connection, or delete a message before QUIT.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Final, final
 
 import attrs
 
-from htpoort.simulator._mailbox import Mailbox
+from htpoort.simulator.declarants import Mailbox
 
-__all__ = ["Mailboxes", "Session", "err"]
+__all__ = ["Mailboxes", "Pop3Session", "err"]
 
 Mailboxes = Callable[[str, str], Mailbox | None]
-"""Given user name and password, gives the mailbox; None where they are not right."""
+"""Takes user name and password; returns the mailbox, or None if they are wrong."""
 
-_LOGINS: Final = 3  # wrong ones on a connection; each more would cost a guesser nothing
+_LOGINS: Final = 3  # wrong logins per connection; more would let a client guess passwords at no cost
 _NUMBER: Final = re.compile(r"0{0,9}([1-9][0-9]{0,8})")
 _LINES: Final = re.compile(r"[0-9]{1,9}")
 _END: Final = b".\r\n"
@@ -27,7 +27,7 @@ _END: Final = b".\r\n"
 
 def err(text: str) -> bytes:
     r"""
-    Say no.
+    Write a negative response.
 
     >>> err("[AUTH] Wrong")
     b'-ERR [AUTH] Wrong\r\n'
@@ -36,7 +36,7 @@ def err(text: str) -> bytes:
         text: One line.
 
     Returns:
-        The answer.
+        The response.
     """
     return f"-ERR {text}\r\n".encode()
 
@@ -46,7 +46,7 @@ def _ok(text: str) -> bytes:
 
 
 def _multiline(text: str, lines: bytes) -> bytes:
-    """Write an answer of several lines: dots at their start doubled, a dot alone at the end (RFC 1939, section 3)."""
+    """Write a multi-line response: dots at the start of lines doubled, a dot alone at the end (RFC 1939, section 3)."""
     return _ok(text) + (b"\r\n" + lines).replace(b"\r\n.", b"\r\n..")[2:] + _END
 
 
@@ -55,19 +55,19 @@ def _list(text: str, *lines: str) -> bytes:
 
 
 @final
-class Session:
+class Pop3Session:
     """
-    Obey the commands of one connection: first a login, then the mailbox as it was at that moment.
+    Handle the commands of one connection: first the login, then the mailbox as it was at that moment.
 
     Args:
         mailboxes: Asked at each login.
-        tls: Whether STLS can be obeyed.
+        tls: Whether STLS is offered.
         require_tls: Whether a login before TLS is refused.
 
     Attributes:
-        secure: Whether TLS stands; whoever made it says so here.
-        handshake: Whether the last answer asks for the handshake.
-        over: Whether the last answer was the last one.
+        secure: Whether the connection has TLS; the server sets it after the handshake.
+        handshake: Whether the handshake follows the last response.
+        over: Whether the last response ends the session.
     """
 
     def __init__(self, mailboxes: Mailboxes, *, tls: bool, require_tls: bool) -> None:
@@ -80,35 +80,35 @@ class Session:
         self._user = ""
         self._wrong = 0
         self._box: Mailbox | None = None
-        self._mails: dict[int, tuple[str, bytes]] = {}
+        self._messages: dict[int, tuple[str, bytes]] = {}
         self._marked: set[int] = set()
 
-    def answer(self, verb: str, rest: str) -> bytes:
+    def respond(self, verb: str, rest: str) -> bytes:
         """
-        Obey one command.
+        Handle one command.
 
         Args:
             verb: In upper case.
-            rest: What stands behind the blank.
+            rest: The rest of the line, after the blank.
 
         Returns:
-            The whole answer, as it goes over the wire.
+            The whole response, as it is sent.
         """
         commands = _BEFORE_LOGIN if self._box is None else _LOGGED_IN
         command = commands.get(verb) or _ANYTIME.get(verb)
         if command is None:
             known = verb in _BEFORE_LOGIN or verb in _LOGGED_IN
-            return err(f"{verb} is not for now" if known else "There is no such command")
-        # A password may hold blanks.
+            return err(f"{verb} is not allowed now" if known else "Unknown command")
+        # A password may contain blanks.
         words = [rest] if verb == "PASS" else rest.split()
         if len(words) not in command.arguments:
             return err(f"{verb} takes {' or '.join(map(str, command.arguments))} arguments")
-        if command.of_a_mail and words and (problem := self._not_there(words[0])):
+        if command.of_message and words and (problem := self._number_problem(words[0])):
             return err(problem)
-        return command.does(self, *words)
+        return command.run(self, *words)
 
     def end(self) -> None:
-        """Let the next session in; nothing more is deleted."""
+        """Release the mailbox for the next session, without deleting."""
         if self._box is not None:
             self._box.unlock()
             self._box = None
@@ -116,30 +116,30 @@ class Session:
     # ── before the login ──
 
     def capa(self) -> bytes:
-        """Say what is known here; after the login the same as before it (RFC 2449, section 5)."""
+        """List the capabilities; the same after the login as before it (RFC 2449, section 5)."""
         offered = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
         offered += ["USER"] if self._may_log_in else []
         offered += ["STLS"] if self._may_secure else []
         return _list("Capabilities", *offered)
 
     def stls(self) -> bytes:
-        """Say that the handshake may begin (RFC 2595, section 4)."""
+        """Start the handshake (RFC 2595, section 4)."""
         if not self._may_secure:
-            return err("TLS stands already" if self.secure else "There is no TLS here")
+            return err("TLS is already active" if self.secure else "TLS is not available")
         self.handshake = True
         return _ok("Begin TLS")
 
     def user(self, name: str) -> bytes:
-        """Take a user name, and do not tell whether it is right."""
+        """Take a user name, without revealing whether it exists."""
         if not self._may_log_in:
             return err("Log in over TLS only")
         self._user = name
-        return _ok("And the password?")
+        return _ok("Send the password")
 
     def password(self, password: str) -> bytes:
         """Open the mailbox."""
         if not self._user:
-            return err("USER comes first")
+            return err("Send USER first")
         user, self._user = self._user, ""
         box = self._mailboxes(user, password)
         if box is None:
@@ -149,8 +149,8 @@ class Session:
         if not box.lock():
             return err("[IN-USE] Another session has this mailbox open")
         self._box = box
-        self._mails = dict(enumerate(box.mails, 1))
-        return _ok(f"{len(self._mails)} mails")
+        self._messages = dict(enumerate(box.messages, 1))
+        return _ok(f"{len(self._messages)} messages")
 
     @property
     def _may_log_in(self) -> bool:
@@ -163,42 +163,42 @@ class Session:
     # ── in the mailbox ──
 
     def stat(self) -> bytes:
-        """Say how many mails there are, and of how many octets."""
+        """Give the number of messages, and of their octets."""
         sizes = [len(raw) for _, (_, raw) in self._present()]
         return _ok(f"{len(sizes)} {sum(sizes)}")
 
     def list(self, number: str = "") -> bytes:
-        """Say the size of each mail, or of one."""
+        """List the size of each message, or give that of one."""
         return self._listed(number, lambda _, raw: str(len(raw)))
 
     def uidl(self, number: str = "") -> bytes:
-        """Say the unique ID of each mail, or of one."""
+        """List the unique ID of each message, or give that of one."""
         return self._listed(number, lambda uidl, _: uidl)
 
     def retr(self, number: str) -> bytes:
-        """Give a mail."""
-        _, raw = self._mails[int(number)]
+        """Send a message."""
+        _, raw = self._messages[int(number)]
         return _multiline(f"{len(raw)} octets", raw)
 
     def top(self, number: str, lines: str) -> bytes:
-        """Give the headers of a mail, the empty line, and so many lines of the body."""
+        """Send the headers of a message, the empty line, and some lines of the body."""
         if not _LINES.fullmatch(lines):
-            return err("There is no such number of lines")
-        _, raw = self._mails[int(number)]
-        # With a line end before it, an empty header block is found like any other.
+            return err("The number of lines is invalid")
+        _, raw = self._messages[int(number)]
+        # With a line end before it, an empty header block ends like any other.
         headers, empty, body = (b"\r\n" + raw).partition(b"\r\n\r\n")
         shown = b"".join(line + b"\r\n" for line in body.split(b"\r\n")[:-1][: int(lines)])
         return _multiline("The top", (headers + empty + shown)[2:])
 
     def dele(self, number: str) -> bytes:
-        """Mark a mail."""
+        """Mark a message for deletion."""
         self._marked.add(int(number))
-        return _ok("Deleted at QUIT")
+        return _ok("Will be deleted at QUIT")
 
     def rset(self) -> bytes:
-        """Forget the marks."""
+        """Remove the marks."""
         self._marked.clear()
-        return _ok(f"{len(self._mails)} mails")
+        return _ok(f"{len(self._messages)} messages")
 
     def noop(self) -> bytes:  # noqa: PLR6301 - one command among others
         """Do nothing."""
@@ -207,54 +207,54 @@ class Session:
     def quit(self) -> bytes:
         """Delete what is marked, if a mailbox is open."""
         if self._box is not None:
-            self._box.remove({self._mails[number][0] for number in self._marked})
-        # Before the answer, so that whoever has read it can log in again.
+            self._box.remove({self._messages[number][0] for number in self._marked})
+        # Before the response, so that a client that has read it can log in again.
         self.end()
         self.over = True
         return _ok("Goodbye")
 
     def _present(self) -> Iterator[tuple[int, tuple[str, bytes]]]:
-        """Give what is not marked."""
-        return ((number, mail) for number, mail in self._mails.items() if number not in self._marked)
+        """Iterate over the messages that are not marked."""
+        return ((number, message) for number, message in self._messages.items() if number not in self._marked)
 
-    def _listed(self, number: str, said: Callable[[str, bytes], str]) -> bytes:
-        """Say one thing of one mail, or of all."""
+    def _listed(self, number: str, show: Callable[[str, bytes], str]) -> bytes:
+        """Show one fact of one message, or of all."""
         if number:
-            return _ok(f"{int(number)} {said(*self._mails[int(number)])}")
-        lines = [f"{present} {said(*mail)}" for present, mail in self._present()]
-        return _list(f"{len(lines)} mails", *lines)
+            return _ok(f"{int(number)} {show(*self._messages[int(number)])}")
+        lines = [f"{present} {show(*message)}" for present, message in self._present()]
+        return _list(f"{len(lines)} messages", *lines)
 
-    def _not_there(self, text: str) -> str:
-        """Say what is wrong with the number of a mail; empty where it is there."""
+    def _number_problem(self, text: str) -> str:
+        """Return why the number of a message is wrong; empty if the message exists."""
         match = _NUMBER.fullmatch(text)
-        if match is None or int(match[1]) not in self._mails:
-            return "There is no such mail"
-        return "It is deleted" if int(match[1]) in self._marked else ""
+        if match is None or int(match[1]) not in self._messages:
+            return "There is no such message"
+        return "The message is deleted" if int(match[1]) in self._marked else ""
 
 
 @final
 @attrs.frozen
 class _Command:
-    """How many arguments a command takes, whether the first is the number of a mail, and what it does."""
+    """What a command does, how many arguments it takes, and whether the first is the number of a message."""
 
-    does: Callable[..., bytes]
+    run: Callable[..., bytes]
     arguments: tuple[int, ...] = (0,)
-    of_a_mail: bool = False
+    of_message: bool = False
 
 
-_ANYTIME: Final[Mapping[str, _Command]] = {"CAPA": _Command(Session.capa), "QUIT": _Command(Session.quit)}
+_ANYTIME: Final[Mapping[str, _Command]] = {"CAPA": _Command(Pop3Session.capa), "QUIT": _Command(Pop3Session.quit)}
 _BEFORE_LOGIN: Final[Mapping[str, _Command]] = {
-    "STLS": _Command(Session.stls),
-    "USER": _Command(Session.user, (1,)),
-    "PASS": _Command(Session.password, (1,)),
+    "STLS": _Command(Pop3Session.stls),
+    "USER": _Command(Pop3Session.user, (1,)),
+    "PASS": _Command(Pop3Session.password, (1,)),
 }
 _LOGGED_IN: Final[Mapping[str, _Command]] = {
-    "STAT": _Command(Session.stat),
-    "LIST": _Command(Session.list, (0, 1), of_a_mail=True),
-    "UIDL": _Command(Session.uidl, (0, 1), of_a_mail=True),
-    "RETR": _Command(Session.retr, (1,), of_a_mail=True),
-    "TOP": _Command(Session.top, (2,), of_a_mail=True),
-    "DELE": _Command(Session.dele, (1,), of_a_mail=True),
-    "RSET": _Command(Session.rset),
-    "NOOP": _Command(Session.noop),
+    "STAT": _Command(Pop3Session.stat),
+    "LIST": _Command(Pop3Session.list, (0, 1), of_message=True),
+    "UIDL": _Command(Pop3Session.uidl, (0, 1), of_message=True),
+    "RETR": _Command(Pop3Session.retr, (1,), of_message=True),
+    "TOP": _Command(Pop3Session.top, (2,), of_message=True),
+    "DELE": _Command(Pop3Session.dele, (1,), of_message=True),
+    "RSET": _Command(Pop3Session.rset),
+    "NOOP": _Command(Pop3Session.noop),
 }

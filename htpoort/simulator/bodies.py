@@ -1,7 +1,7 @@
 """
-Write the bodies that answer a declaration, and read the declarant's own reference out of one.
+Write the bodies of replies, and read the declarant's own reference from a declaration.
 
-Never does: claim to be a message of Customs; every body says that it is synthetic.
+Every body says that it is synthetic, so that no one takes it for a message of Customs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final, cast
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from htpoort import _mime
-from htpoort._words import ascii_lower
-from htpoort.directory import AGS, DMS, DeclarationSystem
-from htpoort.envelope import RoutingEnvelope
-from htpoort.simulator.scenarios import Kind
+from htpoort.core import render
+from htpoort.core.directory import AGS, DMS, DeclarationSystem
+from htpoort.core.envelope import RoutingEnvelope
+from htpoort.core.text import ascii_lower
+from htpoort.simulator.scenarios import ReplyKind
 
 __all__ = ["body", "content_of", "lrn_of", "mrn"]
 
@@ -28,24 +28,24 @@ XML_CONTROL: Final = "urn:wco:datamodel:XML_Control:1"
 
 _EDIFACT: Final = "application/EDIFACT"
 _XML: Final = "application/xml"
-_NOTE: Final = "Synthetic answer of a simulator, not of Customs."
-_LONGEST_LRN: Final = 70  # twice the longest reference of EDIFACT; what is longer is something else
+_NOTE: Final = "Synthetic reply of a simulator, not of Customs."
+_LONGEST_LRN: Final = 70  # twice the longest reference of EDIFACT; a longer text is something else
 
 # ── the declaration ──────────────────────────────────────────────────────────
 
 
 def content_of(raw: bytes) -> bytes:
     r"""
-    Take the declaration out of its message.
+    Extract the declaration from its message.
 
     >>> content_of(b"Content-Transfer-Encoding: base64\r\n\r\nPE1ldGFEYXRhLz4=\r\n")
     b'<MetaData/>'
 
     Args:
-        raw: The whole message. Any bytes are taken.
+        raw: The whole message; any octets.
 
     Returns:
-        The octets of the body, or of the first part of a multipart that is none itself, decoded.
+        The decoded octets of the body; of a multipart, those of its first part that is not a multipart itself.
     """
     try:
         parts = email.message_from_bytes(raw).walk()
@@ -59,12 +59,12 @@ def _decoded(part: Message) -> bytes:
     return cast("bytes", part.get_payload(decode=True))
 
 
-class _Found(Exception):  # noqa: N818 - no error: it ends the parsing
-    """End the parsing, because there is nothing more to look for."""
+class _ParsingOver(Exception):  # noqa: N818 - not an error: it ends the parsing
+    """End the parsing, because there is nothing left to find."""
 
 
 class _Search:
-    """Look for ``Declaration/FunctionalReferenceID`` while a parser goes by."""
+    """Find ``Declaration/FunctionalReferenceID`` while a parser reads a document."""
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -79,18 +79,18 @@ class _Search:
     def end(self, _name: str) -> None:
         self._open.pop()
         if self._inside:
-            raise _Found
+            raise _ParsingOver
 
     def data(self, text: str) -> None:
         if self._inside:
             self.text = f"{self.text}{text}"
             if len(self.text) > _LONGEST_LRN:
-                raise _Found
+                raise _ParsingOver
 
     @staticmethod
     def refuse(*_about: object) -> None:
-        # What no message needs, and what entities that grow without end are declared in.
-        raise _Found
+        # No message needs a document type, and it could declare entities that grow without end.
+        raise _ParsingOver
 
 
 def lrn_of(payload: bytes) -> str | None:
@@ -103,18 +103,18 @@ def lrn_of(payload: bytes) -> str | None:
     'LRN 2'
 
     Args:
-        payload: The declaration, not encoded. Any bytes are taken.
+        payload: The declaration, not encoded; any octets.
 
     Returns:
-        The text of XML's first ``Declaration/FunctionalReferenceID``, or of EDIFACT's first ``RFF+ABE``, or
-        else the number of ``BGM``; 1 to 70 printable characters. None where there is none, or in XML with
-        a document type. Never raises, in linear time.
+        The text of the first ``Declaration/FunctionalReferenceID`` in XML; in EDIFACT that of the first ``RFF+ABE``,
+        or else the number of ``BGM``; 1 to 70 printable characters. None if there is none, or in XML with
+        a document type. Never raises, and takes linear time.
 
     Source:
-        In replies of DMS the place has been seen in the field. That it is the same in a declaration, and the
+        The place in replies of DMS has been seen in the field. That it is the same in a declaration, and the
         places in EDIFACT, are inferred.
     """
-    syntax, _ = _mime.content_type_of(payload)
+    syntax, _ = render.content_type_of(payload)
     reader = {_XML: _lrn_of_xml, _EDIFACT: _lrn_of_edifact}.get(syntax)
     text = ((reader and reader(payload)) or "").strip()
     return text if 0 < len(text) <= _LONGEST_LRN and text.isprintable() else None
@@ -128,9 +128,9 @@ def _lrn_of_xml(payload: bytes) -> str | None:
     parser.StartDoctypeDeclHandler = search.refuse
     try:
         parser.Parse(payload, True)  # noqa: FBT003 - it takes no keyword
-    except _Found:
+    except _ParsingOver:
         return search.text
-    # An encoding that there is not, or that expat cannot have, is no ExpatError.
+    # An encoding that does not exist, or that expat does not support, is not an ExpatError.
     except (expat.ExpatError, LookupError, ValueError):
         pass
     return None
@@ -139,42 +139,42 @@ def _lrn_of_xml(payload: bytes) -> str | None:
 # ── EDIFACT ──────────────────────────────────────────────────────────────────
 
 _HEAD: Final = 65_536
-"""Octets in which a reference is looked for: it stands before the items of a declaration."""
+"""Octets that are searched for a reference: it comes before the items of a declaration."""
 
 _SIGNS: Final = ":+.? '"
-"""What separates, where UNA says nothing: components, elements, decimals, releases, (reserved), ends (ISO 9735)."""
+"""The signs without UNA: component, element, decimal, release, (reserved), end (ISO 9735)."""
 
 
 def _segments(payload: bytes) -> list[list[list[str]]]:
-    """Split the head of an interchange into segments, elements and components, releases taken away."""
+    """Split the head of an interchange into segments, elements and components, without release characters."""
     text = payload[:_HEAD].decode("latin-1").lstrip("\xef\xbb\xbf\r\n\t ")
     signs = _SIGNS
     if text.startswith("UNA"):
         signs, text = text[3:9].ljust(6, "'"), text[9:]
     component, element, _, release, _, end = tuple(signs)
-    # A blank says that nothing is released; no text has a NUL in it.
+    # A blank means that there is no release character; no text has a NUL in it.
     release = release.replace(" ", "\0")
-    given = re.compile(rf"{re.escape(release)}(.)", re.DOTALL)
+    released = re.compile(rf"{re.escape(release)}(.)", re.DOTALL)
 
     def components(part: str) -> list[str]:
-        return [given.sub(r"\1", one) for one in _split(part, component, release)]
+        return [released.sub(r"\1", one) for one in _split(part, component, release)]
 
     segments = map(str.strip, _split(text, end, release))
     return [[components(part) for part in _split(segment, element, release)] for segment in segments]
 
 
 def _split(text: str, separator: str, release: str) -> list[str]:
-    """Split at the separators that are not released; what is released stays so."""
+    """Split at the separators that are not released; keep the release characters."""
     sign, other = re.escape(separator), re.escape(release)
-    # Each character is taken by one alternative only, so the time is linear.
+    # Only one alternative matches each character, so the time is linear.
     pattern = re.compile(rf"(?:[^{sign}{other}]++|{other}.?)*+", re.DOTALL)
-    made: list[str] = []
+    parts: list[str] = []
     at = 0
     while True:
         match = cast("re.Match[str]", pattern.match(text, at))
-        made.append(match[0])
+        parts.append(match[0])
         if match.end() == len(text):
-            return made
+            return parts
         at = match.end() + 1
 
 
@@ -190,7 +190,7 @@ def _lrn_of_edifact(payload: bytes) -> str | None:
 
 def _released(text: str) -> str:
     """
-    Put the release character before what would separate; what ISO 8859-1 has not becomes a question mark.
+    Put the release character before signs; a character that ISO 8859-1 lacks becomes a question mark.
 
     >>> _released("O'Neill + 1?")
     "O?'Neill ?+ 1??"
@@ -202,23 +202,23 @@ def _released(text: str) -> str:
     return re.sub(r"([:+?'])", r"?\1", known)
 
 
-# ── the answer ───────────────────────────────────────────────────────────────
+# ── the reply ───────────────────────────────────────────────────────────────
 
 _LETTERS: Final = "A?BCDEFGHIJK?LMNOPQRSTU?VWXYZ"
-"""Letters by their value less 10: multiples of 11 stand for none (ISO 6346)."""
+"""Letters by their value minus 10: multiples of 11 have no letter (ISO 6346)."""
 
 
 def mrn(number: int, date: datetime) -> str:
     """
-    Make an id of the form of an MRN. No office has given it out: its middle is the word SYNTH.
+    Make an identifier in the form of an MRN. No office has issued it: it has SYNTH in the middle.
 
     >>> from datetime import UTC
     >>> mrn(7, datetime(2026, 11, 2, tzinfo=UTC))[:17]
     '26NLSYNTH00000007'
 
     Args:
-        number: Of the declaration, so that all answers to it have the same; from 0, the last 8 digits count.
-        date: Its year goes in.
+        number: Of the declaration, so that all replies to it share the MRN; from 0, the last 8 digits are used.
+        date: For its year.
 
     Returns:
         Year, country, 13 letters and digits, and the check digit, together 18 characters.
@@ -232,7 +232,7 @@ def mrn(number: int, date: datetime) -> str:
 
 
 def body(  # noqa: PLR0913 - one argument for each thing that goes in
-    kind: Kind,
+    kind: ReplyKind,
     *,
     system: DeclarationSystem,
     request: RoutingEnvelope,
@@ -243,36 +243,36 @@ def body(  # noqa: PLR0913 - one argument for each thing that goes in
     size: int = 0,
 ) -> bytes:
     """
-    Write the body of an answer, in the syntax of the system.
+    Write the body of a reply, in the syntax of the system.
 
     Args:
-        kind: What it says. Its own name stands where Customs has codes, which are not public.
-        system: The system that answers: AGS in EDIFACT, DMS in XML, another in the syntax of the declaration,
-            or in XML where that is neither.
+        kind: What it says. The codes of Customs are not public, so its name is used in their place.
+        system: The system that replies: AGS in EDIFACT, DMS in XML, another in the syntax of the declaration,
+            or in XML if that is neither.
         request: The envelope of the declaration.
-        payload: The declaration, not encoded, in either syntax; the LRN is taken from it, where it can be found.
+        payload: The declaration, not encoded, in either syntax; the LRN is read from it, if it has one.
         number: Of the declaration, for the MRN.
-        date: Of the answer, aware.
-        taken: When the declaration was taken, for the MRN; *date* where not given.
-        size: Octets that the body has at least, by filling.
+        date: Of the reply, aware.
+        taken: When the declaration was accepted, for the MRN; by default *date*.
+        size: The least number of octets; a shorter body is padded.
 
     Returns:
         Well-formed XML in UTF-8, or EDIFACT in ISO 8859-1, in lines.
 
     Source:
-        Names and namespaces of DMS as seen in the field. That AGS answers in EDIFACT is inferred; what it
-        writes is a text like a CUSRES, and the rest of it is inferred.
+        Names and namespaces of DMS as seen in the field. That AGS replies in EDIFACT is inferred, and so is
+        the text, which resembles a CUSRES.
     """
     lrn = lrn_of(payload)
-    given = None if kind in _WITHOUT_MRN else mrn(number, taken or date)
+    mrn_or_none = None if kind in _WITHOUT_MRN else mrn(number, taken or date)
     if is_edifact(system.process_id, payload):
         return _edifact(
-            kind, request, {"ABE": lrn, "ABT": given}, f"{date:%y%m%d:%H%M+%j%H%M%S}{number % 10**5:05}", size
+            kind, request, {"ABE": lrn, "ABT": mrn_or_none}, f"{date:%y%m%d:%H%M+%j%H%M%S}{number % 10**5:05}", size
         )
-    if kind is Kind.TECHNICAL_ERROR:
+    if kind is ReplyKind.TECHNICAL_ERROR:
         return _xml(XML_CONTROL, "XML_Control", f"<Response>{_element('FunctionalReferenceID', lrn)}</Response>", size)
-    declaration = _element("FunctionalReferenceID", lrn) + _element("ID", given)
-    code = _element("FunctionCode", _said(kind))
+    declaration = _element("FunctionalReferenceID", lrn) + _element("ID", mrn_or_none)
+    code = _element("FunctionCode", _synthetic(kind))
     return _xml(RESPONSE, "Response", f"{code}<Declaration>{declaration}</Declaration>", size)
 
 
@@ -280,15 +280,15 @@ _SYNTAX: Final = {ascii_lower(AGS.process_id): _EDIFACT, ascii_lower(DMS.process
 
 
 def is_edifact(process_id: str, payload: bytes) -> bool:
-    """Tell whether a system answers in EDIFACT; one that is neither AGS nor DMS does where the declaration is so."""
-    return _SYNTAX.get(ascii_lower(process_id), _mime.content_type_of(payload)[0]) == _EDIFACT
+    """Return whether a system replies in EDIFACT; a third system does if the declaration is EDIFACT."""
+    return _SYNTAX.get(ascii_lower(process_id), render.content_type_of(payload)[0]) == _EDIFACT
 
 
-_WITHOUT_MRN: Final = frozenset({Kind.REJECTION, Kind.TECHNICAL_ERROR})
+_WITHOUT_MRN: Final = frozenset({ReplyKind.REJECTION, ReplyKind.TECHNICAL_ERROR})
 """A declaration that was not accepted has none."""
 
 
-def _said(kind: Kind) -> str:
+def _synthetic(kind: ReplyKind) -> str:
     return f"SYNTHETIC {kind.upper()}"
 
 
@@ -304,7 +304,7 @@ def _xml(namespace: str, root: str, content: str, size: int) -> bytes:
         f'<{root} xmlns="{namespace}">\r\n{lines}\r\n</{root}>\r\n'
     ).encode()
     missing = size - len(document)
-    # A comment may stand behind the root, too.
+    # A comment may follow the root, too.
     return document if missing <= 0 else b"".join((document, b"<!--\r\n", _filling(b"%s\r\n", missing), b"-->\r\n"))
 
 
@@ -314,12 +314,12 @@ def _filling(form: bytes, size: int) -> bytes:
 
 
 def _edifact(
-    kind: Kind, request: RoutingEnvelope, references: Mapping[str, str | None], prepared: str, size: int
+    kind: ReplyKind, request: RoutingEnvelope, references: Mapping[str, str | None], prepared: str, size: int
 ) -> bytes:
     """Write an interchange of one message; *prepared* is its date, its time and its number, as UNB has them."""
     segments = [
         "UNH+1+CUSRES:D:96B:UN",
-        f"BGM+962:::{_said(kind)}",
+        f"BGM+962:::{_synthetic(kind)}",
         f"FTX+AAI+++{_released(_NOTE)}",
         *(f"RFF+{what}:{_released(text)}" for what, text in references.items() if text is not None),
     ]

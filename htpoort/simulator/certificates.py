@@ -1,7 +1,7 @@
 """
-Say how the gateway does TLS: its certificate, what it speaks, and whether clients show a certificate.
+Hold the TLS settings of the gateway: its certificate, its versions, and whether clients show a certificate.
 
-Never does: make a certificate that anybody else trusts.
+The certificates that it makes are trusted by no one but a client that is given its authority.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Final, Self, final
 
 import attrs
 
-from htpoort.errors import InputError, Problem
-from htpoort.simulator._kinds import kind_problems
+from htpoort.core.errors import InputError, Problem
+from htpoort.simulator._files import write_private
+from htpoort.simulator.faults import member_problems
 from htpoort.transport import TlsPolicy, TlsSettings, server_context
 
 __all__ = ["ClientCertificate", "GatewayTls"]
@@ -26,44 +27,44 @@ _NEWEST: Final = TlsSettings().policy
 
 
 class ClientCertificate(enum.StrEnum):
-    """Tell whether the gateway asks clients for a certificate."""
+    """Whether the gateway asks clients for a certificate."""
 
     NONE = "none"
     """It does not ask."""
     OPTIONAL = "optional"
-    """It asks; one that is shown must be of its authority."""
+    """It asks; a certificate that is shown must be of its authority."""
     REQUIRED = "required"
-    """It takes nobody without one of its authority, and nothing before TLS."""
+    """It refuses clients without a certificate of its authority, and everything before TLS."""
 
 
 @final
 @attrs.frozen(kw_only=True)
 class GatewayTls:
     """
-    Hold the certificate of the gateway and what it asks of clients.
+    Hold the certificate of the gateway and what it requires of clients.
 
-    `made` writes everything that is needed into a folder; or name files of your own.
+    `made` writes all files to a folder; or name your own.
 
-    That the MSA interface has TLS, and which versions, is official. That the gateway takes neither a login nor a
-    declaration before it is inferred from that, and so in the clear there is 530 by SMTP and -ERR by POP3. What is
-    unknown is whether it does STARTTLS or implicit TLS; here there are both.
+    That the MSA interface has TLS, and which versions, is official. That the gateway accepts neither a login nor a
+    declaration before TLS is inferred from that; so the simulator answers 530 by SMTP and -ERR by POP3. Whether the
+    real gateway has STARTTLS or implicit TLS is unknown; the simulator has both.
 
     Args:
         certificate: PEM file with the gateway's certificate and its chain.
-        key: PEM file of its private key; where not given, it stands in *certificate*.
-        key_password: What opens the key. Not shown in the repr.
-        ca_file: PEM file of the authority: what a client trusts, and whose clients may connect.
-        client: Whether clients show a certificate. How the real gateway checks one is unknown.
+        key: PEM file of its private key; by default the key is in *certificate*.
+        key_password: Password of the key. Not shown in the repr.
+        ca_file: PEM file of the authority that clients trust, and that the certificates of clients must be of.
+        client: Whether clients show a certificate. How the real gateway checks it is unknown.
         client_certificate: PEM file with a certificate and key that a client may show.
-        require_tls: Whether nothing is taken before TLS; without it a client may choose.
+        require_tls: Whether everything before TLS is refused; otherwise a client may choose.
         policy: Versions and suites, as of a day and an environment: ``policy_for(Environment.TEST, on=day)``.
-            TLS 1.3 is spoken beside what it names.
-        announced_only: Speak only the versions that the policy's source announces, to see what a client
-            does when one goes away.
+            TLS 1.3 is offered too.
+        announced_only: Offer only the versions that the policy's source announces, to see what a client
+            does when one is withdrawn.
 
     Raises:
-        InputError: Clients are to show a certificate and *ca_file* is missing, or they may speak without TLS;
-            *client* is none of its enum. Tells every one.
+        InputError: Clients must show a certificate, but *ca_file* is missing or they may connect without TLS;
+            *client* is not a member of its enum. Has a problem for each.
 
     Source:
         Interface description of the MSA and the dated notices about its TLS.
@@ -80,12 +81,12 @@ class GatewayTls:
     announced_only: bool = False
 
     def __attrs_post_init__(self) -> None:
-        problems = kind_problems("simulator.tls", client=(self.client, ClientCertificate))
+        problems = member_problems("simulator.tls", client=(self.client, ClientCertificate))
         if not problems and self.client is not ClientCertificate.NONE and self.ca_file is None:
-            message = f"client is {self.client} and ca_file is not set; give the authority of the clients."
+            message = f"client is {self.client}, but there is no authority to check certificates; give ca_file."
             problems.append(Problem("simulator.tls", message))
         if self.client is ClientCertificate.REQUIRED and not self.require_tls:
-            message = "require_tls is False and client is required; only over TLS a client shows a certificate."
+            message = "require_tls is false, but a client certificate is required, which needs TLS; leave it out."
             problems.append(Problem("simulator.tls", message))
         if problems:
             raise InputError("", tuple(problems))
@@ -105,24 +106,22 @@ class GatewayTls:
         Make an authority, a certificate of the gateway and one of a client; needs `htpoort[simulator]`.
 
         Args:
-            folder: Is there, and gets ``ca.pem``, ``server.pem`` and ``client.pem``, which only their owner may read.
+            folder: An existing folder; it gets ``ca.pem``, ``server.pem`` and ``client.pem``, readable by their owner.
             policy: Versions and suites.
             client: Whether clients show a certificate.
-            require_tls: Whether nothing is taken before TLS.
-            announced_only: Speak only the versions that the policy's source announces.
-            names: Host names and addresses that the gateway's certificate is for, beside those of loopback.
+            require_tls: Whether everything before TLS is refused.
+            announced_only: Offer only the versions that the policy's source announces.
+            names: Host names and addresses of the gateway's certificate, in addition to those of loopback.
 
         Returns:
-            The value with the paths.
+            Settings with the paths of the files.
 
         Raises:
             ModuleNotFoundError: trustme is not installed.
             OSError: A file cannot be written.
         """
-        from htpoort.simulator import _certificates  # noqa: PLC0415 - only who makes certificates needs trustme
-
         place = Path(folder)
-        _certificates.write(place, (*_NAMES, *names), _CLIENT)
+        _write(place, (*_NAMES, *names), _CLIENT)
         return cls(
             certificate=place / "server.pem",
             ca_file=place / "ca.pem",
@@ -135,7 +134,7 @@ class GatewayTls:
 
     @property
     def for_clients(self) -> TlsSettings:
-        """What a client of ours needs: whom to trust, and the certificate to show where one is asked for."""
+        """The settings for a client: the authority to trust, and a certificate if the gateway asks for one."""
         shown = None if self.client is ClientCertificate.NONE else self.client_certificate
         return TlsSettings(policy=self.policy, ca_file=self.ca_file, certificate=shown)
 
@@ -144,11 +143,10 @@ class GatewayTls:
         Make the context of the servers; reads files.
 
         Returns:
-            A context with the policy's minimum and suites; with a maximum only where *announced_only* asks
-            for one.
+            A context with the policy's minimum and suites; with a maximum only if *announced_only* is set.
 
         Raises:
-            InputError: A file cannot be read or used; tells the field and the path.
+            InputError: A file cannot be read or used; has the field and the path.
         """
         context = server_context(
             TlsSettings(
@@ -165,3 +163,25 @@ class GatewayTls:
             context.minimum_version = min(self.policy.announced)
             context.maximum_version = max(self.policy.announced)
         return context
+
+
+def _write(folder: Path, names: tuple[str, ...], client: str) -> None:
+    """
+    Write the certificate of an authority, and the certificates that it issues.
+
+    Args:
+        folder: For ``ca.pem``, ``server.pem`` and ``client.pem``; the last two with their keys. Only their owner
+            may read them.
+        names: Host names and addresses of the server; the first is its common name.
+        client: The mailbox of the client.
+    """
+    import trustme  # noqa: PLC0415 - an extra: only needed to make certificates
+
+    authority = trustme.CA()
+    # RSA: the suites of TLS 1.2 that Customs lists are for RSA certificates.
+    # A common name: fetchmail accepts no certificate without one.
+    server = authority.issue_cert(*names, common_name=names[0], key_type=trustme.KeyType.RSA)
+    issued = {"server.pem": server, "client.pem": authority.issue_cert(client, common_name=client)}
+    write_private(folder / "ca.pem", authority.cert_pem.bytes())
+    for name, certificate in issued.items():
+        write_private(folder / name, certificate.private_key_and_cert_chain_pem.bytes())

@@ -1,8 +1,4 @@
-"""
-Tell the time to a simulated gateway, and let it wait: real time, or time that a test moves.
-
-Never does: decide what happens at a moment.
-"""
+"""Give a gateway its time: real time, or time that a test moves."""
 
 from __future__ import annotations
 
@@ -13,23 +9,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, final
 
 from htpoort import _clock
-from htpoort.errors import InputError, Problem
+from htpoort.core.errors import InputError, Problem
 
 __all__ = ["Clock", "RealClock", "SimulatedClock"]
 
 _START: Final = datetime(2026, 11, 2, 8, tzinfo=UTC)  # a Monday morning
-_LOOK: Final = 60.0  # seconds after which a clock that was set is noticed
+_RECHECK: Final = 60.0  # seconds after which a change of the machine's clock is noticed
 
 Settle = Callable[[], Awaitable[None]]
-"""What is awaited before time moves on: it returns when all that is due has been done."""
+"""Awaited before time moves on; returns when everything that is due is done."""
 
 
 class Clock(Protocol):
-    """Tell the time, and wait for a moment."""
+    """The time, and a way to wait for a moment."""
 
     def __call__(self) -> datetime:
         """
-        Tell the time.
+        Return the time.
 
         Returns:
             Aware, in UTC.
@@ -38,7 +34,7 @@ class Clock(Protocol):
 
     async def sleep_until(self, moment: datetime) -> None:
         """
-        Wait until a moment has come; returns at once where it has.
+        Wait until a moment; return at once if it has passed.
 
         Args:
             moment: Aware.
@@ -48,11 +44,11 @@ class Clock(Protocol):
 
 @final
 class RealClock:
-    """Tell the time of the machine."""
+    """The time of the machine."""
 
     def __call__(self) -> datetime:
         """
-        Tell the time.
+        Return the time.
 
         Returns:
             Aware, in UTC.
@@ -61,31 +57,31 @@ class RealClock:
 
     async def sleep_until(self, moment: datetime) -> None:
         """
-        Wait until a moment has come; returns at once where it has.
+        Wait until a moment; return at once if it has passed.
 
         Args:
             moment: Aware.
         """
-        while (left := (moment - self()).total_seconds()) > 0:  # noqa: ASYNC110 - no event tells of the time
-            await asyncio.sleep(min(left, _LOOK))
+        while (left := (moment - self()).total_seconds()) > 0:  # noqa: ASYNC110 - no event reports the time
+            await asyncio.sleep(min(left, _RECHECK))
 
 
 @final
 class SimulatedClock:
     """
-    Tell a time that stands still until it is moved.
+    A time that stands still until it is moved.
 
     >>> clock = SimulatedClock()
     >>> asyncio.run(clock.advance(timedelta(days=3)))
     >>> clock().isoformat()
     '2026-11-05T08:00:00+00:00'
 
-    Whoever sleeps is woken when the time is moved past the moment: in the order of the moments, at equal
-    moments in the order in which they went to sleep, and with the clock at the moment of each. Before the
-    next one is woken, every gateway that lives by this clock does all that is due.
+    When the time is moved, sleepers wake in the order of their moments, at equal moments in the order in which they
+    went to sleep, each with the clock at its own moment. Before the next one wakes, every gateway with this clock
+    does everything that is due.
 
     Args:
-        start: The time at first, aware.
+        start: The first time, aware.
 
     Raises:
         InputError: *start* has no time zone.
@@ -100,7 +96,7 @@ class SimulatedClock:
 
     def __call__(self) -> datetime:
         """
-        Tell the time.
+        Return the time.
 
         Returns:
             Aware, in UTC.
@@ -109,31 +105,31 @@ class SimulatedClock:
 
     @property
     def next_moment(self) -> datetime | None:
-        """The moment at which the first sleeper is to be woken; None where nobody sleeps."""
+        """The moment at which the first sleeper wakes; None if there is none."""
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)
         return self._sleepers[0][0] if self._sleepers else None
 
     async def sleep_until(self, moment: datetime) -> None:
         """
-        Wait until the time is moved to a moment; returns at once where it has come.
+        Wait until the time is moved to a moment; return at once if it has passed.
 
         Args:
             moment: Aware.
         """
         if moment <= self._now:
             return
-        waked = asyncio.get_running_loop().create_future()
+        woken = asyncio.get_running_loop().create_future()
         self._slept += 1
-        heapq.heappush(self._sleepers, (moment, self._slept, waked))
-        await waked
+        heapq.heappush(self._sleepers, (moment, self._slept, woken))
+        await woken
 
     async def advance(self, by: timedelta) -> None:
         """
-        Move the time on.
+        Move the time forward.
 
         Args:
-            by: How far; 0 only does what is due.
+            by: How far; with 0, only what is due is done.
 
         Raises:
             InputError: *by* is below 0.
@@ -142,16 +138,16 @@ class SimulatedClock:
 
     async def advance_to(self, moment: datetime) -> None:
         """
-        Move the time on to a moment.
+        Move the time forward to a moment.
 
         Args:
-            moment: Aware; the present one only does what is due.
+            moment: Aware; with the present moment, only what is due is done.
 
         Raises:
             InputError: *moment* has no time zone, or is in the past.
         """
         if _aware("moment", moment) < self._now:
-            message = f"moment is {moment.isoformat()}, and it is {self._now.isoformat()}; time does not go back."
+            message = f"moment is {moment.isoformat()}, before the present, {self._now.isoformat()}; give a later one."
             raise InputError("moment", (Problem("simulator.clock", message),))
         async with self._moving:
             await self._settled()
@@ -163,19 +159,19 @@ class SimulatedClock:
 
     def join(self, settle: Settle) -> Callable[[], None]:
         """
-        Let the time wait for somebody.
+        Add a function that time waits for.
 
         Args:
-            settle: Awaited before the next sleeper is woken.
+            settle: Awaited before the next sleeper wakes.
 
         Returns:
-            What is called to leave again.
+            A function that removes it again.
         """
         self._settles.append(settle)
         return lambda: self._settles.remove(settle)
 
     async def _settled(self) -> None:
-        # Whoever was woken goes on in the next round of the loop.
+        # A sleeper that was woken continues in the next round of the loop.
         await asyncio.sleep(0)
         for settle in tuple(self._settles):
             await settle()
@@ -183,6 +179,6 @@ class SimulatedClock:
 
 def _aware(field: str, moment: datetime) -> datetime:
     if moment.utcoffset() is None:
-        message = f"{field} is {moment.isoformat()} without a time zone; give an aware datetime."
+        message = f"{field} is {moment.isoformat()}, without a time zone; give a moment with one."
         raise InputError(field, (Problem("simulator.clock", message),))
     return moment

@@ -1,7 +1,7 @@
 """
-Play the Handel & Transport Gateway: take declarations, answer them, and do wrong what a script says.
+Play the Handel & Transport Gateway: take declarations, reply to them, and show the faults of a script.
 
-Never does: leave loopback, unless it is told to by name.
+Never does: leave loopback, unless the caller asks for it by name.
 """
 
 from __future__ import annotations
@@ -13,30 +13,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
-from htpoort._words import ascii_lower
-from htpoort.directory import HTPOORT, Directory
-from htpoort.errors import InputError, Problem, SendError
-from htpoort.message import Submission
-from htpoort.simulator._answering import Answering
-from htpoort.simulator._faulty import Faulty
-from htpoort.simulator._mailbox import Mailbox
-from htpoort.simulator._pop3 import Pop3Faults, Pop3Server
-from htpoort.simulator._push import PUSH_SCHEDULE, Pushing
-from htpoort.simulator._record import Record
-from htpoort.simulator._submission import Submitting
-from htpoort.simulator._taking import Taking
+from htpoort.core.directory import HTPOORT, Directory
+from htpoort.core.errors import InputError, Problem, SendError
+from htpoort.core.message import Submission
+from htpoort.core.text import ascii_lower
+from htpoort.simulator._files import MessageRecorder
+from htpoort.simulator._pop3_server import Pop3Server
+from htpoort.simulator._reply_desk import PUSH_SCHEDULE, ReplyDesk, ReplySender
+from htpoort.simulator._smtp_server import SubmissionServer
 from htpoort.simulator.certificates import GatewayTls
 from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
-from htpoort.simulator.declarants import Declarant, Declarants
-from htpoort.simulator.declarations import Declaration, Sent
-from htpoort.simulator.faults import Pop3Fault, SmtpFault
-from htpoort.simulator.scenarios import Script
-from htpoort.transport import Incoming, SmtpServer, _hosts
+from htpoort.simulator.declarants import Declarant, Declarants, Mailbox
+from htpoort.simulator.declarations import Declaration, DeclarationDesk, SentReply
+from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
+from htpoort.simulator.script import Script
+from htpoort.transport import LOOPBACK, Incoming, SmtpInbox, SmtpServer, hosts
 
 __all__ = ["Gateway"]
 
 _SCRIPT: Final = Script()
-_HERE: Final = ("127.0.0.0/8", "::1/128")
+_HOSTNAME: Final = "gateway.example"
 _ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
@@ -50,40 +46,40 @@ class Gateway:
         async with Gateway(declarants={"edi@forwarder.example": server}) as gateway:
             print(gateway.smtp_port)
 
-    Several can run in one process; each listens on ports of its own. All that it took and sent stays in
-    memory, each message with its octets, until the gateway is forgotten. The block may be entered again;
-    what was still to come when it was left is forgotten.
+    Several gateways can run in one process; each listens on its own ports. Everything that a gateway takes and sends
+    stays in memory, octets included, as long as the gateway does. The block may be entered again; replies that
+    were still to be sent when it was left are dropped.
 
-    It needs asyncio's own event loop: under uvloop implicit TLS can hang, and nothing is tested.
+    A gateway needs asyncio's own event loop: under uvloop implicit TLS can hang, and no test covers it.
 
     Args:
-        directory: The systems that it plays; the published ones where not given.
-        declarants: The declarants; or only their mail servers, by their mailbox, where answers are pushed
-            to. A declaration from another mailbox is taken and not answered.
-        script: How it answers, and what it does wrong; one acceptance at once where not given.
-        tls: Its certificate, for STARTTLS and for the ports of implicit TLS; then nothing is taken before
-            TLS, unless it says otherwise. Without it there is no TLS.
+        directory: The systems that it plays; by default the published ones.
+        declarants: The declarants; or only the mail servers that replies are pushed to, by the declarant's mailbox.
+            A declaration from another mailbox is accepted, and gets no reply.
+        script: Its replies and faults; by default one acceptance at once.
+        tls: Its certificate, for STARTTLS and for the ports of implicit TLS. The gateway then takes nothing before
+            TLS, unless *tls* says otherwise. Without it there is no TLS.
         host: The address to listen on.
         port: For SMTP; 0 chooses a free one, here and below.
         tls_port: For SMTP with implicit TLS.
-        pop3_port: For POP3, served where a declarant has a password.
+        pop3_port: For POP3, which runs if a declarant has a password.
         pop3s_port: For POP3 with implicit TLS.
-        clock: Real time, or a `SimulatedClock`. Answers, windows, rates, greylisting and repeated pushes
-            live by it; what stalls does not.
-        retries: How long to wait after each push that was deferred or lost. One that is refused, or fails
-            after the last wait, is given up. A message that may have been taken is pushed again.
-        record: A folder into which every message is written, ``000001-in-K.eml`` and so on.
-        beyond_loopback: Listen on, and push to, other machines too. The declarants' messages go there.
+        clock: Real time, or a `SimulatedClock`. Replies, windows, rates, greylisting and retried pushes
+            follow it; a stall does not.
+        retries: The wait after each push that was deferred or lost. A push that is refused, or fails after the last
+            wait, is given up. A message that the server may have accepted is pushed again.
+        record: A folder to which every message is written, as ``000001-in-K.eml`` and so on.
+        beyond_loopback: Listen on, and push to, other machines too. Messages of declarants then leave this machine.
 
     Attributes:
-        received: The declarations that it took, in order.
+        received: The declarations that it accepted, in order.
         refused: Subject and reason of each message that it refused, in order.
-        sent: The answers that it gave, or gave up, in order.
-        undelivered: The errors of what it gave up, in order.
+        sent: The replies that it sent or gave up, in order.
+        undelivered: The errors of those that it gave up, in order.
 
     Raises:
-        InputError: *host* or a declarant's server is not loopback; two declarants are the same; a scenario
-            or a window is for a system that the directory lacks.
+        InputError: *host* or a declarant's server is not loopback, two declarants are the same, or a scenario
+            or window names a system that the directory lacks.
     """
 
     def __init__(  # noqa: PLR0913 - a gateway has as many settings; each has its default
@@ -104,60 +100,60 @@ class Gateway:
         beyond_loopback: bool = False,
     ) -> None:
         problems = _unknown_systems(script, directory)
-        if not beyond_loopback and not _hosts.is_loopback(host):
-            message = f"host is {host!r}, which other machines reach; give beyond_loopback=True if that is meant."
+        if not beyond_loopback and not hosts.is_loopback(host):
+            message = f"host is {host!r}, which other machines can reach; allow it with beyond_loopback=True."
             problems.insert(0, Problem("simulator.beyond-loopback", message))
         if problems:
             raise InputError("", tuple(problems))
         self._clock = clock or RealClock()
         self._declarants = Declarants(declarants, beyond_loopback=beyond_loopback)
         self._directory = directory
-        self._faulty = Faulty(script.faults, self._clock)
-        self._pop3_faults = Pop3Faults(script.pop3_faults, self._clock)
+        self._faults = FaultCounter[SmtpFault](script.faults, self._clock)
+        self._pop3_faults = FaultCounter[Pop3Fault](script.pop3_faults, self._clock)
         self._tls = tls
         self._host = host
         self._ports = {"smtp": port, "smtps": tls_port, "pop3": pop3_port, "pop3s": pop3s_port}
-        self._listening: dict[str, Submitting | Pop3Server] = {}
-        self._networks = _ANYWHERE if beyond_loopback else _HERE
-        self._record = None if record is None else Record(Path(record))
-        self._taking = Taking(script=script, directory=directory, clock=self._clock, record=self._record)
-        self._answering = Answering(
+        self._listening: dict[str, SubmissionServer | Pop3Server] = {}
+        self._networks = _ANYWHERE if beyond_loopback else LOOPBACK
+        self._recorder = None if record is None else MessageRecorder(Path(record))
+        self._desk = DeclarationDesk(script=script, directory=directory, clock=self._clock, recorder=self._recorder)
+        self._replies = ReplyDesk(
             script=script,
             directory=directory,
             declarants=self._declarants,
             clock=self._clock,
             retries=retries,
-            record=self._record,
+            recorder=self._recorder,
         )
         self._running = contextlib.AsyncExitStack()
-        self.received: list[Declaration] = self._taking.received
-        self.refused: list[tuple[str, str]] = self._taking.refused
-        self.sent: list[Sent] = self._answering.sent
-        self.undelivered: list[SendError] = self._answering.undelivered
+        self.received: list[Declaration] = self._desk.received
+        self.refused: list[tuple[str, str]] = self._desk.refused
+        self.sent: list[SentReply] = self._replies.sent
+        self.undelivered: list[SendError] = self._replies.undelivered
 
     @property
     def smtp_port(self) -> int:
-        """The port that takes declarations, with STARTTLS where there is TLS; the one asked for, before the start."""
+        """The port for declarations, with STARTTLS if there is TLS; before the start, the port that was asked for."""
         return self._port("smtp") or self._ports["smtp"]
 
     @property
     def smtps_port(self) -> int | None:
-        """The port that takes declarations over implicit TLS; None where there is no TLS."""
+        """The port for declarations over implicit TLS; None without TLS."""
         return self._port("smtps")
 
     @property
     def pop3_port(self) -> int | None:
-        """The port of the declarants' mailboxes, with STLS where there is TLS; None where nobody has a password."""
+        """The port of the declarants' mailboxes, with STLS if there is TLS; None if no declarant has a password."""
         return self._port("pop3")
 
     @property
     def pop3s_port(self) -> int | None:
-        """The port of the declarants' mailboxes over implicit TLS; None where there is no TLS, or no password."""
+        """The port of the declarants' mailboxes over implicit TLS; None without TLS or without a password."""
         return self._port("pop3s")
 
     @property
     def clock(self) -> Clock:
-        """The clock that it lives by."""
+        """The clock that it follows."""
         return self._clock
 
     @property
@@ -167,32 +163,32 @@ class Gateway:
 
     @property
     def shown(self) -> tuple[tuple[datetime, SmtpFault], ...]:
-        """The faults of SMTP that it showed, with their moments, in order."""
-        return tuple(self._faulty.shown)
+        """The SMTP faults that it showed, with their moments, in order."""
+        return tuple(self._faults.shown)
 
     @property
     def pop3_shown(self) -> tuple[tuple[datetime, Pop3Fault], ...]:
-        """The faults of POP3 that it showed, with their moments, in order."""
+        """The POP3 faults that it showed, with their moments, in order."""
         return tuple(self._pop3_faults.shown)
 
     @property
     def next_moment(self) -> datetime | None:
-        """When the next answer, or the next push that is tried again, is due; None where nothing is to come."""
-        return self._answering.schedule.next_moment
+        """When the next reply, or the next retried push, is due; None if there is none."""
+        return self._replies.timetable.next_moment
 
     async def __aenter__(self) -> Self:
         """
-        Begin to listen.
+        Start to listen.
 
         Raises:
             InputError: A file of *tls* cannot be used.
             OSError: An address cannot be listened on.
         """
         async with contextlib.AsyncExitStack() as starting:
-            self._answering.schedule.open()
-            starting.push_async_callback(self._answering.schedule.close)
+            self._replies.timetable.open()
+            starting.push_async_callback(self._replies.timetable.close)
             if isinstance(self._clock, SimulatedClock):
-                starting.callback(self._clock.join(self.answered))
+                starting.callback(self._clock.join(self.wait_for_due_replies))
             for name, server in self._servers().items():
                 self._listening[name] = await starting.enter_async_context(server)
             self._running = starting.pop_all()
@@ -208,25 +204,25 @@ class Gateway:
 
     def mailbox(self, mailbox: str) -> Mailbox:
         """
-        Give a declarant's POP3 mailbox, to look into.
+        Return a declarant's POP3 mailbox, to inspect it.
 
         Args:
             mailbox: The declarant's mailbox.
 
         Returns:
-            What is in it, and what was fetched from it.
+            The messages in it, and those fetched from it.
 
         Raises:
             KeyError: No declarant of this mailbox has a password.
         """
-        found = self._declarants.mailbox(mailbox)
-        if found is None:
+        box = self._declarants.mailbox(mailbox)
+        if box is None:
             raise KeyError(mailbox)
-        return found
+        return box
 
     def register(self, mailbox: str, server: SmtpServer) -> None:
         """
-        Say where the answers to a declarant are pushed to from now on.
+        Set the mail server that replies to a declarant are pushed to from now on.
 
         Args:
             mailbox: The declarant's mailbox.
@@ -237,61 +233,60 @@ class Gateway:
         """
         self._declarants.register(mailbox, server)
 
-    async def answered(self) -> None:
+    async def wait_for_due_replies(self) -> None:
         """
-        Wait until every answer that is due by now was delivered, given up, or put off to a later moment.
+        Wait until every reply that is due now is delivered, given up, or postponed.
 
-        What is due later is not waited for: `play` lets its time come.
+        This does not wait for replies that are due later; `play` does.
         """
-        await self._answering.schedule.settled()
+        await self._replies.timetable.settled()
 
     async def play(self, until: timedelta | None = None) -> None:
         """
-        Let the time of every answer come, and wait until it was delivered or given up.
+        Wait until every reply is delivered or given up.
 
-        With a `SimulatedClock` the time jumps from one due moment to the next; with real time this takes
-        as long as the answers do. What comes in meanwhile is answered too.
+        With a `SimulatedClock` the time jumps from one due moment to the next; in real time this takes
+        as long as the script does. Declarations that arrive meanwhile get their replies too.
 
         Args:
-            until: How far from now, at most; a simulated clock stands there afterwards. None until nothing
-                is to come.
+            until: How far from now, at most; a simulated clock is moved there. None until no reply is left.
 
         Raises:
             InputError: *until* is below 0.
         """
         end = None if until is None else self._clock() + until
-        await self.answered()
+        await self.wait_for_due_replies()
         while (moment := self.next_moment) is not None and (end is None or moment <= end):
             await self._pass_to(moment)
-            await self.answered()
+            await self.wait_for_due_replies()
         if end is not None and isinstance(self._clock, SimulatedClock):
             await self._clock.advance_to(end)
 
     async def push(self, message: Submission) -> None:
         """
-        Send any message to a declarant's server, a forged one for example.
+        Send any message to a declarant's server, such as a forged one.
 
         Args:
-            message: Goes to the server of its *rcpt_to*. MAIL FROM may be empty.
+            message: Sent to the server of its *rcpt_to*. MAIL FROM may be empty.
 
         Raises:
-            SendError: The server did not take it.
-            InputError: It cannot go over SMTP at all.
-            KeyError: No server is known for *rcpt_to*.
+            SendError: The server did not accept it.
+            InputError: It cannot be sent by SMTP at all.
+            KeyError: *rcpt_to* is not the mailbox of a declarant with a server.
         """
         known = self._declarants.find(message.rcpt_to)
         if known is None or known.server is None:
             raise KeyError(message.rcpt_to)
-        if self._record is not None:
-            await self._record.write("out", message.envelope.reference, message.data)
-        async with Pushing(known.server) as sender:
+        if self._recorder is not None:
+            await self._recorder.write("out", message.envelope.reference, message.data)
+        async with ReplySender(known.server) as sender:
             await sender.send(message)
 
     async def _take(self, incoming: Incoming) -> None:
-        """Take a declaration, and begin to answer it."""
-        declaration = await self._taking.take(incoming)
+        """Take a declaration, and schedule its replies."""
+        declaration = await self._desk.take(incoming)
         if declaration is not None:
-            self._answering.begin(declaration)
+            self._replies.begin(declaration)
 
     async def _pass_to(self, moment: datetime) -> None:
         if isinstance(self._clock, SimulatedClock):
@@ -302,23 +297,26 @@ class Gateway:
     def _port(self, name: str) -> int | None:
         return self._listening[name].port if name in self._listening else None
 
-    def _servers(self) -> dict[str, Submitting | Pop3Server]:
-        """Make what listens."""
+    def _servers(self) -> dict[str, SubmissionServer | Pop3Server]:
+        """Make the servers that listen."""
         context = None if self._tls is None else self._tls.context()
         require_tls = self._tls is not None and self._tls.require_tls
         served = {"smtp": False} if context is None else {"smtp": False, "smtps": True}
-        servers: dict[str, Submitting | Pop3Server] = {
-            name: Submitting(
+        servers: dict[str, SubmissionServer | Pop3Server] = {
+            name: SubmissionServer(
                 self._take,
+                SmtpInbox(
+                    hostname=_HOSTNAME,
+                    mailboxes=[system.mailbox for system in self._directory],
+                    host=self._host,
+                    port=self._ports[name],
+                    tls=context,
+                    require_tls=require_tls,
+                    networks=self._networks,
+                ),
                 declarants=self._declarants,
-                faulty=self._faulty,
-                mailboxes=[system.mailbox for system in self._directory],
-                host=self._host,
-                port=self._ports[name],
-                tls=context,
+                faults=self._faults,
                 implicit=implicit,
-                require_tls=require_tls,
-                networks=self._networks,
             )
             for name, implicit in served.items()
         }
@@ -326,7 +324,7 @@ class Gateway:
             for name, implicit in served.items():
                 pop3 = name.replace("smtp", "pop3")
                 servers[pop3] = Pop3Server(
-                    self._declarants.opened,
+                    self._declarants.open_mailbox,
                     host=self._host,
                     port=self._ports[pop3],
                     tls=context,
@@ -338,14 +336,14 @@ class Gateway:
 
 
 def _unknown_systems(script: Script, directory: Directory) -> list[Problem]:
-    """Find the scenarios and windows that would never count, because their system is not there."""
+    """Find the scenarios and windows of a system that the directory lacks; they would never apply."""
     named = {f"scenarios[{at}]": one.system for at, one in enumerate(script.scenarios)}
     named |= {f"windows[{at}]": one.system for at, one in enumerate(script.windows)}
     known = {ascii_lower(system.name): system.name for system in directory}
     return [
         Problem(
             "simulator.system",
-            f"{place}.system is {name!r}, which is no system here; give one of {', '.join(known.values())}.",
+            f"{place}.system is {name!r}, which is not in the directory; give one of {', '.join(known.values())}.",
         )
         for place, name in named.items()
         if name is not None and ascii_lower(name) not in known

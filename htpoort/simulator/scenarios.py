@@ -1,114 +1,109 @@
-"""
-Say how the gateway answers: scenarios, faults, windows and rates as data.
-
-Never does: answer; the gateway plays what stands here.
-"""
+"""Describe, as data, how the gateway replies to a declaration, and when a system behaves otherwise."""
 
 from __future__ import annotations
 
 import enum
 import operator
-from datetime import timedelta
-from pathlib import Path
-from typing import cast, final
+from datetime import datetime, timedelta
+from typing import Final, cast, final
 
 import attrs
 
-from htpoort._words import ascii_lower
-from htpoort.errors import InputError, Problem
-from htpoort.simulator._kinds import kind_problems
-from htpoort.simulator.faults import AnswerFault, Pop3Fault, SmtpFault
-from htpoort.simulator.windows import Window
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.text import ascii_lower
+from htpoort.simulator.faults import ReplyFault, member_problems
 
-__all__ = ["Answer", "Kind", "RepeatedK", "Scenario", "Script"]
+__all__ = ["Behaviour", "ReplyKind", "Scenario", "ScriptedReply", "Window"]
 
 
-class Kind(enum.StrEnum):
-    """Tell what an answer says."""
+class ReplyKind(enum.StrEnum):
+    """What a reply says."""
 
     ACCEPTANCE = "acceptance"
-    """The declaration is accepted; with an MRN."""
+    """The declaration is accepted; has an MRN."""
     RELEASE = "release"
-    """The goods may go."""
+    """The goods are released."""
     CONTROL = "control"
-    """The goods will be looked at."""
+    """The goods will be inspected."""
     REJECTION = "rejection"
-    """The declaration is rejected, by its content."""
+    """The declaration is rejected for its content."""
     TECHNICAL_ERROR = "technical-error"
     """The declaration could not be read."""
 
 
 @final
 @attrs.frozen(kw_only=True)
-class Answer:
+class ScriptedReply:
     """
-    Hold one answer to a declaration.
+    Hold one reply that a script gives to a declaration.
 
     Args:
         kind: What it says.
-        after: How long after the declaration was taken; 0 or more.
-        body: Its body as it is; a synthetic one of *kind* where not given.
+        after: How long after the acceptance of the declaration it is sent; 0 or more.
+        body: Its body; by default a synthetic one of *kind*.
         fault: What is wrong with it.
 
     Raises:
-        InputError: Values cannot be taken; tells every one.
+        InputError: Values are invalid; has a problem for each.
     """
 
-    kind: Kind = Kind.ACCEPTANCE
+    kind: ReplyKind = ReplyKind.ACCEPTANCE
     after: timedelta = timedelta(0)
     body: bytes | None = attrs.field(default=None, repr=False)
-    fault: AnswerFault | None = None
+    fault: ReplyFault | None = None
 
     def __attrs_post_init__(self) -> None:
-        if problems := _answer_problems(self):
+        if problems := _reply_problems(self):
             raise InputError("", tuple(problems))
 
 
-def _answer_problems(answer: Answer) -> list[Problem]:
-    """Find what is wrong with an answer."""
-    problems = kind_problems("simulator.answer", kind=(answer.kind, Kind))
-    fault = cast("object", answer.fault)
-    if fault is not None and not isinstance(fault, AnswerFault):
-        known = ", ".join(f"AnswerFault.{one.name}" for one in AnswerFault)
-        problems.append(Problem("simulator.answer", f"fault is {fault!r}; give one of {known}, or None."))
-    if answer.after < timedelta(0):
-        problems.append(Problem("simulator.answer", f"after is {answer.after}; give 0 or more."))
-    if answer.body is not None and not answer.body:
-        problems.append(Problem("simulator.answer", "body is empty; give octets, or leave it out for a synthetic one."))
-    if answer.body is not None and fault in {AnswerFault.BOUNCE, AnswerFault.LARGE}:
-        problems.append(Problem("simulator.answer", f"body is given, and the fault {fault} has its own; leave it out."))
+def _reply_problems(reply: ScriptedReply) -> list[Problem]:
+    """Find the problems of a reply."""
+    problems = member_problems("simulator.answer", kind=(reply.kind, ReplyKind))
+    fault = cast("object", reply.fault)
+    if fault is not None and not isinstance(fault, ReplyFault):
+        message = f"fault is {fault!r}; give one of {', '.join(ReplyFault)}, or leave it out."
+        problems.append(Problem("simulator.answer", message))
+    if reply.after < timedelta(0):
+        problems.append(Problem("simulator.answer", f"after is {reply.after}; give 0 or more."))
+    if reply.body is not None and not reply.body:
+        problems.append(Problem("simulator.answer", "body is empty; give a body, or leave it out for a synthetic one."))
+    if reply.body is not None and fault in {ReplyFault.BOUNCE, ReplyFault.LARGE}:
+        problems.append(
+            Problem("simulator.answer", f"body is given, but {fault} has its own body; leave one of them out.")
+        )
     return problems
 
 
-# Functions, because a default is shown in the reference, where a whole value is hard to read.
-def _accepted() -> tuple[Answer, ...]:
-    return (Answer(),)
+# A function, because the reference shows defaults, and a whole value is hard to read there.
+def _accepted() -> tuple[ScriptedReply, ...]:
+    return (ScriptedReply(),)
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Scenario:
     """
-    Hold the answers to declarations that fit.
+    Hold the replies to the declarations that fit.
 
-    >>> never = Scenario(name="never answered", reference="22096222734662", answers=())
+    >>> never = Scenario(name="no reply", reference="22096222734662", replies=())
     >>> never.fits(system="DMS", party="NL123456789.02.05", reference="22096222734662")
     True
 
     Args:
-        name: For a person.
-        answers: One acceptance at once where not given; none at all where empty.
+        name: For the reader.
+        replies: By default one acceptance at once; empty for no reply.
         system: Only declarations to the system of this name, in any case.
         party: Only declarations of this party, as in V, in any case.
         reference: Only the declaration with this K.
-        times: For how many declarations it holds, at least 1; None for any number.
+        times: For how many declarations it applies, at least 1; None for any number.
 
     Raises:
-        InputError: Values cannot be taken; tells every one.
+        InputError: Values are invalid; has a problem for each.
     """
 
     name: str = ""
-    answers: tuple[Answer, ...] = attrs.field(factory=_accepted)
+    replies: tuple[ScriptedReply, ...] = attrs.field(factory=_accepted)
     system: str | None = None
     party: str | None = None
     reference: str | None = None
@@ -120,15 +115,15 @@ class Scenario:
 
     def fits(self, *, system: str, party: str, reference: str) -> bool:
         """
-        Tell whether a declaration is one that the scenario is for.
+        Return whether the scenario applies to a declaration.
 
         Args:
-            system: The name of the system that took it.
+            system: The name of the system that accepted it.
             party: V of the declaration.
             reference: K of the declaration.
 
         Returns:
-            Whether system, party and reference are those of the scenario, where it names them.
+            Whether system, party and reference are those that the scenario names; what it does not name always fits.
         """
         return (
             (self.system is None or ascii_lower(self.system) == ascii_lower(system))
@@ -137,106 +132,130 @@ class Scenario:
         )
 
     @property
-    def in_order(self) -> tuple[Answer, ...]:
+    def in_order(self) -> tuple[ScriptedReply, ...]:
         """
-        The answers in the order in which they leave.
+        The replies in the order in which they are sent.
 
-        One that is OUT_OF_ORDER stands behind the one that should follow it, with the later of both times.
+        One that is OUT_OF_ORDER comes after the one that should follow it, at the later of both times.
         """
-        left = sorted(self.answers, key=operator.attrgetter("after"))
+        left = sorted(self.replies, key=operator.attrgetter("after"))
         for at in reversed(range(len(left))):
-            if left[at].fault is AnswerFault.OUT_OF_ORDER:
+            if left[at].fault is ReplyFault.OUT_OF_ORDER:
                 left[at : at + 2] = [left[at + 1], attrs.evolve(left[at], after=left[at + 1].after)]
         return tuple(left)
 
 
 def _scenario_problems(scenario: Scenario) -> list[Problem]:
-    """Find what is wrong with a scenario."""
+    """Find the problems of a scenario."""
     fields = {"system": scenario.system, "party": scenario.party, "reference": scenario.reference}
     problems = [
-        Problem("simulator.scenario", f"{field} is empty; give it, or leave it out for any.")
+        Problem("simulator.scenario", f"{field} is empty; give a value, or leave it out for any {field}.")
         for field, value in fields.items()
         if value is not None and not value
     ]
     if scenario.times is not None and scenario.times < 1:
         message = f"times is {scenario.times}; give at least 1, or leave it out for any number."
         problems.append(Problem("simulator.scenario", message))
-    last = sorted(scenario.answers, key=operator.attrgetter("after"))[-1:]
-    if last and last[0].fault is AnswerFault.OUT_OF_ORDER:
-        message = "answers end with one that is out of order; give one that it can come behind."
+    last = sorted(scenario.replies, key=operator.attrgetter("after"))[-1:]
+    if last and last[0].fault is ReplyFault.OUT_OF_ORDER:
+        message = "replies ends with one that is out of order; add a reply that it can follow."
         problems.append(Problem("simulator.scenario", message))
     return problems
 
 
-class RepeatedK(enum.StrEnum):
-    """Tell what the gateway does with a K that it has taken before. What the real one does is unknown."""
-
-    ACCEPT = "accept"
-    """It is taken and answered like any other."""
-    REFUSE = "refuse"
-    """It is refused."""
-    IGNORE = "ignore"
-    """It is taken, and not answered."""
+_HOUR: Final = timedelta(hours=1)
 
 
-def _usual() -> tuple[Scenario, ...]:
-    return (Scenario(),)
+class Behaviour(enum.StrEnum):
+    """What a system does during a service window. Official notices announce one of these."""
+
+    REJECT = "reject"
+    """Its declarations are refused."""
+    QUEUE = "queue"
+    """They are accepted; their replies start when the window ends."""
+    DELAY = "delay"
+    """They are accepted; their replies come later."""
 
 
 @final
 @attrs.frozen(kw_only=True)
-class Script:
+class Window:
     """
-    Hold everything that the gateway is told to do.
+    Hold one service window of one system.
+
+    >>> from datetime import UTC
+    >>> window = Window(
+    ...     system="DMS",
+    ...     behaviour=Behaviour.QUEUE,
+    ...     begins=datetime(2026, 11, 2, 18, tzinfo=UTC),
+    ...     ends=datetime(2026, 11, 2, 23, tzinfo=UTC),
+    ... )
+    >>> window.covers(datetime(2026, 11, 2, 22, 59, tzinfo=UTC)), window.covers(window.ends)
+    (True, False)
 
     Args:
-        scenarios: A declaration gets the first that fits it and is not used up; without one it is taken
-            and not answered. One acceptance at once where nothing is given.
-        faults: Of the server that takes declarations.
-        pop3_faults: Of the server of the declarants' mailboxes.
-        windows: Of the systems; the first that covers a moment counts.
-        per_hour: How many declarations it takes in an hour, counted for each declarant's mailbox by itself;
-            None for any number.
-        repeated: What it does with a K that it has taken before from the same party.
+        system: The name of the system, in any case.
+        behaviour: What the system does during the window.
+        begins: The first moment, aware.
+        ends: The first moment after it, aware.
+        delay: How much later each reply comes, if the behaviour is DELAY.
 
     Raises:
-        InputError: *per_hour* is below 1, or *repeated* is none of its enum; tells both.
-
-    Source:
-        100 messages an hour have been seen in the business test environment (field).
+        InputError: Values are invalid; has a problem for each.
     """
 
-    scenarios: tuple[Scenario, ...] = attrs.field(factory=_usual)
-    faults: tuple[SmtpFault, ...] = ()
-    pop3_faults: tuple[Pop3Fault, ...] = ()
-    windows: tuple[Window, ...] = ()
-    per_hour: int | None = None
-    repeated: RepeatedK = RepeatedK.ACCEPT
+    system: str
+    behaviour: Behaviour
+    begins: datetime
+    ends: datetime
+    delay: timedelta = _HOUR
 
     def __attrs_post_init__(self) -> None:
-        problems = kind_problems("simulator.script", repeated=(self.repeated, RepeatedK))
-        if self.per_hour is not None and self.per_hour < 1:
-            message = f"per_hour is {self.per_hour}; give at least 1, or leave it out for any number."
-            problems.append(Problem("simulator.script", message))
-        if problems:
+        if problems := _problems(self):
             raise InputError("", tuple(problems))
 
-    @classmethod
-    def read(cls, path: Path | str) -> Script:
+    def covers(self, moment: datetime) -> bool:
         """
-        Read a script from a TOML file.
+        Return whether a moment is in the window.
 
         Args:
-            path: The file; relative paths in it start from its folder.
+            moment: Aware.
 
         Returns:
-            The script.
-
-        Raises:
-            InputError: The file cannot be read, or something in it cannot be taken; tells everything, each
-                with its path and line.
+            True from *begins*, False from *ends* on.
         """
-        # Here, because a script that is written in Python needs neither the readers of files nor what they import.
-        from htpoort.simulator import _script  # noqa: PLC0415
+        return self.begins <= moment < self.ends
 
-        return _script.read(Path(path))
+    def is_of(self, system: str) -> bool:
+        """
+        Return whether the window is of a system.
+
+        Args:
+            system: Its name, in any case.
+
+        Returns:
+            Whether the names are equal, in any case.
+        """
+        return ascii_lower(self.system) == ascii_lower(system)
+
+
+def _problems(window: Window) -> list[Problem]:
+    """Find the problems of a window."""
+    problems: list[Problem] = []
+    if not window.system:
+        problems.append(Problem("simulator.window", "system is empty; give the name of a system."))
+    problems.extend(member_problems("simulator.window", behaviour=(window.behaviour, Behaviour)))
+    naive = [(field, value) for field, value in (("begins", window.begins), ("ends", window.ends)) if _is_naive(value)]
+    problems.extend(
+        Problem("simulator.window", f"{field} is {value}; give a moment with a time zone.") for field, value in naive
+    )
+    if not naive and window.begins >= window.ends:
+        message = f"ends is {window.ends.isoformat()}; give a moment after the beginning, {window.begins.isoformat()}."
+        problems.append(Problem("simulator.window", message))
+    if window.delay <= timedelta(0):
+        problems.append(Problem("simulator.window", f"delay is {window.delay}; give a time above 0."))
+    return problems
+
+
+def _is_naive(value: object) -> bool:
+    return not isinstance(value, datetime) or value.utcoffset() is None

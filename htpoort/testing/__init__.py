@@ -1,5 +1,20 @@
 """
-Help users to test their own software; needs `pip install htpoort[testing]`.
+Fixtures and strategies for the tests of your own software; needs `pip install htpoort[testing]`.
 
-The fixtures come by themselves, as a plugin of pytest. Importing this package loads nothing.
+pytest finds the fixtures by itself. Importing this package loads nothing else; a class is loaded on first use.
 """
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from htpoort.testing.running import ReceivedReply, RunningClock, RunningGateway, RunningReceiver
+
+__all__ = ["ReceivedReply", "RunningClock", "RunningGateway", "RunningReceiver"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return getattr(importlib.import_module("htpoort.testing.running"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,8 +1,4 @@
-"""
-Make what the fixtures give.
-
-Never does: know pytest, but for what stands in a marker.
-"""
+"""Make the values that the fixtures give, from markers and other fixtures."""
 
 from __future__ import annotations
 
@@ -14,12 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from htpoort.errors import InputError, Problem
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.routing import SentRecord
 from htpoort.ledger import Ledger
-from htpoort.routing import SentRecord
 from htpoort.simulator import Declarant, Gateway, GatewayTls, Scenario, Script, SimulatedClock
-from htpoort.testing._background import Background
-from htpoort.testing.running import RunningClock, RunningGateway, RunningReceiver
+from htpoort.testing.running import Background, RunningClock, RunningGateway, RunningReceiver
 
 __all__ = ["Background", "certificates", "clock", "declarants", "gateway", "ledger", "receiver", "script", "tls"]
 
@@ -28,7 +23,7 @@ T = TypeVar("T")
 
 
 class Marker(Protocol):
-    """What pytest calls a mark."""
+    """A mark of pytest."""
 
     @property
     def name(self) -> str: ...
@@ -39,22 +34,22 @@ class Marker(Protocol):
 
 
 def certificates(folder: Path) -> GatewayTls:
-    """Write certificates into a folder."""
+    """Write certificates to a folder."""
     return GatewayTls.made(folder)
 
 
 def declarants(*, pushed: bool) -> tuple[Declarant, ...]:
-    """Give the one declarant of a test that names none."""
+    """Make the declarant of a test that names none."""
     return (Declarant(mailbox="edi@forwarder.example", password=None if pushed else "geheim"),)
 
 
 def clock(background: Background) -> RunningClock:
-    """Give a clock that stands still."""
+    """Make a clock that stands still."""
     return RunningClock(background, SimulatedClock())
 
 
 def script(scripts: Sequence[Marker], scenarios: Sequence[Marker], folder: Path) -> Script:
-    """Give what the nearest script says, the scenarios of every marker before its own."""
+    """Combine the nearest script with the scenarios of every marker, which come before its own."""
     base = _one(scripts[0], Script, lambda path: Script.read(folder / path)) if scripts else Script()
     marked = [one for marker in scenarios for one in _scenarios(marker)]
     if not marked:
@@ -63,7 +58,7 @@ def script(scripts: Sequence[Marker], scenarios: Sequence[Marker], folder: Path)
 
 
 def tls(marker: Marker, made: Callable[[], GatewayTls]) -> GatewayTls:
-    """Give what a marker says about TLS; certificates are made where it names none."""
+    """Make the TLS settings of a marker, with new certificates if it names none."""
     if marker.args or "certificate" in marker.kwargs:
         named: GatewayTls = _one(marker, GatewayTls)
         return named
@@ -91,10 +86,10 @@ def gateway(  # noqa: PLR0913 - one argument for each fixture and marker
     script: Script,
     tls: GatewayTls | None,
 ) -> Generator[RunningGateway]:
-    """Run the gateway; a declarant without a server of its own has the receiver, if there is one."""
+    """Run the gateway; replies to a declarant without a server go to the receiver, if there is one."""
     if not declarants:
         raise InputError(
-            "htp_declarants", (Problem("testing.declarants", "htp_declarants is empty; give at least one."),)
+            "htp_declarants", (Problem("testing.declarants", "htp_declarants is empty; name at least one declarant."),)
         )
     known = list(declarants)
     if receiver is not None:
@@ -111,12 +106,12 @@ def gateway(  # noqa: PLR0913 - one argument for each fixture and marker
 
 
 def ledger(folder: Path) -> Ledger:
-    """Open a fresh ledger."""
+    """Open an empty ledger."""
     return Ledger.open(f"sqlite:///{folder / 'htpoort.db'}")
 
 
 def _sent(running: RunningGateway, reference: str) -> list[SentRecord]:
-    """Say what the gateway took under a K."""
+    """List the declarations with a K that the gateway accepted."""
     return [
         SentRecord(system=taken.system.name, party=taken.envelope.sender, reference=reference)
         for taken in running.received
@@ -125,16 +120,16 @@ def _sent(running: RunningGateway, reference: str) -> list[SentRecord]:
 
 
 def _scenarios(marker: Marker) -> tuple[Scenario, ...]:
-    """Give the scenarios of a marker."""
+    """Read the scenarios of a marker."""
     if marker.args and marker.kwargs:
-        raise _wrong(marker, "takes Scenario values, or the fields of one by name, not both")
+        raise _wrong(marker, "takes Scenario values, or the fields of one by name, but not both")
     if marker.kwargs:
         return (_fields(marker, Scenario),)
     return tuple(_value(marker, one, Scenario) for one in marker.args)
 
 
 def _one(marker: Marker, kind: type[Any], read: Callable[[Any], Any] | None = None) -> Any:  # noqa: ANN401 - of the kind
-    """Give the one value of a marker, or make it of the fields that it names."""
+    """Read the one value of a marker, or make it from the fields that it names."""
     if not marker.args:
         return _fields(marker, kind)
     value, *more = marker.args
@@ -144,11 +139,11 @@ def _one(marker: Marker, kind: type[Any], read: Callable[[Any], Any] | None = No
 
 
 def _fields(marker: Marker, make: Callable[..., T]) -> T:
-    """Make a value of the fields that a marker names."""
+    """Make a value from the fields that a marker names."""
     try:
         return make(**marker.kwargs)
     except (TypeError, AttributeError) as error:
-        # A field that is not there, or something in it that is not of its type.
+        # An unknown field, or a value of the wrong type.
         raise _wrong(marker, f"cannot be used: {error}") from error
 
 

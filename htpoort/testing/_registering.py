@@ -1,8 +1,4 @@
-"""
-Tell Hypothesis which strategies draw the types of the core.
-
-Never does: build a strategy before one is asked for; Hypothesis calls this whenever it is imported.
-"""
+"""Register the types of the core with Hypothesis; no strategy is built before one is asked for."""
 
 from __future__ import annotations
 
@@ -17,8 +13,7 @@ def register() -> None:
     """
     Register the types, so that ``st.from_type(RoutingEnvelope)`` works without another import.
 
-    Source:
-        Hypothesis' entry point group ``hypothesis``.
+    Hypothesis calls this whenever it is imported, by the entry point group ``hypothesis``.
     """
     names: dict[type[Any], str] = {
         DeclarationSystem: "declaration_systems",
@@ -34,10 +29,10 @@ def _drawn_by(name: str) -> Any:  # noqa: ANN401 - a function of any type, which
     """Make the function that Hypothesis asks for a strategy."""
 
     def strategy(_kind: type[Any]) -> st.SearchStrategy[Any]:
-        # Here, because nearly every program with Hypothesis in it never asks.
+        # Imported here, because nearly every program that loads Hypothesis never asks.
         from htpoort.testing import strategies  # noqa: PLC0415
 
-        found: st.SearchStrategy[Any] = getattr(strategies, name)()
-        return found
+        drawn: st.SearchStrategy[Any] = getattr(strategies, name)()
+        return drawn
 
     return strategy

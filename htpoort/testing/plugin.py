@@ -1,7 +1,7 @@
 """
-Give tests a gateway, a receiver, a ledger and a clock: a plugin of pytest that is found by itself.
+A plugin of pytest with a gateway, a receiver, a ledger and a clock for tests; pytest finds it by itself.
 
-Never does: import or start anything before a test asks for it by name.
+Never does: import or start anything before a test names a fixture.
 """
 
 from __future__ import annotations
@@ -18,66 +18,65 @@ if TYPE_CHECKING:
 
     from htpoort.ledger import Ledger
     from htpoort.simulator import Declarant, GatewayTls
-    from htpoort.testing._background import Background
-    from htpoort.testing.running import RunningClock, RunningGateway, RunningReceiver
+    from htpoort.testing.running import Background, RunningClock, RunningGateway, RunningReceiver
 
 _MARKERS = (
     (
-        "htp_script(script): what htp_gateway does: a Script, a TOML file beside the test, or the fields of "
+        "htp_script(script): the script of htp_gateway: a Script, a TOML file beside the test, or the fields of "
         "a Script by name."
     ),
-    "htp_scenario(*scenarios): how htp_gateway answers: Scenario values, or the fields of one by name.",
-    "htp_tls(tls): htp_gateway offers TLS: a GatewayTls, or fields of one by name, without files.",
+    "htp_scenario(*scenarios): how htp_gateway replies: Scenario values, or the fields of one by name.",
+    "htp_tls(tls): TLS of htp_gateway: a GatewayTls, or fields of one by name, without its files.",
 )
 
 
 _ALONE = pytest.StashKey[bool]()
-"""Whether the test's gateway runs, and has no receiver to push to."""
+"""Whether the test's gateway runs without a receiver to push to."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest the markers."""
+    """Register the markers."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
 
 
 def _making() -> ModuleType:
-    """Import what makes the fixtures."""
+    """Import the module that makes the fixtures."""
     try:
-        from htpoort.testing import _making  # noqa: PLC0415 - only for a test that asks
+        from htpoort.testing import _making  # noqa: PLC0415 - only for a test that names a fixture
     except ModuleNotFoundError as error:
-        message = f"{error}: the fixtures of htpoort need `pip install htpoort[testing]`."
+        message = f"{error}: the fixtures of htpoort need more packages; run `pip install htpoort[testing]`."
         raise pytest.UsageError(message) from error
     return _making
 
 
 @pytest.fixture
 def _htp_background() -> Iterator[Background]:
-    """Run an event loop in a thread of its own, so that any kind of test can use what runs in it."""
+    """Run an event loop in a thread of its own, so that any kind of test can use the fixtures."""
     with _making().Background() as background:
         yield background
 
 
 @pytest.fixture(scope="session")
 def _htp_certificates(tmp_path_factory: pytest.TempPathFactory) -> GatewayTls:
-    """Make certificates, once in a run."""
+    """Make certificates, once per run."""
     made: GatewayTls = _making().certificates(tmp_path_factory.mktemp("htp-tls"))
     return made
 
 
 @pytest.fixture
 def htp_parties() -> Sequence[str]:
-    """Name the parties that htp_receiver takes replies for; define it again for others."""
+    """Name the parties that htp_receiver accepts replies for; override it for others."""
     return ("NL123456789.02.05",)
 
 
 @pytest.fixture
 def htp_declarants(request: pytest.FixtureRequest) -> Sequence[Declarant]:
     """
-    Name the declarants that htp_gateway knows; define it again for others.
+    Name the declarants of htp_gateway; override it for others.
 
-    One, ``edi@forwarder.example``: with htp_receiver its replies are pushed there; without, it logs in with its
-    mailbox and ``geheim``, and fetches its replies by POP3.
+    By default one, ``edi@forwarder.example``. With htp_receiver its replies are pushed there; without, it logs in with
+    its mailbox and ``geheim``, and fetches its replies by POP3.
     """
     one: Sequence[Declarant] = _making().declarants(pushed="htp_receiver" in request.fixturenames)
     return one
@@ -85,7 +84,7 @@ def htp_declarants(request: pytest.FixtureRequest) -> Sequence[Declarant]:
 
 @pytest.fixture
 def htp_clock(_htp_background: Background) -> RunningClock:
-    """Give the simulated clock that htp_gateway lives by; it stands still until a test moves it."""
+    """Give the simulated clock of htp_gateway; it stands still until a test moves it."""
     made: RunningClock = _making().clock(_htp_background)
     return made
 
@@ -97,10 +96,10 @@ def htp_receiver(
     htp_declarants: Sequence[Declarant],
     htp_parties: Sequence[str],
 ) -> Iterator[RunningReceiver]:
-    """Run the declarants' own mail server: it keeps what comes, and says where it belongs."""
+    """Run the declarants' own mail server: it keeps what arrives, and routes it."""
     if cast("pytest.Item", request.node).stash.get(_ALONE, False):
         message = (
-            "htp_gateway runs already, without a receiver, and would push nothing to this one: "
+            "htp_gateway already runs without a receiver, and would push nothing to this one: "
             "name htp_receiver among the test's arguments."
         )
         raise pytest.UsageError(message)
@@ -115,7 +114,7 @@ def htp_gateway(
     htp_clock: RunningClock,
     htp_declarants: Sequence[Declarant],
 ) -> Iterator[RunningGateway]:
-    """Run the gateway in a box on free ports of loopback, as the test's markers say."""
+    """Run the gateway on free ports of loopback, as the test's markers say."""
     making = _making()
     node = cast("pytest.Item", request.node)
     marked = {name: [*node.iter_markers(f"htp_{name}")] for name in ("script", "scenario", "tls")}
@@ -137,6 +136,6 @@ def htp_gateway(
 
 @pytest.fixture
 def htp_ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """Open a fresh ledger on SQLite in the test's own folder."""
+    """Open an empty ledger on SQLite in the test's own folder."""
     with _making().ledger(tmp_path) as ledger:
         yield ledger

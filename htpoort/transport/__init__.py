@@ -1,15 +1,19 @@
 """
-Send to Customs and receive from Customs by mail; needs `pip install htpoort[smtp]`.
+Send and receive messages by mail; needs `pip install htpoort[smtp]`.
+
+Users find everything here. The modules `connections`, `content`, `hosts`, `incoming` and `receiver_dialogue` are also
+the base of the servers of the simulator.
 
 Never does: store, route or repeat a message.
 """
 
 from htpoort.transport.incoming import Incoming, Refusal
-from htpoort.transport.limits import Limits
-from htpoort.transport.pop3 import Fetched, FetchError, FetchFailure, Left, Pop3Mailbox, Pop3Server
+from htpoort.transport.pop3 import Pop3Mailbox, Store
+from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
 from htpoort.transport.receiving import Receiver
 from htpoort.transport.sending import Accepted, Sender, send
-from htpoort.transport.servers import Security, SmtpServer
+from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
+from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Limits, SmtpInbox
 from htpoort.transport.tls import (
     POLICIES,
     Environment,
@@ -21,22 +25,28 @@ from htpoort.transport.tls import (
 )
 
 __all__ = [
+    "LOOPBACK",
     "POLICIES",
     "Accepted",
+    "Authenticator",
     "Environment",
     "FetchError",
     "FetchFailure",
-    "Fetched",
+    "Handler",
     "Incoming",
-    "Left",
+    "LeftMail",
     "Limits",
+    "MailServer",
+    "Pop3Account",
     "Pop3Mailbox",
-    "Pop3Server",
     "Receiver",
     "Refusal",
     "Security",
     "Sender",
+    "SessionReport",
+    "SmtpInbox",
     "SmtpServer",
+    "Store",
     "TlsPolicy",
     "TlsSettings",
     "client_context",

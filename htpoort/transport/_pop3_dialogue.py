@@ -1,8 +1,4 @@
-"""
-Speak POP3 over one connection, by calls that block.
-
-Never does: decide what is fetched or deleted, or take more from a server than it was asked for.
-"""
+"""Speak POP3 over one connection, by calls that block, and never read more from a server than was requested."""
 
 from __future__ import annotations
 
@@ -14,10 +10,10 @@ from collections.abc import Iterator
 from typing import Final, final
 
 LINE: Final = 2_048
-"""Octets of a line that belongs to no mail; RFC 2449, section 4, sets 512."""
+"""Octets of a line outside of a mail; RFC 2449, section 4, sets 512."""
 _PIECE: Final = 65_536  # octets of a mail that are read at a time; no line is limited by it
-_DROPPED: Final = 16 * 1024 * 1024  # octets beyond the limit of a mail that are read and dropped, to go on behind it
-_CAPABILITIES: Final = 65_536  # octets of the list of capabilities; those that are known take about 500
+_MAX_DROPPED: Final = 16 * 1024 * 1024  # octets beyond the limit of a mail that are read and dropped
+_MAX_CAPABILITIES: Final = 65_536  # octets of the list of capabilities; the usual ones take about 500
 _CLOSED: Final = "the server closed the connection"
 
 
@@ -26,29 +22,29 @@ class RefusedError(Exception):
 
 
 class NoPop3Error(Exception):
-    """The server answered what POP3 does not know; the text is its answer, or says what is wrong with it."""
+    """The server's answer is not POP3; the text is the answer, or explains what is wrong with it."""
 
 
 class LimitError(Exception):
-    """The server gave more octets, or took more time, than a limit allows."""
+    """The server sent more octets, or took more time, than a limit allows."""
 
 
 class OutOfStepError(Exception):
-    """The server sent something that it was not asked for, so the next answer may be that to nothing."""
+    """The server sent something without being asked, so the next answer may belong to another command."""
 
 
 @final
-class Dialogue:
+class Pop3Dialogue:
     r"""
     Send commands and read their answers.
 
-    poplib would do that, but refuses lines of more than 2,048 octets, such as an XML document without line ends.
-    It takes LF alone for a line end, so that a mail with ``\n.\n`` in it ends there and its rest is taken for
-    answers. It loses a CR at the start of a line, takes a closed connection for a refusal, holds a mail twice, and
-    reads a list for as long as a server sends one.
+    poplib would do that, but it refuses lines of more than 2,048 octets, such as an XML document without line ends.
+    It accepts LF alone as a line end, so a mail with ``\n.\n`` in it ends there and its rest is read as answers. It
+    loses a CR at the start of a line, reports a closed connection as a refusal, holds a mail twice in memory, and
+    reads a list for as long as the server sends one.
 
     Args:
-        connection: Connected, with the time limit of each wait.
+        connection: Connected, with a timeout for each wait.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -56,41 +52,41 @@ class Dialogue:
         self._file = connection.makefile("rb")
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Let TLS take the connection over."""
+        """Start TLS on the connection."""
         self._file.close()
         self._connection = context.wrap_socket(self._connection, server_hostname=host)
         self._file = self._connection.makefile("rb")
 
     def stls(self, context: ssl.SSLContext, host: str) -> None:
-        """Ask for TLS where the server offers it, and let it take the connection over (RFC 2595, section 4)."""
-        # All of them are read, also those behind STLS.
+        """Request TLS if the server offers it, and start it (RFC 2595, section 4)."""
+        # The set reads all of them, also those after STLS.
         if b"STLS" not in {line.split()[0].upper() for line in self._capabilities()}:
-            message = "STLS not supported by server"
+            message = "the server offers no STLS"
             raise RefusedError(message)
         self.ask("STLS")
-        # Written before TLS, by the server or by an attacker in the middle.
+        # Anything sent before TLS is from the server or from an attacker on the way.
         self.expect_silence()
         self.secure(context, host)
 
     def _capabilities(self) -> Iterator[bytes]:
-        for line in self.listing("CAPA", _CAPABILITIES):
+        for line in self.listing("CAPA", _MAX_CAPABILITIES):
             if not line.strip() or not line.isascii():
                 raise NoPop3Error(repr(line))
             yield line
 
     def ask(self, command: str) -> bytes:
-        """Send a command, and give the first line of its answer."""
+        """Send a command, and return the first line of its answer."""
         self.expect_silence()
         self._connection.sendall(f"{command}\r\n".encode())
         return self.status()
 
     def status(self) -> bytes:
-        """Read a line that says yes or no, such as the greeting; gives it where it says yes."""
+        """Read a status line, such as the greeting, and return it if it is positive."""
         line = self._file.readline(LINE)
         if not line.endswith(b"\r\n"):
             if not line.endswith(b"\n") and len(line) < LINE:
                 raise ConnectionResetError(_CLOSED)
-            message = f"an answer is no line of at most {LINE} octets that ends with CRLF"
+            message = f"an answer is not a line of at most {LINE} octets that ends with CRLF"
             raise NoPop3Error(message)
         line = line[:-2]
         if not line.startswith(b"+"):
@@ -98,25 +94,25 @@ class Dialogue:
         return line
 
     def expect_silence(self) -> None:
-        """See that nothing unread is there: it would be taken for the answer to what is sent next."""
+        """Make sure that nothing is unread: it would be read as the answer to the next command."""
         wait = self._connection.gettimeout()
         self._connection.settimeout(0)
         try:
             with contextlib.suppress(ssl.SSLWantReadError):
                 if stray := self._file.peek(1):
-                    message = f"the server sent what it was not asked for: {_text(stray[:LINE])}"
+                    message = f"the server sent this without being asked: {_text(stray[:LINE])}"
                     raise OutOfStepError(message)
         finally:
             self._connection.settimeout(wait)
 
     def listing(self, command: str, most: int) -> Iterator[bytes]:
-        """Ask for a list, and give its lines, each cut to *LINE* octets; raises LimitError beyond *most* octets."""
+        """Request a list, and yield its lines, each cut to *LINE* octets; raise LimitError beyond *most* octets."""
         self.ask(command)
         line: bytes | None = None
         for begins, piece in self._pieces():
             most -= len(piece)
             if most < 0:
-                message = "the server sent a longer list than is read; see listing_limit"
+                message = "the server sent a list longer than listing_limit"
                 raise LimitError(message)
             if begins and line is not None:
                 yield line.removesuffix(b"\r\n")
@@ -126,7 +122,7 @@ class Dialogue:
             yield line.removesuffix(b"\r\n")
 
     def content(self, command: str, most: int) -> bytes | None:
-        """Ask for a mail and read it up to the one final dot; None where it has more than *most* octets."""
+        """Request a mail and read it up to the final dot; return None if it has more than *most* octets."""
         self.ask(command)
         kept, size = io.BytesIO(), 0
         for _, piece in self._pieces():
@@ -135,16 +131,16 @@ class Dialogue:
                 kept.write(piece)
                 continue
             kept = io.BytesIO()
-            if size > most + _DROPPED:
-                message = f"the server sent more than {most + _DROPPED} octets of one mail"
+            if size > most + _MAX_DROPPED:
+                message = f"the server sent more than {most + _MAX_DROPPED} octets of one mail"
                 raise LimitError(message)
-        # A dot that the server did not double ended the mail too early.
+        # If more follows, a dot that the server did not double ended the mail too early.
         self.expect_silence()
         # Shares its memory with the buffer.
         return kept.getvalue() if size <= most else None
 
     def _pieces(self) -> Iterator[tuple[bool, bytes]]:
-        """Give an answer of several lines in pieces, without the final dot, and whether a line begins at each."""
+        """Yield a multi-line answer in pieces, without the final dot, and whether a line begins at each piece."""
         begins, half = True, False
         while True:
             piece = self._file.readline(_PIECE)
@@ -152,14 +148,14 @@ class Dialogue:
                 raise ConnectionResetError(_CLOSED)
             if begins and piece == b".\r\n":
                 return
-            # A line may come in pieces, and CR and LF in two of them.
+            # A line may arrive in pieces, its CR and LF in two of them.
             yield begins, piece[1:] if begins and piece.startswith(b"..") else piece
             begins = piece.endswith(b"\r\n") or (half and piece == b"\n")
             half = piece.endswith(b"\r")
 
     def close(self) -> None:
         """Close the connection."""
-        # One that is broken cannot be shut down, only closed.
+        # A broken connection cannot be shut down, only closed.
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):

@@ -1,8 +1,4 @@
-"""
-Fetch replies of Customs from a POP3 mailbox, and delete there only what has been stored.
-
-Never does: route or store a mail, repeat a session by itself, or speak before TLS stands.
-"""
+"""Fetch mails from a POP3 mailbox, and delete there only what has been stored."""
 
 from __future__ import annotations
 
@@ -13,33 +9,33 @@ from typing import Final, final
 
 import attrs
 
-from htpoort.errors import Problem
-from htpoort.transport._pop3 import Listing, Mail, Session
-from htpoort.transport._threads import apart
-from htpoort.transport.accounts import Fetched, FetchError, FetchFailure, Left, Pop3Server
-from htpoort.transport.servers import Security
+from htpoort._aio import run_in_thread
+from htpoort.core.errors import Problem
+from htpoort.transport._pop3_client import ListedMail, Listing, Pop3Client
+from htpoort.transport.pop3_results import FetchError, LeftMail, SessionReport
+from htpoort.transport.servers import Pop3Account, Security
 from htpoort.transport.tls import client_context
 
-__all__ = ["FetchError", "FetchFailure", "Fetched", "Left", "Pop3Mailbox", "Pop3Server", "Store"]
+__all__ = ["Pop3Mailbox", "Store"]
 
 Store = Callable[[str, bytes], Awaitable[object]]
-"""What a mail is given to, with its UIDL: it has been stored when this returns."""
+"""Stores a mail, given its UIDL and its octets; the mail is deleted from the mailbox after this returns."""
 
-_BY_CONTENT: Final = "sha256 "  # with a blank, so that it is never a UIDL
+_BY_CONTENT: Final = "sha256 "  # contains a blank, so it is never a UIDL
 
 
 @final
 @attrs.frozen
 class Pop3Mailbox:
     """
-    Fetch what is in a POP3 mailbox; each `fetch` is one session.
+    Fetch the mails of a POP3 mailbox; each `fetch` is one session.
 
     Args:
-        server: Where it is.
-        largest: Octets of a mail that is fetched; *mail_limit* of the server where not given.
+        server: How to reach the mailbox.
+        largest: Octets of the largest mail that is fetched; by default *mail_limit* of the account.
     """
 
-    server: Pop3Server
+    server: Pop3Account
     largest: int = attrs.field(
         default=attrs.Factory(lambda mailbox: mailbox.server.mail_limit, takes_self=True), kw_only=True
     )
@@ -52,130 +48,128 @@ class Pop3Mailbox:
         skip: frozenset[str] = frozenset(),
         skip_numbers: frozenset[int] = frozenset(),
         most: int | None = None,
-    ) -> Fetched:
+    ) -> SessionReport:
         """
         Fetch each mail, store it, and delete it.
 
-        The server deletes at QUIT only, so a session that breaks may bring its mails back. They are
-        fetched again, and *store* recognises them by their content. A UIDL does not: where the answer to
-        QUIT was lost, the server may have deleted the mail and given its UIDL to another one.
+        The server deletes at QUIT only, so the mails of a broken session may still be there. They are fetched again,
+        and *store* recognises them by their content. It must not rely on the UIDL: if the answer to QUIT was lost, the
+        server may have deleted the mail and given its UIDL to another one.
 
-        Nothing rests on a UIDL, so a mail is fetched by its number where the server gives none that can be
-        used. In the place of the UIDL stands then ``sha256`` and the digest of its octets.
+        A mail without a usable UIDL is fetched by its number; ``sha256`` and the digest of its octets then take the
+        place of the UIDL.
 
         Cancelling closes the connection at once, without QUIT.
 
         Args:
-            store: Is given a UIDL and its mail: lines ended by CRLF, doubled dots taken away, else
-                untouched. Called for one mail after another. What it raises ends the session and
-                passes through; that mail stays, those before it are deleted.
-            known: The UIDLs of what was stored and may still be in the mailbox; *gone* tells which are not.
-            skip: The UIDLs of mails to leave alone this time, such as one that is stored and that the
-                server would not delete.
-            skip_numbers: The numbers of mails to leave alone that have no usable UIDL. They hold for the session
-                after the one that named them only.
-            most: Mails after which the session ends, so that those are deleted; None for all. Some servers end
-                each session after so many mails, and then delete none of them.
+            store: Called with a UIDL and its mail: lines ended by CRLF, doubled dots undone, otherwise untouched.
+                Called for one mail after another. If it raises, the session ends and the error passes through; that
+                mail stays, those before it are deleted.
+            known: The UIDLs of stored mails that may still be in the mailbox; *gone* lists those that are not.
+            skip: The UIDLs of mails to skip this time, such as a stored mail that the server did not delete.
+            skip_numbers: The numbers of mails to skip that have no usable UIDL, from *staying* of the session before.
+            most: The number of mails after which the session ends, so that these are deleted; None for all. Some
+                servers end each session after a number of mails, and then delete none of them.
 
         Returns:
-            What was fetched, deleted and left, and what can be forgotten.
+            What was fetched, deleted and left, and which UIDLs to forget.
 
         Raises:
             InputError: A file of the TLS settings cannot be used.
-            FetchError: The session broke. Has *account*, *kind*, *reply* and *retryable*.
+            FetchError: The session failed. Has *account*, *kind*, *reply* and *retryable*.
 
         Source:
             RFC 1939, sections 5 to 7.
         """
         context = None
         if self.server.security is not Security.PLAIN:
-            # Reads files, which may have been renewed since the last session.
-            context = await apart(client_context, self.server.tls)
-        session = await Session.opened(self.server, context)
+            # This reads files, which may have been renewed since the last session.
+            context = await run_in_thread(client_context, self.server.tls)
+        client = await Pop3Client.open(self.server, context)
         try:
-            listing = await session.listing()
+            listing = await client.listing()
             mails = [mail for mail in listing.mails if mail.uidl not in skip and mail.number not in skip_numbers]
-            visit = _Visit(session, store, self.largest)
-            await visit.through(mails, len(mails) if most is None else most)
-            return visit.result(listing, known, skip_numbers, await visit.end())
+            session = _FetchSession(client, store, self.largest)
+            await session.fetch(mails, len(mails) if most is None else most)
+            return session.report(listing, known, skip_numbers, await session.quit())
         except FetchError as error:
             error.logged_in = True
             raise
         finally:
-            session.close()
+            client.close()
 
 
 @final
 @attrs.define(eq=False)
-class _Visit:
-    """Go through a mailbox, and note what came of each mail."""
+class _FetchSession:
+    """Fetch the mails of one session, and keep account of each."""
 
-    session: Session
+    client: Pop3Client
     store: Store
     largest: int
     keys: dict[int, str] = attrs.field(factory=dict[int, str])
-    """By number, what each stored mail is known by."""
+    """By number, the UIDL or digest of each stored mail."""
     deleted: set[int] = attrs.field(factory=set[int])
-    left: list[Left] = attrs.field(factory=list[Left])
+    left: list[LeftMail] = attrs.field(factory=list[LeftMail])
     more: int = 0
 
-    async def through(self, mails: Sequence[Mail], most: int) -> None:
-        """Fetch, store and delete, until so many are stored."""
+    async def fetch(self, mails: Sequence[ListedMail], most: int) -> None:
+        """Fetch, store and delete, until *most* mails are stored."""
         for place, mail in enumerate(mails):
             if len(self.keys) >= most:
                 self.more = len(mails) - place
                 return
             done = len(self.keys)
             try:
-                stays = await self._handed_over(mail) or await self.session.delete(mail)
+                left = await self._store(mail) or await self.client.delete(mail)
             except FetchError as error:
-                # The caller can go around it, or end the next session before it.
+                # The caller can skip this mail, or end the next session before it.
                 error.uidl, error.number, error.done = mail.uidl or None, mail.number, done
                 raise
-            if stays is None:
+            if left is None:
                 self.deleted.add(mail.number)
             else:
-                self.left.append(stays)
+                self.left.append(left)
 
-    async def _handed_over(self, mail: Mail) -> Left | None:
-        """Fetch and store one mail; say why it stays where it cannot be fetched."""
-        got = await self.session.content(mail, self.largest)
-        if isinstance(got, Left):
-            return got
-        key = mail.uidl or f"{_BY_CONTENT}{hashlib.sha256(got).hexdigest()}"
+    async def _store(self, mail: ListedMail) -> LeftMail | None:
+        """Fetch and store one mail; report why it stays if it cannot be fetched."""
+        content = await self.client.content(mail, self.largest)
+        if isinstance(content, LeftMail):
+            return content
+        key = mail.uidl or f"{_BY_CONTENT}{hashlib.sha256(content).hexdigest()}"
         try:
-            await self.store(key, got)
+            await self.store(key, content)
         except Exception:
-            # What was stored before is deleted by this QUIT; without it, it would come again.
+            # This QUIT deletes the mails stored before; without it they would be fetched again.
             with contextlib.suppress(FetchError):
-                await self.session.leave()
+                await self.client.quit()
             raise
         self.keys[mail.number] = key
         return None
 
-    async def end(self) -> Problem | None:
-        """Leave the mailbox; say why the server may have kept what was to be deleted."""
+    async def quit(self) -> Problem | None:
+        """End the session; report why the server may have kept mails that were marked for deletion."""
         try:
-            return await self.session.leave()
+            return await self.client.quit()
         except FetchError as error:
             error.done = len(self.keys)
             raise
 
-    def result(
-        self, listing: Listing, known: frozenset[str], passed: frozenset[int], refused: Problem | None
-    ) -> Fetched:
-        """Say what came of the session after its QUIT."""
+    def report(
+        self, listing: Listing, known: frozenset[str], skipped: frozenset[int], refused: Problem | None
+    ) -> SessionReport:
+        """Report on the session after its QUIT."""
         fetched, problems = tuple(self.keys.values()), listing.problems
         deleted, gone, staying = self.deleted, frozenset[str](), frozenset[int]()
         if refused is None:
             gone = self._gone(listing, known)
-            nameless = {left.number for left in self.left if not left.uidl} | passed
-            # What is deleted before a mail makes its number smaller.
-            staying = frozenset(number - sum(one < number for one in deleted) for number in nameless)
+            nameless = {left.number for left in self.left if not left.uidl} | skipped
+            # Each deleted mail lowers the numbers of the mails after it.
+            staying = frozenset(number - sum(other < number for other in deleted) for number in nameless)
         else:
-            # The server may have deleted some of the mails; those it has not will be recognised.
+            # The server may have deleted some of the mails; the others will be recognised.
             problems, deleted = (*problems, refused), set[int]()
-        return Fetched(
+        return SessionReport(
             fetched=fetched,
             deleted=tuple(key for number, key in self.keys.items() if number in deleted),
             left=tuple(self.left),
@@ -186,11 +180,11 @@ class _Visit:
         )
 
     def _gone(self, listing: Listing, known: frozenset[str]) -> frozenset[str]:
-        """Say which mails are in the mailbox no more, as far as its listing tells."""
+        """List the mails that are no longer in the mailbox, as far as its listing shows."""
         stay = [mail for mail in listing.mails if mail.number not in self.deleted]
         gone = {self.keys[number] for number in self.deleted}
         if listing.whole:
-            # A mail that is known by its content is gone where each one without a UIDL was fetched, and is another.
+            # A mail known by its digest is gone if every mail without a UIDL was fetched, and is a different one.
             fetched = all(mail.uidl or mail.number in self.keys for mail in stay)
             gone |= {key for key in known if fetched or not key.startswith(_BY_CONTENT)}
         return frozenset(gone.difference(self.keys.get(mail.number, mail.uidl) for mail in stay))

@@ -1,7 +1,7 @@
 """
-Hold the TLS settings that Customs published, each with its day, and make contexts of them.
+The TLS settings that Customs published, each with its first day, and the contexts made from them.
 
-Never does: connect, know today's date, or set a highest TLS version.
+No context sets a highest TLS version.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Final, cast, final
 
 import attrs
 
-from htpoort.directory import Mark
-from htpoort.errors import InputError, Problem
+from htpoort.core.directory import Mark
+from htpoort.core.errors import InputError, Problem
 
 _LOG: Final = logging.getLogger("htpoort.transport")
 
@@ -34,10 +34,10 @@ __all__ = [
 
 
 class Environment(enum.Enum):
-    """Tell which of the gateway's environments is meant."""
+    """The environments of the gateway."""
 
     PRODUCTION = "production"
-    """Where declarations count."""
+    """The one for real declarations."""
     TEST = "test"
     """The business test environment (BTO, *bedrijfstestomgeving*)."""
 
@@ -46,22 +46,22 @@ class Environment(enum.Enum):
 @attrs.frozen(kw_only=True)
 class TlsPolicy:
     """
-    Hold what the gateway speaks from one day on.
+    Describe the TLS that the gateway supports from a day on.
 
     Args:
-        environment: Where it holds.
-        valid_from: First day, Europe/Amsterdam; None where the source has no date, before all others.
-        announced: The versions that the source names as spoken from that day.
-        minimum: The lowest version that `client_context` lets pass; there is never a highest.
-        ciphers: The suites of TLS 1.2 by their OpenSSL names, in the source's order; empty where no list is
-            known, which leaves Python's own. Suites of TLS 1.3 are not chosen by name.
-        source: The document that says so.
-        mark: How sure that is.
+        environment: The environment it applies to.
+        valid_from: First day, Europe/Amsterdam; None if the source has no date, which sorts before all others.
+        announced: The versions that the source lists as supported from that day.
+        minimum: The lowest version that `client_context` allows; there is never a highest.
+        ciphers: The suites of TLS 1.2 by their OpenSSL names, in the source's order; empty if no list is known,
+            which leaves Python's default. Suites of TLS 1.3 are not chosen by name.
+        source: The document.
+        mark: How certain it is.
         note: What the source leaves open, or contradicts.
 
     Source:
-        Dated notices of Dutch Customs about the MSA interface of the Handel & Transport Gateway; each
-        value names its own.
+        Dated notices of Dutch Customs about the MSA interface of the Handel & Transport Gateway; each value names
+        its own.
     """
 
     environment: Environment
@@ -75,14 +75,14 @@ class TlsPolicy:
 
     @property
     def openssl_ciphers(self) -> str:
-        """The suites of TLS 1.2 in OpenSSL's form, what was removed shut out by name; empty without a list."""
+        """The suites of TLS 1.2 in OpenSSL's form, with the removed ones excluded by name; empty without a list."""
         return ":".join((*self.ciphers, *_REMOVED)) if self.ciphers else ""
 
 
 # TLS_RSA_* (no forward secrecy) and CAMELLIA, which the notice of 06-03-2025 removes.
 _REMOVED: Final = ("!kRSA", "!CAMELLIA")
 
-# "Kept among others", says our source: suites that are missing here may still be spoken.
+# The source says "kept among others": suites missing here may still be supported.
 _KEPT: Final = (
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-RSA-CHACHA20-POLY1305",
@@ -96,11 +96,10 @@ _KEPT: Final = (
 )
 _DESCRIPTION: Final = "HTG interface description, SMTP-MSA"
 _NOTICE_2025: Final = "HTG notice of 06-03-2025"
-_STAYS: Final = "The notice lists suites of 1.2. None takes TLS 1.3 away again; that it stays beside 1.2 is inferred."
+_STAYS: Final = "The notice lists suites of 1.2. No notice withdraws TLS 1.3; that it stays beside 1.2 is inferred."
 
-# The notices contradict each other: 1.2 was to go on 06-07-2022, and the notice of 06-03-2025 lists
-# suites of 1.2. So 1.2 is the minimum throughout, 1.3 is taken wherever the gateway offers it, and
-# the announcement stays readable in its own entry.
+# The notices contradict each other: 1.2 was to end on 06-07-2022, yet the notice of 06-03-2025 lists suites of 1.2. So
+# 1.2 is the minimum throughout, 1.3 is used wherever the gateway offers it, and each announcement has its own entry.
 POLICIES: Final = (
     TlsPolicy(
         environment=Environment.PRODUCTION,
@@ -120,9 +119,9 @@ POLICIES: Final = (
         environment=Environment.PRODUCTION,
         valid_from=date(2022, 7, 6),
         announced=(TLSVersion.TLSv1_3,),
-        source="HTG notice, TLS 1.2 to go on 06-07-2022",
+        source="HTG notice, TLS 1.2 to end on 06-07-2022",
         mark=Mark.OFFICIAL,
-        note="Announced only: the notice of 06-03-2025 still lists suites of TLS 1.2, so 1.2 is still let pass.",
+        note="Announced only: the notice of 06-03-2025 still lists suites of TLS 1.2, so 1.2 is still allowed.",
     ),
     TlsPolicy(
         environment=Environment.PRODUCTION,
@@ -139,7 +138,7 @@ POLICIES: Final = (
         announced=(TLSVersion.TLSv1_2,),
         source=_DESCRIPTION,
         mark=Mark.OFFICIAL,
-        note="On which day TLS 1.3 came to the test environment is unknown.",
+        note="The day on which TLS 1.3 came to the test environment is unknown.",
     ),
     TlsPolicy(
         environment=Environment.TEST,
@@ -156,20 +155,20 @@ POLICIES: Final = (
 
 def policy_for(environment: Environment, *, on: date) -> TlsPolicy:
     """
-    Say what the gateway speaks on a day.
+    Find the policy that applies on a day.
 
     >>> policy_for(Environment.PRODUCTION, on=date(2025, 5, 20)).source
     'HTG notice of 06-03-2025'
 
     Args:
         environment: Production or test.
-        on: The day in Europe/Amsterdam; a policy holds from 00:00 of its day.
+        on: The day in Europe/Amsterdam; a policy applies from 00:00 of its day.
 
     Returns:
-        The newest policy that holds on that day.
+        The newest policy that applies on that day.
 
     Raises:
-        InputError: *on* is no date, or one with a time.
+        InputError: *on* is not a date, or has a time.
 
     Source:
         The notices in `POLICIES`.
@@ -192,18 +191,18 @@ _NEWEST: Final = policy_for(Environment.PRODUCTION, on=date.max)
 @attrs.frozen(kw_only=True)
 class TlsSettings:
     """
-    Say whom to trust and what to show when a connection is made safe.
+    Hold which authorities to trust, and which certificate to present, on TLS connections.
 
     Args:
-        policy: Versions and suites; by default the newest that was published for production.
-        ca_file: PEM file of the authorities that are trusted, and no others; those of the system where
-            not given. For a server: of the authorities whose clients may connect.
+        policy: Versions and suites; by default the newest policy for production.
+        ca_file: PEM file of the only authorities to trust; by default those of the system. For a server: of the
+            authorities whose clients may connect.
         certificate: PEM file of our own certificate and its chain.
-        key: PEM file of its private key; where not given, it stands in *certificate*.
-        key_password: What opens the key, where it is closed. Not shown in the repr.
+        key: PEM file of its private key; by default the key is in *certificate*.
+        key_password: The password of an encrypted key. Not shown in the repr.
 
     Raises:
-        InputError: A key without a certificate, or a password without either.
+        InputError: There is a key without a certificate, or a password without either.
     """
 
     policy: TlsPolicy = _NEWEST
@@ -215,60 +214,61 @@ class TlsSettings:
     def __attrs_post_init__(self) -> None:
         if self.certificate is None and (self.key is not None or self.key_password is not None):
             field = "key_password" if self.key is None else "key"
-            raise InputError(field, (Problem("tls.certificate", f"{field} is given without certificate; give both."),))
+            raise InputError("", (Problem("tls.certificate", f"{field} is set and certificate is not; give both."),))
 
 
 def client_context(settings: TlsSettings) -> ssl.SSLContext:
     """
-    Make the context of one who connects: the server's certificate and name are always checked.
+    Make the context of a client; it always checks the server's certificate and name.
 
     Args:
-        settings: Whom to trust, and the certificate to show if one is asked for.
+        settings: The authorities to trust, and the certificate to present if the server requests one.
 
     Returns:
-        A context with the policy's minimum and suites and without a maximum.
+        A context with the policy's minimum and suites, and without a maximum.
 
     Raises:
-        InputError: A file cannot be read or used, or no suite is left; tells the field and the path.
+        InputError: A file cannot be read or used, or no suite is left; has the field and the path.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if settings.ca_file is None:
         context.load_default_certs()
-    return _filled(context, settings)
+    return _fill(context, settings)
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
     """
-    Make the context of one who is connected to.
+    Make the context of a server.
 
-    When one of the files is another than before, each new connection gets what is in them then. As long as they
-    cannot be used, a pair of which half is written for instance, it gets what was read before; the logger
-    ``htpoort.transport`` tells why.
+    When a file is replaced, new connections use its new content. As long as the files cannot be used, for instance
+    because only half of a pair is written, new connections keep what was read before; the logger
+    ``htpoort.transport`` reports why.
 
     Args:
-        settings: The certificate to show, which must be there; with *ca_file*, clients must show one too.
+        settings: The certificate to present, which is required; with *ca_file*, clients must present one too.
 
     Returns:
-        A context with the policy's minimum and suites and without a maximum.
+        A context with the policy's minimum and suites, and without a maximum.
 
     Raises:
         InputError: There is no certificate, a file cannot be read or used, or no suite is left.
     """
     if settings.certificate is None:
-        raise InputError("certificate", (Problem("tls.certificate", "A server needs a certificate; give its file."),))
-    # Looked at before they are read: what changes in between is seen at the first connection.
+        message = "certificate is not set; a server needs one, so give its file."
+        raise InputError("", (Problem("tls.certificate", message),))
+    # Examined before they are read: a change in between is noticed at the first connection.
     renewal = _Renewal(settings, _states(settings))
     context = _server_context(settings)
     # Called in each handshake, whether the peer sends a name or not.
-    context.sni_callback = renewal.chosen
+    context.sni_callback = renewal.choose
     return context
 
 
 def _server_context(settings: TlsSettings) -> ssl.SSLContext:
-    context = _filled(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
+    context = _fill(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
     if settings.policy.minimum <= TLSVersion.TLSv1_2 and not _serves_1_2(context, settings.policy):
         certificate = str(settings.certificate)
-        message = "certificate has a key for which no suite of TLS 1.2 is left; give one with an RSA key."
+        message = "certificate has a key that no suite of TLS 1.2 in the policy supports; give one with an RSA key."
         raise InputError(certificate, (Problem("tls.key", message, 0, len(certificate)),))
     if settings.ca_file is not None:
         context.verify_mode = ssl.CERT_REQUIRED
@@ -276,7 +276,7 @@ def _server_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def _serves_1_2(context: ssl.SSLContext, policy: TlsPolicy) -> bool:
-    """Try a handshake of TLS 1.2 in memory: the suites that Customs lists are for RSA keys, and no error says so."""
+    """Try a handshake of TLS 1.2 in memory: Customs lists suites for RSA keys only, and OpenSSL reports no error."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE
@@ -285,7 +285,7 @@ def _serves_1_2(context: ssl.SSLContext, policy: TlsPolicy) -> bool:
         client.set_ciphers(policy.openssl_ciphers)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(to_client, to_server), context.wrap_bio(to_server, to_client, server_side=True)]
-    # Each needs two turns: hello and certificate, key and end.
+    # Each end needs two turns: hello and certificate, key and finish.
     for end in (*ends, *ends):
         try:
             end.do_handshake()
@@ -299,76 +299,76 @@ def _serves_1_2(context: ssl.SSLContext, policy: TlsPolicy) -> bool:
 @final
 @attrs.define(eq=False)
 class _Renewal:
-    """Choose for each handshake what is newest, because who listens for a year outlives his certificate."""
+    """Choose the newest context for each handshake, because a server runs longer than its certificate is valid."""
 
     _settings: TlsSettings
     _seen: tuple[tuple[int, ...], ...]
     _newest: ssl.SSLContext | None = None
 
-    def chosen(self, talk: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Look whether the files are others; read them only then."""
-        found = _states(self._settings)
-        if found != self._seen:
-            self._seen = found
+    def choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Read the files again if they have changed."""
+        states = _states(self._settings)
+        if states != self._seen:
+            self._seen = states
             self._renew()
         if self._newest is not None:
-            talk.context = self._newest
+            connection.context = self._newest
 
     def _renew(self) -> None:
-        # A context of its own: one into which half a pair was loaded would be of no use.
+        # A new context: one into which half a pair was loaded would be unusable.
         try:
             self._newest = _server_context(self._settings)
         except InputError as error:
-            _LOG.error("New connections get the certificate that was read before: %s", told(error))
+            _LOG.error("New connections keep the certificate that was read before: %s", file_problem(error))
         else:
-            _LOG.info("New connections get the certificate that is in %s now", self._settings.certificate)
+            _LOG.info("New connections use the certificate that is now in %s", self._settings.certificate)
 
 
 def _states(settings: TlsSettings) -> tuple[tuple[int, ...], ...]:
-    """Tell the files from others of the same names; nothing for one that cannot be looked at."""
+    """Identify the present files, as opposed to later ones of the same names; empty for an inaccessible file."""
     files = (settings.ca_file, settings.certificate, settings.key)
     return tuple(_state(file) for file in files if file is not None)
 
 
 def _state(file: Path | str) -> tuple[int, ...]:
     try:
-        found = Path(file).stat()
+        state = Path(file).stat()
     except (OSError, ValueError):
         return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def told(error: InputError) -> str:
-    """Say in one sentence which file of the settings cannot be used, and why."""
+def file_problem(error: InputError) -> str:
+    """Describe in one line which file of the settings cannot be used, and why."""
     return f"{error.text}: {' '.join(problem.message for problem in error.problems)}"
 
 
 def is_of_tls(error: BaseException | None) -> bool:
-    """Tell whether TLS failed, under whatever a library wrapped around it."""
+    """Check whether TLS failed, whatever a library wrapped around the error."""
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__
     return error is not None
 
 
-def _filled(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
+def _fill(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     """Put policy and files into a context."""
     context.minimum_version = settings.policy.minimum
     if ciphers := settings.policy.openssl_ciphers:
-        _usable("policy.ciphers", ciphers, lambda: context.set_ciphers(ciphers))
+        _use("policy.ciphers", ciphers, lambda: context.set_ciphers(ciphers))
     if (ca_file := settings.ca_file) is not None:
-        _usable("ca_file", ca_file, lambda: context.load_verify_locations(ca_file))
+        _use("ca_file", ca_file, lambda: context.load_verify_locations(ca_file))
     if (certificate := settings.certificate) is not None:
         key = settings.key or certificate
         # OpenSSL does not say which of two files is missing.
-        _usable("certificate", certificate, Path(certificate).read_bytes)
-        _usable("key", key, Path(key).read_bytes)
-        # A function, because OpenSSL asks on the terminal where no password is given.
-        _usable("key", key, lambda: context.load_cert_chain(certificate, key, lambda: settings.key_password or ""))
+        _use("certificate", certificate, Path(certificate).read_bytes)
+        _use("key", key, Path(key).read_bytes)
+        # A function, because OpenSSL would ask on the terminal if no password were given.
+        _use("key", key, lambda: context.load_cert_chain(certificate, key, lambda: settings.key_password or ""))
     return context
 
 
-def _usable(field: str, value: Path | str, use: Callable[[], object]) -> None:
-    """Run one step of filling a context; tell what is wrong by the field's name."""
+def _use(field: str, value: Path | str, use: Callable[[], object]) -> None:
+    """Run one step of filling a context; name the field if it fails."""
     try:
         use()
     except (OSError, ValueError) as error:

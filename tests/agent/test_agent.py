@@ -1,4 +1,4 @@
-"""The agent between a ledger, the gateway in a box and a process: every state is reached over real sockets."""
+"""The agent between a ledger, the simulated gateway and a process; real sockets lead to every state."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ import attrs
 import pytest
 from agents import INBOX, MAILBOX, PARTY, QUICK, Process, declaration, now, pushed, reply, server
 
-from htpoort import AGS, DMS, InputError, LedgerError, Router
+from htpoort import AGS, DMS, InputError, LedgerError, Router, State
 from htpoort.agent import Agent, Outbox, Timing
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
 from htpoort.transport import Incoming, Receiver, Refusal, SmtpServer, TlsSettings
 
 
 async def reached(ledger: Ledger, reference: str, *states: State) -> State:
-    """Wait until an exchange is in one of some states."""
+    """Wait until an exchange has one of these states."""
     async with asyncio.timeout(60):
         while True:
             found = await asyncio.to_thread(ledger.exchanges.find, PARTY, reference)
             assert found is not None
             if found.state in states:
                 return found.state
-            # Reading the ledger takes a turn of another thread; nothing else is waited for.
+            # Reading the ledger waits for another thread; a longer pause is not needed.
             await asyncio.sleep(0)
 
 
 async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
-    """Wait until a line of the log has some words."""
+    """Wait until a line of the log contains these words."""
     async with asyncio.timeout(60):
         while True:
             if any(words in message for message in caplog.messages):
@@ -43,10 +42,10 @@ async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
 
 
 class TestExchange:
-    """What is queued goes out once, its reply comes in and reaches its process."""
+    """A declaration that is queued is sent once, and its reply reaches its process."""
 
     async def test_both_systems(self, ledger: Ledger, router: Router) -> None:
-        """One declaration to AGS and one to DMS are answered, each reply at the process of its system."""
+        """A declaration to AGS and one to DMS are answered, and each reply reaches the process of its system."""
         ags, dms = Process(), Process()
         async with Gateway() as gateway:
             outbox = Outbox(server=server(gateway.smtp_port))
@@ -57,14 +56,14 @@ class TestExchange:
                     ledger.exchanges.queue(declaration(reference, system), at=now())
                 agent.wake()
                 assert (["K1"], ["K2"]) == (await ags.has(1), await dms.has(1))
-                await gateway.answered()
+                await gateway.wait_for_due_replies()
 
         assert ["K1", "K2"] == sorted(taken.envelope.reference for taken in gateway.received)
         assert {("AGS", State.ANSWERED): 1, ("DMS", State.ANSWERED): 1} == ledger.status().exchanges
         assert {} == ledger.status().undelivered
 
     async def test_what_is_queued_while_it_runs(self, ledger: Ledger, router: Router) -> None:
-        """A declaration that another program queues is found; one that this program queues is sent at once."""
+        """What another program queues is found, and what the agent's own program queues is sent at once."""
         async with Gateway() as gateway:
             outbox = Outbox(server=server(gateway.smtp_port), connections=1)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK) as agent:
@@ -77,7 +76,7 @@ class TestExchange:
         assert ["K1", "K2"] == [taken.envelope.reference for taken in gateway.received]
 
     async def test_many_over_few_connections(self, ledger: Ledger, router: Router) -> None:
-        """Sixty declarations over three connections arrive once each."""
+        """Sixty declarations over three connections each arrive once."""
         for number in range(60):
             ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
         async with Gateway() as gateway:
@@ -91,8 +90,8 @@ class TestExchange:
         )
         assert {("DMS", State.ACCEPTED): 60} == status.exchanges
 
-    async def test_a_reply_to_nobody_is_in_quarantine(self, ledger: Ledger, router: Router) -> None:
-        """A reply for a stranger is stored apart, the peer gets its 250, and the agent goes on."""
+    async def test_a_reply_to_a_stranger_is_in_quarantine(self, ledger: Ledger, router: Router) -> None:
+        """A reply for an unknown party is stored in quarantine, the peer gets 250, and the agent goes on."""
         async with Gateway() as gateway, Agent(ledger=ledger, router=router, inboxes=[INBOX], timing=QUICK) as agent:
             gateway.register(MAILBOX, server(agent.ports[0]))
             await gateway.push(pushed(reply("K1", party="NL123456789.99.05")))
@@ -101,21 +100,21 @@ class TestExchange:
 
 
 class TestOutcomes:
-    """What the server does to a message decides its state, and nothing is sent that may have been taken."""
+    """The answer of the server decides the state, and nothing is sent again that may have been accepted."""
 
     @staticmethod
     async def sent_to(
         handler: Callable[[Incoming], Awaitable[None]], ledger: Ledger, router: Router, *states: State
     ) -> State:
-        """Send one declaration to a server that does as the handler says."""
+        """Send one declaration to a server with this handler."""
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with Receiver(handler, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
-            outbox = Outbox(server=server(receiver.port), schedule=(timedelta(hours=1),))
+            outbox = Outbox(server=server(receiver.port), retry_schedule=(timedelta(hours=1),))
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 return await reached(ledger, "K1", *states)
 
     async def test_refused(self, ledger: Ledger, router: Router) -> None:
-        """A 5xx is for good, and the server's words are in the story."""
+        """A 5xx is permanent, and the history holds the text of the server."""
 
         async def refuse(_incoming: Incoming) -> None:
             raise Refusal(554, "5.7.1 no")
@@ -124,18 +123,18 @@ class TestOutcomes:
         assert "refused: 554 5.7.1 no" == ledger.story("K1")[0].entries[-1].detail
 
     async def test_deferred(self, ledger: Ledger, router: Router) -> None:
-        """A 4xx is tried again when the schedule says so, not before."""
+        """After a 4xx the declaration is sent again by the schedule, and not earlier."""
 
         async def defer(_incoming: Incoming) -> None:
             raise Refusal(451, "4.3.0 later")
 
         assert State.DEFERRED == await self.sent_to(defer, ledger, router, State.DEFERRED)
-        found = ledger.exchanges.find(PARTY, "K1")
+        found = ledger.exchanges.find("K1", party=PARTY)
         assert found is not None
         assert timedelta(minutes=59) < found.due - found.changed <= timedelta(minutes=66)
 
     async def test_given_up(self, ledger: Ledger, router: Router) -> None:
-        """After the last wait of the schedule the exchange has failed, and the server saw each attempt under one K."""
+        """When the schedule is used up the exchange has failed, and the server saw each attempt under the same K."""
         subjects: list[bytes] = []
 
         async def defer(incoming: Incoming) -> None:
@@ -144,14 +143,14 @@ class TestOutcomes:
 
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with Receiver(defer, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
-            outbox = Outbox(server=server(receiver.port), schedule=(timedelta(milliseconds=1),) * 2)
+            outbox = Outbox(server=server(receiver.port), retry_schedule=(timedelta(milliseconds=1),) * 2)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 await reached(ledger, "K1", State.FAILED)
 
         assert [b"Subject: [V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"] * 3 == subjects
 
     async def test_ordered_again_after_it_was_given_up(self, ledger: Ledger, router: Router) -> None:
-        """What a person orders to be sent again has its whole schedule before it, and all of it under one K."""
+        """A declaration that is ordered to be sent again gets its whole schedule again, under the same K."""
         seen: list[bytes] = []
 
         async def take_the_fifth(incoming: Incoming) -> None:
@@ -161,7 +160,7 @@ class TestOutcomes:
 
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with Receiver(take_the_fifth, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
-            outbox = Outbox(server=server(receiver.port), schedule=(timedelta(milliseconds=1),))
+            outbox = Outbox(server=server(receiver.port), retry_schedule=(timedelta(milliseconds=1),))
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 for _ in range(2):
                     await reached(ledger, "K1", State.FAILED)
@@ -170,21 +169,21 @@ class TestOutcomes:
 
         assert [b"Subject: [V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"] * 5 == seen
 
-    async def test_nobody_there(self, ledger: Ledger, router: Router) -> None:
-        """A server that is away costs the declaration nothing: it waits as before, and no attempt counts."""
+    async def test_no_server(self, ledger: Ledger, router: Router) -> None:
+        """If the server cannot be reached the declaration waits as before, and no attempt is counted."""
         ledger.exchanges.queue(declaration("K1"), at=now())
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
-            outbox = Outbox(server=server(nobody.getsockname()[1]))
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # reserved until the end, and never listened on
+            outbox = Outbox(server=server(closed.getsockname()[1]))
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
-                while not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - no event tells of it
+                while not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - no event reports it
                     await asyncio.sleep(0)
 
         entries = ledger.story("K1")[0].entries
         assert ["queued", "attempt-started", "returned-to-queue"] == [entry.event for entry in entries]
 
     async def test_no_answer_to_the_final_dot(self, ledger: Ledger, router: Router) -> None:
-        """Whether the gateway has it cannot be known: it is held, and settled by the reply that comes."""
+        """Without an answer to the final dot the exchange is unknown; it is held, and settled by its reply."""
         hold = asyncio.Event()
 
         async def silent(_incoming: Incoming) -> None:
@@ -210,12 +209,12 @@ class TestOutcomes:
             hold.set()
 
         assert (State.UNKNOWN, State.ANSWERED) == (unknown, answered)
-        found = ledger.exchanges.find(PARTY, "K1")
+        found = ledger.exchanges.find("K1", party=PARTY)
         assert found is not None
         assert 1 == found.attempts
 
     async def test_stopped_in_the_middle(self, ledger: Ledger, router: Router) -> None:
-        """An agent that must end before the server answers leaves the exchange unknown."""
+        """If the agent must end before the server answers, the exchange is unknown."""
         began, hold = asyncio.Event(), asyncio.Event()
 
         async def silent(_incoming: Incoming) -> None:
@@ -232,8 +231,8 @@ class TestOutcomes:
 
         assert State.UNKNOWN == await reached(ledger, "K1", State.UNKNOWN)
 
-    async def test_told_to_end_again(self, ledger: Ledger, router: Router) -> None:
-        """Cancelled while it ends, an agent waits for nobody any more, and another one can begin."""
+    async def test_cancelled_while_it_ends(self, ledger: Ledger, router: Router) -> None:
+        """If an agent is cancelled while it ends, it stops waiting, and another agent can start."""
         began, hold = asyncio.Event(), asyncio.Event()
 
         async def silent(_incoming: Incoming) -> None:
@@ -260,10 +259,10 @@ class TestOutcomes:
 
 
 class TestRecovery:
-    """What an agent left behind is taken back by the next one."""
+    """An agent takes over what an earlier agent left behind."""
 
     async def test_what_was_being_sent_is_unknown(self, ledger: Ledger, router: Router) -> None:
-        """On SQLite only one agent lives, so what a dead one was sending is unknown at once, and not sent again."""
+        """A SQLite ledger has one agent, so what a dead one was sending is unknown at once, and not sent again."""
         ledger.exchanges.queue(declaration("K1"), at=now())
         ledger.exchanges.claim_soon(("DMS",), owner="dead", most=1, at=now(), lease=timedelta(days=1)).result()
         async with Gateway() as gateway:
@@ -276,7 +275,7 @@ class TestRecovery:
     async def test_what_became_unknown_is_logged(
         self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A declaration that becomes unknown is one warning, whether an agent takes it back at its start or later."""
+        """One warning is logged for a declaration that becomes unknown, at the start of an agent or later."""
         short, clock = attrs.evolve(QUICK, lease=timedelta(milliseconds=60)), Clock()
         for number in (1, 2):
             ledger.exchanges.queue(declaration(f"K{number}"), at=clock())
@@ -290,14 +289,14 @@ class TestRecovery:
             await logged(caplog, "under K2")
 
         first, second = (
-            f"Declaration to DMS of {PARTY} under {key} is unknown: the worker that sent it is gone, and the server "
-            f"may have taken it. It is not sent again until a reply or htpoort resolve {key} settles it"
+            f"Declaration to DMS of {PARTY} under {key} is unknown: its worker is gone, and the server "
+            f"may have accepted it. It is not sent again until a reply or htpoort resolve {key} settles it"
             for key in ("K1", "K2")
         )
         assert ([first], [first, second]) == (at_start, caplog.messages)
 
     async def test_what_was_being_delivered_is_delivered(self, ledger: Ledger, router: Router) -> None:
-        """A reply that a dead agent was delivering is delivered again at once, under the same number."""
+        """A reply that a dead agent was delivering is delivered again at once, with the same key."""
         key = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now()).key
         ledger.replies.claim_soon("DMS", owner="dead", most=1, at=now(), lease=timedelta(days=1)).result()
         process = Process()
@@ -307,7 +306,7 @@ class TestRecovery:
         assert [key] == [taken.key for taken in process.taken]
 
     async def test_leases_are_kept(self, ledger: Ledger, router: Router) -> None:
-        """An agent that lives renews what it is at, however long the server takes."""
+        """A running agent renews the leases of its work, however long the server takes."""
         began, hold, clock = asyncio.Event(), asyncio.Event(), Clock()
 
         async def slow(_incoming: Incoming) -> None:
@@ -328,7 +327,7 @@ class TestRecovery:
         assert State.ACCEPTED == state
 
     async def test_leases_are_kept_to_the_end(self, ledger: Ledger, router: Router) -> None:
-        """An agent that is stopped renews what is still under way, for as long as its time of grace lasts."""
+        """An agent that is asked to stop renews the leases of work in progress until its time of grace is over."""
         began, hold, clock = asyncio.Event(), asyncio.Event(), Clock()
 
         async def slow(_incoming: Incoming) -> None:
@@ -351,7 +350,7 @@ class TestRecovery:
         assert State.ACCEPTED == await reached(ledger, "K1", State.ACCEPTED, State.UNKNOWN)
 
     async def test_a_lost_one_is_taken_back_while_it_runs(self, ledger: Ledger, router: Router) -> None:
-        """A lease that runs out while the agent lives becomes unknown."""
+        """An exchange whose lease runs out while an agent runs becomes unknown."""
         short = attrs.evolve(QUICK, lease=timedelta(milliseconds=60))
         async with Agent(ledger=ledger, router=router, timing=short):
             ledger.exchanges.queue(declaration("K1"), at=now())
@@ -361,57 +360,57 @@ class TestRecovery:
 
 
 async def until_stopped(agent: Agent) -> None:
-    """Run an agent until somebody stops it."""
+    """Run an agent until it is stopped."""
     async with agent:
         await agent.stopped()
 
 
 @attrs.define
 class Clock:
-    """A clock that a test moves: no lease runs out by itself, however slow the machine is."""
+    """A clock that the test moves, so that no lease runs out on a slow machine."""
 
     at: datetime = attrs.field(factory=now)
 
     def __call__(self) -> datetime:
-        """Give the time."""
+        """Return the time."""
         return self.at
 
 
 async def renewed(ledger: Ledger, clock: Clock) -> None:
-    """Let the lease of the one exchange run out, and wait until there is another."""
-    before = await lease_of_the_one(ledger)
+    """Let the lease of the only exchange run out, and wait until it is renewed."""
+    before = await read_lease(ledger)
     clock.at += timedelta(minutes=1)
     async with asyncio.timeout(60):
-        while await lease_of_the_one(ledger) == before:
-            pass  # reading the ledger takes a turn of another thread
+        while await read_lease(ledger) == before:
+            pass  # reading the ledger waits for another thread
 
 
-async def lease_of_the_one(ledger: Ledger) -> int:
-    """Read the lease of the one exchange, which is being sent."""
+async def read_lease(ledger: Ledger) -> int:
+    """Read the lease of the only exchange, which is being sent."""
     query = "SELECT lease FROM htpoort_exchanges"
     return int(
-        await asyncio.wrap_future(ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()))
+        await asyncio.wrap_future(ledger.write_soon(lambda connection: connection.exec_driver_sql(query).scalar_one()))
     )
 
 
 class TestDelivery:
-    """A reply that was acknowledged reaches its process, however often that fails."""
+    """A reply that was acknowledged reaches its process, however often delivery fails."""
 
     async def test_again_after_a_failure(self, ledger: Ledger, router: Router) -> None:
-        """A delivery that failed is made again until it succeeds, and every failure is in the story."""
+        """A failed delivery is repeated until it succeeds, and the history holds each failure."""
         ledger.exchanges.queue(declaration("K1"), at=now(), held=True)
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now())
         process = Process(fails=2)
-        often = attrs.evolve(QUICK, redeliver=(timedelta(milliseconds=1),))
+        often = attrs.evolve(QUICK, redelivery_schedule=(timedelta(milliseconds=1),))
         async with Agent(ledger=ledger, router=router, deliveries={"DMS": process}, timing=often):
             await process.has(1)
-        told = [(entry.event, entry.detail) for entry in ledger.story("K1")[0].entries[-3:]]
+        events = [(entry.event, entry.detail) for entry in ledger.story("K1")[0].entries[-3:]]
 
         trouble = ("delivery-failed", "ConnectionError: the process is away")
-        assert [trouble, trouble, ("delivered", "")] == told
+        assert [trouble, trouble, ("delivered", "")] == events
 
     async def test_one_system_does_not_wait_for_another(self, ledger: Ledger, router: Router) -> None:
-        """A process of AGS that hangs keeps no reply of DMS back."""
+        """A process of AGS that hangs does not delay the replies of DMS."""
         hold = asyncio.Event()
         dms = Process()
 
@@ -427,7 +426,7 @@ class TestDelivery:
         assert ["K1"] == references
 
     async def test_without_a_delivery_replies_wait(self, ledger: Ledger, router: Router) -> None:
-        """A system without a process keeps its replies in the ledger, in view."""
+        """The replies of a system without a process stay in the ledger, where they are counted."""
         async with Gateway() as gateway, Agent(ledger=ledger, router=router, inboxes=[INBOX], timing=QUICK) as agent:
             gateway.register(MAILBOX, server(agent.ports[0]))
             await gateway.push(pushed(reply("K1")))
@@ -436,10 +435,10 @@ class TestDelivery:
 
 
 class TestSettings:
-    """What cannot be right is refused before anything is started."""
+    """Wrong settings are refused before anything is started."""
 
     def test_systems_of_outboxes(self, ledger: Ledger, router: Router) -> None:
-        """A system that is not there, and one in two outboxes, are told together."""
+        """An unknown system and a system in two outboxes are reported together."""
         outboxes = [Outbox(server=server(25), systems=("AGS", "NCTS")), Outbox(server=server(26))]
         with pytest.raises(InputError) as caught:
             Agent(ledger=ledger, router=router, outboxes=outboxes)
@@ -448,31 +447,32 @@ class TestSettings:
 
     @pytest.mark.parametrize("options", [{"connections": 0}, {"connections": 65}, {"per_hour": 0}])
     def test_numbers_of_an_outbox(self, options: dict[str, int]) -> None:
-        """Connections and rate have their ranges."""
+        """Connections and rate are checked against their ranges."""
         with pytest.raises(InputError):
             Outbox(server=server(25), **options)  # type: ignore[arg-type]  # numbers only
 
-    def test_a_schedule_of_nothing(self) -> None:
-        """A reply is never given up, so there is always a wait."""
-        with pytest.raises(InputError, match="redeliver is empty"):
-            Timing(redeliver=())
+    def test_an_empty_schedule(self) -> None:
+        """No reply is given up, so an empty schedule is refused."""
+        with pytest.raises(InputError, match="redelivery_schedule is empty"):
+            Timing(redelivery_schedule=())
 
     def test_times(self) -> None:
-        """A time of nothing is told by its name, each one."""
+        """Each time that is not above 0 is reported by its name."""
         with pytest.raises(InputError) as caught:
-            Timing(poll=timedelta(0), grace=timedelta(-1), delivery=timedelta(0))
+            Timing(poll_interval=timedelta(0), grace=timedelta(-1), delivery_timeout=timedelta(0))
 
-        assert ["poll", "grace", "delivery"] == [problem.message.split()[0] for problem in caught.value.problems]
+        expected = ["poll_interval", "grace", "delivery_timeout"]
+        assert expected == [problem.message.split()[0] for problem in caught.value.problems]
 
     async def test_one_agent_for_a_file(self, ledger: Ledger, router: Router) -> None:
-        """A second agent on a SQLite ledger is refused, and the first goes on."""
+        """A second agent on a SQLite ledger is refused, and the first one goes on."""
         async with Agent(ledger=ledger, router=router, timing=QUICK):
             with pytest.raises(LedgerError, match="Another agent"):
                 async with Agent(ledger=ledger, router=router, timing=QUICK):
                     pass
 
     async def test_a_certificate_that_cannot_be_used(self, ledger: Ledger, router: Router, tmp_path: Path) -> None:
-        """An outbox that could never send is told at the start, and leaves no lock behind."""
+        """An outbox that could never send is refused at the start, and no lock is left behind."""
         settings = TlsSettings(ca_file=tmp_path / "absent.pem")
         outbox = Outbox(server=SmtpServer(host="127.0.0.1", port=587, tls=settings))
         with pytest.raises(InputError):
@@ -482,10 +482,10 @@ class TestSettings:
             pass
 
     async def test_a_port_that_is_taken(self, ledger: Ledger, router: Router) -> None:
-        """An inbox that cannot listen is told, and leaves no lock behind."""
+        """An inbox that cannot listen is an error, and no lock is left behind."""
         async with Gateway() as gateway:
             taken = attrs.evolve(INBOX, port=gateway.smtp_port)
-            with pytest.raises(OSError, match="address already in use"):
+            with pytest.raises(OSError, match=r"Address already in use: '127\.0\.0\.1:"):
                 async with Agent(ledger=ledger, router=router, inboxes=[taken], timing=QUICK):
                     pass
         async with Agent(ledger=ledger, router=router, timing=QUICK):
@@ -493,7 +493,7 @@ class TestSettings:
 
 
 async def test_it_ends_when_it_is_asked(ledger: Ledger, router: Router) -> None:
-    """`stop` lets `stopped` return, and leaving ends every task."""
+    """After `stop`, `stopped` returns, and leaving the block ends every task."""
     async with Agent(ledger=ledger, router=router, timing=QUICK) as agent:
         asyncio.get_running_loop().call_soon(agent.stop)
         await agent.stopped()
@@ -502,7 +502,7 @@ async def test_it_ends_when_it_is_asked(ledger: Ledger, router: Router) -> None:
 
 
 async def test_a_closed_window_is_respected(ledger: Ledger, router: Router) -> None:
-    """What is held by a service window is sent when the window closes."""
+    """A declaration that a service window holds is sent when the window closes."""
     ledger.exchanges.queue(declaration("K1"), at=now(), held=True)
     ledger.exchanges.queue(declaration("K2"), at=now())
     async with Gateway() as gateway:
@@ -517,11 +517,11 @@ async def test_a_closed_window_is_respected(ledger: Ledger, router: Router) -> N
 
 
 async def test_a_reply_to_what_was_not_sent(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-    """The gateway is away, and one reply comes with a null sender: the declaration stays to be sent, and is."""
+    """If a reply with a null sender comes while the gateway is down, the declaration still waits and is then sent."""
     process = Process()
     ledger.exchanges.queue(declaration("K1"), at=now())
     ledger.replies.take_in(router, reply("K1"), mail_from="", at=now())
-    before = ledger.exchanges.find(PARTY, "K1")
+    before = ledger.exchanges.find("K1", party=PARTY)
     async with Gateway() as gateway:
         outbox = Outbox(server=server(gateway.smtp_port))
         async with Agent(
@@ -548,18 +548,18 @@ async def test_a_reply_to_what_was_not_sent(ledger: Ledger, router: Router, capl
     )
     (warning,) = (one.getMessage() for one in caplog.records if "cannot have been sent yet" in one.getMessage())
     assert warning == (
-        f"Reply 2 of DMS for {PARTY} came under K2, which cannot have been sent yet; it is no answer. "
-        "Look at it: htpoort show K2"
+        f"Reply 2 of DMS for {PARTY} came under K2, but that declaration cannot have been sent yet. "
+        "The reply does not count as an answer; see htpoort show K2"
     )
 
 
 @pytest.mark.parametrize(
     ("there", "after"), [(True, State.REFUSED), (False, State.QUEUED)], ids=["550 at RCPT", "no server"]
 )
-async def test_an_attempt_without_content_is_no_sending(
+async def test_an_attempt_without_content_has_sent_nothing(
     ledger: Ledger, router: Router, *, there: bool, after: State
 ) -> None:
-    """What ends before the content is known as not sent; a reply that comes then settles nothing."""
+    """An attempt that ends before the content has sent nothing; a reply that comes then does not settle it."""
 
     async def take(_incoming: Incoming) -> None:
         return None
@@ -570,14 +570,14 @@ async def test_an_attempt_without_content_is_no_sending(
         port = (await serving.enter_async_context(receiver)).port
         if not there:
             await serving.aclose()
-        outbox = Outbox(server=server(port), schedule=(timedelta(hours=1),))
+        outbox = Outbox(server=server(port), retry_schedule=(timedelta(hours=1),))
         async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
-            # A server that is away rests, and the declaration waits as before.
+            # A server that cannot be reached rests, and the declaration waits as before.
             while not there and not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0)
             await reached(ledger, "K1", after)
     ledger.replies.take_in(router, reply("K1"), mail_from="", at=now())
-    found = ledger.exchanges.find(PARTY, "K1")
+    found = ledger.exchanges.find("K1", party=PARTY)
 
     assert found is not None
     assert (after, False, 1) == (found.state, found.content_begun, ledger.status().early)

@@ -1,7 +1,7 @@
 """
-Rules 5 and 7 for POP3 under SIGKILL: the server ends the process that fetches, at the very command.
+Rules 5 and 7 for POP3 under SIGKILL: the server kills the process that fetches at a chosen command.
 
-Nothing is lost, nothing is stored twice or for another, whatever the server does with UIDLs that are free again.
+Nothing is lost, and nothing is stored twice or for another mail, whatever the server does with freed UIDLs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pop3_server import PASSWORD, Fault, Pop3Box
 from htpoort import AGS, DMS, Router
 from htpoort.agent import fetch_once
 from htpoort.ledger import Ledger
-from htpoort.transport import Pop3Server, Security
+from htpoort.transport import Pop3Account, Security
 
 CLIENT = "NL123456789.03.05"
 STRAY = b"Subject: no envelope\r\n\r\nx\r\n"
@@ -32,19 +32,19 @@ import asyncio, sys
 from htpoort import Router
 from htpoort.agent import fetch_once
 from htpoort.ledger import Ledger
-from htpoort.transport import Pop3Server, Security
+from htpoort.transport import Pop3Account, Security
 
 url, port, password, *parties = sys.argv[1:]
-server = Pop3Server(host="127.0.0.1", port=int(port), security=Security.PLAIN, username="edi", password=password)
+server = Pop3Account(host="127.0.0.1", port=int(port), security=Security.PLAIN, username="edi", password=password)
 with Ledger.open(url) as ledger:
-    asyncio.run(fetch_once(ledger, Router(parties=parties, sent=ledger.sent), server))
+    asyncio.run(fetch_once(ledger, Router(parties=parties), server))
 """
 
 Act = Callable[[], object]
 
 
 def points() -> list[tuple[str, str, Callable[[Act, Act], Fault]]]:
-    """Name the moments of a session, with the command and what the server does at it; *lock* keeps every commit off."""
+    """List the moments of a session, with the command and what the server does; *lock* prevents every commit."""
     found: list[tuple[str, str, Callable[[Act, Act], Fault]]] = []
     for number in range(1, len(MAILS) + 1):
         found += [
@@ -64,10 +64,10 @@ def points() -> list[tuple[str, str, Callable[[Act, Act], Fault]]]:
     ("command", "fault"), [pytest.param(*rest, id=f"{rest[0]}, {name}") for name, *rest in points()]
 )
 async def test_killed(tmp_path: Path, command: str, fault: Callable[[Act, Act], Fault]) -> None:
-    """After a kill the next look stores what is missing, recognises the rest, and empties the mailbox."""
+    """After a kill the next poll stores what is missing, recognises the rest, and empties the mailbox."""
     url, parties = f"sqlite:///{tmp_path / 'htpoort.db'}", (PARTY, CLIENT)
     with Ledger.open(url):
-        pass  # the tables are made; what follows is the work on them
+        pass  # creates the tables first
     async with Pop3Box(*MAILS) as box:
         with closing(sqlite3.connect(tmp_path / "htpoort.db", isolation_level=None)) as other:
             arguments = (url, str(box.port), PASSWORD, *parties)
@@ -80,18 +80,20 @@ async def test_killed(tmp_path: Path, command: str, fault: Callable[[Act, Act], 
         freed = "u1" not in box.uidls
         if freed:
             box.mails.append(("u1", reply("K2")))
-        server = Pop3Server(host="127.0.0.1", port=box.port, security=Security.PLAIN, username="edi", password=PASSWORD)
+        server = Pop3Account(
+            host="127.0.0.1", port=box.port, security=Security.PLAIN, username="edi", password=PASSWORD
+        )
         with Ledger.open(url) as ledger:
-            look = await fetch_once(ledger, Router(parties=parties, sent=ledger.sent), server)
-            replies, stray = list(ledger.replies.listed()), list(ledger.quarantine.listed())
+            look = await fetch_once(ledger, Router(parties=parties), server)
+            replies, stray = list(ledger.replies.listed()), list(ledger.quarantine.messages())
             known = ledger.fetched.known(server.account)
 
     expected = [("AGS", PARTY, "K1", MAILS[0]), ("DMS", CLIENT, "K1", MAILS[2])]
     expected += [("DMS", PARTY, "K2", reply("K2"))] if freed else []
     assert (None, [], frozenset()) == (look.error, box.uidls, known)
     assert expected == [(one.system, one.party, one.reference, one.raw) for one in replies]
-    assert [STRAY] == [one.raw for one in stray]
-    assert {1} == {one.copies for one in (*replies, *stray)}
-    # The answer to the last DELE may be read, and QUIT be sent, in the moment before the kill.
+    assert [STRAY] == [raw for _, raw in stray]
+    assert {1} == {one.copies for one in (*replies, *(held for held, _ in stray))}
+    # In the moment before the kill, the last answer to DELE may be read and QUIT sent.
     if command != "DELE 3":
         assert freed == (command == "QUIT")

@@ -1,4 +1,4 @@
-"""A mailbox that cannot be opened rests: one try a pause; the log says since when, why, and when the next try is."""
+"""A mailbox that cannot be opened rests between attempts; the log has reason, start and next attempt."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from pop3_server import PASSWORD, Fault, Pop3Box
 
 from htpoort import Router
 from htpoort.agent import Agent, Pop3Inbox, Timing
-from htpoort.agent._resting import Rest
+from htpoort.agent._servers import ServerRest
 from htpoort.ledger import Ledger
-from htpoort.transport import FetchFailure, Pop3Server, Security
+from htpoort.transport import FetchFailure, Pop3Account, Security
 
 AT = datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC)
 MOMENT, HOUR = timedelta(milliseconds=1), timedelta(hours=1)
 
 
 def inbox(box: Pop3Box, **settings: object) -> Pop3Inbox:
-    """Look into a mailbox on loopback again and again."""
+    """Poll a mailbox on loopback often."""
     usual = {"host": "127.0.0.1", "port": box.port, "security": Security.PLAIN, "username": "edi", "password": PASSWORD}
-    return Pop3Inbox(server=Pop3Server(**{**usual, **settings}), every=timedelta(milliseconds=5))  # type: ignore[arg-type]
+    return Pop3Inbox(server=Pop3Account(**{**usual, **settings}), poll_interval=timedelta(milliseconds=5))  # type: ignore[arg-type]
 
 
 @asynccontextmanager
 async def fetching(
-    ledger: Ledger, router: Router, *inboxes: Pop3Inbox, rest: tuple[timedelta, ...], login: timedelta = MOMENT
+    ledger: Ledger, router: Router, *inboxes: Pop3Inbox, rest_schedule: tuple[timedelta, ...], login: timedelta = MOMENT
 ) -> AsyncGenerator[Process]:
-    """Run an agent whose clock stands still."""
-    process, timing = Process(), attrs.evolve(QUICK, rest=rest, rest_login=login)
+    """Run an agent whose clock does not move."""
+    process, timing = Process(), attrs.evolve(QUICK, rest_schedule=rest_schedule, login_rest=login)
     async with Agent(
         ledger=ledger, router=router, inboxes=inboxes, deliveries={"DMS": process}, timing=timing, clock=lambda: AT
     ):
@@ -41,7 +41,7 @@ async def fetching(
 
 
 async def logged(caplog: pytest.LogCaptureFixture, word: str, number: int) -> list[str]:
-    """Wait until the log has so many lines with a word."""
+    """Wait until the log has this many lines with a word."""
     async with asyncio.timeout(60):
         while True:
             lines = [record.getMessage() for record in caplog.records if word in record.getMessage()]
@@ -51,16 +51,16 @@ async def logged(caplog: pytest.LogCaptureFixture, word: str, number: int) -> li
 
 
 def sessions(box: Pop3Box) -> int:
-    """Count the logins that were tried."""
+    """Count the login attempts."""
     return sum(command.startswith("USER") for command in box.commands)
 
 
 async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-    """Each try is followed by the next pause; while the last of them lasts, others are looked into and it is not."""
+    """Each failed attempt is followed by the next pause; during the last one, only other mailboxes are polled."""
     in_use = b"-ERR [IN-USE] locked by another session\r\n"
     async with Pop3Box(reply("K1"), faults={"PASS": in_use}) as closed, Pop3Box() as good:
         rest = (MOMENT, 2 * MOMENT, HOUR)
-        async with fetching(ledger, router, inbox(closed), inbox(good), rest=rest) as process:
+        async with fetching(ledger, router, inbox(closed), inbox(good), rest_schedule=rest) as process:
             lines = await logged(caplog, "rests", 3)
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
@@ -73,18 +73,18 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
     )
     now = "2026-11-02T09:05:07+00:00"
     assert [
-        f"POP3 {name} rests until {now}, after trouble since {now}: {why}",
-        f"POP3 {name} rests until {now}, after trouble since {now}: {why}",
-        f"POP3 {name} rests until 2026-11-02T10:05:07+00:00, after trouble since {now}: {why}",
+        f"POP3 {name} rests until {now}, failing since {now}: {why}",
+        f"POP3 {name} rests until {now}, failing since {now}: {why}",
+        f"POP3 {name} rests until 2026-11-02T10:05:07+00:00, failing since {now}: {why}",
     ] == lines
     assert (3, ["u1"]) == (tried, closed.uidls)
 
 
 async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-    """A login that was refused is tried once, and not again for the long pause: many lock an account."""
+    """A refused login is followed by the long pause, because many servers lock an account."""
     async with Pop3Box(reply("K1")) as closed, Pop3Box() as good:
         wrong = inbox(closed, password="falsch")
-        async with fetching(ledger, router, wrong, inbox(good), rest=(MOMENT,), login=HOUR) as process:
+        async with fetching(ledger, router, wrong, inbox(good), rest_schedule=(MOMENT,), login=HOUR) as process:
             (line,) = await logged(caplog, "rests", 1)
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
@@ -93,7 +93,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
 
     assert (f"POP3 127.0.0.1:{closed.port} as edi", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
     assert kept.why.startswith("Not fetched from edi@127.0.0.1:")
-    assert "rests until 2026-11-02T10:05:07+00:00, after trouble since 2026-11-02T09:05:07+00:00" in line
+    assert "rests until 2026-11-02T10:05:07+00:00, failing since 2026-11-02T09:05:07+00:00" in line
     assert (1, ["u1"]) == (tried, closed.uidls)
 
 
@@ -109,7 +109,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
         ({}, Security.IMPLICIT, "tls"),
     ],
 )
-async def test_whatever_keeps_it_closed(  # noqa: PLR0913, PLR0917 - fixtures and parameters
+async def test_any_failure_before_the_login(  # noqa: PLR0913, PLR0917 - fixtures and parameters
     ledger: Ledger,
     router: Router,
     caplog: pytest.LogCaptureFixture,
@@ -117,11 +117,11 @@ async def test_whatever_keeps_it_closed(  # noqa: PLR0913, PLR0917 - fixtures an
     security: Security,
     kind: str,
 ) -> None:
-    """Whatever goes wrong before the login has succeeded is the server's, and it rests."""
+    """Every failure before a successful login lets the mailbox rest."""
     async with (
         Pop3Box(reply("K1"), faults=faults) as closed,
         Pop3Box() as good,
-        fetching(ledger, router, inbox(closed, security=security), inbox(good), rest=(HOUR,)) as process,
+        fetching(ledger, router, inbox(closed, security=security), inbox(good), rest_schedule=(HOUR,)) as process,
     ):
         (line,) = await logged(caplog, "rests", 1)
         good.mails.append(("u1", reply("K2")))
@@ -132,11 +132,11 @@ async def test_whatever_keeps_it_closed(  # noqa: PLR0913, PLR0917 - fixtures an
 
 
 async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-    """When the mailbox opens again, the log says so, its mails come, and the next trouble begins anew."""
+    """When the mailbox works again, the log reports it, its mails are fetched, and the pauses start again."""
     caplog.set_level("INFO", "htpoort.agent")
     async with (
         Pop3Box(reply("K1"), faults={"greeting": "drop"}) as box,
-        fetching(ledger, router, inbox(box), rest=(MOMENT, MOMENT, MOMENT)) as process,
+        fetching(ledger, router, inbox(box), rest_schedule=(MOMENT, MOMENT, MOMENT)) as process,
     ):
         await logged(caplog, "rests", 2)
         box.faults.clear()
@@ -146,14 +146,14 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
     levels = [record.levelname for record in caplog.records if record.getMessage() == line]
 
     name = f"127.0.0.1:{box.port} as edi"
-    assert f"POP3 {name} works again, after trouble since 2026-11-02T09:05:07+00:00" == line
+    assert f"POP3 {name} works again, after failing since 2026-11-02T09:05:07+00:00" == line
     assert ["INFO"] == levels
     assert (["K1"], [], ()) == (came, box.uidls, kept)
 
 
-def test_trouble_of_another_kind() -> None:
-    """Since says when the trouble began that is shown: trouble of another kind begins anew, its pauses go on."""
-    rest = Rest("POP3", attrs.evolve(QUICK, rest=(MOMENT, HOUR)))
+def test_a_failure_of_another_kind() -> None:
+    """*since* is when failures of the present kind began; a failure of another kind resets it, but not the pauses."""
+    rest = ServerRest("POP3", attrs.evolve(QUICK, rest_schedule=(MOMENT, HOUR)))
     troubles = [(FetchFailure.CONNECT, 0), (FetchFailure.CONNECT, 1), (FetchFailure.LOGIN, 2), (FetchFailure.LOGIN, 3)]
     pauses, since = [], []
     for kind, minute in troubles:
@@ -164,12 +164,12 @@ def test_trouble_of_another_kind() -> None:
     assert [AT, AT, AT + timedelta(minutes=2), AT + timedelta(minutes=2)] == since
 
 
-async def test_trouble_of_an_agent_before(ledger: Ledger, router: Router) -> None:
-    """What an agent before this one noted of its mailboxes is not believed; another server's trouble stays."""
+async def test_the_status_of_an_earlier_agent(ledger: Ledger, router: Router) -> None:
+    """An agent clears the status that an earlier agent left for its mailboxes; that of other servers stays."""
     async with Pop3Box() as box:
         for name in (f"POP3 127.0.0.1:{box.port} as edi", "another"):
             ledger.servers.rests_soon(name, since=AT, next_try=AT + HOUR, why="no").result()
-        async with fetching(ledger, router, inbox(box), rest=(HOUR,)):
+        async with fetching(ledger, router, inbox(box), rest_schedule=(HOUR,)):
             async with asyncio.timeout(60):
                 await box.reached["QUIT"].wait()
             kept = ledger.servers.resting()
@@ -178,7 +178,7 @@ async def test_trouble_of_an_agent_before(ledger: Ledger, router: Router) -> Non
 
 
 async def test_a_mailbox_that_stays_locked_behind_a_broken_session(ledger: Ledger, router: Router) -> None:
-    """A server that ends sessions, and is in use for a while then, is emptied: the next look takes fewer mails."""
+    """A mailbox that is in use after its server ended a session is emptied: the next poll fetches fewer mails."""
     begun: list[bool] = []
 
     def greeted() -> None:
@@ -191,14 +191,14 @@ async def test_a_mailbox_that_stays_locked_behind_a_broken_session(ledger: Ledge
 
     faults: dict[str, Fault] = {"greeting": (greeted, "go on"), "QUIT": (begun.clear, "go on")}
     async with Pop3Box(*(reply(f"K{n}") for n in range(1, 7)), mails_a_session=2, faults=faults) as box:
-        async with fetching(ledger, router, inbox(box), rest=(MOMENT,)), asyncio.timeout(60):
-            while box.uidls:  # noqa: ASYNC110 - no event says it
+        async with fetching(ledger, router, inbox(box), rest_schedule=(MOMENT,)), asyncio.timeout(60):
+            while box.uidls:  # noqa: ASYNC110 - no event reports it
                 await asyncio.sleep(0.001)
         assert [] == box.uidls
     assert [f"K{n}" for n in range(1, 7)] == sorted(one.reference for one in ledger.replies.listed())
 
 
 def test_the_usual_pauses() -> None:
-    """1, 2, 5, 10, 15 and 30 minutes, and a quarter of an hour at once after a refused login."""
-    minutes = [wait.total_seconds() / 60 for wait in Timing().rest]
-    assert ([1, 2, 5, 10, 15, 30], timedelta(minutes=15)) == (minutes, Timing().rest_login)
+    """The pauses are 1, 2, 5, 10, 15 and 30 minutes, and at least 15 minutes after a refused login."""
+    minutes = [wait.total_seconds() / 60 for wait in Timing().rest_schedule]
+    assert ([1, 2, 5, 10, 15, 30], timedelta(minutes=15)) == (minutes, Timing().login_rest)

@@ -1,4 +1,4 @@
-"""Receiving for an agent: its inbox has the limits of a receiver, set by its settings."""
+"""The inbox of an agent has the limits of a receiver, from its settings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from htpoort.ledger import Ledger
 from htpoort.transport import Limits
 
 
-async def test_one_connection_more_than_there_may_be(ledger: Ledger, router: Router) -> None:
-    """An agent whose inbox takes one connection answers the second with 421."""
+async def test_one_connection_too_many(ledger: Ledger, router: Router) -> None:
+    """An agent whose inbox accepts one connection answers a second one with 421."""
     inbox = attrs.evolve(INBOX, limits=Limits(connections=1))
     async with Agent(ledger=ledger, router=router, inboxes=[inbox], timing=QUICK) as agent:
         connections = [await asyncio.open_connection("127.0.0.1", agent.ports[0]) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""What is known is recorded in the end, whatever the ledger says against it meanwhile."""
+"""What has happened is recorded in the end, even if the ledger refuses it at first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import attrs
 import pytest
 from agents import PARTY, QUICK, Process, declaration, now, reply, server
 
-from htpoort import Router
+from htpoort import Router, State
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.transport import Incoming, Receiver, Refusal
 
@@ -25,43 +24,43 @@ PLAIN_ONLY = REFUSE.format("INSERT ON htpoort_events", "NEW.detail GLOB '*[^ -~]
 
 
 def run(ledger: Ledger, statement: str) -> None:
-    """Change the database, as a person with a shell does."""
-    ledger.soon(lambda connection: connection.exec_driver_sql(statement) and None).result()
+    """Change the database, as an administrator with a shell could."""
+    ledger.write_soon(lambda connection: connection.exec_driver_sql(statement) and None).result()
 
 
 @contextmanager
 def warned(word: str) -> Generator[asyncio.Event]:
-    """Give a sign that is set when the agent logs an error with a word in it."""
-    loop, sign = asyncio.get_running_loop(), asyncio.Event()
+    """Return an event that is set when the agent logs an error that contains these words."""
+    loop, raised = asyncio.get_running_loop(), asyncio.Event()
 
     class Watch(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.ERROR and word in record.getMessage():
-                loop.call_soon_threadsafe(sign.set)
+                loop.call_soon_threadsafe(raised.set)
 
     log, watch = logging.getLogger("htpoort.agent"), Watch()
     log.addHandler(watch)
     try:
-        yield sign
+        yield raised
     finally:
         log.removeHandler(watch)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for what only the ledger tells."""
+    """Wait until the ledger shows something."""
     async with asyncio.timeout(60):
         while True:
             if await asyncio.to_thread(true):
                 return
-            # Reading the ledger takes a turn of another thread; nothing else is waited for.
+            # Reading the ledger waits for another thread; a longer pause is not needed.
             await asyncio.sleep(0)
 
 
 async def state_of(ledger: Ledger, *wanted: State) -> State:
-    """Wait until K1 is in one of some states; gives it."""
+    """Wait until K1 has one of these states; return the state."""
 
     def there() -> State | None:
-        found = ledger.exchanges.find(PARTY, "K1")
+        found = ledger.exchanges.find("K1", party=PARTY)
         return None if found is None else found.state
 
     await until(lambda: there() in wanted)
@@ -72,7 +71,7 @@ async def state_of(ledger: Ledger, *wanted: State) -> State:
 
 @pytest.mark.parametrize(("refusal", "after"), [(None, State.ACCEPTED), (554, State.REFUSED), (451, State.FAILED)])
 async def test_an_outcome_is_kept(ledger: Ledger, router: Router, *, refusal: int | None, after: State) -> None:
-    """An error that no wait seems to mend refuses the record of an outcome; when it is gone, the outcome is there."""
+    """An outcome that the ledger refuses, also with a permanent error, is recorded once the error is gone."""
 
     async def take(_incoming: Incoming) -> None:
         await asyncio.to_thread(run, ledger, NO_OUTCOME)
@@ -81,8 +80,8 @@ async def test_an_outcome_is_kept(ledger: Ledger, router: Router, *, refusal: in
 
     ledger.exchanges.queue(declaration("K1"), at=now())
     async with Receiver(take, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
-        outbox = Outbox(server=server(receiver.port), schedule=())
-        with warned("The ledger has trouble") as trouble:
+        outbox = Outbox(server=server(receiver.port), retry_schedule=())
+        with warned("Writing to the ledger failed") as trouble:
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 async with asyncio.timeout(60):
                     await trouble.wait()
@@ -95,7 +94,7 @@ async def test_an_outcome_is_kept(ledger: Ledger, router: Router, *, refusal: in
 
 @pytest.mark.parametrize("fails", [0, 1], ids=["delivered", "not delivered"])
 async def test_a_delivery_is_kept(ledger: Ledger, router: Router, *, fails: int) -> None:
-    """That a reply was delivered, or why not, is recorded when the ledger takes it; it is not delivered again."""
+    """The result of a delivery is recorded as soon as the ledger accepts it; the reply is not delivered again."""
     process = Process(fails=fails)
 
     async def deliver(taken: Reply) -> None:
@@ -103,8 +102,8 @@ async def test_a_delivery_is_kept(ledger: Ledger, router: Router, *, fails: int)
         await process(taken)
 
     ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now())
-    patient = attrs.evolve(QUICK, redeliver=(timedelta(hours=1),))
-    with warned("The ledger has trouble") as trouble:
+    patient = attrs.evolve(QUICK, redelivery_schedule=(timedelta(hours=1),))
+    with warned("Writing to the ledger failed") as trouble:
         async with Agent(ledger=ledger, router=router, deliveries={"DMS": deliver}, timing=patient):
             async with asyncio.timeout(60):
                 await trouble.wait()
@@ -121,18 +120,18 @@ async def test_a_delivery_is_kept(ledger: Ledger, router: Router, *, fails: int)
 
 
 async def test_a_text_that_cannot_be_stored(ledger: Ledger, router: Router) -> None:
-    """A database that does not take what the server said keeps the outcome without it."""
+    """If the database cannot store the text of the server, the outcome is recorded without it."""
     run(ledger, PLAIN_ONLY)
 
     async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 gateway.example\r\n")
-        said = {b"EHLO": "250 gateway.example", b"DATA": "354 go", b".\r\n": "250 2.0.0 opgeslagen → wachtrij"}
+        answers = {b"EHLO": "250 gateway.example", b"DATA": "354 go", b".\r\n": "250 2.0.0 opgeslagen → wachtrij"}
         content = False
         talks.add(writer)
         while line := await reader.readline():
             if content and line != b".\r\n":
                 continue
-            answer = said.get(line[:4].upper() if line != b".\r\n" else line, "250 ok")
+            answer = answers.get(line[:4].upper() if line != b".\r\n" else line, "250 ok")
             content = answer.startswith("354")
             writer.write(f"{answer}\r\n".encode())
         writer.close()
@@ -152,11 +151,11 @@ async def test_a_text_that_cannot_be_stored(ledger: Ledger, router: Router) -> N
 
     assert not talks
     assert (State.ACCEPTED, True) == (after, left_out.is_set())
-    assert "(the ledger could not store what was said)" == ledger.story("K1")[0].entries[-1].detail
+    assert "(the ledger could not store the text)" == ledger.story("K1")[0].entries[-1].detail
 
 
-async def test_it_ends_all_the_same(ledger: Ledger, router: Router) -> None:
-    """When the time of grace is over, an outcome that the ledger never took keeps no agent; K1 is unknown then."""
+async def test_it_ends_anyway(ledger: Ledger, router: Router) -> None:
+    """An outcome that the ledger never accepts does not stop the agent from ending; K1 is unknown then."""
 
     async def take(_incoming: Incoming) -> None:
         await asyncio.to_thread(run, ledger, NO_OUTCOME)
@@ -165,7 +164,7 @@ async def test_it_ends_all_the_same(ledger: Ledger, router: Router) -> None:
     hurried = attrs.evolve(QUICK, grace=timedelta(milliseconds=50))
     async with Receiver(take, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
         outbox = Outbox(server=server(receiver.port))
-        with warned("The ledger has trouble") as trouble:
+        with warned("Writing to the ledger failed") as trouble:
             async with asyncio.timeout(60), Agent(ledger=ledger, router=router, outboxes=[outbox], timing=hurried):
                 await trouble.wait()
     await asyncio.to_thread(run, ledger, "DROP TRIGGER refuse")

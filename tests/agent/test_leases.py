@@ -1,4 +1,4 @@
-"""What an agent has taken up is its own until its time is over, however often it takes up the same work."""
+"""An agent holds what it has claimed until its lease ends, however often it claims the same work."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from datetime import timedelta
 import attrs
 from agents import now
 
-from htpoort.agent._leases import Leases
+from htpoort.agent._context import Leases
 
 
 @attrs.frozen
 class Work:
-    """One attempt at something."""
+    """An attempt at a piece of work."""
 
     key: int
     attempt: int
 
 
 def handed_out(*work: Work) -> Future[list[Work]]:
-    """Give what a ledger hands out."""
+    """Return the future of a claim."""
     future: Future[list[Work]] = Future()
     future.set_result(list(work))
     return future
 
 
-async def test_taken_up_once_more() -> None:
-    """The end of an attempt lets go that attempt: the next one, which has begun meanwhile, keeps its lease."""
+async def test_work_that_is_claimed_again() -> None:
+    """The end of an attempt releases that attempt only: the next one, which has begun meanwhile, keeps its lease."""
     leases = Leases(timedelta(minutes=2), now, lambda _keys, _until: Future())
-    (first,) = await leases.claimed(lambda _: handed_out(Work(1, 1)))
-    (second,) = await leases.claimed(lambda _: handed_out(Work(1, 2)))
-    leases.let_go(first)
+    (first,) = await leases.claim(lambda _: handed_out(Work(1, 1)))
+    (second,) = await leases.claim(lambda _: handed_out(Work(1, 2)))
+    leases.release(first)
     between = leases.keys
-    leases.let_go(second)
+    leases.release(second)
 
     assert ((1,), ()) == (between, leases.keys)

@@ -1,4 +1,4 @@
-"""The agent when the name of its ledger comes to mean another file: it takes nothing, sends nothing, and says so."""
+"""An agent whose ledger file was replaced accepts nothing, sends nothing, and logs this."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ import attrs
 import pytest
 from agents import INBOX, MAILBOX, PARTY, QUICK, declaration, now, pushed, reply, server
 
-from htpoort import LedgerError, Router, SendError
+from htpoort import LedgerError, Router, SendError, State
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import State
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 
 
 class Lines(logging.Handler):
-    """Wait for a line of the log."""
+    """Collect the lines of the log."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: asyncio.Queue[str] = asyncio.Queue()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
+        """Keep a line."""
         self.lines.put_nowait(record.getMessage())
 
     async def until(self, *begin: str) -> str:
-        """Wait for a line that begins with one of these."""
+        """Wait for a line that begins with one of these texts."""
         async with asyncio.timeout(60):
             while not (line := await self.lines.get()).startswith(begin):
                 pass
@@ -40,7 +39,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """Listen to the agent's logger."""
+    """Collect what the agent logs."""
     log, handler = logging.getLogger("htpoort.agent"), Lines()
     log.addHandler(handler)
     yield handler
@@ -49,34 +48,36 @@ def lines() -> Iterator[Lines]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the path of the ledger."""
+    """Return the path of the ledger."""
     return tmp_path / "htpoort.db"
 
 
 def replace(path: Path, *references: str) -> None:
-    """Move a ledger away, and put one in its place that has other declarations to send."""
+    """Move a ledger away, and put another one in its place that has other declarations to send."""
     other, old = path.with_name("other.db"), path.with_name("old")
     old.mkdir()
     with Ledger.open(f"sqlite:///{other}") as made:
         for reference in references:
             made.exchanges.queue(declaration(reference), at=now())
-    # With its log: one that stays behind would be taken for that of the new file.
+    # Together with its log, which SQLite would otherwise apply to the new file.
     for suffix in ("", "-wal", "-shm"):
         path.with_name(f"{path.name}{suffix}").rename(old / f"{path.name}{suffix}")
     other.rename(path)
 
 
-async def test_nothing_is_taken_or_sent(ledger: Ledger, router: Router, path: Path, lines: Lines) -> None:
-    """A reply gets 451 and stays with the peer; no declaration leaves, neither of the old file nor of the new one."""
+async def test_nothing_is_accepted_or_sent(ledger: Ledger, router: Router, path: Path, lines: Lines) -> None:
+    """A reply gets 451 and stays with the peer; no declaration of the old or the new file is sent."""
     ledger.exchanges.queue(declaration("K1"), at=now(), held=True)
     async with Gateway() as gateway:
         outbox = Outbox(server=server(gateway.smtp_port))
-        async with Agent(ledger=ledger, router=router, outboxes=[outbox], inboxes=[INBOX], timing=QUICK) as agent:
+        # What is in progress can never be recorded here, so the whole time of grace passes.
+        timing = attrs.evolve(QUICK, grace=timedelta(milliseconds=200))
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], inboxes=[INBOX], timing=timing) as agent:
             gateway.register(MAILBOX, server(agent.ports[0]))
             replace(path, "K2")
             with pytest.raises(SendError) as caught:
                 await gateway.push(pushed(reply("K1")))
-            claiming = await lines.until("outbox: ", "The ledger has trouble: ")
+            claiming = await lines.until("outbox: ", "Writing to the ledger failed: ")
         received = list(gateway.received)
     with Ledger.open(f"sqlite:///{path}") as other:
         states = [(one.reference, one.state) for one in other.exchanges.listed()]
@@ -86,8 +87,8 @@ async def test_nothing_is_taken_or_sent(ledger: Ledger, router: Router, path: Pa
     assert ([], [("K2", State.QUEUED)]) == (received, states)
 
 
-async def test_it_says_so_when_there_is_nothing_to_do(ledger: Ledger, router: Router, path: Path, lines: Lines) -> None:
-    """An agent that only waits compares the file too, and each third of a lease says that it is another."""
+async def test_it_warns_when_there_is_nothing_to_do(ledger: Ledger, router: Router, path: Path, lines: Lines) -> None:
+    """An idle agent compares the file too, and logs after each third of a lease that it was replaced."""
     short = attrs.evolve(QUICK, lease=timedelta(milliseconds=300))
     async with Agent(ledger=ledger, router=router, timing=short):
         replace(path)
@@ -98,11 +99,11 @@ async def test_it_says_so_when_there_is_nothing_to_do(ledger: Ledger, router: Ro
 
 
 async def test_one_agent_by_two_names(ledger: Ledger, router: Router, path: Path) -> None:
-    """A second agent that was given a symbolic link to the ledger does not start."""
+    """A second agent that opens the ledger through a symbolic link does not start."""
     link = path.with_name("link.db")
     link.symlink_to(path)
     with Ledger.open(f"sqlite:///{link}") as second:
-        late = Agent(ledger=second, router=Router(parties=[PARTY], sent=second.sent), timing=QUICK)
+        late = Agent(ledger=second, router=Router(parties=[PARTY]), timing=QUICK)
         async with Agent(ledger=ledger, router=router, timing=QUICK):
-            with pytest.raises(LedgerError, match="Another agent works on this ledger"):
-                await late.__aenter__()  # noqa: PLC2801 - it does not begin
+            with pytest.raises(LedgerError, match="Another agent is using this ledger"):
+                await late.__aenter__()  # noqa: PLC2801 - it does not start

@@ -1,4 +1,4 @@
-"""Receiving through a mail server of one's own that rewrites MAIL FROM: what is compared with From, and what is not."""
+"""Receiving through one's own mail server that rewrites MAIL FROM: when it is compared with From."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELAY = "127.0.0.2"
 
 
 def submit(port: int, sender: str, raw: bytes, peer: str) -> int:
-    """Bring a message as a mail server at an address does; gives the code of the answer to it."""
+    """Submit a message as the mail server at an address does; return the code of the answer."""
     with smtplib.SMTP("127.0.0.1", port, local_hostname="relay.example", source_address=(peer, 0)) as client:
         client.ehlo()
         client.mail(sender)
@@ -27,7 +27,7 @@ def submit(port: int, sender: str, raw: bytes, peer: str) -> int:
 
 
 async def became(inbox: SmtpInbox, ledger: Ledger, router: Router, sender: str, peer: str) -> tuple[int, list[str]]:
-    """Say how a reply was answered, and what became of it: its K, or the reason why it is in quarantine."""
+    """Return the answer to a reply, and its K or the reason why it is in quarantine."""
     async with Agent(ledger=ledger, router=router, inboxes=[inbox], timing=QUICK) as agent:
         code = await asyncio.to_thread(submit, agent.ports[0], sender, reply("K1"), peer)
     stored = [one.reference for one in ledger.replies.listed()]
@@ -47,7 +47,7 @@ async def became(inbox: SmtpInbox, ledger: Ledger, router: Router, sender: str, 
 async def test_what_is_compared(  # noqa: PLR0913, PLR0917 - the fixtures beside the cases
     ledger: Ledger, router: Router, relays: tuple[str, ...], sender: str, peer: str, expected: str
 ) -> None:
-    """MAIL FROM says nothing where one's own mail server wrote it, and counts as ever from every other peer."""
+    """MAIL FROM is ignored if one's own mail server wrote it, and compared as usual from every other peer."""
     inbox = attrs.evolve(INBOX, mail_from_rewritten_by=relays)
 
     assert (250, [expected]) == await became(inbox, ledger, router, sender, peer)
@@ -57,13 +57,13 @@ async def test_what_is_compared(  # noqa: PLR0913, PLR0917 - the fixtures beside
     ("relay", "problem"),
     [
         ("relay.example", "'relay.example'; give an address with a prefix, as 192.0.2.10/32."),
-        ("192.0.2.0/24", "'192.0.2.0/24', which is not within networks; nothing from there is admitted."),
+        ("192.0.2.0/24", "'192.0.2.0/24', which is not within networks, so it cannot connect. Add it to networks."),
         ("127.0.0.0/7", "'127.0.0.0/7'; give an address with a prefix, as 192.0.2.10/32."),
-        ("::/0", "'::/0', which is not within networks; nothing from there is admitted."),
+        ("::/0", "'::/0', which is not within networks, so it cannot connect. Add it to networks."),
     ],
 )
-def test_what_is_no_relay(relay: str, problem: str) -> None:
-    """A network that means nothing, or that could bring nothing, is a mistake and is named."""
+def test_what_is_not_a_relay(relay: str, problem: str) -> None:
+    """A text that is not a network, or a network that is not admitted, is reported."""
     with pytest.raises(InputError) as caught:
         attrs.evolve(INBOX, mail_from_rewritten_by=("127.0.0.1", relay))
 
@@ -73,9 +73,10 @@ def test_what_is_no_relay(relay: str, problem: str) -> None:
 
 
 def test_an_address_of_both_versions() -> None:
-    """A peer with IPv4 is the same one when it is written as IPv6, and an address may carry its interface."""
+    """A peer's IPv4 address is recognised when written as IPv6, and an address may include its interface."""
     inbox = attrs.evolve(INBOX, networks=("127.0.0.0/8", "fe80::/10"), mail_from_rewritten_by=("127.0.0.2", "fe80::1"))
 
     assert [None, None, None, SRS] == [
-        inbox.compared(SRS, peer) for peer in ("127.0.0.2", "::ffff:127.0.0.2", "fe80::1%eth0", "fe80::2%eth0")
+        inbox.comparable_mail_from(SRS, peer)
+        for peer in ("127.0.0.2", "::ffff:127.0.0.2", "fe80::1%eth0", "fe80::2%eth0")
     ]

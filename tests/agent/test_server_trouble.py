@@ -1,4 +1,4 @@
-"""What a mail server does beside the dialogue: what it means for the message, and for the server."""
+"""What the failures of a mail server mean for the message, and for the server."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import attrs
 import pytest
 from agents import PARTY, QUICK, declaration, now, server
 
-from htpoort import Router
+from htpoort import Router, State
+from htpoort._aio import ConcurrentExitStack
 from htpoort.agent import Agent, Outbox, Timing
-from htpoort.agent._common import Common, Together
-from htpoort.agent._sending import Outgoing
-from htpoort.exchange import State
+from htpoort.agent._context import WorkerContext
+from htpoort.agent.outbox import OutboxWorker
 from htpoort.ledger import Ledger, Resting
 
 PATIENT = (timedelta(hours=1),)
@@ -23,18 +23,18 @@ REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON htpoort_resting WHEN {} BEGIN S
 
 
 async def reached(ledger: Ledger, reference: str, *states: State) -> State:
-    """Wait until an exchange is in one of some states."""
+    """Wait until an exchange has one of these states."""
     async with asyncio.timeout(60):
         while True:
             found = await asyncio.to_thread(ledger.exchanges.find, PARTY, reference)
             if found is not None and found.state in states:
                 return found.state
-            # Reading the ledger takes a turn of another thread; nothing else is waited for.
+            # Reading the ledger waits for another thread; a longer pause is not needed.
             await asyncio.sleep(0)
 
 
 async def unless_gone(answer: Awaitable[bytes], reader: asyncio.StreamReader) -> bytes:
-    """Give an answer, or nothing where the client leaves before it is ready; clients do not send ahead."""
+    """Return an answer, or nothing if the client leaves first; clients do not pipeline."""
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(reader.read(1))
     try:
@@ -48,17 +48,17 @@ async def unless_gone(answer: Awaitable[bytes], reader: asyncio.StreamReader) ->
 
 @contextlib.asynccontextmanager
 async def playing(answer: Callable[[str], Awaitable[bytes]]) -> AsyncGenerator[int]:
-    """Run a server that gives an answer to each line, ``.`` to the content; nothing closes; gives its port."""
+    """Run a server that answers each line, and the content as ``.``; nothing closes the connection; yields its port."""
     talks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         word = "connect"
         with contextlib.suppress(OSError, EOFError):
-            while said := await unless_gone(answer(word), reader):
-                writer.write(said)
-                end = b"\r\n.\r\n" if said.startswith(b"354") else b"\r\n"
+            while text := await unless_gone(answer(word), reader):
+                writer.write(text)
+                end = b"\r\n.\r\n" if text.startswith(b"354") else b"\r\n"
                 line = (await reader.readuntil(end)).decode()
-                word = "." if said.startswith(b"354") else line.split()[0]
+                word = "." if text.startswith(b"354") else line.split()[0]
         writer.transport.abort()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,7 +78,7 @@ async def playing(answer: Callable[[str], Awaitable[bytes]]) -> AsyncGenerator[i
 
 
 def always(**answers: bytes) -> Callable[[str], Awaitable[bytes]]:
-    """Answer each word as given, and the others as usual."""
+    """Answer these commands as given, and the others as usual."""
 
     async def answer(word: str) -> bytes:
         await asyncio.sleep(0)
@@ -97,25 +97,25 @@ USUAL = {
 
 
 class TestMeaning:
-    """What is certain is recorded as certain."""
+    """A certain outcome is recorded as certain."""
 
     async def test_an_answer_out_of_step(self, ledger: Ledger, router: Router) -> None:
-        """A stray 250 before the dot accepts nothing: the message was not taken, and is tried again under its K."""
+        """A stray 250 before the dot does not accept the message: it is sent again under the same K."""
         answers = {"DATA": b"354 go\r\n250 2.0.0 OK\r\n", ".": b"554 5.6.0 content rejected\r\n"}
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(always(**answers)) as port:
-            outbox = Outbox(server=server(port), schedule=PATIENT)
+            outbox = Outbox(server=server(port), retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 state = await reached(ledger, "K1", State.DEFERRED, State.ACCEPTED, State.REFUSED, State.UNKNOWN)
 
-        said = "lost: The server's answers are out of step; it sent this without a question: 250 2.0.0 OK"
-        assert (State.DEFERRED, said) == (state, ledger.story("K1")[0].entries[-1].detail)
+        text = "lost: The server's answers are out of step; it sent this without being asked: 250 2.0.0 OK"
+        assert (State.DEFERRED, text) == (state, ledger.story("K1")[0].entries[-1].detail)
 
     async def test_a_number_that_no_server_can_mean(self, ledger: Ledger, router: Router) -> None:
-        """SIZE with 5,000 digits breaks nothing: the declaration is sent."""
+        """A SIZE with 5,000 digits breaks nothing: the declaration is sent."""
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(always(EHLO=b"250-hi\r\n250 SIZE " + b"9" * 5_000 + b"\r\n")) as port:
-            outbox = Outbox(server=server(port), schedule=PATIENT)
+            outbox = Outbox(server=server(port), retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 state = await reached(ledger, "K1", State.ACCEPTED, State.DEFERRED, State.UNKNOWN)
 
@@ -124,12 +124,12 @@ class TestMeaning:
     async def test_what_breaks_before_the_content(
         self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """An error that should not be, before content has begun, is deferred and never unknown."""
+        """An unexpected error before the content has begun is a deferral, never unknown."""
         async with playing(always()) as port:
-            outbox = Outbox(server=server(port), schedule=PATIENT, connections=1)
+            outbox = Outbox(server=server(port), retry_schedule=PATIENT, connections=1)
             agent = Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK)
             async with agent:
-                # A sender that is closed while the agent uses it raises what nobody expects.
+                # A sender that is closed while the agent uses it raises an unexpected error.
                 await agent._connections.aclose()
                 ledger.exchanges.queue(declaration("K1"), at=now())
                 agent.wake()
@@ -137,33 +137,33 @@ class TestMeaning:
 
         entry = ledger.story("K1")[0].entries[-1]
         assert (State.DEFERRED, "RuntimeError while it was sent") == (state, entry.detail)
-        assert "Sending K1 broke off with an error that should not be" in caplog.messages
+        assert "Sending K1 failed with an unexpected error" in caplog.messages
 
 
 def resting(*waits: float, login: float = 3_600) -> Timing:
-    """Say how long a server rests, in seconds."""
+    """Make the timing of an agent from pauses in seconds."""
     pauses = tuple(timedelta(seconds=wait) for wait in waits)
-    return attrs.evolve(QUICK, rest=pauses, rest_login=timedelta(seconds=login))
+    return attrs.evolve(QUICK, rest_schedule=pauses, login_rest=timedelta(seconds=login))
 
 
-async def in_trouble(ledger: Ledger) -> Resting:
-    """Wait until the ledger knows that a server rests; gives what it says."""
+async def resting_server(ledger: Ledger) -> Resting:
+    """Wait until the ledger knows that a server rests; return its status."""
     async with asyncio.timeout(60):
-        while not (found := await asyncio.to_thread(ledger.servers.resting)):  # noqa: ASYNC110 - no event tells of it
+        while not (found := await asyncio.to_thread(ledger.servers.resting)):  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0)
     return found[0]
 
 
 def events(ledger: Ledger, reference: str) -> list[str]:
-    """List what happened to an exchange."""
+    """List the events of an exchange."""
     return [entry.event for entry in ledger.story(reference)[0].entries]
 
 
 class TestServer:
-    """Trouble with a server is the server's: it rests, and no declaration loses an attempt by that."""
+    """If a server fails, the server rests, and no declaration loses an attempt."""
 
     async def test_a_limit_of_connections(self, ledger: Ledger, router: Router) -> None:
-        """Where a server takes two connections of four, these send everything, and nothing is deferred."""
+        """If a server accepts only two of four connections, these send everything, and nothing is deferred."""
         taken: list[str] = []
 
         async def answer(word: str) -> bytes:
@@ -177,20 +177,20 @@ class TestServer:
         for number in range(100):
             ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
         async with playing(answer) as port:
-            outbox = Outbox(server=server(port), connections=4, schedule=PATIENT)
+            outbox = Outbox(server=server(port), connections=4, retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(3_600)):
                 for number in range(100):
                     await reached(ledger, f"K{number:02}", State.ACCEPTED, State.DEFERRED, State.REFUSED)
-                trouble = await in_trouble(ledger)
+                trouble = await resting_server(ledger)
 
         assert {("DMS", State.ACCEPTED): 100} == ledger.status().exchanges
         assert not any("deferred" in events(ledger, f"K{number:02}") for number in range(100))
         assert 4 == len(taken)
-        said = "deferred: 421 4.7.0 Too many concurrent connections"
-        assert trouble.why in {f"{said} ({number} of 4 connections work)" for number in (1, 2)}
+        text = "deferred: 421 4.7.0 Too many concurrent connections"
+        assert trouble.why in {f"{text} ({number} of 4 connections work)" for number in (1, 2)}
 
     async def test_a_limit_that_is_lifted(self, ledger: Ledger, router: Router) -> None:
-        """A connection that rests is tried again by itself, and then the trouble is over."""
+        """A connection that rests is tried again automatically, and then the server works."""
         taken: list[str] = []
 
         async def answer(word: str) -> bytes:
@@ -202,7 +202,7 @@ class TestServer:
 
         usual = always()
         async with playing(answer) as port:
-            outbox = Outbox(server=server(port), connections=2, schedule=PATIENT)
+            outbox = Outbox(server=server(port), connections=2, retry_schedule=PATIENT)
             async with (
                 Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.02)),
                 asyncio.timeout(60),
@@ -218,7 +218,7 @@ class TestServer:
         assert {("DMS", State.ACCEPTED): number} == ledger.status().exchanges
 
     @pytest.mark.parametrize(
-        ("place", "said", "why"),
+        ("place", "text", "why"),
         [
             ("connect", b"554 5.3.2 No SMTP service here\r\n", "connect: 554 5.3.2 No SMTP service here"),
             ("EHLO", b"550 go away\r\n", "connect: 550 go away"),
@@ -226,10 +226,10 @@ class TestServer:
             ("MAIL", b"421 4.3.2 closing\r\n", "deferred: 421 4.3.2 closing"),
         ],
     )
-    async def test_a_server_that_takes_no_mail(
-        self, ledger: Ledger, router: Router, place: str, said: bytes, why: str
+    async def test_a_server_that_accepts_no_mail(
+        self, ledger: Ledger, router: Router, place: str, text: bytes, why: str
     ) -> None:
-        """Fifty declarations wait, whatever their retry schedule, and go when the server takes mail again."""
+        """Fifty declarations wait, whatever their retry schedule, and are sent when the server accepts mail again."""
         up, tries, often = asyncio.Event(), list[str](), asyncio.Event()
 
         async def answer(word: str) -> bytes:
@@ -238,16 +238,16 @@ class TestServer:
             tries.append(word)
             if len(tries) > 3:
                 often.set()
-            return said
+            return text
 
         usual = always()
         for number in range(50):
             ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
         async with playing(answer) as port:
-            outbox = Outbox(server=server(port), schedule=PATIENT)
+            outbox = Outbox(server=server(port), retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01, login=0.01)):
                 await often.wait()
-                trouble, meanwhile = await in_trouble(ledger), ledger.status()
+                trouble, meanwhile = await resting_server(ledger), ledger.status()
                 up.set()
                 for number in range(50):
                     await reached(ledger, f"K{number:02}", State.ACCEPTED, State.REFUSED, State.DEFERRED)
@@ -258,7 +258,7 @@ class TestServer:
         assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.resting())
 
     async def test_a_wrong_password(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-        """A refused login makes one login, however many connections and declarations there are, and then a rest."""
+        """A wrong password causes one login, however many connections and declarations there are, and then a rest."""
         logins: list[str] = []
 
         async def answer(word: str) -> bytes:
@@ -272,9 +272,9 @@ class TestServer:
             ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
         async with playing(answer) as port:
             target = attrs.evolve(server(port), username="edi", password="geheim")
-            outbox = Outbox(server=target, connections=8, schedule=PATIENT)
+            outbox = Outbox(server=target, connections=8, retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)) as agent:
-                trouble = await in_trouble(ledger)
+                trouble = await resting_server(ledger)
                 agent.wake()
                 await reached(ledger, "K00", State.QUEUED)
 
@@ -287,8 +287,8 @@ class TestServer:
         assert {("DMS", State.QUEUED): 60} == ledger.status().exchanges
         assert any(f"SMTP 127.0.0.1:{port} as edi rests until" in message for message in caplog.messages)
 
-    async def test_trouble_costs_no_attempt(self, ledger: Ledger, router: Router) -> None:
-        """One that was deferred waits as deferred, and has its schedule still, after more tries than that is long."""
+    async def test_a_failing_server_costs_no_attempt(self, ledger: Ledger, router: Router) -> None:
+        """A deferred declaration keeps its state and its schedule, after more attempts than the schedule has delays."""
         phases = [b"451 later\r\n"]
         down: list[bool] = []
 
@@ -304,7 +304,7 @@ class TestServer:
         usual = always()
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(answer) as port:
-            outbox = Outbox(server=server(port), schedule=(timedelta(milliseconds=1),))
+            outbox = Outbox(server=server(port), retry_schedule=(timedelta(milliseconds=1),))
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)):
                 state = await reached(ledger, "K1", State.ACCEPTED, State.FAILED)
 
@@ -314,12 +314,12 @@ class TestServer:
 
 
 def run(ledger: Ledger, statement: str) -> None:
-    """Change the database, as a person with a shell does."""
-    ledger.soon(lambda connection: connection.exec_driver_sql(statement) and None).result()
+    """Change the database, as an administrator with a shell could."""
+    ledger.write_soon(lambda connection: connection.exec_driver_sql(statement) and None).result()
 
 
 class Jumping(asyncio.SelectorEventLoop):
-    """A loop whose clock can be put to a moment, and moves from there when it was asked once."""
+    """A loop whose clock can be set to a moment, and moves on after it was read once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,40 +327,43 @@ class Jumping(asyncio.SelectorEventLoop):
         self._first: float | None = None
 
     def time(self) -> float:
-        """Give the time."""
+        """Return the time."""
         first, self._first = self._first, None
         if first is None:
             return super().time() + self._ahead
         return first
 
     def jump(self, before: float, after: float) -> None:
-        """Let the next question get a moment, and the questions after it what comes from another one on."""
+        """Return one moment for the next reading, and count on from another one afterwards."""
         self._ahead = after - super().time()
         self._first = before
 
 
 def test_a_pause_that_ends_between_two_questions(ledger: Ledger, router: Router) -> None:
-    """An outbox whose pause is over just when it asks for it tries again, and does not wait for ever."""
+    """If a pause ends just when the outbox asks for it, the outbox tries again and does not wait forever."""
 
     async def main() -> list[str]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Jumping)
         listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
-        common = Common(ledger=ledger, router=router, owner="a", clock=now, timing=resting(3_600))
-        outgoing, connections = Outgoing(common, Outbox(server=server(port), connections=1), ("DMS",)), Together()
+        common = WorkerContext(ledger=ledger, router=router, owner="a", clock=now, timing=resting(3_600))
+        outgoing, connections = (
+            OutboxWorker(common, Outbox(server=server(port), connections=1), ("DMS",)),
+            ConcurrentExitStack(),
+        )
         await outgoing.open(connections)
         try:
             async with asyncio.TaskGroup() as group:
-                await outgoing._turn(group)
+                await outgoing._send_due(group)
             over = outgoing._health._until
             async with asyncio.TaskGroup() as group:
-                # In one round of the loop, which asks for the time itself only between the rounds.
+                # In one round of the loop, which reads the time itself only between two rounds.
                 loop.call_soon(loop.jump, over - 0.001, over + 0.001)
-                turn = group.create_task(outgoing._turn(group))
+                sending = group.create_task(outgoing._send_due(group))
                 await asyncio.sleep(0)
                 async with asyncio.timeout(30):
-                    await turn
+                    await sending
         finally:
             await connections.aclose()
             listening.close()
@@ -373,13 +376,13 @@ def test_a_pause_that_ends_between_two_questions(ledger: Ledger, router: Router)
     assert ["queued", *("attempt-started", "returned-to-queue") * 2] == happened
 
 
-class TestNoted:
-    """What the ledger notes of a server, whatever trouble it has itself."""
+class TestStatus:
+    """The status of a server in the ledger, even if the ledger itself fails."""
 
-    async def test_a_note_that_comes_late(
+    async def test_a_status_that_is_recorded_late(
         self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A rest that could not be noted while it lasted is not noted when the server works again."""
+        """A rest that could not be recorded while it lasted is not recorded once the server works again."""
         run(ledger, REFUSE.format("TRUE"))
         up = asyncio.Event()
 
@@ -392,7 +395,7 @@ class TestNoted:
             outbox = Outbox(server=server(port), connections=1)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)):
                 async with asyncio.timeout(60):
-                    while not any("The ledger has trouble" in message for message in caplog.messages):  # noqa: ASYNC110 - no event reports it
+                    while not any("Writing to the ledger failed" in message for message in caplog.messages):  # noqa: ASYNC110 - no event reports it
                         await asyncio.sleep(0)
                 up.set()
                 await reached(ledger, "K1", State.ACCEPTED)
@@ -401,22 +404,22 @@ class TestNoted:
         assert () == ledger.servers.resting()
 
     async def test_a_text_that_cannot_be_stored(self, ledger: Ledger, router: Router) -> None:
-        """A database that does not take what the server said notes the rest without it."""
+        """If the database cannot store the text of the server, the rest is recorded without it."""
         run(ledger, REFUSE.format("NEW.why GLOB '*[^ -~]*'"))
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(always(connect="421 4.3.2 vol → later\r\n".encode())) as port:
             outbox = Outbox(server=server(port), connections=1)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(3_600)):
-                trouble = await in_trouble(ledger)
+                trouble = await resting_server(ledger)
 
-        assert (f"SMTP 127.0.0.1:{port}", "(the ledger could not store what was said)") == (trouble.name, trouble.why)
+        assert (f"SMTP 127.0.0.1:{port}", "(the ledger could not store the text)") == (trouble.name, trouble.why)
 
 
 class TestClosing:
-    """The limits of many connections do not add up."""
+    """The time limits of several connections do not add up."""
 
     async def test_a_server_that_does_not_answer_quit(self, ledger: Ledger, router: Router) -> None:
-        """All connections are closed at the same time: a server hears QUIT on each before it answers one."""
+        """All connections are closed at the same time: the server gets QUIT on each before it answers one."""
         number = 20
         begun, leaving = asyncio.Barrier(number), asyncio.Barrier(number)
         together: list[int] = []

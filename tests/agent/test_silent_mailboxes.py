@@ -1,4 +1,4 @@
-"""Mailboxes whose server says nothing: nobody else waits for them, however many there are."""
+"""Mailboxes whose servers do not answer delay nothing else, however many there are."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pop3_server import PASSWORD, Pop3Box
 from htpoort import Router
 from htpoort.agent import Agent, Outbox, Pop3Inbox
 from htpoort.ledger import Ledger
-from htpoort.transport import Incoming, Pop3Server, Receiver, Security
+from htpoort.transport import Incoming, Pop3Account, Receiver, Security
 
-# What asyncio's own pool has at most, and some more.
+# More than the threads of asyncio's own pool.
 MANY = min(32, (os.cpu_count() or 1) + 4) + 4
 
 
 def inbox(box: Pop3Box, user: str) -> Pop3Inbox:
-    """Look into a mailbox on loopback, by a name that must be looked up."""
-    account = Pop3Server(
+    """Poll a mailbox on loopback, by a host name that must be looked up."""
+    account = Pop3Account(
         host="localhost", port=box.port, security=Security.PLAIN, username=user, password=PASSWORD, timeout=3600
     )
-    return Pop3Inbox(server=account, every=timedelta(milliseconds=5))
+    return Pop3Inbox(server=account, poll_interval=timedelta(milliseconds=5))
 
 
-async def test_nobody_waits_for_them(ledger: Ledger, router: Router) -> None:
-    """While more mailboxes hang than asyncio has threads, a declaration goes out and a reply comes in."""
+async def test_they_delay_nothing_else(ledger: Ledger, router: Router) -> None:
+    """While more mailboxes hang than asyncio has threads, a declaration is sent and a reply is received."""
     sent, process = asyncio.Event(), Process()
 
     async def take(_incoming: Incoming) -> None:
@@ -50,7 +50,7 @@ async def test_nobody_waits_for_them(ledger: Ledger, router: Router) -> None:
         ) as agent,
     ):
         async with asyncio.timeout(60):
-            while silent.connections < MANY:  # noqa: ASYNC110 - no event tells of it
+            while silent.connections < MANY:  # noqa: ASYNC110 - no event reports it
                 await asyncio.sleep(0)
             good.mails.append(("u1", reply("K2")))
             ledger.exchanges.queue(declaration("K1"), at=now())
@@ -60,6 +60,6 @@ async def test_nobody_waits_for_them(ledger: Ledger, router: Router) -> None:
         assert not silent.left.is_set()
 
     for thread in threading.enumerate():
-        if thread.name == "htpoort-pop3":
+        if thread.name == "htpoort-thread":
             thread.join(60)
-    assert [] == [thread for thread in threading.enumerate() if thread.name == "htpoort-pop3"]
+    assert [] == [thread for thread in threading.enumerate() if thread.name == "htpoort-thread"]

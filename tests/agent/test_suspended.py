@@ -1,4 +1,4 @@
-"""An agent that was suspended for longer than its lease: what others may have taken up meanwhile is theirs."""
+"""An agent that was suspended for longer than its lease leaves alone what others may have claimed meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from htpoort.delivery import CommandDelivery
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 
-LONG = timedelta(minutes=2)  # as long as any lease; a longer one would not be believed
+LONG = timedelta(minutes=2)  # the longest lease; the agent would shorten a longer one
 
 AGENT = """
 import asyncio, signal, sys
@@ -43,8 +43,8 @@ def clock():
 async def main():
     with Ledger.open(f"sqlite:///{folder}/htpoort.db") as ledger:
         command = CommandDelivery((sys.executable, "-S", "-E", "-c", sys.argv[2], str(folder)))
-        timing = Timing(poll=timedelta(milliseconds=20))
-        router = Router(parties=[sys.argv[3]], sent=ledger.sent)
+        timing = Timing(poll_interval=timedelta(milliseconds=20))
+        router = Router(parties=[sys.argv[3]])
         parts = {"ledger": ledger, "router": router, "deliveries": {"DMS": command}}
         async with Agent(**parts, timing=timing, clock=clock) as agent:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
@@ -62,10 +62,10 @@ open(f"{sys.argv[1]}/{os.environ['HTPOORT_REFERENCE']}").read()
 
 
 class TestStopped:
-    """SIGSTOP and SIGCONT, as an operator or the system's suspension does it."""
+    """SIGSTOP and SIGCONT, as sent by an operator or by a machine that sleeps."""
 
     async def test_begins_no_second_delivery(self, tmp_path: Path, ledger: Ledger, router: Router) -> None:
-        """A command that runs on while its agent is suspended beyond the lease is not started a second time."""
+        """A command that runs on while its agent is suspended beyond its lease is not started a second time."""
         (tmp_path / "minutes").write_text("0")
         for name in ("K1", "K2"):
             os.mkfifo(tmp_path / name)
@@ -73,11 +73,11 @@ class TestStopped:
         agent = await asyncio.create_subprocess_exec(sys.executable, "-c", AGENT, tmp_path, COMMAND, PARTY)
         async with asyncio.timeout(200):
             hold = await asyncio.to_thread((tmp_path / "K1").open, "w")
-            # By the time it wakes, every lease that it had is over.
+            # When it wakes, all its leases have expired.
             stopped(agent, lambda: ledger.replies.take_in(router, reply("K2"), mail_from=None, at=now()))
             (tmp_path / "minutes").write_text("10")
             agent.send_signal(signal.SIGCONT)
-            # What is claimed now was claimed after the wake-up, and K1 would be before it.
+            # What is claimed now was claimed after the wake-up; K1 would come before it.
             await asyncio.to_thread((tmp_path / "K2").write_text, "")
             hold.close()
             await until(lambda: not ledger.status().undelivered)
@@ -89,7 +89,7 @@ class TestStopped:
 
 
 def stopped(agent: asyncio.subprocess.Process, write: Callable[[], object]) -> None:
-    """Stop an agent and write; one that is stopped in the middle of a commit goes on, and is stopped again."""
+    """Stop an agent, then write. An agent that was stopped in the middle of a commit continues and is stopped again."""
     while True:
         agent.send_signal(signal.SIGSTOP)
         try:
@@ -101,45 +101,45 @@ def stopped(agent: asyncio.subprocess.Process, write: Callable[[], object]) -> N
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     while not await asyncio.to_thread(true):
-        pass  # each look takes a turn of another thread
+        pass  # each check waits for another thread
 
 
 @attrs.define
-class Steals:
-    """Another agent, that takes a lease for over at a moment of the test's choice; and the clock that shows it."""
+class Thief:
+    """Another agent that finds a lease expired at a moment that the test chooses, and the clock that shows it."""
 
     ledger: Ledger
     minutes: int = 0
 
     def clock(self) -> datetime:
-        """Give the time."""
+        """Return the time."""
         return now() + timedelta(minutes=self.minutes)
 
     def reply(self) -> None:
-        """Take up the reply, and let the time of its first lease be over."""
+        """Claim the reply, and move the clock past its first lease."""
         self.minutes = 10
         claim = self.ledger.replies.claim_soon("DMS", owner="other", most=1, at=self.clock(), lease=LONG)
         assert 1 == len(claim.result())
 
     def exchange(self) -> None:
-        """Find an exchange whose worker seems dead, and let the time of its lease be over."""
+        """Expire the exchange as if its worker were dead, and move the clock past its lease."""
         self.minutes = 10
         assert 1 == len(self.ledger.exchanges.expire_soon(at=self.clock()).result())
 
 
 def events(ledger: Ledger, reference: str) -> list[str]:
-    """Give what happened to an exchange or its reply."""
+    """List the events of an exchange or its reply."""
     return [entry.event for entry in ledger.story(reference)[0].entries]
 
 
 class TestDelivering:
-    """A reply that another agent has taken up is left to it."""
+    """A reply that another agent has claimed is left to that agent."""
 
     async def test_before_it_begins(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-        """Suspended between its claim and its delivery, an agent asks whether the reply is still its own."""
-        process, other = Process(), Steals(ledger)
+        """An agent that was suspended between claim and delivery checks whether it still holds the reply."""
+        process, other = Process(), Thief(ledger)
         stolen: list[int] = []
 
         def clock() -> datetime:
@@ -154,17 +154,17 @@ class TestDelivering:
             ledger.replies.take_in(router, reply("K2"), mail_from=None, at=now())
             assert ["K2"] == await process.has(1)
 
-        told = f"Reply 1 of DMS for {PARTY} under K1 is left to another agent: "
-        assert [f"{told}this one was suspended for longer than its lease"] == caplog.messages
+        prefix = f"Reply 1 of DMS for {PARTY} under K1 is left to another agent: "
+        assert [f"{prefix}this one was suspended for longer than its lease"] == caplog.messages
         assert [] == ledger.replies.claim_soon("DMS", owner="third", most=9, at=other.clock(), lease=LONG).result()
 
     async def test_while_it_runs(
         self, ledger: Ledger, router: Router, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A command that runs for another agent's reply is killed; nothing is recorded, and the other's lease holds."""
+        """The command for a reply that another agent has claimed is killed, without a record; the new lease holds."""
         os.mkfifo(tmp_path / "fifo")
         command = CommandDelivery(("/bin/sh", "-c", 'exec 3>"$0"; echo $$ >&3; exec sleep 600', str(tmp_path / "fifo")))
-        other = Steals(ledger)
+        other = Thief(ledger)
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now())
         deliveries, clock = {"DMS": command}, other.clock
         async with (
@@ -174,23 +174,23 @@ class TestDelivering:
             with await asyncio.to_thread((tmp_path / "fifo").open) as fifo:
                 assert int(await asyncio.to_thread(fifo.readline))
                 other.reply()
-                # The end of the pipe is the end of the command.
+                # The pipe ends when the command ends.
                 assert not await asyncio.to_thread(fifo.readline)
 
-        told = f"Reply 1 of DMS for {PARTY} under K1 is left to another agent: "
-        assert [f"{told}this one was suspended for longer than its lease"] == caplog.messages
+        prefix = f"Reply 1 of DMS for {PARTY} under K1 is left to another agent: "
+        assert [f"{prefix}this one was suspended for longer than its lease"] == caplog.messages
         assert [] == ledger.replies.claim_soon("DMS", owner="third", most=9, at=other.clock(), lease=LONG).result()
-        ledger.replies.delivered_soon(1, at=now()).result()
+        ledger.replies.mark_delivered_soon(1, at=now()).result()
 
-    async def test_what_it_has_delivered(self, ledger: Ledger, router: Router) -> None:
-        """That a delivery succeeded is recorded, whoever has the lease; a late failure changes nothing about that."""
-        other, hold = Steals(ledger), asyncio.Event()
+    async def test_a_late_success(self, ledger: Ledger, router: Router) -> None:
+        """A successful delivery is recorded whichever agent has the lease; a late failure does not change that."""
+        other, hold = Thief(ledger), asyncio.Event()
         begun = asyncio.Semaphore(0)
 
         async def takes(taken: object) -> None:
             del taken
             begun.release()
-            with contextlib.suppress(asyncio.CancelledError):  # it has stored the reply already
+            with contextlib.suppress(asyncio.CancelledError):  # it has already stored the reply
                 await hold.wait()
 
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=now())
@@ -201,13 +201,13 @@ class TestDelivering:
                 other.reply()
                 await until(lambda: not ledger.status().undelivered)
 
-        late = ledger.replies.not_delivered_soon(1, at=now(), due=now(), trouble="late", owner="other")
+        late = ledger.replies.mark_failed_soon(1, at=now(), due=now(), trouble="late", owner="other")
         late.result()
         (kept,) = ledger.replies.listed()
         assert (True, "") == (kept.delivered is not None, kept.trouble)
 
-    async def test_still_its_own(self, ledger: Ledger, router: Router) -> None:
-        """A clock that is ahead of every lease is no reason to deliver nothing."""
+    async def test_still_held(self, ledger: Ledger, router: Router) -> None:
+        """A clock that is ahead of every lease does not stop delivery."""
         process, time = Process(), [now()]
 
         def clock() -> datetime:
@@ -223,7 +223,7 @@ class TestDelivering:
 
 @asynccontextmanager
 async def lines(at: Callable[[bytes], object]) -> AsyncGenerator[tuple[int, list[bytes]]]:
-    """Serve SMTP by answering lines; gives its port, and what came after the first DATA until the connection ended."""
+    """Run an SMTP server; yields its port and what came after the first DATA until the connection ended."""
     content: list[bytes] = []
     serving: set[asyncio.Task[None]] = set()
     first = True
@@ -233,7 +233,7 @@ async def lines(at: Callable[[bytes], object]) -> AsyncGenerator[tuple[int, list
         serving.add(cast("asyncio.Task[None]", asyncio.current_task()))
         writer.write(b"220 mail.customs.example\r\n")
         inside = False
-        with contextlib.suppress(ConnectionError):  # it is broken off in the middle
+        with contextlib.suppress(ConnectionError):  # the connection breaks in the middle
             while line := await reader.readline():
                 at(line.upper())
                 if inside:
@@ -258,20 +258,20 @@ async def lines(at: Callable[[bytes], object]) -> AsyncGenerator[tuple[int, list
 
 
 class TestSending:
-    """No content begins, and no message ends, for an exchange that is not ours any more."""
+    """For an exchange that the agent no longer holds, no content is begun and no message is completed."""
 
     @pytest.mark.parametrize(("moment", "begun"), [(b"DATA", False), (b"XXXX", True)])
     async def test_before_the_content_and_before_the_dot(
         self, ledger: Ledger, router: Router, moment: bytes, *, begun: bool
     ) -> None:
-        """Suspended after DATA, or in the content, an agent ends the connection without the dot; then it sends anew."""
-        other = Steals(ledger)
+        """Suspended after DATA or in the content, an agent closes the connection without the dot, and sends again."""
+        other = Thief(ledger)
 
         def at(line: bytes) -> None:
             if moment in line and not other.minutes:
                 other.exchange()
 
-        # More than a socket takes at once, so that the end is not sent when the server reads the beginning.
+        # More than a socket buffers, so that the end is not yet sent when the server reads the beginning.
         small = declaration("K1")
         large = attrs.evolve(small, data=small.data + (b"x" * 70 + b"\r\n") * 150_000)
         ledger.exchanges.queue(large, at=now())
@@ -286,8 +286,8 @@ class TestSending:
         )
         assert (begun, False) == (bool(content), b".\r\n" in content)
 
-    async def test_its_own_is_sent(self, ledger: Ledger, router: Router) -> None:
-        """A clock that is ahead of every lease keeps nothing from being sent, once."""
+    async def test_what_it_holds_is_sent(self, ledger: Ledger, router: Router) -> None:
+        """A clock that is ahead of every lease does not stop sending, and everything is sent once."""
         time = [now()]
 
         def clock() -> datetime:

@@ -1,4 +1,4 @@
-"""The agent while its ledger fails: nothing is acknowledged, it says so, and it can still be stopped."""
+"""While its ledger fails, an agent acknowledges nothing, logs this, and can still be stopped."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ import sqlalchemy as sa
 from agents import INBOX, MAILBOX, PARTY, QUICK, declaration, now, pushed, reply, server
 from disk import failing_disk
 
-from htpoort import Router, SendError
+from htpoort import Routed, Router, SendError, State
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import State
-from htpoort.ledger import Ledger, Reply, _inbox
+from htpoort.ledger import Ledger, Reply
+from htpoort.ledger.inbox import store_reply
 from htpoort.simulator import Gateway
 from htpoort.transport import Incoming, Receiver
 
+CLAIM = "UPDATE htpoort_replies SET owner = :owner, lease = :lease, attempts = 1"
+NOT_STORED = "Not stored; the peer is asked to send it again"
 
-async def test_what_cannot_be_stored_is_not_taken(
+
+async def test_what_cannot_be_stored_is_not_acknowledged(
     ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the disk fails the peer gets 451 and no word more, a person reads what to do; then the same is taken."""
+    """While the disk fails the peer gets 451 without details, and the log says what to do; then the reply is stored."""
     async with Gateway() as gateway, Agent(ledger=ledger, router=router, inboxes=[INBOX], timing=QUICK) as agent:
         gateway.register(MAILBOX, server(agent.ports[0]))
-        # For nobody of ours: of a reply that waits the agent may tell, if its own first look at the ledger is late.
+        # For no party of ours: if the first check of the ledger is late, the agent warns of a reply that waits.
         stray = pushed(reply("K1", party="NL123456789.99.05"))
         with failing_disk(), pytest.raises(SendError) as caught:
             await gateway.push(stray)
         stored = list(ledger.quarantine.listed())
         await gateway.push(stray)
 
-    told = [record.getMessage() for record in caplog.records if record.name == "htpoort.agent"]
+    messages = [record.getMessage() for record in caplog.records if record.name == "htpoort.agent"]
     assert (451, "4.3.0 Not taken, try again later") == (caught.value.code, caught.value.reply)
     assert ([], 1) == (stored, len(list(ledger.quarantine.listed())))
     assert [
-        f"Not stored, so the peer must come again: Writing failed on {ledger.where}. The disk reports an error;",
+        f"{NOT_STORED}: Writing failed on {ledger.location}. The disk reports an error;",
         "In quarantine as 1: unknown-addressee",
-    ] == [sentence.partition(" check")[0] for sentence in told]
+    ] == [sentence.partition(" check")[0] for sentence in messages]
 
 
 async def test_it_ends_while_the_disk_fails(ledger: Ledger, router: Router) -> None:
-    """An outcome that cannot be recorded keeps no agent from ending; the next one finds the exchange unknown."""
+    """An outcome that cannot be recorded does not stop the agent from ending; the next one finds it unknown."""
     began, hold = asyncio.Event(), asyncio.Event()
 
     async def silent(_incoming: Incoming) -> None:
@@ -63,14 +66,14 @@ async def test_it_ends_while_the_disk_fails(ledger: Ledger, router: Router) -> N
                     await leaving.aclose()
         hold.set()
     async with Agent(ledger=ledger, router=router, timing=QUICK):
-        found = ledger.exchanges.find(PARTY, "K1")
+        found = ledger.exchanges.find("K1", party=PARTY)
 
     assert found is not None
     assert State.UNKNOWN == found.state
 
 
 async def test_it_ends_while_the_ledger_hangs(ledger: Ledger, router: Router) -> None:
-    """A ledger that never answers, as behind a lock of somebody else, keeps no agent from ending."""
+    """A ledger that never answers, as behind a lock of another process, does not stop the agent from ending."""
     began, hold, answers = asyncio.Event(), asyncio.Event(), threading.Event()
 
     async def silent(_incoming: Incoming) -> None:
@@ -92,22 +95,22 @@ async def test_it_ends_while_the_ledger_hangs(ledger: Ledger, router: Router) ->
                 deliveries={"DMS": process},
                 timing=hurried,
             )
-            agent._common.last = 0.05
+            agent._context.final_seconds = 0.05
             async with agent:
                 await began.wait()
-                stuck = ledger.soon(lambda _connection: answers.wait())
+                stuck = ledger.write_soon(lambda _connection: answers.wait())
         hold.set()
         answers.set()
         await asyncio.wrap_future(stuck)
     async with Agent(ledger=ledger, router=router, timing=QUICK):
-        found = ledger.exchanges.find(PARTY, "K1")
+        found = ledger.exchanges.find("K1", party=PARTY)
 
     assert found is not None
     assert (State.UNKNOWN, {"DMS": 1}) == (found.state, ledger.status().undelivered)
 
 
-async def test_a_claim_that_got_lost_is_no_claim_for_ever(ledger: Ledger, router: Router) -> None:
-    """A reply that an agent holds without knowing it, after a lost answer of the database, is still delivered."""
+async def test_a_lost_claim_expires(ledger: Ledger, router: Router) -> None:
+    """If the answer of the database to a claim is lost, the reply is still delivered later."""
     came: asyncio.Queue[str] = asyncio.Queue()
     raw = reply("K1")
 
@@ -117,14 +120,17 @@ async def test_a_claim_that_got_lost_is_no_claim_for_ever(ledger: Ledger, router
     short = attrs.evolve(QUICK, lease=timedelta(milliseconds=600))
     agent = Agent(ledger=ledger, router=router, deliveries={"DMS": process}, timing=short)
     async with agent:
-        owner, at = agent._common.owner, now()
+        owner, at = agent._context.owner, now()
 
         def stored_and_held(connection: sa.Connection) -> None:
-            """Store a reply, and let the agent hold it in the same transaction."""
-            _inbox.take_in(connection, router.route_message(raw, None), raw, at)
-            assert [raw] == [one.raw for one in _inbox.claim(connection, "DMS", owner, 1, at, short.lease)]
+            """Store a reply, and claim it for the agent in the same transaction."""
+            routed = router.route_message(raw, None)
+            assert isinstance(routed, Routed)
+            store_reply(connection, routed, raw, at=at)
+            lease = round((at + short.lease).timestamp() * 1_000_000)
+            connection.execute(sa.text(CLAIM), {"owner": owner, "lease": lease})
 
-        await asyncio.wrap_future(ledger.soon(stored_and_held))
+        await asyncio.wrap_future(ledger.write_soon(stored_and_held))
         async with asyncio.timeout(60):
             reference = await came.get()
 

@@ -1,4 +1,4 @@
-"""Run the command as its users do: arguments and standard input in, exit code and two streams out."""
+"""Run the command as its users do: give arguments and standard input, read exit code and both streams."""
 
 from __future__ import annotations
 

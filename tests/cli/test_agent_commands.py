@@ -1,4 +1,4 @@
-"""`queue`, `fetch` and `run`: what is put in by one process goes out and is answered through another."""
+"""`queue`, `fetch` and `run`: a declaration queued by one process is sent, and answered, through another."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ import pytest
 from command_options import build_options
 from pop3_server import PASSWORD, Pop3Box
 
-from htpoort import AGS, DMS, DeclarationSystem, RoutingEnvelope, Submission, build
+from htpoort import AGS, DMS, DeclarationSystem, Outcome, RoutingEnvelope, Submission, build
 from htpoort._clock import now
-from htpoort.cli import _running
-from htpoort.exchange import Outcome
+from htpoort.cli.run import _Lines
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 from htpoort.transport import Security, SmtpServer
@@ -61,7 +60,7 @@ class TestQueue:
     """`htpoort queue` puts a declaration into the ledger; it is committed when the command ends."""
 
     def test_what_is_put_in(self, htpoort: Run, office: Path) -> None:
-        """The message is that of `build`; K, state and the declarant's own reference are told."""
+        """The message is that of `build`; K, state and the declarant's own reference are printed."""
         result = htpoort("queue", *options("K1"), "--business-reference", "LRN1", "--json", stdin=b"<MetaData/>\r\n")
         made = htpoort("build", *options("K1"), stdin=b"<MetaData/>\r\n").out
         with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
@@ -74,7 +73,7 @@ class TestQueue:
         assert (made, MAILBOX, "dms@htpoort.nl") == (claimed.raw, claimed.mail_from, claimed.rcpt_to)
 
     def test_the_same_again_is_the_same(self, htpoort: Run, office: Path) -> None:
-        """An interrupted caller may repeat its message, and learns that it did; for another one the K is used."""
+        """An interrupted caller may repeat its message, and is informed; for another message the K is used."""
         del office
         first, again = (htpoort("queue", *options("K1"), stdin=b"<MetaData/>") for _ in range(2))
         other = htpoort("queue", *options("K1"), "--json", stdin=b"<Other/>")
@@ -97,26 +96,32 @@ class TestQueue:
         assert first.facts == {**again.facts, "repeated": False}
 
     @pytest.mark.parametrize(
-        ("changed", "told"),
+        ("changed", "reported"),
         [
-            ({"party": "NL123456789.99.05"}, f"'NL123456789.99.05' is not known; known: {PARTY}, {CLIENT}."),
-            ({"system": "NCTS"}, "'NCTS' is not known; known: AGS, DMS."),
+            (
+                {"party": "NL123456789.99.05"},
+                (
+                    "party 'NL123456789.99.05' is not in htpoort.toml (parties); did you mean "
+                    f"{CLIENT} or {PARTY}? Known: {PARTY}, {CLIENT}."
+                ),
+            ),
+            ({"system": "NCTS"}, "system 'NCTS' is not in the directory. Known: AGS, DMS."),
             ({"reference": "a b"}, "reference is 'a b'"),
-            ({"business-reference": "LRN\n1"}, "business_reference is empty, or holds a control character."),
-            ({"business-reference": ""}, "business_reference is empty, or holds a control character."),
+            ({"business-reference": "LRN\n1"}, "--business-reference is empty or contains a control character"),
+            ({"business-reference": ""}, "--business-reference is empty or contains a control character"),
         ],
     )
-    def test_what_cannot_be_put_in(self, htpoort: Run, office: Path, changed: dict[str, str], told: str) -> None:
-        """A declaration whose replies would be nobody's, or that cannot be sent, is not queued."""
+    def test_what_cannot_be_put_in(self, htpoort: Run, office: Path, changed: dict[str, str], reported: str) -> None:
+        """A declaration whose replies would be quarantined, or that cannot be sent, is not queued."""
         del office
         result = htpoort("queue", *build_options(**changed), stdin=b"<MetaData/>")
 
         assert 2 == result.code
-        assert told in result.err
+        assert reported in result.err
         assert {} == htpoort("status", "--json").facts["exchanges"]
 
     def test_the_party_as_it_is_configured(self, htpoort: Run, office: Path) -> None:
-        """V goes out in the spelling of the configuration, in whichever case it is given."""
+        """V is sent in the spelling of the configuration, whatever its case in the option."""
         del office
         result = htpoort("queue", *build_options(party=PARTY.lower()), "--json", stdin=b"<MetaData/>")
         (line,) = htpoort("export", "--raw").text.splitlines()
@@ -126,7 +131,7 @@ class TestQueue:
         assert f"[V={PARTY}]".encode() in message
 
     def test_a_declaration_that_was_cut(self, htpoort: Run, office: Path) -> None:
-        """The end of standard input is not that of the declaration: with its digest only the whole one is queued."""
+        """With its digest only a complete declaration is queued; the end of standard input proves nothing."""
         del office
         digest = "bcb8ca05c7f4b18842a232943e2299114a0cd15b6c6f21989c6c75099da97f10"
         cut = htpoort("queue", *options("K1"), "--sha256", digest, "--json", stdin=b"<MetaD")
@@ -139,13 +144,13 @@ class TestQueue:
         assert {} == htpoort("status", "--json").facts["exchanges"]
 
     def test_a_declaration_that_is_whole(self, htpoort: Run, office: Path) -> None:
-        """The right digest, in whichever case, lets it pass."""
+        """The right digest is accepted in any case."""
         del office
         digest = "BCB8CA05C7F4B18842A232943E2299114A0CD15B6C6F21989C6C75099DA97F10"
         assert 0 == htpoort("queue", *options("K1"), "--sha256", digest, stdin=b"<MetaData/>").code
 
     def test_a_k_is_needed(self, htpoort: Run, office: Path) -> None:
-        """No K is made up: it is the caller's to keep."""
+        """No K is invented: the caller must keep it."""
         del office
 
         assert 2 == htpoort("queue", *options("K1")[:6], stdin=b"<MetaData/>").code
@@ -164,7 +169,7 @@ def pop3(box: Pop3Box, *, user: str = "edi", variable: str = "POP3_PASSWORD") ->
 
 
 class TestFetch:
-    """`htpoort fetch` looks once into every POP3 mailbox."""
+    """`htpoort fetch` fetches once from every POP3 mailbox."""
 
     @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
     def password(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +177,7 @@ class TestFetch:
         monkeypatch.setenv("POP3_PASSWORD", PASSWORD)
 
     async def test_stores_and_deletes(self, process: Run, htpoort: Run, office: Path) -> None:
-        """What is there is stored, routed or in quarantine, and then deleted; the counts tell how many."""
+        """Mails are stored, routed or quarantined, and then deleted; the counts say how many."""
         async with Pop3Box(mail("K1"), mail("K2", AGS), b"Subject: x\r\n\r\n\r\n", mail("K1")) as box:
             (office / "htpoort.toml").write_text(CONFIG + pop3(box))
             result = await process("fetch", "--json")
@@ -193,7 +198,7 @@ class TestFetch:
         assert ({"AGS": 1, "DMS": 1}, 1) == (status.facts["undelivered"], status.facts["quarantined"])
 
     async def test_a_session_that_broke(self, process: Run, office: Path) -> None:
-        """A mail that is stored and could not be deleted is fetched again by the next look, and recognised."""
+        """A mail that is stored but could not be deleted is fetched again the next time, and recognised."""
         async with Pop3Box(mail("K1"), faults={"DELE": "drop"}) as box:
             (office / "htpoort.toml").write_text(CONFIG + pop3(box))
             first = await process("fetch", "--json")
@@ -204,13 +209,13 @@ class TestFetch:
         assert (0, 1, 0, []) == (second.code, second.facts[0]["fetched"], second.facts[0]["new"], box.uidls)
 
     async def test_a_server_that_ends_sessions(self, process: Run, office: Path) -> None:
-        """What one look does not come to is reported with its number; the next look brings it."""
+        """The number of mails that were not reached is reported; the next fetch stores them."""
         async with Pop3Box(*(mail(f"K{place}") for place in range(1, 22)), mails_a_session=1) as box:
             (office / "htpoort.toml").write_text(CONFIG + pop3(box))
             first = await process("fetch", "--json")
             second = await process("fetch", "--json")
 
-        assert (0, 19, "2 more mails are there; fetch again.") == (
+        assert (0, 19, "2 more mails are waiting; fetch again.") == (
             first.code,
             first.facts[0]["new"],
             first.facts[0]["problems"][-1]["message"],
@@ -218,7 +223,7 @@ class TestFetch:
         assert (0, 2, []) == (second.code, second.facts[0]["new"], box.uidls)
 
     async def test_copies_are_counted_apart(self, process: Run, htpoort: Run, office: Path) -> None:
-        """What is fetched again after a session that broke is a copy, and in quarantine only once."""
+        """A mail fetched again after a session that broke is a copy, and is in quarantine only once."""
         async with Pop3Box(b"Subject: x\r\n\r\n\r\n", b"Subject: y\r\n\r\n\r\n", faults={"DELE": "drop"}) as box:
             (office / "htpoort.toml").write_text(CONFIG + pop3(box))
             first = (await process("fetch", "--json")).facts[0]
@@ -230,7 +235,7 @@ class TestFetch:
         assert (2, 2, 2) == (held, first["quarantined"] + second["quarantined"], first["new"] + second["new"])
 
     async def test_one_mailbox_stops_no_other(self, process: Run, office: Path) -> None:
-        """A mailbox that cannot be read is told, with exit code 1; the others are read all the same."""
+        """A mailbox that cannot be read is reported, with exit code 1; the others are read."""
         async with Pop3Box(mail("K1")) as box, Pop3Box(mail("K2")) as closed:
             closed.faults["PASS"] = b"-ERR [AUTH] no\r\n"
             (office / "htpoort.toml").write_text(CONFIG + pop3(closed) + pop3(box))
@@ -270,7 +275,7 @@ class TestFetch:
         )
 
     async def test_the_ledger_first(self, process: Run, office: Path) -> None:
-        """Without its ledger nothing is fetched."""
+        """Without a ledger nothing is fetched."""
         async with Pop3Box(mail("K1")) as box:
             text = CONFIG.replace("htpoort.db", "absent/htpoort.db") + pop3(box)
             (office / "htpoort.toml").write_text(text)
@@ -279,14 +284,17 @@ class TestFetch:
         assert (1, "LedgerError", 0) == (result.code, result.facts["error"], box.connections)
 
     def test_a_password_that_is_not_there(self, htpoort: Run, office: Path) -> None:
-        """A password that the environment lacks is told by its line, and nothing is connected to."""
+        """A password that the environment lacks is reported by its line, and no connection is made."""
         (office / "htpoort.toml").write_text(
             f'{CONFIG}[[pop3]]\nhost = "pop.example"\nusername = "edi"\npassword_env = "ABSENT"\n'
         )
         result = htpoort("fetch")
 
         assert 2 == result.code
-        assert "htpoort.toml:7: pop3[0].password_env: the environment has no variable ABSENT.\n" in result.err
+        assert (
+            "htpoort.toml:7: pop3[0].password_env: the environment variable ABSENT is not set, or is empty.\n"
+            in result.err
+        )
 
 
 # ── run, in a process of its own ─────────────────────────────────────────────
@@ -301,13 +309,13 @@ class Running:
         self.log: list[dict[str, str]] = []
 
     async def begun(self) -> Self:
-        """Wait until it tells where it listens."""
+        """Wait until it prints where it listens."""
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
             self.facts = json.loads(await self._process.stdout.readuntil(b"\n}\n"))
         return self
 
-    async def told(self, text: str, number: int = 1) -> None:
+    async def reported(self, text: str, number: int = 1) -> None:
         """Wait until its log has so many messages with a text."""
         assert self._process.stderr is not None
         async with asyncio.timeout(60):
@@ -315,7 +323,7 @@ class Running:
                 self.log.append(json.loads(await self._process.stderr.readline()))
 
     async def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; gives its exit code."""
+        """Ask it to stop; returns its exit code."""
         self._process.send_signal(sign)
         async with asyncio.timeout(60):
             _, rest = await self._process.communicate()
@@ -325,7 +333,7 @@ class Running:
 
     @property
     def server(self) -> SmtpServer:
-        """Where it takes replies in."""
+        """The port where it receives replies."""
         port = int(self.facts["smtp"][0].rpartition(":")[2])
         return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)
 
@@ -358,10 +366,10 @@ def contents(maildir: Path) -> list[str]:
 
 
 class TestRun:
-    """`htpoort run` exchanges until it is asked to end."""
+    """`htpoort run` exchanges until it is asked to stop."""
 
     async def test_the_whole_way(self, process: Run, htpoort: Run, office: Path) -> None:
-        """Two declarations of another process go out, and the reply to each reaches the Maildir of its system."""
+        """Two declarations from another process are sent, and each reply reaches the Maildir of its system."""
         async with Gateway() as gateway:
             (office / "htpoort.toml").write_text(CONFIG + outbox(gateway.smtp_port) + INBOX + MAILDIRS + QUICK)
             async with running() as agent:
@@ -369,7 +377,7 @@ class TestRun:
                 for reference, system in (("K1", "AGS"), ("K2", "DMS")):
                     queued = await process("queue", *options(reference, system), stdin=b"<MetaData/>")
                     assert 0 == queued.code
-                await agent.told("was delivered", 2)
+                await agent.reported("was delivered", 2)
                 code = await agent.stop()
 
         assert (0, [f"127.0.0.1:{gateway.smtp_port}"], ["AGS", "DMS"]) == (
@@ -402,7 +410,7 @@ class TestRun:
         )
 
     async def test_what_a_person_settles(self, htpoort: Run, office: Path) -> None:
-        """Beside an agent that runs, an unknown exchange is sent again by order, and a released reply is delivered."""
+        """While an agent runs, an unknown exchange is sent again by order, and a released reply is delivered."""
         with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
             ledger.exchanges.queue(declaration("K1"), at=now())
             (claimed,) = ledger.exchanges.claim_soon(["DMS"], owner="a", most=1, at=now(), lease=now() - now()).result()
@@ -412,14 +420,14 @@ class TestRun:
             async with running() as agent:
                 gateway.register(MAILBOX, agent.server)
                 await gateway.push(stray("K1"))
-                await agent.told("In quarantine as 1: unknown-addressee")
+                await agent.reported("In quarantine as 1: unknown-addressee")
                 assert [] == gateway.received
                 assert "queued" == htpoort("resolve", "K1", "--resend", "--json").facts["state"]
-                await agent.told("was delivered")
+                await agent.reported("was delivered")
                 chosen = ["quarantine", "release", "1", "--system", "DMS", "--party", CLIENT, "--json"]
                 assert 2 == htpoort(*chosen).code  # another party sent K1, and a third one is addressed
                 released = htpoort(*chosen, "--despite", "Customs confirmed it")
-                await agent.told("was delivered", 2)
+                await agent.reported("was delivered", 2)
                 code = await agent.stop(signal.SIGINT)
 
         assert (0, 1) == (code, len(gateway.received))
@@ -429,7 +437,7 @@ class TestRun:
         assert 2 == len(contents(office / "mail/dms"))
 
     async def test_tells_a_person(self, office: Path) -> None:
-        """Without --json the facts are lines, and the log tells what went wrong only."""
+        """Without --json the facts are lines, and the log has only what went wrong."""
         (office / "htpoort.toml").write_text(CONFIG + INBOX + MAILDIRS)
         Ledger.open(f"sqlite:///{office}/htpoort.db").close()
         started = await asyncio.create_subprocess_exec(
@@ -449,7 +457,7 @@ class TestRun:
         assert ["Stop", "with", "Ctrl-C."] == lines[3]
 
     async def test_a_new_ledger_is_told(self, office: Path) -> None:
-        """An agent that makes its ledger warns of it: another one may be on a disk that is not mounted."""
+        """An agent that creates its ledger logs a warning: the real one may be on a disk that is not mounted."""
         (office / "htpoort.toml").write_text(CONFIG + INBOX)
         logs: list[list[dict[str, str]]] = []
         for _ in range(2):
@@ -457,15 +465,15 @@ class TestRun:
                 await agent.stop()
             logs.append([line for line in agent.log if line["level"] == "warning"])
 
-        (told,) = [line["message"] for line in logs[0]]
-        assert told == (
-            f"No ledger was at sqlite:///{office}/htpoort.db, so a new one was made, in which no K is known. "
-            "If there should have been one, end this agent and look where that is."
+        (reported,) = [line["message"] for line in logs[0]]
+        assert reported == (
+            f"There was no ledger at sqlite:///{office}/htpoort.db, so a new, empty one was created. "
+            "If there should have been one, stop this agent and check the url in [ledger]."
         )
         assert [] == logs[1]
 
     async def test_what_a_peer_says_is_not_logged(self, office: Path) -> None:
-        """Words of a peer that are no command end its connection, and are no lines in the log."""
+        """Unknown commands of a peer end its connection, and add no lines to the log."""
         (office / "htpoort.toml").write_text(CONFIG + INBOX)
         async with running() as agent:
             reader, writer = await asyncio.open_connection("127.0.0.1", agent.server.port)
@@ -487,27 +495,27 @@ class TestRun:
 
     @pytest.mark.parametrize("as_json", [False, True])
     def test_an_address_that_is_taken(self, htpoort: Run, office: Path, *, as_json: bool) -> None:
-        """An address that cannot be listened on is exit code 1, and is named."""
+        """An address that cannot be listened on gives exit code 1, and is named."""
         with socket.create_server(("127.0.0.1", 0)) as there:
             port = there.getsockname()[1]
             (office / "htpoort.toml").write_text(CONFIG + INBOX.replace("port = 0", f"port = {port}"))
             result = htpoort("run", *(["--json"] if as_json else []))
-        told = result.facts["message"] if as_json else result.err
+        reported = result.facts["message"] if as_json else result.err
 
         assert 1 == result.code
-        assert f"('127.0.0.1', {port})" in told
+        assert f"127.0.0.1:{port}: Address already in use" in reported
 
     def test_nothing_is_started(self, htpoort: Run, office: Path) -> None:
-        """Every mistake of the configuration comes in one report, and then there is no ledger either."""
+        """All mistakes in the configuration are reported at once, and no ledger is created."""
         (office / "htpoort.toml").write_text(f'{CONFIG}[[outbox]]\nserver = "a b"\nport = 0\n[delivery.NCTS]\n')
         result = htpoort("run")
 
         assert 2 == result.code
         assert [
-            "htpoort.toml:5: outbox[0].server: host is 'a b'; give the name or address of a host.",
+            "htpoort.toml:5: outbox[0].server: server is 'a b'; give the name or address of a host.",
             "htpoort.toml:6: outbox[0].port: port is 0; give a number from 1 to 65535.",
-            "htpoort.toml:7: delivery.NCTS: 'NCTS' is not known; known: AGS, DMS.",
-            "htpoort.toml:7: delivery.NCTS: give maildir or command.",
+            "htpoort.toml:7: delivery.NCTS: system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS.",
+            "htpoort.toml:7: delivery.NCTS: give either maildir or command.",
         ] == result.err.removeprefix("htpoort: ").splitlines()
         assert not (office / "htpoort.db").exists()
 
@@ -526,7 +534,7 @@ def declaration(reference: str) -> Submission:
 
 
 def stray(reference: str) -> Submission:
-    """Write a reply for a party that is none of ours."""
+    """Write a reply for a party that is not ours."""
     subject = f"[V= DMS4.NL][A= NL123456789.99.05][K={reference}][S=0]"
     return Submission(
         mail_from=DMS.mailbox,
@@ -539,7 +547,7 @@ def stray(reference: str) -> Submission:
 
 
 class TestLog:
-    """The log of `run` holds what happened, and nothing that a terminal would obey."""
+    """The log of `run` says what happened, and cannot control a terminal."""
 
     @staticmethod
     def record(*, trace: bool) -> logging.LogRecord:
@@ -552,7 +560,7 @@ class TestLog:
 
     def test_for_a_person(self) -> None:
         """Time in UTC, level and sentence on one line; a traceback below, line by line."""
-        first, *trace = _running._Lines(as_json=False).format(self.record(trace=True)).split("\n")
+        first, *trace = _Lines(as_json=False).format(self.record(trace=True)).split("\n")
 
         assert "2026-09-21T14:13:20.000+00:00 warning From \\x1b[2J" == first
         assert ["ValueError: a\\x1bb"] == trace
@@ -560,7 +568,7 @@ class TestLog:
     @pytest.mark.parametrize("trace", [False, True])
     def test_for_a_program(self, *, trace: bool) -> None:
         """One JSON document a line, with a traceback where there is one."""
-        line = _running._Lines(as_json=True).format(self.record(trace=trace))
+        line = _Lines(as_json=True).format(self.record(trace=trace))
         facts = json.loads(line)
 
         assert 1 == len(line.splitlines())

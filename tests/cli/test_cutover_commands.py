@@ -1,4 +1,4 @@
-"""`cutover preview`, `status` and `shadows`, and what `queue` does where the configuration has a plan."""
+"""`cutover preview`, `status` and `shadows`, and `queue` with a plan in the configuration."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ import pytest
 import sqlalchemy as sa
 from command_options import build_options
 
-from htpoort import AGS, DMS, DeclarationSystem, Router, Submission, build
+from htpoort import AGS, DMS, DeclarationSystem, Outcome, Router, Submission, build, day_of
 from htpoort._clock import now
-from htpoort.cutover.moves import day_of
-from htpoort.exchange import Outcome
 from htpoort.ledger import Ledger
 
 Run = Callable[..., Any]
@@ -41,7 +39,7 @@ def shadowed(of: str = "DMS") -> str:
 
 @attrs.frozen
 class Office:
-    """A folder with a configuration, and a ledger that fills."""
+    """A folder with a configuration and a ledger."""
 
     folder: Path
     ledger: Ledger
@@ -65,7 +63,7 @@ class Office:
         )
 
     def sent(self, reference: str, *, at: datetime, system: DeclarationSystem = AGS, party: str = PARTY) -> None:
-        """Queue a declaration that the mail server takes."""
+        """Queue a declaration that the mail server accepts."""
         self.ledger.exchanges.queue(self.declaration(reference, system, party), at=at)
         claim = self.ledger.exchanges.claim_soon([system.name], owner="a", most=9, at=at, lease=timedelta(minutes=2))
         for one in claim.result():
@@ -75,11 +73,11 @@ class Office:
         """Take a reply in, and deliver it."""
         subject = f"[V= {system.process_id}][A= {party}][K={reference}][S=0]"
         raw = f"From: {system.mailbox}\r\nSubject: {subject}\r\n\r\n<Response/>\r\n".encode()
-        router = Router(parties=[PARTY, CLIENT], sent=self.ledger.sent)
+        router = Router(parties=[PARTY, CLIENT])
         key = self.ledger.replies.take_in(router, raw, mail_from=None, at=at).key
         claim = self.ledger.replies.claim_soon(system.name, owner="a", most=9, at=at, lease=timedelta(minutes=2))
         claim.result()
-        self.ledger.replies.delivered_soon(key, at=at).result()
+        self.ledger.replies.mark_delivered_soon(key, at=at).result()
 
 
 @pytest.fixture
@@ -104,7 +102,7 @@ def words(result: Any) -> list[list[str]]:
 
 
 class TestNoLedger:
-    """A ledger that is not there is no empty one, in which nothing would be open."""
+    """A missing ledger is not an empty one, in which nothing would be open."""
 
     @pytest.mark.parametrize("command", [PREVIEW, ("cutover", "status"), ("cutover", "shadows")])
     def test_is_told(self, htpoort: Run, office: Office, command: tuple[str, ...]) -> None:
@@ -114,11 +112,11 @@ class TestNoLedger:
         result = htpoort(*command)
 
         assert (1, "", False) == (result.code, result.text, (office.folder / "absent.db").exists())
-        assert "absent.db. No ledger is there; " in result.err
+        assert "absent.db. There is no ledger; " in result.err
 
 
 class TestNoPlan:
-    """Without [cutover] there is nothing to tell, and the sentence says what to add."""
+    """Without [cutover] there is nothing to report, and the error says what to add."""
 
     @pytest.mark.parametrize("command", [PREVIEW, ("cutover", "status"), ("cutover", "shadows")])
     def test_says_what_to_add(self, htpoort: Run, office: Office, command: tuple[str, ...]) -> None:
@@ -131,12 +129,12 @@ class TestNoPlan:
 
     @pytest.mark.parametrize("command", [PREVIEW, ("cutover", "status"), ("cutover", "shadows")])
     def test_a_stranger_learns_no_name(self, htpoort: Run, office: Office, command: tuple[str, ...]) -> None:
-        """Who asks for a party that is not there is told so, and no name of another."""
+        """An unknown party is reported as such, without the names of other parties."""
         del office
         result = htpoort(*command, "--party", "NL123456789.99.05")
 
         assert 2 == result.code
-        assert "NL123456789.99.05 is none of the parties" in result.err
+        assert "--party 'NL123456789.99.05' is not in htpoort.toml (parties)" in result.err
         assert PARTY not in result.err
 
     @pytest.mark.parametrize("command", [PREVIEW, ("cutover", "status"), ("cutover", "shadows")])
@@ -148,7 +146,7 @@ class TestNoPlan:
 
 
 class TestPreview:
-    """`htpoort cutover preview` tells what a day changes."""
+    """`htpoort cutover preview` shows what a day changes."""
 
     def test_tells_a_program(self, htpoort: Run, office: Office) -> None:
         """Who moves, what is open at the old system and for how long, what changes, what was never tested."""
@@ -168,7 +166,7 @@ class TestPreview:
         assert "DMS has no mail server." in found["untested"]
 
     def test_settings_of_the_systems(self, htpoort: Run, office: Office) -> None:
-        """Mail servers are compared without a look at passwords and certificates, which this reader may not have."""
+        """Mail servers are compared without reading passwords and certificates, which this user may not have."""
         outboxes = "".join(
             f'[[outbox]]\nserver = "{name}.forwarder.example"\nusername = "edi"\npassword_env = "NOT_THERE"\n'
             f'certificate = "none.pem"\nkey = "none.key"\nsystems = ["{name.upper()}"]\n'
@@ -195,7 +193,7 @@ class TestPreview:
         assert "mailbox: ags@htpoort.nl -> dms@htpoort.nl" in found[0]["changes"]
 
     def test_tells_a_person(self, htpoort: Run, office: Office) -> None:
-        """Three tables; what is the same for all parties stands there once."""
+        """Three tables; what is the same for all parties is printed once."""
         office.says(move(), move(CLIENT))
         result = htpoort(*PREVIEW)
 
@@ -206,17 +204,20 @@ class TestPreview:
         assert 1 == words(result).count(["DMS", "has", "no", "mail", "server."])
 
     def test_a_day_without_a_move(self, htpoort: Run, office: Office) -> None:
-        """Nobody moves the day after; that is no error."""
+        """No party moves the day after; that is not an error."""
         del office
-        told, facts = htpoort("cutover", "preview", "--on", "2026-12-02"), htpoort(*PREVIEW[:3], "2026-12-02", "--json")
+        reported, facts = (
+            htpoort("cutover", "preview", "--on", "2026-12-02"),
+            htpoort(*PREVIEW[:3], "2026-12-02", "--json"),
+        )
 
-        assert (0, "Nobody moves on 2026-12-02.\n") == (told.code, told.text)
-        assert "None of these moves on 2026-12-01.\n" == htpoort(*PREVIEW, "--party", CLIENT).text
+        assert (0, "No party moves on 2026-12-02.\n") == (reported.code, reported.text)
+        assert "None of these parties moves on 2026-12-01.\n" == htpoort(*PREVIEW, "--party", CLIENT).text
         assert {"on": "2026-12-02", "moves": []} == facts.facts
 
     @pytest.mark.parametrize("day", ["soon", "2026-02-29", "0001-01-01", "1899-12-31", ""])
     def test_no_day(self, htpoort: Run, office: Office, day: str) -> None:
-        """What is no day, or before all mail, is refused."""
+        """A text that is not a day, or a day before 1900, is refused."""
         del office
         result = htpoort("cutover", "preview", "--on", day, "--json")
 
@@ -224,7 +225,7 @@ class TestPreview:
 
 
 class TestStatus:
-    """`htpoort cutover status` tells how far each party has moved."""
+    """`htpoort cutover status` shows how far each party has moved."""
 
     def test_not_yet_moving_moved(self, htpoort: Run, office: Office) -> None:
         """One party has not begun; one has, and a late reply of AGS and an open declaration keep it from being done."""
@@ -246,7 +247,7 @@ class TestStatus:
         assert first.isoformat(timespec="seconds") == client["oldest"]
         assert 2 == len(client["waits_for"])
         came = f"The last reply of AGS came on {day_of(second).isoformat()}, less than 14 days ago."
-        assert ("AGS", False, ["2 of 2 parties wait for something.", came]) == tuple(
+        assert ("AGS", False, ["Parties that wait for something: 2 of 2.", came]) == tuple(
             facts[name] for name in ("leaving", "may_be_switched_off", "waits_for")
         )
 
@@ -256,24 +257,24 @@ class TestStatus:
         long_ago = now() - timedelta(days=31)
         office.sent("K1", at=long_ago)
         office.reply("K1", at=long_ago)
-        facts, told = htpoort("cutover", "status", "--json").facts, htpoort("cutover", "status")
+        facts, reported = htpoort("cutover", "status", "--json").facts, htpoort("cutover", "status")
 
         assert (["moved", "moved"], True, []) == (
             [one["stage"] for one in facts["parties"]],
             facts["may_be_switched_off"],
             facts["waits_for"],
         )
-        assert "AGS may be switched off." == told.text.splitlines()[-1]
+        assert "AGS may be switched off." == reported.text.splitlines()[-1]
 
     def test_a_ledger_that_knows_nothing(self, htpoort: Run, office: Office) -> None:
-        """Where nothing of AGS was ever seen, silence is no evidence that it may go; traffic of DMS is none either."""
+        """If nothing of AGS was ever seen, silence proves nothing; nor does traffic of DMS."""
         office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
         office.sent("K1", at=now(), system=DMS)
         last = htpoort("cutover", "status").text.splitlines()[-1]
 
         assert last == (
-            "AGS may not be switched off yet. This ledger holds nothing of AGS; look whether it is the right one: "
-            "where it never worked with it, a person has to decide."
+            "AGS may not be switched off yet. This ledger holds nothing of AGS; check that it is the right ledger. "
+            "If it never worked with AGS, it cannot answer."
         )
 
     def test_a_reply_is_enough(self, htpoort: Run, office: Office) -> None:
@@ -288,15 +289,15 @@ class TestStatus:
         (office.folder / "htpoort.toml").write_text(SMALL.replace(f', "{CLIENT}"', "") + move(since="2020-01-01"))
         office.sent("K1", at=now(), party=CLIENT)
         raw = f"From: ags@htpoort.nl\r\nSubject: [V=DMS.NL][A={PARTY}][K=K9][S=0]\r\n\r\nx\r\n".encode()
-        router = Router(parties=[PARTY], sent=office.ledger.sent)
+        router = Router(parties=[PARTY])
         office.ledger.replies.take_in(router, raw, mail_from=None, at=now() - timedelta(days=99))
-        told = htpoort("cutover", "status").text
+        reported = htpoort("cutover", "status").text
 
-        assert told.splitlines()[-1] == (
-            "AGS may not be switched off yet. 1 declarations of parties that are not in the file are open. "
-            "1 of its replies wait for delivery."
+        assert reported.splitlines()[-1] == (
+            "AGS may not be switched off yet. Open declarations of parties that are not configured: 1. "
+            "Replies of AGS that wait for delivery: 1."
         )
-        assert CLIENT not in told
+        assert CLIENT not in reported
 
     def test_a_copy_keeps_it(self, htpoort: Run, office: Office) -> None:
         """AGS is not quiet while it sends again what came long ago."""
@@ -314,7 +315,7 @@ class TestStatus:
 
     @pytest.mark.parametrize(("days", "may"), [(29, False), (31, True)])
     def test_who_left_the_file_keeps_it(self, htpoort: Run, office: Office, days: int, may: object) -> None:
-        """A reply to a party that left the file is a sign of life too; whose it is stays unsaid."""
+        """A reply to a party that left the file counts too; its party is not named."""
         office.sent("K1", at=now() - timedelta(days=60), party=CLIENT)
         office.reply("K1", at=now() - timedelta(days=days), party=CLIENT)
         (office.folder / "htpoort.toml").write_text(SMALL.replace(f', "{CLIENT}"', "") + move(since="2020-01-01"))
@@ -334,7 +335,7 @@ class TestStatus:
         ids=["two mailboxes", "no S", "another process", "another mailbox"],
     )
     def test_quarantine_keeps_it(self, htpoort: Run, office: Office, raw: str) -> None:
-        """A message whose process cannot be told may be of AGS, however old, until a person has decided on it."""
+        """A quarantined message may be from AGS, however old, until it is released or discarded."""
         office.says(move(since="2020-01-01"), move(CLIENT, since="2020-01-01"))
         router = Router(parties=[PARTY, CLIENT], sent=office.ledger.sent)
         at = now() - timedelta(days=60)
@@ -344,8 +345,7 @@ class TestStatus:
         office.ledger.quarantine.discard(key, at=now(), why="not ours")
 
         assert held == (
-            "AGS may not be switched off yet. 1 messages in quarantine may be of it; release or discard each: "
-            "htpoort quarantine list."
+            "AGS may not be switched off yet. Messages in quarantine that may be from AGS: 1; release or discard each."
         )
         assert "AGS may be switched off." == htpoort("cutover", "status").text.splitlines()[-1]
 
@@ -364,10 +364,10 @@ class TestStatus:
 
 
 class TestShadows:
-    """`htpoort cutover shadows` tells what would have been different."""
+    """`htpoort cutover shadows` shows what would have been different."""
 
     def test_each_difference(self, htpoort: Run, office: Office) -> None:
-        """Envelope, headers and body are compared; an exchange without a shadow is not told."""
+        """Envelope, headers and body are compared; an exchange without a shadow is not listed."""
         office.ledger.exchanges.queue(
             office.declaration("K1"), at=NOON, shadow=office.declaration("K1", DMS, payload=b"<Other/>")
         )
@@ -393,7 +393,7 @@ class TestShadows:
         assert [PARTY, "K1", "AGS", "DMS", "envelope.A", "DMS.NL", "DMS4.NL"] in words(result)
 
     def test_no_difference_has_a_line(self, htpoort: Run, office: Office) -> None:
-        """A shadow whose message is the same in everything is told with an empty line of its own."""
+        """A shadow with an identical message has one empty line."""
         sent = office.declaration("K1")
         office.ledger.exchanges.queue(sent, at=NOON, shadow=attrs.evolve(sent, system="DMS"))
         (found,) = lines(htpoort("cutover", "shadows", "--csv"))
@@ -404,7 +404,7 @@ class TestShadows:
 
 
 class TestOneParty:
-    """With --party no row of another party is read, and nothing of it is told."""
+    """With --party no row of another party is read, and nothing of it is printed."""
 
     @pytest.mark.parametrize(
         "command",
@@ -433,7 +433,7 @@ class TestOneParty:
             damaged = "UPDATE htpoort_exchanges SET state = 'none', created = 'never' WHERE party_key = :party"
             connection.execute(sa.text(damaged), {"party": CLIENT.lower()})
 
-        office.ledger.soon(damage).result()
+        office.ledger.write_soon(damage).result()
         after = htpoort(*command, "--party", PARTY.lower())
 
         assert (0, before.text) == (after.code, after.text)
@@ -464,7 +464,7 @@ class TestQueue:
         ],
     )
     def test_which_system(self, htpoort: Run, office: Office, more: dict[str, str], expected: str) -> None:
-        """The plan says it for party and kind, today; --system wins."""
+        """The plan decides by party, kind and today's date; --system wins."""
         office.says(
             move(since="2020-01-01"),
             move(since="2020-01-02", system="AGS", more='kind = "Import"\n'),
@@ -477,7 +477,7 @@ class TestQueue:
 
     @pytest.mark.parametrize("kind", ["", "import ", " import"])
     def test_no_kind(self, htpoort: Run, office: Office, kind: str) -> None:
-        """A label that no move can have is refused, and nothing is queued: it would go to the system of all others."""
+        """A kind that no move can have is refused, and nothing is queued: it would go where all other kinds go."""
         office.says(move(since="2020-01-01", more='kind = "import"\n'))
         result = htpoort("queue", *self.options("K1", kind=kind), "--json", stdin=b"<MetaData/>")
 
@@ -485,15 +485,15 @@ class TestQueue:
         assert {} == htpoort("status", "--json").facts["exchanges"]
 
     def test_no_plan(self, htpoort: Run, office: Office) -> None:
-        """Without a plan a system has to be named."""
+        """Without a plan, --system is needed."""
         office.says()
         result = htpoort("queue", *self.options("K1"), "--json", stdin=b"<MetaData/>")
 
         assert (2, ["input.usage"]) == (result.code, [problem["code"] for problem in result.facts["problems"]])
-        assert "Give --system, or say in [cutover]" in result.facts["message"]
+        assert "Give --system, or write in [cutover]" in result.facts["message"]
 
     def test_repeated_after_the_move(self, htpoort: Run, office: Office) -> None:
-        """A caller that repeats itself after the day of its move means the first one: it is not declared twice."""
+        """A caller that repeats a declaration after the move means the first one: it is not declared twice."""
         made = self.options("K1")
         without = made[: made.index("--date")]
         office.says(shadowed(), move(since="9999-12-31"))
@@ -519,7 +519,7 @@ class TestQueue:
         assert {"AGS": {"queued": 1}} == htpoort("status", "--json").facts["exchanges"]
 
     def test_a_shadow_of_another_payload(self, htpoort: Run, office: Office) -> None:
-        """The other system's declaration may be another document, with a content type of its own."""
+        """The other system's declaration may be another document, with its own content type."""
         office.says(shadowed())
         (office.folder / "dms.xml").write_bytes(b"<MetaData/>")
         result = htpoort("queue", *self.options("K1"), "--shadow-payload", "dms.xml", stdin=b"UNB+UNOC:3'")
@@ -530,26 +530,26 @@ class TestQueue:
         assert (True, True) == (b"application/EDIFACT" in found.sent, b"application/xml" in found.raw)
 
     def test_the_shadow_system_has_no_shadow(self, htpoort: Run, office: Office) -> None:
-        """What goes to the shadow system anyway has none, so that a script may go on as it was after the move."""
+        """A declaration to the shadow system itself has no shadow, so a script may stay unchanged after the move."""
         office.says(shadowed())
         command = ("queue", *self.options("K1", system="dms"), "--shadow-payload", "none.xml")
         result = htpoort(*command, "--json", stdin=b"<MetaData/>")
-        told = htpoort(*(part.replace("K1", "K2") for part in command), stdin=b"<MetaData/>")
-        why = "not used; the declaration goes to DMS, the shadow system, itself"
+        reported = htpoort(*(part.replace("K1", "K2") for part in command), stdin=b"<MetaData/>")
+        why = "not used; the declaration itself goes to DMS, the shadow system"
 
         assert (0, "DMS", False) == (result.code, result.facts["system"], "shadow" in result.facts)
-        assert (why, True) == (result.facts["shadow_payload"], why in told.text)
+        assert (why, True) == (result.facts["shadow_payload"], why in reported.text)
         assert [] == list(office.ledger.exchanges.shadows())
 
     def test_no_shadow_payload(self, htpoort: Run, office: Office) -> None:
-        """Where none was given, nothing is told of one."""
+        """If no shadow payload was given, none is mentioned."""
         office.says(shadowed())
         result = htpoort("queue", *self.options("K1", system="dms"), "--json", stdin=b"<MetaData/>")
 
         assert (0, False) == (result.code, "shadow_payload" in result.facts)
 
     @pytest.mark.parametrize(
-        ("says", "file", "told"),
+        ("says", "file", "reported"),
         [
             ("", "dms.xml", '--shadow-payload needs mode = "shadow"'),
             (move(), "dms.xml", '--shadow-payload needs mode = "shadow"'),
@@ -557,12 +557,12 @@ class TestQueue:
             (shadowed(), "none.xml", "none.xml cannot be read"),
         ],
     )
-    def test_a_shadow_that_cannot_be(self, htpoort: Run, office: Office, says: str, file: str, told: str) -> None:
+    def test_a_shadow_that_cannot_be(self, htpoort: Run, office: Office, says: str, file: str, reported: str) -> None:
         """What cannot be kept is refused, and nothing is queued."""
         office.says(says)
         (office.folder / "dms.xml").write_bytes(b"<MetaData/>")
         result = htpoort("queue", *self.options("K1"), "--system", "AGS", "--shadow-payload", file, stdin=b"<a/>")
 
         assert 2 == result.code
-        assert told in result.err
+        assert reported in result.err
         assert {} == htpoort("status", "--json").facts["exchanges"]

@@ -1,4 +1,4 @@
-"""`htpoort run` as the process that gets the orphans of others, as process 1 of a container does."""
+"""`htpoort run` as the process that inherits orphans, like process 1 of a container."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def gone(number: int) -> None:
 
 
 async def test_no_zombie_is_left(office: Path) -> None:
-    """Whatever a command leaves behind is waited for when it ends, also out of its session."""
+    """Every process that a command leaves behind is waited for when it ends, also outside of its session."""
     async with running(office) as process:
         for key in range(1, REPLIES + 1):
             orphan = int(await asyncio.to_thread((office / f"left{key}").read_text))
@@ -118,7 +118,7 @@ async def test_the_agent_is_killed(office: Path) -> None:
 
 
 async def test_it_is_killed_itself(office: Path) -> None:
-    """An agent does not outlive the process that stands before it, so no second one is refused."""
+    """An agent does not outlive its parent process, so the next one is not refused."""
     async with running(office) as process:
         agent = agent_of(process)
         process.kill()
@@ -135,7 +135,7 @@ def agent_of(process: asyncio.subprocess.Process) -> int:
 
 
 def alive(number: int) -> bool:
-    """Tell whether a process runs, and is no zombie."""
+    """Return whether a process runs, and is not a zombie."""
     try:
         return Path(f"/proc/{number}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -16,22 +16,23 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from htpoort import AGS, DMS, DeclarationSystem, Router, build
+from htpoort import AGS, DMS, DeclarationSystem, Outcome, Router, State, build
 from htpoort._clock import now
 from htpoort.cli import _show
-from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger, Reply
 
 Run = Callable[..., Any]
 
+MESSAGE = "INSERT INTO htpoort_messages (id, raw) VALUES (:number, :raw)"
 STRANGER = (
-    "INSERT INTO htpoort_quarantine (received, reason, problems, subject, state, copies, content, raw)"
-    " VALUES (0, 'bad-subject', '[]', '[V=1][A=1][K=1][S=0]', 'held', 1, :number, :raw)"
+    "INSERT INTO htpoort_quarantine (received, reason, problems, subject, state, copies, content, message)"
+    " VALUES (0, 'bad-subject', '[]', '[V=1][A=1][K=1][S=0]', 'held', 1, :number, :number)"
 )
 ACCEPTED = (
     "INSERT INTO htpoort_exchanges (system, party, party_key, reference, state, attempts, due, mail_from, rcpt_to,"
-    " message_id, created, changed, raw) VALUES ('DMS', 'NL123456789.02.05', 'nl123456789.02.05', 'K' || :number,"
-    " 'accepted', 1, 0, '', '', '', 0, 0, '')"
+    " message_id, created, changed, begun, early)"
+    " VALUES ('DMS', 'NL123456789.02.05', 'nl123456789.02.05', 'K' || :number, 'accepted',"
+    " 1, 0, '', '', '', 0, 0, 2, 0)"
 )
 
 PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
@@ -48,7 +49,7 @@ def response(reference: str, system: DeclarationSystem = DMS, party: str = PARTY
 
 @attrs.frozen
 class Office:
-    """A ledger that fills."""
+    """A ledger, and ways to fill it."""
 
     ledger: Ledger
 
@@ -75,8 +76,8 @@ class Office:
             self.ledger.exchanges.settle_soon(one, outcome, at=at).result()
 
     def take(self, raw: bytes, at: datetime = NOON) -> int:
-        """Take a message in; gives its number."""
-        router = Router(parties=[PARTY, CLIENT], sent=self.ledger.sent)
+        """Take a message in; returns its number."""
+        router = Router(parties=[PARTY, CLIENT])
         return self.ledger.replies.take_in(router, raw, mail_from=None, at=at).key
 
     def replies(self) -> list[Reply]:
@@ -84,7 +85,7 @@ class Office:
         return list(self.ledger.replies.listed())
 
     def state(self, reference: str) -> State:
-        """Say where an exchange stands."""
+        """Return the state of an exchange."""
         return self.ledger.story(reference)[0].exchange.state
 
 
@@ -100,7 +101,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
 
 @pytest.fixture
 def busy(office: Office) -> Office:
-    """Give a ledger with something in each of its rooms."""
+    """Give a ledger with something of every kind."""
     office.queue("K1", lrn="LRN1")
     office.queue("K2", system=AGS)
     office.settle(Outcome.ACCEPTED)
@@ -113,10 +114,10 @@ def busy(office: Office) -> Office:
 
 
 class TestStatus:
-    """`htpoort status` counts what is there."""
+    """`htpoort status` counts what the ledger holds."""
 
     def test_tells_a_program(self, htpoort: Run, busy: Office) -> None:
-        """Counts by system and state, the oldest open exchange, what waits for delivery and for a person."""
+        """Counts by system and state, the oldest open exchange, undelivered replies, what needs attention."""
         del busy
 
         assert {
@@ -131,7 +132,7 @@ class TestStatus:
         } == htpoort("status", "--json").facts
 
     def test_servers_that_rest(self, htpoort: Run, busy: Office) -> None:
-        """A server or mailbox that rests after trouble is named: since when, why, and when it is tried again."""
+        """A server or mailbox that pauses after a failure is listed: since when, why, and when it is tried again."""
         name, why = "POP3 edi@pop.forwarder.example:995", "Not fetched (login): no."
         at, later = datetime.fromisoformat(AT), datetime.fromisoformat(AT) + timedelta(minutes=15)
         busy.ledger.servers.rests_soon(name, since=at, next_try=later, why=why).result()
@@ -139,7 +140,7 @@ class TestStatus:
 
         expected = {"server": name, "since": AT, "next_try": later.isoformat(), "why": why}
         assert [expected] == htpoort("status", "--json").facts["resting"]
-        assert (0, True) == (result.code, "Rests after trouble" in result.text)
+        assert (0, True) == (result.code, "Servers that pause after a failure" in result.text)
 
     def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
         """The same as a table, with exit code 0."""
@@ -156,14 +157,14 @@ class TestStatus:
         assert "more" not in result.text
 
     def test_whom_nobody_waits_for(self, htpoort: Run, office: Office) -> None:
-        """Where no exchange waits for a person, none is named."""
+        """If no exchange needs attention, none is listed."""
         office.queue("K1")
 
         assert [] == htpoort("status", "--json").facts["asks"]
-        assert "Waits for a person" not in htpoort("status").text
+        assert "Needs attention" not in htpoort("status").text
 
     def test_what_waits_for_a_person(self, htpoort: Run, office: Office) -> None:
-        """Unknown, refused and failed: the twenty that were queued first are named, and where the others are found."""
+        """Unknown, refused and failed: the twenty that were queued first are listed, and how to list the others."""
         hour = timedelta(hours=1)
         for number in range(12):
             office.queue(f"R{number}", at=NOON + number * hour)
@@ -173,15 +174,15 @@ class TestStatus:
         office.settle(Outcome.LOST, NOON + 51 * hour)
         result = htpoort("status")
         words = [line.replace("│", " ").split() for line in result.text.splitlines()]
-        told = [f"U{number}" for number in reversed(range(10))] + [f"R{number}" for number in range(10)]
+        reported = [f"U{number}" for number in reversed(range(10))] + [f"R{number}" for number in range(10)]
 
-        assert told == [one["reference"] for one in htpoort("status", "--json").facts["asks"]]
-        assert told == [row[2] for row in words if len(row) == 5 and row[3] in {"unknown", "refused"}]
+        assert reported == [one["reference"] for one in htpoort("status", "--json").facts["asks"]]
+        assert reported == [row[2] for row in words if len(row) == 5 and row[3] in {"unknown", "refused"}]
         assert ["AGS", CLIENT, "U9", "unknown", "2026-01-07T15:00:00+00:00"] in words
-        assert "and 2 more, see htpoort export --state unknown --state refused" in result.text.splitlines()
+        assert "and 2 more; list them with: htpoort export --state refused --state unknown" in result.text.splitlines()
 
     def test_replies_to_what_was_not_sent(self, htpoort: Run, office: Office) -> None:
-        """The exchange is named until it is answered; the reply is marked wherever it is shown."""
+        """The exchange is listed until it is answered; the reply is marked wherever it is shown."""
         office.queue("K1")
         office.take(response("K1"))
         facts, result = htpoort("status", "--json").facts, htpoort("status")
@@ -194,7 +195,7 @@ class TestStatus:
             facts["early_replies"],
         )
         assert ["DMS", PARTY, "K1", "queued", AT] in words
-        assert "A reply came that cannot be an answer." in result.text
+        assert "A reply arrived before the declaration was sent, so it cannot be its answer;" in result.text
         assert ("queued", False, "not-sent") == (
             story["exchange"]["state"],
             story["exchange"]["content_begun"],
@@ -203,7 +204,7 @@ class TestStatus:
         assert "not-sent" == exported["correlation"]
 
     def test_many_replies_to_what_was_not_sent(self, htpoort: Run, office: Office) -> None:
-        """The twenty exchanges that were queued first are named, and how many more there are."""
+        """The twenty exchanges that were queued first are listed, and how many more there are."""
         for number in range(22):
             office.queue(f"K{number}", at=NOON + timedelta(hours=number))
             office.take(response(f"K{number}"))
@@ -223,11 +224,11 @@ class TestStatus:
         from_environment = htpoort("status")
 
         assert (2, 2) == (named.code, from_environment.code)
-        assert named.err.startswith("htpoort: other.toml:1: a: there is no such setting; ")
+        assert named.err.startswith("htpoort: other.toml:1: a: there is no such setting. ")
         assert named.err == from_environment.err
 
     def test_every_mistake_of_the_configuration(self, htpoort: Run, tmp_path: Path) -> None:
-        """A program gets each mistake of the file by itself; no ledger is made."""
+        """A program gets each mistake in the file separately; no ledger is created."""
         file = tmp_path / "htpoort.toml"
         file.write_text('parties = []\n[ledger]\nurl = "sqlite:///new.db"\ndays = 1\n')
         result = htpoort("status", "--config", str(file), "--json")
@@ -237,7 +238,7 @@ class TestStatus:
         assert not (tmp_path / "new.db").exists()
 
     def test_a_ledger_that_cannot_be_opened(self, htpoort: Run, tmp_path: Path) -> None:
-        """Trouble with the ledger is exit code 1."""
+        """An error of the ledger gives exit code 1."""
         file = tmp_path / "htpoort.toml"
         file.write_text(CONFIG.replace("htpoort.db", "absent/htpoort.db"))
         result = htpoort("status", "--config", str(file), "--json")
@@ -246,7 +247,7 @@ class TestStatus:
 
 
 class TestNoLedger:
-    """A ledger that is not there is no empty one: its disk may not be mounted, or its name be a slip."""
+    """A missing ledger is not an empty one: its disk may not be mounted, or its name may be mistyped."""
 
     @pytest.mark.parametrize(
         "arguments",
@@ -263,15 +264,15 @@ class TestNoLedger:
         result = htpoort(*arguments.split(), "--config", str(file))
 
         assert (1, "") == (result.code, result.text)
-        assert "htpoort.db. No ledger is there; check its URL and that its disk is mounted." in result.err
+        assert "htpoort.db. There is no ledger; check its URL and that its disk is mounted." in result.err
         assert [file] == list(tmp_path.iterdir())
 
 
 class TestShow:
-    """`htpoort show K` tells the whole story of an exchange."""
+    """`htpoort show K` shows all that is known of a K."""
 
     def test_tells_a_program(self, htpoort: Run, busy: Office) -> None:
-        """Where it stands, what happened, and its replies without their content."""
+        """Its state, what happened, and its replies without their content."""
         del busy
         (story,) = htpoort("show", "K1", "--json").facts
 
@@ -291,9 +292,9 @@ class TestShow:
         ]
 
     def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:
-        """The timeline is a table in the order of time, the replies stand below."""
+        """The timeline is a table in order of time, with the replies below."""
         (reply,) = busy.replies()
-        busy.ledger.replies.not_delivered_soon(reply.key, at=NOON, due=NOON, trouble="\x1b[2Jfull").result()
+        busy.ledger.replies.mark_failed_soon(reply.key, at=NOON, due=NOON, trouble="\x1b[2Jfull").result()
         result = htpoort("show", "K1")
         lines = [line for line in result.text.splitlines() if line.startswith("│ 2026")]
         events = [line.split("│")[2].strip() for line in lines]
@@ -304,10 +305,10 @@ class TestShow:
         assert "\\x1b[2Jfull" in result.text
 
     def test_a_table_that_is_too_wide(self, htpoort: Run, busy: Office) -> None:
-        """Where a table does not fit, each of its lines is a block, and nothing is cut."""
+        """If a table does not fit, each of its lines is a block, and nothing is cut."""
         (reply,) = busy.replies()
         trouble = "x" * 500
-        busy.ledger.replies.not_delivered_soon(reply.key, at=NOON, due=NOON, trouble=trouble).result()
+        busy.ledger.replies.mark_failed_soon(reply.key, at=NOON, due=NOON, trouble=trouble).result()
         lines = [line.split() for line in htpoort("show", "K1").text.splitlines()]
 
         assert ["Timeline:"] in lines
@@ -315,13 +316,13 @@ class TestShow:
         assert ["trouble", trouble] in lines
 
     def test_an_exchange_without_replies(self, htpoort: Run, busy: Office) -> None:
-        """Where nothing came in, there is no table of replies."""
+        """Without replies there is no table of replies."""
         del busy
 
         assert "Replies" not in htpoort("show", "K4").text
 
     def test_several_parties(self, htpoort: Run, busy: Office) -> None:
-        """A K that two parties used is told for both, or for one."""
+        """A K that two parties used is shown for both, or for one."""
         busy.queue("K1", party=CLIENT)
 
         assert [PARTY, CLIENT] == [one["exchange"]["party"] for one in htpoort("show", "K1", "--json").facts]
@@ -330,7 +331,7 @@ class TestShow:
         ]
 
     def test_a_k_that_was_never_sent(self, htpoort: Run, office: Office) -> None:
-        """Replies with a K that nobody sent are told, with what happened to them, and without an exchange."""
+        """Replies with a K that was not sent are shown, with what happened to them, and without an exchange."""
         office.take(response("K9"), at=NOON)
         (story,) = htpoort("show", "K9", "--json").facts
         lines = [line.split() for line in htpoort("show", "K9").text.splitlines()]
@@ -345,19 +346,19 @@ class TestShow:
         assert [["system", "DMS"], ["party", PARTY], ["reference", "K9"], ["exchange", "none"]] == lines[:4]
 
     def test_an_unknown_k(self, htpoort: Run, office: Office) -> None:
-        """A K that nobody used is bad input, and the sentence says where to look."""
+        """An unused K is bad input, and the error says what to check."""
         office.queue("K1")
         result = htpoort("show", "K9")
         facts = htpoort("show", "K1", "--party", CLIENT, "--json").facts
 
         assert (2, "") == (result.code, result.text)
         assert result.err == (
-            "htpoort: No exchange and no reply in this ledger has the reference 'K9'. "
-            "Look at its spelling and case, and whether it is another party's or in another ledger; "
-            "htpoort quarantine list tells what came and is nobody's yet.\n"
+            "htpoort: K 'K9': no exchange and no reply in this ledger has this reference. "
+            "Check its spelling and case; it may be in another ledger, or of another party, "
+            "or its reply may be in quarantine: htpoort quarantine list.\n"
         )
         assert ["ledger.unknown-reference"] == [problem["code"] for problem in facts["problems"]]
-        assert f"No exchange and no reply of {CLIENT} in this ledger has the reference 'K1'." in facts["message"]
+        assert f"K 'K1': no exchange and no reply of --party {CLIENT} in this ledger has" in facts["message"]
 
 
 class TestUnanswered:
@@ -390,7 +391,7 @@ class TestUnanswered:
         ],
     )
     def test_which(self, htpoort: Run, waiting: Office, options: list[str], expected: list[str]) -> None:
-        """Accepted, without a reply, and where asked for older, of one system, of one party."""
+        """Accepted and without a reply; if asked for, only older ones, of one system, or of one party."""
         del waiting
 
         assert expected == [line["reference"] for line in htpoort("unanswered", *options, "--json").facts]
@@ -407,8 +408,24 @@ class TestUnanswered:
                 "reference": "K1",
                 "business_reference": "LRN,K1",
                 "accepted": accepted.isoformat(timespec="seconds"),
+                "state": "accepted",
             }
         ] == lines
+
+    def test_what_may_have_been_sent(self, htpoort: Run, office: Office) -> None:
+        """A declaration that Customs may or may not have is in the list, without a time of acceptance."""
+        office.queue("K1", lrn="LRN1")
+        office.settle(Outcome.LOST)
+        (line,) = htpoort("unanswered", "--json").facts
+
+        assert {
+            "system": "DMS",
+            "party": PARTY,
+            "reference": "K1",
+            "business_reference": "LRN1",
+            "accepted": None,
+            "state": "unknown",
+        } == line
 
     def test_for_a_person(self, htpoort: Run, waiting: Office) -> None:
         """A table with the same columns."""
@@ -426,13 +443,13 @@ class TestUnanswered:
 
 
 class TestResolve:
-    """`htpoort resolve K` settles what nobody knows."""
+    """`htpoort resolve K` settles what cannot be known."""
 
     @pytest.mark.parametrize(
         ("order", "expected"), [("--sent", "accepted"), ("--resend", "queued"), ("--close", "closed")]
     )
     def test_orders(self, htpoort: Run, busy: Office, order: str, expected: str) -> None:
-        """An unknown exchange is taken as sent, sent again under its K, or closed."""
+        """An unknown exchange is regarded as sent, sent again with its K, or closed."""
         result = htpoort("resolve", "K3", order, "--json")
 
         assert (0, "K3", expected) == (result.code, result.facts["reference"], result.facts["state"])
@@ -449,10 +466,10 @@ class TestResolve:
         result = htpoort("resolve", "K2", "--resend")
 
         assert (2, State.ACCEPTED) == (result.code, busy.state("K2"))
-        assert "a resubmission is a new exchange with a K of its own" in result.err
+        assert "a resubmission is a new exchange with a new K" in result.err
 
     def test_an_unknown_k(self, htpoort: Run, busy: Office) -> None:
-        """A K that was never queued is bad input, though replies may have it; the sentence says where to look."""
+        """A K that was never queued is bad input, even if replies have it; the error says what to check."""
         busy.take(response("K9"))
         result = htpoort("resolve", "K9", "--close", "--json")
 
@@ -460,10 +477,10 @@ class TestResolve:
             result.code,
             [problem["code"] for problem in result.facts["problems"]],
         )
-        assert result.facts["message"].startswith("No exchange in this ledger has the reference 'K9'. Look at its ")
+        assert result.facts["message"].startswith("K 'K9': no exchange in this ledger has this reference. Check its ")
 
     def test_which_party(self, htpoort: Run, busy: Office) -> None:
-        """Where two parties used a K, one must be named."""
+        """If two parties used a K, one must be named."""
         busy.queue("K3", party=CLIENT)
 
         assert (2, 0) == (
@@ -494,7 +511,7 @@ class TestExport:
         assert [*messages, response("K1")] == [base64.b64decode(line["raw"]) for line in lines]
 
     def test_pruned_content(self, htpoort: Run, office: Office) -> None:
-        """A message that was pruned is null, in a spreadsheet empty; its exchange is there."""
+        """A pruned message is null in JSON and empty in CSV; its exchange is still exported."""
         office.queue("K1", at=NOON)
         office.ledger.exchanges.close("K1", at=NOON)
         htpoort("prune", "--older-than", "31", "--yes")
@@ -534,7 +551,7 @@ class TestExport:
         assert {raw} >= {"raw" in line for line in found}
 
     def test_a_state_that_is_none(self, htpoort: Run, office: Office) -> None:
-        """A slip lists the states, with exit code 2."""
+        """A mistyped state lists the valid ones, with exit code 2."""
         del office
         result = htpoort("export", "--state", "lost")
 
@@ -543,9 +560,9 @@ class TestExport:
 
     @pytest.mark.parametrize("raw", [False, True])
     def test_csv(self, htpoort: Run, busy: Office, *, raw: bool) -> None:
-        """One table for both kinds; what one of them lacks is empty; each record is one line of text."""
+        """One table for both kinds; a field that a kind lacks is empty; each record is one line of text."""
         (reply,) = busy.replies()
-        busy.ledger.replies.not_delivered_soon(reply.key, at=NOON, due=NOON, trouble="two\nlines").result()
+        busy.ledger.replies.mark_failed_soon(reply.key, at=NOON, due=NOON, trouble="two\nlines").result()
         text = htpoort("export", "--csv", *(["--raw"] if raw else [])).text
         lines = list(csv.DictReader(io.StringIO(text)))
 
@@ -563,7 +580,7 @@ class TestExport:
 
 
 class TestRedeliver:
-    """`htpoort redeliver` delivers again now what would wait for its next try."""
+    """`htpoort redeliver` delivers now what would wait for its next retry."""
 
     @pytest.fixture
     def failed(self, office: Office) -> list[int]:
@@ -573,7 +590,7 @@ class TestRedeliver:
         keys = [one.key for one in office.replies()]
         for key in keys:
             at = now()
-            office.ledger.replies.not_delivered_soon(key, at=at, due=at + timedelta(hours=1), trouble="away").result()
+            office.ledger.replies.mark_failed_soon(key, at=at, due=at + timedelta(hours=1), trouble="away").result()
         return keys
 
     def test_all(self, htpoort: Run, failed: list[int]) -> None:
@@ -593,7 +610,7 @@ class TestRedeliver:
         assert ([failed[1]], [failed[2]]) == (named.facts["replies"], of_ags.facts["replies"])
 
     def test_numbers_that_are_not_there(self, htpoort: Run, failed: list[int]) -> None:
-        """Numbers that no reply has are bad input, named all at once, and nothing becomes due."""
+        """Numbers that no reply has are bad input, all named at once, and nothing becomes due."""
         result = htpoort("redeliver", "999", str(failed[0]), "1000")
         rest = htpoort("redeliver", "--json")
 
@@ -606,14 +623,14 @@ class TestRedeliver:
 
     @pytest.mark.parametrize("arguments", [["0"], ["x"], ["--system", "XYZ"]])
     def test_bad_usage(self, htpoort: Run, office: Office, arguments: list[str]) -> None:
-        """A number that is none, and a system that is not there, are bad input."""
+        """An invalid number and an unknown system are bad input."""
         del office
 
         assert 2 == htpoort("redeliver", *arguments).code
 
 
 class TestPrune:
-    """`htpoort prune` removes what is over and older than the retention."""
+    """`htpoort prune` deletes finished exchanges older than the retention period."""
 
     @pytest.fixture
     def old(self, office: Office) -> Office:
@@ -623,19 +640,19 @@ class TestPrune:
         office.settle(Outcome.ACCEPTED, at)
         office.take(response("K1"), at)
         (reply,) = office.replies()
-        office.ledger.replies.delivered_soon(reply.key, at=at).result()
+        office.ledger.replies.mark_delivered_soon(reply.key, at=at).result()
         office.queue("K2", at=at)
         return office
 
     def test_says_what_would_go(self, htpoort: Run, old: Office) -> None:
-        """Without --yes nothing is removed."""
+        """Without --yes nothing is deleted."""
         facts = htpoort("prune", "--older-than", "45", "--json").facts
 
         assert ("would be removed", 1, 1) == (facts["result"], facts["replies"], facts["messages_of_exchanges"])
         assert 1 == len(old.replies())
 
     def test_removes(self, htpoort: Run, old: Office) -> None:
-        """With --yes it goes; that the K was used stays known."""
+        """With --yes it is deleted; the used K is kept."""
         result = htpoort("prune", "--older-than", "45", "--yes")
 
         assert 0 == result.code
@@ -643,15 +660,15 @@ class TestPrune:
         assert ([], 1) == (old.replies(), len(old.ledger.sent("K1")))
 
     def test_keeps_the_retention(self, htpoort: Run, old: Office) -> None:
-        """It never reaches into the days that the configuration keeps."""
+        """Nothing within the retention period is deleted."""
         result = htpoort("prune", "--older-than", "29", "--yes")
 
         assert (2, 1) == (result.code, len(old.replies()))
-        assert "the last 30 days" in result.err
+        assert "[ledger] retention_days keeps 30 days" in result.err
 
 
 class TestManyLines:
-    """A table for people ends where no one reads on, and says so; nothing is held in memory for it."""
+    """A table for people ends after a limit, and says so; it is not held in memory."""
 
     @pytest.fixture
     def full(self, office: Office) -> Office:
@@ -659,7 +676,8 @@ class TestManyLines:
         engine = sa.create_engine("sqlite:///htpoort.db")
         with engine.begin() as connection:
             for number in range(501):
-                connection.execute(sa.text(STRANGER), {"number": number, "raw": b"12345"})
+                connection.execute(sa.text(MESSAGE), {"number": number, "raw": b"12345"})
+                connection.execute(sa.text(STRANGER), {"number": number})
                 connection.execute(sa.text(ACCEPTED), {"number": number})
         engine.dispose()
         return office
@@ -693,18 +711,16 @@ class TestManyLines:
         del full
         numbers = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 491 more"
 
-        assert f"htpoort: '999999' is not known; known: {numbers}.\n" == htpoort("quarantine", "show", "999999").err
+        expected = f"htpoort: message '999999' is not in the quarantine. Known: {numbers}.\n"
+        assert expected == htpoort("quarantine", "show", "999999").err
 
     def test_no_message_is_read_for_a_list(self, htpoort: Run, full: Office) -> None:
         """A list needs the length of each message alone, and gets it from the database."""
         with full.ledger as ledger:
-            found = next(ledger.quarantine.summaries())
-            whole = ledger.quarantine.get(found.key)
+            found = next(ledger.quarantine.listed())
+            same = ledger.quarantine.get(found.key)
 
-        assert (5, 5) == (found.octets, whole.octets)
-        assert attrs.asdict(found, filter=attrs.filters.exclude("octets")) == attrs.asdict(
-            whole, filter=attrs.filters.exclude("raw")
-        )
+        assert (5, found) == (found.octets, same)
         assert not hasattr(found, "raw")
         assert 5 == htpoort("quarantine", "list", "--json").facts[0]["octets"]
 
@@ -725,13 +741,13 @@ class TestManyLines:
         assert json.dumps(lines, ensure_ascii=False, indent=2) + "\n" == capsys.readouterr().out
 
     def test_very_many_problems(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
-        """Of a file whose every line is wrong, a hundred are told to a person, and all of them to a program."""
+        """If every line of a file is wrong, a person gets a hundred problems, and a program all of them."""
         del office
         (tmp_path / "sent.jsonl").write_text("-\n" * 105)
         command = ("route", "--party", PARTY, "--sent", "sent.jsonl")
         lines = htpoort(*command, stdin=b"").err.splitlines()
 
-        assert (101, "and 5 more problems; --json has all.") == (len(lines), lines[-1])
+        assert (101, "and 5 more problems; --json lists all of them.") == (len(lines), lines[-1])
         assert 105 == len(htpoort(*command, "--json", stdin=b"").facts["problems"])
 
     def test_very_many_problems_of_one_thing(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -743,10 +759,10 @@ class TestManyLines:
 
 
 class TestQuarantine:
-    """`htpoort quarantine` is where a person decides."""
+    """`htpoort quarantine` is where the user decides."""
 
     def test_list(self, htpoort: Run, busy: Office) -> None:
-        """What waits is listed with its reason and its Subject, and nothing of its content."""
+        """Held messages are listed with reason and Subject, and without content."""
         del busy
         (held,) = htpoort("quarantine", "list", "--json").facts
 
@@ -757,7 +773,7 @@ class TestQuarantine:
         assert "other-system" in htpoort("quarantine", "list").text
 
     def test_list_of_all(self, htpoort: Run, busy: Office) -> None:
-        """What was decided on is listed only where it is asked for."""
+        """Released and discarded messages are listed only on request."""
         del busy
         htpoort("quarantine", "discard", "1", "--why", "a test")
 
@@ -791,21 +807,21 @@ class TestQuarantine:
         ],
     )
     def test_bad_usage(self, htpoort: Run, busy: Office, arguments: list[str]) -> None:
-        """A number that is none, two forms, and a decision without its reason are bad input."""
+        """An invalid number, two forms, and a decision without a reason are bad input."""
         del busy
 
         assert 2 == htpoort("quarantine", *arguments).code
 
     def test_discard(self, htpoort: Run, busy: Office) -> None:
-        """A discarded message stays readable, and is not decided on twice."""
+        """A discarded message stays readable, and cannot be discarded twice."""
         first = htpoort("quarantine", "discard", "1", "--why", "a test", "--json")
         second = htpoort("quarantine", "discard", "1", "--why", "a test")
 
         assert (0, {"result": "discarded", "key": 1}, 2) == (first.code, first.facts, second.code)
-        assert response("K1", system=AGS) == busy.ledger.quarantine.get(1).raw
+        assert response("K1", system=AGS) == busy.ledger.quarantine.message(1)
 
     def test_release(self, htpoort: Run, office: Office) -> None:
-        """A reply for a party in other words goes to the process that a person chose, and answers its exchange."""
+        """A reply to another spelling of the party goes to the chosen process, and answers its exchange."""
         office.queue("K1")
         office.settle(Outcome.ACCEPTED)
         key = office.take(response("K1", party="NL123456789"))
@@ -832,7 +848,7 @@ class TestQuarantine:
         assert State.ANSWERED == office.state("K1")
 
     def test_release_without_an_envelope(self, htpoort: Run, office: Office) -> None:
-        """A message without a reference gets one from the person, and the process ID of the chosen system."""
+        """A message without a reference gets one from the user, and the process ID of the chosen system."""
         office.queue("K1", system=AGS)
         office.settle(Outcome.ACCEPTED)
         key = str(office.take(b"Subject: reply\r\n\r\nbody\r\n"))
@@ -841,11 +857,11 @@ class TestQuarantine:
         (reply,) = office.replies()
 
         assert (2, 0) == (refused.code, released.code)
-        assert "give --reference" in refused.err
+        assert "--reference is missing" in refused.err
         assert ("ags@htpoort.nl", "DMS.NL", "matched") == (reply.mailbox, reply.process_id, reply.correlation)
 
     def test_release_under_another_reference(self, htpoort: Run, office: Office) -> None:
-        """The person's K stands in the place of the message's own; one that was not sent is told as such."""
+        """The user's K replaces the message's own; one that was not sent is reported as such."""
         key = str(office.take(response("K1", party="NL123456789")))
         facts = htpoort(
             "quarantine", "release", key, "--system", "DMS", "--party", PARTY, "--reference", "K2", "--json"
@@ -866,7 +882,7 @@ class TestQuarantine:
         blank = htpoort(*chosen, "--despite", " ")
         result = htpoort(*chosen, "--despite", "Customs confirmed it")
         query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
-        logged = busy.ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
+        logged = busy.ledger.write_soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
 
         assert (2, 0, "unknown-reference") == (blank.code, result.code, result.facts["correlation"])
         detail = f"message 1 of the quarantine, by a person, to AGS for {PARTY} under K1"
@@ -874,7 +890,7 @@ class TestQuarantine:
         assert State.ANSWERED == busy.state("K1")
 
     def test_the_reasons_can_be_read(self, htpoort: Run, office: Office) -> None:
-        """What a person decided is shown with its reason, of the message and of the reply that it became."""
+        """A decision is shown with its reason, for the message and for the reply that it became."""
         office.queue("K1")
         office.settle(Outcome.ACCEPTED)
         apart = [office.take(response("K1", system=AGS)), office.take(b"Subject: hello\r\n\r\nx\r\n")]
@@ -907,4 +923,4 @@ class TestQuarantine:
         result = htpoort("quarantine", "release", "1", "--system", "DMS", "--party", "NL123456789.99.05")
 
         assert (2, 1) == (result.code, len(busy.replies()))
-        assert f"known: {PARTY}, {CLIENT}." in result.err
+        assert f"Known: {PARTY}, {CLIENT}." in result.err

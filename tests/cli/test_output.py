@@ -1,4 +1,4 @@
-"""What a command does never depends on what becomes of its output: streams closed, full, without a reader, or ASCII."""
+"""What a command does never depends on its output: closed, full, without a reader, or ASCII."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ import attrs
 import pytest
 from command_options import build_options
 
-from htpoort import DMS, Router, build
-from htpoort.exchange import Outcome, State
+from htpoort import DMS, Outcome, Router, State, build
 from htpoort.ledger import HeldState, Ledger
 
 PARTY: Final = "NL123456789.02.05"
@@ -76,13 +75,13 @@ class Office:
                     ledger.exchanges.settle_soon(one, outcome, at=NOON).result()
 
     def keep_apart(self) -> int:
-        """Take in a message that goes to quarantine; gives its number."""
+        """Take in a message that is quarantined; returns its number."""
         raw = b"From: stranger@elsewhere.example\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K9][S=0]\r\n\r\n-\r\n"
         with self.ledger() as ledger:
             return ledger.replies.take_in(Router(parties=[PARTY]), raw, mail_from=None, at=NOON).key
 
     def state(self, reference: str) -> State:
-        """Say where an exchange is."""
+        """Return the state of an exchange."""
         with self.ledger() as ledger:
             (story,) = ledger.story(reference)
             return story.exchange.state
@@ -100,7 +99,7 @@ class Office:
 
         Args:
             arguments: Its arguments.
-            out: ``kept``, or ``closed``, ``full`` (a disk) or ``gone`` (a pipe that nobody reads).
+            out: ``kept``, or ``closed``, ``full`` (a disk) or ``gone`` (a pipe without a reader).
             stdin: What it reads.
             env: Beside the environment.
             closed: Further redirections of the shell.
@@ -147,25 +146,25 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
 
 
 class TestDone:
-    """What is committed is done: exit code 0, whatever becomes of the line about it."""
+    """What is committed is done: exit code 0, even if the output is lost."""
 
     @pytest.mark.parametrize("out", WHY)
     def test_queue(self, office: Office, out: str) -> None:
-        """A caller that takes any other code for "not queued" would declare twice."""
+        """A caller that reads any other code as "not queued" would declare twice."""
         ran = office.run("queue", *build_options(reference="K1"), out=out, stdin=b"<MetaData/>")
 
         assert (0, TAKEN.format(WHY[out])) == (ran.code, ran.err)
         assert State.QUEUED == office.state("K1")
 
     def test_no_stream_at_all(self, office: Office) -> None:
-        """Standard error may be closed too, and the ledger's file gets the number of neither."""
+        """Standard error may be closed too, and the ledger's file gets the descriptor of neither."""
         ran = office.run("queue", *build_options(reference="K1"), out="closed", stdin=b"<MetaData/>", closed=" 2>&-")
 
         assert (0, b"", "") == (ran.code, ran.out, ran.err)
         assert State.QUEUED == office.state("K1")
 
     def test_standard_error_is_full(self, office: Office) -> None:
-        """Nor does a disk that is full behind both of them change the code, at the end of the interpreter either."""
+        """A full disk behind both streams does not change the code either, not even at interpreter exit."""
         ran = office.run(
             "queue", *build_options(reference="K1"), out="full", stdin=b"<MetaData/>", closed=" 2>/dev/full"
         )
@@ -201,11 +200,11 @@ class TestDone:
         assert (0, TAKEN.format(WHY["gone"]), HeldState.DISCARDED) == (ran.code, ran.err, state)
 
     def test_redeliver(self, office: Office) -> None:
-        """A reply that is due now is due now; ordered again, nothing is left to order."""
+        """The reply is due; a second order has nothing to do."""
         with office.ledger() as ledger:
             key = ledger.replies.take_in(Router(parties=[PARTY]), REPLY, mail_from=None, at=NOON).key
             later = datetime(2099, 1, 1, tzinfo=UTC)
-            ledger.replies.not_delivered_soon(key, at=NOON, due=later, trouble="away").result()
+            ledger.replies.mark_failed_soon(key, at=NOON, due=later, trouble="away").result()
         ran = office.run("redeliver", out="full")
         with office.ledger() as ledger:
             left = ledger.replies.deliver_again_now(at=NOON + timedelta(days=3_650))
@@ -213,7 +212,7 @@ class TestDone:
         assert (0, TAKEN.format(WHY["full"]), []) == (ran.code, ran.err, left)
 
     def test_prune(self, office: Office) -> None:
-        """What is removed is removed."""
+        """What is deleted is deleted."""
         office.queue("K1", outcome=Outcome.ACCEPTED)
         with office.ledger() as ledger:
             ledger.exchanges.close("K1", at=NOON)
@@ -252,18 +251,18 @@ READERS: Final = {
 
 
 class TestResult:
-    """Where the output is the result, a result that is not whole is no success."""
+    """If the output is the result, an incomplete result is not a success."""
 
     @pytest.fixture
     def busy(self, office: Office) -> Office:
-        """Give a ledger that every command has something to print of."""
+        """Give a ledger from which every command prints something."""
         office.queue("K1", outcome=Outcome.ACCEPTED)
         office.keep_apart()
         return office
 
     @pytest.mark.parametrize("reader", READERS)
     def test_a_full_disk(self, busy: Office, reader: str) -> None:
-        """Exit code 1 and a line that says why: no half of an export is taken for a whole one."""
+        """Exit code 1 and a line that says why: half an export must not pass for a whole one."""
         ran = busy.run(*READERS[reader], out="full", stdin=b"<MetaData/>")
 
         assert (1, LOST.format(WHY["full"])) == (ran.code, ran.err)
@@ -277,13 +276,13 @@ class TestResult:
 
     @pytest.mark.parametrize("reader", ["unanswered", "export, CSV", "raw"])
     def test_a_reader_that_has_enough(self, busy: Office, reader: str) -> None:
-        """A pipe that is closed at its other end, as by `head`, ends it without a word; the code says: not whole."""
+        """A pipe that its reader closes, as `head` does, ends the command silently, with exit code 1."""
         ran = busy.run(*READERS[reader], out="gone", stdin=b"<MetaData/>")
 
         assert (1, "") == (ran.code, ran.err)
 
     def test_a_long_export_ends_with_its_reader(self, office: Office) -> None:
-        """It does not go on to read what no one takes: a row that cannot be written is the last that is read."""
+        """It stops reading when nothing can be written: the first row that fails is the last one read."""
         for number in range(3):
             office.queue(f"K{number}", lrn="x" * 100_000)
         ran = office.run("export", out="gone")
@@ -291,20 +290,20 @@ class TestResult:
         assert (1, "") == (ran.code, ran.err)
 
     def test_what_is_quarantined_stays_so(self, office: Office) -> None:
-        """A code that says more than success is not replaced."""
+        """A more specific exit code is not replaced."""
         raw = b"From: stranger@elsewhere.example\r\n\r\n"
         ran = office.run("route", "--party", PARTY, out="full", stdin=raw)
 
         assert (3, "htpoort: Standard output could not be written: No space left on device.\n") == (ran.code, ran.err)
 
     def test_an_error_as_json(self, office: Office) -> None:
-        """Nor is that of an error, which keeps its meaning where its text has no place."""
+        """Nor is that of an error, which keeps its meaning when its text cannot be printed."""
         ran = office.run("show", "K7", "--json", out="full")
 
         assert (2, LOST.format(WHY["full"])) == (ran.code, ran.err)
 
     def test_a_pipe_that_does_not_wait(self, office: Office) -> None:
-        """A parent may have made the pipe one that never blocks: what it cannot take at once is written later."""
+        """A parent may have made the pipe non-blocking: what does not fit at once is written later."""
         office.queue("K1", lrn="x" * 300_000)
         read, write = os.pipe()
         os.set_blocking(write, False)
@@ -317,13 +316,13 @@ class TestResult:
 
 
 class TestInput:
-    """Standard input may be as unusual."""
+    """Standard input may be unusual too."""
 
     def test_a_closed_stream(self, office: Office) -> None:
-        """It is bad input with a sentence, not a traceback; and nothing is queued."""
+        """It is bad input with an error message, not a traceback; nothing is queued."""
         ran = office.run("queue", *build_options(reference="K1"), closed=" <&-")
 
-        assert (2, "htpoort: Standard input is closed; give a file.\n") == (ran.code, ran.err)
+        assert (2, "htpoort: PAYLOAD: standard input is closed; give a file.\n") == (ran.code, ran.err)
 
 
 class TestCharacters:
@@ -334,7 +333,7 @@ class TestCharacters:
 
     @pytest.mark.parametrize("locale", LOCALES)
     def test_as_json(self, office: Office, locale: str) -> None:
-        """What a program reads is JSON in each of them, and has every character."""
+        """A program gets JSON in each of them, with every character."""
         office.queue("K1", lrn=self.LRN)
         exported = office.run("export", env=LOCALES[locale])
 
@@ -369,7 +368,7 @@ class TestCharacters:
         assert f'"business_reference": "{self.LRN}"'.encode() in ran.out
 
     def test_an_error(self, office: Office) -> None:
-        """Errors have what their users wrote, and are printed all the same."""
+        """An error repeats what the user typed, and is printed in any encoding."""
         ran = office.run("show", self.LRN, "--json", env=LOCALES["C"])
         problem = json.loads(ran.out)["problems"][0]
 
@@ -396,7 +395,7 @@ class TestCharacters:
         ],
     )
     def test_what_is_no_text(self, office: Office, arguments: tuple[str | bytes, ...], what: str) -> None:
-        """Octets that are not text are refused with a sentence, before anything is done."""
+        """Octets that are not text are refused with an error message, before anything is done."""
         office.keep_apart()
         ran = office.run(*arguments, stdin=b"<MetaData/>")
         with office.ledger() as ledger:

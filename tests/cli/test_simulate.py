@@ -1,4 +1,4 @@
-"""`htpoort simulate`: what it prints is enough to use it, with clients that nobody here wrote."""
+"""`htpoort simulate`: what it prints is enough to use it, with clients that are not ours."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-from htpoort.cli import _show, _simulate
-from htpoort.cli._traffic import Traffic
+from htpoort.cli import _show
+from htpoort.cli.simulate import Traffic, read_declarant, summary
 from htpoort.config import read_agent
-from htpoort.simulator import Action, At, Declarant, Gateway, Pop3Fault, Script, SimulatedClock, SmtpFault
+from htpoort.simulator import Declarant, FaultAction, Gateway, Pop3Fault, Script, SimulatedClock, SmtpFault, SmtpStep
 from htpoort.transport import Security, SmtpServer
 
 Run = Callable[..., Any]
@@ -32,8 +32,8 @@ Run = Callable[..., Any]
 MAILBOX, PASSWORD = "edi@forwarder.example", "geheim"
 LOGIN = ("--declarant", f"{MAILBOX}:{PASSWORD}")
 SCENARIO = (
-    '[[scenario]]\n[[scenario.answer]]\nkind = "release"\nfault = "lower-case"\n'
-    '[[scenario.answer]]\nkind = "control"\nafter = "3d"\n'
+    '[[scenario]]\n[[scenario.reply]]\nkind = "release"\nfault = "lower-case"\n'
+    '[[scenario.reply]]\nkind = "control"\nafter = "3d"\n'
     '[[fault]]\nat = "mail"\naction = "defer"\n'
 )
 
@@ -65,7 +65,7 @@ class Simulator:
         return [json.loads(await self.line()) for _ in range(number)]
 
     async def stop(self) -> str:
-        """Interrupt it; gives the rest of what it prints."""
+        """Interrupt it; returns the rest of what it prints."""
         self.process.send_signal(signal.SIGINT)
         async with asyncio.timeout(60):
             rest, err = await self.process.communicate()
@@ -105,7 +105,7 @@ def declaration(reference: str, process_id: str = "DMS4.NL") -> str:
 
 
 def trusting(facts: dict[str, Any]) -> ssl.SSLContext:
-    """Trust what it says is to be trusted."""
+    """Trust the certificate that it prints."""
     context = ssl.create_default_context(cafile=facts["ca_file"])
     if facts["certificate"] is not None:
         context.load_cert_chain(facts["certificate"])
@@ -157,7 +157,7 @@ class TestJson:
         assert not await asyncio.to_thread(Path(running.facts["ca_file"]).exists)
 
     async def test_a_scenario(self, tmp_path: Path) -> None:
-        """Answers and faults are those of the file, and what is still to come is told at the end."""
+        """Answers and faults are those of the file, and the next answer is printed at the end."""
         (tmp_path / "scenario.toml").write_text(SCENARIO)
         options = ("--scenario", str(tmp_path / "scenario.toml"), *LOGIN, "--json")
         async with simulator(*options) as running:
@@ -185,7 +185,7 @@ class TestJson:
         assert ["000001-in-K1.eml", "000002-out-K1.eml"] == sorted(path.name for path in (tmp_path / "mail").iterdir())
 
     async def test_certificates_that_stay(self, tmp_path: Path) -> None:
-        """Certificates are written where they are asked for, and stay there."""
+        """Certificates are written to the given folder, and stay there."""
         folder = tmp_path / "certificates"
         async with simulator("--tls", "--certificates", str(folder), "--json") as running:
             await running.stop()
@@ -195,11 +195,11 @@ class TestJson:
 
 
 class TestText:
-    """A person reads what is to be pasted, then a line for each event, then the summary."""
+    """A person gets what to paste, then a line for each event, then the summary."""
 
     @pytest.mark.parametrize("tls", [(), ("--tls", "--client-certificate", "required")])
     async def test_the_snippet_is_a_configuration(self, tmp_path: Path, tls: tuple[str, ...]) -> None:
-        """What stands under htpoort.toml is one, with the ports, the login and the certificates of the simulator."""
+        """The text for htpoort.toml is valid, with the ports, login and certificates of the simulator."""
         async with simulator(*LOGIN, *tls) as running:
             lines = await running.until("Stop with Ctrl-C.")
             facts = dict(line.split(maxsplit=1) for line in lines[:8] if line.strip())
@@ -245,7 +245,7 @@ class TestText:
         assert f"pop3://127.0.0.1:{facts['pop3_port'].strip()}/1" == curl[-1]
 
     async def test_a_declarant_with_a_server_of_its_own(self, tmp_path: Path) -> None:
-        """Whoever has replies pushed needs an inbox for them, and no login."""
+        """A declarant whose replies are pushed needs an inbox for them, and no login."""
         async with simulator("--declarant", f"{MAILBOX}=127.0.0.1:2526") as running:
             lines = await running.until("Stop with Ctrl-C.")
             text = "".join(line.removeprefix("  ") for line in lines[lines.index("In htpoort.toml:\n") + 1 : -1])
@@ -258,38 +258,38 @@ class TestText:
         assert (2526, (MAILBOX,)) == (inbox.port, inbox.mailboxes)
 
     async def test_traffic_is_told(self) -> None:
-        """What was taken, refused and answered is a line each, and the sum of it stands at the end."""
+        """Each message that was accepted, refused or answered is a line, and the totals are at the end."""
         async with simulator(*LOGIN) as running:
             lines = await running.until("Stop with Ctrl-C.")
             port = int(next(line.split()[1] for line in lines if line.startswith("smtp_port")))
             facts = {"smtp_port": port, "ca_file": None, "declarants": [{"username": MAILBOX, "password": PASSWORD}]}
             await asyncio.to_thread(submit, facts, "K1")
-            told = (await running.until("answered"))[-2:]
+            reported = (await running.until("answered"))[-2:]
             with pytest.raises(smtplib.SMTPDataError):
                 await asyncio.to_thread(submit, facts, "K2", "DMS.NL")
-            told.append((await running.until("refused"))[-1])
+            reported.append((await running.until("refused"))[-1])
             rest = await running.stop()
 
         assert [
             ["taken", "DMS", MAILBOX, "K1", "[V=NL123456789.02.05][A=DMS4.NL][K=K1][S=0]"],
             ["answered", "DMS", MAILBOX, "K1", "acceptance,", "by", "pop3"],
-        ] == [line.split()[1:] for line in told[:2]]
-        assert ["refused", "K2", "The"] == told[2].split()[1:4]
+        ] == [line.split()[1:] for line in reported[:2]]
+        assert ["refused", "K2", "This"] == reported[2].split()[1:4]
         assert [["taken", "1"], ["refused", "1"], ["answered", "1"]] == [line.split() for line in rest.splitlines()[:3]]
 
 
 class TestRefused:
-    """What cannot be started is told before anything listens."""
+    """What cannot be started is reported before anything listens."""
 
     def test_a_scenario_that_is_none(self, htpoort: Run, tmp_path: Path) -> None:
-        """Every mistake of a scenario is told with its line."""
+        """Every mistake in a scenario is reported with its line."""
         path = tmp_path / "scenario.toml"
         path.write_text('per_hour = 0\n[[scenario]]\ncolour = "red"\n')
         result = htpoort("simulate", "--scenario", str(path))
 
         assert 2 == result.code
         assert [f"{path}:1: per_hour", f"{path}:3: scenario[0].colour"] == [
-            line.removeprefix("htpoort: ").rsplit(": ", 2 if "known" in line else 1)[0]
+            line.removeprefix("htpoort: ").rsplit(": ", 2 if "Known" in line else 1)[0]
             for line in result.err.splitlines()
         ]
 
@@ -298,21 +298,21 @@ class TestRefused:
         """Certificates are of no use without TLS."""
         result = htpoort("simulate", *options)
 
-        assert (2, "htpoort: Give --tls with --certificates and --client-certificate.\n") == (result.code, result.err)
+        assert (2, "htpoort: --certificates and --client-certificate need --tls.\n") == (result.code, result.err)
 
     @pytest.mark.parametrize(
         "options", [["--host", "192.0.2.1"], ["--declarant", "edi@forwarder.example=mx.forwarder.example:25"]]
     )
     def test_other_machines(self, htpoort: Run, options: list[str]) -> None:
-        """Without being told by name it neither listens to other machines nor sends to them."""
+        """Without --beyond-loopback it neither listens to other machines nor sends to them."""
         result = htpoort("simulate", *options, "--json")
 
         (problem,) = result.facts["problems"]
         assert (2, "simulator.beyond-loopback") == (result.code, problem["code"])
-        assert "give --beyond-loopback if that is meant" in problem["message"]
+        assert "allow it with --beyond-loopback" in problem["message"]
 
     def test_a_system_that_is_not_played(self, htpoort: Run, tmp_path: Path) -> None:
-        """A scenario for a system that is not there is told with those that are, and nothing is started."""
+        """A scenario for an unknown system is reported with the known systems, and nothing is started."""
         path = tmp_path / "scenario.toml"
         path.write_text('[[scenario]]\nsystem = "AGSS"\n')
         result = htpoort("simulate", "--scenario", str(path))
@@ -324,7 +324,7 @@ class TestRefused:
     @pytest.mark.parametrize("json", [(), ("--json",)])
     @pytest.mark.parametrize("option", ["--port", "--tls-port", "--pop3-port", "--pop3s-port"])
     def test_a_port_that_is_taken(self, htpoort: Run, option: str, json: tuple[str, ...]) -> None:
-        """Each port can be chosen; one that another program has is exit code 1, and named."""
+        """Each port can be chosen; one that another program uses gives exit code 1, and is named."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             result = htpoort("simulate", option, port, "--tls", *LOGIN, *json)
@@ -333,7 +333,7 @@ class TestRefused:
         assert port in (result.facts["message"] if json else result.err)
 
     def test_a_folder_that_cannot_be_made(self, htpoort: Run, tmp_path: Path) -> None:
-        """A folder that cannot be made is exit code 1, and named."""
+        """A folder that cannot be created gives exit code 1, and is named."""
         (tmp_path / "file").touch()
         result = htpoort("simulate", "--record", str(tmp_path / "file"))
 
@@ -341,7 +341,7 @@ class TestRefused:
         assert str(tmp_path / "file") in result.err
 
     async def test_nothing_makes_certificates(self) -> None:
-        """Where trustme is not installed, it is said how it comes."""
+        """If trustme is not installed, the error says how to install it."""
         code = (
             "import sys; sys.modules['trustme'] = None; from htpoort.cli import _app;"
             " sys.exit(_app.run(['simulate', '--tls']))"
@@ -355,33 +355,33 @@ class TestRefused:
         )
 
     def test_two_of_one_mailbox(self, htpoort: Run) -> None:
-        """Two declarants of one mailbox could not be told apart."""
+        """Two declarants with the same mailbox are refused."""
         assert 2 == htpoort("simulate", *LOGIN, *LOGIN).code
 
 
 def test_a_declarant_gets_a_password() -> None:
-    """Where no password is given, each start makes another one."""
-    one, other = _simulate.declarant(MAILBOX), _simulate.declarant(MAILBOX)
+    """If no password is given, each start makes a new one."""
+    one, other = read_declarant(MAILBOX), read_declarant(MAILBOX)
 
     assert (MAILBOX, 16, True) == (one.mailbox, len(one.password or ""), one.password != other.password)
 
 
 def test_a_password_may_hold_signs() -> None:
     """What follows the first colon is the password."""
-    assert "a:b=c" == _simulate.declarant("edi@forwarder.example:a:b=c").password
+    assert "a:b=c" == read_declarant("edi@forwarder.example:a:b=c").password
 
 
 async def test_an_answer_that_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
-    """An answer that the declarant's server did not take is told with its tries and the reason."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
-        server = SmtpServer(host="127.0.0.1", port=nobody.getsockname()[1], security=Security.PLAIN)
+    """An answer that the declarant's server did not accept is shown with its attempts and the reason."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+        server = SmtpServer(host="127.0.0.1", port=unused.getsockname()[1], security=Security.PLAIN)
         gateway = Gateway(declarants={MAILBOX: server}, clock=SimulatedClock(), retries=(timedelta(minutes=5),))
         async with gateway:
             await asyncio.to_thread(submit, {"smtp_port": gateway.smtp_port, "ca_file": None, "declarants": []}, "K1")
             await gateway.play()
             with Traffic(gateway, as_json=True) as traffic:
-                traffic.tell()
+                traffic.show_news()
     taken, given_up = map(json.loads, capsys.readouterr().out.splitlines())
 
     assert ("taken", "given up") == (taken["event"], given_up["event"])
@@ -389,11 +389,11 @@ async def test_an_answer_that_is_given_up(capsys: pytest.CaptureFixture[str]) ->
 
 
 async def test_a_fault_of_pop3(capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault of the mailboxes is told like one of SMTP, and counts in the summary."""
+    """A POP3 fault is shown like an SMTP fault, and counts in the summary."""
     declarant = Declarant(mailbox=MAILBOX, password=PASSWORD)
     script = Script(
-        faults=(SmtpFault(at=At.QUIT, action=Action.TRICKLE),),
-        pop3_faults=(Pop3Fault(command="STAT", action=Action.REFUSE),),
+        faults=(SmtpFault(at=SmtpStep.QUIT, action=FaultAction.TRICKLE),),
+        pop3_faults=(Pop3Fault(command="STAT", action=FaultAction.REFUSE),),
     )
 
     def quit_both() -> None:
@@ -408,25 +408,25 @@ async def test_a_fault_of_pop3(capsys: pytest.CaptureFixture[str]) -> None:
     async with Gateway(declarants=[declarant], script=script, clock=SimulatedClock()) as gateway:
         await asyncio.to_thread(quit_both)
         with Traffic(gateway, as_json=True) as traffic:
-            traffic.tell()
+            traffic.show_news()
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     assert [("fault", "trickle at quit"), ("fault", "refuse at STAT of POP3")] == [
         (event["event"], event["what"]) for event in events
     ]
-    assert 2 == _simulate.summary(gateway)["faults"]
+    assert 2 == summary(gateway)["faults"]
 
 
 class Terminal(io.StringIO):
     """A standard output that is a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Answer yes."""
         return True
 
 
 def test_a_table_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a terminal the newest rows are one table that is drawn again; what a peer wrote is no markup there."""
+    """In a terminal the newest rows are one table that is redrawn; a peer's text is not markup there."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stdout", Terminal())

@@ -45,7 +45,7 @@ class TestParse:
         assert "DMS4.NL" == result.facts["addressee"]
 
     def test_reads_a_file(self, htpoort: Run, tmp_path: Path) -> None:
-        """The text can stand in a file."""
+        """The text can be in a file."""
         (tmp_path / "subject.txt").write_text(REQUEST + "\n")
 
         assert "DMS4.NL" == htpoort("parse", "--file", str(tmp_path / "subject.txt"), "--json").facts["addressee"]
@@ -75,7 +75,7 @@ class TestParse:
         assert 2 == result.code
 
     def test_strict_refuses_what_was_forgiven(self, htpoort: Run) -> None:
-        """--strict takes only what the writer would emit."""
+        """--strict accepts only what htpoort itself would write."""
         assert (2, 0) == (htpoort("parse", REPLY, "--strict").code, htpoort("parse", REQUEST, "--strict").code)
 
     def test_two_inputs_are_one_too_many(self, htpoort: Run) -> None:
@@ -122,7 +122,7 @@ class TestBuild:
         assert b"<MetaData/>\r\n" == message.get_payload(decode=True)
 
     def test_reads_a_payload_and_writes_a_file(self, htpoort: Run, tmp_path: Path) -> None:
-        """Payload and result can be files; then standard output stays empty."""
+        """Payload and result can be files; then nothing is printed."""
         (tmp_path / "declaration.edi").write_bytes(b"UNB+UNOC:3'\r\n")
         out = tmp_path / "message.eml"
         result = htpoort("build", str(tmp_path / "declaration.edi"), *build_options(system="ags"), "--output", str(out))
@@ -142,7 +142,7 @@ class TestBuild:
         assert facts["data"].endswith("\r\n\r\n<MetaData/>\r\n")
 
     def test_makes_up_a_message_id_and_takes_the_time(self, htpoort: Run) -> None:
-        """Without --date and --message-id both are made, each Message-ID once, in the declarant's domain."""
+        """By default the date is now, and each Message-ID is new and in the declarant's domain."""
         options = build_options()[:8]
         first, second = (htpoort("build", *options, "--json", stdin=b"<MetaData/>").facts for _ in range(2))
 
@@ -150,22 +150,22 @@ class TestBuild:
         assert first["message_id"].endswith("@forwarder.example>")
 
     @pytest.mark.parametrize(
-        ("changed", "told"),
+        ("changed", "reported"),
         [
             ({"reference": "ab]c"}, "reference is 'ab]c'"),
             ({"party": "NL1\r\nBcc: x"}, "party is"),
             ({"date": "2026-11-02T09:05:07"}, "without a time zone"),
             ({"date": "yesterday"}, "date is 'yesterday'"),
-            ({"system": "NCTS"}, "'NCTS' is not known; known: AGS, DMS."),
+            ({"system": "NCTS"}, "system 'NCTS' is not in the directory. Known: AGS, DMS."),
             ({"mailbox": "еdi@forwarder.example"}, "mailbox holds U+0435"),
         ],
     )
-    def test_bad_input_names_the_field(self, htpoort: Run, changed: dict[str, str], told: str) -> None:
+    def test_bad_input_names_the_field(self, htpoort: Run, changed: dict[str, str], reported: str) -> None:
         """What cannot be sent is refused with exit code 2 and the name of the field; nothing is written."""
         result = htpoort("build", *build_options(**changed), stdin=b"<MetaData/>")
 
         assert (2, b"") == (result.code, result.out)
-        assert told in result.err
+        assert reported in result.err
 
     def test_a_missing_option_is_usage(self, htpoort: Run) -> None:
         """A message without a system is bad usage."""
@@ -188,9 +188,22 @@ class TestBuild:
 
         assert "exit@customs.example" == result.facts["rcpt_to"]
 
+    def test_mistakes_in_a_file_of_systems(self, htpoort: Run, tmp_path: Path) -> None:
+        """A mistake in the file is reported with the name of the file and the line."""
+        table = tmp_path / "systems.toml"
+        table.write_text('[systems.EXIT]\nmailbox = "exit@customs.example"\nproces_id = "EXIT.NL"\n')
+        result = htpoort("build", *build_options(system="EXIT"), "--systems", str(table), stdin=b"<MetaData/>")
+
+        known = "mailbox, mark, process_id, reply_ids, source, title"
+        assert 2 == result.code
+        assert [
+            f"htpoort: {table}:1: systems.EXIT.process_id: this setting is needed.",
+            f"{table}:3: systems.EXIT.proces_id: there is no such setting; did you mean process_id? Known: {known}.",
+        ] == result.err.splitlines()
+
 
 class TestRoute:
-    """`htpoort route` says which process a reply belongs to."""
+    """`htpoort route` shows which process a reply belongs to."""
 
     PARTY = ("--party", "NL123456789.02.05")
 
@@ -227,13 +240,13 @@ class TestRoute:
         ],
     )
     def test_quarantine_is_exit_code_3(self, htpoort: Run, options: list[str], reason: str) -> None:
-        """A message whose process cannot be told gives its reason and exit code 3."""
+        """A message whose process is not known gives its reason and exit code 3."""
         result = htpoort("route", *self.PARTY, *options, "--json")
 
         assert (3, "quarantined", reason) == (result.code, result.facts["result"], result.facts["reason"])
 
     def test_compares_mail_from(self, htpoort: Run) -> None:
-        """MAIL FROM, where it is given, must be the mailbox of From."""
+        """MAIL FROM, if given, must be the mailbox of From."""
         result = htpoort("route", *self.PARTY, "--mail-from", "other@trader.example", "--json", stdin=MESSAGE)
 
         assert "sender-disagrees" == result.facts["reason"]
@@ -255,7 +268,7 @@ class TestRoute:
         assert ("routed", "unknown-reference") == (facts["result"], facts["correlation"])
 
     def test_a_broken_record_is_named_by_its_line(self, htpoort: Run, tmp_path: Path) -> None:
-        """Every line of the file of what was sent that cannot be read is told at once; a deep or huge one too."""
+        """All invalid lines of the --sent file are reported at once; deep or huge ones too."""
         (tmp_path / "sent.jsonl").write_text('{"system": 1}\nno json\n[]\n' + "[" * 100_000 + "\n" + "9" * 5_000 + "\n")
         result = htpoort("route", *self.PARTY, "--sent", str(tmp_path / "sent.jsonl"), stdin=MESSAGE)
 
@@ -263,8 +276,8 @@ class TestRoute:
         assert [1, 2, 3, 4, 5] == [number for number in range(1, 7) if f"line {number}:" in result.err]
 
     def test_a_party_that_is_none_is_refused(self, htpoort: Run) -> None:
-        """A --party that is no party ID is bad input."""
-        assert 2 == htpoort("route", "--party", "nobody", stdin=MESSAGE).code
+        """A --party that is not a party ID is bad input."""
+        assert 2 == htpoort("route", "--party", "Jansen", stdin=MESSAGE).code
 
 
 async def test_the_module_is_the_command(process: Run) -> None:

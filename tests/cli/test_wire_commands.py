@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from command_options import build_options
 
-from htpoort.cli import _demo
+from htpoort.cli import demo
 from htpoort.simulator import Gateway
 
 Run = Callable[..., Any]
@@ -64,7 +64,7 @@ class TestSend:
 
     @pytest.mark.parametrize(("at", "kind", "again"), [("mail", "lost", True), ("dot", "unknown", False)])
     async def test_interrupted(self, at: str, kind: str, again: object) -> None:
-        """Ctrl-C says whether the server may have the message, and so whether to send it again."""
+        """After Ctrl-C the error says whether the server may have the message, and so whether to send it again."""
         reached = asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,26 +87,26 @@ class TestSend:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            told = asyncio.create_task(sending.communicate(b"<MetaData/>"))
+            reported = asyncio.create_task(sending.communicate(b"<MetaData/>"))
             await reached.wait()
             sending.send_signal(signal.SIGINT)
-            out, err = await told
+            out, err = await reported
 
         assert (1, b"") == (sending.returncode, err)
         facts = json.loads(out)
         assert ("SendError", kind, again) == (facts["error"], facts["kind"], facts["retryable"])
 
     async def test_nobody_listens(self, process: Run) -> None:
-        """A server that is not there is exit code 1, retryable."""
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
-            options = server_options(nobody.getsockname()[1])
+        """A server that cannot be reached gives exit code 1, retryable."""
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+            options = server_options(unused.getsockname()[1])
             result = await process("send", *build_options(), *options, "--json", stdin=b"<MetaData/>")
 
         assert (1, "connect", True) == (result.code, result.facts["kind"], result.facts["retryable"])
 
     async def test_a_refusal_is_shown_to_a_person(self, process: Run, tmp_path: Path) -> None:
-        """What the server says against a message stands on standard error, without a traceback."""
+        """A server's refusal is printed on standard error, without a traceback."""
         table = tmp_path / "systems.toml"
         table.write_text('[systems.EXIT]\nmailbox = "exit@customs.example"\nprocess_id = "EXIT.NL"\n')
         async with Gateway() as gateway:
@@ -176,7 +176,7 @@ class TestSimulate:
 
     @pytest.mark.parametrize("text", ["", "=127.0.0.1:25", "a@b.example=:25", "a@b.example=h:x", ":geheim"])
     def test_a_declarant_without_a_place_is_refused(self, htpoort: Run, text: str) -> None:
-        """A --declarant that is no mailbox with a place or a password is bad input, and nothing is started."""
+        """An invalid --declarant is bad input, and nothing is started."""
         result = htpoort("simulate", "--declarant", text)
 
         assert 2 == result.code
@@ -191,7 +191,7 @@ def _submit(port: int) -> None:
 
 
 class TestDemo:
-    """`htpoort demo` shows the whole exchange and asserts what it shows."""
+    """`htpoort demo` shows the whole exchange, and checks what it shows."""
 
     def test_everything_goes_where_it_belongs(self, htpoort: Run) -> None:
         """Three replies reach their processes, three intruders none; exit code 0."""
@@ -217,12 +217,12 @@ class TestDemo:
 
     async def test_a_reply_that_went_elsewhere_is_seen(self) -> None:
         """The demonstration's own check fails when one reply is missing, doubled or in another process."""
-        outcome = await _demo.play(lambda _: None)
+        outcome = await demo.play(lambda _: None)
         first, *others = outcome.replies
         elsewhere = (*first[:5], "another process", first[6])
 
         assert [True, False, False, False, False, False] == [
-            _demo.Outcome(subjects=subjects, replies=replies, intruders=intruders).right
+            demo.Outcome(subjects=subjects, replies=replies, intruders=intruders).right
             for subjects, replies, intruders in (
                 (outcome.subjects, outcome.replies, outcome.intruders),
                 (outcome.subjects, others, outcome.intruders),

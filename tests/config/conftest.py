@@ -1,4 +1,4 @@
-"""Write configuration files and read them, in a folder of the test's own."""
+"""Write configuration files and read them, in a folder of the test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from htpoort.config import AgentConfig, LedgerConfig, read_agent, read_ledger
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of the file; what stands behind its name in a message is then the same in every test."""
+    """Work in the folder of the file, so that messages name the file without a path."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -32,7 +32,7 @@ def read(folder: Path) -> Callable[..., AgentConfig]:
 
 
 @pytest.fixture
-def looked_at(folder: Path) -> Callable[..., LedgerConfig]:
+def read_for_the_ledger(folder: Path) -> Callable[..., LedgerConfig]:
     """Read a text as a command on the ledger does."""
 
     def run(text: str, environ: Mapping[str, str] | None = None) -> LedgerConfig:
@@ -44,7 +44,7 @@ def looked_at(folder: Path) -> Callable[..., LedgerConfig]:
 
 @pytest.fixture
 def refused(read: Callable[..., AgentConfig]) -> Callable[..., list[str]]:
-    """Give every sentence against a text."""
+    """Return every problem with a text."""
 
     def run(text: str, environ: Mapping[str, str] | None = None) -> list[str]:
         with pytest.raises(InputError) as caught:
@@ -56,7 +56,7 @@ def refused(read: Callable[..., AgentConfig]) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def files(folder: Path) -> SimpleNamespace:
-    """Put a certificate authority, a certificate and its closed key into the folder."""
+    """Write a certificate authority, and a certificate with its key, into the folder."""
     authority = trustme.CA()
     issued = authority.issue_cert("forwarder.example", key_type=trustme.KeyType.RSA)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))

@@ -1,4 +1,4 @@
-"""Who moves, and when, as htpoort.toml says it."""
+"""The `[cutover]` table of htpoort.toml: which parties move, and when."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SMALL = 'parties = ["NL123456789.02.05", "NL123456789.03.05"]\n[ledger]\nurl = "
 MOVE = '[[cutover.move]]\nparty = "NL123456789.02.05"\nsystem = "DMS"\nsince = 2026-12-01\n'
 
 
-def test_none(read: Read) -> None:
-    """A file that says nothing of a move has no plan."""
+def test_without_a_plan(read: Read) -> None:
+    """A file without `[cutover]` has no plan."""
     assert read(SMALL).ledger.cutover is None
 
 
 def test_everything(read: Read, folder: Path) -> None:
-    """Moves stand in the file, or in a CSV file beside it, or in both; systems are named in any case."""
+    """Moves are in the file, in a CSV file beside it, or in both; systems are named in any case."""
     (folder / "moves.csv").write_text(
         "\N{ZERO WIDTH NO-BREAK SPACE}party;system;since;kind\nNL123456789.03.05;dms;04-01-2027;import\n",
         encoding="utf-8",
@@ -43,8 +43,8 @@ def test_everything(read: Read, folder: Path) -> None:
     assert config.plan.moves[0].note == "as agreed"
 
 
-def test_what_is_not_said(read: Read) -> None:
-    """AGS is left, thirty days are quiet, and nothing runs in the shadow."""
+def test_defaults(read: Read) -> None:
+    """By default, the parties leave AGS, the quiet time is thirty days, and there is no shadow."""
     config = read(f"{SMALL}[cutover]\n").ledger.cutover
     assert config is not None
     assert (config.plan.default, config.leaving, config.quiet_days, config.shadow) == ("AGS", AGS, 30, None)
@@ -57,8 +57,11 @@ def test_what_is_not_said(read: Read) -> None:
         (
             '[cutover]\ndefault = "EXIT"\nleaving = "GAS"\nquiet_days = -1\n',
             [
-                "5: cutover.default: 'EXIT' is not known; known: AGS, DMS.",
-                "6: cutover.leaving: 'GAS' is not known; known: AGS, DMS.",
+                "5: cutover.default: system 'EXIT' is neither published nor in [systems.NAME]. Known: AGS, DMS.",
+                (
+                    "6: cutover.leaving: system 'GAS' is neither published nor in [systems.NAME]; did you mean AGS? "
+                    "Known: AGS, DMS."
+                ),
                 "7: cutover.quiet_days: give days, 0 to 36525.",
             ],
         ),
@@ -66,17 +69,17 @@ def test_what_is_not_said(read: Read) -> None:
         ('[cutover]\nmode = "both"\n', ["5: cutover.mode: give one of live, shadow."]),
         (
             '[cutover]\nmode = "shadow"\n',
-            ['5: cutover.mode: mode = "shadow" and shadow_system = "NAME" are given together.'],
+            ['4: cutover.shadow_system: mode = "shadow" needs it; give the name of a system.'],
         ),
         (
             '[cutover]\nshadow_system = "DMS"\n',
-            ['4: cutover.mode: mode = "shadow" and shadow_system = "NAME" are given together.'],
+            ['5: cutover.shadow_system: only mode = "shadow" uses it; set that mode, or leave it out.'],
         ),
         (
             '[cutover]\nmode = "shadow"\nshadow_system = "EXIT"\n',
-            ["6: cutover.shadow_system: 'EXIT' is not known; known: AGS, DMS."],
+            ["6: cutover.shadow_system: system 'EXIT' is neither published nor in [systems.NAME]. Known: AGS, DMS."],
         ),
-        ("[cutover]\nmove = 1\n", ["5: cutover.move: give an array of tables."]),
+        ("[cutover]\nmove = 1\n", ["5: cutover.move: write [[cutover.move]]; there may be several."]),
         ("[cutover]\nmove = [1]\n", ["5: cutover.move[0]: give a table."]),
         (
             '[[cutover.move]]\nparty = "NL"\nsystem = "DMS"\nsince = 2026-12-01\n',
@@ -92,7 +95,10 @@ def test_what_is_not_said(read: Read) -> None:
             [
                 "4: cutover.move[0].system: this setting is needed.",
                 "6: cutover.move[0].since: give a day, as 2026-12-01.",
-                "7: cutover.move[0].kinds: there is no such setting; known: kind, note, party, since, system.",
+                (
+                    "7: cutover.move[0].kinds: there is no such setting; did you mean kind? "
+                    "Known: kind, note, party, since, system."
+                ),
             ],
         ),
         (
@@ -102,11 +108,11 @@ def test_what_is_not_said(read: Read) -> None:
             ),
             [
                 (
-                    "4: cutover: move[1]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[0]. Keep one of them."
+                    "8: cutover.move[1]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of cutover.move[0]. Keep one of them."
                 ),
                 (
-                    "4: cutover: move[2]: NL123456789.09.05 moves, but is none of the parties; "
+                    "12: cutover.move[2]: NL123456789.09.05 moves, but is not one of the parties; "
                     "add it there, or leave it out."
                 ),
             ],
@@ -115,7 +121,7 @@ def test_what_is_not_said(read: Read) -> None:
             MOVE.replace("02.05", "09.05"),
             [
                 (
-                    "4: cutover: move[0]: NL123456789.09.05 moves, but is none of the parties; "
+                    "4: cutover.move[0]: NL123456789.09.05 moves, but is not one of the parties; "
                     "add it there, or leave it out."
                 )
             ],
@@ -124,38 +130,38 @@ def test_what_is_not_said(read: Read) -> None:
             '[cutover]\nmoves = "none.csv"\n',
             ["5: cutover.moves: FOLDER/none.csv cannot be read: No such file or directory."],
         ),
-        ('[cutover]\nmoves = "a\\u0000b"\n', ["5: cutover.moves: 'FOLDER/a\\x00b' is no path."]),
+        ('[cutover]\nmoves = "a\\u0000b"\n', ["5: cutover.moves: 'FOLDER/a\\x00b' is not a path."]),
         ('[cutover]\nmoves = "binary"\n', ["5: cutover.moves: FOLDER/binary is not UTF-8; save it as CSV UTF-8."]),
         (
             '[cutover]\nmoves = "bad.csv"\n',
             [
                 "5: cutover.moves: bad.csv, line 2: system is empty.",
-                "5: cutover.moves: bad.csv, line 2: since: give a day, as 2026-12-01 or 01-12-2026.",
+                "5: cutover.moves: bad.csv, line 2: since is 'soon'; give a day, as 2026-12-01 or 01-12-2026.",
             ],
         ),
         (
             f'[cutover]\ndefault = "EXIT"\nmoves = "many.csv"\n{MOVE}',
             [
+                "5: cutover.default: system 'EXIT' is neither published nor in [systems.NAME]. Known: AGS, DMS.",
+                "6: cutover.moves: many.csv, line 3: system is empty.",
                 (
-                    "4: cutover: many.csv, line 2: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[0]. Keep one of them."
+                    "6: cutover.moves: many.csv, line 2: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
+                    "NL123456789.02.05 uses DMS from 2026-12-01 of cutover.move[0]. Keep one of them."
                 ),
                 (
-                    "4: cutover: many.csv, line 4: NL123456789.09.05 uses GAS from 2026-12-01: "
-                    "'GAS' is no system of the directory; known: AGS, DMS."
+                    "6: cutover.moves: many.csv, line 4: NL123456789.09.05 uses GAS from 2026-12-01: "
+                    "system 'GAS' is not in the directory; did you mean AGS? Known: AGS, DMS."
                 ),
                 (
-                    "4: cutover: many.csv, line 4: NL123456789.09.05 moves, but is none of the parties; "
+                    "6: cutover.moves: many.csv, line 4: NL123456789.09.05 moves, but is not one of the parties; "
                     "add it there, or leave it out."
                 ),
-                "5: cutover.default: 'EXIT' is not known; known: AGS, DMS.",
-                "6: cutover.moves: many.csv, line 3: system is empty.",
             ],
         ),
     ],
 )
 def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: list[str]) -> None:
-    """Every mistake is told with its line and its path, all at once."""
+    """Every mistake is reported at once, with its line and its path."""
     (folder / "binary").write_bytes(b"\xff")
     (folder / "bad.csv").write_text("party,system,since\nNL123456789.02.05,,soon\n", encoding="utf-8")
     (folder / "many.csv").write_text(
@@ -168,31 +174,53 @@ def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: list[
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (SMALL.replace("NL123456789.03.05", "x") + MOVE.replace("02.05", "03.05"), "1: parties[1]"),
+        (
+            f'{SMALL}[systems.EXIT]\nmailbox = 1\nprocess_id = "EXIT.NL"\n{MOVE.replace("DMS", "exit")}',
+            "5: systems.EXIT.mailbox",
+        ),
+        (
+            f'{SMALL}[cutover]\ndefault = "EXIT"\n[systems.EXIT]\nmailbox = 1\nprocess_id = "EXIT.NL"\n',
+            "7: systems.EXIT.mailbox",
+        ),
+        (f'systems = 1\n{SMALL}[cutover]\ndefault = "EXIT"\n', "1: systems"),
+    ],
+)
+def test_nothing_false_follows_from_a_mistake(refused: Refuse, text: str, expected: str) -> None:
+    """A party or a system that is wrong where it is defined is not reported as unknown where it is used."""
+    (message,) = refused(text)
+
+    assert message.startswith(f"htpoort.toml:{expected}: ")
+
+
+@pytest.mark.parametrize(
     ("ledger", "quiet", "expected"),
     [
-        ("retention_days = 29", "", ["4: ledger.retention_days: give 30 or more"]),
-        ("retention_days = 13", "quiet_days = 14", ["4: ledger.retention_days: give 14 or more"]),
+        ("retention_days = 29", "", ["4: ledger.retention_days: give at least 30"]),
+        ("retention_days = 13", "quiet_days = 14", ["4: ledger.retention_days: give at least 14"]),
         # The line of the table, where the setting has none.
-        ("", "quiet_days = 2558", ["2: ledger.retention_days: give 2558 or more"]),
+        ("", "quiet_days = 2558", ["2: ledger.retention_days: give at least 2558"]),
         ("retention_days = -1", "", ["4: ledger.retention_days: give days, 0 or more."]),
     ],
 )
 def test_what_is_pruned_cannot_keep_a_system(refused: Refuse, ledger: str, quiet: str, expected: list[str]) -> None:
-    """A ledger that forgets a reply before AGS counts as quiet would let it be switched off too early."""
+    """If the ledger deleted a reply within the quiet days, AGS could be switched off too early."""
     found = refused(f"{SMALL}{ledger}\n[cutover]\n{quiet}\n")
     assert [f"htpoort.toml:{one}" for one in expected] == [
-        one.removesuffix(", as cutover.quiet_days says: until then a reply counts.") for one in found
+        one.removesuffix(", the days of cutover.quiet_days: replies count until then.") for one in found
     ]
 
 
 @pytest.mark.parametrize("ledger", ["retention_days = 30\n[cutover]\n", "retention_days = 5\n", "[cutover]\n"])
 def test_what_is_kept_long_enough(read: Read, ledger: str) -> None:
-    """As many days are enough, and without a move any number is."""
+    """Keeping replies for just the quiet days is enough; without moves, any number of days is."""
     assert read(f"{SMALL}{ledger}").ledger.retention_days in {5, 30, 2557}
 
 
-def test_settings_are_told_for_each_system(read: Read) -> None:
-    """What a move changes in the configuration can be compared; what is missing is empty."""
+def test_the_settings_of_each_system(read: Read) -> None:
+    """The settings of two systems can be compared; a missing setting is an empty text."""
     config = read(
         f'{SMALL}[[outbox]]\nserver = "smtp.forwarder.example"\nusername = "edi"\npassword_env = "SECRET"\n'
         'systems = ["AGS"]\n[delivery.AGS]\nmaildir = "ags"\n[delivery.DMS]\ncommand = ["/bin/cat", "x"]\n',

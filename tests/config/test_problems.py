@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file: everything at once, each with its path and its line."""
+"""Mistakes in a configuration file: all of them at once, each with its path and its line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ OUTBOX = '[[outbox]]\nserver = "smtp.forwarder.example"\n'
 SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
 POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0, as "30s", "5m" or "1h30m"'
-CLEAR = "security is PLAIN: the password could be read on the way. Use STARTTLS or IMPLICIT."
-TIMING = "again, delivery, grace, lease, poll, redeliver, rest, rest_login"
+CLEAR = "security is plain, so the password could be read on the way; use starttls or implicit."
+TIMING = "delivery, grace, lease, poll, redeliver, rest, rest_login, retry_delay"
 TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
-LITERAL_URL = 'a password does not belong in this file; put the URL into the environment, and give url_env = "NAME".'
-LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}_file = "path".'
+NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."
+LITERAL_URL = (
+    'do not write a password into this file; put the URL into an environment variable, and give url_env = "NAME".'
+)
+LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_file = "path".'
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ("[[outbox]]\nserver = 1\n", "5: outbox[0].server: give a string."),
         (
             '[[outbox]]\nserver = "a b"\n',
-            "5: outbox[0].server: host is 'a b'; give the name or address of a host.",
+            "5: outbox[0].server: server is 'a b'; give the name or address of a host.",
         ),
         (f"{OUTBOX}port = 70000\n", "6: outbox[0].port: port is 70000; give a number from 1 to 65535."),
         (f"{OUTBOX}port = true\n", "6: outbox[0].port: give a whole number."),
@@ -44,19 +47,19 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         (f'{OUTBOX}password = "geheim"\nusername = "edi"\n', f"6: outbox[0].password: {LITERAL.format('password')}"),
         (
             f'{OUTBOX}username = "edi"\n',
-            "4: outbox[0]: password is missing; username and password go together.",
+            "4: outbox[0].password: give it by password_env or password_file.",
         ),
         (
             f'{OUTBOX}password_env = "SET"\n',
-            "4: outbox[0]: username is missing; username and password go together.",
+            "4: outbox[0].username: this setting is needed with a password.",
         ),
         (
             f'{OUTBOX}username = "edi"\npassword_env = "UNSET"\n',
-            "7: outbox[0].password_env: the environment has no variable UNSET.",
+            "7: outbox[0].password_env: the environment variable UNSET is not set, or is empty.",
         ),
         (
             f'{OUTBOX}username = "edi"\npassword_env = "EMPTY"\n',
-            "7: outbox[0].password_env: the environment has no variable EMPTY.",
+            "7: outbox[0].password_env: the environment variable EMPTY is not set, or is empty.",
         ),
         (
             f'{OUTBOX}username = "edi"\npassword_env = "SET"\npassword_file = "x"\n',
@@ -68,19 +71,19 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         (f"{OUTBOX}connections = 65\n", "6: outbox[0].connections: connections is 65; give 1 to 64."),
         (f"{OUTBOX}per_hour = 0\n", "6: outbox[0].per_hour: per_hour is 0; give at least 1, or leave it out."),
-        (f'{OUTBOX}key = "own.key"\n', "6: outbox[0].key: key is given without certificate; give both."),
-        (f'{OUTBOX}systems = ["DMS", "NCTS"]\n', "6: outbox[0].systems[1]: 'NCTS' is not known; known: AGS, DMS."),
+        (f'{OUTBOX}key = "own.key"\n', "6: outbox[0].key: key is set and certificate is not; give both."),
+        (f'{OUTBOX}systems = ["DMS", "NCTS"]\n', f"6: outbox[0].systems[1]: {NCTS}"),
         (
             f'{OUTBOX}systems = ["DMS"]\n{OUTBOX}systems = ["AGS", "dms"]\n',
-            "9: outbox[1].systems[1]: DMS is in outbox[0] too; its declarations would go either way.",
+            "9: outbox[1].systems[1]: DMS is already in outbox[0]; a system has one outbox.",
         ),
         (f'{OUTBOX}systems = "DMS"\n', "6: outbox[0].systems: give an array of strings."),
-        (f'{OUTBOX}systems = ["DMS", 1]\n', "6: outbox[0].systems: give an array of strings; item 1 (from 0) is none."),
+        (f'{OUTBOX}systems = ["DMS", 1]\n', "6: outbox[0].systems[1]: give a string."),
         (
-            f'{OUTBOX}retry = ["5m", "soon", 7]\n',
-            f"6: outbox[0].retry: give an array of times {TIMES}; item 1, 2 (from 0) is none.",
+            f'{OUTBOX}retry = ["5m", "soon", "7m"]\n',
+            f"6: outbox[0].retry[1]: give a time {TIMES}.",
         ),
-        (f'{OUTBOX}retry = "5m"\n', f"6: outbox[0].retry: give an array of times {TIMES}."),
+        (f'{OUTBOX}retry = "5m"\n', '6: outbox[0].retry: give an array of times, as ["30s", "5m"].'),
         # smtp
         (
             "[[smtp]]\nport = 0\nhostname = 'a.example'\n",
@@ -88,7 +91,7 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         (
             SMTP.replace('["edi@forwarder.example"]', "[]"),
-            "6: smtp[0].mailboxes: mailboxes is empty; every message would be refused.",
+            "6: smtp[0].mailboxes: mailboxes is empty; give at least one, or every message is refused.",
         ),
         (
             f'{SMTP}networks = ["everywhere"]\n',
@@ -98,7 +101,7 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
             f'{SMTP}mail_from_rewritten_by = ["192.0.2.10/32"]\n',
             (
                 "8: smtp[0].mail_from_rewritten_by: mail_from_rewritten_by holds '192.0.2.10/32', which is not within"
-                " networks; nothing from there is admitted."
+                " networks, so it cannot connect. Add it to networks."
             ),
         ),
         (
@@ -124,17 +127,17 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         (f"{SMTP}require_tls = 1\n", "8: smtp[0].require_tls: give true or false."),
         (
             f"{SMTP}require_tls = true\n",
-            "8: smtp[0].require_tls: require_tls is set and tls is not; give a context.",
+            "8: smtp[0].require_tls: it needs certificate; give both, or neither.",
         ),
         (
             f'{SMTP}certificate = "absent.pem"\nrequire_tls = true\n',
             "8: smtp[0].certificate: certificate cannot be used: No such file or directory.",
         ),
-        (f'{SMTP}ca_file = "x"\n', "4: smtp[0]: A server needs a certificate; give its file."),
+        (f'{SMTP}ca_file = "x"\n', "8: smtp[0].ca_file: it needs certificate; give both, or neither."),
         # pop3
         (
             '[[pop3]]\nhost = "a.example"\npassword_env = "SET"\n',
-            "4: pop3[0].username: this setting is needed.",
+            "4: pop3[0].username: this setting is needed with a password.",
         ),
         (
             '[[pop3]]\nhost = "a.example"\nusername = ""\npassword_env = "SET"\n',
@@ -162,13 +165,13 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         (
             f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\n',
-            "8: pop3[1]: edi@pop.forwarder.example:995 stands here a second time.",
+            "8: pop3[1]: edi@pop.forwarder.example:995 is already listed.",
         ),
         # delivery
-        ('[delivery.NCTS]\nmaildir = "m"\n', "4: delivery.NCTS: 'NCTS' is not known; known: AGS, DMS."),
+        ('[delivery.NCTS]\nmaildir = "m"\n', f"4: delivery.NCTS: {NCTS}"),
         ("[delivery]\nDMS = 1\n", "5: delivery.DMS: give a table."),
-        ("[delivery.DMS]\n", "4: delivery.DMS: give maildir or command."),
-        ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give maildir or command."),
+        ("[delivery.DMS]\n", "4: delivery.DMS: give either maildir or command."),
+        ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give either maildir or command."),
         (
             '[delivery.DMS]\nmaildir = "htpoort.toml/m"\n',
             "5: delivery.DMS.maildir: FOLDER/htpoort.toml/m cannot be written.",
@@ -185,7 +188,7 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         (
             '[delivery.DMS]\nmaildir = "m"\n[delivery.dms]\nmaildir = "m"\n',
-            "6: delivery.dms: DMS has a delivery already.",
+            "6: delivery.dms: DMS already has a delivery.",
         ),
         # systems
         (
@@ -194,33 +197,39 @@ LITERAL = 'a password does not belong in this file; give {0}_env = "NAME" or {0}
         ),
         (
             '[systems."A.B"]\nmailbox = "exit@customs.example"\nprocess_id = "EXIT.NL"\nport = 1\n',
-            '7: systems."A.B".port: there is no such setting.',
+            (
+                '7: systems."A.B".port: there is no such setting. '
+                "Known: mailbox, mark, process_id, reply_ids, source, title."
+            ),
         ),
         ("[systems]\nEXIT = 1\n", "5: systems.EXIT: give a table."),
         (
             '[systems.EXIT]\nmailbox = "exit@customs.example"\nprocess_id = "DMS.NL"\n',
-            "4: systems.EXIT: The systems AGS and EXIT share the process ID DMS.NL; a reply could be of either.",
+            "4: systems.EXIT: The systems AGS and EXIT share the process ID DMS.NL; a reply could come from either.",
         ),
         # timing and the rest
         ("[timing]\npoll = 5\n", f"5: timing.poll: give a time {TIMES}."),
-        ("[timing]\nrest = []\n", "5: timing.rest: rest is empty; a server is tried again, give a wait."),
+        (
+            "[timing]\nrest = []\n",
+            "5: timing.rest: rest is empty; give at least one pause; no server is given up.",
+        ),
         (
             "[timing]\nredeliver = []\n",
-            "5: timing.redeliver: redeliver is empty; a reply is never given up, give a wait.",
+            "5: timing.redeliver: redeliver is empty; give at least one delay; no reply is given up.",
         ),
         (
             '[timing]\nsleep = "5s"\n',
-            f"5: timing.sleep: there is no such setting; known: {TIMING}.",
+            f"5: timing.sleep: there is no such setting. Known: {TIMING}.",
         ),
         ("[windows]\n", "4: windows: service windows are not read yet; leave it out."),
         (
             "[colours]\n",
-            f"4: colours: there is no such setting; known: {TABLES}.",
+            f"4: colours: there is no such setting. Known: {TABLES}.",
         ),
     ],
 )
 def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: str) -> None:
-    """One mistake is one sentence with its line, its path and what to give instead."""
+    """A mistake is one sentence with the line, the path and what to give instead."""
     (folder / "binary").write_bytes(b"\xff")
     (folder / "empty").write_bytes(b"\n")
 
@@ -231,14 +240,14 @@ def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: str) 
 
 @pytest.mark.parametrize("setting", ['maildir = "a\\u0000b"', 'command = ["sh", "a\\u0000b"]'])
 def test_what_no_system_call_takes(refused: Refuse, setting: str) -> None:
-    """A NUL in a path or an argument is refused, by the delivery itself, and told by its line."""
+    """The delivery refuses a NUL in a path or an argument, and the problem has its line."""
     (message,) = refused(f"{SMALL}[delivery.DMS]\n{setting}\n")
 
     assert message.startswith(f"htpoort.toml:5: delivery.DMS.{setting.partition(' ')[0]}: ")
 
 
 def test_a_literal_key_password(refused: Refuse, files: SimpleNamespace) -> None:
-    """What opens a private key does not stand in the file either."""
+    """The password of a private key does not belong in the file either."""
     text = f'{SMALL}{OUTBOX}certificate = "{files.own}"\nkey_password = "geheim"\n'
 
     assert [f"htpoort.toml:7: outbox[0].key_password: {LITERAL.format('key_password')}"] == refused(text)
@@ -249,7 +258,7 @@ def test_a_literal_key_password(refused: Refuse, files: SimpleNamespace) -> None
     [
         (
             'parties = [\n  "NL123456789.02.05",\n  "nl123456789.02.05",\n]',
-            "3: parties[1]: nl123456789.02.05 stands here a second time.",
+            "3: parties[1]: nl123456789.02.05 is already listed.",
         ),
         ('parties = [\n  "NL123456789.02.05",\n  1,\n]', "3: parties[1]: give a string."),
         ("parties = []", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
@@ -258,12 +267,12 @@ def test_a_literal_key_password(refused: Refuse, files: SimpleNamespace) -> None
     ],
 )
 def test_parties(refused: Refuse, text: str, expected: str) -> None:
-    """Each party stands there once, and there is one."""
+    """There is at least one party, and no party appears twice."""
     assert [f"htpoort.toml:{expected}"] == refused(f'{text}\n[ledger]\nurl = "sqlite:///htpoort.db"\n')
 
 
-def test_a_party_that_is_none(refused: Refuse) -> None:
-    """What is no party ID is told by its place."""
+def test_an_invalid_party(refused: Refuse) -> None:
+    """The problem with an invalid party ID has its position in the list."""
     (message,) = refused(SMALL.replace("NL123456789.02.05", "nobody"))
 
     assert message.startswith("htpoort.toml:1: parties[0]: This is not a party ID; ")
@@ -274,9 +283,9 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
     [
         ("", "1: ledger: this table is needed."),
         ("[[ledger]]\n", "2: ledger: give a table."),
-        ("[ledger]\n", "2: ledger: give url or url_env."),
-        ('[ledger]\nurl = "sqlite:///x"\nurl_env = "URL"\n', "2: ledger: give url or url_env."),
-        ('[ledger]\nurl_env = "UNSET"\n', "3: ledger.url_env: the environment has no variable UNSET."),
+        ("[ledger]\n", "2: ledger: give either url or url_env."),
+        ('[ledger]\nurl = "sqlite:///x"\nurl_env = "URL"\n', "2: ledger: give either url or url_env."),
+        ('[ledger]\nurl_env = "UNSET"\n', "3: ledger.url_env: the environment variable UNSET is not set, or is empty."),
         (
             '[ledger]\nurl = "ledger"\n',
             "3: ledger.url: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
@@ -285,16 +294,19 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
             '[ledger]\nurl = "mysql://host/database"\n',
             "3: ledger.url: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
         ),
-        ('[ledger]\nurl = "sqlite://"\n', "3: ledger.url: A ledger in memory is gone with the process; name a file."),
+        (
+            '[ledger]\nurl = "sqlite://"\n',
+            "3: ledger.url: A ledger in memory is lost when the process ends; name a file.",
+        ),
         (
             '[ledger]\nurl_env = "ODD"\n',
             "3: ledger.url_env: Give sqlite:///file.db or postgresql+psycopg://user@host/database.",
         ),
         (
             '[ledger]\nurl = "sqlite:///x.db?mode=ro"\n',
-            "3: ledger.url: A SQLite file is opened without options; leave out ? and what follows it.",
+            "3: ledger.url: A SQLite URL takes no options; remove the ? and what follows it.",
         ),
-        ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: It has a NUL in it; leave that out."),
+        ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: It contains a NUL character; remove it."),
         ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
         (
             '[ledger]\nurl = "sqlite:///x"\ntransaction_timeout = "0s"\n',
@@ -314,7 +326,7 @@ def test_a_party_that_is_none(refused: Refuse) -> None:
     ],
 )
 def test_ledger(refused: Refuse, ledger: str, expected: str) -> None:
-    """A ledger is named once, by a URL that htpoort knows, and its password stands elsewhere."""
+    """A ledger has one URL, of a database that htpoort supports, without a password."""
     odd = "postgresql+psycopg://db.example:port/htpoort"
 
     assert [f"htpoort.toml:{expected}"] == refused(f'parties = ["NL123456789.02.05"]\n{ledger}', {"ODD": odd})
@@ -322,15 +334,25 @@ def test_ledger(refused: Refuse, ledger: str, expected: str) -> None:
 
 @pytest.mark.parametrize("key", ["systems", "delivery"])
 def test_a_key_in_the_place_of_tables(refused: Refuse, key: str) -> None:
-    """Where a table for each system is asked for, a value is refused once."""
+    """A value in the place of tables for systems is one problem, and nothing follows from it."""
     text = f'{key} = 1\n{SMALL}[[outbox]]\nserver = "a.example"\nsystems = ["DMS"]\n'
 
     assert [f"htpoort.toml:1: {key}: give a table for each system, [{key}.NAME]."] == refused(text)
 
 
+def test_a_wrong_system_hides_no_unknown_one(refused: Refuse) -> None:
+    """A system whose table is wrong is reported there only; one without a table is reported where it is named."""
+    text = f'{SMALL}[systems.EXIT]\nmailbox = 1\nprocess_id = "EXIT.NL"\n{OUTBOX}systems = ["EXIT", "NCTS"]\n'
+
+    assert [
+        "htpoort.toml:5: systems.EXIT.mailbox: give a string.",
+        f"htpoort.toml:9: outbox[0].systems[1]: {NCTS.replace('DMS', 'DMS, EXIT')}",
+    ] == refused(text)
+
+
 @pytest.mark.parametrize("key", ["outbox", "smtp", "pop3"])
 def test_a_value_in_the_place_of_a_table(refused: Refuse, key: str) -> None:
-    """In an array of tables each item that is none is told, and those beside it are checked."""
+    """Each item of an array that is not a table is reported, and the tables beside it are checked."""
     text = f"{key} = [1, {{ colour = 1 }}]\n{SMALL}"
     messages = refused(text)
 
@@ -340,7 +362,7 @@ def test_a_value_in_the_place_of_a_table(refused: Refuse, key: str) -> None:
 
 
 def test_everything_at_once(refused: Refuse) -> None:
-    """All mistakes of a file come in one report, in the order of its lines; a faulty key hides none beside it."""
+    """One error has all mistakes of a file, in the order of the lines; a wrong key hides no other mistake."""
     text = (
         'parties = ["NL123456789.02.05", "NL123456789.02.05"]\n'
         "colour = 1\n"
@@ -377,7 +399,7 @@ def test_everything_at_once(refused: Refuse) -> None:
 
 
 def test_what_is_missing_hides_nothing(refused: Refuse) -> None:
-    """A table that lacks what it needs is checked all the same: whoever mends what was told has mended the file."""
+    """A table that lacks a required setting is still checked: correct every reported mistake, and the file is right."""
     text = (
         f'{SMALL}[[outbox]]\npassword = "geheim"\nusername = "edi"\nconnections = 0\nsystems = ["NCTS"]\n'
         '[[smtp]]\nnetworks = ["everywhere"]\nsize_limit = 0\ncertificate = "absent.pem"\n'
@@ -434,20 +456,20 @@ def test_what_is_missing_hides_nothing(refused: Refuse) -> None:
     ],
 )
 def test_nothing_false_follows_from_a_mistake(refused: Refuse, added: str, expected: list[str]) -> None:
-    """What stands in for a setting that was refused is not held against the others, nor against itself."""
+    """No problem is reported about a stand-in for a setting that was refused, nor about settings compared with it."""
     assert [f"htpoort.toml:{one}" for one in expected] == refused(SMALL + added, {"SET": "geheim"})
 
 
 @pytest.mark.parametrize("key", ["url", "url_env"])
 def test_a_ledger_of_another_type(refused: Refuse, key: str) -> None:
-    """A URL that is no text is refused once, and is not said to be missing too."""
+    """A URL that is not a text is refused once, and is not reported as missing too."""
     text = f'parties = ["NL123456789.02.05"]\n[ledger]\n{key} = 1\n'
 
     assert [f"htpoort.toml:3: ledger.{key}: give a string."] == refused(text)
 
 
-def test_a_maildir_that_cannot_be_looked_at(refused: Refuse, folder: Path) -> None:
-    """A folder of which the system tells nothing is one problem with its line, beside the others."""
+def test_a_maildir_that_cannot_be_examined(refused: Refuse, folder: Path) -> None:
+    """A folder that cannot be examined is one problem with its line, beside the others."""
     (folder / "round").symlink_to("round")
     name = "a" * 256
 
@@ -459,17 +481,17 @@ def test_a_maildir_that_cannot_be_looked_at(refused: Refuse, folder: Path) -> No
 
 
 def test_a_password_file_that_is_no_path(refused: Refuse, folder: Path) -> None:
-    """A NUL in the path of a password is told with its line, beside the others."""
+    """A NUL in the path of a password file is one problem with its line, beside the others."""
     text = f'{SMALL}{POP3}password_file = "a\\u0000b"\n[[outbox]]\n'
 
     assert [
-        f"htpoort.toml:7: pop3[0].password_file: '{folder}/a\\x00b' is no path.",
+        f"htpoort.toml:7: pop3[0].password_file: '{folder}/a\\x00b' is not a path.",
         "htpoort.toml:8: outbox[0].server: this setting is needed.",
     ] == refused(text)
 
 
-def test_no_secret_is_told(refused: Refuse, folder: Path) -> None:
-    """No message holds a password, wherever it came from and whatever is wrong with it."""
+def test_no_secret_is_shown(refused: Refuse, folder: Path) -> None:
+    """No message shows a password, wherever it comes from and whatever is wrong with it."""
     (folder / "secret").write_text("geheim\x00")
     text = (
         f'{SMALL}{OUTBOX}username = "edi"\npassword = "geheim"\n'
@@ -481,7 +503,7 @@ def test_no_secret_is_told(refused: Refuse, folder: Path) -> None:
 
 
 def test_a_ledger_command_checks_the_file_too(folder: Path) -> None:
-    """Who only looks into the ledger is told every mistake of the file, but none of what is beside it."""
+    """A command on the ledger reports every mistake in the file, but none in the files that it names."""
     text = f'{SMALL}{OUTBOX}port = 0\nca_file = "absent"\nusername = "edi"\npassword_env = "UNSET"\n'
     (folder / "htpoort.toml").write_text(f'{text}[delivery.DMS]\ncommand = ["absent"]\n')
     with pytest.raises(InputError) as caught:
@@ -503,7 +525,7 @@ def test_a_ledger_command_checks_the_file_too(folder: Path) -> None:
     ],
 )
 def test_what_is_not_toml(folder: Path, octets: bytes, expected: str) -> None:
-    """A file that is not TOML is told by the line of the first mistake, and its content is not shown."""
+    """The error about a file that is not TOML has the line of the first mistake, and does not show the content."""
     (folder / "htpoort.toml").write_bytes(octets)
     with pytest.raises(InputError) as caught:
         read_agent("htpoort.toml")
@@ -512,11 +534,11 @@ def test_what_is_not_toml(folder: Path, octets: bytes, expected: str) -> None:
 
 
 def test_the_name_of_the_file_is_the_given_one(folder: Path, files: SimpleNamespace) -> None:
-    """Messages name the file as the caller did."""
+    """Messages name the file as the caller named it."""
     del files
     path = folder / "other.toml"
     path.write_text("a = 1\n" + SMALL)
     with pytest.raises(InputError) as caught:
         read_agent(path)
 
-    assert str(caught.value).startswith(f"{path}:1: a: there is no such setting; ")
+    assert str(caught.value).startswith(f"{path}:1: a: there is no such setting. ")

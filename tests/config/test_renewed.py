@@ -1,4 +1,4 @@
-"""Certificates of a configuration that are renewed while its agent runs."""
+"""Certificates of a configuration that are renewed while the agent runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import trustme
 from agents import MAILBOX, PARTY, declaration, now
 from cryptography import x509
 
+from htpoort import State
 from htpoort.config import AgentConfig
-from htpoort.exchange import State
 from htpoort.ledger import Ledger
 from htpoort.transport import Incoming, Receiver, TlsSettings, server_context
 
@@ -23,7 +23,7 @@ SMALL = f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n[timing
 
 
 def renewed(authority: trustme.CA, path: Path) -> int:
-    """Write a new certificate with its key; gives its serial number."""
+    """Write a new certificate with its key; return its serial number."""
     issued = authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA)
     issued.private_key_and_cert_chain_pem.write_to_path(str(path))
     return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).serial_number
@@ -33,7 +33,7 @@ RESTS = '[timing]\nrest = ["50ms"]'
 
 
 def seen(port: int, context: ssl.SSLContext) -> int:
-    """Connect as a peer does; gives the serial number of the certificate that it saw."""
+    """Connect as a peer does; return the serial number of the certificate that the server presented."""
     with smtplib.SMTP("localhost", port, local_hostname="gateway.example", timeout=60) as client:
         client.starttls(context=context)
         assert isinstance(client.sock, ssl.SSLSocket)
@@ -46,14 +46,14 @@ async def reached(ledger: Ledger, state: State) -> State:
     """Wait until the declaration is in a state."""
     async with asyncio.timeout(60):
         while True:
-            found = await asyncio.to_thread(ledger.exchanges.find, PARTY, "K1")
+            found = await asyncio.to_thread(ledger.exchanges.find, "K1", party=PARTY)
             assert found is not None
             if found.state is state:
                 return state
 
 
 async def test_an_inbox(folder: Path, read: Read) -> None:
-    """Peers that come after a renewal see the renewed certificate, and the agent was not started again."""
+    """Peers that connect after a renewal get the renewed certificate, without a restart of the agent."""
     authority = trustme.CA()
     old = renewed(authority, folder / "own.pem")
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -72,7 +72,7 @@ async def test_an_inbox(folder: Path, read: Read) -> None:
 
 
 async def test_an_outbox(folder: Path, read: Read) -> None:
-    """A certificate that is gone for a moment makes the outbox rest, which is said as TLS, and costs no attempt."""
+    """A certificate that is missing for a moment pauses the outbox, is logged as TLS trouble, and costs no attempt."""
     authority, own = trustme.CA(), folder / "own.pem"
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     renewed(authority, folder / "theirs.pem")

@@ -1,4 +1,4 @@
-"""The move that the how-to describes is rehearsed, and a router that is wrong is found out."""
+"""The move of the how-to is rehearsed, and a wrong router is detected."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from typing import Any
 
 import pytest
 
-from htpoort import Directory, InputError, PartyId, Router, SentRecord
+from htpoort import CutoverPlan, Directory, InputError, Move, PartyId, Router, SentLookup, SentRecord
 from htpoort.cli import _app
-from htpoort.cutover import CutoverPlan, Move
-from htpoort.routing import SentLookup
-from htpoort.simulator import Action, Answer, AnswerFault, At, Behaviour, Scenario, Script, SmtpFault, Window
-from htpoort.simulator.rehearsal import Came, Rehearsal, Where, rehearse
+from htpoort.rehearsal import Destination, Rehearsal, ReplyVerdict, rehearse
+from htpoort.simulator import (
+    Behaviour,
+    FaultAction,
+    ReplyFault,
+    Scenario,
+    Script,
+    ScriptedReply,
+    SmtpFault,
+    SmtpStep,
+    Window,
+)
 
 MOVES = "NL123456789.02.05"
 STAYS = "NL123456789.03.05"
@@ -37,13 +45,13 @@ PLAN = CutoverPlan(
 ONE_MOVE = CutoverPlan(moves=[Move(party=MOVES, system="DMS", since=date(2026, 12, 1))])
 
 
-def wrong(found: Rehearsal) -> list[Came]:
-    """Give the replies that went elsewhere."""
+def wrong(found: Rehearsal) -> list[ReplyVerdict]:
+    """List the replies that arrived elsewhere."""
     return [one for one in found.replies if not one.right]
 
 
 class TestTheDocumentedMove:
-    """The plan of the how-to, played in the worst way that has a right outcome."""
+    """The plan of the how-to, with every fault that has one right outcome."""
 
     async def test_everything_goes_where_it_belongs(self) -> None:
         """Before, on and after each move and the roll-back, each reply reaches the process its K was sent to."""
@@ -64,36 +72,39 @@ class TestTheDocumentedMove:
         } == {at: system for (at, party), system in sent.items() if party == MOVES}
         assert {"AGS"} == {system for (_, party), system in sent.items() if party == STAYS}
         assert Counter({
-            ("duplicate", 2, Where.PROCESS, "AGS"): 13,
-            ("duplicate", 2, Where.PROCESS, "DMS"): 5,
-            ("out-of-order", 1, Where.PROCESS, "AGS"): 13,
-            ("out-of-order", 1, Where.PROCESS, "DMS"): 5,
-            ("genuine", 1, Where.PROCESS, "AGS"): 26,
-            ("genuine", 1, Where.PROCESS, "DMS"): 10,
-            ("other-k", 1, Where.PROCESS, "AGS"): 13,
-            ("other-k", 1, Where.PROCESS, "DMS"): 5,
-            ("other-system", 1, Where.QUARANTINE, "other-system"): 18,
-            ("wrong-process-id", 1, Where.QUARANTINE, "mailbox-process-disagree"): 18,
-            ("other-party", 1, Where.QUARANTINE, "unknown-addressee"): 18,
-            ("other-party", 1, Where.QUARANTINE, "other-party"): 18,
-        }) == Counter((one.fault or "genuine", one.times, one.went[0].where, one.went[0].name) for one in found.replies)
+            ("duplicate", 2, Destination.PROCESS, "AGS"): 13,
+            ("duplicate", 2, Destination.PROCESS, "DMS"): 5,
+            ("out-of-order", 1, Destination.PROCESS, "AGS"): 13,
+            ("out-of-order", 1, Destination.PROCESS, "DMS"): 5,
+            ("genuine", 1, Destination.PROCESS, "AGS"): 26,
+            ("genuine", 1, Destination.PROCESS, "DMS"): 10,
+            ("other-k", 1, Destination.PROCESS, "AGS"): 13,
+            ("other-k", 1, Destination.PROCESS, "DMS"): 5,
+            ("other-system", 1, Destination.QUARANTINE, "other-system"): 18,
+            ("wrong-process-id", 1, Destination.QUARANTINE, "mailbox-process-disagree"): 18,
+            ("other-party", 1, Destination.QUARANTINE, "unknown-addressee"): 18,
+            ("other-party", 1, Destination.QUARANTINE, "other-party"): 18,
+        }) == Counter(
+            (one.fault or "genuine", one.times, one.arrived[0].destination, one.arrived[0].name)
+            for one in found.replies
+        )
 
     async def test_late_replies_after_a_move_and_after_a_start(self) -> None:
-        """Both systems answer after their party left them; what was sent before the agent's start is still known."""
+        """Both systems reply after their party left them; what was sent before the restart is still known."""
         found = await rehearse(PLAN, parties=PARTIES)
-        late = [one for one in found.replies if one.after_move and one.went[0].where is Where.PROCESS]
+        late = [one for one in found.replies if one.after_move and one.arrived[0].destination is Destination.PROCESS]
         before = [
-            one.went[0].correlation
+            one.arrived[0].correlation
             for one in found.replies
             if one.declaration.at < found.restarted < one.at and one.fault is None
         ]
 
         assert datetime(2026, 12, 8, tzinfo=WINTER) == found.restarted
-        assert {("AGS", "DMS"), ("DMS", "AGS")} == {(one.went[0].name, one.then) for one in late}
+        assert {("AGS", "DMS"), ("DMS", "AGS")} == {(one.arrived[0].name, one.planned_then) for one in late}
         assert {"matched"} == set(before)
 
     async def test_kind_by_kind(self) -> None:
-        """A kind that has a move of its own is declared by itself, on its own days and on those of all kinds."""
+        """A kind with its own move is declared separately, on its own days and on those of all kinds."""
         plan = CutoverPlan(
             moves=[*ONE_MOVE.moves, Move(party=MOVES, system="DMS", since=date(2026, 11, 17), kind="import")]
         )
@@ -134,7 +145,7 @@ class TestTheDocumentedMove:
         ],
     )
     async def test_one_that_does_not_move(self, moving: list[str], parties: list[str], stands_in: str) -> None:
-        """A party that does not move is there even if the program has none; nobody declares twice."""
+        """A party that does not move takes part even if the program has none; no party declares twice."""
         plan = CutoverPlan(moves=[Move(party=party, system="DMS", since=date(2026, 12, 1)) for party in moving])
         found = await rehearse(plan, parties=[PartyId.parse(party) for party in parties])
 
@@ -142,7 +153,7 @@ class TestTheDocumentedMove:
         assert Counter(dict.fromkeys([*moving, stands_in], 3)) == Counter(str(one.party) for one in found.declarations)
 
     async def test_answers_for_the_wrong_party(self) -> None:
-        """Each party's answers are sent for a stranger, and for another one that the program has; neither gets one."""
+        """Replies to another party are sent for a stranger and for another party of the program; neither gets one."""
         found = await rehearse(ONE_MOVE, parties=PARTIES)
 
         assert Counter({
@@ -151,9 +162,9 @@ class TestTheDocumentedMove:
             (STAYS, "unknown-addressee"): 3,
             (STAYS, "other-party"): 3,
         }) == Counter(
-            (str(one.declaration.party), one.went[0].name)
+            (str(one.declaration.party), one.arrived[0].name)
             for one in found.replies
-            if one.fault is AnswerFault.OTHER_PARTY
+            if one.fault is ReplyFault.OTHER_PARTY
         )
         assert [one.at for one in found.replies] == sorted(one.at for one in found.replies)
 
@@ -166,10 +177,10 @@ class TestTheDocumentedMove:
 
 
 class TestWrongRouters:
-    """The judgement asks neither the router nor the plan, so a router that is wrong is found out."""
+    """The verdict uses neither the router nor the plan, so a wrong router is detected."""
 
     async def test_one_that_does_not_know_what_was_sent(self) -> None:
-        """With a record in which nothing is, an answer of the other system reaches that system's process."""
+        """With an empty record, a reply of the other system reaches that system's process."""
 
         def forgetful(directory: Directory, parties: tuple[PartyId, ...], _: SentLookup) -> Router:
             return Router(directory=directory, parties=parties, sent=dict[str, SentRecord]().get)
@@ -178,13 +189,13 @@ class TestWrongRouters:
 
         assert not found.right
         assert {("AGS", "DMS process"), ("DMS", "AGS process")} == {
-            (one.declaration.chosen, f"{one.went[0].name} {one.went[0].where}")
+            (one.declaration.planned, f"{one.arrived[0].name} {one.arrived[0].destination}")
             for one in wrong(found)
-            if one.fault is AnswerFault.OTHER_SYSTEM
+            if one.fault is ReplyFault.OTHER_SYSTEM
         }
 
     async def test_one_that_judges_by_the_plan(self) -> None:
-        """Who compares with where a party is now holds back the late answers of the system that it left."""
+        """A router that compares with a party's present system quarantines late replies of the system that it left."""
 
         def hasty(directory: Directory, parties: tuple[PartyId, ...], sent: SentLookup) -> Router:
             def moved(reference: str) -> SentRecord | None:
@@ -197,11 +208,11 @@ class TestWrongRouters:
         found = await rehearse(ONE_MOVE, parties=PARTIES[:1], router=hasty)
 
         assert {"quarantine: other-system"} == {
-            str(one.went[0]) for one in wrong(found) if one.fault is None and one.declaration.chosen == "AGS"
+            str(one.arrived[0]) for one in wrong(found) if one.fault is None and one.declaration.planned == "AGS"
         }
 
     async def test_one_that_does_not_ask_whose_k_it_is(self) -> None:
-        """Where every K counts as every party's, the answer to one party reaches another, whoever moves and stays."""
+        """If every K counts as every party's, the reply to one party reaches another, whichever party moves."""
 
         def leaky(directory: Directory, parties: tuple[PartyId, ...], sent: SentLookup) -> Router:
             def everybodys(reference: str) -> list[SentRecord]:
@@ -219,22 +230,22 @@ class TestWrongRouters:
             found = await rehearse(ONE_MOVE, parties=parties, router=leaky)
             others = {str(one.party) for one in found.declarations}
 
-            assert [AnswerFault.OTHER_PARTY] * 6 == [one.fault for one in wrong(found)]
-            assert {"quarantine: other-party"} == {str(one.belongs) for one in wrong(found)}
+            assert [ReplyFault.OTHER_PARTY] * 6 == [one.fault for one in wrong(found)]
+            assert {"quarantine: other-party"} == {str(one.expected) for one in wrong(found)}
             assert {(party, other) for party in others for other in others - {party}} == {
-                (str(one.declaration.party), one.went[0].party) for one in wrong(found)
+                (str(one.declaration.party), one.arrived[0].party) for one in wrong(found)
             }
 
     async def test_one_that_fails_at_a_k_of_its_own(self) -> None:
-        """An answer for another of the parties that the agent cannot store is lost; the one for a stranger is held."""
+        """A reply for another of the parties that the agent cannot store is lost; the one for a stranger is held."""
 
         def broken(directory: Directory, parties: tuple[PartyId, ...], _: SentLookup) -> Router:
             return Router(directory=directory, parties=parties, sent={}.__getitem__)
 
-        script = Script(scenarios=(Scenario(answers=(Answer(fault=AnswerFault.OTHER_PARTY),)),))
+        script = Script(scenarios=(Scenario(replies=(ScriptedReply(fault=ReplyFault.OTHER_PARTY),)),))
         found = await rehearse(ONE_MOVE, script=script, router=broken)
 
-        assert ["nowhere"] * 6 == [str(one.went[0]) for one in wrong(found)]
+        assert ["nowhere"] * 6 == [str(one.arrived[0]) for one in wrong(found)]
         assert 12 == len(found.replies)
 
     async def test_one_that_fails(self) -> None:
@@ -245,7 +256,7 @@ class TestWrongRouters:
 
         found = await rehearse(ONE_MOVE, script=Script(), router=broken)
 
-        assert {"nowhere"} == {str(place) for one in found.replies for place in one.went}
+        assert {"nowhere"} == {str(place) for one in found.replies for place in one.arrived}
         assert not found.right
 
 
@@ -253,9 +264,11 @@ class TestScenarios:
     """Any scenario of the simulator can be played."""
 
     async def test_all_that_can_be_wrong(self) -> None:
-        """Each fault of an answer has one place where it belongs, and copies of a reply are delivered once."""
-        faults = [fault for fault in AnswerFault if fault not in {AnswerFault.LARGE, AnswerFault.OUT_OF_ORDER}]
-        script = Script(scenarios=(Scenario(answers=(Answer(), *(Answer(fault=fault) for fault in faults))),))
+        """A reply with each fault has one place where it belongs, and copies of a reply are delivered once."""
+        faults = [fault for fault in ReplyFault if fault not in {ReplyFault.LARGE, ReplyFault.OUT_OF_ORDER}]
+        script = Script(
+            scenarios=(Scenario(replies=(ScriptedReply(), *(ScriptedReply(fault=fault) for fault in faults))),)
+        )
         found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
 
         assert [] == wrong(found)
@@ -268,13 +281,17 @@ class TestScenarios:
             ("forged-from", "quarantine: ambiguous-from"),
             ("bounce", "quarantine: no-envelope"),
             ("wrong-mailbox", "refused"),
-        } == {(one.fault, str(one.went[0])) for one in found.replies if one.went[0].where is not Where.PROCESS}
+        } == {
+            (one.fault, str(one.arrived[0]))
+            for one in found.replies
+            if one.arrived[0].destination is not Destination.PROCESS
+        }
 
     async def test_declarations_that_are_deferred_or_refused(self) -> None:
-        """What is taken late is answered late; what is not taken is told, and is nobody's mistake."""
+        """A declaration accepted late gets late replies; one that is not accepted is reported, and is no mistake."""
         faults = (
-            SmtpFault(at=At.RCPT, action=Action.REFUSE),
-            SmtpFault(at=At.RCPT, action=Action.DEFER),
+            SmtpFault(at=SmtpStep.RCPT, action=FaultAction.REFUSE),
+            SmtpFault(at=SmtpStep.RCPT, action=FaultAction.DEFER),
         )
         found = await rehearse(ONE_MOVE, parties=PARTIES, script=Script(faults=faults))
         first, second = (one.reference for one in found.declarations[:2])
@@ -285,16 +302,16 @@ class TestScenarios:
         (reply,) = (one for one in found.replies if one.declaration.reference == second)
         assert timedelta(minutes=4) < reply.at - reply.declaration.at < timedelta(minutes=10)
 
-    @pytest.mark.parametrize(("at", "taken"), [(At.DOT, True), (At.DOT, False), (At.CONTENT, True)])
-    async def test_a_stall(self, at: At, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a column
-        """A gateway that says nothing at the end of a message keeps nobody waiting longer than anywhere else."""
-        monkeypatch.setattr("htpoort.simulator._rehearsing._STALLED", 1.0)
-        script = Script(faults=(SmtpFault(at=at, action=Action.STALL, taken=taken),))
+    @pytest.mark.parametrize(("at", "taken"), [(SmtpStep.DOT, True), (SmtpStep.DOT, False), (SmtpStep.CONTENT, True)])
+    async def test_a_stall(self, at: SmtpStep, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a column
+        """A gateway that stalls at the end of a message delays the rehearsal no longer than at any other step."""
+        monkeypatch.setattr("htpoort.rehearsal._run._STALL_TIMEOUT", 1.0)
+        script = Script(faults=(SmtpFault(at=at, action=FaultAction.STALL, taken=taken),))
         async with asyncio.timeout(60):
             found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
 
         assert found.right
-        assert (["AGS"] if at is At.DOT and taken else [None]) + ["AGS"] == [
+        assert (["AGS"] if at is SmtpStep.DOT and taken else [None]) + ["AGS"] == [
             one.taken_by for one in found.declarations[:2]
         ]
 
@@ -302,26 +319,26 @@ class TestScenarios:
         "script",
         [
             Script(scenarios=(Scenario(system="AGS"),)),
-            Script(scenarios=(Scenario(system="DMS", answers=()), Scenario())),
+            Script(scenarios=(Scenario(system="DMS", replies=()), Scenario())),
             Script(windows=(Window(system="DMS", behaviour=Behaviour.REJECT, begins=EARLY, ends=LATE),)),
         ],
     )
     async def test_one_system_answers_nothing(self, script: Script) -> None:
-        """A system that takes or answers nothing was not rehearsed, so the rehearsal is not right, and names it."""
+        """A system that accepts nothing or sends no reply was not rehearsed: the rehearsal fails, and names it."""
         found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
 
         assert (("DMS",), [], False) == (found.silent, wrong(found), found.right)
-        assert {"AGS"} == {one.declaration.chosen for one in found.replies}
+        assert {"AGS"} == {one.declaration.planned for one in found.replies}
 
     async def test_nothing_is_answered(self) -> None:
-        """A rehearsal without a reply has shown nothing, so it is not right."""
+        """A rehearsal without a reply shows nothing, so it is not right."""
         found = await rehearse(ONE_MOVE, script=Script(scenarios=()))
 
         assert ((), ("AGS", "DMS"), False) == (found.replies, found.silent, found.right)
 
 
 async def test_what_cannot_be_rehearsed() -> None:
-    """A plan without a move, or with one on a day outside of this century, is refused; all are told."""
+    """A plan without a move, or with one on a day outside of this century, is refused, with a problem for each."""
     early = [Move(party=MOVES, system="DMS", since=date(1999, 12, 31)), Move(party=STAYS, system="DMS", since=date.max)]
     with pytest.raises(InputError) as nothing:
         await rehearse(CutoverPlan())
@@ -337,7 +354,7 @@ class TestCommand:
 
     @pytest.fixture
     def config(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Write a configuration whose ledger cannot be opened and whose servers are not there."""
+        """Write a configuration with a ledger that cannot be opened and servers that do not exist."""
         path = tmp_path / "htpoort.toml"
         path.write_text(
             f'parties = ["{MOVES}", "{STAYS}"]\n[ledger]\nurl = "sqlite:///no/such/folder/htpoort.db"\n'
@@ -348,7 +365,7 @@ class TestCommand:
         return path
 
     def test_right(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """What went where is a table of declarations with a sum, exit code 0; the configured ledger is not touched."""
+        """The outcome is a table of declarations with a sum, and exit code 0; the configured ledger is not touched."""
         code = _app.run(["cutover", "rehearse"])
         out, err = capsys.readouterr()
 
@@ -359,9 +376,9 @@ class TestCommand:
         assert [config] == list(config.parent.iterdir())
 
     def test_as_json(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """With --json each reply says where it belongs and where it went."""
+        """With --json each reply has where it belongs and where it arrived."""
         (config.parent / "scenario.toml").write_text(
-            '[[scenario]]\n[[scenario.answer]]\nafter = "1d"\n[[scenario.answer]]\nfault = "other-system"\n'
+            '[[scenario]]\n[[scenario.reply]]\nafter = "1d"\n[[scenario.reply]]\nfault = "other-system"\n'
         )
         code = _app.run(["cutover", "rehearse", "--json", "--scenario", "scenario.toml"])
         facts: Any = json.loads(capsys.readouterr().out)
@@ -376,7 +393,7 @@ class TestCommand:
 
     def test_something_went_elsewhere(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A rehearsal that is not right is exit code 1."""
-        (config.parent / "scenario.toml").write_text("[[scenario]]\nanswer = []\n")
+        (config.parent / "scenario.toml").write_text("[[scenario]]\nreply = []\n")
         code = _app.run(["cutover", "rehearse", "--scenario", "scenario.toml"])
 
         assert 1 == code
@@ -398,7 +415,7 @@ class TestCommand:
     def test_one_system_answers_nothing(
         self, config: Path, scenario: str, told: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """A system that takes or answers nothing is exit code 1, and the last line names it."""
+        """A system that accepts nothing or sends no reply gives exit code 1, and the last line names it."""
         (config.parent / "scenario.toml").write_text(scenario)
         code = _app.run(["cutover", "rehearse", "--scenario", "scenario.toml"])
         last = capsys.readouterr().out.splitlines()[-1]
@@ -409,7 +426,7 @@ class TestCommand:
         assert (1, False, ["DMS"]) == (coded, facts["right"], facts["silent"])
 
     def test_a_declaration_is_not_taken(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A declaration that a fault keeps out is told, and is nobody's mistake where its system answered others."""
+        """A declaration that a fault keeps out is reported, and is no mistake if its system replied to others."""
         (config.parent / "scenario.toml").write_text('[[fault]]\nat = "rcpt"\naction = "refuse"\n')
         code = _app.run(["cutover", "rehearse", "--scenario", "scenario.toml"])
         last = capsys.readouterr().out.splitlines()[-1]
@@ -417,17 +434,17 @@ class TestCommand:
         assert (0, "Everything that was taken went where it belongs; 1 declaration was not taken.") == (code, last)
 
     async def test_everything_is_wrong(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """Where replies went elsewhere and systems were silent, both are told."""
-        from htpoort.cli import _rehearsal
+        """If replies arrived elsewhere and systems were silent, both are reported."""
+        from htpoort.cli.cutover import show_rehearsal
 
-        script = Script(scenarios=(Scenario(system="AGS", answers=(Answer(fault=AnswerFault.OTHER_SYSTEM),)),))
+        script = Script(scenarios=(Scenario(system="AGS", replies=(ScriptedReply(fault=ReplyFault.OTHER_SYSTEM),)),))
         found = await rehearse(
             ONE_MOVE,
             parties=PARTIES,
             script=script,
             router=lambda directory, own, _: Router(directory=directory, parties=own, sent=dict[str, SentRecord]().get),
         )
-        _rehearsal.show(found)
+        show_rehearsal(found)
         lines = capsys.readouterr().out.splitlines()
 
         assert [
@@ -436,15 +453,15 @@ class TestCommand:
         ] == lines[-2:]
 
     async def test_what_is_wrong_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """Below the table of declarations stands each reply that went elsewhere, and where it belongs."""
-        from htpoort.cli import _rehearsal
+        """Below the table of declarations is each reply that arrived elsewhere, with where it belongs."""
+        from htpoort.cli.cutover import show_rehearsal
 
         found = await rehearse(
             ONE_MOVE,
             parties=PARTIES,
             router=lambda directory, own, _: Router(directory=directory, parties=own, sent=dict[str, SentRecord]().get),
         )
-        _rehearsal.show(found)
+        show_rehearsal(found)
         out = capsys.readouterr().out
 
         assert "SOMETHING WENT ELSEWHERE; see above." == out.splitlines()[-1]
@@ -454,7 +471,7 @@ class TestCommand:
         )
 
     def test_without_a_plan(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A configuration that says nothing of a move is bad input, and it says what to add."""
+        """A configuration without a move is bad input, and the error says what to add."""
         text = config.read_text(encoding="utf-8")
         config.write_text(text.partition("[cutover]")[0], encoding="utf-8")
         code = _app.run(["cutover", "rehearse"])
@@ -470,7 +487,7 @@ class TestCommand:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """Where the temporary folder cannot be made it is exit code 1, and the reason is told."""
+        """If the temporary folder cannot be made, the exit code is 1, and the reason is reported."""
         monkeypatch.setattr("tempfile.tempdir", str(config.parent / "gone"))
         code = _app.run(["cutover", "rehearse", *json_option])
         out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Give replies to deliver."""
+"""Make replies to deliver."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from htpoort.ledger.records import Reply
+from htpoort.ledger import Reply
 
 RAW = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=1][S=0]\r\n\r\n<MetaData/>\r\n"
 
 
 @pytest.fixture
 def reply() -> Callable[..., Reply]:
-    """Make a reply as the ledger gives it."""
+    """Make a reply as the ledger returns it."""
 
     def made(**facts: Any) -> Reply:
         usual: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Delivery to a command: its exit code decides, and nothing of it outlives its time."""
+"""Delivery to a command: its exit code decides, and none of its processes outlives its timeout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import signal
-import subprocess  # noqa: S404 - its starter is told to end while it starts
+import subprocess  # noqa: S404 - a subprocess whose starter is cancelled meanwhile
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from disk import failing_disk
 
 from htpoort import InputError
 from htpoort.delivery import CommandDelivery, DeliveryError
-from htpoort.ledger.records import Reply
+from htpoort.ledger import Reply
 
 Made = Callable[..., Reply]
 
@@ -36,12 +36,12 @@ time.sleep(600)
 
 
 def command(script: str, *arguments: str, timeout: float = 30) -> CommandDelivery:
-    """Run a script of Python, without the packages that are installed."""
+    """Run a Python script without the installed packages."""
     return CommandDelivery((sys.executable, "-S", "-E", "-c", script, *arguments), timeout=timeout)
 
 
 async def failure(delivery: CommandDelivery, reply: Reply) -> str:
-    """Deliver, and give the reason why it failed."""
+    """Deliver, and return the reason why it failed."""
     with pytest.raises(DeliveryError) as caught:
         await delivery(reply)
     assert (delivery.argv[0], True) == (caught.value.target, caught.value.retryable)
@@ -49,33 +49,33 @@ async def failure(delivery: CommandDelivery, reply: Reply) -> str:
 
 
 class TestSecrets:
-    """Arguments may be passwords, so they show nowhere; what else a command says does."""
+    """Arguments may be passwords, so they are hidden everywhere; other output of a command is shown."""
 
     ARGUMENTS = ("--key=s3cr3t+word", "-ps3cr3t+word", "s3cr3t+word", "--verbose", "/var/spool/replies", "in")
 
     @pytest.mark.parametrize("echo", ["{0}", "{0!r}", "{0!s:.12}", "usage: {0}"])
     @pytest.mark.parametrize("argument", ARGUMENTS[:3])
     async def test_a_command_that_repeats_one(self, reply: Made, argument: str, echo: str) -> None:
-        """A command that prints its argument, as an error of usage does, gets it into no error."""
-        said = f"print({echo!r}.format(sys.argv[1]), 'is no key in', sys.argv[2], file=sys.stderr)"
-        script = f"import sys; {said}; sys.exit(2)"
+        """If a command prints its argument, as in a usage error, the argument is hidden in the error."""
+        usage = f"print({echo!r}.format(sys.argv[1]), 'is no key in', sys.argv[2], file=sys.stderr)"
+        script = f"import sys; {usage}; sys.exit(2)"
         why = await failure(command(script, argument, "/var/spool/replies"), reply())
-        assert why.startswith("It ended with 2: ")
+        assert why.startswith("The command ended with 2: ")
         assert why.endswith(("… is no key in /var/spool/replies", "…' is no key in /var/spool/replies"))
         assert "s3cr3t" not in why
 
     def test_repr(self) -> None:
-        """A command shows its program, and how many arguments it has."""
+        """The repr shows the program, and the number of arguments."""
         shown = "CommandDelivery(argv='/usr/local/bin/store' and 6 arguments, timeout=60.0)"
         assert shown == repr(CommandDelivery(("/usr/local/bin/store", *self.ARGUMENTS)))
         assert "CommandDelivery(argv='store', timeout=60.0)" == repr(CommandDelivery(("store",)))
 
 
 class TestDelivered:
-    """A command that ends with 0 has the reply."""
+    """A command that ends with 0 has taken the reply."""
 
     async def test_message_and_facts(self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The message is on standard input, the facts are in the environment, passwords of ours are not."""
+        """The message is on standard input, and the facts are in the environment, but none of our passwords."""
         monkeypatch.setenv("HTPOORT_POP3_PASSWORD", "geheim")
         monkeypatch.setenv("HTPOORT_KEY", "other")
         monkeypatch.setenv("ARCHIVE", "2026")
@@ -102,7 +102,7 @@ class TestDelivered:
         assert ("2026", reply().raw.decode()) == (environment["ARCHIVE"], message)
 
     async def test_a_large_message(self, tmp_path: Path, reply: Made) -> None:
-        """2 MB with every octet come through."""
+        """2 MB with every octet arrive unchanged."""
         raw = bytes(range(256)) * 8_192
         script = (
             "import hashlib, sys\nopen(sys.argv[1], 'w').write(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())\n"
@@ -111,28 +111,28 @@ class TestDelivered:
         assert hashlib.sha256(raw).hexdigest() == (tmp_path / "hash").read_text()
 
     async def test_an_empty_message(self, tmp_path: Path, reply: Made) -> None:
-        """Nothing on standard input is the end of it."""
+        """An empty message is an empty standard input."""
         script = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
         await command(script, str(tmp_path / "empty"))(reply(raw=b""))
         assert b"" == (tmp_path / "empty").read_bytes()
 
     async def test_no_shell(self, tmp_path: Path, reply: Made) -> None:
-        """No argument is anything but an argument, and neither is what a peer wrote."""
+        """Neither an argument nor what a peer wrote is interpreted by a shell."""
         script = "import os, sys; open(sys.argv[1], 'w').write(sys.argv[2] + os.environ['HTPOORT_REFERENCE'])"
-        await command(script, str(tmp_path / "said"), "$HOME; `exit 3` *")(reply(reference="$(exit 4)'\""))
-        assert "$HOME; `exit 3` *$(exit 4)'\"" == (tmp_path / "said").read_text()
+        await command(script, str(tmp_path / "written"), "$HOME; `exit 3` *")(reply(reference="$(exit 4)'\""))
+        assert "$HOME; `exit 3` *$(exit 4)'\"" == (tmp_path / "written").read_text()
 
     @pytest.mark.parametrize("script", ["import os; os.close(0)", "pass", "import sys; sys.stdin.buffer.read(10)"])
-    async def test_who_does_not_read_it_all(self, reply: Made, script: str) -> None:
+    async def test_a_command_that_does_not_read_it_all(self, reply: Made, script: str) -> None:
         """A command need not read the message."""
         await command(script)(reply(raw=b"x" * 2_000_000))
 
     async def test_what_is_printed(self, reply: Made) -> None:
-        """Megabytes on standard output and standard error hold nothing up."""
+        """Megabytes on standard output and standard error delay nothing."""
         await command("import sys; print('x' * 2_000_000); print('y' * 2_000_000, file=sys.stderr)")(reply())
 
-    async def test_what_runs_on_in_the_background(self, tmp_path: Path, reply: Made) -> None:
-        """When the command has ended it has ended, though it left a process that holds its pipes."""
+    async def test_a_background_process(self, tmp_path: Path, reply: Made) -> None:
+        """The delivery ends with the command, even if a process that it left behind keeps its pipes open."""
         script = (
             "import os, sys, time\n"
             "if child := os.fork():\n"
@@ -141,7 +141,7 @@ class TestDelivered:
             "    time.sleep(600)\n"
         )
         await command(script, str(tmp_path / "child"))(reply(raw=b"x" * 2_000_000))
-        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # it was alive
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # it was running
 
 
 KILLED = """
@@ -165,19 +165,19 @@ open(f"{folder}/begun", "w").close()
 open(f"{folder}/go").close()
 while part := os.read(0, 65_536):
     read += part
-told = os.environ.get("HTPOORT_LENGTH"), os.environ.get("HTPOORT_SHA256")
+expected = os.environ.get("HTPOORT_LENGTH"), os.environ.get("HTPOORT_SHA256")
 with open(f"{folder}/read", "w") as file:
-    print(len(read), (str(len(read)), hashlib.sha256(read).hexdigest()) == told, file=file)
+    print(len(read), (str(len(read)), hashlib.sha256(read).hexdigest()) == expected, file=file)
 """
 """A command that waits in the middle of its message until it may read on."""
 
 
 class TestWhole:
-    """The end of what a command reads is the end of the message, and never that of the process that started it."""
+    """A command reads to the end of the message, even if the process that started it ends."""
 
     @pytest.mark.parametrize("first", [0, 1, 4_096, 65_536, 200_000])
     async def test_its_starter_is_killed(self, tmp_path: Path, first: int) -> None:
-        """A command whose starter dies by SIGKILL while it reads still gets every octet, as length and digest say."""
+        """A command whose agent is killed by SIGKILL while it reads still gets every octet, by length and digest."""
         for name in ("begun", "go", "read"):
             os.mkfifo(tmp_path / name)
         reads = (sys.executable, "-S", "-E", "-c", READS, str(tmp_path), str(first))
@@ -190,7 +190,7 @@ class TestWhole:
             assert "320000 True\n" == await asyncio.to_thread((tmp_path / "read").read_text)
 
     async def test_leaves_no_file(self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-        """While a command runs, and so after a crash too, no file with a name holds the reply."""
+        """While a command runs, no named file holds the reply, so a crash leaves none behind."""
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "room"))
         (tmp_path / "room").mkdir()
         script = "import os, sys; open(sys.argv[2], 'w').write(repr(os.listdir(sys.argv[1])))"
@@ -198,7 +198,7 @@ class TestWhole:
         assert "[]" == (tmp_path / "seen").read_text()
 
     async def test_it_can_be_read_again(self, tmp_path: Path, reply: Made) -> None:
-        """Standard input is a file that stands at its first octet; its size is that of the message."""
+        """Standard input is a file at its first octet, with the size of the message."""
         script = (
             "import os, sys\n"
             "before = os.lseek(0, 0, os.SEEK_CUR), os.fstat(0).st_size\n"
@@ -209,26 +209,26 @@ class TestWhole:
         assert "(0, 90) 90" == (tmp_path / "seen").read_text()
 
     async def test_no_room_for_it(self, tmp_path: Path, reply: Made) -> None:
-        """Where the whole message cannot be written, no command starts, and the error says where there is no room."""
+        """If the whole message cannot be written, no command starts, and the error names the full folder."""
         deliver = command("import sys; open(sys.argv[1], 'w').close()", str(tmp_path / "started"))
         with failing_disk():
             why = await failure(deliver, reply())
-        assert (f"The reply cannot be written for it in {tempfile.gettempdir()}: File too large.", False) == (
+        assert (f"The reply cannot be written to {tempfile.gettempdir()} for the command: File too large.", False) == (
             why,
             (tmp_path / "started").exists(),
         )
 
 
 class TestPrinted:
-    """What a command prints is logged, within limits, and never the reply itself."""
+    """The output of a command is logged, within limits, but never the reply itself."""
 
     @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
     def all_of_it(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Log what goes well too."""
+        """Log successes too."""
         caplog.set_level(logging.INFO, logger="htpoort.delivery")
 
-    async def test_by_one_that_has_it(self, reply: Made, caplog: pytest.LogCaptureFixture) -> None:
-        """Both streams of a command that ended with 0 are in the log, each on one line of at most 500 characters."""
+    async def test_after_a_success(self, reply: Made, caplog: pytest.LogCaptureFixture) -> None:
+        """Both streams of a command that ended with 0 are logged, each as one line of at most 500 characters."""
         script = "import sys; print('stored\\n as 7'); print('y' * 2_000_000, file=sys.stderr)"
         deliver = command(script)
         await deliver(reply())
@@ -246,60 +246,61 @@ class TestPrinted:
         ],
     )
     async def test_the_reply_itself(self, reply: Made, caplog: pytest.LogCaptureFixture, script: str) -> None:
-        """A command that prints the reply, as cat does, is warned of; the log has no payload."""
+        """The log warns of a command that prints the reply, as cat does, without the payload."""
         raw = reply().raw + b"<Declaration>of one hundred crates of secrets</Declaration>\r\n"
         deliver = command(script)
         await deliver(reply(raw=raw))
-        told = f"{deliver.argv[0]} printed reply 7 of DMS, or a part of it, and ended with 0. "
-        told += "No one reads what a command prints; check that it stores the reply too."
-        assert [("WARNING", told)] == [(record.levelname, record.getMessage()) for record in caplog.records]
+        warning = f"{deliver.argv[0]} printed reply 7 of DMS, or a part of it, and ended with 0. "
+        warning += "The output of a command is not kept; check that the command stores the reply."
+        assert [("WARNING", warning)] == [(record.levelname, record.getMessage()) for record in caplog.records]
 
     async def test_the_reply_itself_in_a_failure(self, reply: Made) -> None:
-        """No error quotes the reply, though the command did."""
+        """No error quotes the reply, although the command printed it."""
         script = "import sys; sys.exit('cannot read:\\n' + sys.stdin.read())"
         raw = reply().raw + b"<Declaration>of one hundred crates of secrets</Declaration>\r\n"
         why = await failure(command(script), reply(raw=raw))
-        assert "It ended with 1: (it printed a part of the reply, which is not repeated here)" == why
+        assert "The command ended with 1: (it printed a part of the reply, which is left out here)" == why
 
     async def test_on_standard_output_alone(self, reply: Made) -> None:
-        """A command that fails and says why on standard output is quoted too."""
-        assert "It ended with 3: no room" == await failure(command("print('no room'); raise SystemExit(3)"), reply())
+        """The error of a command that explains its failure on standard output quotes that."""
+        why = await failure(command("print('no room'); raise SystemExit(3)"), reply())
+        assert "The command ended with 3: no room" == why
 
     async def test_nothing(self, reply: Made, caplog: pytest.LogCaptureFixture) -> None:
-        """A command that prints nothing leaves no line in the log."""
+        """A command that prints nothing adds no line to the log."""
         await command("pass")(reply())
         assert [] == caplog.messages
 
 
 class TestNotDelivered:
-    """A command that ends otherwise has not got the reply; the error says how, and nothing of the reply."""
+    """Any other end of a command means not delivered; the error explains it, without content of the reply."""
 
     async def test_another_exit_code(self, reply: Made) -> None:
-        """The code and what was said on standard error, on one line, are in the error."""
+        """The error has the exit code and the text on standard error, as one line."""
         script = "import sys; print('no\\n\\troom \\x1b[31m', file=sys.stderr); sys.exit(3)"
-        assert "It ended with 3: no room [31m" == await failure(command(script), reply())
+        assert "The command ended with 3: no room [31m" == await failure(command(script), reply())
 
     async def test_silence(self, reply: Made) -> None:
-        """A command that says nothing is quoted as such."""
-        assert "It ended with 1: it said nothing" == await failure(command("raise SystemExit(1)"), reply())
+        """The error says that the command printed nothing."""
+        assert "The command ended with 1: it printed nothing" == await failure(command("raise SystemExit(1)"), reply())
 
-    async def test_much_said(self, reply: Made) -> None:
-        """Of megabytes the last 500 characters are kept, whatever octets they are."""
+    async def test_much_output(self, reply: Made) -> None:
+        """The last 500 characters of megabytes are kept, whatever their octets."""
         script = (
             "import os, sys\n"
             "for _ in range(100): os.write(2, b'x' * 30_000)\n"
             "os.write(2, '\u20ac'.encode() * 499 + b'\\xff')\n"
             "sys.exit(3)\n"
         )
-        assert "It ended with 3: " + "\u20ac" * 499 + "\ufffd" == await failure(command(script), reply())
+        assert "The command ended with 3: " + "\u20ac" * 499 + "\ufffd" == await failure(command(script), reply())
 
     async def test_a_signal(self, reply: Made) -> None:
-        """A command that was killed by somebody else says by what."""
+        """The error of a command that another process killed names the signal."""
         script = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
-        assert "It was ended by Terminated: it said nothing" == await failure(command(script), reply())
+        assert "The command was ended by Terminated: it printed nothing" == await failure(command(script), reply())
 
     async def test_standard_error_that_stays_open(self, tmp_path: Path, reply: Made) -> None:
-        """What was said before the end is told, though a process in the background could say more."""
+        """What was printed before the end is reported, although a background process keeps the pipe open."""
         script = (
             "import os, sys, time\n"
             "if child := os.fork():\n"
@@ -309,45 +310,45 @@ class TestNotDelivered:
         )
         why = await failure(command(script, str(tmp_path / "child")), reply())
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
-        assert "It ended with 1: no room" == why
+        assert "The command ended with 1: no room" == why
 
     @pytest.mark.parametrize(
         ("program", "why"),
         [
-            ("no-such-program", "It cannot be started: No such file or directory."),
-            ("/", "It cannot be started: Permission denied."),
+            ("no-such-program", "The command cannot be started: No such file or directory."),
+            ("/", "The command cannot be started: Permission denied."),
             ("a\udcff\ud800", None),
         ],
     )
     async def test_no_program(self, reply: Made, program: str, why: str | None) -> None:
-        """A program that cannot be started is told with the reason."""
-        told = await failure(CommandDelivery((program,)), reply())
-        assert why is None or why == told
+        """The error for a program that cannot be started has the reason."""
+        reason = await failure(CommandDelivery((program,)), reply())
+        assert why is None or why == reason
 
     async def test_a_fact_that_no_environment_can_carry(self, reply: Made) -> None:
-        """A NUL, which no router lets pass, is an error of the delivery and of nothing else."""
+        """A NUL, which no router lets through, is a delivery error."""
         why = await failure(command("pass"), reply(reference="a\0b"))
-        assert "It cannot be started: embedded null byte." == why
+        assert "The command cannot be started: embedded null byte." == why
 
 
 class TestTooLong:
-    """Time is limited: what is over it is killed, with everything that it started."""
+    """A command that exceeds its timeout is killed, with everything that it started."""
 
     async def test_a_command_that_hangs(self, reply: Made) -> None:
-        """It is killed after its time, though it wants to hear no signal and read no message."""
+        """A command that ignores signals and reads nothing is killed after its timeout."""
         script = (
             "import signal, time\n"
             "for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)\n"
             "time.sleep(600)\n"
         )
         why = await failure(command(script, timeout=0.3), reply(raw=b"x" * 2_000_000))
-        assert "It took more than 0.3 s and was killed." == why
+        assert "The command took more than 0.3 s and was killed." == why
 
     @pytest.mark.parametrize("cancelled", [True, False])
     async def test_its_children_die_too(
         self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
     ) -> None:
-        """Over its time, and when it is cancelled, no process of its group is left."""
+        """After its timeout, and when it is cancelled, no process of its group is left."""
         loop = asyncio.get_running_loop()
         later = loop.time() + 1_000
         os.mkfifo(tmp_path / "fifo")
@@ -357,15 +358,15 @@ class TestTooLong:
             assert "alive\n" == await asyncio.to_thread(fifo.readline)
             if cancelled:
                 task.cancel()
-            else:  # its time is over now, and not before it has a child, however slow its start was
+            else:  # ends the timeout now, after the child was started, however slow that was
                 monkeypatch.setattr(loop, "time", lambda: later)
             (outcome,) = await asyncio.gather(task, return_exceptions=True)
-            # The end of the pipe is the end of the last process that could write to it.
+            # The pipe ends with the last process that could write to it.
             assert not await asyncio.to_thread(fifo.readline)
         assert isinstance(outcome, asyncio.CancelledError if cancelled else DeliveryError)
 
-    async def test_told_to_end_again_and_again(self, tmp_path: Path, reply: Made) -> None:
-        """Who is told to end more than once has ended its command, too, before it ends."""
+    async def test_cancelled_again_and_again(self, tmp_path: Path, reply: Made) -> None:
+        """A delivery that is cancelled more than once still waits until its command has ended."""
         os.mkfifo(tmp_path / "fifo")
         script = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(600)"
         task = asyncio.create_task(command(script, str(tmp_path / "fifo"))(reply()))
@@ -377,17 +378,17 @@ class TestTooLong:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
-    async def test_told_to_end_while_it_starts(
+    async def test_cancelled_while_it_starts(
         self, tmp_path: Path, reply: Made, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What a command starts at once dies with it, also where it was told to end before it was known to run."""
+        """Processes that a command starts at once die with it, even if it is cancelled before it is known to run."""
         path = tmp_path / "fifo"
         os.mkfifo(path)
         task = asyncio.create_task(command(PARENT, str(path))(reply()))
         files: list[TextIO] = []
 
-        class Told(subprocess.Popen[bytes]):
-            """A process whose starter is told to end while the loop has not heard yet that it runs."""
+        class CancelledWhileStarting(subprocess.Popen[bytes]):
+            """A process whose starter is cancelled before the loop knows that it runs."""
 
             def __init__(self, *args: Any, **options: Any) -> None:
                 super().__init__(*args, **options)
@@ -395,14 +396,14 @@ class TestTooLong:
                 assert "alive\n" == files[0].readline()
                 task.cancel()
 
-        monkeypatch.setattr(subprocess, "Popen", Told)
+        monkeypatch.setattr(subprocess, "Popen", CancelledWhileStarting)
         with pytest.raises(asyncio.CancelledError):
             await task
         with files[0] as fifo:
             assert not await asyncio.to_thread(fifo.readline)
 
     async def test_one_that_hangs_delays_no_other(self, reply: Made) -> None:
-        """Commands run beside one another."""
+        """Commands run at the same time."""
         hanging = asyncio.create_task(command("import time; time.sleep(600)")(reply()))
         await command("pass")(reply(key=8))
         assert not hanging.done()
@@ -412,7 +413,7 @@ class TestTooLong:
 
 
 class TestCommand:
-    """What may be said about a command."""
+    """The settings of a command are checked."""
 
     @pytest.mark.parametrize(
         ("argv", "options", "codes"),
@@ -429,12 +430,12 @@ class TestCommand:
             ((), {"timeout": float("nan")}, ["delivery.command", "delivery.timeout"]),
         ],
     )
-    def test_what_cannot_be(self, argv: Any, options: dict[str, Any], codes: list[str]) -> None:
-        """A text is no command, and no time is no limit; everything is told at once."""
+    def test_wrong_values(self, argv: Any, options: dict[str, Any], codes: list[str]) -> None:
+        """A text is not a command, and a timeout is above 0; all problems are reported at once."""
         with pytest.raises(InputError) as caught:
             CommandDelivery(argv, **options)
         assert codes == [problem.code for problem in caught.value.problems]
 
     def test_an_empty_argument(self) -> None:
-        """An argument may be empty, a program may not."""
+        """An argument may be empty, but a program may not."""
         assert ("archive", "") == CommandDelivery(("archive", "")).argv

@@ -1,4 +1,4 @@
-"""Delivery to a Maildir: a file that is there once and completely, or not at all."""
+"""Delivery to a Maildir: a file appears once and complete, or not at all."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from disk import hanging_disk, no_links
 
 from htpoort import InputError
 from htpoort.delivery import DeliveryError, MaildirDelivery
-from htpoort.ledger.records import Reply
+from htpoort.ledger import Reply
 
 Made = Callable[..., Reply]
 NAME = "1767605400.K7H"
 
 
 def files(path: Path) -> list[str]:
-    """Give all files below a folder."""
+    """List all files below a folder."""
     return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
 
 
 async def written() -> None:
     """Wait until every thread of a Maildir has ended."""
     for thread in threading.enumerate():
-        if thread.name == "htpoort-delivery":
+        if thread.name == "htpoort-queue":
             await asyncio.to_thread(thread.join)
 
 
 class TestPut:
-    """A reply becomes a file of a Maildir that any mail program reads."""
+    """A reply becomes a file in a Maildir that any mail program can read."""
 
     @pytest.mark.parametrize("as_text", [False, True])
     async def test_a_foreign_reader_gets_it(self, tmp_path: Path, reply: Made, *, as_text: bool) -> None:
-        """The standard library's reader finds the reply, octet for octet, and not yet seen."""
+        """The reader of the standard library finds the reply, octet for octet, not yet marked as seen."""
         place = tmp_path / "a" / "replies"
         await MaildirDelivery(str(place) if as_text else place)(reply())
-        found = mailbox.Maildir(place, create=False)
-        (key,) = found.keys()
-        assert reply().raw == found.get_bytes(key)
-        assert ("new", "") == (found.get_message(key).get_subdir(), found.get_message(key).get_flags())
+        maildir = mailbox.Maildir(place, create=False)
+        (key,) = maildir.keys()
+        assert reply().raw == maildir.get_bytes(key)
+        assert ("new", "") == (maildir.get_message(key).get_subdir(), maildir.get_message(key).get_flags())
 
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177, 0o777])
     async def test_for_its_owner_alone(self, tmp_path: Path, reply: Made, umask: int) -> None:
-        """Folders are 0700 and files 0600, whatever the umask: a declaration is its owner's business alone."""
+        """Folders have mode 0700 and files 0600, whatever the umask: declarations are confidential."""
         place = tmp_path / "a" / "replies"
         before = os.umask(umask)
         try:
@@ -66,20 +66,20 @@ class TestPut:
         )
 
     async def test_nothing_else_is_left(self, tmp_path: Path, reply: Made) -> None:
-        """The file in tmp is gone; the name tells time and key."""
+        """The file in tmp is gone; the name contains time and key."""
         await MaildirDelivery(tmp_path)(reply())
         (file,) = files(tmp_path)
         assert file.startswith(f"new/{NAME}")
 
     async def test_a_large_reply(self, tmp_path: Path, reply: Made) -> None:
-        """2 MB with every octet come through."""
+        """2 MB with every octet arrive unchanged."""
         raw = bytes(range(256)) * 8_192
         await MaildirDelivery(tmp_path)(reply(raw=raw))
         (file,) = files(tmp_path)
         assert raw == (tmp_path / file).read_bytes()
 
     async def test_many_replies(self, tmp_path: Path, reply: Made) -> None:
-        """Each reply is a file of its own, also where two have one content, and where one key is used again."""
+        """Each reply is a separate file, also if two have the same content, or if a key is used again."""
         deliver = MaildirDelivery(tmp_path)
         others = [reply(key=8), reply(raw=b"a\r\n"), reply(received=datetime(2026, 1, 6, tzinfo=UTC))]
         for one in (reply(), *others):
@@ -88,12 +88,12 @@ class TestPut:
 
 
 class TestRepeated:
-    """The same reply again, after a crash, is the same file."""
+    """The same reply that comes again, after a crash, is the same file."""
 
     @pytest.mark.parametrize("name", ["{}", "{}:2,", "{}:2,RS", "{};2,S"])
     @pytest.mark.parametrize("room", ["new", "cur"])
     async def test_is_recognised(self, tmp_path: Path, reply: Made, room: str, name: str) -> None:
-        """Where it lies, and how its reader has marked it, does not matter."""
+        """The file is recognised wherever its reader has moved it, and however it is marked."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
@@ -102,8 +102,8 @@ class TestRepeated:
         await deliver(reply())
         assert [f"{room}/{moved.name}"] == files(tmp_path)
 
-    async def test_what_is_there_is_not_touched(self, tmp_path: Path, reply: Made) -> None:
-        """A file of that name keeps its content; where it is not the reply, the reply is beside it, once."""
+    async def test_existing_files_are_not_changed(self, tmp_path: Path, reply: Made) -> None:
+        """A file with that name keeps its content; if it is not the reply, the reply is written beside it, once."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
@@ -117,7 +117,7 @@ class TestRepeated:
     @pytest.mark.parametrize("other", ["cut", "longer", "same length", "folder", "link", "pipe"])
     @pytest.mark.parametrize("room", ["new", "cur"])
     async def test_another_entry_of_that_name(self, tmp_path: Path, reply: Made, room: str, other: str) -> None:
-        """Only the whole message counts as delivered: a cut file, or what is no file, does not."""
+        """Only the whole message counts as delivered: a file that was cut or something that is not a file does not."""
         deliver, raw = MaildirDelivery(tmp_path), reply().raw
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
@@ -137,7 +137,7 @@ class TestRepeated:
         assert raw == put.read_bytes()
 
     async def test_the_one_beside_is_recognised_in_cur(self, tmp_path: Path, reply: Made) -> None:
-        """Where the reply had to be put beside another file, it is recognised after a reader moved it, too."""
+        """A reply that was written beside another file is also recognised after a reader has moved it."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
@@ -148,7 +148,7 @@ class TestRepeated:
         assert [f"cur/{file.name}.1:2,S", f"new/{file.name}"] == files(tmp_path)
 
     async def test_a_name_that_is_always_taken(self, tmp_path: Path, reply: Made) -> None:
-        """After a hundred other files of its name it is an error, and no endless search."""
+        """After a hundred other files with its name the delivery fails, instead of searching without end."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
@@ -158,26 +158,26 @@ class TestRepeated:
             await deliver(reply())
         assert "100 other files have the name of the reply." == caught.value.why
 
-    @pytest.mark.parametrize(("attempts", "found"), [(1, 2), (2, 1)])
-    async def test_cur_is_looked_at_for_a_repeat_alone(
-        self, tmp_path: Path, reply: Made, attempts: int, found: int
+    @pytest.mark.parametrize(("attempts", "expected"), [(1, 2), (2, 1)])
+    async def test_cur_is_searched_for_a_repeat_only(
+        self, tmp_path: Path, reply: Made, attempts: int, expected: int
     ) -> None:
-        """A first delivery does not search ``cur``, which may hold years; a later one does."""
+        """A first delivery does not search ``cur``, which may be large; a later one does."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
         file.rename(tmp_path / "cur" / file.name)
         await deliver(reply(attempts=attempts))
-        assert found == len(files(tmp_path))
+        assert expected == len(files(tmp_path))
 
     async def test_at_the_same_time(self, tmp_path: Path, reply: Made) -> None:
-        """Many who deliver one reply at once make one file."""
+        """Many deliveries of one reply at the same time make one file."""
         deliver = MaildirDelivery(tmp_path)
         await asyncio.gather(*(deliver(reply()) for _ in range(50)))
         assert 1 == len(files(tmp_path))
 
-    async def test_after_it_was_taken_away(self, tmp_path: Path, reply: Made) -> None:
-        """At least once: who has taken it away finds it again, under the same name."""
+    async def test_after_it_was_removed(self, tmp_path: Path, reply: Made) -> None:
+        """At least once: a reader that has removed the file finds it again, with the same name."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         before = files(tmp_path)
@@ -185,8 +185,8 @@ class TestRepeated:
         await deliver(reply())
         assert before == files(tmp_path)
 
-    async def test_what_a_crash_left_is_no_reply(self, tmp_path: Path, reply: Made) -> None:
-        """Half a file in tmp is neither taken for the reply nor in its way."""
+    async def test_what_a_crash_left_is_not_a_reply(self, tmp_path: Path, reply: Made) -> None:
+        """A partial file in tmp is neither mistaken for the reply nor in its way."""
         deliver = MaildirDelivery(tmp_path)
         await deliver(reply())
         (file,) = (tmp_path / "new").iterdir()
@@ -196,10 +196,10 @@ class TestRepeated:
 
 
 class TestNoLinks:
-    """A file system without hard links, as on many shares and sticks, is good enough."""
+    """A file system without hard links, such as many network shares and USB sticks, works too."""
 
     async def test_the_same_as_with_links(self, tmp_path: Path, reply: Made) -> None:
-        """Replies are put there, recognised, and put beside other files; nothing is left in tmp."""
+        """Replies are written, recognised, and written beside other files; nothing is left in tmp."""
         deliver = MaildirDelivery(tmp_path)
         with no_links(tmp_path):
             await asyncio.gather(*(deliver(reply(key=key)) for key in (7, 7, 8)))
@@ -212,31 +212,31 @@ class TestNoLinks:
         assert [f"cur/{second.name}:2,S", f"new/{first.name}", f"new/{first.name}.1"] == files(tmp_path)
         assert (b"annotated", reply().raw) == (first.read_bytes(), beside.read_bytes())
 
-    async def test_passes_the_trial(self, tmp_path: Path) -> None:
-        """It is as good at the start."""
+    async def test_passes_the_self_test(self, tmp_path: Path) -> None:
+        """Its self-test succeeds."""
         with no_links(tmp_path):
-            await MaildirDelivery(tmp_path).try_out("DMS")
+            await MaildirDelivery(tmp_path).self_test("DMS")
         assert [] == files(tmp_path)
 
 
-class TestTriedOut:
-    """What a delivery will do is done once at the start, where no reader sees it."""
+class TestSelfTest:
+    """The self-test does once what a delivery does, where readers do not see it."""
 
     @pytest.mark.parametrize(("per_system", "below"), [(False, ""), (True, "DMS")])
     async def test_leaves_an_empty_maildir(self, tmp_path: Path, *, per_system: bool, below: str) -> None:
-        """The folders are made, and nothing is in them."""
-        await MaildirDelivery(tmp_path / "m", per_system=per_system).try_out("DMS")
+        """The folders are created, and empty."""
+        await MaildirDelivery(tmp_path / "m", per_system=per_system).self_test("DMS")
         place = tmp_path / "m" / below
         assert [place / room for room in ("cur", "new", "tmp")] == sorted(place.iterdir())
         assert [[], [], []] == [list((place / room).iterdir()) for room in ("cur", "new", "tmp")]
 
     async def test_two_file_systems(self, tmp_path: Path) -> None:
-        """Nothing can be moved from tmp to new where these are two disks; the sentence says what must change."""
+        """If tmp and new are on different disks nothing can be moved; the error explains what to change."""
         (tmp_path / "tmp").mkdir()
         with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
             (tmp_path / "new").symlink_to(other)
             with pytest.raises(InputError) as caught:
-                await MaildirDelivery(tmp_path).try_out("DMS")
+                await MaildirDelivery(tmp_path).self_test("DMS")
         assert (
             f"Replies of DMS cannot be delivered to {tmp_path}: Invalid cross-device link. "
             "Its folders tmp and new must be on one file system."
@@ -244,22 +244,22 @@ class TestTriedOut:
         assert [] == files(tmp_path)
 
     async def test_no_folder(self) -> None:
-        """A place where nothing can be made is refused for good, by whichever user."""
+        """A path where nothing can be created is a permanent error, for every user."""
         with pytest.raises(InputError) as caught:
-            await MaildirDelivery("/proc/self/replies").try_out("DMS")
+            await MaildirDelivery("/proc/self/replies").self_test("DMS")
         message = "Replies of DMS cannot be delivered to /proc/self/replies: No such file or directory."
         assert [("delivery.maildir", message)] == [(one.code, one.message) for one in caught.value.problems]
 
     async def test_a_disk_that_is_full_for_now(self, tmp_path: Path) -> None:
-        """What may be over in an hour is the error of a delivery, which is repeated; nothing is left."""
+        """An error that may pass is a delivery error, which is repeated; nothing is left behind."""
         with hanging_disk(tmp_path), pytest.raises(DeliveryError) as caught:
-            await MaildirDelivery(tmp_path, timeout=0.05).try_out("DMS")
+            await MaildirDelivery(tmp_path, timeout=0.05).self_test("DMS")
         await written()
         assert ("It took more than 0.05 s.", []) == (caught.value.why, files(tmp_path))
 
 
 class TestSystems:
-    """Each system may have a Maildir of its own, and no text leads out of it."""
+    """Each system may have a separate Maildir, and no name leads out of it."""
 
     async def test_each_its_own(self, tmp_path: Path, reply: Made) -> None:
         """AGS and DMS never share a folder."""
@@ -273,12 +273,12 @@ class TestSystems:
         [("..", "%2E%2E"), ("../a", "%2E%2E%2Fa"), ("/etc", "%2Fetc"), ("DMS 4", "DMS%204"), ("a\0é", "a%00%C3%A9")],
     )
     async def test_a_strange_name(self, tmp_path: Path, reply: Made, system: str, folder: str) -> None:
-        """What is no letter, digit, hyphen or underscore is written as its octets."""
+        """Characters other than letters, digits, hyphens and underscores are written as their octets."""
         await MaildirDelivery(tmp_path / "all", per_system=True)(reply(system=system))
         assert [f"all/{folder}/new"] == [str(Path(file).parent) for file in files(tmp_path)]
 
-    async def test_what_a_peer_wrote_is_in_no_name(self, tmp_path: Path, reply: Made) -> None:
-        """Party, reference, process ID and mailbox have no part in the path."""
+    async def test_what_a_peer_wrote_is_not_in_a_name(self, tmp_path: Path, reply: Made) -> None:
+        """Party, reference, process ID and mailbox are not part of the path."""
         evil = "../../../../tmp/evil"
         place = tmp_path / "all"
         await MaildirDelivery(place)(reply(party=evil, reference=evil, process_id=evil, mailbox=evil))
@@ -288,7 +288,7 @@ class TestSystems:
 
 @pytest.fixture
 def a_full_disk() -> Iterator[None]:
-    """Let no file have more than 100,000 octets."""
+    """Limit files to 100,000 octets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     yield
@@ -296,11 +296,11 @@ def a_full_disk() -> Iterator[None]:
 
 
 class TestFails:
-    """What cannot be written is told, and leaves nothing half."""
+    """A failed write is reported, and leaves no partial file."""
 
     @pytest.mark.parametrize("below", ["file", "file/replies"])
     async def test_no_folder(self, tmp_path: Path, reply: Made, below: str) -> None:
-        """A file where a folder should be makes an error with the path and the reason."""
+        """A file in the place of a folder is an error with the path and the reason."""
         (tmp_path / "file").touch()
         with pytest.raises(DeliveryError) as caught:
             await MaildirDelivery(tmp_path / below)(reply())
@@ -309,28 +309,28 @@ class TestFails:
 
     @pytest.mark.usefixtures("a_full_disk")
     async def test_no_room(self, tmp_path: Path, reply: Made) -> None:
-        """A write that fails leaves no file, neither in new nor in tmp, and nothing of the reply in the error."""
+        """A write that fails leaves no file in new or tmp, and no content of the reply in the error."""
         with pytest.raises(DeliveryError) as caught:
             await MaildirDelivery(tmp_path)(reply(raw=b"<MetaData>" * 20_000))
         assert ("File too large.", []) == (caught.value.why, files(tmp_path))
         assert "MetaData" not in f"{caught.value!r}{caught.value}"
 
     @pytest.mark.parametrize("path", [None, b"replies", "a\0b", 7])
-    def test_no_path(self, path: object) -> None:
-        """What is no path is told when it is given."""
+    def test_not_a_path(self, path: object) -> None:
+        """A wrong path is reported when the delivery is made."""
         with pytest.raises(InputError) as caught:
             MaildirDelivery(path)  # type: ignore[arg-type]
         assert ["delivery.maildir"] == [problem.code for problem in caught.value.problems]
 
     @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), "60", None])
-    def test_no_time(self, timeout: float) -> None:
-        """What is no time is told together with what is no path."""
+    def test_not_a_timeout(self, timeout: float) -> None:
+        """A wrong timeout is reported together with a wrong path."""
         with pytest.raises(InputError) as caught:
             MaildirDelivery("a\0b", timeout=timeout)
         assert ["delivery.maildir", "delivery.timeout"] == [problem.code for problem in caught.value.problems]
 
 
-# A process with a disk that never answers again.
+# A process with a disk that hangs.
 DEAD = """
 import asyncio, os, sys, threading
 from datetime import datetime, timezone
@@ -347,10 +347,10 @@ except DeliveryError as error:
 
 
 class TestHangs:
-    """A disk that does not answer costs its own Maildir a delivery, and nobody else anything."""
+    """A disk that hangs fails the deliveries to its own Maildir, and affects nothing else."""
 
-    async def test_is_told(self, tmp_path: Path, reply: Made) -> None:
-        """After its time a delivery has failed, with the Maildir and the time."""
+    async def test_is_reported(self, tmp_path: Path, reply: Made) -> None:
+        """After its timeout a delivery has failed; the error has the Maildir and the time."""
         with hanging_disk(tmp_path), pytest.raises(DeliveryError) as caught:
             await MaildirDelivery(tmp_path, timeout=0.05)(reply())
         await written()
@@ -361,7 +361,7 @@ class TestHangs:
         )
 
     async def test_one_that_is_late_is_recognised(self, tmp_path: Path, reply: Made) -> None:
-        """What was written too late is the same file at the next delivery; what waited behind it is not begun."""
+        """What was written too late is recognised at the next delivery; what waited behind it is not begun."""
         deliver = MaildirDelivery(tmp_path)
         with hanging_disk(tmp_path) as hung:
             given = [asyncio.create_task(deliver(reply(key=key))) for key in (7, 8, 9, 10)]
@@ -377,7 +377,7 @@ class TestHangs:
         assert (2, late) == (len(late), files(tmp_path))
 
     async def test_takes_no_thread_of_others(self, tmp_path: Path, reply: Made) -> None:
-        """Forty deliveries that hang leave the loop its threads, and another Maildir its own."""
+        """Forty deliveries that hang use none of the loop's threads, and none of another Maildir's."""
         deliver = MaildirDelivery(tmp_path / "dead")
         async with asyncio.timeout(60):
             with hanging_disk(tmp_path / "dead"):
@@ -387,8 +387,8 @@ class TestHangs:
             await asyncio.gather(*hung)
         assert (1, 40) == (len(files(tmp_path / "good")), len(files(tmp_path / "dead")))
 
-    async def test_keeps_no_other_system_waiting(self, tmp_path: Path, reply: Made) -> None:
-        """Where each system has a folder, the disk of one is not the disk of another."""
+    async def test_delays_no_other_system(self, tmp_path: Path, reply: Made) -> None:
+        """If each system has a folder, a disk of one that hangs does not delay another."""
         deliver = MaildirDelivery(tmp_path, per_system=True)
         async with asyncio.timeout(60):
             with hanging_disk(tmp_path / "AGS"):
@@ -398,14 +398,14 @@ class TestHangs:
         assert (40, 1) == (len(files(tmp_path / "AGS")), len(files(tmp_path / "DMS")))
 
     async def test_does_not_hold_up_the_end(self, tmp_path: Path) -> None:
-        """A process ends though a write of it never does."""
+        """A process ends although one of its writes hangs."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", DEAD, tmp_path, stdout=asyncio.subprocess.PIPE
         )
         try:
             async with asyncio.timeout(60):
-                told, _ = await process.communicate()
+                output, _ = await process.communicate()
         except TimeoutError:
             process.kill()
             raise
-        assert (0, b"It took more than 0.05 s.\n") == (process.returncode, told)
+        assert (0, b"It took more than 0.05 s.\n") == (process.returncode, output)

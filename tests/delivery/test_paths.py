@@ -1,4 +1,4 @@
-"""Nothing that came from a peer is ever a path, and nothing of it leaves a folder."""
+"""Nothing that a peer sends becomes a path, and nothing is written outside the folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 
 from htpoort import DeclarationSystem, Quarantined, Reason, Routed, Router
 from htpoort.delivery import CommandDelivery, MaildirDelivery
-from htpoort.ledger import Ledger
-from htpoort.ledger.records import Reply
+from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
 
 Made = Callable[..., Reply]
@@ -27,12 +26,12 @@ PATHS = [
 
 
 def tree(folder: Path) -> set[str]:
-    """Give everything below a folder."""
+    """List everything below a folder."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Give every file below a folder."""
+    """Return the content of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -43,30 +42,29 @@ def message(k: str = "1", *, v: str = "DMS4.NL", a: str = PARTY, head: str = "")
 
 @pytest.fixture
 def inside(tmp_path: Path) -> Path:
-    """Give a folder three levels down, so that a way out of it would stay visible."""
+    """Make a folder three levels down, so that a path out of it would be noticed."""
     folder = tmp_path / "a" / "b" / "inside"
     folder.mkdir(parents=True)
     return folder
 
 
 class TestRouted:
-    """What reaches a delivery has a K that is no path."""
+    """No reply that reaches a delivery has a path as K."""
 
     @pytest.mark.parametrize("path", [path for path in PATHS if "\x00" not in path])
     def test_a_path_for_k(self, inside: Path, path: str) -> None:
-        """A reply with a path for K is kept in quarantine, and no process ever gets it."""
+        """A reply with a path as K stays in quarantine, and no process gets it."""
         with Ledger.open(f"sqlite:///{inside / 'htpoort.db'}") as ledger:
             stored = ledger.replies.take_in(Router(parties=[PARTY]), message(path), mail_from=None, at=NOON)
-            held = ledger.quarantine.get(stored.key)
 
-            assert isinstance(stored.found, Quarantined)
-            assert Reason.BAD_ENVELOPE is stored.found.reason
-            assert (message(path), []) == (held.raw, list(ledger.replies.listed()))
+            assert isinstance(stored.routing, Quarantined)
+            assert Reason.BAD_ENVELOPE is stored.routing.reason
+            assert (message(path), []) == (ledger.quarantine.message(stored.key), list(ledger.replies.listed()))
         assert {"a", "a/b", "a/b/inside"} == {name for name in tree(inside.parents[2]) if "htpoort.db" not in name}
 
     @pytest.mark.parametrize("path", PATHS)
     async def test_a_path_anywhere_else(self, inside: Path, path: str) -> None:
-        """Headers that are paths make no difference: the file is named by time, number and content."""
+        """Headers that are paths change nothing: the file is named after time, key and content."""
         head = f"Message-ID: <{path}@x>\r\nX-File: {path}\r\nContent-Disposition: attachment; filename={path!r}\r\n"
         raw = message(head=head.replace("\x00", ""))
         with Ledger.open(f"sqlite:///{inside.parent / 'htpoort.db'}") as ledger:
@@ -74,19 +72,19 @@ class TestRouted:
             (reply,) = ledger.replies.listed()
             await MaildirDelivery(inside)(reply)
 
-        assert isinstance(stored.found, Routed)
+        assert isinstance(stored.routing, Routed)
         assert [raw] == list(contents(inside).values())
         assert {"tmp", "new", "cur"} < tree(inside)
         assert {"a", "a/b"} == {name for name in tree(inside.parents[2]) if "inside" not in name and ".db" not in name}
 
 
 class TestMaildir:
-    """Whatever a reply says of itself, its file is in the Maildir."""
+    """Whatever a reply contains, its file is in the Maildir."""
 
     @pytest.mark.parametrize("path", PATHS)
     @pytest.mark.parametrize("field", ["mailbox", "process_id", "party", "reference", "correlation"])
     async def test_a_path_for_a_fact(self, inside: Path, reply: Made, field: str, path: str) -> None:
-        """No fact of a reply is part of the name."""
+        """No fact of a reply is part of the file name."""
         await MaildirDelivery(inside, per_system=True)(reply(**{field: path}))
         await MaildirDelivery(inside.parent / "other", per_system=True)(reply())
 
@@ -98,7 +96,7 @@ class TestMaildir:
 
     @pytest.mark.parametrize("path", PATHS)
     async def test_a_path_for_a_system(self, inside: Path, reply: Made, path: str) -> None:
-        """A system has a folder of its own, whatever its name is, below the Maildir and nowhere else."""
+        """A system with any name has its own folder below the Maildir and nowhere else."""
         await MaildirDelivery(inside, per_system=True)(reply(system=path))
 
         (folder,) = {name.partition("/")[0] for name in tree(inside)}
@@ -106,18 +104,18 @@ class TestMaildir:
         assert {"a", "a/b"} == {name for name in tree(inside.parents[2]) if "inside" not in name}
 
     @pytest.mark.parametrize("name", ["../x", "..", "/x", "a/b", "a\\b", ".x", ""])
-    def test_no_system_is_a_path(self, name: str) -> None:
-        """A system's own name cannot be a path either."""
+    def test_the_name_of_a_system_is_not_a_path(self, name: str) -> None:
+        """The name of a system cannot be a path either."""
         with pytest.raises(ValueError, match="name is"):
             DeclarationSystem(name=name, mailbox="x@customs.example", process_id="X.NL")
 
 
 class TestCommand:
-    """A command gets facts in its environment, and never in its arguments or its folder."""
+    """The facts of a reply are in the environment of a command, never in its arguments or its folder."""
 
     @pytest.mark.parametrize("path", [path for path in PATHS if "\x00" not in path])
     async def test_a_path_for_k(self, inside: Path, reply: Made, path: str) -> None:
-        """The arguments stay as they were configured, and the command starts where the agent is."""
+        """The arguments stay as configured, and the command starts in the agent's working folder."""
         shell = shutil.which("sh")
         assert shell is not None
         script = 'printf "%s|" "$#" "$@" "$HTPOORT_REFERENCE" > "$1/seen"; pwd >> "$1/seen"'
@@ -128,11 +126,11 @@ class TestCommand:
 
 
 class TestRecord:
-    """The simulator's record keeps what comes in its folder, whatever K is."""
+    """The record of the simulator stays in its folder, whatever K is."""
 
     @pytest.mark.parametrize("path", [path for path in PATHS if "\x00" not in path])
     async def test_a_path_for_k(self, inside: Path, path: str) -> None:
-        """A declaration with a path for K becomes a file in the folder, and nothing outside."""
+        """A declaration with a path as K becomes a file in the folder, and nothing outside it."""
         declaration = message(path, v=PARTY, a="DMS4.NL").replace(b"dms@htpoort.nl", b"edi@forwarder.example")
 
         def sent(port: int) -> None:

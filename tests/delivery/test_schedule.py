@@ -1,4 +1,4 @@
-"""When a reply is delivered again, what an error says, and what may be a delivery."""
+"""The redelivery schedule, the delivery error, and the three kinds of delivery."""
 
 from __future__ import annotations
 
@@ -8,48 +8,47 @@ from datetime import timedelta
 import pytest
 from strategies import copies
 
-from htpoort import HtpoortError, InputError
+from htpoort import HtpoortError, InputError, retry_delay
 from htpoort.delivery import (
     DELIVERY_SCHEDULE,
     CommandDelivery,
     Delivery,
     DeliveryError,
     MaildirDelivery,
-    redeliver_after,
 )
-from htpoort.ledger.records import Reply
+from htpoort.ledger import Reply
 
 
 class TestSchedule:
-    """A reply that was not delivered is delivered again, sooner at first, and for ever."""
+    """A reply that was not delivered is delivered again, sooner at first, and never given up."""
 
     @pytest.mark.parametrize(
         ("attempts", "seconds"), [(1, 10), (2, 60), (3, 300), (4, 900), (5, 3_600), (6, 3_600), (100_000, 3_600)]
     )
     def test_waits(self, attempts: int, seconds: int) -> None:
-        """10 seconds, 1, 5 and 15 minutes, an hour, and then every hour."""
-        assert timedelta(seconds=seconds) == redeliver_after(attempts)
+        """The delays are 10 seconds, 1, 5 and 15 minutes, an hour, and then every hour."""
+        assert timedelta(seconds=seconds) == retry_delay(attempts, schedule=DELIVERY_SCHEDULE, repeat_last=True)
 
     @pytest.mark.parametrize(("jitter", "seconds"), [(0, 10), (0.5, 10.5), (1, 11)])
     def test_jitter(self, jitter: float, seconds: float) -> None:
-        """Chance adds up to a tenth."""
-        assert timedelta(seconds=seconds) == redeliver_after(1, jitter=jitter)
+        """Jitter adds up to a tenth."""
+        assert timedelta(seconds=seconds) == retry_delay(1, schedule=DELIVERY_SCHEDULE, jitter=jitter, repeat_last=True)
 
     def test_another_schedule(self) -> None:
         """A schedule is data."""
         schedule = (timedelta(0), timedelta(days=1))
         assert [timedelta(0), timedelta(days=1), timedelta(days=1)] == [
-            redeliver_after(attempts, schedule=schedule) for attempts in (1, 2, 3)
+            retry_delay(attempts, schedule=schedule, repeat_last=True) for attempts in (1, 2, 3)
         ]
 
     @pytest.mark.parametrize(
         ("attempts", "schedule", "jitter"),
         [(0, DELIVERY_SCHEDULE, 0), (1, (), 0), (1, DELIVERY_SCHEDULE, -0.1), (1, DELIVERY_SCHEDULE, 1.1)],
     )
-    def test_what_cannot_be(self, attempts: int, schedule: tuple[timedelta, ...], jitter: float) -> None:
-        """No attempt, no wait and chance out of its range are the caller's mistakes."""
+    def test_wrong_values(self, attempts: int, schedule: tuple[timedelta, ...], jitter: float) -> None:
+        """No attempt, an empty schedule and jitter out of its range are errors of the caller."""
         with pytest.raises(InputError) as caught:
-            redeliver_after(attempts, schedule=schedule, jitter=jitter)
+            retry_delay(attempts, schedule=schedule, jitter=jitter, repeat_last=True)
         assert ["input.retry"] == [problem.code for problem in caught.value.problems]
 
 
@@ -57,16 +56,16 @@ class TestDeliveryError:
     """An error has its text and its data, and survives pickle and copy."""
 
     def test_copies(self) -> None:
-        """A copy says the same; every delivery may succeed later."""
-        for other in copies(DeliveryError("archive", "It ended with 3: no.")):
-            assert ("archive", "It ended with 3: no.", True) == (other.target, other.why, other.retryable)
-            assert "Not delivered to archive. It ended with 3: no." == str(other)
-            assert "DeliveryError(target='archive', why='It ended with 3: no.')" == repr(other)
+        """A copy has the same text; every delivery may succeed later."""
+        for other in copies(DeliveryError("archive", "The command ended with 3: no.")):
+            assert ("archive", "The command ended with 3: no.", True) == (other.target, other.why, other.retryable)
+            assert "Not delivered to archive. The command ended with 3: no." == str(other)
+            assert "DeliveryError(target='archive', why='The command ended with 3: no.')" == repr(other)
             assert isinstance(other, HtpoortError)
 
 
 async def test_three_kinds_of_delivery(reply: Callable[..., Reply]) -> None:
-    """A function, a Maildir and a command all take a reply of the ledger."""
+    """A function, a Maildir and a command all accept a reply of the ledger."""
     came: list[int] = []
 
     async def kept(one: Reply) -> None:

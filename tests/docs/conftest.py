@@ -27,14 +27,14 @@ class Page:
         return self.path.read_text(encoding="utf-8")
 
     def section(self, heading: str) -> str:
-        """Give what stands under a heading, up to the next of its level or above."""
+        """Return the text under a heading, up to the next heading of its level or above."""
         level = heading.split(" ", 1)[0]
         _, _, rest = self.text.partition(f"{heading}\n")
         assert rest, f"{self.path} has no {heading!r}"
         return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
     def rows(self, heading: str = "") -> list[list[str]]:
-        """Give the cells of every table row of a section, or of the page; the head rows are left out."""
+        """Return the cells of every table row of a section, or of the page, without the header rows."""
         text = self.section(heading) if heading else self.text
         rows = [
             [cell.strip() for cell in re.split(r"(?<!\\)\|", match[1])]
@@ -45,18 +45,18 @@ class Page:
         return [row for at, row in enumerate(rows) if at not in rules and at + 1 not in rules]
 
     def blocks(self) -> Iterator[tuple[str, str]]:
-        """Give language and content of each fenced block."""
+        """Return language and content of each fenced block."""
         return ((match[1], match[2]) for match in _FENCE.finditer(self.text))
 
 
 def codes(cell: str) -> list[str]:
-    """Give what stands in backticks."""
+    """Return the text in backticks."""
     return _CODE.findall(cell)
 
 
 @pytest.fixture
 def root() -> Path:
-    """Give the folder of the project."""
+    """Return the folder of the project."""
     return ROOT
 
 
@@ -68,11 +68,11 @@ def page() -> Callable[[str], Page]:
 
 @pytest.fixture
 def pages() -> list[Page]:
-    """Give README.md and every page below docs/."""
+    """Return README.md and every page below docs/."""
     return [Page(ROOT / "README.md"), *(Page(path) for path in sorted((ROOT / "docs").rglob("*.md")))]
 
 
 @pytest.fixture
 def in_backticks() -> Callable[[str], list[str]]:
-    """Give a function that takes the code out of a cell."""
+    """Return a function that finds the text in backticks of a cell."""
     return codes

@@ -1,4 +1,4 @@
-"""What is drawn from a table is what the table says."""
+"""Diagrams and charts agree with the tables and figures that they are drawn from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCS = ROOT / "docs"
 
 @pytest.mark.parametrize("name", ["exchange.svg", "exchange-table.md"])
 def test_drawings_are_of_the_table(name: str) -> None:
-    """Diagram and table of the life of an exchange are drawn from the code as it is."""
+    """The diagram and the table of states are up to date with the code."""
     files = runpy.run_path(str(DOCS / "draw_states.py"))["FILES"]
     ((path, draw),) = ((path, draw) for path, draw in files.items() if path.name == name)
 
@@ -22,7 +22,7 @@ def test_drawings_are_of_the_table(name: str) -> None:
 
 
 def test_charts_are_of_the_figures_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever draws the kept figures once more gets the charts of the documentation, and no other."""
+    """The charts in the documentation are those drawn from the stored figures, with none missing or left over."""
     monkeypatch.setattr(sys, "argv", ["chart.py", "--into", str(tmp_path)])
     runpy.run_path(str(ROOT / "benchmarks" / "chart.py"), run_name="__main__")
     charts = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "_static").glob("benchmark-*.svg")}

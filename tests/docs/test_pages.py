@@ -1,8 +1,8 @@
-"""The pages: what they say is compared with the project that they are about."""
+"""The pages agree with the project that they describe."""
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
 import subprocess  # noqa: S404 - Sphinx is a program
 import sys
@@ -16,14 +16,16 @@ import pytest
 import typer
 
 import htpoort
-from htpoort import agent, config, cutover, delivery, exchange, ledger, simulator, transport
+from htpoort import agent, config, delivery, ledger, simulator, transport
 from htpoort.cli import _app
-from htpoort.config import _tables, reading
+from htpoort.config import _tables, file
+from htpoort.core import cutover, exchange
+from htpoort.core.cutover import reading
 from htpoort.transport import POLICIES
 
 Open = Callable[[str], Any]
 
-# What pytest runs (the conftest.py of the project says how), and what is no program.
+# Languages that pytest runs (see the project's conftest.py), and those that are not programs.
 RUN = {"python", "console", "toml"}
 SHOWN = {"text", "{toctree}", "{eval-rst}", "{include}"}
 
@@ -31,25 +33,26 @@ VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
 
 
 class TestReadme:
-    """The README's two commands are what CI runs; its other blocks are run by pytest."""
+    """CI runs the README's commands; pytest runs its other blocks."""
 
     @pytest.fixture
     def commands(self, page: Open) -> list[str]:
-        """Give the console blocks of the README."""
+        """Return the console blocks of the README."""
         return [content.strip() for language, content in page("README.md").blocks() if language == "console"]
 
     def test_the_first_command_ends_in_the_demonstration(self, commands: list[str]) -> None:
         """The first command installs into an environment of its own, and then shows the whole exchange."""
         assert "python3 -m venv .venv && .venv/bin/pip install -q '.[all]' && .venv/bin/htpoort demo" == commands[0]
 
-    def test_the_second_command_is_all_that_ci_runs(self, commands: list[str], root: Path) -> None:
-        """`.ci/run` goes to the project's folder and runs the second command, letter by letter, and nothing else."""
+    def test_ci_runs_the_second_command(self, commands: list[str], root: Path) -> None:
+        """`.ci/run` runs the second command, letter by letter, then the session with foreign programs, and no more."""
         lines = [line for line in (root / ".ci/run").read_text().splitlines() if not line.startswith("#")]
 
         assert [
             "set -euo pipefail",
             'cd "$(dirname "${BASH_SOURCE[0]}")/.."',
             commands[1],
+            ".venv/bin/nox -s interop",
         ] == lines
 
     def test_there_is_no_third(self, commands: list[str]) -> None:
@@ -58,16 +61,16 @@ class TestReadme:
 
 
 class TestBlocks:
-    """Nothing that looks like a program stands in the documents without being run."""
+    """Every program in the documents is run."""
 
     def test_every_block_says_what_it_is(self, pages: list[Any]) -> None:
-        """A fenced block is of a language that is run, or of one that is no program."""
+        """A fenced block is in a language that is run, or is not a program."""
         languages = {language for one in pages for language, _ in one.blocks()}
 
         assert languages <= RUN | SHOWN
 
     def test_what_is_left_to_ci_is_in_the_readme(self, pages: list[Any]) -> None:
-        """A console block that makes an environment of its own is a command of the README, which CI runs."""
+        """A console block that creates an environment is a command of the README, which CI runs."""
         readme, *others = pages
         known = {content for language, content in readme.blocks() if language == "console"}
         left = {
@@ -80,7 +83,7 @@ class TestBlocks:
         assert left <= known
 
     def test_names_are_those_of_examples(self, pages: list[Any], root: Path) -> None:
-        """Party IDs are those of the examples; mail addresses are of .example domains, or those of the two systems."""
+        """Party IDs are made up; mail addresses are in .example domains, or are those of the two systems."""
         allowed = re.compile(r"[a-z]+@(?:[a-z-]+\.)+example|(?:ags|dms)@htpoort\.nl|evil@x")
         texts = [one.text for one in pages] + [path.read_text() for path in (root / "examples").glob("*.py")]
         mailboxes = {found for text in texts for found in re.findall(r"\b[a-z]+@[a-z.-]+\b", text)}
@@ -91,7 +94,7 @@ class TestBlocks:
 
 
 class TestReference:
-    """The reference is made from the docstrings, and has every public name."""
+    """The reference is made from the docstrings, and covers every public name."""
 
     def test_builds_without_a_warning(self, root: Path, tmp_path: Path) -> None:
         """Sphinx finds every name and link; a warning is an error."""
@@ -105,7 +108,7 @@ class TestReference:
         assert (0, "") == (built.returncode, built.stderr)
 
     def test_every_public_name_has_a_page(self, pages: list[Any]) -> None:
-        """The module of each name that users import is a page, and each page's module is there."""
+        """The module of each public name is on a page, and each documented module exists."""
         documented = {
             name for one in pages for name in re.findall(r"^\.\. automodule:: (\S+)$", one.text, re.MULTILINE)
         }
@@ -114,9 +117,9 @@ class TestReference:
             for room in (htpoort, cutover, transport, exchange, ledger, delivery, agent, config, simulator)
             for name in room.__all__
         }
-        # Instances tell the module of their class, which is where they are documented too; a tuple tells none, and an
-        # alias that of its origin.
-        assert public - {"", "builtins", "collections.abc"} <= documented
+        # For an instance this is the module of its class, where it is documented; a tuple has none, and an alias has
+        # that of its origin.
+        assert public - {"", "builtins", "collections.abc", "typing"} <= documented
         assert all(importlib.import_module(name) for name in documented)
 
 
@@ -125,7 +128,7 @@ class TestCommandLine:
 
     @pytest.fixture
     def commands(self) -> dict[str, Any]:
-        """Give every command by its name, those of a group behind the group's."""
+        """Return every command by its name; a command of a group has the group's name in front."""
         group: Any = typer.main.get_command(_app.app)
         found: dict[str, Any] = {}
         for name, command in group.commands.items():
@@ -135,14 +138,14 @@ class TestCommandLine:
 
     @pytest.fixture
     def headings(self, page: Open) -> dict[str, str]:
-        """Give the heading of each command by its name."""
+        """Return the heading of each command by its name."""
         text = page("docs/reference/cli.md").text
         return {name: line for line, name in re.findall(r"^(## `htpoort ([a-z]+(?: [a-z]+)?).*)$", text, re.MULTILINE)}
 
     def test_every_option_is_listed(
         self, page: Open, in_backticks: Callable[[str], list[str]], commands: dict[str, Any], headings: dict[str, str]
     ) -> None:
-        """The options of each command are those of its table."""
+        """Each command's table lists exactly its options."""
         options = {
             name: sorted(
                 spelled
@@ -161,7 +164,7 @@ class TestCommandLine:
         assert options == listed
 
     def test_what_is_needed_is_marked(self, page: Open, commands: dict[str, Any], headings: dict[str, str]) -> None:
-        """An option without which a command does not run says `needed`, and no other does."""
+        """The page marks exactly the required options with `needed`."""
         text = page("docs/reference/cli.md")
         for name, heading in headings.items():
             needed = {
@@ -187,23 +190,52 @@ class TestConfiguration:
             ("## `[delivery.SYSTEM]`", _tables.DeliveryTable),
             ("## `[timing]`", _tables.TimingTable),
             ("## `[cutover]`", _tables.CutoverTable),
-            ("## `[[cutover.move]]`", _tables.MoveTable),
+            ("## `[[cutover.move]]`", reading._MoveTable),
         ],
     )
     def test_every_key_is_listed(
         self, page: Open, in_backticks: Callable[[str], list[str]], heading: str, table: type[Any]
     ) -> None:
-        """The keys of each table are those that the reader takes; what it only refuses is not among them."""
+        """Each table lists the keys that the reader accepts, without those that it knows only to refuse them."""
         listed = [in_backticks(row[0])[0] for row in page("docs/reference/config.md").rows(heading)]
         taken = {field.name for field in attrs.fields(table)} - {"password", "key_password"}
 
         assert sorted(taken) == sorted(listed)
 
     def test_every_table_is_listed(self, page: Open, in_backticks: Callable[[str], list[str]]) -> None:
-        """The keys at the top are those that the reader knows."""
+        """The keys at the top level are those that the reader knows."""
         listed = [in_backticks(row[0])[0] for row in page("docs/reference/config.md").rows("## Top")]
 
-        assert sorted(reading._KNOWN) == sorted(listed)
+        assert sorted(file._KNOWN) == sorted(listed)
+
+
+class TestArchitecture:
+    """`docs/explanation/architecture.md` describes the tree as it is."""
+
+    @pytest.fixture
+    def text(self, page: Open) -> str:
+        """Read the page."""
+        text: str = page("docs/explanation/architecture.md").text
+        return text
+
+    def test_every_module_exists(self, text: str) -> None:
+        """Each module that the page names can be imported."""
+        named = set(re.findall(r"`(htpoort(?:\.\w+)+)`", text))
+        named.remove("htpoort.toml")
+
+        assert [] == sorted(name for name in named if importlib.util.find_spec(name) is None)
+
+    def test_the_floors_are_those_of_the_contract(self, text: str, root: Path) -> None:
+        """The picture has the floors of the contract, from top to bottom, and every room has its row."""
+        contracts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+        (house,) = (one for one in contracts["contracts"] if one.get("containers") == ["htpoort"])
+        floors = [{room.strip() for room in floor.split("|")} for floor in house["layers"]]
+        (picture,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+        drawn = [set(re.split(r" {3,}(?=\S)", line[:37].strip())) for line in picture.splitlines()]
+        rows = {name.removeprefix("htpoort.") for name in re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)}
+
+        assert floors == drawn
+        assert set().union(*floors) - {"_aio", "_clock"} == rows
 
 
 class TestTls:
@@ -235,7 +267,7 @@ class TestTls:
         assert {(), listed} == {policy.ciphers for policy in POLICIES}
 
     def test_notes(self, page: Open) -> None:
-        """What a source leaves open is said, for each policy that has such a note."""
+        """The page has the note of each policy whose source leaves something open."""
         rows = page("docs/reference/tls.md").rows("## What the sources leave open")
 
         assert [policy.note for policy in POLICIES if policy.note] == [row[2] for row in rows]
@@ -245,18 +277,19 @@ class TestDependencies:
     """`docs/explanation/dependencies.md` has a reason for each dependency."""
 
     def test_each_is_there_once(self, page: Open, root: Path) -> None:
-        """Every package that pyproject.toml asks for has its row, under its extra; extras of our own do not count."""
+        """Every package in pyproject.toml has its row, under its extra or group; our own extras do not count."""
         table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
         groups = {
             "core": table["project"]["dependencies"],
             "build": table["build-system"]["requires"],
             **table["project"]["optional-dependencies"],
+            **table["dependency-groups"],
         }
         asked = {
             (re.split(r"[^A-Za-z0-9-]", text)[0].lower(), extra)
             for extra, texts in groups.items()
             for text in texts
-            if not text.startswith("htpoort[")
+            if isinstance(text, str) and not text.startswith("htpoort[")  # a table includes another group
         }
         rows = page("docs/explanation/dependencies.md").rows()
 
@@ -265,7 +298,7 @@ class TestDependencies:
 
 
 class TestContributing:
-    """CONTRIBUTING.md names what there is."""
+    """CONTRIBUTING.md agrees with the project."""
 
     def test_sessions(self, page: Open, root: Path, in_backticks: Callable[[str], list[str]]) -> None:
         """The sessions of its table are those of noxfile.py."""

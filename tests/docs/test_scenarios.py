@@ -1,4 +1,4 @@
-"""`docs/reference/scenarios.md` has everything that a script can say."""
+"""`docs/reference/scenarios.md` lists everything that a script can contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from htpoort import Correlation, Reason
-from htpoort.simulator import Action, AnswerFault, At, Kind, _script
+from htpoort.simulator import FaultAction, ReplyFault, ReplyKind, SmtpStep, script
 
 PAGE = "docs/reference/scenarios.md"
 
@@ -19,18 +19,18 @@ PAGE = "docs/reference/scenarios.md"
 @pytest.mark.parametrize(
     ("heading", "table"),
     [
-        ("## Top", _script.ScriptTable),
-        ("## `[[scenario]]`", _script.ScenarioTable),
-        ("## `[[fault]]`", _script.FaultTable),
-        ("## `[[pop3_fault]]`", _script.Pop3FaultTable),
-        ("## `[[window]]`", _script.WindowTable),
-        ("## `[[scenario.answer]]`", _script.AnswerTable),
+        ("## Top", script.ScriptTable),
+        ("## `[[scenario]]`", script.ScenarioTable),
+        ("## `[[fault]]`", script.FaultTable),
+        ("## `[[pop3_fault]]`", script.Pop3FaultTable),
+        ("## `[[window]]`", script.WindowTable),
+        ("## `[[scenario.reply]]`", script.ReplyTable),
     ],
 )
 def test_every_key_is_listed(
     page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], heading: str, table: type[Any]
 ) -> None:
-    """The keys of each table are those that the reader takes; those that are needed say so, and no others."""
+    """Each table lists the keys that the reader accepts, and marks exactly the required ones."""
     rows = [row for row in page(PAGE).rows(heading) if len(row) == 4]
     fields = {field.name: field.default is attrs.NOTHING for field in attrs.fields(table)}
 
@@ -38,7 +38,8 @@ def test_every_key_is_listed(
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind"), [("### Kinds", Kind), ("### Faults of an answer", AnswerFault), ("### Actions", Action)]
+    ("heading", "kind"),
+    [("### Kinds", ReplyKind), ("### Faults of a reply", ReplyFault), ("### Actions", FaultAction)],
 )
 def test_every_member_is_listed(
     page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], heading: str, kind: type[enum.StrEnum]
@@ -48,12 +49,12 @@ def test_every_member_is_listed(
 
 
 def test_every_place_is_listed(page: Callable[[str], Any], in_backticks: Callable[[str], list[str]]) -> None:
-    """The places of a fault stand in the order of the dialogue."""
-    assert [one.value for one in At] == in_backticks(page(PAGE).section("### Places"))
+    """The places of a fault are listed in the order of the dialogue."""
+    assert [one.value for one in SmtpStep] == in_backticks(page(PAGE).section("### Places"))
 
 
 def test_what_the_router_makes_of_it_is_a_reason(page: Callable[[str], Any]) -> None:
-    """What is said of the router are its own words."""
-    said = {word for row in page(PAGE).rows("### Faults of an answer") for word in re.findall(r"`([A-Z_]+)`", row[2])}
+    """Reasons and correlations in the table are those of the router."""
+    said = {word for row in page(PAGE).rows("### Faults of a reply") for word in re.findall(r"`([A-Z_]+)`", row[2])}
 
     assert said <= {*Reason.__members__, *Correlation.__members__}

@@ -1,4 +1,4 @@
-"""`docs/reference/standard.md`: every clause has a mark, a module and a test, and all of them are there."""
+"""`docs/reference/standard.md`: every clause has a mark, a module and a test, and all of them exist."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ HEADINGS = [
 
 @pytest.fixture
 def clauses(page: Callable[[str], Any]) -> list[list[str]]:
-    """Give every row of the clause table."""
+    """Return every row of the clause table."""
     return list(itertools.chain.from_iterable(page("docs/reference/standard.md").rows(heading) for heading in HEADINGS))
 
 
 def names_of(path: Path) -> set[str]:
-    """Name the tests of a file as pytest does, without what they are parametrized with."""
+    """Return the names of the tests in a file as pytest writes them, without parameters."""
     found: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -45,7 +45,7 @@ def names_of(path: Path) -> set[str]:
 
 
 def test_every_row_is_whole(clauses: list[list[str]]) -> None:
-    """Clause, mark, module and test: no cell is missing or empty, and no clause stands there twice."""
+    """Clause, mark, module and test: no cell is missing or empty, and no clause is written twice."""
     assert {4} == {len(row) for row in clauses}
     assert all(cell for row in clauses for cell in row)
     assert len(clauses) == len({row[0] for row in clauses})
@@ -64,7 +64,7 @@ def test_every_module_is_there(clauses: list[list[str]], in_backticks: Callable[
 
 
 def test_every_test_is_there(clauses: list[list[str]], in_backticks: Callable[[str], list[str]], root: Path) -> None:
-    """Each row names tests, and each of them stands in its file."""
+    """Each row names tests, and each test is in its file."""
     named = [in_backticks(row[3]) for row in clauses]
     missing = [
         name
@@ -78,7 +78,7 @@ def test_every_test_is_there(clauses: list[list[str]], in_backticks: Callable[[s
 
 
 def test_the_official_party_fails_the_eleven_test() -> None:
-    """The number of the official example is no multiple of eleven under the weights of the elfproef, and is taken."""
+    """The number of the official example fails the elfproef (weighted sum modulo eleven), and is accepted."""
     party = PartyId.parse("NL123456789.02.05")
     weighted = sum(
         weight * int(digit) for weight, digit in zip((9, 8, 7, 6, 5, 4, 3, 2, -1), party.number, strict=True)

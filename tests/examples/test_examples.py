@@ -1,4 +1,4 @@
-"""The examples: each is short, runs by itself, and prints what it says."""
+"""The examples: each is short, runs by itself, and prints what it promises."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ quarantine: ambiguous-from: The From header does not hold exactly one plain mail
 quarantine: other-system: The reference 22096222734662 was sent to AGS, but DMS answers.
 """,
     "send_declaration.py": """\
-dms@htpoort.nl took [V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0], code 250
+dms@htpoort.nl accepted [V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0], code 250
 DMS answered NL123456789.02.05 about 22096222734662 (not-checked)
 """,
 }
 
 
 def test_every_example_is_run() -> None:
-    """No example stands there that is not run below; those that are tests are run by tests/testing."""
+    """Every example is run below; those that are tests are run by tests/testing."""
     scripts = {path.name for path in EXAMPLES.glob("*.py") if not path.name.startswith("test_")}
 
     assert sorted(PRINTED) == sorted(scripts)
@@ -33,7 +33,7 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_prints_what_happened(name: str, tmp_path: Path) -> None:
-    """An example is a script: it runs in any folder, ends well, and prints these lines and no other."""
+    """An example is a script: it runs in any folder, exits with 0, and prints exactly these lines."""
     ran = subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-W", "error", EXAMPLES / name],
         cwd=tmp_path,

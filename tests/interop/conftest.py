@@ -1,4 +1,4 @@
-"""Give certificates to the tests, the programs' absence to whoever runs them, and the matrix to its page."""
+"""Certificates for the tests, a check that every program is installed, and the matrix with its page."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tidy import check_tidy
 from htpoort.simulator import GatewayTls
 
 WRITES: Final = "HTPOORT_INTEROP_WRITE"
-"""The variable that lets a run write the page, where a run otherwise compares with it."""
+"""The variable that makes a run write the page instead of comparing with it."""
 
 
 @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
 async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Fail a test that leaves a task, or an exception that nobody fetched."""
+    """Fail a test that leaves a task running, or an exception that was never retrieved."""
     yield
     await check_tidy(caplog)
 
 
 @pytest.fixture(scope="session", autouse=True)  # ruff: ignore[pytest-fixture-autouse]
 def versions() -> list[tuple[str, str]]:
-    """Ask every program for its version; fails, and says what to install, where one does not answer."""
+    """Ask every program for its version; fail, and name what to install, if one does not answer."""
     found = asyncio.run(_asked())
     how_to = {"debian": "apt-get install --no-install-recommends", "npm": "npm install", "layer": "in layers"}
     for kind, how in how_to.items():
@@ -51,8 +51,8 @@ async def _asked() -> dict[str, str | None]:
 
 
 @pytest.fixture(scope="session", autouse=True)  # ruff: ignore[pytest-fixture-autouse]
-def compiled(versions: list[tuple[str, str]]) -> Iterator[None]:  # noqa: ARG001 - says first what is not installed
-    """Compile the Java program of these tests, and let Java find it."""
+def compiled(versions: list[tuple[str, str]]) -> Iterator[None]:  # noqa: ARG001 - reports first what is not installed
+    """Compile the Java program of these tests, and put it on Java's class path."""
     jars = [f"/usr/share/java/jakarta-{name}.jar" for name in ("mail", "activation")]
     with folder() as place, pytest.MonkeyPatch.context() as patch:
         asyncio.run(run("javac", "-cp", ":".join(jars), "-d", place, HERE / "java/Send.java"))
@@ -62,11 +62,11 @@ def compiled(versions: list[tuple[str, str]]) -> Iterator[None]:  # noqa: ARG001
 
 @pytest.fixture(scope="session")
 def files() -> Iterator[Files]:
-    """Give every server here the certificates that a user gets from the simulator: none is made to please a program."""
+    """Use the certificates that a user gets from the simulator for every server; none is made to suit a program."""
     with folder() as place:
         GatewayTls.made(place)
         client, server = place / "client.pem", place / "server.pem"
-        # Java reads no PEM of a key.
+        # Java cannot read a key in PEM.
         store = ("pkcs12", "-export", "-in", client, "-out", place / "client.p12", "-passout", f"pass:{PASSWORD}")
         asyncio.run(run("openssl", *store))
 
@@ -75,7 +75,7 @@ def files() -> Iterator[Files]:
 
 @attrs.define
 class Matrix:
-    """The committed page, and what this run saw."""
+    """The committed page, and the results of this run."""
 
     seen: dict[str, page.Rows] = attrs.field(factory=dict[str, page.Rows])
 
@@ -87,14 +87,14 @@ class Matrix:
             assert {key: committed.get(key) for key in rows} == rows
 
     def written(self, heading: str, head: tuple[str, ...], keys: list[page.Key]) -> tuple[tuple[str, ...], page.Rows]:
-        """Give a table in the order of its keys; what did not run in this run stays as it was."""
+        """Return a table in the order of its keys; rows that were not part of this run stay as they were."""
         known = (page.read(heading) if page.PATH.exists() else {}) | self.seen.get(heading, {})
         return head, {key: known[key] for key in keys if key in known}
 
 
 @pytest.fixture(scope="session")
 def matrix(versions: list[tuple[str, str]]) -> Iterator[Matrix]:
-    """Give what compares rows with the page; writes the page at the end where that is asked for."""
+    """Yield what compares rows with the page; at the end write the page if requested."""
     kept = Matrix()
     yield kept
     if WRITES in os.environ:

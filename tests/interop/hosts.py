@@ -1,8 +1,4 @@
-"""
-Run the POP3 servers of Courier and Cyrus over mailboxes of their own.
-
-Never does: touch the configuration of the machine; both are in layers, where their own files are theirs to write.
-"""
+"""Run the POP3 servers of Courier and Cyrus over their own mailboxes."""
 
 from __future__ import annotations
 
@@ -40,7 +36,7 @@ exec couriertcpd -address=127.0.0.1 -maxprocs=20 -maxperip=20 -nodnslookup -noid
 
 @asynccontextmanager
 async def courier(files: Files, tls: str, mail: Path) -> AsyncGenerator[int]:
-    """Run Courier over a folder of Maildirs; gives its port for implicit TLS."""
+    """Run Courier over a folder of Maildirs; yields its port for implicit TLS."""
     port = free_port()
     settings = {
         "MAIL": str(mail),
@@ -98,7 +94,7 @@ exec /usr/lib/cyrus/bin/master -C "$0/imapd.conf" -M "$0/cyrus.conf" -p "$0/pid"
 
 @asynccontextmanager
 async def cyrus(files: Files, tls: str) -> AsyncGenerator[tuple[int, Path]]:
-    """Run Cyrus; gives its port for implicit TLS, and its folder."""
+    """Run Cyrus; yields its port for implicit TLS, and its folder."""
     port = free_port()
     with folder() as place:
         (place / "host.pem").write_bytes(files.both.read_bytes())
@@ -112,7 +108,7 @@ async def cyrus(files: Files, tls: str) -> AsyncGenerator[tuple[int, Path]]:
 
 
 async def put_in(place: Path, mails: Mapping[str, Iterable[bytes]]) -> frozenset[bytes]:
-    """Give mails to Cyrus by LMTP, for users who have logged in once; gives the octets that it keeps."""
+    """Deliver mails to Cyrus by LMTP, for users who have logged in once; return the octets that it keeps."""
 
     def work() -> None:
         with smtplib.LMTP(f"{place}/lmtp") as client:

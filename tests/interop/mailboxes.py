@@ -1,8 +1,4 @@
-"""
-Keep replies in POP3 mailboxes, and fetch them by programs that nobody here wrote.
-
-Never does: judge what is fetched.
-"""
+"""Keep replies in POP3 mailboxes, and fetch them with programs of other authors."""
 
 from __future__ import annotations
 
@@ -26,31 +22,31 @@ from interop.writers import HOST, Place, by_htpoort as by_sender, smtplib_messag
 
 from htpoort import DMS
 from htpoort.simulator import Declarant, Gateway
-from htpoort.transport import Pop3Mailbox, Pop3Server, SmtpServer, TlsSettings
+from htpoort.transport import Pop3Account, Pop3Mailbox, SmtpServer, TlsSettings
 
 FOLDED: Final = "folded@forwarder.example"
 
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """A mailbox over implicit TLS: how to log in, and the authority that its certificate is of."""
+    """A mailbox over implicit TLS: its login, and the authority of its certificate."""
 
     user: str
     port: int
     files: Files
 
     @property
-    def server(self) -> Pop3Server:
+    def server(self) -> Pop3Account:
         """The mailbox, for our own client."""
         tls = TlsSettings(ca_file=self.files.ca)
-        return Pop3Server(host="localhost", port=self.port, username=self.user, password=PASSWORD, tls=tls)
+        return Pop3Account(host="localhost", port=self.port, username=self.user, password=PASSWORD, tls=tls)
 
 
-# ── collectors: each gives every mail of a mailbox ───────────────────────────
+# ── collectors: each returns every mail of a mailbox ───────────────────────────
 
 
 async def by_htpoort(account: Account) -> list[bytes]:
-    """Fetch by our own client, which deletes what it has stored."""
+    """Fetch with our own client, which deletes what it has stored."""
     found: list[bytes] = []
 
     async def store(_uidl: str, raw: bytes) -> None:
@@ -61,7 +57,7 @@ async def by_htpoort(account: Account) -> list[bytes]:
 
 
 async def by_poplib(account: Account) -> list[bytes]:
-    """Fetch by the standard library."""
+    """Fetch with the standard library."""
 
     def work() -> list[bytes]:
         context = ssl.create_default_context(cafile=account.files.ca)
@@ -77,7 +73,7 @@ async def by_poplib(account: Account) -> list[bytes]:
 
 
 async def by_curl(account: Account) -> list[bytes]:
-    """Fetch by curl: the list, and then each mail."""
+    """Fetch with curl: the list, and then each mail."""
     url = f"pop3s://localhost:{account.port}/"
     options = ("--silent", "--show-error", "--cacert", account.files.ca, "--user", f"{account.user}:{PASSWORD}")
     numbers = [line.split()[0].decode() for line in (await run("curl", *options, url)).splitlines()]
@@ -99,7 +95,7 @@ async def by_fetchmail(account: Account) -> list[bytes]:
             control.write_text("\n".join(lines) + "\n", encoding="ascii")
             control.chmod(0o600)
             env = environment(HOME=str(place), FETCHMAILHOME=str(place))
-            # Two of root share one file else, and the second goes away.
+            # Otherwise two of root share one file, and the second exits.
             alone = ("--pidfile", place / "pid")
             await run("fetchmail", "--nosyslog", *alone, "--fetchmailrc", control, env=env)
     return [incoming.raw for incoming in kept.incoming]
@@ -126,7 +122,7 @@ async def by_getmail(account: Account) -> list[bytes]:
         (place / "getmailrc").write_text("\n".join(lines) + "\n", encoding="ascii")
         await run("chown", "--recursive", "nobody", place / "maildir")
         await run("getmail", "--quiet", "--getmaildir", place, "--rcfile", "getmailrc")
-        # A Maildir ends lines by LF.
+        # A Maildir ends lines with LF.
         return [path.read_bytes().replace(b"\n", b"\r\n") for path in (place / "maildir/new").iterdir()]
 
 
@@ -137,7 +133,7 @@ COLLECTORS: Final[dict[str, Callable[[Account], Awaitable[list[bytes]]]]] = {
     "getmail": by_getmail,
     "htpoort `Pop3Mailbox`": by_htpoort,
 }
-"""In the order in which they may come: the last one deletes."""
+"""In the order in which they run: the last one deletes."""
 
 
 # ── mailboxes: each is filled with a reply for each length of K, and with the same ones folded ──
@@ -185,7 +181,7 @@ service pop3-login {{
 }}
 """
 
-# Dovecot 2.3 has a lowest version of TLS and no highest; OpenSSL has both.
+# Dovecot 2.3 can set a lowest version of TLS but no highest; OpenSSL can set both.
 _OPENSSL: Final = """\
 openssl_conf = all
 [all]
@@ -200,7 +196,7 @@ MaxProtocol = TLSv{tls}
 
 @asynccontextmanager
 async def dovecot(files: Files, tls: str, mail: Path) -> AsyncGenerator[tuple[int, int]]:
-    """Run Dovecot over a folder of Maildirs; gives its ports, for STLS and for implicit TLS."""
+    """Run Dovecot over a folder of Maildirs; yields its ports, for STLS and for implicit TLS."""
     stls, implicit = free_port(), free_port()
     with folder() as place:
         text = _DOVECOT.format(place=place, files=files, mail=mail, password=PASSWORD, stls=stls, implicit=implicit)
@@ -214,7 +210,7 @@ async def dovecot(files: Files, tls: str, mail: Path) -> AsyncGenerator[tuple[in
 
 @asynccontextmanager
 async def hosting(files: Files, tls: str, **further: str) -> AsyncGenerator[tuple[SmtpServer, Path, Program]]:
-    """Run Postfix in front of Maildirs, as a mail host does; gives how to send to it, and the folder."""
+    """Run Postfix in front of Maildirs, as a mail host does; yields how to send to it, and the folder."""
     with folder() as mail:
         await run("chown", "nobody:nogroup", mail)
         settings = {
@@ -231,12 +227,12 @@ async def hosting(files: Files, tls: str, **further: str) -> AsyncGenerator[tupl
 
 @asynccontextmanager
 async def _filled(files: Files, tls: str) -> AsyncGenerator[tuple[Path, frozenset[bytes]]]:
-    """Let the simulator answer through Postfix into Maildirs; gives their folder, and the octets in it."""
+    """Let the simulator reply through Postfix into Maildirs; yields their folder, and the octets in it."""
     async with hosting(files, tls) as (host, mail, program):
         async with Gateway(declarants={MAILBOX: host}) as gateway:
             for length in REFERENCES:
                 await by_sender(declaration(length), Place(port=gateway.smtp_port))
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
         assert [] == gateway.undelivered
         for length in REFERENCES:
             await smtplib_message(folded(length), Place(port=host.port, ca=files.ca))
@@ -245,33 +241,33 @@ async def _filled(files: Files, tls: str) -> AsyncGenerator[tuple[Path, frozense
 
 
 def _kept(files: Files, port: int, octets: frozenset[bytes]) -> Filled:
-    """Give both accounts of a server that was filled."""
+    """Return both accounts of a filled server."""
     genuine, folded = [Account(user=user, port=port, files=files) for user in ("edi", "folded")]
     return Filled(genuine=genuine, folded=folded, octets=octets)
 
 
 @asynccontextmanager
 async def of_dovecot(files: Files, tls: str) -> AsyncGenerator[Filled]:
-    """Read the Maildirs by Dovecot."""
+    """Serve the Maildirs with Dovecot."""
     async with _filled(files, tls) as (mail, octets), dovecot(files, tls, mail) as (_, port):
         yield _kept(files, port, octets)
 
 
 @asynccontextmanager
 async def of_courier(files: Files, tls: str) -> AsyncGenerator[Filled]:
-    """Read the Maildirs by Courier."""
+    """Serve the Maildirs with Courier."""
     async with _filled(files, tls) as (mail, octets), courier(files, tls, mail) as port:
         yield _kept(files, port, octets)
 
 
 @asynccontextmanager
 async def of_cyrus(files: Files, tls: str) -> AsyncGenerator[Filled]:
-    """Give what is in the simulator's mailboxes to Cyrus by LMTP."""
+    """Deliver the mails of the simulator's mailboxes to Cyrus by LMTP."""
     async with of_gateway(files, tls) as source:
         mails = {one.user: await by_poplib(one) for one in (source.genuine, source.folded)}
     async with cyrus(files, tls) as (port, place):
         empty = _kept(files, port, frozenset())
-        # It makes a mailbox when its user first logs in.
+        # Cyrus creates a mailbox at the first login of its user.
         assert ([], []) == (await by_poplib(empty.genuine), await by_poplib(empty.folded))
         octets = await put_in(place, mails)
         yield attrs.evolve(empty, octets=octets)
@@ -279,22 +275,22 @@ async def of_cyrus(files: Files, tls: str) -> AsyncGenerator[Filled]:
 
 @asynccontextmanager
 async def of_gateway(files: Files, tls: str) -> AsyncGenerator[Filled]:
-    """Let the simulator answer into its own mailboxes."""
+    """Let the simulator reply into its own mailboxes."""
     users = {MAILBOX: "edi", FOLDED: "folded"}
     declarants = [Declarant(mailbox=mailbox, username=user, password=PASSWORD) for mailbox, user in users.items()]
     async with Gateway(declarants=declarants, tls=files.of_gateway(tls)) as gateway:
         for length in REFERENCES:
             await by_sender(declaration(length), Place(port=gateway.smtp_port, ca=files.ca, login="edi"))
             gateway.mailbox(FOLDED).deliver(folded(length).as_bytes())
-        await gateway.answered()
-        octets = frozenset(mail.raw for mailbox in (MAILBOX, FOLDED) for mail in gateway.mailbox(mailbox).mails)
+        await gateway.wait_for_due_replies()
+        octets = frozenset(mail.raw for mailbox in (MAILBOX, FOLDED) for mail in gateway.mailbox(mailbox).messages)
         assert gateway.pop3s_port is not None
         accounts = [Account(user=user, port=gateway.pop3s_port, files=files) for user in ("edi", "folded")]
         yield Filled(genuine=accounts[0], folded=accounts[1], octets=octets)
 
 
 def folded(length: int) -> EmailMessage:
-    """Write a reply of DMS as a program does that folds."""
+    """Write a reply of DMS as a program that folds does."""
     request = declaration(length).envelope
     reply = EmailMessage()
     reply["From"], reply["To"] = DMS.mailbox, FOLDED

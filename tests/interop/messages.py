@@ -1,8 +1,4 @@
-"""
-Hold what is exchanged: one party, one mailbox, K of the three lengths, and what a reader makes of them.
-
-Never does: send.
-"""
+"""Hold what is exchanged: one party, one mailbox, K of the three lengths, and what a reader makes of them."""
 
 from __future__ import annotations
 
@@ -42,7 +38,7 @@ def declaration(length: int) -> Submission:
 
 
 def subject_of(envelope: RoutingEnvelope) -> str:
-    """Write what the Subject must say, by hand."""
+    """Write the expected Subject by hand."""
     return f"[V={envelope.sender}][A={envelope.addressee}][K={envelope.reference}][S={envelope.s}]"
 
 
@@ -50,26 +46,26 @@ def subject_of(envelope: RoutingEnvelope) -> str:
 
 
 def _one_line(raw: bytes, envelope: RoutingEnvelope) -> bool:
-    """Read line by line, as a program that knows nothing of folding."""
+    """Read line by line, as a program that does not unfold."""
     head, _, _ = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
     lines = [line for line in head.split(b"\n") if line.lower().startswith(b"subject:")]
     return lines == [f"Subject: {subject_of(envelope)}".encode()]
 
 
 def _compat32(raw: bytes, envelope: RoutingEnvelope) -> bool:
-    """Read by the standard library's old policy; CPython differs in the blanks that it leaves at the ends."""
+    """Read with the standard library's old policy; versions of CPython differ in blanks at the ends."""
     found = email.message_from_bytes(raw, policy=email.policy.compat32)["Subject"]
     return str(found).strip() == subject_of(envelope)
 
 
 def _default(raw: bytes, envelope: RoutingEnvelope) -> bool:
-    """Read by the standard library's new policy, with the same allowance."""
+    """Read with the standard library's new policy, with the same allowance."""
     found = email.message_from_bytes(raw, policy=email.policy.default)["Subject"]
     return str(found).strip() == subject_of(envelope)
 
 
 def _ours(raw: bytes, envelope: RoutingEnvelope) -> bool:
-    """Read by htpoort."""
+    """Read with htpoort."""
     return read(raw).envelope == envelope
 
 
@@ -79,11 +75,11 @@ READERS: Final[dict[str, Callable[[bytes, RoutingEnvelope], bool]]] = {
     "`email`, default": _default,
     "htpoort `read`": _ours,
 }
-"""Each says whether it sees in a message the envelope that was sent."""
+"""Each checks whether it sees in a message the envelope that was sent."""
 
 
-def said(kept: dict[int, bool]) -> str:
-    """Write the cell of a reader: one word where it is the same for every length of K."""
+def cell(kept: dict[int, bool]) -> str:
+    """Write the cell of a reader: one word if it is the same for every length of K."""
     words = {length: "yes" if same else "no" for length, same in kept.items()}
     if len(set(words.values())) == 1:
         return words[14]

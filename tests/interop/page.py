@@ -1,8 +1,4 @@
-"""
-Read and write the page of the matrix, `docs/reference/interoperability.md`.
-
-Never does: run anything.
-"""
+"""Read and write the page of the matrix, `docs/reference/interoperability.md`."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from typing import Final
 PATH: Final = Path(__file__).parents[2] / "docs/reference/interoperability.md"
 
 Key = tuple[str, str, str]
-"""Who acts, with which server, over which TLS: "none", "1.2" or "1.3"."""
+"""The client, the server, and the version of TLS: "none", "1.2" or "1.3"."""
 Rows = dict[Key, tuple[str, ...]]
 
 WRITING: Final = "## Writers and servers"
@@ -25,7 +21,7 @@ _TLS_COLUMN: Final = 2
 
 
 def place_of(heading: str) -> str:
-    """Say what stands in a template where the table of a heading goes."""
+    """Return the placeholder for the table of a heading."""
     return f"({heading.removeprefix('## ')} go here)\n"
 
 
@@ -33,26 +29,26 @@ def read(heading: str) -> Rows:
     """Read the rows of a table, one for each version of TLS."""
     _, _, rest = PATH.read_text(encoding="utf-8").partition(f"{heading}\n")
     lines = re.findall(r"^\| (.*) \|$", rest.partition("\n## ")[0], re.MULTILINE)
-    found: Rows = {}
+    rows: Rows = {}
     for line in lines[1:]:
-        who, server, versions, *cells = line.split(" | ")
+        client, server, versions, *cells = line.split(" | ")
         for tls in versions.split(", "):
-            found[who, server, tls] = tuple(cells)
-    return found
+            rows[client, server, tls] = tuple(cells)
+    return rows
 
 
 Tables = Mapping[str, tuple[tuple[str, ...], Rows]]
 
 
 def write(template: str, tables: Tables, versions: Iterable[tuple[str, str]]) -> None:
-    """Write the page: the tables by their headings, and the versions of what was run."""
+    """Write the page: the tables by their headings, and the versions of the programs."""
     text = template
     for heading, (head, rows) in tables.items():
         text = text.replace(place_of(heading), table(head, _joined(rows)))
-    PATH.write_text(f"{text}{_VERSIONS}\n\n{_SAID}\n{table(('program', 'version'), versions)}", encoding="utf-8")
+    PATH.write_text(f"{text}{_VERSIONS}\n\n{_NOTE}\n{table(('program', 'version'), versions)}", encoding="utf-8")
 
 
-_SAID: Final = "What was run when this page was written. The comparison leaves this table out.\n"
+_NOTE: Final = "The programs of the run that wrote this page. The comparison ignores this table.\n"
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -62,11 +58,11 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _joined(rows: Rows) -> list[tuple[str, ...]]:
-    """Say on one line what is the same over several versions of TLS."""
+    """Join rows that are the same for several versions of TLS."""
     joined: list[tuple[str, ...]] = []
-    for (who, server), group in itertools.groupby(rows.items(), key=lambda row: row[0][:_TLS_COLUMN]):
+    for (client, server), group in itertools.groupby(rows.items(), key=lambda row: row[0][:_TLS_COLUMN]):
         cells: dict[tuple[str, ...], list[str]] = {}
-        for (_, _, tls), said in group:
-            cells.setdefault(said, []).append(tls)
-        joined += [(who, server, ", ".join(versions), *said) for said, versions in cells.items()]
+        for (_, _, tls), row in group:
+            cells.setdefault(row, []).append(tls)
+        joined += [(client, server, ", ".join(versions), *row) for row, versions in cells.items()]
     return joined

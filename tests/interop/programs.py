@@ -1,8 +1,4 @@
-"""
-Run foreign programs: each starts in a session of its own, and ends with the block that started it.
-
-Never does: leave loopback, or end a process that it did not start.
-"""
+"""Run foreign programs: each starts in a session of its own, and ends with the block that started it."""
 
 from __future__ import annotations
 
@@ -25,12 +21,12 @@ import attrs
 
 HERE: Final = Path(__file__).parent
 LIMIT: Final = 60.0
-"""Seconds after which a program that does nothing is an error; nothing here waits as long on purpose."""
+"""Seconds after which a program that does nothing is an error; no test waits that long on purpose."""
 
 PROGRAMS: Final[list[dict[str, Any]]] = tomllib.loads((HERE / "programs.toml").read_text(encoding="utf-8"))["program"]
 
 LAYERS: Final = Path(os.environ.get("HTPOORT_LAYERS", tempfile.gettempdir())).absolute()
-"""Where the layers are of programs that this machine cannot have beside each other; see layer.sh."""
+"""The folder of the layers, for programs that cannot be installed side by side; see layer.sh."""
 
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+|\d{8}\.\d+")
@@ -38,14 +34,14 @@ _VERSION: Final = re.compile(r"\d+(?:\.\d+)+|\d{8}\.\d+")
 
 @attrs.define
 class Program:
-    """One program that runs, and what it has printed."""
+    """One running program, and what it has printed."""
 
     process: asyncio.subprocess.Process
     lines: list[str] = attrs.field(factory=list[str])
     printed: asyncio.Condition = attrs.field(factory=asyncio.Condition)
 
     async def has(self, pattern: str, number: int = 1) -> list[re.Match[str]]:
-        """Wait until so many lines match; gives the matches."""
+        """Wait until a number of lines match; return the matches."""
         with _explained(self.lines, pattern):
             async with asyncio.timeout(LIMIT), self.printed:
                 await self.printed.wait_for(lambda: len(self._found(pattern)) >= number or self.process.returncode)
@@ -70,7 +66,7 @@ class Program:
 
 @contextmanager
 def _explained(lines: list[str], pattern: str) -> Generator[None]:
-    """Show what a program printed where the awaited line did not come."""
+    """Show what a program printed if the expected line did not appear."""
     try:
         yield
     except TimeoutError as error:
@@ -78,7 +74,7 @@ def _explained(lines: list[str], pattern: str) -> Generator[None]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Give the variables for a program: English, and no settings of whoever runs the tests."""
+    """Return the environment of a program: English, and without personal settings."""
     kept = {name: os.environ[name] for name in ("CLASSPATH", "NODE_PATH", "TMPDIR") if name in os.environ}
     return {"PATH": _PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/"} | kept | extra
 
@@ -86,7 +82,7 @@ def environment(**extra: str) -> dict[str, str]:
 async def run(
     *command: str | Path, given: bytes = b"", env: Mapping[str, str] | None = None, codes: tuple[int, ...] = (0,)
 ) -> bytes:
-    """Run a program to its end; gives what it wrote to standard output, and fails with all that it wrote."""
+    """Run a program to its end; return its standard output, or fail with all that it wrote."""
     process = await asyncio.create_subprocess_exec(
         *_found(command),
         stdin=asyncio.subprocess.PIPE,
@@ -110,7 +106,7 @@ async def run(
 async def running(
     *command: str | Path, env: Mapping[str, str] | None = None, stop: tuple[str | Path, ...] = ()
 ) -> AsyncGenerator[Program]:
-    """Run a program as long as the block; *stop* is a command that ends it, SIGTERM where not given."""
+    """Run a program for the length of the block; *stop* is a command that ends it, SIGTERM by default."""
     process = await asyncio.create_subprocess_exec(
         *_found(command),
         stdin=asyncio.subprocess.DEVNULL,
@@ -137,7 +133,7 @@ async def running(
 
 
 def _found(command: tuple[str | Path, ...]) -> list[str]:
-    """Look a program up, those of the administrator too."""
+    """Look up a program, including those for administrators."""
     name, *arguments = map(str, command)
     program = shutil.which(name, path=_PATH)
     assert program is not None, f"{name} is not installed; run: nox -s interop"
@@ -152,12 +148,12 @@ def _end(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
 
 
 def in_layer(name: str, *command: str | Path) -> tuple[str | Path, ...]:
-    """Give the command that runs another where a package is installed that has a layer of its own."""
+    """Return the command that runs another one in the layer of a package."""
     return ("sh", HERE / "layer.sh", "run", LAYERS / name, *command)
 
 
 async def version_of(program: Mapping[str, Any]) -> str | None:
-    """Ask a program for its version; None where it is not installed."""
+    """Ask a program for its version; None if it is not installed."""
     command = in_layer(program["layer"][0], *program["version"]) if "layer" in program else program["version"]
     try:
         output = await run(*command)
@@ -167,13 +163,13 @@ async def version_of(program: Mapping[str, Any]) -> str | None:
     return found[0] if found else None
 
 
-# Below the ports that a system gives to connections, so that none takes one between our look and the program's start;
-# from another place in each process, so that tests that run at the same time do not meet.
+# Below the ports that a system assigns to connections, so none is taken before the program starts; with a different
+# start in each process, so that tests that run at the same time do not collide.
 _PORTS: Final = itertools.count(12_000 + os.getpid() % 500 * 40)
 
 
 def free_port() -> int:
-    """Find a port for a program that takes none of its own choice."""
+    """Find a port for a program that cannot choose a free one."""
     while True:
         port = next(_PORTS)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -181,7 +177,7 @@ def free_port() -> int:
 
 
 async def listening(port: int, program: Program) -> None:
-    """Wait until something listens on a port, or the program that should has ended."""
+    """Wait until a program listens on a port, or has ended."""
     async with asyncio.timeout(LIMIT):
         while program.process.returncode is None:
             try:
@@ -196,7 +192,7 @@ async def listening(port: int, program: Program) -> None:
 
 @contextmanager
 def folder() -> Generator[Path]:
-    """Give a folder that servers under other users may enter; pytest's own are closed to them."""
+    """Make a folder that servers under other users may enter; pytest's own folders are closed to them."""
     with tempfile.TemporaryDirectory(prefix="htpoort-") as name:
         path = Path(name)
         path.chmod(0o755)

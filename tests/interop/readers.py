@@ -1,8 +1,4 @@
-"""
-Ask programs that nobody here wrote how they read the Subject of a message.
-
-Never does: judge what they read.
-"""
+"""Ask programs of other authors how they read the Subject of a message."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ import attrs
 import fast_mail_parser
 from interop.programs import HERE, LIMIT, environment
 
-from htpoort import _scan
+from htpoort.core import _headers
 
 FOLDER: Final = HERE / "foreign"
 COMMANDS: Final = {
@@ -34,7 +30,7 @@ COMMANDS: Final = {
 }
 
 Readings = dict[str, str]
-"""What each reader makes of the Subject; left out where it makes nothing of it."""
+"""What each reader finds in the Subject; a reader that finds nothing is left out."""
 
 
 def _default(raw: bytes) -> str:
@@ -50,8 +46,8 @@ def _fast_mail_parser(raw: bytes) -> str:
 
 
 def _nothing_decoded(raw: bytes) -> str:
-    # An encoded word's own equals signs show that it is not to be read like this.
-    return re.sub(r"=3[Dd]|=\?", "", _scan.scan(raw).subject or "")
+    # The equals signs of an encoded word show that it is not to be read like this.
+    return re.sub(r"=3[Dd]|=\?", "", _headers.scan(raw).subject or "")
 
 
 OURS: Final[dict[str, Callable[[bytes], str]]] = {
@@ -70,7 +66,7 @@ class Readers:
     file: Path
 
     def read(self, raw: bytes) -> Readings:
-        """Give what each of them reads."""
+        """Return what each of them reads."""
         for pipe in self.pipes:
             stdin = cast("IO[bytes]", pipe.stdin)
             stdin.write(base64.b64encode(raw) + b"\n")

@@ -1,8 +1,4 @@
-"""
-Run foreign mail servers as relays in front of our receiver: Sendmail, Haraka and Exim.
-
-Never does: touch the configuration of the machine, or resolve a name in the DNS.
-"""
+"""Run foreign mail servers as relays in front of our receiver: Sendmail, Haraka and Exim."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from interop.programs import folder, free_port, in_layer, listening, run, runnin
 
 HOST: Final = "127.0.0.1"
 
-# The esmtp mailer as Sendmail's own configuration has it; only the port of the next server is ours.
+# The esmtp mailer as in Sendmail's own configuration; only the port of the next server is ours.
 _SENDMAIL: Final = """\
 divert(-1)
 include(`/usr/share/sendmail/cf/m4/cf.m4')
@@ -40,7 +36,7 @@ MAILER(`smtp')dnl
 
 @asynccontextmanager
 async def sendmail(to: int) -> AsyncGenerator[int]:
-    """Run Sendmail, whose esmtp mailer gives everything to a port; gives its own port."""
+    """Run Sendmail, whose esmtp mailer relays everything to a port; yields its own port."""
     port = free_port()
     with folder() as place:
         (place / "queue").mkdir()
@@ -91,7 +87,7 @@ begin authenticators
 
 @asynccontextmanager
 async def exim(to: int, *, options: Mapping[str, str] | None = None, authenticators: str = "") -> AsyncGenerator[int]:
-    """Run Exim, which gives everything to a port, with further options of its transport; gives its own port."""
+    """Run Exim, which relays everything to a port, with further options of its transport; yields its own port."""
     port = free_port()
     lines = "\n  ".join(f"{name} = {value}" for name, value in (options or {}).items())
     with folder() as place:
@@ -106,7 +102,7 @@ async def exim(to: int, *, options: Mapping[str, str] | None = None, authenticat
 
 @asynccontextmanager
 async def haraka(to: int) -> AsyncGenerator[int]:
-    """Run Haraka, which queues everything and gives it to a port; gives its own port."""
+    """Run Haraka, which queues everything and relays it to a port; yields its own port."""
     port = free_port()
     with folder() as place:
         (place / "config").mkdir()
@@ -116,7 +112,7 @@ async def haraka(to: int) -> AsyncGenerator[int]:
             "plugins": "relay\nqueue/smtp_forward\n",
             "relay.ini": "[relay]\nacl=true\n",
             "relay_acl_allow": "127.0.0.1/32\n",
-            # Both ways to the one server, so that no name is looked up in the DNS.
+            # Both routes lead to the one server, so that no name is looked up in DNS.
             "smtp_forward.ini": f"host=127.0.0.1\nport={to}\nenable_outbound=true\n",
             "me": "mta.example\n",
             "host_list": "htpoort.nl\n",
@@ -129,7 +125,7 @@ async def haraka(to: int) -> AsyncGenerator[int]:
             yield port
 
 
-# Haraka takes the settings that a folder lacks from nowhere, so its own go there first.
+# Haraka has no defaults for settings that a folder lacks, so its own files are copied there first.
 _HARAKA: Final = """
 root=$(node -p 'require("path").dirname(require.resolve("Haraka/package.json"))')
 cp -n "$root"/config/*.ini "$0/config"

@@ -1,8 +1,4 @@
-"""
-Run the servers that take messages, ours and foreign ones, each on loopback with its own files.
-
-Never does: touch the configuration of the machine.
-"""
+"""Run the servers that take messages, ours and foreign ones, each on loopback with its own files."""
 
 from __future__ import annotations
 
@@ -39,21 +35,21 @@ class Files:
     client: Path
 
     def context(self, version: str) -> ssl.SSLContext:
-        """Make a server's context that speaks one version of TLS."""
+        """Make a server's context for one version of TLS."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = context.maximum_version = VERSIONS[version]
         context.load_cert_chain(self.both)
         return context
 
     def of_gateway(self, version: str, client: ClientCertificate = ClientCertificate.NONE) -> GatewayTls:
-        """Say the same to the simulator."""
+        """The same for the simulator."""
         policy = TlsPolicy(environment=Environment.TEST, valid_from=None, announced=(VERSIONS[version],))
         return GatewayTls(certificate=self.both, ca_file=self.ca, client=client, policy=policy, announced_only=True)
 
 
 @attrs.frozen(kw_only=True)
 class Taking:
-    """A server that takes messages: where it is, and how to wait for the message of a number, from 1."""
+    """A server that accepts messages: its address, and how to wait for the message of a number, from 1."""
 
     place: Place
     came: Callable[[int], Awaitable[bytes]]
@@ -61,13 +57,13 @@ class Taking:
 
 @attrs.define
 class Kept:
-    """What a receiver of ours took, in order."""
+    """The messages that a receiver of ours accepted, in order."""
 
     incoming: list[Incoming] = attrs.field(factory=list[Incoming])
     came: asyncio.Condition = attrs.field(factory=asyncio.Condition)
 
     async def __call__(self, incoming: Incoming) -> None:
-        """Take one message."""
+        """Accept one message."""
         async with self.came:
             self.incoming.append(incoming)
             self.came.notify_all()
@@ -80,7 +76,7 @@ class Kept:
 
 
 def receiver(handler: Callable[[Incoming], Any], files: Files, tls: str | None, *mailboxes: str) -> Receiver:
-    """Make a receiver of ours that insists on one version of TLS."""
+    """Make a receiver of ours that requires one version of TLS."""
     context = None if tls is None else files.context(tls)
     return Receiver(handler, hostname="mx.example", mailboxes=mailboxes, tls=context, require_tls=tls is not None)
 
@@ -109,7 +105,7 @@ async def of_receiver(files: Files, tls: str | None) -> AsyncGenerator[Taking]:
 
 @asynccontextmanager
 async def of_sink(_files: Files, tls: str | None) -> AsyncGenerator[Taking]:
-    """Run Postfix's smtp-sink, which knows no TLS and writes each message into a file."""
+    """Run Postfix's smtp-sink, which has no TLS and writes each message into a file."""
     assert tls is None
     with folder() as place:
         place.chmod(0o777)
@@ -125,7 +121,7 @@ async def of_sink(_files: Files, tls: str | None) -> AsyncGenerator[Taking]:
 
 @asynccontextmanager
 async def sink(*options: str) -> AsyncGenerator[tuple[int, Program]]:
-    """Run smtp-sink with options; gives its port."""
+    """Run smtp-sink with options; yields its port."""
     port = free_port()
     async with running("smtp-sink", "-c", "-u", "nobody", *options, f"{HOST}:{port}", "100") as program:
         await listening(port, program)
@@ -134,27 +130,27 @@ async def sink(*options: str) -> AsyncGenerator[tuple[int, Program]]:
 
 @asynccontextmanager
 async def of_npm(files: Files, tls: str | None) -> AsyncGenerator[Taking]:
-    """Run npm's smtp-server, which tells the version of TLS of each message."""
+    """Run npm's smtp-server, which reports the version of TLS of each message."""
     async with npm_server(files, tls) as (port, program):
 
         async def came(number: int) -> bytes:
-            told = json.loads((await program.has(r'^\{"raw"', number))[number - 1].string)
-            assert (None if tls is None else f"TLSv{tls}") == told["cipher"]
-            return base64.b64decode(told["raw"])
+            report = json.loads((await program.has(r'^\{"raw"', number))[number - 1].string)
+            assert (None if tls is None else f"TLSv{tls}") == report["cipher"]
+            return base64.b64decode(report["raw"])
 
         yield Taking(place=Place(port=port, ca=files.ca if tls else None), came=came)
 
 
 @asynccontextmanager
 async def npm_server(files: Files, tls: str | None, **login: str) -> AsyncGenerator[tuple[int, Program]]:
-    """Run npm's smtp-server, perhaps with a login; gives its port."""
+    """Run npm's smtp-server, optionally with a login; yields its port."""
     settings: dict[str, Any] = {**login}
     if tls is not None:
         pems = {"key": files.key.read_text(encoding="ascii"), "cert": files.chain.read_text(encoding="ascii")}
         settings["tls"] = pems | {"minVersion": f"TLSv{tls}", "maxVersion": f"TLSv{tls}"}
     async with running("node", HERE / "node" / "serve.js", json.dumps(settings)) as program:
-        (told,) = await program.has(r'^\{"port":(\d+)\}$')
-        yield int(told[1]), program
+        (report,) = await program.has(r'^\{"port":(\d+)\}$')
+        yield int(report[1]), program
 
 
 # ── Postfix ──────────────────────────────────────────────────────────────────
@@ -183,7 +179,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 @asynccontextmanager
 async def postfix(files: Files, tls: str | None, **settings: str) -> AsyncGenerator[tuple[int, Program]]:
-    """Run a whole Postfix with a configuration and a queue of its own; gives the port of its smtpd."""
+    """Run a whole Postfix with its own configuration and queue; yields the port of its smtpd."""
     port = free_port()
     with folder() as place:
         for name in ("etc", "queue", "data"):
@@ -204,7 +200,7 @@ _INSTALLED: Final = ("command_directory", "daemon_directory", "shlib_directory",
 
 
 def _postfix_settings(place: Path) -> dict[str, str]:
-    """Say what keeps Postfix on loopback, off the DNS and out of the machine's mail."""
+    """The settings that keep Postfix on loopback, off DNS and out of the machine's mail."""
     return {
         "compatibility_level": "3.6",
         "queue_directory": f"{place}/queue",
@@ -226,7 +222,7 @@ def _postfix_settings(place: Path) -> dict[str, str]:
 
 
 def _postfix_tls(files: Files, tls: str | None) -> dict[str, str]:
-    """Say that one version of TLS is spoken and nothing else, to clients and to the next server."""
+    """The settings for exactly one version of TLS, to clients and to the next server."""
     if tls is None:
         return {}
     only = f">=TLSv{tls}, <=TLSv{tls}"
@@ -243,7 +239,7 @@ def _postfix_tls(files: Files, tls: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def of_postfix(files: Files, tls: str | None) -> AsyncGenerator[Taking]:
-    """Run Postfix as a relay in front of our receiver, with the same TLS on both ways."""
+    """Run Postfix as a relay in front of our receiver, with the same TLS on both sides."""
     kept = Kept()
     async with receiver(kept, files, tls, DMS.mailbox) as ours:
         relay = f"smtp:[localhost]:{ours.port}"
@@ -281,9 +277,9 @@ SERVERS: Final[dict[str, Callable[[Files, str | None], AbstractAsyncContextManag
 SPOKEN: Final[dict[str, tuple[str, ...]]] = {
     "smtp-sink": ("none",),
     "htpoort `Gateway`, implicit TLS": ("1.2", "1.3"),
-    # These are here for what they do to lines.
+    # These are included for how they treat lines.
     "Sendmail, then htpoort `Receiver`": ("none",),
     "Exim, then htpoort `Receiver`": ("none",),
     "Haraka, then htpoort `Receiver`": ("none",),
 }
-"""Which TLS a server is tried with, where it is not all: without, 1.2 and 1.3."""
+"""The versions of TLS that a server is tested with, if not all: none, 1.2 and 1.3."""

@@ -1,4 +1,4 @@
-"""Our agent and servers that nobody here wrote: Postfix, Dovecot, npm's smtp-server and smtp-sink."""
+"""Our agent with servers of other authors: Postfix, Dovecot, npm's smtp-server and smtp-sink."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from interop.programs import LIMIT
 from interop.servers import Files, npm_server, postfix, sink
 from interop.writers import HOST
 
-from htpoort import AGS, Router, SendError, SendFailure, build
+from htpoort import AGS, Router, SendError, SendFailure, State, build
 from htpoort.agent import Agent, Outbox, Pop3Inbox, SmtpInbox, Timing
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import Gateway
 from htpoort.transport import Pop3Mailbox, Security, SmtpServer, TlsSettings, send
 
-QUICK = Timing(poll=timedelta(milliseconds=20), grace=timedelta(seconds=10), again=timedelta(milliseconds=20))
+QUICK = Timing(
+    poll_interval=timedelta(milliseconds=20), grace=timedelta(seconds=10), retry_delay=timedelta(milliseconds=20)
+)
 TLS = ("1.2", "1.3")
 
 
 @attrs.define
 class Process:
-    """A process that takes replies."""
+    """A process that receives replies."""
 
     taken: list[Reply] = attrs.field(factory=list[Reply])
     came: asyncio.Condition = attrs.field(factory=asyncio.Condition)
 
     async def __call__(self, reply: Reply) -> None:
-        """Take one reply."""
+        """Receive one reply."""
         async with self.came:
             self.taken.append(reply)
             self.came.notify_all()
 
     async def has(self, number: int) -> list[str]:
-        """Wait for so many replies; gives their references."""
+        """Wait for a number of replies; return their references."""
         async with asyncio.timeout(LIMIT), self.came:
             await self.came.wait_for(lambda: len(self.taken) >= number)
         return sorted(reply.reference for reply in self.taken)
@@ -56,13 +57,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def router(ledger: Ledger) -> Router:
-    """Route for one party, by what the ledger knows."""
-    return Router(parties=[PARTY], sent=ledger.sent)
+def router() -> Router:
+    """Find system and party; the ledger compares with what was sent."""
+    return Router(parties=[PARTY])
 
 
 def now() -> datetime:
-    """Give the time of the machine."""
+    """Return the time of the machine."""
     return datetime.now(UTC)  # noqa: TID251 - an agent runs in real time
 
 
@@ -89,7 +90,7 @@ async def reached(ledger: Ledger, state: State, *references: str) -> None:
             found = [await asyncio.to_thread(ledger.exchanges.find, PARTY, reference) for reference in references]
             if {state} == {one and one.state for one in found}:
                 return
-            # Reading the ledger takes a turn of another thread; nothing else is waited for.
+            # Reading the ledger takes a turn of another thread, so this loop need not sleep.
             await asyncio.sleep(0)
 
 
@@ -99,7 +100,7 @@ ALL_OF_DMS = sorted(REFERENCES.values())
 @pytest.mark.parametrize("tls", TLS)
 async def test_replies_from_a_mailbox(tls: str, files: Files, ledger: Ledger, router: Router) -> None:
     """
-    What the agent gives to Postfix is answered, and the answers come back through Postfix, Dovecot and POP3.
+    What the agent sends to Postfix is answered, and the replies return through Postfix, Dovecot and POP3.
 
     Each reply reaches the process of its system, and the mailbox is empty then.
     """
@@ -109,7 +110,7 @@ async def test_replies_from_a_mailbox(tls: str, files: Files, ledger: Ledger, ro
         async with hosting(files, tls, transport_maps=relay) as (host, mail, _), dovecot(files, tls, mail) as (_, port):
             gateway.register(MAILBOX, host)
             inbox = Pop3Inbox(
-                server=Account(user="edi", port=port, files=files).server, every=timedelta(milliseconds=50)
+                server=Account(user="edi", port=port, files=files).server, poll_interval=timedelta(milliseconds=50)
             )
             parts: dict[str, Any] = {"ledger": ledger, "router": router, "timing": QUICK}
             parts |= {"outboxes": [Outbox(server=host)], "inboxes": [inbox], "deliveries": {"AGS": ags, "DMS": dms}}
@@ -124,7 +125,7 @@ async def test_replies_from_a_mailbox(tls: str, files: Files, ledger: Ledger, ro
 
 @pytest.mark.parametrize("tls", TLS)
 async def test_replies_by_smtp(tls: str, files: Files, ledger: Ledger, router: Router) -> None:
-    """The answers that the simulator gives to Postfix are relayed into the agent over TLS, each to its process."""
+    """Postfix relays the replies of the simulator over TLS to the agent, each for its process."""
     ags, dms = Process(), Process()
     inbox = SmtpInbox(hostname="localhost", mailboxes=(MAILBOX,), tls=files.context(tls), require_tls=True)
     async with Gateway() as gateway:
@@ -144,15 +145,15 @@ async def test_replies_by_smtp(tls: str, files: Files, ledger: Ledger, router: R
 
 @pytest.mark.parametrize("tls", TLS)
 async def test_login(tls: str, files: Files, ledger: Ledger, router: Router) -> None:
-    """With user name and password over STARTTLS the agent's declarations are taken by smtp-server, as that user."""
+    """With user name and password over STARTTLS smtp-server accepts the agent's declarations, as that user."""
     async with npm_server(files, tls, username="edi", password=PASSWORD) as (port, program):
         server = SmtpServer(host=HOST, port=port, tls=TlsSettings(ca_file=files.ca), username="edi", password=PASSWORD)
         queue(ledger)
         async with Agent(ledger=ledger, router=router, outboxes=[Outbox(server=server)], timing=QUICK):
             await reached(ledger, State.ACCEPTED, "A1", *REFERENCES.values())
-        told = [json.loads(found.string) for found in await program.has(r'^\{"raw"', 4)]
+        reports = [json.loads(found.string) for found in await program.has(r'^\{"raw"', 4)]
 
-    assert [(f"TLSv{tls}", "edi")] * 4 == [(one["cipher"], one["user"]) for one in told]
+    assert [(f"TLSv{tls}", "edi")] * 4 == [(report["cipher"], report["user"]) for report in reports]
 
 
 async def test_wrong_password(files: Files) -> None:
@@ -179,13 +180,13 @@ async def test_wrong_password(files: Files) -> None:
     ],
 )
 async def test_what_smtp_sink_does(options: tuple[str, str], state: State, ledger: Ledger, router: Router) -> None:
-    """A drop after the final dot is unknown; before it deferred, as 4xx and 421 are; 5xx is refused."""
+    """A connection lost after the final dot is unknown, before it deferred, as 4xx and 421 are; 5xx is refused."""
     ledger.exchanges.queue(declaration(35), at=now())
     async with sink(*options) as (port, _):
         server = SmtpServer(host=HOST, port=port, security=Security.PLAIN)
         async with Agent(ledger=ledger, router=router, outboxes=[Outbox(server=server)], timing=QUICK):
             await reached(ledger, state, REFERENCES[35])
-    found = ledger.exchanges.find(PARTY, REFERENCES[35])
+    found = ledger.exchanges.find(REFERENCES[35], party=PARTY)
 
     assert found is not None
     assert 1 == found.attempts
@@ -193,7 +194,7 @@ async def test_what_smtp_sink_does(options: tuple[str, str], state: State, ledge
 
 @pytest.mark.parametrize("tls", TLS)
 async def test_stls(tls: str, files: Files) -> None:
-    """Our POP3 client begins TLS by STLS with Dovecot as it does from the first octet."""
+    """With Dovecot our POP3 client starts TLS by STLS as well as from the first octet."""
     found: list[bytes] = []
 
     async def store(_uidl: str, raw: bytes) -> None:

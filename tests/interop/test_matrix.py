@@ -1,4 +1,4 @@
-"""Whether an envelope arrives as it was written, by clients and servers that nobody here wrote."""
+"""Whether an envelope arrives as it was written, with clients and servers of other authors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from interop import page
 from interop.mailboxes import COLLECTORS, MAILBOXES
 from interop.matrix import FETCH_KEYS, KEPT, PLACES, WRITE_KEYS
-from interop.messages import PARTY, READERS, REFERENCES, declaration, said
+from interop.messages import PARTY, READERS, REFERENCES, cell, declaration
 from interop.servers import SERVERS, Files
 from interop.writers import OCTETS, RENDERED, WRITERS
 
@@ -17,7 +17,7 @@ from htpoort import Routed, Router
 
 @pytest.mark.parametrize(("server", "tls"), PLACES)
 async def test_writers(server: str, tls: str, files: Files, matrix: Any) -> None:
-    """What the page says of each writer and reader is what a server sees, for each length of K and over its TLS."""
+    """The page shows for each writer and reader what a server sees, for each length of K and over its TLS."""
     kept: dict[tuple[str, str], dict[int, bool]] = {}
     number = 0
     async with SERVERS[server](files, None if tls == "none" else tls) as taking:
@@ -30,14 +30,14 @@ async def test_writers(server: str, tls: str, files: Files, matrix: Any) -> None
                     kept.setdefault((writer, reader), {})[length] = sees(raw, message.envelope)
 
     rows: page.Rows = {
-        (writer, server, tls): tuple(said(kept[writer, reader]) for reader in READERS) for writer in WRITERS
+        (writer, server, tls): tuple(cell(kept[writer, reader]) for reader in READERS) for writer in WRITERS
     }
     matrix.agrees(page.WRITING, rows)
 
 
 @pytest.mark.parametrize(("server", "tls"), KEPT)
 async def test_collectors(server: str, tls: str, files: Files, matrix: Any) -> None:
-    """What the page says of each program that fetches is what our router makes of what it fetched."""
+    """The page shows for each fetching program how our router routes what it fetched."""
     rows: page.Rows = {}
     async with MAILBOXES[server](files, tls) as filled:
         for name, collect in COLLECTORS.items():
@@ -50,22 +50,22 @@ async def test_collectors(server: str, tls: str, files: Files, matrix: Any) -> N
 
 
 def routed(mails: list[bytes]) -> str:
-    """Say for which lengths of K our router gives a reply of DMS to the party."""
+    """Report for which lengths of K our router routes a reply of DMS to the party."""
     results = [Router(parties=[PARTY]).route_message(mail) for mail in mails]
     found = {(one.system.name, one.reference) for one in results if isinstance(one, Routed)}
-    return said({length: ("DMS", reference) in found for length, reference in REFERENCES.items()})
+    return cell({length: ("DMS", reference) in found for length, reference in REFERENCES.items()})
 
 
 class TestPage:
-    """What the page says, typed from what is known of the programs."""
+    """The content of the page, typed from what is known of the programs."""
 
     def test_it_has_every_row(self) -> None:
-        """Every cell of the matrix is on the page, and nothing else is."""
+        """The page has every cell of the matrix, and no other."""
         assert (WRITE_KEYS, FETCH_KEYS) == (list(page.read(page.WRITING)), list(page.read(page.FETCHING)))
 
     @pytest.mark.parametrize("writer", OCTETS)
     def test_octets_arrive_everywhere(self, writer: str) -> None:
-        """A client that is given octets changes nothing: every reader sees the envelope, whatever server and TLS."""
+        """A client that gets octets changes nothing: every reader sees the envelope, whatever server and TLS."""
         cells = {cell for key, row in page.read(page.WRITING).items() if key[0] == writer for cell in row}
 
         assert {"yes"} == cells
@@ -83,12 +83,12 @@ class TestPage:
         ],
     )
     def test_what_is_rendered_may_be_folded(self, writer: str, on_one_line: str) -> None:
-        """A client that folds breaks the line of the longer K's; a reader that unfolds sees the same envelope."""
+        """A client that folds breaks the line of a longer K; a reader that unfolds sees the same envelope."""
         rows = {row for key, row in page.read(page.WRITING).items() if key[0] == writer}
 
         assert {(on_one_line, "yes", "yes", "yes")} == rows
         assert writer in RENDERED
 
     def test_every_reply_is_routed(self) -> None:
-        """Whatever program fetches a reply, our router gives it to its process, folded or not."""
+        """Whatever program fetches a reply, our router routes it to its process, folded or not."""
         assert {("yes", "yes")} == {row[1:] for row in page.read(page.FETCHING).values()}

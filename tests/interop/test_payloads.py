@@ -13,7 +13,7 @@ from interop.writers import by_htpoort
 from htpoort import DMS, build
 
 LINES = (989, 991, 998)
-"""Octets of a line: what every server here leaves whole, what Sendmail and Haraka break, and what RFC 5322 allows."""
+"""Octets of a line: what every server here preserves, what Sendmail and Haraka break, and what RFC 5322 allows."""
 
 PAYLOADS = [b"<a>" + b"x" * (length - 7) + b"</a>\r\n" for length in LINES]
 PAYLOADS += [
@@ -24,7 +24,7 @@ PAYLOADS += [
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_lines_are_kept(server: str, files: Files) -> None:
-    """What `build` carried arrives as it was, whatever the length, the beginning and the end of its lines."""
+    """The payload of `build` arrives unchanged, whatever the length, the beginning and the end of its lines."""
     tls = "1.3" if "implicit" in server else None
     arrived: list[object] = []
     async with SERVERS[server](files, tls) as taking:

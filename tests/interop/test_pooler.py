@@ -31,7 +31,7 @@ def server() -> Iterator[str]:
 
 @asynccontextmanager
 async def pgbouncer(server: str, mode: str, *settings: str) -> AsyncGenerator[str]:
-    """Run PgBouncer before an empty database, with two sessions for all its clients; gives the URL for a ledger."""
+    """Run PgBouncer in front of an empty database, with two sessions for all clients; yields the URL for a ledger."""
     sockets, port = Path(server.partition("?host=")[2]), free_port()
     name = new_database(server).partition("?")[0].rpartition("/")[2]
     lines = [
@@ -54,7 +54,7 @@ async def pgbouncer(server: str, mode: str, *settings: str) -> AsyncGenerator[st
 
 
 def owner(sockets: Path) -> tuple[str, ...]:
-    """Say who runs the server: its socket is closed to others, and PgBouncer does not start as root."""
+    """Return the user of the server: its socket is closed to others, and PgBouncer does not start as root."""
     found = sockets.stat()
     return f"--reuid={found.st_uid}", f"--regid={found.st_gid}", "--clear-groups"
 
@@ -73,7 +73,7 @@ def declaration(number: int) -> Submission:
 
 
 def work(url: str, machine: int) -> list[str]:
-    """Queue thirty declarations, and claim as many, in a transaction each."""
+    """Queue thirty declarations, and claim as many, each in its own transaction."""
     taken: list[str] = []
     with Ledger.open(url) as ledger:
         for number in range(30):
@@ -100,7 +100,7 @@ async def test_machines_that_share_sessions(server: str, mode: str) -> None:
 
 
 async def test_settings_of_each_transaction(server: str) -> None:
-    """What the ledger rests on holds in each transaction, and is not left behind in a session that others get."""
+    """What the ledger depends on applies in each transaction, and is not left behind in a session that others get."""
 
     def ask(connection: sa.Connection) -> tuple[str, str]:
         shown = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in NAMES]
@@ -108,7 +108,7 @@ async def test_settings_of_each_transaction(server: str) -> None:
 
     async with pgbouncer(server, "transaction", "default_pool_size = 1") as url:
         with await asyncio.to_thread(Ledger.open, url) as ledger:
-            ours = await asyncio.to_thread(ledger._access.read, ask)
+            ours = await asyncio.to_thread(ledger._connections.read, ask)
         engine = sa.create_engine(url, connect_args={"prepare_threshold": None})
         with engine.connect() as connection:
             others = ask(connection)
@@ -118,20 +118,23 @@ async def test_settings_of_each_transaction(server: str) -> None:
 
 
 async def test_a_mode_without_transactions(server: str) -> None:
-    """A pool that gives each statement to another session is refused at the start, with what to change."""
+    """A pool that assigns each statement to another session is refused at the start, with what to change."""
     async with pgbouncer(server, "statement") as url:
         with pytest.raises(LedgerError) as caught:
             await asyncio.to_thread(Ledger.open, url)
 
-    advice = "A pooler stands between and gives each statement to another session; set its pool_mode to transaction."
+    advice = "A pooler in front of the server runs each statement in another session; set its pool_mode to transaction."
     assert (advice, False) == (caught.value.advice, caught.value.retryable)
 
 
 async def test_options_of_the_url(server: str) -> None:
-    """Settings in the URL that the pooler does not take are refused at the start, and not shown."""
+    """Settings in the URL that the pooler does not accept are refused at the start, and not shown."""
     async with pgbouncer(server, "transaction") as url:
         with pytest.raises(LedgerError) as caught:
             await asyncio.to_thread(Ledger.open, f"{url}?options=-c%20lock_timeout%3D5s")
 
-    advice = "A pooler stands between and does not take a setting of the URL; leave out options, or let it ignore them."
-    assert (advice, False, True) == (caught.value.advice, caught.value.retryable, caught.value.where.endswith("=***"))
+    advice = (
+        "A pooler in front of the server does not accept a setting of the URL; remove options, or let it ignore them."
+    )
+    error = caught.value
+    assert (advice, False, True) == (error.advice, error.retryable, error.location.endswith("=***"))

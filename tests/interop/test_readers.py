@@ -1,5 +1,5 @@
 """
-Whether programs that nobody here wrote read a Subject as our router does.
+Whether programs of other authors read a Subject as our router does.
 
 Where one of them reads another sender, addressee or reference, nothing may be routed.
 """
@@ -27,7 +27,7 @@ ROUTER: Final = Router(parties=[PARTY, OTHER])
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Readers]:
-    """Give the readers, each started once."""
+    """Yield the readers, each started once."""
     with started(tmp_path_factory.mktemp("readers")) as found:
         yield found
 
@@ -38,7 +38,7 @@ def message(subject: str) -> bytes:
 
 
 def values(text: str, key: str) -> set[str]:
-    """Find every value of a key, also where a program drops odd characters or takes them for blanks."""
+    """Find every value of a key, even if a program drops odd characters or turns them into blanks."""
     found: set[str] = set()
     for seen in (text, re.sub(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff]", "", text)):
         found.update(re.findall(rf"\[\s*{key}\s*=\s*([^\[\]]*?)\s*(?:\]|\Z)", seen, re.IGNORECASE))
@@ -47,7 +47,7 @@ def values(text: str, key: str) -> set[str]:
 
 
 def others(readers: Readers, subject: str, own: dict[str, str]) -> dict[str, dict[str, set[str]]]:
-    """Give what each reader finds beside our own values."""
+    """Return the values that each reader finds and ours does not."""
     found = {
         name: {key: values(text, key) - {value} for key, value in own.items()}
         for name, text in readers.read(message(subject)).items()
@@ -56,7 +56,7 @@ def others(readers: Readers, subject: str, own: dict[str, str]) -> dict[str, dic
 
 
 def own_of(routed: Routed) -> dict[str, str]:
-    """Give V, A and K as we read them."""
+    """Return V, A and K as we read them."""
     return {"V": routed.envelope.sender, "A": routed.envelope.addressee, "K": routed.reference}
 
 
@@ -94,7 +94,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_is_taken_is_read_alike(name: str, readers: Readers) -> None:
-    """What the reader forgives, every reader that finds an envelope in it reads as ours does."""
+    """What our reader forgives, every reader that finds an envelope in it reads like ours."""
     found = ROUTER.route_message(message(TAKEN[name]))
 
     assert isinstance(found, Routed)
@@ -131,7 +131,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_read_otherwise_is_refused(name: str, readers: Readers) -> None:
-    """Where some reader finds another envelope than the genuine one, nothing is routed, and the oracle sees why."""
+    """If some reader finds another envelope than the genuine one, nothing is routed, and the oracle detects it."""
     found = ROUTER.route_message(message(REFUSED[name]))
     own = {"V": "DMS4.NL", "A": PARTY, "K": "1" if "[K=1]" in REFUSED[name].partition("=?")[0] else "22096222734662"}
 
@@ -200,7 +200,7 @@ def genuine(draw: st.DrawFn) -> str:
 
 @st.composite
 def subjects(draw: st.DrawFn) -> str:
-    """Draw a Subject with the genuine line in it, and what may hide another."""
+    """Draw a Subject with the genuine line in it, and with what may hide another."""
     parts = draw(st.lists(words() | _TEXTS, max_size=3))
     parts.insert(draw(st.integers(0, len(parts))), draw(genuine()))
     subject = draw(st.sampled_from(["", " ", " ", " ", "\r\n ", "\t"])).join(parts)
@@ -210,12 +210,12 @@ def subjects(draw: st.DrawFn) -> str:
 
 
 class TestAnySubject:
-    """What Hypothesis makes of encoded words, folds, brackets and odd characters."""
+    """Subjects that Hypothesis generates from encoded words, folds, brackets and odd characters."""
 
     @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(subject=subjects())
     def test_what_is_routed_is_read_alike(self, subject: str, readers: Readers) -> None:
-        """Whatever is routed, no reader finds another V, A or K in it."""
+        """In a routed Subject no reader finds another V, A or K."""
         found = ROUTER.route_message(message(subject))
         if isinstance(found, Quarantined):
             return

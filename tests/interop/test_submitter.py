@@ -27,12 +27,12 @@ SUBMITTERS = {"the mailbox": MAILBOX, "no one": "<>"}
 
 
 def login(username: str, password: str) -> bool:
-    """Take the one user."""
+    """Accept the one user."""
     return (username, password) == ("edi", PASSWORD)
 
 
 async def came(gateway: Gateway) -> None:
-    """Wait for the first declaration; Exim hands on what it has taken in its own time."""
+    """Wait for the first declaration; Exim relays in its own time."""
     async with asyncio.timeout(LIMIT):
         while True:
             if gateway.received:
@@ -55,10 +55,10 @@ async def test_exim_at_the_receiver(submitter: str) -> None:
 
 
 async def test_exim_at_the_simulator(files: Files) -> None:
-    """Exim with `authenticated_sender` delivers to the simulator over STARTTLS, as a mail host between does."""
+    """Exim with `authenticated_sender` delivers to the simulator over STARTTLS, as a mail host in between does."""
     declarant = Declarant(mailbox=MAILBOX, username="edi", password=PASSWORD)
     with folder() as place:
-        # Exim reads it as a user to whom the folder of the keys is closed.
+        # Exim reads it as a user who may not enter the folder of the keys.
         options = {
             "hosts_require_auth": "127.0.0.1",
             "hosts_require_tls": "127.0.0.1",
@@ -78,7 +78,7 @@ async def test_exim_at_the_simulator(files: Files) -> None:
 
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
 async def test_jakarta_mail(tls: str, files: Files) -> None:
-    """Jakarta Mail with `mail.smtp.submitter` is taken by the simulator and by a receiver with a login."""
+    """The simulator and a receiver with a login accept Jakarta Mail with `mail.smtp.submitter`."""
     message = declaration(35)
     kept = Kept()
     declarant = Declarant(mailbox=MAILBOX, username="edi", password=PASSWORD)

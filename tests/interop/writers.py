@@ -1,8 +1,4 @@
-"""
-Write and send one message, in each way that a user may.
-
-Never does: judge what arrives.
-"""
+"""Write and send one message, in each way that a user may."""
 
 from __future__ import annotations
 
@@ -32,9 +28,9 @@ HELLO: Final = "forwarder.example"
 @attrs.frozen(kw_only=True)
 class Place:
     """
-    Where to send: a port on loopback, and who the sender is.
+    The server to send to: a port on loopback, and the login of the sender.
 
-    The authority is that of the server's certificate; None without TLS. The certificate is the sender's own.
+    The authority is that of the server's certificate; None without TLS. The certificate is the sender's.
     """
 
     port: int
@@ -45,7 +41,7 @@ class Place:
 
     @property
     def security(self) -> Security:
-        """How the connection is made safe."""
+        """How the connection is secured."""
         if self.ca is None:
             return Security.PLAIN
         return Security.IMPLICIT if self.implicit else Security.STARTTLS
@@ -60,7 +56,7 @@ class Place:
 
     @property
     def server(self) -> SmtpServer:
-        """The same place, for our own sender."""
+        """The same server, for our own sender."""
         tls = TlsSettings(ca_file=self.ca, certificate=self.certificate)
         login = {} if self.login is None else {"username": self.login, "password": PASSWORD}
         return SmtpServer(host=HOST, port=self.port, security=self.security, tls=tls, **login)
@@ -82,7 +78,7 @@ LONG_LINES: Final = policy.SMTP.clone(max_line_length=998)
 
 
 async def by_htpoort(message: Submission, place: Place) -> None:
-    """Send by our own sender."""
+    """Send with our own sender."""
     await send(message, place.server)
 
 
@@ -101,14 +97,14 @@ def _smtplib(place: Place, work: Callable[[smtplib.SMTP], Any]) -> None:
 
 
 async def smtplib_octets(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to the standard library."""
+    """Pass the octets of `build` to the standard library."""
     await asyncio.to_thread(
         _smtplib, place, lambda client: client.sendmail(message.mail_from, message.rcpt_to, message.data)
     )
 
 
 async def smtplib_message(message: EmailMessage, place: Place) -> None:
-    """Give a message to the standard library, which makes the octets."""
+    """Pass a message to the standard library, which makes the octets."""
     await asyncio.to_thread(_smtplib, place, lambda client: client.send_message(message))
 
 
@@ -137,17 +133,17 @@ async def _aiosmtplib(content: bytes | EmailMessage, message: Submission, place:
 
 
 async def aiosmtplib_octets(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to aiosmtplib."""
+    """Pass the octets of `build` to aiosmtplib."""
     await _aiosmtplib(message.data, message, place)
 
 
 async def aiosmtplib_rendered(message: Submission, place: Place) -> None:
-    """Give aiosmtplib a message whose policy forbids folding."""
+    """Pass a message whose policy forbids folding to aiosmtplib."""
     await _aiosmtplib(rendered(message, LONG_LINES), message, place)
 
 
 async def by_curl(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to curl."""
+    """Pass the octets of `build` to curl."""
     scheme = "smtps" if place.implicit else "smtp"
     safe: tuple[str | Path, ...] = () if place.ca is None else ("--ssl-reqd", "--cacert", place.ca)
     if place.certificate is not None:
@@ -172,7 +168,7 @@ async def _swaks(message: Submission, place: Place, *content: str, given: bytes 
 
 
 async def swaks_octets(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to swaks, which ends the last line itself."""
+    """Pass the octets of `build` to swaks, which ends the last line itself."""
     await _swaks(message, place, "--data", "-", given=message.data.removesuffix(b"\r\n"))
 
 
@@ -202,7 +198,7 @@ async def _nodemailer(message: Submission, place: Place, **content: object) -> N
 
 
 async def nodemailer_octets(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to nodemailer."""
+    """Pass the octets of `build` to nodemailer."""
     await _nodemailer(message, place, raw=base64.b64encode(message.data).decode())
 
 
@@ -212,7 +208,7 @@ async def nodemailer_rendered(message: Submission, place: Place) -> None:
 
 
 async def nodemailer_prepared(message: Submission, place: Place) -> None:
-    """Let nodemailer write the message around a Subject that it is told to leave alone."""
+    """Let nodemailer write the message around a Subject marked as prepared."""
     prepared = {"prepared": True, "value": subject_of(message.envelope)}
     await _nodemailer(message, place, headers={"subject": prepared}, text=PAYLOAD.decode())
 
@@ -227,18 +223,18 @@ async def _jakarta(message: Submission, place: Place, given: bytes, **further: s
         settings |= {"username": place.login, "password": PASSWORD}
     if place.certificate is not None:
         settings["certificate"] = str(place.certificate.with_suffix(".p12"))
-    # Half a second, in place of more than one, for a program that ends at once.
+    # Half a second instead of more than one, for a program that ends at once.
     quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
     await run("java", *quick, "Send", *(f"{name}={value}" for name, value in settings.items()), given=given)
 
 
 async def jakarta_octets(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to Jakarta Mail."""
+    """Pass the octets of `build` to Jakarta Mail."""
     await _jakarta(message, place, message.data)
 
 
 async def jakarta_submitter(message: Submission, place: Place) -> None:
-    """Give the octets of `build` to Jakarta Mail, which names the submitter in MAIL FROM (RFC 4954, section 5)."""
+    """Pass the octets of `build` to Jakarta Mail, which names the submitter in MAIL FROM (RFC 4954, section 5)."""
     await _jakarta(message, place, message.data, submitter=message.mail_from)
 
 
@@ -256,7 +252,7 @@ OCTETS: Final[dict[str, Writer]] = {
     "nodemailer `raw`": nodemailer_octets,
     "Jakarta Mail, a message of octets": jakarta_octets,
 }
-"""Clients that are given the octets of `build`."""
+"""Clients that get the octets of `build`."""
 
 RENDERED: Final[dict[str, Writer]] = {
     "smtplib `send_message`, policy default": _smtplib_rendered(policy.default),

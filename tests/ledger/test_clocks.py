@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from htpoort import Router, Submission
-from htpoort.exchange import Outcome, State
+from htpoort import Outcome, Router, State, Submission
 from htpoort.ledger import Claimed, Ledger, Reply
 
 PARTY = "NL123456789.02.05"
@@ -38,7 +37,7 @@ class TestDeclarations:
         (claimed,) = claim(ledger, clock(YEAR))
         ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(YEAR), due=clock(YEAR + 5)).result()
         before = claim(ledger, clock(1))
-        number = ledger.exchanges.disbelieve_due(["DMS"], at=clock(1), longest=LONGEST)
+        number = ledger.exchanges.correct_due(["DMS"], at=clock(1), longest=LONGEST)
         last = ledger.story("K1")[0].entries[-1]
 
         assert ([], 1, ["K1"]) == (before, number, [one.reference for one in claim(ledger, clock(1))])
@@ -52,8 +51,8 @@ class TestDeclarations:
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(), due=clock() + LONGEST).result()
-        number = ledger.exchanges.disbelieve_due(["DMS"], at=clock(), longest=LONGEST)
-        others = ledger.exchanges.disbelieve_due(["AGS"], at=clock(), longest=timedelta(0))
+        number = ledger.exchanges.correct_due(["DMS"], at=clock(), longest=LONGEST)
+        others = ledger.exchanges.correct_due(["AGS"], at=clock(), longest=timedelta(0))
 
         assert (0, 0, []) == (number, others, claim(ledger, clock(1)))
 
@@ -80,14 +79,14 @@ class TestReplies:
         """Let a delivery fail; gives the number of the reply."""
         ledger.replies.take_in(router, raw, mail_from=None, at=at)
         (given,) = give(ledger, at)
-        ledger.replies.not_delivered_soon(given.key, at=at, due=due, trouble="away").result()
+        ledger.replies.mark_failed_soon(given.key, at=at, due=due, trouble="away").result()
         return given.key
 
     def test_is_due_now(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """What would wait until next year is given out; the log says why."""
         key = self.failed(ledger, router, reply("K1"), clock(YEAR), clock(YEAR + 1))
         before = give(ledger, clock(1))
-        number = ledger.replies.disbelieve_due("DMS", at=clock(1), longest=timedelta(minutes=66))
+        number = ledger.replies.correct_due("DMS", at=clock(1), longest=timedelta(minutes=66))
 
         assert ([], 1, [key]) == (before, number, [one.key for one in give(ledger, clock(1))])
         assert "due-disbelieved" == ledger.story("K1")[0].entries[-1].event
@@ -95,7 +94,7 @@ class TestReplies:
     def test_a_wait_of_the_schedule_stays(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """A failure of now waits for as long as the schedule says."""
         self.failed(ledger, router, reply("K1"), clock(), clock(66))
-        number = ledger.replies.disbelieve_due("DMS", at=clock(), longest=timedelta(minutes=66))
+        number = ledger.replies.correct_due("DMS", at=clock(), longest=timedelta(minutes=66))
 
         assert (0, []) == (number, give(ledger, clock(65)))
 
@@ -117,7 +116,7 @@ class TestReplies:
         """Delivered is over."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         (given,) = give(ledger, clock())
-        ledger.replies.delivered_soon(given.key, at=clock()).result()
+        ledger.replies.mark_delivered_soon(given.key, at=clock()).result()
 
         assert ([], []) == (ledger.replies.deliver_again_now(at=clock(1)), give(ledger, clock(9)))
 
@@ -131,10 +130,10 @@ class TestLeases:
         ledger.replies.take_in(router, reply("K9"), mail_from=None, at=clock())
         claim(ledger, clock(YEAR), owner="dead")
         give(ledger, clock(YEAR), owner="dead")
-        number = ledger.disbelieve_leases(at=clock(), length=LEASE, longest=timedelta(hours=1))
+        number = ledger.shorten_leases(at=clock(), length=LEASE, longest=timedelta(hours=1))
         early = ledger.exchanges.expire_soon(at=clock(1)).result()
         late = ledger.exchanges.expire_soon(at=clock(3)).result()
-        found = ledger.exchanges.find(PARTY, "K1")
+        found = ledger.exchanges.find("K1", party=PARTY)
 
         assert (2, [], ["K1"]) == (number, early, [one.reference for one in late])
         assert State.UNKNOWN is (found and found.state)
@@ -144,7 +143,7 @@ class TestLeases:
         """Its clock may be wrong as long as it lives: it renews what was shortened."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock(YEAR))
-        ledger.disbelieve_leases(at=clock(), length=LEASE, longest=timedelta(hours=1))
+        ledger.shorten_leases(at=clock(), length=LEASE, longest=timedelta(hours=1))
         ledger.exchanges.renew_soon([claimed.key], owner="a", until=clock(YEAR + 2)).result()
 
         assert [] == ledger.exchanges.expire_soon(at=clock(3)).result()
@@ -154,4 +153,4 @@ class TestLeases:
         ledger.exchanges.queue(declaration("K1"), at=clock())
         claim(ledger, clock())
 
-        assert 0 == ledger.disbelieve_leases(at=clock(), length=timedelta(0), longest=timedelta(hours=1))
+        assert 0 == ledger.shorten_leases(at=clock(), length=timedelta(0), longest=timedelta(hours=1))

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from htpoort import Correlation, Routed, Router, Submission
-from htpoort.exchange import Outcome, State
+from htpoort import Correlation, Outcome, Routed, Router, State, Submission
 from htpoort.ledger import Claimed, Exchange, Ledger, Stored
 
 PARTY = "NL123456789.02.05"
@@ -59,7 +58,7 @@ class Desk:
     @property
     def found(self) -> Exchange:
         """Say where the exchange stands."""
-        found = self.ledger.exchanges.find(PARTY, "K1")
+        found = self.ledger.exchanges.find("K1", party=PARTY)
         assert found is not None
         return found
 
@@ -126,8 +125,8 @@ class TestWhatWasNotSent:
         stored = desk.take()
 
         assert (state, False) == (desk.found.state, desk.found.content_begun)
-        assert isinstance(stored.found, Routed)
-        assert Correlation.NOT_SENT is stored.found.correlation
+        assert isinstance(stored.routing, Routed)
+        assert Correlation.NOT_SENT is stored.routing.correlation
         assert (["not-sent"], (1, ["K1"])) == (desk.marks, desk.asks)
 
     def test_the_reply_is_delivered(self, desk: Desk, state: State) -> None:
@@ -145,8 +144,9 @@ class TestWhatWasNotSent:
         last = desk.ledger.story("K1")[0].entries[-1]
 
         assert ("early-reply-received", state.value) == (last.event, last.state)
-        assert f"reply {key}; Nothing of it can have reached the gateway; the reply is kept, delivered and marked." == (
-            last.detail
+        assert (
+            f"reply {key}; Nothing of it can have reached the gateway; the reply is stored, delivered and marked."
+            == (last.detail)
         )
 
 

@@ -10,13 +10,8 @@ from typing import Any
 import attrs
 import pytest
 
-from htpoort import AGS, DMS, InputError, Submission, UnknownError, build
-from htpoort.exchange import Outcome, State
-from htpoort.ledger import Claimed, Exchange, Ledger
-from htpoort.ledger.exchanges import Exchanges
-from htpoort.ledger.fetched import Fetched
-from htpoort.ledger.quarantine import Quarantine
-from htpoort.ledger.replies import Replies
+from htpoort import AGS, DMS, InputError, Outcome, State, Submission, UnknownError, build
+from htpoort.ledger import Claimed, Exchange, Exchanges, Fetched, Ledger, Quarantine, Replies
 
 PARTY = "NL123456789.02.05"
 LEASE = timedelta(minutes=2)
@@ -36,7 +31,7 @@ def claim(
 
 def state(ledger: Ledger, reference: str = "K1", party: str = PARTY) -> State:
     """Look up where an exchange stands."""
-    found = ledger.exchanges.find(party, reference)
+    found = ledger.exchanges.find(reference, party=party)
     assert found is not None
     return found.state
 
@@ -134,7 +129,7 @@ class TestQueue:
         """Where the message is gone nothing says that it is the same: refused, with the first named."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         ledger.exchanges.close("K1", at=clock())
-        ledger.prune(before=clock(1), at=clock(2), days=0, dry=False)
+        ledger.prune(before=clock(1), at=clock(2), days=0)
         with pytest.raises(InputError, match="queued K1 before"):
             ledger.exchanges.queue(declaration("K1"), at=clock(5))
 
@@ -157,7 +152,7 @@ class TestQueue:
 
         told = caught.value.problems[0].message
         assert told.startswith(f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is accepted now")
-        assert "If this is the same declaration, there is nothing to queue; only another one needs a new K." in told
+        assert "there is nothing to queue; if it is another one, it needs a new K." in told
 
     @pytest.mark.parametrize("reference", ["", "LRN\0", "LRN\n1", "LRN\udc80"])
     def test_a_reference_of_ones_own_that_cannot_be_kept(
@@ -448,7 +443,7 @@ class TestLeases:
         ledger.exchanges.queue(declaration("K1"), at=clock())
         claim(ledger, clock(), owner="me")
         spoil = f"UPDATE htpoort_exchanges SET {column} = NULL"  # noqa: S608 - a name of this file
-        ledger.soon(lambda connection: connection.exec_driver_sql(spoil) and None).result()
+        ledger.write_soon(lambda connection: connection.exec_driver_sql(spoil) and None).result()
         lost = ledger.exchanges.expire_soon(at=clock(), owner=me).result()
 
         assert (["K1"], State.UNKNOWN) == ([one.reference for one in lost], state(ledger))
@@ -581,3 +576,42 @@ def test_lists_exchanges(ledger: Ledger, clock: Clock, declaration: Make) -> Non
 
     assert ["K2", "K1"] == [one.reference for one in ledger.exchanges.listed()]
     assert ["K1"] == [one.reference for one in ledger.exchanges.listed(State.QUEUED, State.HELD)]
+
+
+class TestUnanswered:
+    """What Customs has or may have, and did not reply to: accepted and unknown, and nothing else."""
+
+    @pytest.fixture
+    def mixed(self, ledger: Ledger, clock: Clock, declaration: Make) -> Ledger:
+        """Give an exchange in each state that an attempt can lead to, and one that waits."""
+        outcomes = (Outcome.ACCEPTED, Outcome.LOST, Outcome.REFUSED, Outcome.DEFERRED)
+        for number, outcome in enumerate(outcomes, 1):
+            ledger.exchanges.queue(declaration(f"K{number}", system=AGS if number == 2 else DMS), at=clock())
+            (claimed,) = claim(ledger, clock(number))
+            ledger.exchanges.settle(claimed, outcome, at=clock(number), due=clock(99) if number == 4 else None)
+        ledger.exchanges.queue(declaration("K5"), at=clock())
+        return ledger
+
+    def test_which(self, mixed: Ledger) -> None:
+        """Accepted and unknown, oldest first."""
+        assert [("K1", State.ACCEPTED), ("K2", State.UNKNOWN)] == [
+            (one.reference, one.state) for one in mixed.exchanges.unanswered()
+        ]
+
+    def test_narrowed(self, mixed: Ledger, clock: Clock) -> None:
+        """By the moment since which they wait, by system, by party in any case."""
+        found = [
+            mixed.exchanges.unanswered(before=clock(2)),
+            mixed.exchanges.unanswered(system="AGS"),
+            mixed.exchanges.unanswered(party=PARTY.lower()),
+            mixed.exchanges.unanswered(party="NL123456789.03.05"),
+        ]
+
+        assert [["K1"], ["K2"], ["K1", "K2"], []] == [[one.reference for one in each] for each in found]
+
+    def test_needing_attention(self, mixed: Ledger) -> None:
+        """What goes no further by itself, over all systems, those first that were queued first."""
+        assert (["K2", "K3"], ["K2"]) == (
+            [one.reference for one in mixed.exchanges.needing_attention(most=9)],
+            [one.reference for one in mixed.exchanges.needing_attention(most=1)],
+        )

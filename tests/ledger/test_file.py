@@ -103,7 +103,7 @@ class TestReplaced:
             began.set()
             go_on.wait()
 
-        held = ledger.soon(hold)
+        held = ledger.write_soon(hold)
         began.wait()
         path.rename(path.with_name("moved.db"))
         go_on.set()
@@ -122,7 +122,7 @@ class TestReplaced:
             folder.mkdir()
             retryable, _advice = refusal(lambda: ledger.exchanges.queue(declaration("K1"), at=clock()))
             # More readers than connections that are open, so that new ones are made.
-            with ledger._access.engine.connect(), pytest.raises(LedgerError):
+            with ledger._connections.engine.connect(), pytest.raises(LedgerError):
                 ledger.status()
 
             assert (True, []) == (retryable, list(folder.iterdir()))
@@ -149,7 +149,7 @@ class TestReplaced:
             ledger.exchanges.queue(declaration("K1"), at=clock())
             (tmp_path / "elsewhere").mkdir()
             monkeypatch.chdir(tmp_path / "elsewhere")
-            with ledger._access.engine.connect() as one, one.begin():
+            with ledger._connections.engine.connect() as one, one.begin():
                 assert (
                     1 == ledger.status().exchanges["DMS", ledger.exchanges.queue(declaration("K1"), at=clock()).state]
                 )
@@ -164,7 +164,7 @@ class TestReplaced:
         copy.close()
         os.link(path, path.with_name("snapshot.db"))
         ledger.exchanges.queue(declaration("K1"), at=clock())
-        with ledger._access.engine.connect() as one, one.begin():
+        with ledger._connections.engine.connect() as one, one.begin():
             found = [exchange.reference for exchange in ledger.exchanges.listed()]
 
         assert ["K1"] == found
@@ -221,7 +221,7 @@ class TestSecondName:
                 refused = refusal(lambda: first.exchanges.queue(declaration("K2"), at=clock()))
             first.exchanges.queue(declaration("K3"), at=clock())
 
-            assert (False, "Another agent works on this ledger; end it, or use PostgreSQL for several.") == refused
+            assert (False, "Another agent is using this ledger; stop it, or use PostgreSQL to run several.") == refused
             assert ["K1", "K3"] == [one.reference for one in first.exchanges.listed()]
 
 
@@ -271,7 +271,9 @@ class TestRights:
         with pytest.raises(LedgerError) as caught:
             Ledger.open(f"sqlite:///{tmp_path / 'link.db'}")
 
-        advice = f"{target} cannot be created: No such file or directory. Check the owner and the rights of its folder."
+        advice = (
+            f"{target} cannot be created: No such file or directory. Check the owner and the permissions of its folder."
+        )
         assert advice == caught.value.advice
 
 

@@ -32,8 +32,8 @@ CONFIG: Final = (
 )
 FAMILY: Final = ("htpoort.db", "htpoort.db-wal", "htpoort.db-shm")
 ADVICE: Final = (
-    "An agent has another file open than {} means now: its file was moved, replaced or deleted. Nothing was touched. "
-    "Put that file back, or stop the agent and look at both files; then try again."
+    "An agent has another file open, which used to be {}: it was moved, replaced or deleted. Nothing was touched. "
+    "Put that file back, or stop the agent and compare both files; then try again."
 )
 
 
@@ -231,7 +231,7 @@ class TestNotRefused:
                 pass
 
             assert [] == references(path)
-        assert "Another agent works on this ledger; end it, or use PostgreSQL for several." == caught.value.advice
+        assert "Another agent is using this ledger; stop it, or use PostgreSQL to run several." == caught.value.advice
 
     def test_an_agent_that_starts_while_others_look(self, path: Path) -> None:
         """A process that looks at the lock all the time keeps no agent from starting."""
@@ -268,7 +268,7 @@ class TestNotRefused:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
         warning = (
-            f"{lock} cannot be written: File too large. Other processes cannot notice it if the ledger is replaced."
+            f"{lock} cannot be written: File too large. If the ledger is replaced, other processes will not notice."
         )
         assert ([], "") == (found, lock.read_text())
         assert [("htpoort.ledger", logging.WARNING, warning)] == caplog.record_tuples

@@ -34,10 +34,10 @@ SECRET = "correct-horse"
         ("no url", "Give sqlite:///file.db"),
         (f"mysql://htpoort:{SECRET}@db.example/x", "Give sqlite:///file.db"),
         (f"postgresql+psycopg://htpoort:{SECRET}@db.example:abc/x", "Give sqlite:///file.db"),
-        ("sqlite://", "gone with the process"),
-        ("sqlite:///:memory:", "gone with the process"),
-        ("sqlite:///x.db?mode=ro", "leave out ? and what follows it"),
-        (f"sqlite:///x.db?password={SECRET}", "leave out ? and what follows it"),
+        ("sqlite://", "lost when the process ends"),
+        ("sqlite:///:memory:", "lost when the process ends"),
+        ("sqlite:///x.db?mode=ro", "remove the ? and what follows it"),
+        (f"sqlite:///x.db?password={SECRET}", "remove the ? and what follows it"),
         (f"postgresql+psycopg://htpoort:{SECRET}@127.0.0.1:1/x", "cannot be reached"),
         (f"postgresql+psycopg://127.0.0.1:1/x?user=htpoort&password={SECRET}", "cannot be reached"),
         (f"postgresql+psycopg://127.0.0.1:1/x?sslpassword={SECRET}", "cannot be reached"),
@@ -63,7 +63,7 @@ def test_what_is_shown_of_a_url() -> None:
     with pytest.raises(LedgerError) as caught:
         check_url(f"sqlserver://htpoort@db.example/x?{query}")
 
-    assert shown == caught.value.where
+    assert shown == caught.value.location
 
 
 CANARY = "c4n@ry/ø:%?&="
@@ -106,7 +106,7 @@ def test_no_secret_is_shown(form: str, tmp_path: Path) -> None:
 def test_a_url_can_be_checked_alone(tmp_path: Path) -> None:
     """A URL is checked and taken apart without a look at what it names."""
     parts = check_url(f"sqlite:///{tmp_path / 'absent' / 'htpoort.db'}")
-    with pytest.raises(LedgerError, match="gone with the process"):
+    with pytest.raises(LedgerError, match="lost when the process ends"):
         check_url("sqlite://")
 
     assert ("sqlite", str(tmp_path / "absent" / "htpoort.db")) == (parts.drivername, parts.database)
@@ -153,7 +153,7 @@ class TestSqliteFile:
             connection.execute(f"PRAGMA application_id={0x6874706F}")
         connection.close()
         for path in (absent, empty, marked):
-            with pytest.raises(LedgerError, match="No ledger is there"):
+            with pytest.raises(LedgerError, match="There is no ledger"):
                 Ledger.open(f"sqlite:///{path}", create=False)
 
         assert (False, b"") == (absent.exists(), empty.read_bytes())
@@ -166,7 +166,7 @@ class TestSqliteFile:
         for text in ("no", "no database, but long enough to look at" * 99):
             path = tmp_path / "notes.txt"
             path.write_text(text)
-            with pytest.raises(LedgerError, match="of another program"):
+            with pytest.raises(LedgerError, match="belongs to another program"):
                 Ledger.open(f"sqlite:///{path}")
 
             assert text == path.read_text()
@@ -180,7 +180,7 @@ class TestSqliteFile:
                 connection.execute("CREATE TABLE IF NOT EXISTS theirs (x)")
             connection.close()
             before = path.read_bytes()
-            with pytest.raises(LedgerError, match="of another program"):
+            with pytest.raises(LedgerError, match="belongs to another program"):
                 Ledger.open(f"sqlite:///{path}")
 
             assert before == path.read_bytes()
@@ -208,7 +208,7 @@ class TestSqliteFile:
             Ledger.open(f"sqlite:///{path}")
         other.close()
 
-        assert (True, True) == (caught.value.retryable, "Another program holds the ledger" in str(caught.value))
+        assert (True, True) == (caught.value.retryable, "Another program has locked the ledger" in str(caught.value))
 
     def test_two_that_switch_to_the_log_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that another one reads while it is to get its log is tried again, and given up in the end."""
@@ -219,7 +219,7 @@ class TestSqliteFile:
         other.execute("PRAGMA journal_mode=DELETE").close()
         other.execute("BEGIN").close()
         other.execute("SELECT count(*) FROM htpoort_version").fetchone()
-        with pytest.raises(LedgerError, match="Another program holds the ledger"):
+        with pytest.raises(LedgerError, match="Another program has locked the ledger"):
             Ledger.open(f"sqlite:///{path}")
 
         def let_go(connection: sqlite3.Connection, _record: object) -> None:
@@ -256,13 +256,13 @@ class TestSqliteFile:
             def limit(connection: sa.Connection, pages: int) -> None:
                 connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
-            ledger.soon(limit, 40).result()
+            ledger.write_soon(limit, 40).result()
             with pytest.raises(LedgerError) as caught:
                 ledger.exchanges.queue(declaration("K1", payload=b"<a>" + b"x" * 400_000), at=clock())
-            absent = ledger.exchanges.find("NL123456789.02.05", "K1")
-            ledger.soon(limit, 100_000).result()
+            absent = ledger.exchanges.find("K1", party="NL123456789.02.05")
+            ledger.write_soon(limit, 100_000).result()
             ledger.exchanges.queue(declaration("K1", payload=b"<a>" + b"x" * 400_000), at=clock())
-            present = ledger.exchanges.find("NL123456789.02.05", "K1")
+            present = ledger.exchanges.find("K1", party="NL123456789.02.05")
 
         assert (True, True) == (caught.value.retryable, "disk is full" in str(caught.value))
         assert (None, "K1") == (absent, None if present is None else present.reference)
@@ -271,7 +271,7 @@ class TestSqliteFile:
         """WAL with synchronous=FULL: a commit that returned survives a power cut."""
         with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as ledger:
             asked = {
-                pragma: ledger.soon(
+                pragma: ledger.write_soon(
                     lambda connection, name: connection.exec_driver_sql(name).scalar(), f"PRAGMA {pragma}"
                 )
                 for pragma in ("journal_mode", "synchronous", "foreign_keys")
@@ -322,6 +322,19 @@ class TestSchema:
         engine.dispose()
         with pytest.raises(LedgerError, match="of a newer htpoort"):
             Ledger.open(url)
+
+    @pytest.mark.parametrize("schema", ["0001", "0002", "0003", "0004"])
+    def test_tables_of_a_development_version(self, url: str, schema: str) -> None:
+        """A ledger from before the first release is refused, and the error says what to do with it."""
+        Ledger.open(url).close()
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE htpoort_version SET version_num = :schema"), {"schema": schema})
+        engine.dispose()
+        with pytest.raises(LedgerError, match="development version of htpoort") as caught:
+            Ledger.open(url)
+
+        assert "htpoort export --raw" in str(caught.value)
 
     def test_the_migrations_make_the_schema(self, url: str) -> None:
         """A ledger that was upgraded has the tables, columns, indexes and constraints that the code declares."""
@@ -388,22 +401,24 @@ class TestPostgresql:
     def test_nothing_is_waited_for_without_an_end(self, server: str) -> None:
         """A server that does not answer any more, and a lock of another session, are noticed, also by readers."""
         with Ledger.open(new_database(server)) as ledger:
-            assert self.LIMITS == ledger.soon(self.limits).result()
-            assert self.LIMITS == ledger._access.read(self.limits)
+            assert self.LIMITS == ledger.write_soon(self.limits).result()
+            assert self.LIMITS == ledger._connections.read(self.limits)
 
     def test_the_url_sets_other_limits(self, server: str) -> None:
         """What the URL says counts, and does not take the other limits away."""
         url = f"{new_database(server)}&connect_timeout=3&options=-c%20lock_timeout%3D5s"
         with Ledger.open(url) as ledger:
-            told = ledger.soon(self.limits).result()
+            told = ledger.write_soon(self.limits).result()
 
         assert self.LIMITS | {"connect_timeout": "3", "lock_timeout": "5s"} == told
 
     def test_other_options_of_the_url(self, server: str) -> None:
         """A URL that sets something else for its sessions keeps it, and the limits hold."""
         with Ledger.open(f"{new_database(server)}&options=-c%20work_mem%3D8MB") as ledger:
-            told = ledger.soon(self.limits).result()
-            memory = ledger._access.read(lambda connection: connection.execute(sa.text("SHOW work_mem")).scalar_one())
+            told = ledger.write_soon(self.limits).result()
+            memory = ledger._connections.read(
+                lambda connection: connection.execute(sa.text("SHOW work_mem")).scalar_one()
+            )
 
         assert (self.LIMITS, "8MB") == (told, memory)
 
@@ -424,7 +439,7 @@ class TestPostgresql:
             def end(connection: sa.Connection) -> None:
                 connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
-            error = ledger.soon(end).exception()
+            error = ledger.write_soon(end).exception()
             ledger.exchanges.queue(declaration("K1"), at=clock())
 
             assert isinstance(error, LedgerError)
@@ -454,7 +469,7 @@ def test_closing_does_not_wait_for_ever(
     url: str, clock: Clock, declaration: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever closes a ledger whose database does not answer is told; what was handed over is done if it can be yet."""
-    monkeypatch.setattr("htpoort.ledger._writer._LAST", 0.01)
+    monkeypatch.setattr("htpoort.ledger._connection._CLOSE_TIMEOUT", 0.01)
     began, go_on = threading.Event(), threading.Event()
 
     def wait(_connection: sa.Connection) -> None:
@@ -462,7 +477,7 @@ def test_closing_does_not_wait_for_ever(
         go_on.wait()
 
     ledger = Ledger.open(url)
-    ledger.soon(wait)
+    ledger.write_soon(wait)
     queued = ledger.exchanges.queue_soon(declaration("K1"), at=clock())
     began.wait()
     with pytest.raises(LedgerError, match="Closing failed") as caught:
@@ -482,7 +497,7 @@ def test_an_operation_that_was_cancelled_is_not_done(ledger: Ledger, clock: Cloc
         started.set()
         go_on.wait()
 
-    first = ledger.soon(wait)
+    first = ledger.write_soon(wait)
     started.wait()
     second = ledger.exchanges.queue_soon(declaration("K1"), at=clock())
     cancelled = second.cancel()
@@ -502,7 +517,7 @@ def test_a_mistake_of_the_caller_is_his(
         raise error
 
     with pytest.raises(error):
-        ledger.soon(broken).result(60)
+        ledger.write_soon(broken).result(60)
     made = ledger.exchanges.queue_soon(declaration("K1"), at=clock()).result(60)
 
     assert ["K1"] == [exchange.reference for exchange in ledger.exchanges.listed() if exchange.key == made.key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -20,10 +21,9 @@ from htpoort import (
     Reason,
     Routed,
     Router,
-    RoutingEnvelope,
+    State,
     Submission,
 )
-from htpoort.exchange import State
 from htpoort.ledger import Exchange, HeldState, Ledger
 
 OURS, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
@@ -43,16 +43,9 @@ Write = Callable[..., bytes]
 Send = Callable[..., Exchange]
 
 
-def choice(reference: str = "K1", *, party: str = OURS, system: DeclarationSystem = DMS) -> Routed:
-    """Say where a message belongs."""
-    return Routed(
-        system=system,
-        party=PartyId.parse(party),
-        reference=reference,
-        correlation=Correlation.MATCHED,  # whatever the caller says
-        mailbox=system.mailbox,
-        envelope=RoutingEnvelope(sender=system.process_id, addressee=party, reference=reference),
-    )
+def choice(reference: str = "K1", *, party: str = OURS, system: DeclarationSystem = DMS) -> dict[str, Any]:
+    """Choose the process that a message belongs to."""
+    return {"system": system, "party": PartyId.parse(party), "reference": reference}
 
 
 class Desk:
@@ -65,13 +58,13 @@ class Desk:
     def apart(self, raw: bytes) -> int:
         """Take in a message that is set apart."""
         stored = self.ledger.replies.take_in(self._router, raw, mail_from=None, at=self._clock(1))
-        assert isinstance(stored.found, Quarantined)
+        assert isinstance(stored.routing, Quarantined)
         return stored.key
 
-    def refused(self, key: int, found: Routed) -> list[str]:
+    def refused(self, key: int, chosen: dict[str, Any]) -> list[str]:
         """Release it; gives the codes of the refusal."""
         with pytest.raises(InputError) as caught:
-            self.ledger.quarantine.release(key, found, at=self._clock(2))
+            self.ledger.quarantine.release(key, **chosen, at=self._clock(2))
         assert HeldState.HELD is self.ledger.quarantine.get(key).state
         return [problem.code for problem in caught.value.problems]
 
@@ -92,10 +85,10 @@ class TestRefused:
         key = desk.apart(raw)
         assert ["release.reference"] == desk.refused(key, choice(reference))
         with pytest.raises(InputError):
-            desk.ledger.quarantine.release_despite(key, choice(reference), reason="by telephone", at=clock(2))
-        stored = desk.ledger.quarantine.release(key, choice("K1"), at=clock(3))
+            desk.ledger.quarantine.release_despite(key, **choice(reference), reason="by telephone", at=clock(2))
+        stored = desk.ledger.quarantine.release(key, **choice("K1"), at=clock(3))
 
-        assert isinstance(stored.found, Routed)
+        assert isinstance(stored.routing, Routed)
         assert [("K1", raw)] == [(one.reference, one.raw) for one in desk.ledger.replies.listed()]
 
     def test_another_party_sent_it(self, desk: Desk, sent: Send, reply: Write) -> None:
@@ -128,14 +121,13 @@ class TestRefused:
         sent("K1", system=AGS)
         key = desk.apart(reply("K1"))
         with pytest.raises(InputError) as caught:
-            desk.ledger.quarantine.release(key, choice(system=AGS), at=clock(2))
+            desk.ledger.quarantine.release(key, **choice(system=AGS), at=clock(2))
 
         assert [
-            "It came from dms@htpoort.nl, which is the mailbox of DMS, not of AGS.",
+            "It came from dms@htpoort.nl, the mailbox of DMS, not of AGS.",
             (
-                "Its process ID is DMS4.NL, which is DMS's, not AGS's. Choose again; if it belongs there all the same, "
-                "release it despite that, with your reason: --despite REASON on the command line, "
-                "release_despite in Python."
+                "Its process ID is DMS4.NL, that of DMS, not of AGS. "
+                "Choose again, or release it despite this, with a reason."
             ),
         ] == [problem.message for problem in caught.value.problems]
 
@@ -164,8 +156,8 @@ class TestRefused:
         raw = reply("K1", mailbox="bto@gateway.example", process_id="BTO.NL")
         key = desk.apart(raw)
         with pytest.raises(InputError) as caught:
-            desk.ledger.quarantine.release(key, choice(), at=clock(2), directory=HTPOORT.add(BTO))
-        desk.ledger.quarantine.release(key, choice(), at=clock(2))
+            desk.ledger.quarantine.release(key, **choice(), at=clock(2), directory=HTPOORT.add(BTO))
+        desk.ledger.quarantine.release(key, **choice(), at=clock(2))
 
         assert ["release.other-system"] * 2 == [problem.code for problem in caught.value.problems]
         assert [raw] == [one.raw for one in desk.ledger.replies.listed()]
@@ -181,28 +173,28 @@ class TestAllowed:
         """A with fewer or more groups, or that is no party ID, names nobody else."""
         sent("K1")
         key = desk.apart(reply("K1", party=party))
-        stored = desk.ledger.quarantine.release(key, choice(), at=clock(2))
-        found = desk.ledger.exchanges.find(OURS, "K1")
+        stored = desk.ledger.quarantine.release(key, **choice(), at=clock(2))
+        found = desk.ledger.exchanges.find("K1", party=OURS)
 
-        assert isinstance(stored.found, Routed)
-        assert (Correlation.MATCHED, State.ANSWERED) == (stored.found.correlation, found and found.state)
+        assert isinstance(stored.routing, Routed)
+        assert (Correlation.MATCHED, State.ANSWERED) == (stored.routing.correlation, found and found.state)
 
     def test_without_an_envelope(self, desk: Desk, sent: Send, clock: Clock) -> None:
         """A message that says nothing contradicts nothing."""
         sent("K1")
         key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
-        desk.ledger.quarantine.release(key, choice(), at=clock(2))
+        desk.ledger.quarantine.release(key, **choice(), at=clock(2))
 
         assert ["matched"] == [one.correlation for one in desk.ledger.replies.listed()]
 
     def test_the_ledger_says_whether_it_was_sent(self, desk: Desk, clock: Clock) -> None:
         """A caller who says "matched" of a K that nobody sent is not believed."""
         key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
-        stored = desk.ledger.quarantine.release(key, choice("K9"), at=clock(2))
+        stored = desk.ledger.quarantine.release(key, **choice("K9"), at=clock(2))
 
-        assert isinstance(stored.found, Routed)
+        assert isinstance(stored.routing, Routed)
         assert (Correlation.UNKNOWN_REFERENCE, ["unknown-reference"]) == (
-            stored.found.correlation,
+            stored.routing.correlation,
             [one.correlation for one in desk.ledger.replies.listed()],
         )
 
@@ -214,9 +206,9 @@ class TestDespite:
         """A reply under another party's K goes to the chosen process; the exchange of that K is not touched."""
         sent("K1")
         key = desk.apart(reply("K1", party=CLIENT))
-        desk.ledger.quarantine.release_despite(key, choice(party=CLIENT), reason="Customs says so", at=clock(2))
+        desk.ledger.quarantine.release_despite(key, **choice(party=CLIENT), reason="Customs says so", at=clock(2))
         (given,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(3), lease=LEASE).result()
-        found = desk.ledger.exchanges.find(OURS, "K1")
+        found = desk.ledger.exchanges.find("K1", party=OURS)
 
         assert (CLIENT, None, "unknown-reference") == (given.party, given.exchange, given.correlation)
         assert State.ACCEPTED is (found and found.state)
@@ -225,9 +217,9 @@ class TestDespite:
         """The log has the choice, the codes and the reason."""
         sent("K1")
         key = desk.apart(reply("K1", party=CLIENT))
-        desk.ledger.quarantine.release_despite(key, choice(party=CLIENT), reason="Customs says so", at=clock(2))
+        desk.ledger.quarantine.release_despite(key, **choice(party=CLIENT), reason="Customs says so", at=clock(2))
         query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
-        logged = desk.ledger.soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
+        logged = desk.ledger.write_soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
 
         detail = f"message {key} of the quarantine, by a person, to DMS for {CLIENT} under K1"
         assert f"{detail}, despite release.other-party: Customs says so" == logged
@@ -237,7 +229,7 @@ class TestDespite:
         """A blank reason is none; the same holds for what is discarded."""
         key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
         with pytest.raises(InputError) as released:
-            desk.ledger.quarantine.release_despite(key, choice(), reason=reason, at=clock(2))
+            desk.ledger.quarantine.release_despite(key, **choice(), reason=reason, at=clock(2))
         with pytest.raises(InputError) as discarded:
             desk.ledger.quarantine.discard(key, at=clock(2), why=reason)
 
@@ -251,7 +243,7 @@ class TestDespite:
         key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
         desk.ledger.quarantine.discard(key, at=clock(2), why="not ours")
         with pytest.raises(InputError) as caught:
-            desk.ledger.quarantine.release_despite(key, choice(), reason="it is", at=clock(3))
+            desk.ledger.quarantine.release_despite(key, **choice(), reason="it is", at=clock(3))
 
         assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
 
@@ -277,5 +269,5 @@ def test_a_router_without_the_ledger(  # noqa: PLR0913 - four fixtures and a tab
     raw = reply("K1", party=party, mailbox=system.mailbox, process_id=system.process_id)
     stored = ledger.replies.take_in(attrs.evolve(router, sent=None), raw, mail_from=None, at=clock(1))
 
-    assert isinstance(stored.found, Quarantined)
-    assert (reason, []) == (stored.found.reason, list(ledger.replies.listed()))
+    assert isinstance(stored.routing, Quarantined)
+    assert (reason, []) == (stored.routing.reason, list(ledger.replies.listed()))

@@ -12,8 +12,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from htpoort import AGS, InputError, Router, Submission, UnknownError
-from htpoort.exchange import Outcome, State
+from htpoort import AGS, InputError, Outcome, Router, State, Submission, UnknownError
 from htpoort.ledger import Exchange, Ledger
 
 PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
@@ -62,7 +61,7 @@ def test_the_whole_story(ledger: Ledger, router: Router, clock: Clock, declarati
     ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(2), detail="250 OK").result()
     ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(3))
     (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(4), lease=LEASE).result()
-    ledger.replies.delivered_soon(waiting.key, at=clock(4)).result()
+    ledger.replies.mark_delivered_soon(waiting.key, at=clock(4)).result()
     (story,) = ledger.story("K1", party="nl123456789.02.05")
 
     assert [
@@ -82,7 +81,7 @@ def test_every_decision_is_told(ledger: Ledger, clock: Clock, declaration: Make)
     ledger.exchanges.close("K1", at=clock(1))
     ledger.exchanges.close("K1", at=clock(2))
 
-    assert "It is closed already." == ledger.story("K1")[0].entries[-1].detail
+    assert "It is already closed." == ledger.story("K1")[0].entries[-1].detail
 
 
 def test_a_story_that_is_none(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
@@ -106,7 +105,7 @@ class TestStoriesOfReplies:
             router, reply("K1", mailbox="ags@htpoort.nl", process_id="DMS.NL"), mail_from=None, at=clock(3)
         )
         (waiting, *_) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(4), lease=LEASE).result()
-        ledger.replies.delivered_soon(waiting.key, at=clock(4)).result()
+        ledger.replies.mark_delivered_soon(waiting.key, at=clock(4)).result()
         stories = ledger.story("K1")
 
         assert [(None, "DMS", PARTY, 2), (None, "DMS", CLIENT, 1), (None, "AGS", PARTY, 1)] == [
@@ -161,7 +160,7 @@ class TestMessages:
     ) -> None:
         """Each has its message as it was queued; one that was pruned has none."""
         TestPrune.filled(ledger, router, clock, declaration, sent, reply)
-        ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
+        ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
 
         assert [("K1", None), ("K2", declaration("K2").data)] == [
             (exchange.reference, message) for exchange, message in ledger.exchanges.messages()
@@ -211,7 +210,7 @@ class TestCounting:
                 def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
                     asked.append((statement, parameters))
 
-                engine = ledger._access.engine
+                engine = ledger._connections.engine
                 sa.event.listen(engine, "before_cursor_execute", note)
                 ask(ledger)
                 sa.event.remove(engine, "before_cursor_execute", note)
@@ -266,7 +265,10 @@ class TestCounting:
             lambda ledger: ledger.replies.claim_soon("DMS", owner="a", most=5, at=clock(), lease=LEASE).result()
         )
 
-        assert ["SEARCH htpoort_replies USING INDEX htpoort_replies_waiting (system=? AND due<?)"] == claim
+        assert [
+            "SEARCH htpoort_replies USING INDEX htpoort_replies_waiting (system=? AND due<?)",
+            "SEARCH htpoort_messages USING INTEGER PRIMARY KEY (rowid=?)",
+        ] == claim
 
 
 class TestPrune:
@@ -281,7 +283,7 @@ class TestPrune:
         ledger.exchanges.queue(declaration("K2"), at=clock())
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(), lease=LEASE).result()
-        ledger.replies.delivered_soon(waiting.key, at=clock()).result()
+        ledger.replies.mark_delivered_soon(waiting.key, at=clock()).result()
         ledger.replies.take_in(router, b"held", mail_from=None, at=clock())
         key = ledger.replies.take_in(router, b"discarded", mail_from=None, at=clock()).key
         ledger.quarantine.discard(key, at=clock(), why="not ours")
@@ -299,7 +301,7 @@ class TestPrune:
     ) -> None:
         """A dry run tells what would go, and removes nothing."""
         self.filled(ledger, router, clock, declaration, sent, reply)
-        told = [ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30) for _ in range(2)]
+        told = [ledger.prunable(before=clock(DAY), at=clock(40 * DAY), days=30) for _ in range(2)]
 
         assert [self.EXPECTED, self.EXPECTED] == told
 
@@ -308,11 +310,11 @@ class TestPrune:
     ) -> None:
         """What is open, held or waiting stays; the rest goes, and a second time nothing."""
         self.filled(ledger, router, clock, declaration, sent, reply)
-        removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
-        again = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
+        removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
+        again = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
 
         assert (self.EXPECTED, 0) == (removed, sum(again.values()))
-        assert [b"held"] == [held.raw for held in ledger.quarantine.listed(None)]
+        assert [b"held"] == [raw for _, raw in ledger.quarantine.messages(None)]
         assert ["K2"] == [
             claimed.reference
             for claimed in ledger.exchanges.claim_soon(("DMS",), owner="a", most=9, at=clock(), lease=LEASE).result()
@@ -324,7 +326,7 @@ class TestPrune:
         """An exchange was answered, but its process has not heard of it yet: nothing of either goes."""
         sent("K1", at=clock())
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
-        removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
+        removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
 
         assert 0 == sum(removed.values())
 
@@ -333,7 +335,7 @@ class TestPrune:
     ) -> None:
         """Also after its message is gone a K is not used again."""
         self.filled(ledger, router, clock, declaration, sent, reply)
-        ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30, dry=False)
+        ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
 
         with pytest.raises(InputError):
             ledger.exchanges.queue(declaration("K1"), at=clock(40 * DAY))
@@ -341,8 +343,8 @@ class TestPrune:
     def test_refuses_to_reach_into_the_retention(self, ledger: Ledger, clock: Clock) -> None:
         """Seven years are kept unless the caller says otherwise."""
         with pytest.raises(InputError) as caught:
-            ledger.prune(before=clock(), at=clock(2556 * DAY))
-        counted = ledger.prune(before=clock(), at=clock(2557 * DAY))
+            ledger.prunable(before=clock(), at=clock(2556 * DAY))
+        counted = ledger.prunable(before=clock(), at=clock(2557 * DAY))
 
         assert ["ledger.retention"] == [problem.code for problem in caught.value.problems]
         assert 0 == sum(counted.values())

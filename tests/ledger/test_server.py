@@ -23,8 +23,8 @@ Make = Callable[..., Submission]
 
 SOON = timedelta(seconds=1)
 TOO_SLOW = (
-    "The server keeps the connection and has not answered in time (transaction_timeout), so the transaction was given "
-    "up; look at the load and the locks of the server."
+    "The server keeps the connection open but did not answer in time (transaction_timeout), so the transaction was "
+    "abandoned; check the load and the locks of the server."
 )
 
 
@@ -56,7 +56,7 @@ def shown(ledger: Ledger, setting: str) -> list[str]:
         value: str = connection.exec_driver_sql(f"SHOW {setting}").scalar_one()
         return value
 
-    return [ledger.soon(ask).result(), ledger._access.read(ask)]
+    return [ledger.write_soon(ask).result(), ledger._connections.read(ask)]
 
 
 class TestFirstStart:
@@ -109,7 +109,7 @@ class TestFirstStart:
         url = new_database(server)
         with psycopg.connect(url.replace("+psycopg", "")) as other:
             other.execute("CREATE TABLE htpoort_exchanges (id int)")
-        with pytest.raises(LedgerError, match="Another process creates the tables") as caught:
+        with pytest.raises(LedgerError, match="Another process is creating the tables") as caught:
             Ledger.open(url)
 
         assert caught.value.retryable
@@ -152,7 +152,7 @@ class TestSilence:
                 os.kill(hanging[0], signal.SIGSTOP)
                 connection.exec_driver_sql("SELECT 1")
 
-            error = ledger.soon(hang).exception()
+            error = ledger.write_soon(hang).exception()
             ledger.exchanges.queue(declaration("K1"), at=clock())
             found = [one.reference for one in ledger.exchanges.listed()]
 
@@ -164,7 +164,7 @@ class TestSilence:
         hanging: list[int] = []
         with going_on(hanging), Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
             hanging.append(
-                ledger._access.read(
+                ledger._connections.read(
                     lambda connection: connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
                 )
             )
@@ -187,10 +187,10 @@ class TestSilence:
                     yield number
 
             with pytest.raises(LedgerError) as reading:
-                ledger._access.read(slow)
+                ledger._connections.read(slow)
             with pytest.raises(LedgerError) as listing:
-                list(ledger._access.stream(lambda connection: iter([slow(connection)])))
-            listed = list(ledger._access.stream(three))  # type: ignore[arg-type]  # numbers
+                list(ledger._connections.stream(lambda connection: iter([slow(connection)])))
+            listed = list(ledger._connections.stream(three))  # type: ignore[arg-type]  # numbers
 
         assert [TOO_SLOW, TOO_SLOW] == [reading.value.advice, listing.value.advice]
         assert [0, 1, 2] == listed
@@ -203,7 +203,7 @@ class TestSilence:
                 for _ in range(100):
                     connection.exec_driver_sql("SELECT pg_sleep(0.1)")
 
-            error = ledger.soon(many).exception()
+            error = ledger.write_soon(many).exception()
 
         assert isinstance(error, LedgerError)
         assert TOO_SLOW == error.advice
@@ -214,12 +214,12 @@ class TestSilence:
             with psycopg.connect(url.replace("+psycopg", "")) as other:
                 other.execute("LOCK TABLE htpoort_events IN ACCESS EXCLUSIVE MODE")
                 with ThreadPoolExecutor(1) as thread:
-                    pruning = thread.submit(ledger.prune, before=clock(0), at=clock(60), days=0, dry=False)
+                    pruning = thread.submit(ledger.prune, before=clock(0), at=clock(60), days=0)
                     # Longer than it may take otherwise.
                     other.execute("SELECT pg_sleep(2)")
                     other.rollback()
                     pruned = pruning.result()
-            error = ledger.soon(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(60)")).exception()
+            error = ledger.write_soon(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(60)")).exception()
 
         assert 0 == pruned["events"]
         assert isinstance(error, LedgerError)
@@ -239,17 +239,17 @@ class TestEncoding:
     def test_sql_ascii(self, server: str, clock: Clock) -> None:
         """A database without an encoding of its own gives back what it was given."""
         with Ledger.open(encoded(server, "SQL_ASCII")) as ledger:
-            router = Router(parties=["NL123456789.02.05"], sent=ledger.sent)
+            router = Router(parties=["NL123456789.02.05"])
             raw = f"Subject: {self.TEXT}\r\n\r\n".encode()
             ledger.replies.take_in(router, raw, mail_from=None, at=clock())
             ledger.quarantine.discard(1, at=clock(), why=self.TEXT)
-            why = ledger._access.read(
+            why = ledger._connections.read(
                 lambda connection: connection.exec_driver_sql(
                     "SELECT detail FROM htpoort_events WHERE event = 'discarded'"
                 ).scalar_one()
             )
 
-            assert (raw, self.TEXT) == (ledger.quarantine.get(1).raw, why)
+            assert (raw, self.TEXT) == (ledger.quarantine.message(1), why)
 
     def test_one_that_cannot_store_all(self, server: str) -> None:
         """An encoding that has no room for every character is refused before anything is created."""

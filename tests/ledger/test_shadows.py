@@ -10,9 +10,8 @@ import attrs
 import pytest
 from agents import QUICK, server
 
-from htpoort import AGS, DMS, InputError, Router, Submission
+from htpoort import AGS, DMS, InputError, Outcome, Router, State, Submission
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import Outcome, State
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 
@@ -72,7 +71,7 @@ class TestQueue:
         """A K has one shadow, so that what was compared stays what was compared."""
         sent, shadow = declaration("K1", system=AGS), declaration("K1")
         ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
-        with pytest.raises(InputError, match="has another shadow") as caught:
+        with pytest.raises(InputError, match="with another shadow") as caught:
             ledger.exchanges.queue(sent, at=clock(), shadow=declaration("K1", payload=b"<b/>"))
 
         assert ["ledger.shadow"] == [problem.code for problem in caught.value.problems]
@@ -124,11 +123,11 @@ def test_pruned_with_its_message(ledger: Ledger, clock: Clock, declaration: Make
     ledger.exchanges.settle_soon(first, Outcome.REFUSED, at=clock()).result()
     ledger.exchanges.close("K1", at=clock())
     times = {"before": clock(DAY), "at": clock(40 * DAY)}
-    told = ledger.prune(**times, days=30)
-    removed = ledger.prune(**times, days=30, dry=False)
+    counted = ledger.prunable(**times, days=30)
+    removed = ledger.prune(**times, days=30)
 
-    assert (1, 1) == (told["shadows"], told["messages of exchanges"])
-    assert told == removed
+    assert (1, 1) == (counted["shadows"], counted["messages of exchanges"])
+    assert counted == removed
     assert ["K2"] == [one[0] for one in kept(ledger)]
 
 

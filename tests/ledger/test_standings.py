@@ -7,9 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from htpoort import AGS, PartyId, Router, Submission
-from htpoort.cutover import Standing
-from htpoort.exchange import Outcome
+from htpoort import AGS, LeavingFacts, Outcome, PartyId, Router, Standing, Submission
 from htpoort.ledger import Ledger
 
 PARTY = "NL123456789.02.05"
@@ -85,11 +83,11 @@ class TestLastReply:
         """A copy whose reply is gone may be of any system, so that it counts for each until it is pruned too."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(), lease=LEASE).result()
-        ledger.replies.delivered_soon(waiting.key, at=clock()).result()
+        ledger.replies.mark_delivered_soon(waiting.key, at=clock()).result()
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(40 * DAY))
         told: list[datetime | None] = []
         for day in (35, 45):
-            ledger.prune(before=clock(day * DAY), at=clock(90 * DAY), days=30, dry=False)
+            ledger.prune(before=clock(day * DAY), at=clock(90 * DAY), days=30)
             told += [ledger.last_reply(system, after=clock(30 * DAY)) for system in ("AGS", "DMS")]
 
         assert told == [clock(40 * DAY), clock(40 * DAY), None, None]
@@ -102,3 +100,47 @@ def test_any_number_of_parties(ledger: Ledger, clock: Clock, declaration: Make, 
     parties = [PARTY, *(f"NL{other:09}.02.05" for other in range(1, number))]
 
     assert ledger.standings(parties) == {(PARTY.lower(), "DMS"): Standing(open=1, oldest=clock())}
+
+
+class TestLeavingFacts:
+    """What the whole ledger knows of a system that is being left, in one call."""
+
+    def test_of_every_party(
+        self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
+    ) -> None:
+        """What is open, undelivered or in quarantine counts, whosever it is; standings are of the parties asked for."""
+        ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
+        ledger.exchanges.queue(declaration("K2", system=AGS, party=CLIENT), at=clock())
+        ledger.exchanges.queue(declaration("K3"), at=clock())
+        ledger.replies.take_in(router, reply("K9", party=CLIENT, **FROM_AGS), mail_from=None, at=clock(5))
+        ledger.replies.take_in(router, b"junk", mail_from=None, at=clock(6))
+        party = PartyId.parse(PARTY)
+
+        assert ledger.leaving_facts("AGS", parties=[party], at=clock(DAY), quiet_days=2) == LeavingFacts(
+            system="AGS",
+            at=clock(DAY),
+            quiet_days=2,
+            parties=(party,),
+            standings=ledger.standings([PARTY]),
+            open=2,
+            undelivered=1,
+            last_reply=clock(5),
+            quarantined=1,
+            known=True,
+        )
+
+    @pytest.mark.parametrize(("quiet_days", "heard"), [(1, False), (3, True), (10**10, True)])
+    def test_the_last_reply_counts_for_the_quiet_days(  # noqa: PLR0913, PLR0917 - one fixture for each thing
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write, quiet_days: int, heard: object
+    ) -> None:
+        """An older reply is no reason to wait, but shows that this ledger has listened."""
+        ledger.replies.take_in(router, reply("K9", **FROM_AGS), mail_from=None, at=clock())
+        facts = ledger.leaving_facts("AGS", parties=[], at=clock(2 * DAY), quiet_days=quiet_days)
+
+        assert (heard, True) == (facts.last_reply is not None, facts.known)
+
+    def test_of_an_unknown_system(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A ledger that holds nothing of a system says so, whatever it holds of another."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+
+        assert not ledger.leaving_facts("AGS", parties=[], at=clock()).known

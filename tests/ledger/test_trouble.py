@@ -35,7 +35,7 @@ class Batch:
             began.set()
             self._go.wait()
 
-        self._before = ledger.soon(hold)
+        self._before = ledger.write_soon(hold)
         began.wait()
         self._futures: list[Future[None]] = []
 
@@ -46,7 +46,7 @@ class Batch:
             self.runs.append(number)
             connection.exec_driver_sql(statement)
 
-        self._futures.append(self._ledger.soon(operation))
+        self._futures.append(self._ledger.write_soon(operation))
 
     def errors(self) -> list[BaseException | None]:
         """Let them be run, and give what came of each."""
@@ -95,7 +95,7 @@ def test_a_server_that_is_lost_is_not_asked_twice(server: str) -> None:
         batch.add(1, "SELECT pg_terminate_backend(pg_backend_pid())")
         batch.add(2, WRITE.format(2))
         errors = batch.errors()
-        kept = ledger.soon(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()).result()
+        kept = ledger.write_soon(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()).result()
 
     assert ([0, 1], 1) == (batch.runs, kept)
     assert [True] * 3 == [isinstance(error, LedgerError) and error.retryable for error in errors]
@@ -108,8 +108,8 @@ def test_a_character_that_no_database_has(url: str) -> None:
         def note(connection: sa.Connection) -> None:
             connection.execute(sa.text("SELECT :said"), {"said": "\udc80"}).scalar_one()
 
-        with pytest.raises(LedgerError, match="has no room for a character") as caught:
-            ledger.soon(note).result()
+        with pytest.raises(LedgerError, match="lacks a character") as caught:
+            ledger.write_soon(note).result()
 
     assert not caught.value.retryable
 
@@ -154,8 +154,8 @@ def test_what_the_server_breaks_off(server: str) -> None:
             closed.poll()
             connection.exec_driver_sql("SELECT 1")
 
-        errors = [ledger.soon(operation).exception() for operation in (slow, idle)]
-        kept = ledger.soon(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()).result()
+        errors = [ledger.write_soon(operation).exception() for operation in (slow, idle)]
+        kept = ledger.write_soon(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()).result()
 
     told = [error for error in errors if isinstance(error, LedgerError) and error.retryable]
     assert [True, True] == [

@@ -1,8 +1,13 @@
-"""Upgrading a ledger that an earlier version has filled: nothing is lost, and a failure leaves it as it was."""
+"""
+Upgrading a ledger that an earlier version has filled: nothing is lost, and a failure leaves it as it was.
+
+The schema to upgrade to is made here: the first schema is the only one that there is.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
 import subprocess  # noqa: S404 - other processes are what it is about
 import sys
@@ -14,26 +19,36 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import htpoort.ledger
-from htpoort import InputError, LedgerError, Router, Submission
-from htpoort.exchange import State
-from htpoort.ledger import HeldState, Ledger, _engine, check_url
+from htpoort import InputError, LedgerError, Router, State, Submission
+from htpoort.ledger import HeldState, Ledger, _upgrade
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
 Write = Callable[..., bytes]
 
-HEAD = "0004"
+FIRST, SECOND = "v1", "v2"
 PARTY = "NL123456789.02.05"
 LEASE = timedelta(minutes=2)
-TABLES = ("exchanges", "replies", "quarantine", "events", "fetched")
-KILLED = """
-import os, signal, sys
+TABLES = ("exchanges", "messages", "replies", "quarantine", "events", "fetched")
+SECOND_SCHEMA = """
 import sqlalchemy as sa
-from htpoort.ledger import Ledger
+from alembic import op
+
+revision, down_revision = "v2", "v1"
+
+def upgrade():
+    op.add_column("htpoort_exchanges", sa.Column("priority", sa.Integer, nullable=False, server_default="1"))
+    op.create_index("htpoort_events_detail", "htpoort_events", ["detail"])
+    op.drop_index("htpoort_replies_owner", "htpoort_replies")
+    op.create_index("htpoort_exchanges_changed", "htpoort_exchanges", ["changed"])
+"""
+KILLED = """
+import os, pathlib, signal, sys
+import sqlalchemy as sa
+from htpoort.ledger import Ledger, _upgrade
+
+_upgrade.MIGRATIONS, _upgrade.SCHEMA = pathlib.Path(sys.argv[2]), "v2"
 
 def end(connection, cursor, statement, parameters, context, many):
     if "DROP INDEX" in statement:
@@ -58,6 +73,10 @@ def add(connection: sa.Connection, table: str, **values: object) -> None:
 def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
     """Put exchanges in several states, replies, events, quarantine and a fetched mail in."""
     at = microseconds(noon)
+    contents = [declaration(f"K{number}").data for number in range(1, 6)]
+    contents += [b"a reply of long ago", b"another reply of long ago", b"held", b"discarded"]
+    for raw in contents:
+        add(connection, "messages", raw=raw)
     states = ("answered", "accepted", "queued", "unknown", "sending", "closed")
     for number, state in enumerate(states, 1):
         built = declaration(f"K{number}")
@@ -78,7 +97,9 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
             message_id=built.message_id,
             created=at + number,
             changed=at,
-            raw=b"" if state == "closed" else built.data,
+            message=None if state == "closed" else number,
+            begun=0 if state == "queued" else 2,
+            early=False,
             **sending,
         )
         add(connection, "events", at=at, exchange=number, event="queued", state="queued", detail="")
@@ -99,10 +120,10 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
             delivered=delivered,
             attempts=1,
             due=at,
-            raw=b"a reply of long ago",
+            message=6 if exchange else 7,
         )
     add(connection, "events", at=at, reply=2, event="reply-received", detail="unknown-reference")
-    for state in ("held", "discarded"):
+    for message, state in ((8, "held"), (9, "discarded")):
         add(
             connection,
             "quarantine",
@@ -112,23 +133,27 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
             state=state,
             copies=1,
             content=hashlib.sha256(state.encode()).hexdigest(),
-            raw=state.encode(),
+            message=message,
         )
     add(connection, "fetched", account="edi@pop.forwarder.example:995", uidl="7", at=at)
 
 
 @pytest.fixture
-def old(url: str, clock: Clock, declaration: Make) -> str:
-    """Give a ledger of the first version, in use."""
-    engine = _engine.database(check_url(url), create=True, transaction_timeout=timedelta(minutes=1)).engine
-    config = Config()
-    config.set_main_option("script_location", str(Path(htpoort.ledger.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    with engine.execution_options(writing=True).connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        fill(connection, clock(), declaration)
-    engine.dispose()
+def migrations(tmp_path: Path) -> Path:
+    """Give a folder of migrations in which the second schema follows the first."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(_upgrade.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "v2_second.py").write_text(SECOND_SCHEMA)
+    return folder
+
+
+@pytest.fixture
+def old(url: str, clock: Clock, declaration: Make, migrations: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give a ledger of the first schema, in use, before a version that knows the second one opens it."""
+    with Ledger.open(url) as ledger:
+        ledger.write_soon(fill, clock(), declaration).result()
+    monkeypatch.setattr(_upgrade, "MIGRATIONS", migrations)
+    monkeypatch.setattr(_upgrade, "SCHEMA", SECOND)
     return url
 
 
@@ -176,7 +201,7 @@ class TestWhatWasThere:
         once = everything(old)
         Ledger.open(old).close()
 
-        assert ("0001", HEAD, once) == (before, version(old), everything(old))
+        assert (FIRST, SECOND, once) == (before, version(old), everything(old))
 
     def test_every_row_stays(self, old: str) -> None:
         """Upgrading changes no row."""
@@ -184,23 +209,11 @@ class TestWhatWasThere:
         Ledger.open(old).close()
         exchanges, *others = everything(old)[2:]
 
-        assert before[2:] == [[row[:-2] for row in exchanges], *others]
-
-    def test_what_was_attempted_may_have_been_sent(self, old: str, router: Router, clock: Clock, reply: Write) -> None:
-        """No attempt of an old ledger says that its content did not leave, so its replies still count."""
-        before = [("K1", 1), ("K2", 1), ("K3", 0), ("K4", 1), ("K5", 1), ("K6", 1)]
-        with Ledger.open(old) as ledger:
-            known = [(one.reference, int(one.content_begun)) for one in ledger.exchanges.listed()]
-            for reference in ("K3", "K4"):
-                ledger.replies.take_in(router, reply(reference), mail_from=None, at=clock(1))
-            found = [ledger.exchanges.find(PARTY, reference) for reference in ("K3", "K4")]
-
-        assert before == known
-        assert [State.QUEUED, State.ANSWERED] == [one and one.state for one in found]
+        assert before[2:] == [[row[:-1] for row in exchanges], *others]
 
     def test_exchanges(self, ledger: Ledger, clock: Clock) -> None:
         """Each is found with its state, its times and its own reference, and its K is known as sent."""
-        found = ledger.exchanges.find("nl123456789.02.05", "K4")
+        found = ledger.exchanges.find("K4", party="nl123456789.02.05")
         states = {one.reference: one.state.value for one in ledger.exchanges.listed()}
 
         assert found is not None
@@ -245,7 +258,7 @@ class TestWhatWasThere:
         lost = ledger.exchanges.expire_soon(at=clock(1))
 
         assert [("K3", 1, declaration("K3").data)] == [(one.reference, one.attempt, one.raw) for one in claim.result()]
-        assert [("K9", 2, b"a reply of long ago")] == [
+        assert [("K9", 2, b"another reply of long ago")] == [
             (one.reference, one.attempts, one.raw) for one in waiting.result()
         ]
         assert ["K5"] == [one.reference for one in lost.result()]
@@ -254,7 +267,7 @@ class TestWhatWasThere:
         """A reply to an old K answers it; a copy of an old reply is recognised."""
         first = ledger.replies.take_in(router, reply("K2"), mail_from=None, at=clock(1))
         again = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(1))
-        answered = ledger.exchanges.find(PARTY, "K2")
+        answered = ledger.exchanges.find("K2", party=PARTY)
 
         assert (False, True, 1) == (first.repeated, again.repeated, again.key)
         assert State.ANSWERED is (answered and answered.state)
@@ -267,7 +280,7 @@ class TestWhatWasThere:
     def test_the_rest(self, ledger: Ledger) -> None:
         """Quarantine and the fetched mails are there."""
         assert [(HeldState.HELD, b"held"), (HeldState.DISCARDED, b"discarded")] == [
-            (held.state, held.raw) for held in ledger.quarantine.listed(None)
+            (held.state, raw) for held, raw in ledger.quarantine.messages(None)
         ]
         assert {"7"} == set(ledger.fetched.known("edi@pop.forwarder.example:995"))
 
@@ -275,30 +288,30 @@ class TestWhatWasThere:
 class TestFailing:
     """An upgrade happens whole or not at all; what it leaves is a ledger of the old version, fit for use."""
 
-    def test_something_stands_in_the_way(self, old: str) -> None:
-        """What the last step cannot do undoes the first one too; when the way is free it is done."""
+    def test_something_is_in_the_way(self, old: str) -> None:
+        """If the last step fails, the first one is undone too; once the cause is gone, the upgrade is done."""
         engine = sa.create_engine(old)
         with engine.begin() as connection:
-            connection.execute(sa.text("CREATE INDEX htpoort_events_reply ON htpoort_events (detail)"))
+            connection.execute(sa.text("CREATE INDEX htpoort_exchanges_changed ON htpoort_events (at)"))
         before = everything(old)
         with pytest.raises(LedgerError):
             Ledger.open(old)
         after = everything(old)
         with engine.begin() as connection:
-            connection.execute(sa.text("DROP INDEX htpoort_events_reply"))
+            connection.execute(sa.text("DROP INDEX htpoort_exchanges_changed"))
         engine.dispose()
         Ledger.open(old).close()
 
-        assert ("0001", before, HEAD) == (before[0], after, version(old))
+        assert (FIRST, before, SECOND) == (before[0], after, version(old))
 
-    def test_it_is_killed(self, old: str) -> None:
+    def test_it_is_killed(self, old: str, migrations: Path) -> None:
         """A process that is killed between two steps leaves no half; the next one upgrades."""
         before = everything(old)
-        killed = subprocess.run([sys.executable, "-c", KILLED, old], check=False)  # noqa: S603 - our own interpreter
+        killed = subprocess.run([sys.executable, "-c", KILLED, old, str(migrations)], check=False)  # noqa: S603 - our own interpreter
         after = everything(old)
         Ledger.open(old).close()
 
-        assert (-signal.SIGKILL, before, HEAD) == (killed.returncode, after, version(old))
+        assert (-signal.SIGKILL, before, SECOND) == (killed.returncode, after, version(old))
 
     @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
     def test_the_disk_is_full(self, old: str) -> None:
@@ -317,7 +330,7 @@ class TestFailing:
         after = everything(old)
         Ledger.open(old).close()
 
-        assert (True, before, HEAD) == (caught.value.retryable, after, version(old))
+        assert (True, before, SECOND) == (caught.value.retryable, after, version(old))
 
     def test_agents_that_start_together_upgrade_once(self, old: str) -> None:
         """Eight that open an old ledger at the same time all get it."""
@@ -330,7 +343,7 @@ class TestFailing:
         for ledger in opened:
             ledger.close()
 
-        assert (8, HEAD) == (len(opened), version(old))
+        assert (8, SECOND) == (len(opened), version(old))
 
 
 def test_the_migrations_make_the_indexes(url: str) -> None:

@@ -9,9 +9,8 @@ import psycopg
 import pytest
 from agents import PARTY, QUICK, declaration, now, server as at_port
 
-from htpoort import LedgerError, Router
+from htpoort import LedgerError, Router, State
 from htpoort.agent import Agent, Outbox
-from htpoort.exchange import State
 from htpoort.ledger import Exchange, Ledger
 from htpoort.transport import Incoming, Receiver
 
@@ -36,7 +35,7 @@ def test_is_told_and_passes(url: str) -> None:
         read_only(url, on=True)
         with pytest.raises(LedgerError) as lost:
             ledger.exchanges.queue(declaration("K1"), at=now())
-        with pytest.raises(LedgerError, match="The server takes no writes") as refused:
+        with pytest.raises(LedgerError, match="The server is read-only") as refused:
             ledger.exchanges.queue(declaration("K1"), at=now())
         read_only(url, on=False)
         ledger.exchanges.queue(declaration("K1"), at=now())
@@ -48,7 +47,7 @@ def test_is_told_and_passes(url: str) -> None:
 async def outcome(ledger: Ledger) -> Exchange | None:
     """Wait until the attempt has ended; gives the exchange."""
     while True:
-        found = await asyncio.to_thread(ledger.exchanges.find, PARTY, "K1")
+        found = await asyncio.to_thread(ledger.exchanges.find, "K1", party=PARTY)
         if found is None or found.state is not State.SENDING:
             return found
         # Reading the ledger takes a turn of another thread; nothing else is waited for.
@@ -61,7 +60,7 @@ async def test_the_outcome_is_recorded(url: str) -> None:
 
     class Watch(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if "takes no writes" in record.getMessage():
+            if "is read-only" in record.getMessage():
                 loop.call_soon_threadsafe(trouble.set)
 
     async def take(_incoming: Incoming) -> None:
@@ -71,7 +70,7 @@ async def test_the_outcome_is_recorded(url: str) -> None:
     log.addHandler(watch)
     try:
         with Ledger.open(url) as ledger:
-            router = Router(parties=[PARTY], sent=ledger.sent)
+            router = Router(parties=[PARTY])
             ledger.exchanges.queue(declaration("K1"), at=now())
             async with Receiver(take, hostname="gateway.example", mailboxes=["dms@htpoort.nl"]) as receiver:
                 outbox = Outbox(server=at_port(receiver.port))

@@ -13,32 +13,12 @@ from typing import Self
 import pytest
 import sqlalchemy as sa
 
-from htpoort import (
-    DMS,
-    HTPOORT,
-    Correlation,
-    InputError,
-    PartyId,
-    Routed,
-    Router,
-    RoutingEnvelope,
-    Submission,
-    build,
-)
-from htpoort.exchange import Outcome, State
-from htpoort.ledger import HeldState, Ledger, _outcomes, _release
+from htpoort import DMS, InputError, Outcome, PartyId, Router, State, Submission, build
+from htpoort.ledger import HeldState, Ledger
 
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
-CHOICE = Routed(
-    system=DMS,
-    party=PartyId.parse(PARTY),
-    reference="K1",
-    correlation=Correlation.NOT_CHECKED,
-    mailbox=DMS.mailbox,
-    envelope=RoutingEnvelope(sender=DMS.process_id, addressee=PARTY, reference="K1"),
-)
 PATIENCE = 60.0  # seconds; a busy machine is no bug
 WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 TOUCH = sa.text("UPDATE htpoort_exchanges SET attempts = attempts + 1 WHERE reference = :reference")
@@ -57,9 +37,9 @@ def declaration(reference: str, payload: bytes = b"<a/>") -> Submission:
     )
 
 
-def router(ledger: Ledger) -> Router:
-    """Route by what a ledger knows."""
-    return Router(parties=[PARTY], sent=ledger.sent)
+def router() -> Router:
+    """Find system and party; the ledger compares with what was sent."""
+    return Router(parties=[PARTY])
 
 
 def reply(reference: str, trace: str = "") -> bytes:
@@ -71,7 +51,7 @@ def reply(reference: str, trace: str = "") -> bytes:
 
 def state(ledger: Ledger, reference: str = "K1") -> State:
     """Look a state up."""
-    found = ledger.exchanges.find(PARTY, reference)
+    found = ledger.exchanges.find(reference, party=PARTY)
     assert found is not None
     return found.state
 
@@ -85,7 +65,7 @@ def one_batch(ledger: Ledger) -> Generator[None]:
         began.set()
         assert go_on.wait(PATIENCE)
 
-    ledger.soon(busy)
+    ledger.write_soon(busy)
     # Before that, what follows could be taken into the same transaction, or a part of it only.
     assert began.wait(PATIENCE)
     try:
@@ -114,7 +94,7 @@ class Transaction:
 
     def __exit__(self, *_error: object) -> None:
         """Let it write, and stop before the commit."""
-        self._ledger.soon(self._hold)
+        self._ledger.write_soon(self._hold)
         self._batch.__exit__(None, None, None)
         assert self._written.wait(PATIENCE)
 
@@ -130,7 +110,7 @@ class Transaction:
 def until_it_waits(ledger: Ledger) -> None:
     """Wait until some transaction of the server waits for a lock of another."""
     end = time.monotonic() + PATIENCE
-    while not ledger._access.read(lambda connection: connection.execute(WAITING).scalar_one()):
+    while not ledger._connections.read(lambda connection: connection.execute(WAITING).scalar_one()):
         assert time.monotonic() < end, "nobody waits"
 
 
@@ -168,7 +148,7 @@ class TestClaims:
 
     def test_replies_come_to_one(self, here: Ledger, there: Ledger) -> None:
         """A reply that one machine is about to deliver is not given to another."""
-        here.replies.take_in(router(here), reply("K1"), mail_from=None, at=NOON)
+        here.replies.take_in(router(), reply("K1"), mail_from=None, at=NOON)
         with Transaction(here) as first:
             mine = here.replies.claim_soon("DMS", owner="here", most=1, at=NOON, lease=LEASE)
         theirs = there.replies.claim_soon("DMS", owner="there", most=1, at=NOON, lease=LEASE).result()
@@ -233,9 +213,11 @@ class TestQuarantine:
     def test_released_here_and_discarded_there(self, here: Ledger, there: Ledger) -> None:
         """Who comes second is refused: a message that reached a process is not marked as being for none."""
         raw = b"From: dms@htpoort.nl\r\nSubject: hello\r\n\r\nx\r\n"
-        key = here.replies.take_in(router(here), raw, mail_from=None, at=NOON).key
+        key = here.replies.take_in(router(), raw, mail_from=None, at=NOON).key
         with Transaction(here) as held:
-            released = here.soon(_release.release, key, CHOICE, NOON, HTPOORT, None)
+            released = here.quarantine.release_soon(
+                key, system=DMS, party=PartyId.parse(PARTY), reference="K1", at=NOON
+            )
         with ThreadPoolExecutor(1) as pool:
             discarding = pool.submit(there.quarantine.discard, key, at=NOON, why="spam")
             until_it_waits(here)
@@ -293,8 +275,8 @@ class TestAtTheSameTime:
         """Copies of a reply that come to two machines at once are one reply, and both may be acknowledged."""
         here.exchanges.queue(declaration("K1"), at=NOON)
         with Transaction(here) as first:
-            mine = here.replies.take_in_soon(router(here), reply("K1"), mail_from=None, at=NOON)
-        theirs = there.replies.take_in_soon(router(there), reply("K1", "X: 1\r\n"), mail_from=None, at=NOON)
+            mine = here.replies.take_in_soon(router(), reply("K1"), mail_from=None, at=NOON)
+        theirs = there.replies.take_in_soon(router(), reply("K1", "X: 1\r\n"), mail_from=None, at=NOON)
         until_it_waits(here)
         first.commit()
 
@@ -304,8 +286,8 @@ class TestAtTheSameTime:
     def test_one_stranger_over_two_machines(self, here: Ledger, there: Ledger) -> None:
         """The same holds for what nobody can tell a process of."""
         with Transaction(here) as first:
-            mine = here.replies.take_in_soon(router(here), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
-        theirs = there.replies.take_in_soon(router(there), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
+            mine = here.replies.take_in_soon(router(), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
+        theirs = there.replies.take_in_soon(router(), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
         until_it_waits(here)
         first.commit()
 
@@ -331,8 +313,8 @@ class TestAtTheSameTime:
         """A mail that two machines fetch from one mailbox at once is remembered once, and stored once."""
         options = {"mail_from": None, "at": NOON, "account": "edi@mail.example:995"}
         with Transaction(here) as first:
-            here.replies.take_in_soon(router(here), reply("K1"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
-        theirs = there.replies.take_in_soon(router(there), reply("K2"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
+            here.replies.take_in_soon(router(), reply("K1"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
+        theirs = there.replies.take_in_soon(router(), reply("K2"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
         until_it_waits(here)
         first.commit()
         theirs.result()
@@ -344,8 +326,8 @@ class TestAtTheSameTime:
         """A person's order is not written over by a reply that comes at the same moment."""
         here.exchanges.queue(declaration("K1"), at=NOON)
         with Transaction(here) as first:
-            here.soon(_outcomes.close, PARTY, "K1", NOON)
-        theirs = there.replies.take_in_soon(router(there), reply("K1"), mail_from=None, at=NOON)
+            here.exchanges.close_soon("K1", at=NOON)
+        theirs = there.replies.take_in_soon(router(), reply("K1"), mail_from=None, at=NOON)
         until_it_waits(here)
         first.commit()
         theirs.result()
@@ -376,7 +358,7 @@ class TestDeadlock:
         for ledger, references in ((here, ("K1", "K2")), (there, ("K2", "K1"))):
             steps = [(reference,) for reference in references] if together else [references]
             with one_batch(ledger):
-                done += [ledger.soon(touch, ledger, *step) for step in steps]
+                done += [ledger.write_soon(touch, ledger, *step) for step in steps]
         for future in done:
             future.result()
 

@@ -1,4 +1,4 @@
-"""Rule 5 while the disk fails: no 250 for what is not stored, and nothing sent twice when it works again."""
+"""Rule 5 while the disk fails: no 250 for what is not stored, and nothing is sent twice when it works again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 def test_nothing_is_acknowledged_that_the_disk_refused(shown: Callable[..., dict[str, Any]]) -> None:
     """
-    Each failure (EIO and ENOSPC of syncs and writes, put in by ptrace; a limit of the system on any machine) ends well.
+    Each failure (EIO and ENOSPC of syncs and writes, injected by ptrace; a limit of the system elsewhere) ends well.
 
-    Every message that comes meanwhile gets 451 and is taken when it comes again; a 250 of the gateway that could not
-    be recorded is recorded then, or is unknown after a crash; and the agent says what is wrong.
+    Every message that comes meanwhile gets 451 and is accepted when it comes again; a 250 of the gateway that could not
+    be recorded is recorded then, or is unknown after a crash; and the agent logs what is wrong.
     """
     figures = shown("failing_disk.py")
     failures = {one["failure"]: one for one in figures["failures"]}

@@ -9,8 +9,21 @@ from operator import itemgetter
 import attrs
 from hypothesis import given, strategies as st
 
-from htpoort import AGS, DMS, DeclarationSystem, PartyId, Quarantined, Reason, Routed, Router, SentRecord, build, read
-from htpoort.cutover import CutoverPlan, Move
+from htpoort import (
+    AGS,
+    DMS,
+    CutoverPlan,
+    DeclarationSystem,
+    Move,
+    PartyId,
+    Quarantined,
+    Reason,
+    Routed,
+    Router,
+    SentRecord,
+    build,
+    read,
+)
 
 PARTIES = tuple(f"NL123456789.{number:02}.05" for number in range(1, 6))
 KINDS = ("import", "export", None)

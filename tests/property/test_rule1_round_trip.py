@@ -1,4 +1,4 @@
-"""Rule 1 of DESIGN.md section 4."""
+"""Rule 1: what is rendered parses back to the same value, and canonical text renders back to itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestRule1RoundTrip:
 
     @given(writer_ids, writer_ids, references(), digits)
     def test_official_form_of_a_reply(self, sender: str, addressee: str, reference: str, s: str) -> None:
-        """A reply's line with its blanks says what the line without them says."""
+        """A reply's line with its blanks means the same as the line without them."""
         blank = RoutingEnvelope.parse(f"[V= {sender}][A= {addressee}][K={reference}][S={s}]")
 
         assert RoutingEnvelope(sender=sender, addressee=addressee, reference=reference, s=s) == blank

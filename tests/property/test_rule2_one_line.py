@@ -1,4 +1,4 @@
-"""Rule 2 of DESIGN.md section 4, as far as the core goes; tests/wire has the clients."""
+"""Rule 2: a Subject leaves as one unfolded ASCII line. The core is tested here, mail clients in tests/wire."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestRule2OneLine:
     def test_subject(  # noqa: PLR0913, PLR0917 - what a Subject depends on, and what it must not
         self, system: DeclarationSystem, party: str, reference: str, s: str, layout: str, payload: bytes
     ) -> None:
-        """The one Subject stands whole on its line, and is the only one."""
+        """The one Subject is whole, on one line, and is the only one."""
         sub = built(system, party, reference, s=s, layout=layout, payload=payload)
         head = sub.data.partition(b"\r\n\r\n")[0].split(b"\r\n")
 
@@ -76,7 +76,7 @@ class TestRule2OneLine:
 
     @given(DATES)
     def test_date(self, moment: datetime) -> None:
-        """Date says the moment to the second, in the zone that was given."""
+        """Date is the moment to the second, in the given time zone."""
         data = built(*_SYSTEM, date=moment).data
         said = next(line for line in data.split(b"\r\n") if line.startswith(b"Date: "))[6:].decode()
         read = parsedate_to_datetime(said)

@@ -1,4 +1,4 @@
-"""Rule 3 of DESIGN.md section 4."""
+"""Rule 3: any text or bytes give a value or an error of htpoort, in linear time."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ from htpoort import (
     RoutingEnvelope,
     Submission,
     UnknownError,
-    _grammar,
-    _words,
     build,
     read,
 )
+from htpoort.core import _headers, grammar
 from htpoort.testing.strategies import references, routing_envelopes
 
 ROUTER = Router(parties=["NL123456789.02.05"], sent=lambda _: None)
@@ -117,7 +116,9 @@ class TestRule3OwnErrors:
         spans = [len(raw)] * len(received.problems)
         if received.subject is not None:
             spans = [
-                len(_words.decode(_words.unfold(received.subject))) if found.code.startswith("envelope.") else len(raw)
+                len(_headers.decode(_headers.unfold(received.subject)))
+                if found.code.startswith("envelope.")
+                else len(raw)
                 for found in received.problems
             ]
         for found, size in zip(received.problems, spans, strict=True):
@@ -140,7 +141,7 @@ class TestRule3OwnErrors:
 
     @given(texts)
     def test_party(self, text: str) -> None:
-        """A text is a party ID or an InputError, and `covers` always says yes or no."""
+        """A text is a party ID or an InputError, and `covers` always answers."""
         found = outcome(lambda: PartyId.parse(text))
 
         assert found in {PartyId, InputError}
@@ -155,7 +156,7 @@ class TestRule3OwnErrors:
 
     @given(texts, st.sampled_from(["system", "by_mailbox", "by_process_id"]))
     def test_look_ups(self, text: str, name: str) -> None:
-        """A look-up gives a system or says what is known; those of peers' text never raise."""
+        """A look-up gives a system or lists the known ones; a look-up of a peer's text never raises."""
         assert UnknownError is outcome(lambda: getattr(HTPOORT, name)(text + "\n"))
         assert HTPOORT.answering_as(text + "\n") is None
         assert HTPOORT.answering_from(text + "\n") is None
@@ -239,7 +240,7 @@ class TestRule3OwnErrors:
     @given(texts)
     def test_words(self, text: str) -> None:
         """Unfolding and decoding give a text for any text."""
-        assert isinstance(_words.decode(_words.unfold(text)), str)
+        assert isinstance(_headers.decode(_headers.unfold(text)), str)
 
 
 def work(call: Callable[[], object]) -> int:
@@ -363,7 +364,7 @@ class TestRule3LinearTime:
     )
     def test_patterns_never_go_back(self, name: str) -> None:
         """No pattern that reads what a peer sent has an unbounded repeat that gives back what it took."""
-        pattern: re.Pattern[str] | re.Pattern[bytes] = getattr(_grammar, name)
+        pattern: re.Pattern[str] | re.Pattern[bytes] = getattr(grammar, name)
         text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode()
         outside = re.sub(r"\\.|\[(?:\\.|[^\]\\])+\]", "C", text)
 
@@ -393,7 +394,7 @@ class TestRule3LinearTime:
     )
     def test_patterns_end(self, name: str, text: str) -> None:
         """A text that almost matches is refused: a pattern that tried every way to split it would not come back."""
-        assert getattr(_grammar, name).fullmatch(text) is None
+        assert getattr(grammar, name).fullmatch(text) is None
 
     @given(references())
     def test_long_writer_values(self, reference: str) -> None:

@@ -1,4 +1,4 @@
-"""Rule 4 of DESIGN.md section 4."""
+"""Rule 4: a reply is routed only if mailbox, process ID, addressee and what was sent agree."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TestRule4FourWayCheck:
 
     @given(systems, parties, references(), parties | values)
     def test_unknown_addressee(self, system: DeclarationSystem, party: str, reference: str, stranger: str) -> None:
-        """An addressee that is none of the parties, also one that only begins like one: unknown addressee."""
+        """An addressee that is not one of the parties, even one that only begins like one: unknown addressee."""
         assume(stranger.lower() not in {party.lower(), "nl000000000.00.05"})
         router = sent_by(system, party, reference)
 
@@ -106,7 +106,7 @@ class TestRule4FourWayCheck:
 
     @given(systems, parties, references())
     def test_other_party(self, system: DeclarationSystem, party: str, reference: str) -> None:
-        """Another party of the router than the one that sent K: other party, and its name is told to nobody."""
+        """Another party of the router than the one that sent K: other party, and that party's name is not shown."""
         assume(party != "NL000000000.00.05")
         found = sent_by(system, party, reference).route_message(
             reply(system, party="NL000000000.00.05", reference=reference)

@@ -1,4 +1,4 @@
-"""Rule 8 of DESIGN.md section 4, as far as the core goes; the agent has the rest."""
+"""Rule 8: one bad message stops nothing. The core is tested here, the agent in tests/agent."""
 
 from __future__ import annotations
 

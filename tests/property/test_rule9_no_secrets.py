@@ -1,4 +1,4 @@
-"""Rule 9 of DESIGN.md section 4, as far as the core goes; the transport has passwords of its own."""
+"""Rule 9: no secret and no payload is shown. The core is tested here, passwords of servers in tests/wire."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class TestRule9NoSecrets:
     def test_errors_show_their_fields_only(self, secret: str) -> None:
         """An error shows what it was given, not what surrounded it: no local variable, no cause."""
         errors = [
-            UnknownError("key", ("known",)),
+            UnknownError("system", "key", "the directory", ("known",)),
             LedgerError("file", "Writing", "Wait."),
             SendError("a@b.example", SendFailure.LOGIN, 535, "5.7.8 no"),
         ]

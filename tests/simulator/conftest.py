@@ -14,7 +14,7 @@ from htpoort.simulator import GatewayTls
 
 @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
 async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Fail a test that leaves a task, or an exception that nobody fetched."""
+    """Fail a test that leaves a task, or an exception that was not retrieved."""
     yield
     await check_tidy(caplog, logging.WARNING)
 

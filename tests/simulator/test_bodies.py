@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, RoutingEnvelope, build
+from htpoort.simulator import ReplyKind
 from htpoort.simulator.bodies import body, content_of, lrn_of, mrn
-from htpoort.simulator.scenarios import Kind
 
 DATE = datetime(2026, 11, 2, 9, 5, 7, tzinfo=UTC)
 REQUEST = RoutingEnvelope(sender="NL123456789.02.05", addressee="DMS4.NL", reference="22096222734662")
@@ -21,11 +21,11 @@ DECLARATION = "urn:wco:datamodel:WCO:DMS.Declaration:1"
 RESPONSE = "{urn:wco:datamodel:WCO:DMS.Response:1}"
 XML_CONTROL = "{urn:wco:datamodel:XML_Control:1}"
 EXIT = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
-WITH_MRN = [Kind.ACCEPTANCE, Kind.RELEASE, Kind.CONTROL]
+WITH_MRN = [ReplyKind.ACCEPTANCE, ReplyKind.RELEASE, ReplyKind.CONTROL]
 
 
 def xml(lrn: str) -> bytes:
-    """Write a declaration as DMS takes it."""
+    """Write a declaration for DMS."""
     root = ET.Element(f"{{{DECLARATION}}}MetaData")
     about = ET.SubElement(root, f"{{{DECLARATION}}}CommunicationMetaData")
     ET.SubElement(about, f"{{{DECLARATION}}}FunctionalReferenceID").text = "not the LRN"
@@ -35,7 +35,7 @@ def xml(lrn: str) -> bytes:
 
 
 def edifact(lrn: str) -> bytes:
-    """Write a declaration as AGS takes it."""
+    """Write a declaration for AGS."""
     return f"UNA:+.? 'UNB+UNOC:3+A+B+261102:0905+1'UNH+1+CUSDEC:D:96B:UN'BGM+929+DOC'RFF+ABE:{lrn}'".encode("latin-1")
 
 
@@ -48,7 +48,7 @@ def segments(interchange: bytes) -> list[list[str]]:
     return [re.findall(r"(?:\A|\+)((?:[^?+]|\?.)*)", line) for line in lines]
 
 
-def answered(kind: Kind, payload: bytes, *, system: DeclarationSystem = DMS, size: int = 0) -> bytes:
+def answered(kind: ReplyKind, payload: bytes, *, system: DeclarationSystem = DMS, size: int = 0) -> bytes:
     """Write a body of a kind."""
     return body(kind, system=system, request=REQUEST, payload=payload, number=7, date=DATE, size=size)
 
@@ -56,9 +56,9 @@ def answered(kind: Kind, payload: bytes, *, system: DeclarationSystem = DMS, siz
 # ── DMS ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.TECHNICAL_ERROR])
+@pytest.mark.parametrize("kind", [kind for kind in ReplyKind if kind is not ReplyKind.TECHNICAL_ERROR])
 @pytest.mark.parametrize("lrn", ["LRN20261102", ODD, "Straße"])
-def test_a_response_of_dms(kind: Kind, lrn: str) -> None:
+def test_a_response_of_dms(kind: ReplyKind, lrn: str) -> None:
     """A reply of DMS is well-formed XML in its namespace, with the LRN of the request, and says it is synthetic."""
     written = answered(kind, xml(lrn))
     root = ET.fromstring(written)  # noqa: S314 - written here
@@ -66,7 +66,7 @@ def test_a_response_of_dms(kind: Kind, lrn: str) -> None:
     assert f"{RESPONSE}Response" == root.tag
     assert lrn == root.findtext(f"{RESPONSE}Declaration/{RESPONSE}FunctionalReferenceID")
     assert f"SYNTHETIC {kind.upper()}" == root.findtext(f"{RESPONSE}FunctionCode")
-    assert b"Synthetic answer of a simulator, not of Customs." in written
+    assert b"Synthetic reply of a simulator, not of Customs." in written
 
 
 def mrn_in(written: bytes) -> str | None:
@@ -75,31 +75,31 @@ def mrn_in(written: bytes) -> str | None:
 
 
 def test_all_answers_have_the_mrn_of_the_declaration() -> None:
-    """What follows the acceptance of a declaration has its MRN; one that was rejected has none."""
+    """Replies to an accepted declaration have its MRN; those to a rejected one have none."""
     assert [mrn(7, DATE)] * 3 == [mrn_in(answered(kind, xml("1"))) for kind in WITH_MRN]
-    assert mrn_in(answered(Kind.REJECTION, xml("1"))) is None
+    assert mrn_in(answered(ReplyKind.REJECTION, xml("1"))) is None
 
 
 def test_the_mrn_is_of_the_year_in_which_it_was_given() -> None:
     """A release in January has the MRN of the declaration of December."""
     taken = datetime(2025, 12, 31, tzinfo=UTC)
-    written = body(Kind.RELEASE, system=DMS, request=REQUEST, payload=xml("1"), number=7, date=DATE, taken=taken)
+    written = body(ReplyKind.RELEASE, system=DMS, request=REQUEST, payload=xml("1"), number=7, date=DATE, taken=taken)
 
     assert mrn(7, taken) == mrn_in(written)
 
 
 def test_a_technical_error_of_dms() -> None:
     """An XML_Control document has the LRN, and neither an MRN nor a sender or recipient."""
-    root = ET.fromstring(answered(Kind.TECHNICAL_ERROR, xml(ODD)))  # noqa: S314 - written here
+    root = ET.fromstring(answered(ReplyKind.TECHNICAL_ERROR, xml(ODD)))  # noqa: S314 - written here
 
     assert f"{XML_CONTROL}XML_Control" == root.tag
     assert ODD == root.findtext(f"{XML_CONTROL}Response/{XML_CONTROL}FunctionalReferenceID")
     assert 3 == len(list(root.iter()))
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_declaration_without_an_lrn(kind: Kind) -> None:
-    """Where no LRN can be found, the answer is well-formed and has none."""
+@pytest.mark.parametrize("kind", ReplyKind)
+def test_a_declaration_without_an_lrn(kind: ReplyKind) -> None:
+    """Without an LRN in the declaration, the reply is well-formed and has none."""
     written = answered(kind, b"<MetaData>")
 
     assert [] == [one for one in ET.fromstring(written).iter() if one.tag.endswith("FunctionalReferenceID")]  # noqa: S314 - written here
@@ -108,9 +108,9 @@ def test_a_declaration_without_an_lrn(kind: Kind) -> None:
 # ── AGS ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", ReplyKind)
 @pytest.mark.parametrize("size", [0, 2_000])
-def test_an_answer_of_ags(kind: Kind, size: int) -> None:
+def test_an_answer_of_ags(kind: ReplyKind, size: int) -> None:
     """A reply of AGS is a closed interchange of one message, its counts and references agree, and it is synthetic."""
     written = answered(kind, edifact("LRN20261102"), system=AGS, size=size)
     found = segments(written)
@@ -123,13 +123,13 @@ def test_an_answer_of_ags(kind: Kind, size: int) -> None:
     assert ["UNZ", "1", unb[5]] == unz
     assert ["NL123456789.02.05", "261102:0905"] == unb[3:5]
     assert len(unb[5]) <= 14  # data element 0020
-    assert ["FTX", "AAI", "", "", "Synthetic answer of a simulator, not of Customs."] == found[3]
+    assert ["FTX", "AAI", "", "", "Synthetic reply of a simulator, not of Customs."] == found[3]
     assert f"SYNTHETIC {kind.upper()}" in found[2][1]
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_the_references_of_an_answer_of_ags(kind: Kind) -> None:
-    """The LRN comes back with its separators released; the MRN stands where there is one."""
+@pytest.mark.parametrize("kind", ReplyKind)
+def test_the_references_of_an_answer_of_ags(kind: ReplyKind) -> None:
+    """The LRN in the reply has its separators released; the MRN is there if the declaration has one."""
     written = answered(kind, edifact("O?'N?+1?:?? ß"), system=AGS)
     expected = [["RFF", "ABE:O?'N?+1?:?? ß"]] + [["RFF", f"ABT:{mrn(7, DATE)}"]] * (kind in WITH_MRN)
 
@@ -153,14 +153,14 @@ def test_the_references_of_an_answer_of_ags(kind: Kind) -> None:
     ],
 )
 def test_the_syntax_is_that_of_the_system(system: DeclarationSystem, payload: bytes, expected: bytes) -> None:
-    """AGS answers in EDIFACT and DMS in XML, whatever is declared; another system as it was spoken to, or in XML."""
-    assert answered(Kind.ACCEPTANCE, payload, system=system).startswith(expected)
+    """AGS replies in EDIFACT and DMS in XML; another system in the syntax of the declaration, or in XML."""
+    assert answered(ReplyKind.ACCEPTANCE, payload, system=system).startswith(expected)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", ReplyKind)
 @pytest.mark.parametrize("lrn", ["LRN20261102", ODD, "Straße"])
-def test_the_lrn_of_the_other_syntax(kind: Kind, lrn: str) -> None:
-    """The LRN comes back also where a declaration is not in the syntax of its system."""
+def test_the_lrn_of_the_other_syntax(kind: ReplyKind, lrn: str) -> None:
+    """The LRN is in the reply also if the declaration is not in the syntax of its system."""
     released = re.sub(r"([:+?'])", r"?\1", lrn)
 
     assert lrn == lrn_of(answered(kind, xml(lrn), system=AGS))
@@ -172,8 +172,8 @@ def test_the_lrn_of_the_other_syntax(kind: Kind, lrn: str) -> None:
 
 
 def test_what_edifact_cannot_write() -> None:
-    """A letter of an LRN that ISO 8859-1 has not is a question mark, released like any other."""
-    written = answered(Kind.ACCEPTANCE, xml("Łódź"), system=AGS)
+    """A letter of an LRN that ISO 8859-1 lacks becomes a question mark, released like any other."""
+    written = answered(ReplyKind.ACCEPTANCE, xml("Łódź"), system=AGS)
 
     assert ["RFF", "ABE:??ód??"] in segments(written)
     assert "?ód?" == lrn_of(written)
@@ -183,7 +183,7 @@ def test_what_edifact_cannot_write() -> None:
 @pytest.mark.parametrize("size", [1, 700, 10_000, 1_000_001])
 def test_a_size_is_reached(system: DeclarationSystem, size: int) -> None:
     """A body is filled up to a size, stays what it is, and no line is longer than a mail server takes."""
-    written = answered(Kind.RELEASE, xml("1"), system=system, size=size)
+    written = answered(ReplyKind.RELEASE, xml("1"), system=system, size=size)
 
     assert size <= len(written) <= size + 1_000
     assert "1" == lrn_of(written)
@@ -243,7 +243,7 @@ def test_the_check_digit_of_an_mrn() -> None:
     ],
 )
 def test_lrn_of(payload: bytes, expected: str | None) -> None:
-    """The LRN is found where the field has it, in any encoding and with any prefix or separators, and nowhere else."""
+    """The LRN is read from its known place only, in any encoding and with any prefix or separators."""
     assert expected == lrn_of(payload)
 
 
@@ -258,7 +258,7 @@ def test_lrn_of_anything(octets: bytes, start: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", sorted({*encodings.aliases.aliases.values(), "undefined", "none", "x" * 300}))
 def test_lrn_of_any_encoding(encoding: str) -> None:
-    """An XML declaration may name any encoding, also one that there is not."""
+    """An XML declaration may name any encoding, also one that does not exist."""
     found = lrn_of(f'<?xml version="1.0" encoding="{encoding}"?>'.encode() + xml("1").partition(b"?>")[2])
 
     assert found in {"1", None}
@@ -276,7 +276,7 @@ def test_no_entity_is_expanded() -> None:
 
 
 def test_what_was_found_is_enough() -> None:
-    """Behind the LRN nothing is read, and a long declaration in front of it is read once."""
+    """Nothing after the LRN is read, and a long declaration before it is read once."""
     long = b"<Goods/>" * 200_000
     payload = b"<Declaration>%s<FunctionalReferenceID>1</FunctionalReferenceID>%s" % (long, b"<" * 1_000_000)
 
@@ -289,7 +289,7 @@ def test_what_was_found_is_enough() -> None:
 @pytest.mark.parametrize("layout", ["body", "attachment"])
 @pytest.mark.parametrize("payload", [b"<MetaData/>\r\n", b"<MetaData>\n\xc3\x9f</MetaData>\n"])
 def test_content_of_what_is_built(layout: str, payload: bytes) -> None:
-    """The declaration is found as it is in what `build` writes: as the body or attached, plain or as base64."""
+    """The declaration is extracted unchanged from a message of `build`: as body or attachment, plain or base64."""
     built = build(
         system="DMS",
         party="NL123456789.02.05",
@@ -319,7 +319,7 @@ def test_content_of_what_is_built(layout: str, payload: bytes) -> None:
     ],
 )
 def test_content_of(raw: bytes, expected: bytes) -> None:
-    """The first part that is none of parts is the declaration."""
+    """The first part that is not a multipart is the declaration."""
     assert expected == content_of(raw)
 
 

@@ -1,4 +1,4 @@
-"""How answers reach declarants: pushed, pushed again, put into a mailbox, recorded; and what is told of it."""
+"""How replies reach declarants: pushed, retried, stored in a mailbox, recorded; and what the gateway reports."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import pytest
 
 from htpoort import DMS, InputError, SendFailure, Submission, build
 from htpoort.simulator import (
-    Answer,
-    AnswerFault,
     Declarant,
     Gateway,
-    Kind,
     RealClock,
+    ReplyFault,
+    ReplyKind,
     Scenario,
     Script,
+    ScriptedReply,
     SimulatedClock,
 )
-from htpoort.simulator._schedule import Schedule
+from htpoort.simulator._timetable import Timetable
 from htpoort.transport import Incoming, Receiver, Refusal, Security, SmtpServer, TlsSettings
 
 MAILBOX, OTHER = "edi@forwarder.example", "edi@trader.example"
@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 @attrs.define
 class Server:
-    """A declarant's mail server that says what it is told to."""
+    """A declarant's mail server that responds as the test says."""
 
     clock: SimulatedClock = attrs.field(factory=SimulatedClock)
     answers: list[Refusal | None] = attrs.field(factory=list[Refusal | None])
@@ -45,7 +45,7 @@ class Server:
     address: SmtpServer = attrs.field(init=False)
 
     async def take(self, incoming: Incoming) -> None:
-        """Take a message, or not."""
+        """Accept a message, or refuse it."""
         self.hours.append((self.clock() - SimulatedClock()()) / HOUR)
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
@@ -76,35 +76,35 @@ async def submit(gateway: Gateway, reference: str = "K1", sender: str = MAILBOX,
 
 
 async def _nobody(_lane: str, _due: object) -> None:
-    """Do nothing; nobody asks."""
+    """Do nothing."""
     raise NotImplementedError
 
 
 def names_in(folder: Path) -> list[str]:
-    """Give the names of the files in a folder, in order."""
+    """List the names of the files in a folder, in order."""
     return sorted(path.name for path in folder.iterdir())
 
 
 class TestPushes:
-    """An answer is pushed until it is taken or refused, by a schedule."""
+    """A reply is pushed by a schedule until it is accepted or refused."""
 
     WAITS = (HOUR, 2 * HOUR)
 
     async def test_again_when_deferred(self, server: Server) -> None:
-        """What is deferred is pushed again after each wait, and told once with its number of attempts."""
+        """A deferred reply is pushed again after each wait, and reported once, with the number of attempts."""
         server.answers = [Refusal(451, "later"), Refusal(452, "later")]
         declarants = {MAILBOX: server.address}
         async with Gateway(declarants=declarants, clock=server.clock, retries=self.WAITS) as gateway:
             await submit(gateway)
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
             before = list(gateway.sent)
             await gateway.play()
 
         assert ([0, 1, 3], []) == (server.hours, before)
-        assert [(3, None, "push")] == [(sent.attempts, sent.error, sent.way) for sent in gateway.sent]
+        assert [(3, None, "push")] == [(sent.attempts, sent.error, sent.channel) for sent in gateway.sent]
 
     async def test_given_up_at_the_end_of_the_schedule(self, server: Server) -> None:
-        """After the last wait it is given up, and in view."""
+        """After the last wait the reply is given up, and listed as undelivered."""
         server.answers = [Refusal(451, "later")] * 4
         declarants = {MAILBOX: server.address}
         async with Gateway(declarants=declarants, clock=server.clock, retries=self.WAITS) as gateway:
@@ -116,7 +116,7 @@ class TestPushes:
         assert [3] == [sent.attempts for sent in gateway.sent]
 
     async def test_given_up_at_once_when_refused(self, server: Server) -> None:
-        """A 5xx is for good."""
+        """A reply with a 5xx is given up."""
         server.answers = [Refusal(554, "no")]
         async with Gateway(declarants={MAILBOX: server.address}, clock=server.clock) as gateway:
             await submit(gateway)
@@ -126,20 +126,20 @@ class TestPushes:
         assert gateway.undelivered == [sent.error for sent in gateway.sent]
 
     async def test_again_when_nobody_is_there(self, server: Server) -> None:
-        """A server that is away, and comes back elsewhere, gets the answer later."""
+        """A server that was away and returns at another address gets the reply later."""
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
             away = SmtpServer(host="127.0.0.1", port=nobody.getsockname()[1], security=Security.PLAIN)
             async with Gateway(declarants={MAILBOX: away}, clock=server.clock, retries=self.WAITS) as gateway:
                 await submit(gateway)
-                await gateway.answered()
+                await gateway.wait_for_due_replies()
                 gateway.register(MAILBOX, server.address)
                 await gateway.play()
 
         assert [1] == server.hours
 
     async def test_a_server_that_changes_meanwhile(self, server: Server) -> None:
-        """Of the answers that are due together, those after the change go to the new server."""
+        """Of the replies that are due together, those after a change of server go to the new one."""
         moved = asyncio.Event()
 
         async def first(incoming: Incoming) -> None:
@@ -147,32 +147,32 @@ class TestPushes:
             moved.set()
             server.came.append(incoming)
 
-        script = Script(scenarios=(Scenario(answers=(Answer(), Answer(kind=Kind.RELEASE))),))
+        script = Script(scenarios=(Scenario(replies=(ScriptedReply(), ScriptedReply(kind=ReplyKind.RELEASE))),))
         async with Receiver(first, hostname="forwarder.example", mailboxes=[MAILBOX]) as receiver:
             old = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
             async with Gateway(declarants={MAILBOX: old}, script=script, clock=server.clock) as gateway:
                 await submit(gateway)
-                await gateway.answered()
+                await gateway.wait_for_due_replies()
 
         assert (True, 2, 1) == (moved.is_set(), len(server.came), len(server.hours))
 
     async def test_both_ways(self, server: Server) -> None:
-        """A declarant with a server and a password gets each answer twice."""
+        """A declarant with a server and a password gets each reply by both channels."""
         both = Declarant(mailbox=MAILBOX, server=server.address, password="correct horse")
         async with Gateway(declarants=[both], clock=server.clock) as gateway:
             await submit(gateway, password="correct horse")
-            await gateway.answered()
-        (mail,) = gateway.mailbox(MAILBOX).mails
+            await gateway.wait_for_due_replies()
+        (mail,) = gateway.mailbox(MAILBOX).messages
 
         assert [mail.raw] == [incoming.raw for incoming in server.came]
-        assert {"push", "pop3"} == {sent.way for sent in gateway.sent}
+        assert {"push", "pop3"} == {sent.channel for sent in gateway.sent}
 
     async def test_an_empty_mail_from(self, server: Server) -> None:
-        """A bounce has no sender, as bounces have."""
-        script = Script(scenarios=(Scenario(answers=(Answer(fault=AnswerFault.BOUNCE),)),))
+        """A bounce has an empty MAIL FROM."""
+        script = Script(scenarios=(Scenario(replies=(ScriptedReply(fault=ReplyFault.BOUNCE),)),))
         async with Gateway(declarants={MAILBOX: server.address}, script=script, clock=server.clock) as gateway:
             await submit(gateway)
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
 
         assert [""] == [incoming.mail_from for incoming in server.came]
 
@@ -181,7 +181,7 @@ class TestPushes:
         [("mail_from", "a@b.example>\r\nRSET"), ("data", b"Subject: x\r\n\r\nno end"), ("mail_from", "nobody")],
     )
     async def test_what_cannot_be_pushed(self, server: Server, field: str, value: str | bytes) -> None:
-        """What would be another dialogue than one message is refused before it is sent."""
+        """A message that would break the SMTP dialogue is refused before it is sent."""
         async with Gateway(declarants={MAILBOX: server.address}) as gateway:
             with pytest.raises(InputError):
                 await gateway.push(attrs.evolve(_genuine(), **{field: value}))  # type: ignore[arg-type]  # one field
@@ -190,12 +190,12 @@ class TestPushes:
 
 
 class TestPlay:
-    """Time passes from one due answer to the next."""
+    """The time jumps from one due reply to the next."""
 
-    SCRIPT = Script(scenarios=(Scenario(answers=tuple(Answer(after=days * 24 * HOUR) for days in (0, 1, 3))),))
+    SCRIPT = Script(scenarios=(Scenario(replies=tuple(ScriptedReply(after=days * 24 * HOUR) for days in (0, 1, 3))),))
 
     async def test_jumps(self, server: Server) -> None:
-        """Each answer comes at its moment, with the date of that moment."""
+        """Each reply is sent at its moment, with the date of that moment."""
         async with Gateway(declarants={MAILBOX: server.address}, script=self.SCRIPT, clock=server.clock) as gateway:
             await submit(gateway)
             await gateway.play()
@@ -205,18 +205,18 @@ class TestPlay:
         assert ["Mon, 02 Nov", "Tue, 03 Nov", "Thu, 05 Nov"] == [str(date)[:11] for date in dates]
 
     async def test_until(self, server: Server) -> None:
-        """Asked to stop after two days, it stands there, and says when the next one is due."""
+        """With a limit of two days the clock stops there, and the gateway reports when the next reply is due."""
         begins = server.clock()
         async with Gateway(declarants={MAILBOX: server.address}, script=self.SCRIPT, clock=server.clock) as gateway:
             await submit(gateway)
             await gateway.play(48 * HOUR)
-            stands, following = server.clock(), gateway.next_moment
+            stopped, following = server.clock(), gateway.next_moment
 
-        assert ([0, 24], begins + 48 * HOUR, begins + 72 * HOUR) == (server.hours, stands, following)
+        assert ([0, 24], begins + 48 * HOUR, begins + 72 * HOUR) == (server.hours, stopped, following)
 
     async def test_the_clock_moves_it_too(self, server: Server) -> None:
-        """Who moves the clock by hand finds every answer delivered, of two gateways in the order of their moments."""
-        later = Script(scenarios=(Scenario(answers=(Answer(after=2 * HOUR),)),))
+        """When a test moves the clock, replies are delivered, those of two gateways in the order of their moments."""
+        later = Script(scenarios=(Scenario(replies=(ScriptedReply(after=2 * HOUR),)),))
         async with (
             Gateway(declarants={MAILBOX: server.address}, script=self.SCRIPT, clock=server.clock) as first,
             Gateway(declarants={MAILBOX: server.address}, script=later, clock=server.clock) as second,
@@ -229,9 +229,11 @@ class TestPlay:
         assert ([0, 2, 24], [b"K1", b"K2", b"K1"]) == (server.hours, references)
 
     async def test_real_time(self, server: Server) -> None:
-        """By the clock of the machine it takes as long as the answers do, and not longer than asked."""
+        """In real time `play` takes as long as the replies do, and no longer than the limit."""
         pause = timedelta(milliseconds=30)
-        script = Script(scenarios=(Scenario(answers=(Answer(), Answer(after=pause), Answer(after=24 * HOUR))),))
+        script = Script(
+            scenarios=(Scenario(replies=(ScriptedReply(), ScriptedReply(after=pause), ScriptedReply(after=24 * HOUR))),)
+        )
         clock = RealClock()
         async with Gateway(declarants={MAILBOX: server.address}, script=script, clock=clock) as gateway:
             await submit(gateway)
@@ -244,7 +246,7 @@ class TestPlay:
         assert taken.at + 24 * HOUR == following
 
     async def test_who_stops_waiting_stops_nothing(self, server: Server) -> None:
-        """A caller that has no more time for `answered` leaves the delivery under way."""
+        """Cancelling `wait_for_due_replies` does not cancel the delivery."""
         hold, began = asyncio.Event(), asyncio.Event()
 
         async def slow(incoming: Incoming) -> None:
@@ -256,18 +258,18 @@ class TestPlay:
             address = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
             async with Gateway(declarants={MAILBOX: address}) as gateway:
                 await submit(gateway)
-                waiting = asyncio.create_task(gateway.answered())
+                waiting = asyncio.create_task(gateway.wait_for_due_replies())
                 await began.wait()
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
                 hold.set()
-                await gateway.answered()
+                await gateway.wait_for_due_replies()
 
         assert (1, 1) == (len(server.came), len(gateway.sent))
 
     async def test_nothing_is_due_after_the_end(self) -> None:
-        """What is put in when all is over wakes nobody."""
-        schedule = Schedule[str](SimulatedClock(), _nobody)
+        """An item that is added after the end wakes no worker."""
+        schedule = Timetable[str](SimulatedClock(), _nobody)
         await schedule.close()
         schedule.put(SimulatedClock()() + HOUR, "lane", "late")
         await schedule.settled()
@@ -275,31 +277,31 @@ class TestPlay:
         assert schedule.next_moment is None
 
     async def test_entered_again(self, server: Server) -> None:
-        """A gateway that is entered again answers again; what was still to come when it was left is forgotten."""
-        scenario = Scenario(answers=(Answer(), Answer(kind=Kind.RELEASE, after=HOUR)))
+        """A gateway that is entered again replies again; replies that were left when it was closed are dropped."""
+        scenario = Scenario(replies=(ScriptedReply(), ScriptedReply(kind=ReplyKind.RELEASE, after=HOUR)))
         gateway = Gateway(
             declarants={MAILBOX: server.address}, script=Script(scenarios=(scenario,)), clock=server.clock
         )
         async with gateway:
             await submit(gateway, "K1")
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
         async with gateway:
             await submit(gateway, "K2")
             await gateway.play()
 
-        assert [("K1", Kind.ACCEPTANCE), ("K2", Kind.ACCEPTANCE), ("K2", Kind.RELEASE)] == [
-            (sent.declaration.envelope.reference, sent.answer.kind) for sent in gateway.sent
+        assert [("K1", ReplyKind.ACCEPTANCE), ("K2", ReplyKind.ACCEPTANCE), ("K2", ReplyKind.RELEASE)] == [
+            (sent.declaration.envelope.reference, sent.scripted.kind) for sent in gateway.sent
         ]
 
     async def test_opened_again(self) -> None:
-        """What was put in before the end, begun or not, stands in the way of nothing that comes after a new opening."""
+        """Items from before the end, started or not, do not block those after a new start."""
         done: list[str] = []
 
         async def work(_lane: str, due: deque[str]) -> None:
             done.append(due.popleft())
 
         clock = SimulatedClock()
-        schedule = Schedule[str](clock, work)
+        schedule = Timetable[str](clock, work)
         for again in ("before", "after"):
             schedule.open()
             schedule.put(clock(), "lane", f"at once {again}")
@@ -313,7 +315,7 @@ class TestPlay:
         assert ["at once after", "later after"] == done
 
     async def test_closing_ends_the_waiting(self, server: Server) -> None:
-        """Whoever waits for answers when the gateway closes waits no longer."""
+        """A caller that waits for replies is released when the gateway closes."""
         began, hold = asyncio.Event(), asyncio.Event()
 
         async def slow(_incoming: Incoming) -> None:
@@ -324,7 +326,7 @@ class TestPlay:
             address = SmtpServer(host="127.0.0.1", port=receiver.port, security=Security.PLAIN)
             async with Gateway(declarants={MAILBOX: address}) as gateway:
                 await submit(gateway)
-                waiting = asyncio.create_task(gateway.answered())
+                waiting = asyncio.create_task(gateway.wait_for_due_replies())
                 await began.wait()
             await waiting
             hold.set()
@@ -332,38 +334,38 @@ class TestPlay:
         assert ([], []) == (gateway.sent, server.came)
 
     async def test_a_broken_certificate_of_a_declarant(self, tmp_path: Path) -> None:
-        """Files of a declarant's server that cannot be read are told to whoever waits for the answers, once."""
+        """If files of a declarant's server cannot be read, `wait_for_due_replies` raises the error once."""
         broken = SmtpServer(host="127.0.0.1", tls=TlsSettings(ca_file=tmp_path / "none.pem"))
         async with Gateway(declarants={MAILBOX: broken}) as gateway:
             await submit(gateway)
             with pytest.raises(InputError, match="ca_file cannot be used"):
-                await gateway.answered()
-            await gateway.answered()
+                await gateway.wait_for_due_replies()
+            await gateway.wait_for_due_replies()
 
 
 class TestScenarios:
-    """A declaration gets the first scenario that fits it and is not used up."""
+    """The first scenario that fits a declaration and is not used up applies."""
 
     async def test_the_first_that_fits(self, server: Server) -> None:
-        """By K, then as often as it may, then the next; and none at all where nothing is left."""
+        """Scenarios apply by K and by their number of times, then the next one does; without one there is no reply."""
         script = Script(
             scenarios=(
-                Scenario(name="silent", reference="K2", answers=()),
-                Scenario(name="twice", times=2, answers=(Answer(kind=Kind.RELEASE),)),
-                Scenario(name="once", times=1, answers=(Answer(kind=Kind.CONTROL),)),
+                Scenario(name="silent", reference="K2", replies=()),
+                Scenario(name="twice", times=2, replies=(ScriptedReply(kind=ReplyKind.RELEASE),)),
+                Scenario(name="once", times=1, replies=(ScriptedReply(kind=ReplyKind.CONTROL),)),
             )
         )
         async with Gateway(declarants={MAILBOX: server.address}, script=script, clock=server.clock) as gateway:
             for number in range(1, 6):
                 await submit(gateway, f"K{number}")
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
 
-        given = [(sent.declaration.envelope.reference, sent.answer.kind) for sent in gateway.sent]
-        assert [("K1", Kind.RELEASE), ("K3", Kind.RELEASE), ("K4", Kind.CONTROL)] == given
+        given = [(sent.declaration.envelope.reference, sent.scripted.kind) for sent in gateway.sent]
+        assert [("K1", ReplyKind.RELEASE), ("K3", ReplyKind.RELEASE), ("K4", ReplyKind.CONTROL)] == given
         assert [1, 2, 3, 4, 5] == [taken.number for taken in gateway.received]
 
     async def test_a_repeated_answer_to_another_declarant(self, server: Server) -> None:
-        """The rate and the repeated K are each declarant's own; K of another party is another K."""
+        """Rate and repeated K are counted for each declarant; the same K of another party is another K."""
         script = Script(per_hour=1)
         declarants = {MAILBOX: server.address, OTHER: server.address}
         async with Gateway(declarants=declarants, script=script, clock=server.clock) as gateway:
@@ -380,52 +382,52 @@ class TestScenarios:
 
 
 class TestAstray:
-    """An answer that goes to another declarant's mailbox never comes into the right one."""
+    """A reply to another declarant's mailbox never reaches the right one."""
 
-    SCRIPT = Script(scenarios=(Scenario(answers=(Answer(fault=AnswerFault.WRONG_MAILBOX),)),))
+    SCRIPT = Script(scenarios=(Scenario(replies=(ScriptedReply(fault=ReplyFault.WRONG_MAILBOX),)),))
 
     async def answered(self, *declarants: Declarant) -> Gateway:
-        """Answer a declaration of the first one."""
+        """Reply to a declaration of the first declarant."""
         async with Gateway(declarants=declarants, script=self.SCRIPT, clock=SimulatedClock()) as gateway:
             await submit(gateway, password="geheim")
             await gateway.play()
         return gateway
 
     async def test_into_the_mailbox_of_another(self) -> None:
-        """The first other declarant that takes answers gets it."""
+        """The first other declarant that receives replies gets it."""
         own, deaf = Declarant(mailbox=MAILBOX, password="geheim"), Declarant(mailbox="edi@broker.example")
         other = Declarant(mailbox="edi@trader.example", password="geheim")
         gateway = await self.answered(own, deaf, other)
 
         assert (0, 1, []) == (
-            len(gateway.mailbox(MAILBOX).mails),
-            len(gateway.mailbox(other.mailbox).mails),
+            len(gateway.mailbox(MAILBOX).messages),
+            len(gateway.mailbox(other.mailbox).messages),
             gateway.undelivered,
         )
 
     async def test_where_there_is_no_other(self) -> None:
-        """Where nobody else takes answers it is in no mailbox, and told as undelivered."""
+        """If no other declarant receives replies, it is in no mailbox, and is listed as undelivered."""
         deaf = Declarant(mailbox="edi@broker.example")
         gateway = await self.answered(Declarant(mailbox=MAILBOX, password="geheim"), deaf)
         (error,) = gateway.undelivered
 
         assert ((), "edi@other-declarant.example", SendFailure.REFUSED) == (
-            gateway.mailbox(MAILBOX).mails,
+            gateway.mailbox(MAILBOX).messages,
             error.recipient,
             error.kind,
         )
-        assert [("pop3", 1, error)] == [(sent.way, sent.attempts, sent.error) for sent in gateway.sent]
+        assert [("pop3", 1, error)] == [(sent.channel, sent.attempts, sent.error) for sent in gateway.sent]
 
 
 class TestRecord:
-    """Every message is written into a folder, as it was on the wire."""
+    """Every message is written to a folder, as it was on the wire."""
 
     async def test_in_order(self, server: Server, tmp_path: Path) -> None:
-        """What came and what went, numbered; what was refused too; the names say direction and K."""
+        """Messages in both directions are numbered, refused ones too; the names have direction and K."""
         folder = tmp_path / "new" / "record"
         async with Gateway(declarants={MAILBOX: server.address}, record=folder, clock=server.clock) as gateway:
             await submit(gateway, "K1")
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
             with pytest.raises(smtplib.SMTPDataError):
                 await submit(gateway, "K2][K=K3")
             await gateway.push(_genuine())
@@ -436,18 +438,18 @@ class TestRecord:
         assert gateway.received[0].raw == (folder / names[0]).read_bytes()
 
     async def test_it_counts_on(self, server: Server, tmp_path: Path) -> None:
-        """A second gateway writes behind what is there, and overwrites nothing; other files are left alone."""
+        """A second gateway continues the numbers and overwrites nothing; it leaves other files alone."""
         (tmp_path / "notes.txt").write_text("mine", encoding="ascii")
         for reference in ("K1", "K2"):
             async with Gateway(declarants={MAILBOX: server.address}, record=tmp_path, clock=server.clock) as gateway:
                 await submit(gateway, reference)
-                await gateway.answered()
+                await gateway.wait_for_due_replies()
 
         names = ["000001-in-K1.eml", "000002-out-K1.eml", "000003-in-K2.eml", "000004-out-K2.eml", "notes.txt"]
         assert names == names_in(tmp_path)
 
     async def test_a_k_that_is_no_file_name(self, server: Server, tmp_path: Path) -> None:
-        """A K that would lead out of the folder does not."""
+        """A K with a path in it does not lead out of the folder."""
         async with Gateway(declarants={MAILBOX: server.address}, record=tmp_path) as gateway:
             await submit(gateway, "../" + "K" * 100)
 
@@ -455,25 +457,25 @@ class TestRecord:
 
 
 class TestDeclarants:
-    """Who a declarant is must be clear before anything starts."""
+    """Declarants must be distinct before anything starts."""
 
     def test_two_that_are_the_same(self) -> None:
-        """A mailbox or a user name that two have is refused, both told."""
+        """Two declarants with the same mailbox and the same user name are refused, with a problem for each."""
         one = Declarant(mailbox=MAILBOX, username="same")
         other = Declarant(mailbox="EDI@forwarder.example", username="same")
         with pytest.raises(InputError) as caught:
             Gateway(declarants=[one, other])
 
         assert [
-            "mailbox 'edi@forwarder.example' is of two declarants; give each its own.",
-            "username 'same' is of two declarants; give each its own.",
+            "mailbox 'edi@forwarder.example' belongs to two declarants; give each its own.",
+            "username 'same' belongs to two declarants; give each its own.",
         ] == [problem.message for problem in caught.value.problems]
 
     @pytest.mark.parametrize(
         "values", [{"mailbox": "nobody"}, {"password": ""}, {"password": "a\nb"}, {"username": ""}]
     )
     def test_what_cannot_be(self, values: dict[str, str]) -> None:
-        """A mailbox that is none, and a login that no client could carry, are refused."""
+        """An invalid mailbox and a login with unprintable characters are refused."""
         with pytest.raises(InputError):
             Declarant(**{"mailbox": MAILBOX, **values})
 
@@ -482,7 +484,7 @@ class TestDeclarants:
         assert "correct" not in repr(Declarant(mailbox=MAILBOX, password="correct horse"))
 
     async def test_a_server_elsewhere(self) -> None:
-        """A declarant's server on another machine is refused, at the start and later, unless asked for by name."""
+        """A declarant's server on another machine is refused, at the start and later, unless it is allowed by name."""
         away = SmtpServer(host="mx.forwarder.example")
         with pytest.raises(InputError, match="beyond_loopback=True"):
             Gateway(declarants={MAILBOX: away})
@@ -493,7 +495,7 @@ class TestDeclarants:
 
 
 def _genuine() -> Submission:
-    """Give a message from DMS to the declarant."""
+    """Make a message from DMS to the declarant."""
     declaration = build(
         system=DMS,
         party="NL123456789.02.05",

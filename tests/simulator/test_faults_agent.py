@@ -1,4 +1,4 @@
-"""What our agent makes of each fault of the gateway: state of the exchange, reason of a quarantine, nothing lost."""
+"""How the agent handles each fault of the gateway: state of the exchange, reason of a quarantine, nothing lost."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from pathlib import Path
 import attrs
 import pytest
 
-from htpoort import AGS, DMS, DeclarationSystem, Router, Submission, build
+from htpoort import AGS, DMS, DeclarationSystem, Router, State, Submission, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
 from htpoort.simulator import (
-    Action,
-    Answer,
-    AnswerFault,
-    At,
     Behaviour,
     Declarant,
+    FaultAction,
     Gateway,
     GatewayTls,
-    Kind,
     RepeatedK,
+    ReplyFault,
+    ReplyKind,
     Scenario,
     Script,
+    ScriptedReply,
     SimulatedClock,
     SmtpFault,
+    SmtpStep,
     Window,
 )
-from htpoort.simulator.answers import OTHER_PARTY
+from htpoort.simulator.replies import OTHER_PARTY
 from htpoort.transport import Security, SmtpServer
 
 PARTY = "NL123456789.02.05"
@@ -40,33 +39,33 @@ MAILBOX = "edi@forwarder.example"
 OTHER_MAILBOX = "edi@trader.example"
 PASSWORD = "correct horse"
 HOUR = timedelta(hours=1)
-ANSWERED_LATER = (Scenario(answers=(Answer(after=HOUR),)),)
+ANSWERED_LATER = (Scenario(replies=(ScriptedReply(after=HOUR),)),)
 QUICK = Timing(
-    poll=timedelta(milliseconds=20),
+    poll_interval=timedelta(milliseconds=20),
     lease=timedelta(days=30),
     grace=timedelta(seconds=10),
-    again=timedelta(milliseconds=20),
-    rest=(timedelta(milliseconds=20),),
-    rest_login=timedelta(milliseconds=20),
+    retry_delay=timedelta(milliseconds=20),
+    rest_schedule=(timedelta(milliseconds=20),),
+    login_rest=timedelta(milliseconds=20),
 )
 LARGE = b"<MetaData>" + b"synthetic\r\n" * 1_200_000 + b"</MetaData>\r\n"
 
 
 @attrs.define
 class Process:
-    """A process that takes replies."""
+    """A process that receives replies."""
 
     taken: list[Reply] = attrs.field(factory=list[Reply])
     came: asyncio.Condition = attrs.field(factory=asyncio.Condition)
 
     async def __call__(self, reply: Reply) -> None:
-        """Take one reply."""
+        """Receive one reply."""
         async with self.came:
             self.taken.append(reply)
             self.came.notify_all()
 
     async def has(self, number: int) -> list[str]:
-        """Wait for so many replies; gives their references."""
+        """Wait for a number of replies, and return their references."""
         async with asyncio.timeout(60), self.came:
             await self.came.wait_for(lambda: len(self.taken) >= number)
         return [reply.reference for reply in self.taken]
@@ -74,7 +73,7 @@ class Process:
 
 @attrs.define
 class Scene:
-    """A gateway, and an agent that sends to it and is answered by it; both live by one simulated clock."""
+    """A gateway, and an agent that exchanges messages with it, on one simulated clock."""
 
     gateway: Gateway
     agent: Agent
@@ -114,13 +113,13 @@ class Scene:
                 await asyncio.sleep(0)
 
     async def played(self, until: timedelta | None = None) -> None:
-        """Let the time of every answer come."""
+        """Play every reply."""
         async with asyncio.timeout(60):
             await self.gateway.play(until)
 
     @property
     def taken(self) -> list[str]:
-        """The references that the gateway took."""
+        """The references that the gateway accepted."""
         return [taken.envelope.reference for taken in self.gateway.received]
 
     @property
@@ -165,7 +164,7 @@ async def scene(  # noqa: PLR0913 - one argument for each thing that a test diff
         )
         async with Agent(
             ledger=ledger,
-            router=Router(parties=parties, sent=ledger.sent),
+            router=Router(parties=parties),
             outboxes=[outbox],
             inboxes=[SmtpInbox(hostname="forwarder.example", mailboxes=(MAILBOX,))],
             deliveries={"DMS": process, "AGS": process},
@@ -181,58 +180,60 @@ async def scene(  # noqa: PLR0913 - one argument for each thing that a test diff
 BEFORE_THE_DOT = [
     # Where, what, the state that it leads to. What is deferred goes again and is answered; what goes wrong before MAIL
     # is taken is about the server, so that the declaration waits as before and goes when the server has rested.
-    (At.GREETING, Action.REFUSE, State.QUEUED),
-    (At.GREETING, Action.DEFER, State.QUEUED),
-    (At.GREETING, Action.DROP, State.QUEUED),
-    (At.GREETING, Action.STALL, State.QUEUED),
-    (At.GREETING, Action.TRICKLE, State.ACCEPTED),
-    (At.EHLO, Action.REFUSE, State.QUEUED),
-    (At.EHLO, Action.DEFER, State.QUEUED),
-    (At.EHLO, Action.DROP, State.QUEUED),
-    (At.EHLO, Action.STALL, State.QUEUED),
-    (At.EHLO, Action.TRICKLE, State.ACCEPTED),
-    (At.STARTTLS, Action.REFUSE, State.QUEUED),
-    (At.STARTTLS, Action.DEFER, State.QUEUED),
-    (At.STARTTLS, Action.DROP, State.QUEUED),
-    (At.STARTTLS, Action.STALL, State.QUEUED),
-    (At.STARTTLS, Action.TRICKLE, State.ACCEPTED),
-    (At.AUTH, Action.REFUSE, State.QUEUED),
-    (At.AUTH, Action.DEFER, State.QUEUED),
-    (At.AUTH, Action.DROP, State.QUEUED),
-    (At.AUTH, Action.STALL, State.QUEUED),
-    (At.AUTH, Action.TRICKLE, State.ACCEPTED),
-    (At.MAIL, Action.REFUSE, State.REFUSED),
-    (At.MAIL, Action.DEFER, State.DEFERRED),
-    (At.MAIL, Action.DROP, State.QUEUED),
-    (At.MAIL, Action.STALL, State.QUEUED),
-    (At.MAIL, Action.TRICKLE, State.ACCEPTED),
-    (At.RCPT, Action.REFUSE, State.REFUSED),
-    (At.RCPT, Action.DEFER, State.DEFERRED),
-    (At.RCPT, Action.GREYLIST, State.DEFERRED),
-    (At.RCPT, Action.DROP, State.DEFERRED),
-    (At.RCPT, Action.STALL, State.DEFERRED),
-    (At.RCPT, Action.TRICKLE, State.ACCEPTED),
-    (At.DATA, Action.REFUSE, State.REFUSED),
-    (At.DATA, Action.DEFER, State.DEFERRED),
-    (At.DATA, Action.DROP, State.DEFERRED),
-    (At.DATA, Action.STALL, State.DEFERRED),
-    (At.DATA, Action.TRICKLE, State.ACCEPTED),
-    (At.CONTENT, Action.DROP, State.DEFERRED),
-    (At.CONTENT, Action.STALL, State.DEFERRED),
-    (At.QUIT, Action.REFUSE, State.ACCEPTED),
-    (At.QUIT, Action.DEFER, State.ACCEPTED),
-    (At.QUIT, Action.DROP, State.ACCEPTED),
-    (At.QUIT, Action.STALL, State.ACCEPTED),
-    (At.QUIT, Action.TRICKLE, State.ACCEPTED),
+    (SmtpStep.GREETING, FaultAction.REFUSE, State.QUEUED),
+    (SmtpStep.GREETING, FaultAction.DEFER, State.QUEUED),
+    (SmtpStep.GREETING, FaultAction.DROP, State.QUEUED),
+    (SmtpStep.GREETING, FaultAction.STALL, State.QUEUED),
+    (SmtpStep.GREETING, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.EHLO, FaultAction.REFUSE, State.QUEUED),
+    (SmtpStep.EHLO, FaultAction.DEFER, State.QUEUED),
+    (SmtpStep.EHLO, FaultAction.DROP, State.QUEUED),
+    (SmtpStep.EHLO, FaultAction.STALL, State.QUEUED),
+    (SmtpStep.EHLO, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.STARTTLS, FaultAction.REFUSE, State.QUEUED),
+    (SmtpStep.STARTTLS, FaultAction.DEFER, State.QUEUED),
+    (SmtpStep.STARTTLS, FaultAction.DROP, State.QUEUED),
+    (SmtpStep.STARTTLS, FaultAction.STALL, State.QUEUED),
+    (SmtpStep.STARTTLS, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.AUTH, FaultAction.REFUSE, State.QUEUED),
+    (SmtpStep.AUTH, FaultAction.DEFER, State.QUEUED),
+    (SmtpStep.AUTH, FaultAction.DROP, State.QUEUED),
+    (SmtpStep.AUTH, FaultAction.STALL, State.QUEUED),
+    (SmtpStep.AUTH, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.MAIL, FaultAction.REFUSE, State.REFUSED),
+    (SmtpStep.MAIL, FaultAction.DEFER, State.DEFERRED),
+    (SmtpStep.MAIL, FaultAction.DROP, State.QUEUED),
+    (SmtpStep.MAIL, FaultAction.STALL, State.QUEUED),
+    (SmtpStep.MAIL, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.RCPT, FaultAction.REFUSE, State.REFUSED),
+    (SmtpStep.RCPT, FaultAction.DEFER, State.DEFERRED),
+    (SmtpStep.RCPT, FaultAction.GREYLIST, State.DEFERRED),
+    (SmtpStep.RCPT, FaultAction.DROP, State.DEFERRED),
+    (SmtpStep.RCPT, FaultAction.STALL, State.DEFERRED),
+    (SmtpStep.RCPT, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.DATA, FaultAction.REFUSE, State.REFUSED),
+    (SmtpStep.DATA, FaultAction.DEFER, State.DEFERRED),
+    (SmtpStep.DATA, FaultAction.DROP, State.DEFERRED),
+    (SmtpStep.DATA, FaultAction.STALL, State.DEFERRED),
+    (SmtpStep.DATA, FaultAction.TRICKLE, State.ACCEPTED),
+    (SmtpStep.CONTENT, FaultAction.DROP, State.DEFERRED),
+    (SmtpStep.CONTENT, FaultAction.STALL, State.DEFERRED),
+    (SmtpStep.QUIT, FaultAction.REFUSE, State.ACCEPTED),
+    (SmtpStep.QUIT, FaultAction.DEFER, State.ACCEPTED),
+    (SmtpStep.QUIT, FaultAction.DROP, State.ACCEPTED),
+    (SmtpStep.QUIT, FaultAction.STALL, State.ACCEPTED),
+    (SmtpStep.QUIT, FaultAction.TRICKLE, State.ACCEPTED),
 ]
 
 
 @pytest.mark.parametrize(("at", "action", "state"), BEFORE_THE_DOT)
-async def test_before_the_final_dot(ledger: Ledger, tls: GatewayTls, at: At, action: Action, state: State) -> None:
-    """Nothing was taken, so what is not refused goes again under the same K, is taken once, and is answered once."""
+async def test_before_the_final_dot(
+    ledger: Ledger, tls: GatewayTls, at: SmtpStep, action: FaultAction, state: State
+) -> None:
+    """Unless it was refused, the declaration is sent again with its K, accepted once, and gets one reply."""
     script = Script(scenarios=ANSWERED_LATER, faults=(SmtpFault(at=at, action=action),))
-    patience = 1.0 if action is Action.STALL else 60.0
-    payload = LARGE if at is At.CONTENT else b"<MetaData/>"
+    patience = 1.0 if action is FaultAction.STALL else 60.0
+    payload = LARGE if at is SmtpStep.CONTENT else b"<MetaData/>"
     final = (State.ACCEPTED, State.REFUSED, State.UNKNOWN)
     async with scene(ledger, tls, script, patience=patience) as play:
         first = await play.send(State.DEFERRED, *final, payload=payload)
@@ -242,7 +243,7 @@ async def test_before_the_final_dot(ledger: Ledger, tls: GatewayTls, at: At, act
         await play.played()
         if state is not State.REFUSED:
             await play.process.has(1)
-    found = ledger.exchanges.find(PARTY, "K1")
+    found = ledger.exchanges.find("K1", party=PARTY)
     assert found is not None
     refused, returned = state is State.REFUSED, state is State.QUEUED
     happened = [entry.event for entry in ledger.story("K1")[0].entries]
@@ -259,13 +260,13 @@ async def test_before_the_final_dot(ledger: Ledger, tls: GatewayTls, at: At, act
 
 AT_THE_DOT = [
     # What, whether the gateway has it, the state that it leads to, and the last state.
-    (Action.REFUSE, False, State.REFUSED, State.REFUSED),
-    (Action.DEFER, False, State.DEFERRED, State.ANSWERED),
-    (Action.DROP, True, State.UNKNOWN, State.ANSWERED),
-    (Action.DROP, False, State.UNKNOWN, State.UNKNOWN),
-    (Action.STALL, True, State.UNKNOWN, State.ANSWERED),
-    (Action.STALL, False, State.UNKNOWN, State.UNKNOWN),
-    (Action.TRICKLE, True, State.ACCEPTED, State.ANSWERED),
+    (FaultAction.REFUSE, False, State.REFUSED, State.REFUSED),
+    (FaultAction.DEFER, False, State.DEFERRED, State.ANSWERED),
+    (FaultAction.DROP, True, State.UNKNOWN, State.ANSWERED),
+    (FaultAction.DROP, False, State.UNKNOWN, State.UNKNOWN),
+    (FaultAction.STALL, True, State.UNKNOWN, State.ANSWERED),
+    (FaultAction.STALL, False, State.UNKNOWN, State.UNKNOWN),
+    (FaultAction.TRICKLE, True, State.ACCEPTED, State.ANSWERED),
 ]
 
 
@@ -273,14 +274,14 @@ AT_THE_DOT = [
 async def test_at_the_final_dot(  # noqa: PLR0913, PLR0917 - the columns of the table
     ledger: Ledger,
     tls: GatewayTls,
-    action: Action,
+    action: FaultAction,
     taken: bool,  # noqa: FBT001 - the same
     first: State,
     last: State,
 ) -> None:
-    """What may have been taken is never sent again: it is held as unknown, in view, until an answer settles it."""
-    script = Script(scenarios=ANSWERED_LATER, faults=(SmtpFault(at=At.DOT, action=action, taken=taken),))
-    patience = 1.0 if action is Action.STALL else 60.0
+    """A declaration that may have been accepted is never sent again: it is held as unknown until a reply settles it."""
+    script = Script(scenarios=ANSWERED_LATER, faults=(SmtpFault(at=SmtpStep.DOT, action=action, taken=taken),))
+    patience = 1.0 if action is FaultAction.STALL else 60.0
     async with scene(ledger, tls, script, final_patience=patience) as play:
         seen = await play.send(State.DEFERRED, State.ACCEPTED, State.REFUSED, State.UNKNOWN)
         await play.clock.advance(HOUR / 2)
@@ -299,7 +300,7 @@ async def test_at_the_final_dot(  # noqa: PLR0913, PLR0917 - the columns of the 
 
 
 async def test_more_than_an_hour_takes(ledger: Ledger, tls: GatewayTls) -> None:
-    """The 101st message of an hour is deferred, and goes when the hour is over."""
+    """The 101st message of an hour is deferred, and accepted when the hour is over."""
     async with scene(ledger, tls, Script(per_hour=100)) as play:
         for number in range(100):
             play.ledger.exchanges.queue_soon(play.declaration(f"K{number:03}", DMS, b"<x/>"), at=play.clock())
@@ -322,7 +323,7 @@ async def test_more_than_an_hour_takes(ledger: Ledger, tls: GatewayTls) -> None:
     ],
 )
 async def test_windows(ledger: Ledger, tls: GatewayTls, behaviour: Behaviour, state: State, hours: list[int]) -> None:
-    """In a window of five hours: refused; or answered an hour after it ends; or two hours later than usual."""
+    """In a window, declarations are refused, or get replies an hour after its end, or two hours later than usual."""
     begins = SimulatedClock()()
     window = Window(system="DMS", behaviour=behaviour, begins=begins, ends=begins + 5 * HOUR, delay=2 * HOUR)
     async with scene(ledger, tls, Script(scenarios=ANSWERED_LATER, windows=(window,))) as play:
@@ -347,7 +348,7 @@ async def test_windows(ledger: Ledger, tls: GatewayTls, behaviour: Behaviour, st
 async def test_a_repeated_k(  # noqa: PLR0913, PLR0917 - the columns of the table
     ledger: Ledger, tls: GatewayTls, tmp_path: Path, repeated: RepeatedK, state: State, answers: int
 ) -> None:
-    """A K that another program of the party has used: accepted, refused or taken in silence, as the setting says."""
+    """A K that another program of the party has used is accepted, refused or gets no reply, as the setting says."""
     with Ledger.open(f"sqlite:///{tmp_path / 'second.db'}") as second:
         async with scene(ledger, tls, Script(repeated=repeated)) as play:
             await play.send(State.ANSWERED)
@@ -360,56 +361,56 @@ async def test_a_repeated_k(  # noqa: PLR0913, PLR0917 - the columns of the tabl
                 password=PASSWORD,
                 tls=tls.for_clients,
             )
-            router = Router(parties=[PARTY], sent=second.sent)
+            router = Router(parties=[PARTY])
             async with Agent(
                 ledger=second, router=router, outboxes=[Outbox(server=server)], clock=play.clock, timing=QUICK
             ) as agent:
                 again.agent = agent
                 seen = await again.send(State.ACCEPTED, State.REFUSED)
-            await play.gateway.answered()
+            await play.gateway.wait_for_due_replies()
 
-    assert (state, answers) == (seen, len([sent for sent in gateway.sent if sent.way == "push"]))
+    assert (state, answers) == (seen, len([sent for sent in gateway.sent if sent.channel == "push"]))
 
 
 # ── faults of answers ────────────────────────────────────────────────────────
 
 FAULTY_ANSWERS = [
     # Fault, references that reach the process, reasons in quarantine, state.
-    (AnswerFault.DUPLICATE, ["K1"], [], State.ANSWERED),
-    (AnswerFault.OTHER_SYSTEM, [], ["other-system"], State.ACCEPTED),
-    (AnswerFault.WRONG_PROCESS_ID, [], ["mailbox-process-disagree"], State.ACCEPTED),
-    (AnswerFault.OTHER_PARTY, [], ["unknown-addressee"], State.ACCEPTED),
-    (AnswerFault.NO_K, [], ["bad-envelope"], State.ACCEPTED),
-    (AnswerFault.LOWER_CASE, ["K1"], [], State.ANSWERED),
-    (AnswerFault.FOLDED, ["K1"], [], State.ANSWERED),
-    (AnswerFault.ENCODED_WORDS, ["K1"], [], State.ANSWERED),
-    (AnswerFault.FORGED_FROM, [], ["ambiguous-from"], State.ACCEPTED),
-    (AnswerFault.BOUNCE, [], ["no-envelope"], State.ACCEPTED),
-    (AnswerFault.LARGE, ["K1"], [], State.ANSWERED),
+    (ReplyFault.DUPLICATE, ["K1"], [], State.ANSWERED),
+    (ReplyFault.OTHER_SYSTEM, [], ["other-system"], State.ACCEPTED),
+    (ReplyFault.WRONG_PROCESS_ID, [], ["mailbox-process-disagree"], State.ACCEPTED),
+    (ReplyFault.OTHER_PARTY, [], ["unknown-addressee"], State.ACCEPTED),
+    (ReplyFault.NO_K, [], ["bad-envelope"], State.ACCEPTED),
+    (ReplyFault.LOWER_CASE, ["K1"], [], State.ANSWERED),
+    (ReplyFault.FOLDED, ["K1"], [], State.ANSWERED),
+    (ReplyFault.ENCODED_WORDS, ["K1"], [], State.ANSWERED),
+    (ReplyFault.FORGED_FROM, [], ["ambiguous-from"], State.ACCEPTED),
+    (ReplyFault.BOUNCE, [], ["no-envelope"], State.ACCEPTED),
+    (ReplyFault.LARGE, ["K1"], [], State.ANSWERED),
 ]
 
 
 @pytest.mark.parametrize(("fault", "delivered", "reasons", "state"), FAULTY_ANSWERS)
 async def test_a_faulty_answer(  # noqa: PLR0913, PLR0917 - the columns of the table
-    ledger: Ledger, tls: GatewayTls, fault: AnswerFault, delivered: list[str], reasons: list[str], state: State
+    ledger: Ledger, tls: GatewayTls, fault: ReplyFault, delivered: list[str], reasons: list[str], state: State
 ) -> None:
-    """An answer reaches its process once, or stands in quarantine with its reason: never both, never neither."""
-    script = Script(scenarios=(Scenario(answers=(Answer(after=HOUR, fault=fault),)),))
+    """A reply reaches its process once, or is quarantined with its reason: never both, never neither."""
+    script = Script(scenarios=(Scenario(replies=(ScriptedReply(after=HOUR, fault=fault),)),))
     async with scene(ledger, tls, script) as play:
         await play.send(State.ACCEPTED)
         await play.played()
         await play.process.has(len(delivered))
         await play.reached(state)
-    pushed = [sent for sent in play.gateway.sent if sent.way == "push"]
+    pushed = [sent for sent in play.gateway.sent if sent.channel == "push"]
 
     assert delivered == [reply.reference for reply in play.process.taken]
     assert (reasons, []) == (play.quarantine, play.gateway.undelivered)
-    assert (2 if fault is AnswerFault.DUPLICATE else 1) == len(pushed)
+    assert (2 if fault is ReplyFault.DUPLICATE else 1) == len(pushed)
 
 
 async def test_an_answer_for_another_party_of_ours(ledger: Ledger, tls: GatewayTls) -> None:
-    """An answer that names another of our own parties, who never sent this K, reaches neither."""
-    script = Script(scenarios=(Scenario(answers=(Answer(after=HOUR, fault=AnswerFault.OTHER_PARTY),)),))
+    """A reply that names another of our own parties, which never sent this K, reaches neither of them."""
+    script = Script(scenarios=(Scenario(replies=(ScriptedReply(after=HOUR, fault=ReplyFault.OTHER_PARTY),)),))
     async with scene(ledger, tls, script, parties=(PARTY, OTHER_PARTY)) as play:
         await play.send(State.ACCEPTED)
         await play.played()
@@ -418,8 +419,8 @@ async def test_an_answer_for_another_party_of_ours(ledger: Ledger, tls: GatewayT
 
 
 async def test_an_answer_under_another_k(ledger: Ledger, tls: GatewayTls) -> None:
-    """A K that nobody sent reaches the process by mailbox and process ID, marked so; the exchange goes on waiting."""
-    script = Script(scenarios=(Scenario(answers=(Answer(after=HOUR, fault=AnswerFault.OTHER_K),)),))
+    """A reply with an unknown K reaches the process, marked as such; the exchange keeps waiting."""
+    script = Script(scenarios=(Scenario(replies=(ScriptedReply(after=HOUR, fault=ReplyFault.OTHER_K),)),))
     async with scene(ledger, tls, script) as play:
         await play.send(State.ACCEPTED)
         await play.played()
@@ -431,29 +432,29 @@ async def test_an_answer_under_another_k(ledger: Ledger, tls: GatewayTls) -> Non
 
 
 async def test_answers_out_of_order(ledger: Ledger, tls: GatewayTls) -> None:
-    """The release comes before the acceptance: both reach the process, in the order in which they came."""
+    """The release arrives before the acceptance: both reach the process, in the order of their arrival."""
     answers = (
-        Answer(kind=Kind.ACCEPTANCE, after=HOUR, fault=AnswerFault.OUT_OF_ORDER),
-        Answer(kind=Kind.RELEASE, after=2 * HOUR),
+        ScriptedReply(kind=ReplyKind.ACCEPTANCE, after=HOUR, fault=ReplyFault.OUT_OF_ORDER),
+        ScriptedReply(kind=ReplyKind.RELEASE, after=2 * HOUR),
     )
-    async with scene(ledger, tls, Script(scenarios=(Scenario(answers=answers),))) as play:
+    async with scene(ledger, tls, Script(scenarios=(Scenario(replies=answers),))) as play:
         await play.send(State.ACCEPTED)
         await play.played()
         references = await play.process.has(2)
 
-    pushed = [sent.answer.kind for sent in play.gateway.sent if sent.way == "push"]
-    assert (["K1", "K1"], [Kind.RELEASE, Kind.ACCEPTANCE]) == (references, pushed)
+    pushed = [sent.scripted.kind for sent in play.gateway.sent if sent.channel == "push"]
+    assert (["K1", "K1"], [ReplyKind.RELEASE, ReplyKind.ACCEPTANCE]) == (references, pushed)
 
 
 async def test_an_answer_in_the_wrong_mailbox(ledger: Ledger, tls: GatewayTls, tmp_path: Path) -> None:
-    """An answer that another declarant gets stands in that one's quarantine, and ours goes on waiting."""
-    script = Script(scenarios=(Scenario(answers=(Answer(after=HOUR, fault=AnswerFault.WRONG_MAILBOX),)),))
+    """A reply that another declarant gets is quarantined there, and our exchange keeps waiting."""
+    script = Script(scenarios=(Scenario(replies=(ScriptedReply(after=HOUR, fault=ReplyFault.WRONG_MAILBOX),)),))
     with Ledger.open(f"sqlite:///{tmp_path / 'other.db'}") as others:
         async with (
             scene(ledger, tls, script) as play,
             Agent(
                 ledger=others,
-                router=Router(parties=[OTHER_PARTY], sent=others.sent),
+                router=Router(parties=[OTHER_PARTY]),
                 inboxes=[SmtpInbox(hostname="trader.example", mailboxes=(OTHER_MAILBOX,))],
                 timing=QUICK,
             ) as agent,
@@ -470,15 +471,15 @@ async def test_an_answer_in_the_wrong_mailbox(ledger: Ledger, tls: GatewayTls, t
 
 async def test_an_answer_for_a_stranger_is_not_taken(ledger: Ledger, tls: GatewayTls) -> None:
     """
-    Where nobody else is known, an answer for another mailbox is offered to our server, which refuses it at RCPT.
+    If no other declarant is known, a reply for another mailbox is offered to our server, which refuses it at RCPT.
 
     It is put into no mailbox either.
     """
-    script = Script(scenarios=(Scenario(answers=(Answer(after=HOUR, fault=AnswerFault.WRONG_MAILBOX),)),))
+    script = Script(scenarios=(Scenario(replies=(ScriptedReply(after=HOUR, fault=ReplyFault.WRONG_MAILBOX),)),))
     async with scene(ledger, tls, script) as play:
         await play.send(State.ACCEPTED)
         await play.played()
 
-    codes = {sent.way: error.code for sent in play.gateway.sent if (error := sent.error) is not None}
+    codes = {sent.channel: error.code for sent in play.gateway.sent if (error := sent.error) is not None}
     assert ({"pop3": None, "push": 550}, []) == (codes, play.quarantine)
-    assert () == play.gateway.mailbox(MAILBOX).mails
+    assert () == play.gateway.mailbox(MAILBOX).messages

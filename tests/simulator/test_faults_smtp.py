@@ -1,4 +1,4 @@
-"""Faults as a stock client sees them: what is said, how often, and to whom."""
+"""Faults as a stock client sees them: which response, how often, and for which client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from htpoort import DMS, SendError, SendFailure, build
-from htpoort.simulator import Action, At, Gateway, GatewayTls, Script, SimulatedClock, SmtpFault
+from htpoort.simulator import FaultAction, Gateway, GatewayTls, Script, SimulatedClock, SmtpFault, SmtpStep
 from htpoort.transport import Security, Sender, SmtpServer
 
 MAILBOX = "edi@forwarder.example"
@@ -26,7 +26,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def sent(port: int, *, recipient: str = "dms@htpoort.nl", sender: str = MAILBOX) -> int:
-    """Send a declaration by smtplib; gives the code that ended it, 250 where it was taken."""
+    """Send a declaration by smtplib; return the last code, 250 if it was accepted."""
     try:
         with smtplib.SMTP("127.0.0.1", port, local_hostname="forwarder.example") as client:
             client.sendmail(sender, [recipient], MESSAGE.format(sender))
@@ -38,7 +38,7 @@ def sent(port: int, *, recipient: str = "dms@htpoort.nl", sender: str = MAILBOX)
 
 
 async def talked(gateway: Gateway, talk: Callable[[smtplib.SMTP], object]) -> object:
-    """Say something to the gateway by smtplib, in a thread."""
+    """Send a command to the gateway by smtplib, in a thread."""
 
     def said() -> object:
         with smtplib.SMTP("127.0.0.1", gateway.smtp_port, local_hostname="forwarder.example") as client:
@@ -47,11 +47,11 @@ async def talked(gateway: Gateway, talk: Callable[[smtplib.SMTP], object]) -> ob
     return await asyncio.to_thread(said)
 
 
-async def test_as_often_as_told() -> None:
-    """Two faults at one place show in their order, each as often as it is told to, then none."""
+async def test_as_often_as_its_times() -> None:
+    """Two faults at one step are shown in their order, each as often as its number of times."""
     faults = (
-        SmtpFault(at=At.MAIL, action=Action.DEFER, times=2, code=421, text="not now"),
-        SmtpFault(at=At.MAIL, action=Action.REFUSE),
+        SmtpFault(at=SmtpStep.MAIL, action=FaultAction.DEFER, times=2, code=421, text="not now"),
+        SmtpFault(at=SmtpStep.MAIL, action=FaultAction.REFUSE),
     )
     async with Gateway(script=Script(faults=faults)) as gateway:
         codes = [await asyncio.to_thread(sent, gateway.smtp_port) for _ in range(4)]
@@ -61,8 +61,8 @@ async def test_as_often_as_told() -> None:
 
 
 async def test_for_ever() -> None:
-    """A fault without an end shows each time."""
-    fault = SmtpFault(at=At.DOT, action=Action.REFUSE, times=None)
+    """A fault without a number of times is shown every time."""
+    fault = SmtpFault(at=SmtpStep.DOT, action=FaultAction.REFUSE, times=None)
     async with Gateway(script=Script(faults=(fault,))) as gateway:
         codes = [await asyncio.to_thread(sent, gateway.smtp_port) for _ in range(3)]
 
@@ -70,9 +70,9 @@ async def test_for_ever() -> None:
 
 
 async def test_greylisting() -> None:
-    """A pair of mailboxes waits from its first try on, by the clock; another begins anew; no third one does."""
+    """A pair of mailboxes waits from its first attempt; a second pair starts anew; a third one does not wait."""
     clock = SimulatedClock()
-    grey = SmtpFault(at=At.RCPT, action=Action.GREYLIST, times=2, after=5 * MINUTE)
+    grey = SmtpFault(at=SmtpStep.RCPT, action=FaultAction.GREYLIST, times=2, after=5 * MINUTE)
     async with Gateway(script=Script(faults=(grey,)), clock=clock) as gateway:
 
         async def tried(sender: str) -> int:
@@ -90,8 +90,8 @@ async def test_greylisting() -> None:
 
 
 async def test_greylisting_of_everybody() -> None:
-    """Without a number every new pair waits."""
-    grey = SmtpFault(at=At.RCPT, action=Action.GREYLIST, times=None)
+    """Without a number of times every new pair waits."""
+    grey = SmtpFault(at=SmtpStep.RCPT, action=FaultAction.GREYLIST, times=None)
     async with Gateway(script=Script(faults=(grey,)), clock=SimulatedClock()) as gateway:
         senders = ("a@forwarder.example", "b@forwarder.example", "c@forwarder.example")
         codes = [await asyncio.to_thread(sent, gateway.smtp_port, sender=sender) for sender in senders]
@@ -100,8 +100,8 @@ async def test_greylisting_of_everybody() -> None:
 
 
 async def test_helo_is_a_greeting_too() -> None:
-    """An old client that says HELO meets what is told of EHLO."""
-    faults = (SmtpFault(at=At.EHLO, action=Action.REFUSE, text="go away"),)
+    """A client that sends HELO gets the faults of EHLO."""
+    faults = (SmtpFault(at=SmtpStep.EHLO, action=FaultAction.REFUSE, text="go away"),)
     async with Gateway(script=Script(faults=faults)) as gateway:
         answers = await talked(gateway, lambda client: (client.helo(), client.helo()))
 
@@ -109,18 +109,20 @@ async def test_helo_is_a_greeting_too() -> None:
 
 
 async def test_refused_at_quit() -> None:
-    """A QUIT that is refused ends nothing: the client may say it again."""
-    faults = (SmtpFault(at=At.QUIT, action=Action.REFUSE),)
+    """A refused QUIT does not end the session: the client may send it again."""
+    faults = (SmtpFault(at=SmtpStep.QUIT, action=FaultAction.REFUSE),)
     async with Gateway(script=Script(faults=faults)) as gateway:
         answers = await talked(gateway, lambda client: (client.docmd("QUIT")[0], client.docmd("QUIT")[0]))
 
     assert (500, 221) == answers
 
 
-@pytest.mark.parametrize("at", [At.GREETING, At.EHLO, At.MAIL, At.RCPT, At.DATA, At.DOT])
-async def test_a_reset_is_a_reset(at: At) -> None:
-    """A connection that is dropped ends by a reset and not in good order, so that no client takes it for a goodbye."""
-    fault = SmtpFault(at=at, action=Action.DROP, taken=at is not At.DOT)
+@pytest.mark.parametrize(
+    "at", [SmtpStep.GREETING, SmtpStep.EHLO, SmtpStep.MAIL, SmtpStep.RCPT, SmtpStep.DATA, SmtpStep.DOT]
+)
+async def test_a_reset_is_a_reset(at: SmtpStep) -> None:
+    """A dropped connection ends with a reset, so that no client takes it for an orderly end."""
+    fault = SmtpFault(at=at, action=FaultAction.DROP, taken=at is not SmtpStep.DOT)
 
     def read_to_the_end(port: int) -> bool:
         lines = ("EHLO x", f"MAIL FROM:<{MAILBOX}>", "RCPT TO:<dms@htpoort.nl>", "DATA", "Subject: x\r\n\r\n.")
@@ -138,10 +140,10 @@ async def test_a_reset_is_a_reset(at: At) -> None:
         assert await asyncio.to_thread(read_to_the_end, gateway.smtp_port)
 
 
-@pytest.mark.parametrize("at", [At.GREETING, At.MAIL, At.CONTENT, At.DOT])
-async def test_closing_ends_what_stalls(at: At) -> None:
-    """A gateway that says nothing any more can still be closed, and its peer sees the end."""
-    fault = SmtpFault(at=at, action=Action.STALL)
+@pytest.mark.parametrize("at", [SmtpStep.GREETING, SmtpStep.MAIL, SmtpStep.CONTENT, SmtpStep.DOT])
+async def test_closing_ends_what_stalls(at: SmtpStep) -> None:
+    """A gateway that stalls can still be closed, and its peer sees the end."""
+    fault = SmtpFault(at=at, action=FaultAction.STALL)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -161,8 +163,8 @@ async def test_closing_ends_what_stalls(at: At) -> None:
 
 @pytest.mark.parametrize("taken", [True, False])
 async def test_closing_says_no_code_where_the_dot_stalls(taken: bool) -> None:  # noqa: FBT001 - a column of the table
-    """A gateway that closes in a stall at the dot says no 421: nobody is told to send again what may be taken."""
-    fault = SmtpFault(at=At.DOT, action=Action.STALL, taken=taken)
+    """A gateway that closes during a stall at the dot sends no 421, which would deny what it may have accepted."""
+    fault = SmtpFault(at=SmtpStep.DOT, action=FaultAction.STALL, taken=taken)
     async with asyncio.timeout(30):
         async with Gateway(script=Script(faults=(fault,))) as gateway:
             server = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
@@ -196,8 +198,8 @@ async def test_closing_says_no_code_where_the_dot_stalls(taken: bool) -> None:  
 
 
 async def test_a_peer_that_leaves_ends_what_stalls() -> None:
-    """Whoever has waited long enough leaves, and the gateway lets go of the connection."""
-    fault = SmtpFault(at=At.GREETING, action=Action.STALL)
+    """When a client gives up waiting, the gateway releases the connection."""
+    fault = SmtpFault(at=SmtpStep.GREETING, action=FaultAction.STALL)
     async with Gateway(script=Script(faults=(fault,))) as gateway:
         before = asyncio.all_tasks()
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.smtp_port)
@@ -214,8 +216,8 @@ async def test_a_peer_that_leaves_ends_what_stalls() -> None:
 
 
 async def test_a_trickle_is_octet_by_octet() -> None:
-    """The right answer comes in as many pieces as it has octets."""
-    fault = SmtpFault(at=At.GREETING, action=Action.TRICKLE)
+    """The right response arrives in as many pieces as it has octets."""
+    fault = SmtpFault(at=SmtpStep.GREETING, action=FaultAction.TRICKLE)
     async with Gateway(script=Script(faults=(fault,))) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.smtp_port)
         pieces: list[bytes] = []
@@ -229,8 +231,8 @@ async def test_a_trickle_is_octet_by_octet() -> None:
 
 
 async def test_one_fault_over_both_ports(tls: GatewayTls) -> None:
-    """The ports of STARTTLS and implicit TLS are one server: a fault that showed at one is used up at the other."""
-    faults = (SmtpFault(at=At.MAIL, action=Action.DROP),)
+    """The ports of STARTTLS and implicit TLS share the faults: one shown at the first is used up at the second."""
+    faults = (SmtpFault(at=SmtpStep.MAIL, action=FaultAction.DROP),)
 
     def over_tls(port: int) -> bool:
         context = ssl.create_default_context(cafile=str(tls.ca_file))

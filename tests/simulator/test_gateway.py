@@ -34,14 +34,14 @@ class Declarant:
     port: int = 0
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep what came."""
+        """Keep each message."""
         assert isinstance(envelope.content, bytes)
         self.came.append((envelope.mail_from or "", envelope.content))
         return self.answer
 
     @property
     def server(self) -> SmtpServer:
-        """How the gateway reaches it."""
+        """The server's address for the gateway."""
         return SmtpServer(host="127.0.0.1", port=self.port, security=Security.PLAIN)
 
 
@@ -71,10 +71,10 @@ def submit(port: int, mailbox: str, subject: str, *, mail_from: str = MAILBOX, s
 async def test_a_reply_is_the_official_one(
     declarant: Declarant, mailbox: str, request_line: str, reply_line: str
 ) -> None:
-    """Each system answers from its own mailbox, V and A swapped, with the blanks of the official example."""
+    """Each system replies from its own mailbox, with V and A swapped, and with the blanks of the official example."""
     async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, mailbox, request_line)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
     ((mail_from, raw),) = declarant.came
     reply = email.message_from_bytes(raw, policy=email.policy.default)
 
@@ -83,10 +83,10 @@ async def test_a_reply_is_the_official_one(
 
 
 async def test_keeps_what_it_took(declarant: Declarant) -> None:
-    """A declaration that was taken can be looked at: system, sender, wire Subject, payload."""
+    """An accepted declaration can be inspected: system, sender, Subject on the wire, payload."""
     async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, "ags@htpoort.nl", AGS_REQUEST)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
         (taken,) = gateway.received
 
     assert (AGS, MAILBOX, AGS_REQUEST, b"<MetaData/>\r\n") == (
@@ -108,7 +108,7 @@ async def test_keeps_what_it_took(declarant: Declarant) -> None:
     ],
 )
 async def test_refuses_a_bad_declaration(mailbox: str, subject: str, options: dict[str, str]) -> None:
-    """A wrong process ID, no envelope, a broken one or another sender: 554, and kept in view."""
+    """A wrong process ID, a missing or broken envelope, or another sender gets 554, and is listed as refused."""
     async with Gateway() as gateway:
         with pytest.raises(smtplib.SMTPDataError) as caught:
             await asyncio.to_thread(submit, gateway.smtp_port, mailbox, subject, **options)
@@ -118,43 +118,43 @@ async def test_refuses_a_bad_declaration(mailbox: str, subject: str, options: di
 
 
 async def test_refuses_a_mailbox_that_is_no_system(declarant: Declarant) -> None:
-    """Only the systems' mailboxes are there."""
+    """Only the mailboxes of the systems exist."""
     async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             await asyncio.to_thread(submit, gateway.smtp_port, "ncts@htpoort.nl", DMS_REQUEST)
 
 
 async def test_a_declarant_without_a_server_gets_no_reply() -> None:
-    """A declaration from a mailbox that nobody registered is taken and not answered."""
+    """A declaration from an unknown mailbox is accepted, and gets no reply."""
     async with Gateway() as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
 
     assert ([DMS_REQUEST], []) == ([taken.subject for taken in gateway.received], gateway.undelivered)
 
 
 async def test_a_declarant_can_register_later(declarant: Declarant) -> None:
-    """A server named while the gateway runs gets the replies from then on, the mailbox in any case."""
+    """A server that is registered while the gateway runs gets the replies from then on; the mailbox is in any case."""
     async with Gateway() as gateway:
         gateway.register("EDI@forwarder.example", declarant.server)
         await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
 
     assert ["dms@htpoort.nl"] == [mail_from for mail_from, _ in declarant.came]
 
 
-async def test_a_reply_that_is_not_taken_is_told(declarant: Declarant) -> None:
-    """A declarant's server that refuses a reply leaves the error in view, and the gateway goes on."""
+async def test_a_refused_reply_is_reported(declarant: Declarant) -> None:
+    """If a declarant's server refuses a reply, the error is kept, and the gateway continues."""
     declarant.answer = "550 no"
     async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
 
     assert [(SendFailure.REFUSED, 550)] == [(error.kind, error.code) for error in gateway.undelivered]
 
 
 def test_a_system_that_it_does_not_play() -> None:
-    """A scenario or a window for a system that is not there would never count: refused, each with the names."""
+    """A scenario or a window of an unknown system, which would never apply, is refused with the known names."""
     script = Script(
         scenarios=(Scenario(system="dms"), Scenario(system="AGSS"), Scenario()),
         windows=(
@@ -171,8 +171,8 @@ def test_a_system_that_it_does_not_play() -> None:
 
     assert [
         ("simulator.beyond-loopback", "host"),
-        ("simulator.system", "scenarios[1].system is 'AGSS', which is no system here; give one of AGS, DMS."),
-        ("simulator.system", "windows[0].system is 'DSM', which is no system here; give one of AGS, DMS."),
+        ("simulator.system", "scenarios[1].system is 'AGSS', which is not in the directory; give one of AGS, DMS."),
+        ("simulator.system", "windows[0].system is 'DSM', which is not in the directory; give one of AGS, DMS."),
     ] == [
         (one.code, one.message if one.code == "simulator.system" else one.message.split()[0])
         for one in caught.value.problems
@@ -180,7 +180,7 @@ def test_a_system_that_it_does_not_play() -> None:
 
 
 async def test_several_in_one_process() -> None:
-    """Two gateways have ports of their own and know nothing of each other."""
+    """Two gateways have different ports, and do not share anything."""
     async with Gateway() as first, Gateway() as second:
         await asyncio.to_thread(submit, second.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
 
@@ -188,7 +188,7 @@ async def test_several_in_one_process() -> None:
 
 
 async def test_leaving_ends_what_is_under_way() -> None:
-    """A reply that hangs on a silent server does not keep the gateway from closing."""
+    """The gateway closes although a reply hangs on a silent server."""
     held = asyncio.Event()
     gone = asyncio.Event()
 
@@ -211,14 +211,14 @@ async def test_leaving_ends_what_is_under_way() -> None:
 
 
 async def test_answers_under_another_process_id(declarant: Declarant) -> None:
-    """A system that replies under another id than it is addressed by does so in the box too."""
+    """A system that replies under another ID than it is addressed by does so in the simulator too."""
     transit = DeclarationSystem(
         name="NCTS", mailbox="ncts@customs.example", process_id="NCTS.NL", reply_ids=frozenset({"DVA.NL"})
     )
     request = "[V=NL123456789.02.04][A=NCTS.NL][K=1][S=0]"
     async with Gateway(directory=HTPOORT.add(transit), declarants={MAILBOX: declarant.server}) as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, "ncts@customs.example", request)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
 
     assert b"Subject: [V= DVA.NL][A= NL123456789.02.04][K=1][S=0]\r\n" in declarant.came[0][1]
 
@@ -228,7 +228,7 @@ async def test_answers_under_another_process_id(declarant: Declarant) -> None:
 async def test_answers_in_the_syntax_of_the_system(
     declarant: Declarant, payload: bytes, system: DeclarationSystem, content_type: str
 ) -> None:
-    """DMS answers with XML, AGS with EDIFACT, whatever is declared, and both say that they are synthetic."""
+    """DMS replies in XML and AGS in EDIFACT, whatever the declaration, and both say that they are synthetic."""
     declaration = build(
         system=system,
         party=PARTY,
@@ -241,7 +241,7 @@ async def test_answers_in_the_syntax_of_the_system(
     async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
         target = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
         await send(declaration, target)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
     reply = email.message_from_bytes(declarant.came[0][1])
     body = reply.get_payload(decode=True)
 
@@ -251,17 +251,17 @@ async def test_answers_in_the_syntax_of_the_system(
 
 
 async def test_the_clock_is_the_callers(declarant: Declarant) -> None:
-    """The Date of a reply is the time that the caller's clock tells."""
+    """The Date of a reply is the time of the caller's clock."""
     noon = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
     async with Gateway(declarants={MAILBOX: declarant.server}, clock=SimulatedClock(noon)) as gateway:
         await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
-        await gateway.answered()
+        await gateway.wait_for_due_replies()
 
     assert b"Date: Tue, 01 Dec 2026 12:00:00 +0000\r\n" in declarant.came[0][1]
 
 
 async def test_push_sends_anything_to_a_declarant(declarant: Declarant) -> None:
-    """A test can let any message arrive, a forged one too, as it is."""
+    """A test can push any message unchanged, also a forged one."""
     async with Gateway(declarants={MAILBOX: declarant.server}) as gateway:
         forged = attrs.evolve(_genuine(), data=b"From: ags@htpoort.nl <evil@trader.example>\r\nSubject: x\r\n\r\nx\r\n")
         await gateway.push(forged)
@@ -272,7 +272,7 @@ async def test_push_sends_anything_to_a_declarant(declarant: Declarant) -> None:
 
 
 def _genuine() -> Submission:
-    """Give a message from AGS to the declarant."""
+    """Make a message from AGS to the declarant."""
     declaration = build(
         system=AGS,
         party=PARTY,

@@ -33,7 +33,7 @@ def message(sender: str = MAILBOX) -> str:
 
 
 def trusting(tls: GatewayTls, *, shown: bool = False) -> ssl.SSLContext:
-    """Make a client's context that knows nothing of our policy."""
+    """Make a client's context without our policy."""
     context = ssl.create_default_context(cafile=str(tls.ca_file))
     if shown:
         context.load_cert_chain(str(tls.client_certificate))
@@ -47,7 +47,7 @@ def submitted(
     sender: str = MAILBOX,
     tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Send a declaration over a connection, and leave it."""
+    """Send a declaration over a connection, and close it."""
     with client:
         if tls is not None:
             client.starttls(context=tls)
@@ -73,7 +73,7 @@ class TestSubmission:
         assert [MAILBOX] == [taken.mailbox for taken in gateway.received]
 
     async def test_implicit_tls(self, tls: GatewayTls) -> None:
-        """A client that speaks TLS from the first octet is served, and offered no STARTTLS."""
+        """A client that uses TLS from the first octet is served, and offered no STARTTLS."""
 
         def send() -> bool:
             client = smtplib.SMTP_SSL(
@@ -90,7 +90,7 @@ class TestSubmission:
         assert (False, [OTHER]) == (offered, [taken.mailbox for taken in gateway.received])
 
     async def test_who_says_nothing(self, tls: GatewayTls) -> None:
-        """A peer that connects and does not shake hands keeps no gateway from closing, and sees the end."""
+        """A peer that connects without a handshake does not keep the gateway from closing, and sees the end."""
         async with asyncio.timeout(30):
             async with Gateway(tls=tls) as gateway:
                 port = gateway.smtps_port or 0
@@ -105,7 +105,7 @@ class TestSubmission:
         assert (b"", 1) == (octets, len(gateway.received))
 
     async def test_who_speaks_plainly(self, tls: GatewayTls) -> None:
-        """A peer that speaks SMTP where TLS is expected is let go."""
+        """A peer that sends SMTP in place of TLS is disconnected."""
         async with Gateway(tls=tls) as gateway:
             reader, writer = await asyncio.open_connection("127.0.0.1", gateway.smtps_port or 0)
             writer.write(b"EHLO forwarder.example\r\n")
@@ -125,7 +125,7 @@ class TestSubmission:
         ],
     )
     async def test_from_its_own_mailbox_only(self, login: tuple[str, str] | None, sender: str, code: int) -> None:
-        """Nobody sends without a login, and who is logged in does not send as another."""
+        """No client sends without a login, nor from another mailbox than that of its login."""
         async with Gateway(declarants=DECLARANTS) as gateway:
             with pytest.raises(smtplib.SMTPSenderRefused) as caught:
                 await asyncio.to_thread(lambda: submitted(plain(gateway), login=login, sender=sender))
@@ -137,7 +137,7 @@ class TestSubmission:
         [(MAILBOX, "wrong"), ("nobody", "correct horse"), ("trader", "correct horse"), (OTHER, "battery staple")],
     )
     async def test_a_wrong_login(self, login: tuple[str, str]) -> None:
-        """Another password, another's password, and a mailbox where a user name is given: 535."""
+        """A wrong password, the password of another declarant, and a mailbox in place of the user name get 535."""
         async with Gateway(declarants=DECLARANTS) as gateway:
             with pytest.raises(smtplib.SMTPAuthenticationError) as caught:
                 await asyncio.to_thread(lambda: submitted(plain(gateway), login=login))
@@ -145,7 +145,7 @@ class TestSubmission:
         assert 535 == caught.value.smtp_code
 
     async def test_a_declarant_without_a_password(self) -> None:
-        """Beside those that log in, one of the MTA interface does not."""
+        """A declarant of the MTA interface needs no login, also beside others that do."""
         free = Declarant(mailbox="mta@broker.example")
         async with Gateway(declarants=[*DECLARANTS, free]) as gateway:
             await asyncio.to_thread(lambda: submitted(plain(gateway), sender=free.mailbox))
@@ -154,11 +154,11 @@ class TestSubmission:
 
 
 class TestBeforeTls:
-    """Where there is TLS nothing is taken before it, unless that is asked for."""
+    """With TLS nothing is accepted before it, unless that is allowed."""
 
     @pytest.mark.parametrize("client", ClientCertificate)
     async def test_nothing_is_taken(self, tls: GatewayTls, client: ClientCertificate) -> None:
-        """Neither a login nor a declaration is taken in the clear: 530 by SMTP, -ERR by POP3."""
+        """Neither a login nor a declaration is accepted in the clear: 530 by SMTP, -ERR by POP3."""
 
         def tried() -> list[int]:
             with plain(gateway) as smtp:
@@ -175,7 +175,7 @@ class TestBeforeTls:
         assert [] == gateway.received
 
     async def test_if_that_is_asked_for(self, tls: GatewayTls) -> None:
-        """Where TLS is not required a client may speak plainly, and may speak TLS."""
+        """If TLS is not required, a client may use it or not."""
         async with Gateway(declarants=DECLARANTS, tls=attrs.evolve(tls, require_tls=False)) as gateway:
             login = (MAILBOX, "correct horse")
             await asyncio.to_thread(lambda: submitted(plain(gateway), login=login))
@@ -184,16 +184,16 @@ class TestBeforeTls:
         assert 2 == len(gateway.received)
 
     def test_a_certificate_is_shown_over_tls(self, tls: GatewayTls) -> None:
-        """A certificate that is required cannot be shown in the clear, so both together are refused."""
+        """A required certificate cannot be shown in the clear, so the two settings together are refused."""
         with pytest.raises(InputError) as caught:
             attrs.evolve(tls, client=ClientCertificate.REQUIRED, require_tls=False)
 
-        text = "require_tls is False and client is required; only over TLS a client shows a certificate."
+        text = "require_tls is false, but a client certificate is required, which needs TLS; leave it out."
         assert [("simulator.tls", text)] == [(one.code, one.message) for one in caught.value.problems]
 
     @pytest.mark.parametrize("implicit", [False, True])
     async def test_no_second_tls(self, tls: GatewayTls, *, implicit: bool) -> None:
-        """Over TLS there is no STARTTLS, and whoever asks all the same can go on."""
+        """Over TLS there is no STARTTLS; a client that sends it can continue."""
 
         def again() -> tuple[int, int]:
             if implicit:
@@ -212,12 +212,12 @@ class TestBeforeTls:
 
 
 class TestClientCertificates:
-    """Clients show a certificate where the gateway asks for one."""
+    """Clients show a certificate if the gateway asks for one."""
 
     @pytest.mark.parametrize("client", [ClientCertificate.OPTIONAL, ClientCertificate.REQUIRED])
     @pytest.mark.parametrize("connect", ["starttls", "implicit"])
     async def test_shown(self, tls: GatewayTls, client: ClientCertificate, connect: str) -> None:
-        """One of the gateway's authority is taken."""
+        """A certificate of the gateway's authority is accepted."""
         asking = attrs.evolve(tls, client=client)
 
         def send() -> None:
@@ -233,7 +233,7 @@ class TestClientCertificates:
         assert 1 == len(gateway.received)
 
     async def test_not_shown(self, tls: GatewayTls) -> None:
-        """Nobody is taken without one where it is required; without one is as good where it is not."""
+        """A client without a certificate is refused if one is required, and accepted otherwise."""
         asking = attrs.evolve(tls, client=ClientCertificate.REQUIRED)
         async with Gateway(tls=asking) as strict:
             with pytest.raises((ssl.SSLError, OSError, smtplib.SMTPException)):
@@ -244,23 +244,20 @@ class TestClientCertificates:
         assert ([], 1) == (strict.received, len(mild.received))
 
     def test_an_authority_is_needed(self) -> None:
-        """To ask for a certificate without saying whose is refused."""
-        with pytest.raises(InputError, match="give the authority of the clients"):
+        """Asking for a certificate without an authority is refused."""
+        with pytest.raises(InputError, match="no authority to check certificates; give ca_file"):
             GatewayTls(certificate="server.pem", client=ClientCertificate.OPTIONAL)
 
     def test_a_text_is_no_choice(self) -> None:
-        """A text in place of the enum is refused: it would be taken for another choice."""
+        """A text in place of the enum is refused: it would mean another choice."""
         with pytest.raises(InputError) as caught:
             GatewayTls(certificate="server.pem", ca_file="ca.pem", client="optional")  # type: ignore[arg-type]
 
-        expected = (
-            "client is 'optional'; give one of ClientCertificate.NONE, ClientCertificate.OPTIONAL,"
-            " ClientCertificate.REQUIRED."
-        )
+        expected = "client is 'optional'; give one of none, optional, required."
         assert [expected] == [one.message for one in caught.value.problems]
 
     def test_what_a_client_of_ours_is_given(self, tls: GatewayTls) -> None:
-        """Whom to trust, and a certificate only where one is asked for."""
+        """The settings for clients have the authority, and a certificate only if the gateway asks for one."""
         asking = attrs.evolve(tls, client=ClientCertificate.REQUIRED)
 
         assert (tls.ca_file, None) == (tls.for_clients.ca_file, tls.for_clients.certificate)
@@ -268,11 +265,11 @@ class TestClientCertificates:
 
 
 class TestPolicy:
-    """The gateway speaks what was published for a day and an environment."""
+    """The gateway offers what was published for a day and an environment."""
 
     @staticmethod
     async def spoken(tls: GatewayTls, change: Callable[[ssl.SSLContext], object]) -> tuple[str, str]:
-        """Shake hands as a client that was changed; gives version and suite."""
+        """Do a handshake with a changed context; return version and suite."""
 
         def shaken() -> tuple[str, str]:
             context = trusting(tls)
@@ -287,7 +284,7 @@ class TestPolicy:
             return await asyncio.to_thread(shaken)
 
     async def test_suites_of_a_day(self, tmp_path: Path) -> None:
-        """A key for which the notice of 2025 lists no suite is served the day before it, and refused on its day."""
+        """A key without a suite in the notice of 2025 is served the day before it, and refused on its day."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         # The suites of the notice are for RSA; this one is not.
@@ -302,11 +299,11 @@ class TestPolicy:
 
         version, suite = await self.spoken(before, old)
         assert ("TLSv1.2", "ECDHE-ECDSA-") == (version, suite[:12])
-        with pytest.raises(InputError, match=r"no suite of TLS 1\.2 is left; give one with an RSA key"):
+        with pytest.raises(InputError, match=r"no suite of TLS 1\.2 in the policy supports; give one with an RSA key"):
             await self.spoken(since, old)
 
     async def test_a_suite_of_the_notice(self, tls: GatewayTls) -> None:
-        """What the notice lists is spoken since its day, with the certificate that the simulator makes."""
+        """From the day of the notice its suites are used, with the certificate that the simulator makes."""
 
         def one(context: ssl.SSLContext) -> None:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -316,7 +313,7 @@ class TestPolicy:
         assert ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256") == await self.spoken(since, one)
 
     async def test_what_is_announced(self, tls: GatewayTls) -> None:
-        """Asked to, the gateway speaks 1.2 alone as in the interface description, or 1.3 alone as once announced."""
+        """On request the gateway offers 1.2 alone, as in the interface description, or 1.3 alone, as once announced."""
         first, _, only_1_3, *_ = POLICIES
         old = attrs.evolve(tls, policy=first, announced_only=True)
         new = attrs.evolve(tls, policy=only_1_3, announced_only=True)
@@ -331,7 +328,7 @@ class TestPolicy:
             await self.spoken(new, capped)
 
     async def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
-        """A certificate that cannot be read is told when the gateway starts."""
+        """A certificate that cannot be read is reported when the gateway starts."""
         gateway = Gateway(tls=GatewayTls(certificate=tmp_path / "none.pem"))
         with pytest.raises(InputError, match="certificate cannot be used"):
             async with gateway:
@@ -339,11 +336,11 @@ class TestPolicy:
 
 
 class TestMailboxes:
-    """Answers stand in the declarant's POP3 mailbox until they are fetched."""
+    """Replies stay in the declarant's POP3 mailbox until they are fetched."""
 
     @pytest.mark.parametrize("secure", ["plain", "stls", "implicit"])
     async def test_fetched(self, tls: GatewayTls, secure: str) -> None:
-        """Each declarant fetches its own answer, with and without TLS."""
+        """Each declarant fetches its own reply, with and without TLS."""
 
         def fetched() -> list[bytes]:
             if secure == "implicit":
@@ -364,13 +361,15 @@ class TestMailboxes:
                 await asyncio.to_thread(
                     lambda login=(user, password), sender=sender: submitted(plain(gateway), login=login, sender=sender)
                 )
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
             lines = await asyncio.to_thread(fetched)
 
         assert b"To: edi@trader.example" in lines
         assert b"Subject: [V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]" in lines
-        assert (1, 0) == (len(gateway.mailbox(MAILBOX).mails), len(gateway.mailbox("EDI@trader.example").mails))
-        assert [("pop3", MAILBOX), ("pop3", OTHER)] == [(sent.way, sent.declaration.mailbox) for sent in gateway.sent]
+        assert (1, 0) == (len(gateway.mailbox(MAILBOX).messages), len(gateway.mailbox("EDI@trader.example").messages))
+        assert [("pop3", MAILBOX), ("pop3", OTHER)] == [
+            (sent.channel, sent.declaration.mailbox) for sent in gateway.sent
+        ]
 
     async def test_what_is_served(self, tls: GatewayTls) -> None:
         """Without a certificate there is no implicit TLS, without a password no POP3; before the start, nothing."""
@@ -387,16 +386,16 @@ class TestMailboxes:
 
 
 class TestPlaces:
-    """Nothing leaves this machine unless that is asked for by name."""
+    """Nothing leaves this machine unless it is allowed by name."""
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example"])  # noqa: S104 - what is refused
     def test_listening(self, host: str) -> None:
-        """An address that others reach is refused."""
+        """An address that other machines can reach is refused."""
         with pytest.raises(InputError, match="beyond_loopback=True"):
             Gateway(host=host)
 
     async def test_by_name(self) -> None:
-        """Asked for by name, it listens on every interface, and admits whoever comes."""
+        """If it is allowed by name, the gateway listens on every interface, and accepts every peer."""
         async with Gateway(host="0.0.0.0", beyond_loopback=True) as gateway:  # noqa: S104 - asked for by name
             await asyncio.to_thread(lambda: submitted(plain(gateway)))
 

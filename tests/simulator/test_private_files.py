@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from htpoort.cli._simulate import Certificates
+from htpoort.cli.simulate import Certificates
 from htpoort.simulator import ClientCertificate, Declarant, Gateway, GatewayTls
 
 MAILBOX = "edi@forwarder.example"
@@ -34,16 +34,16 @@ def _no_umask() -> Iterator[None]:
 
 
 def modes(folder: Path) -> dict[str, str]:
-    """Give the rights of a folder and of what is in it."""
+    """List the rights of a folder and of its files."""
     return {path.name: oct(path.stat().st_mode & 0o777) for path in (folder, *folder.iterdir())}
 
 
 @pytest.mark.usefixtures("_no_umask")
 class TestRights:
-    """What holds keys or declarations is 0600 and its folder 0700, whatever the umask."""
+    """Files with keys or declarations are 0600 and their folder 0700, whatever the umask."""
 
     def test_certificates(self, tmp_path: Path) -> None:
-        """Keys are their owner's alone, also where a file of that name could be read by everybody before."""
+        """Only their owner can read keys, also if a readable file of that name existed before."""
         folder = tmp_path / "made"
         folder.mkdir(mode=0o700)
         (folder / "server.pem").touch(mode=0o666)
@@ -51,13 +51,13 @@ class TestRights:
         assert {"made": "0o700", "ca.pem": "0o600", "server.pem": "0o600", "client.pem": "0o600"} == modes(folder)
 
     def test_a_folder_that_the_command_makes(self, tmp_path: Path) -> None:
-        """The folder that the command makes for certificates is its owner's alone."""
+        """Only its owner can read the folder that the command makes for certificates."""
         folder = tmp_path / "made"
         with Certificates(tls=True, folder=folder, client=ClientCertificate.NONE).made():
             assert "0o700" == modes(folder)["made"]
 
     async def test_a_record(self, tmp_path: Path) -> None:
-        """So are the messages that the simulator writes down, and their folder."""
+        """The same holds for the messages that the simulator records, and their folder."""
         folder = tmp_path / "record"
         async with Gateway(declarants=[Declarant(mailbox=MAILBOX, password="geheim")], record=folder) as gateway:
 
@@ -67,13 +67,13 @@ class TestRights:
                     client.sendmail(MAILBOX, ["dms@htpoort.nl"], DECLARATION)
 
             await asyncio.to_thread(sent)
-            await gateway.answered()
+            await gateway.wait_for_due_replies()
         names = ("000001-in-22096222734662.eml", "000002-out-22096222734662.eml")
         assert {"record": "0o700"} | dict.fromkeys(names, "0o600") == modes(folder)
 
 
 def test_the_certificate_has_a_common_name(tmp_path: Path) -> None:
-    """The certificate names its host in the old place too, without which fetchmail refuses it, and in the new one."""
+    """The certificate has its host as common name, which fetchmail requires, and as alternative name."""
     tls = GatewayTls.made(tmp_path, names=["gateway.example"])
     pem = Path(tls.certificate).read_bytes()
     certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
@@ -84,10 +84,10 @@ def test_the_certificate_has_a_common_name(tmp_path: Path) -> None:
 
 
 class TestAnswers:
-    """The simulator answers as a receiver does, though it can misbehave at each command."""
+    """The simulator responds like a receiver, although it can show a fault at each command."""
 
     async def test_help(self, tls: GatewayTls) -> None:
-        """HELP names every command that can be asked."""
+        """HELP names every command."""
         async with Gateway(tls=tls) as gateway:
 
             def asked() -> tuple[int, bytes]:
@@ -104,7 +104,7 @@ class TestAnswers:
         assert (250, text) == answer
 
     async def test_who_is_said_to_have_sent_it(self) -> None:
-        """A declarant whose program names in MAIL who logged in there is served (RFC 4954, section 5)."""
+        """A declarant whose program sends AUTH= in MAIL is served (RFC 4954, section 5)."""
         async with Gateway(declarants=[Declarant(mailbox=MAILBOX, password="geheim")]) as gateway:
 
             def sent() -> None:

@@ -1,4 +1,4 @@
-"""Scenarios as values: which declaration they fit, and in which order their answers leave."""
+"""Scenarios as values: which declarations they fit, and in which order their replies are sent."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 
 from htpoort import InputError
-from htpoort.simulator.faults import AnswerFault
-from htpoort.simulator.scenarios import Answer, Kind, RepeatedK, Scenario, Script
+from htpoort.simulator import RepeatedK, ReplyFault, ReplyKind, Scenario, Script, ScriptedReply
 
 DECLARATION = {"system": "DMS", "party": "NL123456789.02.05", "reference": "22096222734662"}
 HOUR = timedelta(hours=1)
 
 
 def test_the_usual_script_accepts() -> None:
-    """Where nothing is said, every declaration is accepted at once and once, and nothing goes wrong."""
+    """By default every declaration gets one acceptance at once, without faults."""
     script = Script()
 
-    assert (Scenario(answers=(Answer(kind=Kind.ACCEPTANCE, after=timedelta(0)),)),) == script.scenarios
+    assert (Scenario(replies=(ScriptedReply(kind=ReplyKind.ACCEPTANCE, after=timedelta(0)),)),) == script.scenarios
     assert ((), (), (), None, RepeatedK.ACCEPT) == (
         script.faults,
         script.pop3_faults,
@@ -44,7 +43,7 @@ def test_the_usual_script_accepts() -> None:
     ],
 )
 def test_fits(wanted: dict[str, str], expected: bool) -> None:  # noqa: FBT001 - a table
-    """A scenario fits where all that it names is so; systems and parties compare in any case."""
+    """A scenario fits if everything that it names is equal; systems and parties compare in any case."""
     assert expected == Scenario(**wanted).fits(**DECLARATION)
 
 
@@ -54,36 +53,40 @@ def test_a_reference_fits_exactly() -> None:
 
 
 def test_answers_leave_by_their_times() -> None:
-    """Answers leave in the order of their times, those of one time in the order given."""
-    late, first, second = Answer(after=HOUR), Answer(kind=Kind.CONTROL), Answer(kind=Kind.RELEASE)
+    """Replies are sent in the order of their times, those of one time in the order given."""
+    late, first, second = (
+        ScriptedReply(after=HOUR),
+        ScriptedReply(kind=ReplyKind.CONTROL),
+        ScriptedReply(kind=ReplyKind.RELEASE),
+    )
 
-    assert (first, second, late) == Scenario(answers=(late, first, second)).in_order
+    assert (first, second, late) == Scenario(replies=(late, first, second)).in_order
 
 
 def test_an_answer_out_of_order_comes_behind_the_next() -> None:
-    """An answer that is out of order leaves when the one that should follow it has left."""
-    early = Answer(kind=Kind.CONTROL, fault=AnswerFault.OUT_OF_ORDER)
-    last = Answer(kind=Kind.RELEASE, after=HOUR)
+    """A reply that is out of order is sent after the one that should follow it."""
+    early = ScriptedReply(kind=ReplyKind.CONTROL, fault=ReplyFault.OUT_OF_ORDER)
+    last = ScriptedReply(kind=ReplyKind.RELEASE, after=HOUR)
 
-    assert [(Kind.RELEASE, HOUR), (Kind.CONTROL, HOUR)] == [
-        (answer.kind, answer.after) for answer in Scenario(answers=(early, last)).in_order
+    assert [(ReplyKind.RELEASE, HOUR), (ReplyKind.CONTROL, HOUR)] == [
+        (answer.kind, answer.after) for answer in Scenario(replies=(early, last)).in_order
     ]
 
 
 def test_two_answers_out_of_order() -> None:
-    """Each answer that is out of order comes behind the one that follows it when the rest is in order."""
-    one = Answer(kind=Kind.ACCEPTANCE, fault=AnswerFault.OUT_OF_ORDER)
-    two = Answer(kind=Kind.CONTROL, after=HOUR, fault=AnswerFault.OUT_OF_ORDER)
-    three = Answer(kind=Kind.RELEASE, after=2 * HOUR)
+    """Each reply that is out of order is sent after the one that would follow it."""
+    one = ScriptedReply(kind=ReplyKind.ACCEPTANCE, fault=ReplyFault.OUT_OF_ORDER)
+    two = ScriptedReply(kind=ReplyKind.CONTROL, after=HOUR, fault=ReplyFault.OUT_OF_ORDER)
+    three = ScriptedReply(kind=ReplyKind.RELEASE, after=2 * HOUR)
 
-    assert [Kind.RELEASE, Kind.ACCEPTANCE, Kind.CONTROL] == [
-        answer.kind for answer in Scenario(answers=(one, two, three)).in_order
+    assert [ReplyKind.RELEASE, ReplyKind.ACCEPTANCE, ReplyKind.CONTROL] == [
+        answer.kind for answer in Scenario(replies=(one, two, three)).in_order
     ]
 
 
 def test_no_answer_is_a_scenario() -> None:
-    """A declaration may stay without an answer."""
-    assert () == Scenario(answers=()).in_order
+    """A declaration may get no reply."""
+    assert () == Scenario(replies=()).in_order
 
 
 @pytest.mark.parametrize(
@@ -91,33 +94,30 @@ def test_no_answer_is_a_scenario() -> None:
     [
         (
             {"kind": "maybe"},
-            (
-                "kind is 'maybe'; give one of Kind.ACCEPTANCE, Kind.RELEASE, Kind.CONTROL, Kind.REJECTION,"
-                " Kind.TECHNICAL_ERROR."
-            ),
+            ("kind is 'maybe'; give one of acceptance, release, control, rejection, technical-error."),
         ),
         (
             {"fault": "lost"},
             (
-                "fault is 'lost'; give one of AnswerFault.DUPLICATE, AnswerFault.OUT_OF_ORDER,"
-                " AnswerFault.WRONG_MAILBOX, AnswerFault.OTHER_SYSTEM, AnswerFault.WRONG_PROCESS_ID,"
-                " AnswerFault.OTHER_PARTY, AnswerFault.OTHER_K, AnswerFault.NO_K, AnswerFault.LOWER_CASE,"
-                " AnswerFault.FOLDED, AnswerFault.ENCODED_WORDS, AnswerFault.FORGED_FROM, AnswerFault.BOUNCE,"
-                " AnswerFault.LARGE, or None."
+                "fault is 'lost'; give one of duplicate, out-of-order,"
+                " wrong-mailbox, other-system, wrong-process-id,"
+                " other-party, other-k, no-k, lower-case,"
+                " folded, encoded-words, forged-from, bounce,"
+                " large, or leave it out."
             ),
         ),
         ({"after": timedelta(seconds=-1)}, "after is -1 day, 23:59:59; give 0 or more."),
-        ({"body": b""}, "body is empty; give octets, or leave it out for a synthetic one."),
+        ({"body": b""}, "body is empty; give a body, or leave it out for a synthetic one."),
         (
-            {"body": b"<a/>", "fault": AnswerFault.LARGE},
-            "body is given, and the fault large has its own; leave it out.",
+            {"body": b"<a/>", "fault": ReplyFault.LARGE},
+            "body is given, but large has its own body; leave one of them out.",
         ),
     ],
 )
 def test_refuses_an_answer(settings: dict[str, Any], expected: str) -> None:
-    """What is no answer is told in a sentence that begins with the field."""
+    """Invalid values of a reply give a sentence that begins with the field."""
     with pytest.raises(InputError) as caught:
-        Answer(**settings)
+        ScriptedReply(**settings)
 
     assert [("simulator.answer", expected)] == [(one.code, one.message) for one in caught.value.problems]
 
@@ -125,16 +125,16 @@ def test_refuses_an_answer(settings: dict[str, Any], expected: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"system": ""}, "system is empty; give it, or leave it out for any."),
+        ({"system": ""}, "system is empty; give a value, or leave it out for any system."),
         ({"times": 0}, "times is 0; give at least 1, or leave it out for any number."),
         (
-            {"answers": (Answer(after=HOUR, fault=AnswerFault.OUT_OF_ORDER), Answer())},
-            "answers end with one that is out of order; give one that it can come behind.",
+            {"replies": (ScriptedReply(after=HOUR, fault=ReplyFault.OUT_OF_ORDER), ScriptedReply())},
+            "replies ends with one that is out of order; add a reply that it can follow.",
         ),
     ],
 )
 def test_refuses_a_scenario(settings: dict[str, Any], expected: str) -> None:
-    """What is no scenario is told in a sentence that begins with the field."""
+    """Invalid values of a scenario give a sentence that begins with the field."""
     with pytest.raises(InputError) as caught:
         Scenario(**settings)
 
@@ -142,7 +142,7 @@ def test_refuses_a_scenario(settings: dict[str, Any], expected: str) -> None:
 
 
 def test_refuses_everything_at_once() -> None:
-    """Every problem of a scenario is told."""
+    """An error has every problem of a scenario."""
     with pytest.raises(InputError) as caught:
         Scenario(party="", reference="", times=-1)
 
@@ -150,7 +150,7 @@ def test_refuses_everything_at_once() -> None:
 
 
 def test_refuses_no_message_an_hour() -> None:
-    """A gateway that takes nothing is none."""
+    """A rate below one is refused."""
     with pytest.raises(InputError) as caught:
         Script(per_hour=0)
 
@@ -160,16 +160,16 @@ def test_refuses_no_message_an_hour() -> None:
 
 
 def test_refuses_a_text_for_what_a_repeated_k_means() -> None:
-    """A text in place of the enum would mean nothing, so it is refused, with everything else that is wrong."""
+    """A text in place of the enum is refused, together with every other problem."""
     with pytest.raises(InputError) as caught:
         Script(repeated="refuse", per_hour=0)  # type: ignore[arg-type]
 
     assert [
-        ("simulator.script", "repeated is 'refuse'; give one of RepeatedK.ACCEPT, RepeatedK.REFUSE, RepeatedK.IGNORE."),
+        ("simulator.script", "repeated is 'refuse'; give one of accept, refuse, ignore."),
         ("simulator.script", "per_hour is 0; give at least 1, or leave it out for any number."),
     ] == [(one.code, one.message) for one in caught.value.problems]
 
 
 def test_no_body_is_shown() -> None:
-    """What an answer carries does not stand in its repr."""
-    assert "geheim" not in repr(Scenario(answers=(Answer(body=b"geheim"),)))
+    """The repr of a reply does not show its body."""
+    assert "geheim" not in repr(Scenario(replies=(ScriptedReply(body=b"geheim"),)))

@@ -1,4 +1,4 @@
-"""Scripts from TOML files: what a good one becomes, and everything that is wrong with a bad one."""
+"""Scripts from TOML files: the value of a good one, and every problem of a bad one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,23 @@ from pathlib import Path
 import pytest
 
 from htpoort import InputError
-from htpoort.simulator.faults import Action, AnswerFault, At, Pop3Fault, SmtpFault
-from htpoort.simulator.scenarios import Answer, Kind, RepeatedK, Scenario, Script
-from htpoort.simulator.windows import Behaviour, Window
+from htpoort.simulator import (
+    Behaviour,
+    FaultAction,
+    Pop3Fault,
+    RepeatedK,
+    ReplyFault,
+    ReplyKind,
+    Scenario,
+    Script,
+    ScriptedReply,
+    SmtpFault,
+    SmtpStep,
+    Window,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples/scenarios"
+DELAY = 'a time, as "0s", "30s", "5m" or "1h30m"'
 TIMES = 'a time above 0, as "30s", "5m" or "1h30m"'
 MOMENT = "a moment with its offset from UTC, as 2026-11-02T18:00:00+01:00"
 
@@ -29,18 +41,18 @@ party = "NL123456789.02.05"
 reference = "22096222734662"
 times = 2
 
-[[scenario.answer]]
+[[scenario.reply]]
 kind = "control"
 after = "1d2h"
 fault = "duplicate"
 
-[[scenario.answer]]
+[[scenario.reply]]
 kind = "release"
 after = "3d"
 body_file = "own.xml"
 
 [[scenario]]
-answer = []
+reply = []
 
 [[scenario]]
 
@@ -82,7 +94,7 @@ Read = Callable[[str], Script]
 
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
-    """Read a text, beside which there is the body own.xml."""
+    """Read a text, in a folder with the body own.xml."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.xml").write_bytes(b"<Own/>")
     (tmp_path / "empty.xml").touch()
@@ -96,7 +108,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
 
 @pytest.fixture
 def refused(read: Read) -> Callable[[str], list[str]]:
-    """Give every sentence against a text, without the name of the file."""
+    """List the problems of a text, without the name of the file."""
 
     def run(text: str) -> list[str]:
         with pytest.raises(InputError) as caught:
@@ -109,14 +121,14 @@ def refused(read: Read) -> Callable[[str], list[str]]:
 
 @pytest.mark.parametrize("zero", ["0s", "0d", "00ms"])
 def test_an_answer_at_once(read: Read, zero: str) -> None:
-    """A time of nothing says in so many words what an answer without a time is."""
-    script = read(f'[[scenario]]\n[[scenario.answer]]\nkind = "control"\nafter = "{zero}"\n')
+    """A time of zero means the same as no time."""
+    script = read(f'[[scenario]]\n[[scenario.reply]]\nkind = "control"\nafter = "{zero}"\n')
 
-    assert (Answer(kind=Kind.CONTROL, after=timedelta(0)),) == script.scenarios[0].answers
+    assert (ScriptedReply(kind=ReplyKind.CONTROL, after=timedelta(0)),) == script.scenarios[0].replies
 
 
 def test_everything_that_can_be_said(read: Read) -> None:
-    """Each key of the file is an argument of its value, and what is left out is as in Python."""
+    """Each key of the file is an argument of its value, with the same default as in Python."""
     expected = Script(
         scenarios=(
             Scenario(
@@ -125,27 +137,27 @@ def test_everything_that_can_be_said(read: Read) -> None:
                 party="NL123456789.02.05",
                 reference="22096222734662",
                 times=2,
-                answers=(
-                    Answer(kind=Kind.CONTROL, after=timedelta(days=1, hours=2), fault=AnswerFault.DUPLICATE),
-                    Answer(kind=Kind.RELEASE, after=timedelta(days=3), body=b"<Own/>"),
+                replies=(
+                    ScriptedReply(kind=ReplyKind.CONTROL, after=timedelta(days=1, hours=2), fault=ReplyFault.DUPLICATE),
+                    ScriptedReply(kind=ReplyKind.RELEASE, after=timedelta(days=3), body=b"<Own/>"),
                 ),
             ),
-            Scenario(answers=()),
+            Scenario(replies=()),
             Scenario(),
         ),
         faults=(
             SmtpFault(
-                at=At.RCPT,
-                action=Action.GREYLIST,
+                at=SmtpStep.RCPT,
+                action=FaultAction.GREYLIST,
                 times=3,
                 code=450,
                 text="Come again",
                 after=timedelta(minutes=1),
             ),
-            SmtpFault(at=At.DOT, action=Action.DROP, taken=False, times=None),
-            SmtpFault(at=At.QUIT, action=Action.STALL),
+            SmtpFault(at=SmtpStep.DOT, action=FaultAction.DROP, taken=False, times=None),
+            SmtpFault(at=SmtpStep.QUIT, action=FaultAction.STALL),
         ),
-        pop3_faults=(Pop3Fault(command="QUIT", action=Action.DROP, done=True, times=2),),
+        pop3_faults=(Pop3Fault(command="QUIT", action=FaultAction.DROP, done=True, times=2),),
         windows=(
             Window(
                 system="AGS",
@@ -163,32 +175,32 @@ def test_everything_that_can_be_said(read: Read) -> None:
 
 
 def test_an_empty_file_is_the_usual_script(read: Read) -> None:
-    """A file that says nothing is the script that accepts everything."""
+    """An empty file is the script that accepts everything."""
     assert Script() == read("")
 
 
 def test_no_scenario_is_no_answer(read: Read) -> None:
-    """An empty array of scenarios means that nothing is answered."""
+    """An empty array of scenarios means that there are no replies."""
     assert () == read("scenario = []").scenarios
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_examples(path: Path) -> None:
-    """Each example can be read, and says something."""
+    """Each example can be read, and is not the default."""
     assert Script() != Script.read(path)
 
 
 def test_the_examples_show_every_fault_of_an_answer() -> None:
-    """Every fault of an answer, and every kind, stands in an example."""
+    """Every fault and every kind of reply is in an example."""
     answers = [
         answer
         for path in EXAMPLES.glob("*.toml")
         for scenario in Script.read(path).scenarios
-        for answer in scenario.answers
+        for answer in scenario.replies
     ]
 
-    assert {*AnswerFault, None} == {answer.fault for answer in answers}
-    assert {*Kind} == {answer.kind for answer in answers}
+    assert {*ReplyFault, None} == {answer.fault for answer in answers}
+    assert {*ReplyKind} == {answer.kind for answer in answers}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +211,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ('repeated = "maybe"', "1: repeated: give one of accept, refuse, ignore."),
         (
             "colour = 1",
-            ("1: colour: there is no such setting; known: fault, per_hour, pop3_fault, repeated, scenario, window."),
+            ("1: colour: there is no such setting. Known: fault, per_hour, pop3_fault, repeated, scenario, window."),
         ),
         ("\nscenario = 1", "2: scenario: write [[scenario]]; there may be several."),
         ("scenario = [1]", "1: scenario[0]: give a table."),
@@ -209,52 +221,58 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
             "[[scenario]]\ntimes = 0",
             "2: scenario[0].times: times is 0; give at least 1, or leave it out for any number.",
         ),
-        ('[[scenario]]\nparty = ""', "2: scenario[0].party: party is empty; give it, or leave it out for any."),
         (
-            "[[scenario]]\nanswers = []",
-            ("2: scenario[0].answers: there is no such setting; known: answer, name, party, reference, system, times."),
+            '[[scenario]]\nparty = ""',
+            "2: scenario[0].party: party is empty; give a value, or leave it out for any party.",
         ),
-        ("[[scenario]]\nanswer = 1", "2: scenario[0].answer: write [[scenario.answer]]; there may be several."),
-        ("[[scenario]]\nanswer = [1]", "2: scenario[0].answer[0]: give a table."),
         (
-            '[[scenario]]\n[[scenario.answer]]\nfault = "out-of-order"',
-            "2: scenario[0].answer: answers end with one that is out of order; give one that it can come behind.",
+            "[[scenario]]\nanswer = []",
+            ("2: scenario[0].answer: there is no such setting. Known: name, party, reference, reply, system, times."),
+        ),
+        ("[[scenario]]\nreply = 1", "2: scenario[0].reply: write [[scenario.reply]]; there may be several."),
+        ("[[scenario]]\nreply = [1]", "2: scenario[0].reply[0]: give a table."),
+        (
+            '[[scenario]]\n[[scenario.reply]]\nfault = "out-of-order"',
+            "2: scenario[0].reply: reply ends with one that is out of order; add a reply that it can follow.",
         ),
         # answers
         (
-            '[[scenario]]\n[[scenario]]\n[[scenario.answer]]\n[[scenario.answer]]\nkind = "maybe"',
-            ("5: scenario[1].answer[1].kind: give one of acceptance, release, control, rejection, technical-error."),
+            '[[scenario]]\n[[scenario]]\n[[scenario.reply]]\n[[scenario.reply]]\nkind = "maybe"',
+            ("5: scenario[1].reply[1].kind: give one of acceptance, release, control, rejection, technical-error."),
         ),
         (
-            '[[scenario]]\n[[scenario.answer]]\nfault = "lost"',
+            '[[scenario]]\n[[scenario.reply]]\nfault = "lost"',
             (
-                "3: scenario[0].answer[0].fault: give one of duplicate, out-of-order, wrong-mailbox, other-system,"
+                "3: scenario[0].reply[0].fault: give one of duplicate, out-of-order, wrong-mailbox, other-system,"
                 " wrong-process-id, other-party, other-k, no-k, lower-case, folded, encoded-words, forged-from, bounce,"
                 " large."
             ),
         ),
-        ('[[scenario]]\n[[scenario.answer]]\nafter = "soon"', f"3: scenario[0].answer[0].after: give {TIMES}."),
-        ('[[scenario]]\n[[scenario.answer]]\nafter = "-1s"', f"3: scenario[0].answer[0].after: give {TIMES}."),
-        ("[[scenario]]\n[[scenario.answer]]\nafter = 0", f"3: scenario[0].answer[0].after: give {TIMES}."),
+        ('[[scenario]]\n[[scenario.reply]]\nafter = "soon"', f"3: scenario[0].reply[0].after: give {DELAY}."),
+        ('[[scenario]]\n[[scenario.reply]]\nafter = "-1s"', f"3: scenario[0].reply[0].after: give {DELAY}."),
+        ("[[scenario]]\n[[scenario.reply]]\nafter = 0", f"3: scenario[0].reply[0].after: give {DELAY}."),
         (
             '[[fault]]\nat = "rcpt"\naction = "greylist"\nafter = "0s"',
             f"4: fault[0].after: give {TIMES}.",
         ),
         (
-            '[[scenario]]\n[[scenario.answer]]\nbody_file = "absent.xml"',
-            "3: scenario[0].answer[0].body_file: 'absent.xml' cannot be read: No such file or directory.",
+            '[[scenario]]\n[[scenario.reply]]\nbody_file = "absent.xml"',
+            "3: scenario[0].reply[0].body_file: 'absent.xml' cannot be read: No such file or directory.",
         ),
         (
-            '[[scenario]]\n[[scenario.answer]]\nbody_file = "a\\u0000b"',
-            "3: scenario[0].answer[0].body_file: 'a\\x00b' cannot be read: embedded null byte.",
+            '[[scenario]]\n[[scenario.reply]]\nbody_file = "a\\u0000b"',
+            "3: scenario[0].reply[0].body_file: 'a\\x00b' cannot be read: embedded null byte.",
         ),
         (
-            '[[scenario]]\n[[scenario.answer]]\nbody_file = "empty.xml"',
-            "3: scenario[0].answer[0].body_file: body is empty; give octets, or leave it out for a synthetic one.",
+            '[[scenario]]\n[[scenario.reply]]\nbody_file = "empty.xml"',
+            "3: scenario[0].reply[0].body_file: body_file is empty; give a body, or leave it out for a synthetic one.",
         ),
         (
-            '[[scenario]]\n[[scenario.answer]]\nfault = "bounce"\nbody_file = "own.xml"',
-            "4: scenario[0].answer[0].body_file: body is given, and the fault bounce has its own; leave it out.",
+            '[[scenario]]\n[[scenario.reply]]\nfault = "bounce"\nbody_file = "own.xml"',
+            (
+                "4: scenario[0].reply[0].body_file: body_file is given, but bounce has its own body;"
+                " leave one of them out."
+            ),
         ),
         # faults
         ('[[fault]]\nat = "dot"', "1: fault[0].action: this setting is needed."),
@@ -264,7 +282,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ),
         (
             '[[fault]]\nat = "mail"\naction = "drop"\ntaken = false',
-            "4: fault[0].taken: taken is said at mail; only at dot there is something to take.",
+            "4: fault[0].taken: taken is set at mail; it applies at dot only, so leave it out.",
         ),
         (
             '[[fault]]\nat = "mail"\naction = "drop"\ntimes = 2\nalways = true',
@@ -277,7 +295,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ('[[pop3_fault]]\naction = "drop"', "1: pop3_fault[0].command: this setting is needed."),
         (
             '[[pop3_fault]]\ncommand = "RETR"\naction = "drop"\ndone = true',
-            "4: pop3_fault[0].done: done is said at RETR; only QUIT deletes.",
+            "4: pop3_fault[0].done: done is set at RETR; only QUIT deletes, so leave it out.",
         ),
         # windows
         (
@@ -297,8 +315,8 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
                 "ends = 2026-11-02T18:00:00Z"
             ),
             (
-                "5: window[0].ends: ends is 2026-11-02T18:00:00+00:00; give a moment after 2026-11-02T19:00:00+01:00,"
-                " when it begins."
+                "5: window[0].ends: ends is 2026-11-02T18:00:00+00:00; give a moment after the beginning,"
+                " 2026-11-02T19:00:00+01:00."
             ),
         ),
         (
@@ -311,19 +329,19 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
     ],
 )
 def test_each_mistake(refused: Callable[[str], list[str]], text: str, expected: str) -> None:
-    """One mistake is one sentence with its line, its path and what to give instead."""
+    """A mistake gives one sentence with its line, its path and what to give."""
     assert [expected] == refused(f"{text}\n")
 
 
 def test_everything_at_once(refused: Callable[[str], list[str]]) -> None:
-    """All mistakes of a file come in one report, in the order of its lines."""
+    """One error has all mistakes of a file, in the order of its lines."""
     text = (
         "per_hour = 0\n"
         "[[window]]\n"
         'system = "DMS"\n'
         "[[scenario]]\n"
         "times = 0\n"
-        "[[scenario.answer]]\n"
+        "[[scenario.reply]]\n"
         'kind = "maybe"\n'
         'after = "soon"\n'
         "[[fault]]\n"
@@ -342,8 +360,8 @@ def test_everything_at_once(refused: Callable[[str], list[str]]) -> None:
         ["2", "window[0].begins"],
         ["2", "window[0].ends"],
         ["5", "scenario[0].times"],
-        ["7", "scenario[0].answer[0].kind"],
-        ["8", "scenario[0].answer[0].after"],
+        ["7", "scenario[0].reply[0].kind"],
+        ["8", "scenario[0].reply[0].after"],
         ["11", "fault[0].action"],
         ["12", "fault[0].times"],
         ["14", "pop3_fault[0].command"],
@@ -367,13 +385,13 @@ def test_everything_at_once(refused: Callable[[str], list[str]]) -> None:
 def test_a_wrong_word_hides_no_other_mistake(
     refused: Callable[[str], list[str]], text: str, expected: list[str]
 ) -> None:
-    """Where a setting that is needed is missing or wrong, the others of its table are checked all the same."""
+    """If a required setting is missing or wrong, the others of its table are still checked."""
     found = sorted(re.findall(r"^\d+: \w+\[0\]\.(\w+):", "\n".join(refused(text)), re.MULTILINE))
     assert expected == found
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """A file that is not there, or is no TOML, is told by its name."""
+    """The error about a missing file, or one that is not TOML, has its name."""
     with pytest.raises(InputError) as caught:
         Script.read(tmp_path / "absent.toml")
 

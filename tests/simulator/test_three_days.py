@@ -1,4 +1,4 @@
-"""Days of answers in one test: every answer of two hundred conversations reaches the process, each once."""
+"""Days of replies in one test: every reply of two hundred conversations reaches the process, each once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-from htpoort import AGS, DMS, Router, build
+from htpoort import AGS, DMS, Router, State, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply
-from htpoort.simulator import Answer, Declarant, Gateway, Kind, Scenario, Script, SimulatedClock
+from htpoort.simulator import Declarant, Gateway, ReplyKind, Scenario, Script, ScriptedReply, SimulatedClock
 from htpoort.transport import Security, Sender, SmtpServer
 
 PARTY = "NL123456789.02.05"
@@ -22,23 +21,25 @@ SCRIPT = Script(
         Scenario(
             name="AGS",
             system="AGS",
-            answers=(Answer(), Answer(kind=Kind.RELEASE, after=3 * DAY)),
+            replies=(ScriptedReply(), ScriptedReply(kind=ReplyKind.RELEASE, after=3 * DAY)),
         ),
         Scenario(
             name="DMS",
-            answers=(
-                Answer(),
-                Answer(kind=Kind.CONTROL, after=DAY),
-                Answer(kind=Kind.RELEASE, after=3 * DAY),
+            replies=(
+                ScriptedReply(),
+                ScriptedReply(kind=ReplyKind.CONTROL, after=DAY),
+                ScriptedReply(kind=ReplyKind.RELEASE, after=3 * DAY),
             ),
         ),
     )
 )
-QUICK = Timing(poll=timedelta(milliseconds=20), lease=timedelta(days=30), again=timedelta(milliseconds=20))
+QUICK = Timing(
+    poll_interval=timedelta(milliseconds=20), lease=timedelta(days=30), retry_delay=timedelta(milliseconds=20)
+)
 
 
 async def test_two_hundred_conversations(tmp_path: Path) -> None:
-    """Three days of answers to 100 declarations for AGS and 100 for DMS: 500 replies at the process, in three days."""
+    """Three days of replies to 100 declarations for AGS and 100 for DMS: 500 replies at the process, in three days."""
     clock = SimulatedClock()
     began = clock()
     replies: list[Reply] = []
@@ -64,7 +65,7 @@ async def test_two_hundred_conversations(tmp_path: Path) -> None:
             htg = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
             async with Agent(
                 ledger=ledger,
-                router=Router(parties=[PARTY], sent=ledger.sent),
+                router=Router(parties=[PARTY]),
                 outboxes=[Outbox(server=htg)],
                 inboxes=[SmtpInbox(hostname="forwarder.example", mailboxes=(MAILBOX,))],
                 deliveries={"AGS": process, "DMS": process},
@@ -86,9 +87,9 @@ async def test_two_hundred_conversations(tmp_path: Path) -> None:
 
 
 async def test_the_order_is_the_same_each_time() -> None:
-    """Answers that are due at one moment leave in the order in which the declarations were taken."""
+    """Replies that are due at one moment are sent in the order of their declarations."""
 
-    async def played() -> list[tuple[str, Kind]]:
+    async def played() -> list[tuple[str, ReplyKind]]:
         declarant = Declarant(mailbox=MAILBOX, password="correct horse")
         async with Gateway(declarants=[declarant], script=SCRIPT, clock=SimulatedClock()) as gateway:
             server = SmtpServer(
@@ -112,8 +113,8 @@ async def test_the_order_is_the_same_each_time() -> None:
                         )
                     )
             await gateway.play()
-        return [(sent.declaration.envelope.reference, sent.answer.kind) for sent in gateway.sent]
+        return [(sent.declaration.envelope.reference, sent.scripted.kind) for sent in gateway.sent]
 
-    kinds = (Kind.ACCEPTANCE, Kind.CONTROL, Kind.RELEASE)
+    kinds = (ReplyKind.ACCEPTANCE, ReplyKind.CONTROL, ReplyKind.RELEASE)
     expected = [(f"K{number}", kind) for kind in kinds for number in range(20)]
     assert (expected, expected) == (await played(), await played())

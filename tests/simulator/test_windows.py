@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from htpoort import InputError
-from htpoort.simulator.windows import Behaviour, Window
+from htpoort.simulator import Behaviour, Window
 
 EVENING = Window(
     system="DMS",
@@ -31,7 +31,7 @@ EVENING = Window(
     ],
 )
 def test_covers_from_its_beginning_until_before_its_end(moment: datetime, expected: bool) -> None:  # noqa: FBT001 - a table
-    """A window is half open, and a moment counts in whatever zone it is given."""
+    """A window is half open, and a moment may be in any zone."""
     assert expected == EVENING.covers(moment)
 
 
@@ -41,32 +41,32 @@ def test_is_of_its_system() -> None:
 
 
 def test_a_delay_is_an_hour() -> None:
-    """Where nothing is said, answers of a window that delays come an hour later."""
+    """By default a window delays replies by an hour."""
     assert timedelta(hours=1) == EVENING.delay
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"system": ""}, "system is empty; give the name of one."),
+        ({"system": ""}, "system is empty; give the name of a system."),
         (
             {"behaviour": "reject all"},
-            "behaviour is 'reject all'; give one of Behaviour.REJECT, Behaviour.QUEUE, Behaviour.DELAY.",
+            "behaviour is 'reject all'; give one of reject, queue, delay.",
         ),
         (
             {"begins": datetime(2026, 11, 2, 18)},  # noqa: DTZ001 - naive on purpose
-            "begins is 2026-11-02 18:00:00; give an aware datetime, as datetime.now(UTC).",
+            "begins is 2026-11-02 18:00:00; give a moment with a time zone.",
         ),
-        ({"ends": None}, "ends is None; give an aware datetime, as datetime.now(UTC)."),
+        ({"ends": None}, "ends is None; give a moment with a time zone."),
         (
             {"ends": EVENING.begins},
-            "ends is 2026-11-02T18:00:00+00:00; give a moment after 2026-11-02T18:00:00+00:00, when it begins.",
+            "ends is 2026-11-02T18:00:00+00:00; give a moment after the beginning, 2026-11-02T18:00:00+00:00.",
         ),
         ({"delay": timedelta(0)}, "delay is 0:00:00; give a time above 0."),
     ],
 )
 def test_refuses(changed: dict[str, Any], expected: str) -> None:
-    """What is no window is told in a sentence that begins with the field."""
+    """Invalid values of a window give a sentence that begins with the field."""
     with pytest.raises(InputError) as caught:
         attrs.evolve(EVENING, **changed)
 
@@ -74,7 +74,7 @@ def test_refuses(changed: dict[str, Any], expected: str) -> None:
 
 
 def test_refuses_everything_at_once() -> None:
-    """Every problem of a window is told."""
+    """An error has every problem of a window."""
     with pytest.raises(InputError) as caught:
         attrs.evolve(EVENING, system="", ends=EVENING.begins, delay=timedelta(-1))
 

@@ -1,4 +1,4 @@
-"""The fixtures for users: what each gives, to any kind of test, and what the markers change."""
+"""The fixtures for users: what each gives to any kind of test, and what the markers change."""
 
 from __future__ import annotations
 
@@ -16,25 +16,23 @@ from pathlib import Path
 import attrs
 import pytest
 
-from htpoort import AGS, DMS, Correlation, DeclarationSystem, InputError, Reason, Router, Submission, build
+from htpoort import AGS, DMS, Correlation, DeclarationSystem, InputError, Reason, Router, State, Submission, build
 from htpoort.agent import Agent, Outbox, Pop3Inbox
-from htpoort.exchange import State
 from htpoort.ledger import Ledger, Reply as StoredReply
 from htpoort.simulator import (
-    Action,
-    Answer,
-    AnswerFault,
-    At,
     ClientCertificate,
     Declarant,
-    Kind,
+    FaultAction,
+    ReplyFault,
+    ReplyKind,
     Scenario,
     Script,
+    ScriptedReply,
     SmtpFault,
+    SmtpStep,
 )
-from htpoort.testing import _making
-from htpoort.testing._background import Background
-from htpoort.testing.running import RunningClock, RunningGateway, RunningReceiver
+from htpoort.testing import RunningClock, RunningGateway, RunningReceiver, _making
+from htpoort.testing.running import Background
 from htpoort.transport import Incoming, Pop3Mailbox, Receiver, Security, SmtpServer, send
 
 PARTY, MAILBOX, PASSWORD = "NL123456789.02.05", "edi@forwarder.example", "geheim"
@@ -55,7 +53,7 @@ def declared(reference: str = "1", *, system: DeclarationSystem = DMS, mailbox: 
 
 
 def submit(gateway: RunningGateway, declaration: Submission, *, login: bool = False) -> None:
-    """Send a declaration as synchronous software does."""
+    """Send a declaration like synchronous software."""
     with smtplib.SMTP(gateway.host, gateway.smtp_port, "forwarder.example", 30) as client:
         if login:
             client.login(MAILBOX, PASSWORD)
@@ -70,13 +68,13 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 class TestPushed:
-    """With a receiver the replies are pushed to it, as on the MTA interface."""
+    """With a receiver, replies are pushed to it, as on the MTA interface."""
 
-    @pytest.mark.htp_scenario(answers=(Answer(), Answer(kind=Kind.RELEASE, after=3 * DAY)))
+    @pytest.mark.htp_scenario(replies=(ScriptedReply(), ScriptedReply(kind=ReplyKind.RELEASE, after=3 * DAY)))
     def test_three_days(
         self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver, htp_clock: RunningClock
     ) -> None:
-        """A synchronous test lets three days pass, and sees each reply where it belongs."""
+        """A synchronous test plays three days, and sees each reply where it belongs."""
         began = htp_clock()
         submit(htp_gateway, declared("22096222734662"))
         htp_gateway.play(2 * DAY)
@@ -85,40 +83,42 @@ class TestPushed:
         htp_gateway.play()
         assert (3 * DAY, None) == (htp_clock() - began, htp_gateway.next_moment)
         assert [("DMS", PARTY, "22096222734662", Correlation.MATCHED)] * 2 == [
-            (found.system.name, str(found.party), found.reference, found.correlation) for found in htp_receiver.routed
+            (one.system.name, str(one.party), one.reference, one.correlation) for one in htp_receiver.routed
         ]
         assert ["22096222734662"] == [taken.envelope.reference for taken in htp_gateway.received]
-        assert [Kind.ACCEPTANCE, Kind.RELEASE] == [sent.answer.kind for sent in htp_gateway.sent]
+        assert [ReplyKind.ACCEPTANCE, ReplyKind.RELEASE] == [sent.scripted.kind for sent in htp_gateway.sent]
         assert ("dms@htpoort.nl", MAILBOX) == (
             htp_receiver.replies[0].incoming.mail_from,
             htp_receiver.replies[0].incoming.rcpt_to,
         )
 
-    @pytest.mark.htp_scenario(answers=(Answer(fault=AnswerFault.OTHER_SYSTEM), Answer(fault=AnswerFault.OTHER_PARTY)))
+    @pytest.mark.htp_scenario(
+        replies=(ScriptedReply(fault=ReplyFault.OTHER_SYSTEM), ScriptedReply(fault=ReplyFault.OTHER_PARTY))
+    )
     def test_what_belongs_nowhere(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """The receiver knows what the gateway took, so a reply of the other system is quarantined too."""
+        """The receiver knows what the gateway accepted, so it quarantines a reply of the other system."""
         submit(htp_gateway, declared())
         htp_gateway.play()
         assert ((), [Reason.OTHER_SYSTEM, Reason.UNKNOWN_ADDRESSEE]) == (
             htp_receiver.routed,
-            [found.reason for found in htp_receiver.quarantined],
+            [verdict.reason for verdict in htp_receiver.quarantined],
         )
 
     def test_a_forged_message(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """Any message can be pushed."""
+        """A test can push any message."""
         forged = b"From: ags@htpoort.nl <somebody@trader.example>\r\nSubject: x\r\n\r\nx\r\n"
         htp_gateway.push(attrs.evolve(declared(), mail_from="ags@htpoort.nl", rcpt_to=MAILBOX, data=forged))
-        assert [Reason.AMBIGUOUS_FROM] == [found.reason for found in htp_receiver.quarantined]
+        assert [Reason.AMBIGUOUS_FROM] == [verdict.reason for verdict in htp_receiver.quarantined]
 
     def test_a_receiver_alone(self, htp_receiver: RunningReceiver) -> None:
-        """A receiver needs no gateway; it does not know then what was sent."""
+        """A receiver works without a gateway; it then does not know what was sent."""
         reply = f"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A={PARTY}][K=1][S=0]\r\n\r\n<Response/>\r\n"
         with smtplib.SMTP(htp_receiver.host, htp_receiver.port, "customs.example", 30) as client:
             client.sendmail("dms@htpoort.nl", [MAILBOX], reply)
-        assert [Correlation.NOT_CHECKED] == [found.correlation for found in htp_receiver.routed]
+        assert [Correlation.NOT_CHECKED] == [verdict.correlation for verdict in htp_receiver.routed]
 
     def test_a_server_of_its_own(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """Where the replies go can be changed; nobody listens there, so they are tried again and given up."""
+        """Replies to a registered server that does not listen are retried and given up."""
         submit(htp_gateway, declared())
         htp_gateway.play()
         with socket.socket() as bound:
@@ -131,22 +131,22 @@ class TestPushed:
 
 
 class TestTooLate:
-    """A receiver that a test asks for while its gateway runs would wait in vain, and says so."""
+    """A receiver that a test requests after its gateway would wait in vain, and raises an error."""
 
     def test_behind_a_gateway(self, htp_gateway: RunningGateway, request: pytest.FixtureRequest) -> None:
-        """A gateway that began without a receiver pushes nothing to one, so asking for one is a mistake of usage."""
+        """A gateway that started without a receiver pushes nothing to one, so requesting one is a usage error."""
         with pytest.raises(pytest.UsageError, match="name htp_receiver among the test's arguments"):
             request.getfixturevalue("htp_receiver")
         assert htp_gateway.declarant.password == PASSWORD
 
     def test_behind_a_gateway_that_was_asked_for_so(self, request: pytest.FixtureRequest) -> None:
-        """It is the same where both are asked for in the middle of a test."""
+        """The same holds if both are requested in the middle of a test."""
         request.getfixturevalue("htp_gateway")
-        with pytest.raises(pytest.UsageError, match="htp_gateway runs already"):
+        with pytest.raises(pytest.UsageError, match="htp_gateway already runs"):
             request.getfixturevalue("htp_receiver")
 
     def test_before_a_gateway(self, htp_receiver: RunningReceiver, request: pytest.FixtureRequest) -> None:
-        """A gateway that is asked for in the middle of a test pushes to the receiver that is there."""
+        """A gateway that is requested in the middle of a test pushes to the receiver of the test."""
         gateway: RunningGateway = request.getfixturevalue("htp_gateway")
         submit(gateway, declared())
         gateway.play()
@@ -155,7 +155,7 @@ class TestTooLate:
 
 
 class TestFetched:
-    """Without a receiver the declarant logs in and fetches its replies, as on the MSA interface."""
+    """Without a receiver, the declarant logs in and fetches its replies, as on the MSA interface."""
 
     def test_by_poplib(self, htp_gateway: RunningGateway) -> None:
         """A synchronous test sends with a login, and reads the mailbox by a foreign client."""
@@ -168,10 +168,10 @@ class TestFetched:
         client.dele(1)
         client.quit()
         assert [f"Subject: [V= DMS4.NL][A= {PARTY}][K=1][S=0]".encode()] == subjects
-        assert ((), 1) == (htp_gateway.mailbox().mails, len(htp_gateway.mailbox(MAILBOX).fetched))
+        assert ((), 1) == (htp_gateway.mailbox().messages, len(htp_gateway.mailbox(MAILBOX).fetched))
 
     def test_a_login_is_needed(self, htp_gateway: RunningGateway) -> None:
-        """Who has a password does not send without it."""
+        """A declarant with a password cannot send without it."""
         with pytest.raises(smtplib.SMTPResponseException) as caught:
             submit(htp_gateway, declared())
         assert (530, ()) == (caught.value.smtp_code, htp_gateway.received)
@@ -189,7 +189,7 @@ class TestFetched:
         assert 1 == len(mails)
 
     async def test_by_an_agent(self, htp_gateway: RunningGateway, htp_ledger: Ledger, htp_clock: RunningClock) -> None:
-        """An agent in the test's own loop lives by the same clock, and keeps its record in the fresh ledger."""
+        """An agent in the test's own loop uses the same clock, and keeps its record in the empty ledger."""
         came: asyncio.Queue[StoredReply] = asyncio.Queue()
         declaration = declared("22096222734662")
         htp_ledger.exchanges.queue(declaration, at=htp_clock())
@@ -197,7 +197,7 @@ class TestFetched:
             ledger=htp_ledger,
             router=Router(parties=[PARTY], sent=htp_ledger.sent),
             outboxes=[Outbox(server=htp_gateway.smtp_server)],
-            inboxes=[Pop3Inbox(server=htp_gateway.pop3_server, every=timedelta(milliseconds=20))],
+            inboxes=[Pop3Inbox(server=htp_gateway.pop3_server, poll_interval=timedelta(milliseconds=20))],
             deliveries={"DMS": came.put},
             clock=htp_clock,
         )
@@ -209,10 +209,10 @@ class TestFetched:
 
 
 class TestAsynchronous:
-    """A test with an event loop waits for what runs in it from a thread."""
+    """A test with an event loop waits in a thread for what runs in its loop."""
 
     async def test_a_receiver_of_its_own(self, htp_gateway: RunningGateway) -> None:
-        """What listens in the test's loop gets its replies while `play` waits beside it."""
+        """A server in the test's loop gets its replies while `play` waits in a thread."""
         came: list[Incoming] = []
 
         async def keep(incoming: Incoming) -> None:
@@ -225,8 +225,8 @@ class TestAsynchronous:
             await asyncio.to_thread(htp_gateway.play)
         assert 1 == len(came)
 
-    async def test_who_waits_in_the_loop_is_told(self, htp_gateway: RunningGateway) -> None:
-        """A test that blocks its own loop ends, and the error says what to write instead."""
+    async def test_waiting_in_the_loop(self, htp_gateway: RunningGateway) -> None:
+        """A test that blocks its own loop fails in time, and the error shows what to write."""
 
         async def never(_incoming: Incoming) -> None: ...
 
@@ -242,16 +242,18 @@ class TestClock:
     """The clock stands still until the test moves it."""
 
     def test_stands_still(self, htp_clock: RunningClock) -> None:
-        """Without a gateway too, it moves by what it is told."""
+        """Also without a gateway, it moves as far as the test says."""
         began = htp_clock()
         htp_clock.advance(3 * DAY)
         assert (3 * DAY, UTC) == (htp_clock() - began, began.tzinfo)
 
-    @pytest.mark.htp_script(faults=(SmtpFault(at=At.RCPT, action=Action.GREYLIST, after=timedelta(minutes=5)),))
+    @pytest.mark.htp_script(
+        faults=(SmtpFault(at=SmtpStep.RCPT, action=FaultAction.GREYLIST, after=timedelta(minutes=5)),)
+    )
     def test_is_the_gateways(
         self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver, htp_clock: RunningClock
     ) -> None:
-        """A greylisted sender comes again when the clock says so; then the replies begin."""
+        """A greylisted sender is accepted when the clock has moved; then the replies start."""
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             submit(htp_gateway, declared())
         htp_clock.advance(timedelta(minutes=5))
@@ -261,10 +263,10 @@ class TestClock:
 
 
 class TestWaiting:
-    """Software that works in the background is waited for."""
+    """A test can wait for software in the background."""
 
     def test_until_it_is_so(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """A declaration that another thread sends is waited for."""
+        """A test can wait for a declaration of another thread."""
         thread = threading.Thread(target=submit, args=(htp_gateway, declared()))
         thread.start()
         htp_gateway.wait_for(lambda: htp_receiver.replies, timeout=60)
@@ -272,15 +274,15 @@ class TestWaiting:
         assert 1 == len(htp_gateway.received)
 
     def test_in_vain(self, htp_gateway: RunningGateway) -> None:
-        """What does not become so is told, and what the gateway saw meanwhile."""
-        text = r"did not become so in 0\.05 seconds; the gateway took 0, refused 0 and answered 0"
+        """If the condition stays false, the error says so, and what the gateway saw."""
+        text = r"still false after 0\.05 seconds; the gateway has 0 accepted, 0 refused, 0 replies sent"
         with pytest.raises(TimeoutError, match=text):
             htp_gateway.wait_for(lambda: htp_gateway.received, timeout=0.05)
 
     def test_in_vain_while_time_stands_still(
         self, htp_gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A test that freezes the time, as freezegun does, is told too: looks are counted, no clock is asked."""
+        """The same holds with a frozen time, as by freezegun: calls are counted, and no clock is read."""
         looks: list[None] = []
 
         def never() -> bool:
@@ -290,11 +292,11 @@ class TestWaiting:
 
         with monkeypatch.context() as frozen:
             frozen.setattr(time, "monotonic", lambda: 0.0)
-            with pytest.raises(TimeoutError, match="did not become so"):
+            with pytest.raises(TimeoutError, match="still false after"):
                 htp_gateway.wait_for(never, timeout=0.05)
 
     def test_an_error_of_what_is_done(self) -> None:
-        """What fails in the loop fails in the test, with its own error; one about time too."""
+        """An error in the loop reaches the test unchanged, also a TimeoutError."""
 
         async def late() -> None:
             message = "too late"
@@ -305,50 +307,52 @@ class TestWaiting:
 
 
 class TestMarkers:
-    """Markers say what the gateway does."""
+    """Markers define what the gateway does."""
 
     @pytest.mark.htp_script(Script(scenarios=()))
     def test_a_script(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """A script as a value: nothing is answered."""
+        """A script as a value: there are no replies."""
         submit(htp_gateway, declared())
         htp_gateway.play()
         assert (1, ()) == (len(htp_gateway.received), htp_receiver.replies)
 
     @pytest.mark.htp_script("../../examples/scenarios/three-days.toml")
     def test_a_file(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver, htp_clock: RunningClock) -> None:
-        """A script from a file, whose path starts at the test's own folder."""
+        """A script from a file, with its path from the test's own folder."""
         began = htp_clock()
         submit(htp_gateway, declared())
         htp_gateway.play()
         assert (3, 3 * DAY) == (len(htp_receiver.routed), htp_clock() - began)
 
-    @pytest.mark.htp_script(Script(scenarios=(Scenario(answers=(Answer(kind=Kind.CONTROL),)),)))
-    @pytest.mark.htp_scenario(Scenario(reference="2", answers=()), Scenario(reference="3", answers=(Answer(),) * 2))
-    @pytest.mark.htp_scenario(system="AGS", answers=(Answer(kind=Kind.REJECTION),))
+    @pytest.mark.htp_script(Script(scenarios=(Scenario(replies=(ScriptedReply(kind=ReplyKind.CONTROL),)),)))
+    @pytest.mark.htp_scenario(
+        Scenario(reference="2", replies=()), Scenario(reference="3", replies=(ScriptedReply(),) * 2)
+    )
+    @pytest.mark.htp_scenario(system="AGS", replies=(ScriptedReply(kind=ReplyKind.REJECTION),))
     def test_scenarios_before_the_scripts_own(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """Scenarios of markers come first, the script's own are for the rest."""
+        """Scenarios of markers come first, then those of the script."""
         for declaration in (declared("1"), declared("2"), declared("3"), declared("4", system=AGS)):
             submit(htp_gateway, declaration)
         htp_gateway.play()
-        kinds = {"1": [Kind.CONTROL], "3": [Kind.ACCEPTANCE] * 2, "4": [Kind.REJECTION]}
+        kinds = {"1": [ReplyKind.CONTROL], "3": [ReplyKind.ACCEPTANCE] * 2, "4": [ReplyKind.REJECTION]}
         told = {
             reference: [
-                sent.answer.kind for sent in htp_gateway.sent if sent.declaration.envelope.reference == reference
+                sent.scripted.kind for sent in htp_gateway.sent if sent.declaration.envelope.reference == reference
             ]
             for reference in ("1", "2", "3", "4")
         }
         assert ({"2": []} | kinds, 4) == (told, len(htp_receiver.replies))
 
-    @pytest.mark.htp_scenario(answers=(Answer(kind=Kind.REJECTION),))
+    @pytest.mark.htp_scenario(replies=(ScriptedReply(kind=ReplyKind.REJECTION),))
     def test_a_scenario_alone(self, htp_gateway: RunningGateway) -> None:
-        """Without a script the scenarios of the marker are all there are."""
+        """Without a script only the scenarios of the marker apply."""
         submit(htp_gateway, declared(), login=True)
         htp_gateway.play()
-        assert [Kind.REJECTION] == [sent.answer.kind for sent in htp_gateway.sent]
+        assert [ReplyKind.REJECTION] == [sent.scripted.kind for sent in htp_gateway.sent]
 
     @pytest.mark.htp_tls
     def test_tls(self, htp_gateway: RunningGateway) -> None:
-        """With TLS all four ports are there, and their certificate is of the authority that is told."""
+        """With TLS all four ports are open, and their certificate is of the given authority."""
         context = ssl.create_default_context(cafile=str(htp_gateway.ca_file))
         declaration = declared()
         with smtplib.SMTP_SSL(htp_gateway.host, htp_gateway.smtps_port or 0, context=context) as client:
@@ -366,7 +370,7 @@ class TestMarkers:
 
     @pytest.mark.htp_tls(client=ClientCertificate.REQUIRED)
     async def test_tls_with_a_certificate_of_the_client(self, htp_gateway: RunningGateway) -> None:
-        """Fields of the marker are those of GatewayTls; the servers as values have what a client must show."""
+        """The marker has the fields of GatewayTls; the server values have the certificate that a client must show."""
         await send(declared(), htp_gateway.smtp_server)
         assert (Security.STARTTLS, Security.STARTTLS) == (
             htp_gateway.smtp_server.security,
@@ -376,7 +380,7 @@ class TestMarkers:
 
     @pytest.mark.htp_tls
     def test_nothing_before_tls(self, htp_gateway: RunningGateway) -> None:
-        """Software that forgets STARTTLS is found out: no login is offered to it, and what it says is refused."""
+        """Software that forgets STARTTLS fails: no login is offered, and everything is refused."""
         with pytest.raises(smtplib.SMTPNotSupportedError, match="AUTH"):
             submit(htp_gateway, declared(), login=True)
         with pytest.raises(smtplib.SMTPResponseException) as caught:
@@ -385,12 +389,12 @@ class TestMarkers:
 
     @pytest.mark.htp_tls(require_tls=False)
     def test_tls_that_is_only_offered(self, htp_gateway: RunningGateway) -> None:
-        """The marker can ask for a gateway that takes what is said in the clear too."""
+        """The marker can allow connections in the clear."""
         submit(htp_gateway, declared(), login=True)
         assert 1 == len(htp_gateway.received)
 
     def test_no_tls(self, htp_gateway: RunningGateway) -> None:
-        """Without the marker there is no TLS, and nothing to trust."""
+        """Without the marker there is no TLS, and no authority."""
         assert (None, None, None) == (htp_gateway.ca_file, htp_gateway.smtps_port, htp_gateway.pop3s_port)
 
     @pytest.mark.parametrize(
@@ -408,7 +412,7 @@ class TestMarkers:
         ],
     )
     def test_what_no_script_is(self, tmp_path: Path, marker: pytest.MarkDecorator, text: str) -> None:
-        """A marker that says nothing useful is told by its name."""
+        """The error about a wrong marker has its name."""
         with pytest.raises(InputError) as caught:
             _making.script([marker.mark], [], tmp_path)
         assert text == str(caught.value).splitlines()[0]
@@ -419,7 +423,7 @@ class TestMarkers:
             (pytest.mark.htp_scenario("x"), "The marker htp_scenario has 'x'; give a Scenario."),
             (
                 pytest.mark.htp_scenario(Scenario(), name="x"),
-                "The marker htp_scenario takes Scenario values, or the fields of one by name, not both.",
+                "The marker htp_scenario takes Scenario values, or the fields of one by name, but not both.",
             ),
         ],
     )
@@ -433,8 +437,8 @@ class TestMarkers:
         ("marker", "field"),
         [
             (pytest.mark.htp_scenario(kynd=1), "kynd"),
-            (pytest.mark.htp_scenario(answers=Answer()), "Answer"),
-            (pytest.mark.htp_scenario(answers=(Answer(), "release")), "'str'"),
+            (pytest.mark.htp_scenario(replies=ScriptedReply()), "ScriptedReply"),
+            (pytest.mark.htp_scenario(replies=(ScriptedReply(), "release")), "'str'"),
             (pytest.mark.htp_script(per_our=1), "per_our"),
             (pytest.mark.htp_script(per_hour="1"), "'str'"),
             (pytest.mark.htp_tls(polcy=3), "polcy"),
@@ -442,7 +446,7 @@ class TestMarkers:
         ],
     )
     def test_what_no_field_is(self, tmp_path: Path, marker: pytest.MarkDecorator, field: str) -> None:
-        """A field that is not there, or is of another type, is told with the name of the marker."""
+        """The error about an unknown field, or a value of a wrong type, has the name of the marker."""
         name, mark = marker.mark.name, marker.mark
         made = {
             "htp_script": lambda: _making.script([mark], [], tmp_path),
@@ -454,7 +458,7 @@ class TestMarkers:
         assert ["testing.marker"] == [one.code for one in caught.value.problems]
 
     def test_certificates_of_ones_own(self, tmp_path: Path) -> None:
-        """A GatewayTls, or its files by name, is taken as it is, and no certificate is made."""
+        """A GatewayTls, or its files by name, is used unchanged, and no certificate is made."""
         made = _making.certificates(tmp_path)
 
         def never() -> None:
@@ -465,41 +469,41 @@ class TestMarkers:
 
 
 class TestDeclarants:
-    """Other declarants and parties are fixtures of the user's."""
+    """The user's own fixtures name other declarants and parties."""
 
     @pytest.fixture
     def htp_declarants(self) -> Sequence[Declarant]:
-        """Name two, of which one logs in."""
+        """Name two declarants, one with a login."""
         return (Declarant(mailbox="ags@forwarder.example"), Declarant(mailbox=MAILBOX, password=PASSWORD))
 
     @pytest.fixture
     def htp_parties(self) -> Sequence[str]:
-        """Name another one."""
+        """Name another party."""
         return ("NL123456789.03.05",)
 
     def test_are_known(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """Both are answered by push, one by POP3 too; a reply for a party that is not ours is quarantined."""
+        """Both get replies by push, one by POP3 too; a reply for another party is quarantined."""
         submit(htp_gateway, declared(mailbox="ags@forwarder.example"))
         submit(htp_gateway, declared("2"), login=True)
         htp_gateway.play()
         assert ["ags@forwarder.example", MAILBOX] == [reply.incoming.rcpt_to for reply in htp_receiver.replies]
-        assert [Reason.UNKNOWN_ADDRESSEE] * 2 == [found.reason for found in htp_receiver.quarantined]
-        assert 1 == len(htp_gateway.mailbox(MAILBOX).mails)
-        with pytest.raises(LookupError, match=r"ags@forwarder\.example has no password"):
+        assert [Reason.UNKNOWN_ADDRESSEE] * 2 == [verdict.reason for verdict in htp_receiver.quarantined]
+        assert 1 == len(htp_gateway.mailbox(MAILBOX).messages)
+        with pytest.raises(LookupError, match=r"ags@forwarder\.example has no POP3 mailbox"):
             _ = htp_gateway.pop3_server
 
-    @pytest.mark.htp_scenario(answers=(Answer(fault=AnswerFault.WRONG_MAILBOX),))
+    @pytest.mark.htp_scenario(replies=(ScriptedReply(fault=ReplyFault.WRONG_MAILBOX),))
     def test_in_the_wrong_mailbox(self, htp_gateway: RunningGateway, htp_receiver: RunningReceiver) -> None:
-        """An answer that goes astray comes for the other declarant, whose party it does not name."""
+        """A stray reply arrives for the other declarant, whose party it does not name."""
         submit(htp_gateway, declared(), login=True)
         htp_gateway.play()
         assert [("ags@forwarder.example", ())] == [
-            (reply.incoming.rcpt_to, htp_gateway.mailbox(MAILBOX).mails) for reply in htp_receiver.replies
+            (reply.incoming.rcpt_to, htp_gateway.mailbox(MAILBOX).messages) for reply in htp_receiver.replies
         ]
-        assert [Reason.UNKNOWN_ADDRESSEE] == [found.reason for found in htp_receiver.quarantined]
+        assert [Reason.UNKNOWN_ADDRESSEE] == [verdict.reason for verdict in htp_receiver.quarantined]
 
     def test_are_needed(self, htp_clock: RunningClock) -> None:
-        """A gateway for nobody is a mistake."""
+        """A gateway without declarants is refused."""
         with (
             Background() as background,
             pytest.raises(InputError, match="htp_declarants is empty"),

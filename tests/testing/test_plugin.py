@@ -1,4 +1,4 @@
-"""The plugin in a run of pytest of its own: found by itself, and nothing is loaded that no test asks for."""
+"""The plugin in its own run of pytest: pytest finds it, and it loads only what a test requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTING = """
 import sys
 
 ROOMS = ("htpoort.simulator", "htpoort.transport", "htpoort.ledger", "htpoort.testing.running")
-FOREIGN = ("sqlalchemy", "aiosmtpd", "aiosmtplib", "trustme", "cattrs")
+FOREIGN = ("sqlalchemy", "aiosmtpd", "aiosmtplib", "trustme")
 
 
 def pytest_sessionfinish():
@@ -51,7 +51,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run pytest on files of their own, warnings being errors, without any plugin but those that are named."""
+    """Run pytest on some files, with warnings as errors and with the named plugins only."""
 
     def ran(source: str, *options: str, plugins: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
@@ -78,12 +78,12 @@ def run(tmp_path: Path) -> Run:
 
 
 def outcome(ran: subprocess.CompletedProcess[str]) -> str:
-    """Give the last line without its time."""
+    """Return the last line without its time."""
     return re.sub(r" in [0-9.]+s.*|=+ ?| =+", "", ran.stdout.strip().splitlines()[-1])
 
 
 def loaded(ran: subprocess.CompletedProcess[str]) -> str:
-    """Give what the run had loaded at its end."""
+    """List the modules that the run had loaded at its end."""
     return next(line for line in ran.stdout.splitlines() if "LOADED:" in line).partition("LOADED:")[2].strip()
 
 
@@ -92,7 +92,7 @@ ASKS_NOT = "import pytest\n\ndef test_it(tmp_path):\n    assert tmp_path.is_dir(
 
 
 class TestLoading:
-    """Whoever has htpoort installed pays nothing for the plugin."""
+    """The plugin costs nothing in tests that do not use it."""
 
     def test_collecting_loads_nothing(self, run: Run) -> None:
         """A run that collects tests with the fixtures loads neither the simulator nor a library of it."""
@@ -105,22 +105,22 @@ class TestLoading:
         assert ("", "1 passed") == (loaded(ran), outcome(ran)), ran.stdout
 
     def test_a_test_that_asks_loads_it(self, run: Run) -> None:
-        """The same look sees what a test with a gateway loads, so it would have seen it above."""
+        """The same check shows the modules of a test with a gateway, so it would have shown them above."""
         ran = run(ASKS)
         assert "1 passed" == outcome(ran), ran.stdout
         assert {"htpoort.simulator", "htpoort.transport", "aiosmtpd"} <= set(loaded(ran).split())
 
     def test_the_ledger_alone(self, run: Run) -> None:
-        """A test that asks for a ledger gets a fresh one."""
+        """A test that requests a ledger gets an empty one."""
         ran = run("def test_it(htp_ledger):\n    assert {} == htp_ledger.status().exchanges\n")
         assert "1 passed" == outcome(ran), ran.stdout
 
     def test_without_the_extra(self, run: Run) -> None:
-        """Where a library is missing, the error says what to install; other tests run."""
+        """If a library is missing, the error says what to install, and other tests run."""
         missing = "import sys\nsys.modules['aiosmtpd'] = None\n"
         ran = run(f"{missing}{ASKS}\ndef test_other():\n    pass\n")
         assert "1 passed, 1 error" == outcome(ran), ran.stdout
-        assert "the fixtures of htpoort need `pip install htpoort[testing]`" in ran.stdout
+        assert "run `pip install htpoort[testing]`" in ran.stdout
 
     def test_markers_are_known(self, run: Run) -> None:
         """`pytest --markers` tells what there is."""
@@ -142,7 +142,7 @@ def test_{0}(htp_gateway, htp_receiver, tmp_path):
 
 
 class TestKinds:
-    """Any kind of test may ask."""
+    """Any kind of test can use the fixtures."""
 
     def test_synchronous(self, run: Run) -> None:
         """A synchronous test needs no plugin for asynchronous ones."""
@@ -175,10 +175,10 @@ class TestKinds:
 
 
 class TestLoops:
-    """The gateway does not depend on what a test runs its own loops by."""
+    """The gateway does not depend on the event loop of a test."""
 
     def test_another_policy(self, run: Run) -> None:
-        """Where an event-loop policy is set, as uvloop's, the gateway has asyncio's own loop all the same."""
+        """With another event-loop policy, such as uvloop's, the gateway still uses asyncio's own loop."""
         ran = run(
             "import asyncio\nimport warnings\n\nmade = []\n"
             "with warnings.catch_warnings():\n"
@@ -194,7 +194,7 @@ class TestLoops:
 
 
 class TestDocuments:
-    """What users are shown as a test file is one."""
+    """The documented test files work."""
 
     def test_examples(self, run: Run) -> None:
         """Every example that is a test file passes."""
@@ -203,7 +203,7 @@ class TestDocuments:
         assert "1 passed" == outcome(ran), ran.stdout
 
     def test_the_guide(self, run: Run) -> None:
-        """The blocks of the guide, put together, are a test file that passes, with every test that they show."""
+        """The blocks of the guide, joined, are a test file that passes with every test in it."""
         page = (ROOT / "docs/how-to/test-your-software.md").read_text(encoding="utf-8")
         source = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
         shown = re.findall(r"^ *(?:async )?def (test_\w+)", source, re.MULTILINE)

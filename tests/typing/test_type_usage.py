@@ -1,4 +1,4 @@
-"""The file that the type checkers judge runs, and uses every public name."""
+"""The file for the type checkers runs, and uses every public name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USAGE = Path(__file__).with_name("type_usage.py")
 
 
 def test_it_runs() -> None:
-    """What the checkers call well typed does what it says."""
+    """The well-typed code runs and gives the values that it names."""
     routed = "DMS NL123456789.02.05 22096222734662 {} dms@htpoort.nl"
 
     assert [

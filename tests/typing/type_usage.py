@@ -7,7 +7,7 @@ It runs, too: `main` is called by the test beside it. What a checker infers is w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import assert_type
 
 from hypothesis.strategies import SearchStrategy
@@ -16,15 +16,28 @@ from htpoort import (
     AGS,
     DMS,
     HTPOORT,
+    QUIET_DAYS,
+    RETRY_SCHEDULE,
     Correlation,
     CutoverPlan,
+    Decision,
     DeclarationSystem,
+    Difference,
     Directory,
     EnvelopeError,
+    Event,
     HtpoortError,
     InputError,
+    Layout,
+    LeavingFacts,
     LedgerError,
     Mark,
+    Move,
+    MovePreview,
+    MoveProgress,
+    MoveStage,
+    NextStep,
+    Outcome,
     PartyId,
     Problem,
     Quarantined,
@@ -35,13 +48,27 @@ from htpoort import (
     RoutingEnvelope,
     SendError,
     SendFailure,
+    SentLookup,
     SentRecord,
+    SettingChange,
+    Standing,
+    Standings,
+    State,
     Submission,
+    SwitchOff,
+    SystemSettings,
     UnknownError,
     build,
+    correlate,
+    day_of,
+    decide,
+    decide_switch_off,
+    differences,
+    move_progress,
+    preview_moves,
     read,
+    retry_delay,
 )
-from htpoort.cutover import Move
 from htpoort.testing import strategies as draw
 
 
@@ -124,7 +151,7 @@ def lazily(reference: str) -> Iterator[SentRecord]:
 
 
 def describe(found: Routed | Quarantined) -> str:
-    """Tell what became of a reply; the two results are told apart by their class."""
+    """Describe a verdict; the two results differ by their class."""
     if isinstance(found, Routed):
         assert_type(found.system, DeclarationSystem)
         assert_type(found.party, PartyId)
@@ -139,7 +166,7 @@ def describe(found: Routed | Quarantined) -> str:
 
 
 def matched(found: Routed | Quarantined) -> str:
-    """Tell the same by pattern."""
+    """Describe a verdict by pattern."""
     match found:
         case Routed(correlation=Correlation.MATCHED):
             return "matched"
@@ -194,16 +221,69 @@ def errors() -> list[HtpoortError]:
     assert_type(unsent.kind, SendFailure)
     assert_type(unsent.retryable, bool)
     unwritten = LedgerError("htpoort.db", "Writing", "Wait.", retryable=True)
-    assert_type(unwritten.where + unwritten.operation + unwritten.advice, str)
+    assert_type(unwritten.location + unwritten.operation + unwritten.advice, str)
     return [*caught, unsent, unwritten]
 
 
 def moves() -> None:
-    """Say who uses which system, and when."""
+    """Ask which party uses which system, and when."""
     plan = CutoverPlan.from_csv("party,system,since\nNL123456789.02.05,DMS,2026-12-01\n")
     assert_type(plan.system_for("NL123456789.02.05", on=date(2026, 12, 1), kind="import"), DeclarationSystem)
     assert_type(plan.moves_of("NL123456789.02.05"), tuple[Move, ...])
     assert_type(plan.parties(), tuple[PartyId, ...])
+
+
+def settings_of(system: DeclarationSystem) -> dict[str, str]:
+    """Describe how a system is reached."""
+    return {"mailbox": system.mailbox}
+
+
+def a_move() -> None:
+    """Preview a move, follow it, and ask whether the old system may be switched off."""
+    plan = CutoverPlan.from_csv("party,system,since\nNL123456789.02.05,DMS,2026-12-01\n")
+    standings: Standings = {("AGS", "NL123456789.02.05"): Standing(sent=2, open=1)}
+    settings: SystemSettings = settings_of
+    now = datetime(2026, 12, 2, 12, tzinfo=UTC)
+    assert_type(day_of(now), date)
+    previews = preview_moves(plan, on=date(2026, 12, 1), parties=plan.parties(), standings=standings, settings=settings)
+    assert_type(previews, tuple[MovePreview, ...])
+    assert_type(previews[0].changes, tuple[SettingChange, ...])
+    progress = move_progress(
+        plan, leaving=AGS, at=now, parties=plan.parties(), standings=standings, quiet_days=QUIET_DAYS
+    )
+    assert_type(progress, tuple[MoveProgress, ...])
+    assert_type(progress[0].stage, MoveStage)
+    facts = LeavingFacts(
+        system="AGS",
+        at=now,
+        parties=plan.parties(),
+        standings=standings,
+        open=1,
+        undelivered=0,
+        last_reply=None,
+        quarantined=0,
+        known=True,
+    )
+    assert_type(decide_switch_off(plan, facts), SwitchOff)
+    assert_type(differences(b"", b""), tuple[Difference, ...])
+
+
+def an_exchange() -> None:
+    """Ask the table what an event does, and when the next attempt is."""
+    decision = decide(State.SENDING, Event.ACCEPTED)
+    assert_type(decision, Decision)
+    assert_type(decision.next_step, NextStep)
+    outcomes: tuple[Outcome, ...] = tuple(Outcome)
+    assert_type(outcomes[0], Outcome)
+    assert_type(retry_delay(1, schedule=RETRY_SCHEDULE), timedelta | None)
+
+
+def a_correlation(routed: Routed, lookup: SentLookup, layout: Layout) -> Layout:
+    """Compare a routed reply with what was sent."""
+    records = lookup(routed.reference)
+    if records is not None and not isinstance(records, SentRecord):
+        assert_type(correlate(routed, records), Routed | Quarantined)
+    return layout
 
 
 def strategies() -> None:
@@ -216,10 +296,8 @@ def strategies() -> None:
     setup = draw.RouterSetup(parties=["NL123456789.02.05"], sent=[])
     assert_type(setup.router(), Router)
     assert_type(draw.router_setups(min_parties=2), SearchStrategy[draw.RouterSetup])
-    assert_type(draw.reply_messages(setup=setup, labels=[draw.Label.FORGED]), SearchStrategy[draw.ReplyMessage])
-    assert_type(draw.conversations(max_replies=2), SearchStrategy[draw.Conversation])
-    assert_type(draw.said(setup.router().route_message(b"")), draw.RoutedTo | draw.QuarantinedFor)
-    assert_type(draw.FORGED["from.missing"], Reason)
+    assert_type(draw.reply_messages(setup=setup, reasons=[Reason.NO_ENVELOPE]), SearchStrategy[draw.ReplyMessage])
+    assert_type(draw.verdict(setup.router().route_message(b"")), draw.RoutedTo | draw.QuarantinedFor)
 
 
 def main() -> list[str]:
@@ -228,5 +306,7 @@ def main() -> list[str]:
     parties()
     directories()
     moves()
+    a_move()
+    an_exchange()
     strategies()
     return [messages().rcpt_to, *routers(), *(type(error).__name__ for error in errors())]

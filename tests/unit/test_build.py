@@ -23,9 +23,9 @@ from htpoort import (
     RoutingEnvelope,
     Submission,
     UnknownError,
-    _mime,
     build,
 )
+from htpoort.core import render
 
 MOMENT = datetime(2026, 11, 2, 9, 5, 7, tzinfo=timezone(timedelta(hours=1)))
 GOOD = {
@@ -44,7 +44,7 @@ def built(**values: object) -> Submission:
     return build(**{**GOOD, **values})  # type: ignore[arg-type]
 
 
-def told(**values: object) -> list[tuple[str, str, int, int]]:
+def refused(**values: object) -> list[tuple[str, str, int, int]]:
     """Give every problem of a message that must be refused."""
     with pytest.raises(InputError) as caught:
         built(**values)
@@ -113,8 +113,8 @@ def test_attachment() -> None:
     ) == built(layout="attachment", payload=b"<MetaData/>").data
 
 
-def test_submission_says_what_was_built() -> None:
-    """What is sent, to whom and as what stands beside the octets."""
+def test_submission_describes_what_was_built() -> None:
+    """The envelope, the sender, the recipient and the system are given beside the octets."""
     sub = built()
 
     assert ("edi@forwarder.example", "dms@htpoort.nl") == (sub.mail_from, sub.rcpt_to)
@@ -197,7 +197,7 @@ def test_attachment_that_holds_the_boundary(payload: bytes) -> None:
 @pytest.mark.parametrize("payload", [payload for payload, _ in PAYLOADS] + [b"a\r\n--=_htpoort--\r\nb"])
 def test_the_payload_can_be_taken_out(payload: bytes, layout: str) -> None:
     """The writer reads its own messages, in either layout and encoding; one line end at the end may be its own."""
-    assert payload.removesuffix(b"\r\n") == _mime.payload_of(built(payload=payload, layout=layout).data)
+    assert payload.removesuffix(b"\r\n") == render.payload_of(built(payload=payload, layout=layout).data)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_the_payload_can_be_taken_out(payload: bytes, layout: str) -> None:
 )
 def test_what_it_has_not_written(raw: bytes) -> None:
     """Of any other message it takes nothing."""
-    assert _mime.payload_of(raw) is None
+    assert render.payload_of(raw) is None
 
 
 @pytest.mark.parametrize("size", [1, 56, 57, 58, 113, 114, 115, 5_000])
@@ -262,7 +262,7 @@ TYPES = [
 
 @pytest.mark.parametrize(("payload", "content_type", "ending"), TYPES)
 def test_content_type_of_the_payload(payload: bytes, content_type: str, ending: str) -> None:
-    """XML and EDIFACT are told by their first octets; whatever else is octets."""
+    """XML and EDIFACT are recognised by their first octets; everything else is octets."""
     message = parsed(built(payload=payload, layout="attachment").data)
     (part,) = message.iter_attachments()
 
@@ -276,13 +276,13 @@ def test_content_type_of_the_payload(payload: bytes, content_type: str, ending: 
 )
 @pytest.mark.parametrize("layout", ["body", "attachment"])
 def test_content_type_given(content_type: str, layout: str) -> None:
-    """A content type that is given stands as it is."""
+    """A given content type is used unchanged."""
     assert f"\r\nContent-Type: {content_type}\r\n".encode() in built(content_type=content_type, layout=layout).data
 
 
 @pytest.mark.parametrize("file_name", ["a", "_a", "declaration.xml", "A-b_9.tar.gz", "x" * 64])
 def test_file_name_given(file_name: str) -> None:
-    """A file name that is given stands as it is."""
+    """A given file name is used unchanged."""
     message = parsed(built(file_name=file_name, layout="attachment").data)
 
     assert [file_name] == [part.get_filename() for part in message.iter_attachments()]
@@ -356,11 +356,11 @@ def test_directory() -> None:
 
 
 def test_unknown_system() -> None:
-    """A system that nobody knows raises, and says what is known."""
+    """An unknown system raises an error that lists the known ones."""
     with pytest.raises(UnknownError) as caught:
         built(system="NCTS", reference="")
 
-    assert "'NCTS' is not known; known: AGS, DMS." == str(caught.value)
+    assert "system 'NCTS' is not in the directory. Known: AGS, DMS." == str(caught.value)
 
 
 PARTY_FORM = "give 1 to 35 letters, digits, dots, hyphens or underscores, as in NL123456789.02.05."
@@ -420,7 +420,7 @@ REFUSED = [
 @pytest.mark.parametrize(("field", "value", "message"), REFUSED)
 def test_text_refused(field: str, value: str, message: str) -> None:
     """A text outside of the writer's limits is refused by its argument's name; nothing is built."""
-    assert [("input.value", message, 0, len(value))] == told(**{field: value})
+    assert [("input.value", message, 0, len(value))] == refused(**{field: value})
 
 
 def test_message_id_limit() -> None:
@@ -448,8 +448,8 @@ OTHER_TYPES = [
 
 @pytest.mark.parametrize(("field", "value", "message"), OTHER_TYPES)
 def test_type_refused(field: str, value: object, message: str) -> None:
-    """A value of another type is refused, never turned into a text: a party None is no party "None"."""
-    assert [("input.type", message, 0, 0)] == told(**{field: value})
+    """A value of the wrong type is refused, never turned into text: the party None is not the party "None"."""
+    assert [("input.type", message, 0, 0)] == refused(**{field: value})
 
 
 VALUES = [
@@ -480,28 +480,28 @@ VALUES = [
 @pytest.mark.parametrize(("field", "value", "code", "message"), VALUES)
 def test_value_refused(field: str, value: object, code: str, message: str) -> None:
     """Payload, date and layout are refused by name, with what to give instead."""
-    assert [(code, message, 0, 0)] == told(**{field: value})
+    assert [(code, message, 0, 0)] == refused(**{field: value})
 
 
 def test_mailbox_in_cyrillic() -> None:
     """A mailbox with a Cyrillic look-alike is another mailbox, and the letter is pointed at."""
     assert [
-        ("input.mailbox", "mailbox holds U+0435; a look-alike of a letter is another mailbox. Write it in ASCII.", 0, 1)
-    ] == told(mailbox="\u0435di@forwarder.example")
+        ("input.mailbox", "mailbox holds U+0435, which makes it another mailbox; write it in ASCII.", 0, 1)
+    ] == refused(mailbox="\u0435di@forwarder.example")
 
 
 @pytest.mark.parametrize("mailbox", ["", "edi", "a@b.example\r\nBcc: c@d.example", "A <a@b.example>", '"a"@b.example'])
 def test_mailbox_refused(mailbox: str) -> None:
     """A mailbox that is not plain is refused by name."""
-    ((code, message, start, stop),) = told(mailbox=mailbox)
+    ((code, message, start, stop),) = refused(mailbox=mailbox)
 
     assert ("input.mailbox", 0, len(mailbox)) == (code, start, stop)
     assert "mailbox is not a" == message[:16]
 
 
 def test_everything_at_once() -> None:
-    """One error tells every field that is wrong, in the order of the arguments."""
-    found = told(
+    """One error reports every wrong field, in the order of the arguments."""
+    found = refused(
         system=5,
         party="",
         reference="ab]c",

@@ -1,4 +1,4 @@
-"""Messages that nobody of this project wrote: each gives a value, none routes."""
+"""Messages from outside this project: each gives a value, none is routed."""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, Directory, InputError, PartyId
-from htpoort.cutover import CutoverPlan, Move
+from htpoort import AGS, DMS, HTPOORT, CutoverPlan, DeclarationSystem, Directory, InputError, Move, PartyId
 
 PARTY = "NL123456789.02.05"
 CLIENT = "NL123456789.03.05"
@@ -75,7 +74,7 @@ class TestSystemFor:
             assert plan.system_for(PARTY, on=datetime(2026, 10, 25, hour, 30, tzinfo=UTC)) is DMS
 
     def test_a_naive_moment_is_refused(self) -> None:
-        """Without a zone nobody knows the day."""
+        """A moment without a time zone has no day, so it is refused."""
         with pytest.raises(InputError) as error:
             CutoverPlan().system_for(PARTY, on=datetime(2026, 12, 1))  # noqa: DTZ001 - the mistake under test
         assert [code for code, _ in problems(error)] == ["cutover.day"]
@@ -104,7 +103,7 @@ class TestSystemFor:
         assert plan.system_for(PartyId.parse(PARTY), on=DECEMBER) is DMS
 
     def test_kinds(self) -> None:
-        """A kind with a move of its own follows that from its day on, and before it the general ones."""
+        """A kind with its own move follows that move from its day on, and the general moves before."""
         plan = CutoverPlan(
             moves=[
                 move(kind="import", since=date(2026, 11, 1)),
@@ -158,7 +157,7 @@ class TestSystemFor:
 
 
 class TestProblems:
-    """What contradicts is told all at once."""
+    """All contradictions are reported at once."""
 
     def test_contradictions(self) -> None:
         """Two systems, or one system twice, on one day of one party and kind; a system that there is not."""
@@ -175,7 +174,7 @@ class TestProblems:
                 ],
             )
         assert problems(error) == [
-            ("cutover.system", "default: 'EXIT' is no system of the directory; known: AGS, DMS."),
+            ("cutover.system", "default: system 'EXIT' is not in the directory. Known: AGS, DMS."),
             (
                 "cutover.contradiction",
                 (
@@ -183,18 +182,18 @@ class TestProblems:
                     "NL123456789.02.05 uses DMS from 2026-12-01. Keep one of them."
                 ),
             ),
-            ("cutover.twice", "NL123456789.03.05 uses dms from 2026-12-01: stands there twice."),
+            ("cutover.twice", "NL123456789.03.05 uses dms from 2026-12-01: is written twice."),
             (
                 "cutover.system",
                 (
-                    "NL123456789.02.05 uses TRANSIT from 2027-01-04: 'TRANSIT' is no system of the directory; "
-                    "known: AGS, DMS."
+                    "NL123456789.02.05 uses TRANSIT from 2027-01-04: system 'TRANSIT' is not in the directory. "
+                    "Known: AGS, DMS."
                 ),
             ),
         ]
 
     def test_kinds_that_differ_in_case_only(self) -> None:
-        """They are one kind, so two of them on one day contradict each other, or stand there twice."""
+        """They are one kind, so two of them on one day contradict each other, or are repeated."""
         with pytest.raises(InputError) as error:
             CutoverPlan(
                 moves=[move(kind="Import"), move(system="AGS", kind="import"), move(kind="IMPORT"), move(kind="export")]
@@ -207,11 +206,11 @@ class TestProblems:
                     "NL123456789.02.05 uses DMS for Import from 2026-12-01. Keep one of them."
                 ),
             ),
-            ("cutover.twice", "NL123456789.02.05 uses DMS for IMPORT from 2026-12-01: stands there twice."),
+            ("cutover.twice", "NL123456789.02.05 uses DMS for IMPORT from 2026-12-01: is written twice."),
         ]
 
     def test_a_bad_move(self) -> None:
-        """A move tells everything that is wrong with it."""
+        """A move reports everything that is wrong with it."""
         with pytest.raises(InputError) as error:
             Move(party="NL", system="", since=datetime(2026, 12, 1, tzinfo=UTC), kind=" x", note=1)  # type: ignore[arg-type]
         assert [code for code, _ in problems(error)] == [
@@ -229,7 +228,7 @@ class TestProblems:
         with pytest.raises(InputError) as error:
             plan.checked([PARTY])
         assert problems(error) == [
-            ("cutover.party", "NL123456789.03.05 moves, but is none of the parties; add it there, or leave it out.")
+            ("cutover.party", "NL123456789.03.05 moves, but is not one of the parties; add it there, or leave it out.")
         ]
 
 
@@ -281,14 +280,17 @@ class TestToml:
             """)
         form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
         assert problems(error) == [
-            ("toml.unknown-key", "defualt: there is no such setting; known: default, move."),
+            ("toml.unknown-key", "defualt: there is no such setting; did you mean default? Known: default, move."),
             ("toml.type", "default: give a string."),
-            ("toml.unknown-key", "move[0]: kinds: there is no such setting; known: party, system, since, kind, note."),
-            ("toml.missing", "move[0]: system: this setting is needed."),
-            ("toml.value", "move[0]: since: give a day, as 2026-12-01."),
-            ("toml.type", "move[1]: party: give a string."),
-            ("toml.value", "move[1]: since: give a day, as 2026-12-01."),
-            ("party.form", f"move[2]: party is 'NL'; {form}"),
+            ("toml.missing", "move[0].system: this setting is needed."),
+            ("toml.value", "move[0].since: give a day, as 2026-12-01."),
+            (
+                "toml.unknown-key",
+                "move[0].kinds: there is no such setting; did you mean kind? Known: kind, note, party, since, system.",
+            ),
+            ("toml.type", "move[1].party: give a string."),
+            ("toml.value", "move[1].since: give a day, as 2026-12-01."),
+            ("party.form", f"move[2].party: party is 'NL'; {form}"),
         ]
 
     def test_several_mistakes_in_one_move_and_in_the_whole(self) -> None:
@@ -317,18 +319,18 @@ class TestToml:
             """)
         form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
         assert problems(error) == [
-            ("toml.type", "move[0]: note: give a string."),
-            ("toml.value", "move[0]: since: give a day, as 2026-12-01."),
-            ("party.form", f"move[0]: party is 'NL'; {form}"),
+            ("party.form", f"move[0].party: party is 'NL'; {form}"),
+            ("cutover.system", "move[0].system: system 'EXIT' is not in the directory. Known: AGS, DMS."),
+            ("toml.value", "move[0].since: give a day, as 2026-12-01."),
             (
                 "cutover.kind",
                 (
-                    "move[0]: kind is ' import'; give 1 to 64 printable characters, no blank at either end, or "
+                    "move[0].kind: kind is ' import'; give 1 to 64 printable characters, no blank at either end, or "
                     "leave it out."
                 ),
             ),
-            ("cutover.system", "move[0]: 'EXIT' is no system of the directory; known: AGS, DMS."),
-            ("cutover.system", "default: 'GAS' is no system of the directory; known: AGS, DMS."),
+            ("toml.type", "move[0].note: give a string."),
+            ("cutover.system", "default: system 'GAS' is not in the directory; did you mean AGS? Known: AGS, DMS."),
             (
                 "cutover.contradiction",
                 (
@@ -339,14 +341,14 @@ class TestToml:
             (
                 "cutover.system",
                 (
-                    "move[3]: NL123456789.03.05 uses EXIT from 2026-12-01: 'EXIT' is no system of the directory; "
-                    "known: AGS, DMS."
+                    "move[3]: NL123456789.03.05 uses EXIT from 2026-12-01: system 'EXIT' is not in the directory. "
+                    "Known: AGS, DMS."
                 ),
             ),
         ]
 
     def test_a_default_that_is_no_text(self) -> None:
-        """Moves are checked all the same, and nothing is said of a default that stands in for it."""
+        """Moves are still checked, and the stand-in for the default causes no further error."""
         directory = Directory((DMS,))
         with pytest.raises(InputError) as error:
             CutoverPlan.from_toml(
@@ -356,12 +358,12 @@ class TestToml:
             ("toml.type", "default: give a string."),
             (
                 "cutover.system",
-                "move[0]: NL1 uses AGS from 2026-12-01: 'AGS' is no system of the directory; known: DMS.",
+                "move[0]: NL1 uses AGS from 2026-12-01: system 'AGS' is not in the directory. Known: DMS.",
             ),
         ]
 
     def test_contradictions_say_where(self) -> None:
-        """Moves that contradict each other are told with their places."""
+        """Moves that contradict each other are reported with their places."""
         entry = '[[move]]\nparty = "NL123456789.02.05"\nsystem = "{}"\nsince = 2026-12-01\n'
         with pytest.raises(InputError) as error:
             CutoverPlan.from_toml(entry.format("DMS") + entry.format("AGS"))
@@ -379,7 +381,7 @@ class TestToml:
         ("text", "code"), [("move = 1", "toml.type"), ("move = [1]", "toml.type"), ("move", "toml.syntax")]
     )
     def test_shapes(self, text: str, code: str) -> None:
-        """What is no plan is told, and nothing is guessed."""
+        """Text that is not a plan is reported, and nothing is guessed."""
         with pytest.raises(InputError) as error:
             CutoverPlan.from_toml(text)
         assert [found for found, _ in problems(error)] == [code]
@@ -415,10 +417,10 @@ class TestCsv:
         assert [(code, message.partition(";")[0]) for code, message in problems(error)] == [
             ("party.form", "line 2: party is 'NL'"),
             ("csv.cells", "line 4: system is empty."),
-            ("csv.cells", "line 4: since: give a day, as 2026-12-01 or 01-12-2026."),
+            ("csv.cells", "line 4: since is '1/12/2026'"),
             ("csv.cells", "line 5: there are 4 cells and 3 columns"),
             ("csv.cells", "line 6: party is empty."),
-            ("csv.cells", "line 6: since: give a day, as 2026-12-01 or 01-12-2026."),
+            ("csv.cells", "line 6: since is '2026-02-30'"),
         ]
 
     def test_several_mistakes_in_one_line(self) -> None:
@@ -428,13 +430,13 @@ class TestCsv:
         form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
         advice = "give 1 to 64 printable characters, no blank at either end, or leave it out."
         assert problems(error) == [
-            ("csv.cells", "line 2: since: give a day, as 2026-12-01 or 01-12-2026."),
+            ("csv.cells", "line 2: since is '1/12/2026'; give a day, as 2026-12-01 or 01-12-2026."),
             ("party.form", f"line 2: party is 'NL'; {form}"),
             ("cutover.kind", f"line 2: kind is 'im\\x01port'; {advice}"),
-            ("cutover.system", "line 2: 'EXIT' is no system of the directory; known: AGS, DMS."),
+            ("cutover.system", "line 2: system 'EXIT' is not in the directory. Known: AGS, DMS."),
             ("csv.cells", "line 3: party is empty."),
             ("csv.cells", "line 3: since is empty."),
-            ("cutover.system", "line 3: 'exit' is no system of the directory; known: AGS, DMS."),
+            ("cutover.system", "line 3: system 'exit' is not in the directory. Known: AGS, DMS."),
         ]
 
     def test_lines_are_read_below_wrong_columns(self) -> None:
@@ -445,9 +447,9 @@ class TestCsv:
         known = "known: party, system, since, kind, note."
         assert problems(error) == [
             ("csv.column", "line 1: there is no column system; the first line names the columns."),
-            ("csv.column", f"line 1: 'systeem' is no column of a move, or is there twice; {known}"),
+            ("csv.column", f"line 1: 'systeem' is not a column of a move, or appears twice; {known}"),
             ("party.form", f"line 2: party is 'NL'; {form}"),
-            ("csv.cells", "line 4: since: give a day, as 2026-12-01 or 01-12-2026."),
+            ("csv.cells", "line 4: since is '1/12/2026'; give a day, as 2026-12-01 or 01-12-2026."),
         ]
 
     def test_lines_are_read_above_what_is_no_csv(self) -> None:
@@ -479,7 +481,7 @@ class TestCsv:
             CutoverPlan.from_csv(text)
         assert [found for found, _ in problems(error)] == codes
 
-    def test_contradictions_are_told_with_the_rest(self) -> None:
+    def test_contradictions_are_reported_with_the_rest(self) -> None:
         """What no line shows by itself is found too, with its lines, and beside what single lines have wrong."""
         rows = [
             "party,system,since",
@@ -494,7 +496,7 @@ class TestCsv:
         form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
         assert problems(error) == [
             ("party.form", f"line 3: party is 'NL'; {form}"),
-            ("cutover.system", "default: 'GAS' is no system of the directory; known: AGS, DMS."),
+            ("cutover.system", "default: system 'GAS' is not in the directory; did you mean AGS? Known: AGS, DMS."),
             (
                 "cutover.contradiction",
                 (
@@ -505,29 +507,29 @@ class TestCsv:
             (
                 "cutover.system",
                 (
-                    "line 5: NL123456789.03.05 uses EXIT from 2026-12-01: 'EXIT' is no system of the directory; "
-                    "known: AGS, DMS."
+                    "line 5: NL123456789.03.05 uses EXIT from 2026-12-01: system 'EXIT' is not in the directory. "
+                    "Known: AGS, DMS."
                 ),
             ),
             (
                 "cutover.twice",
-                "line 6: NL123456789.02.05 uses DMS from 2026-12-01: stands there twice; see line 2.",
+                "line 6: NL123456789.02.05 uses DMS from 2026-12-01: is written twice; see line 2.",
             ),
         ]
 
-    def test_strangers_are_told_with_their_lines(self) -> None:
-        """A party that is none of one's own is told once, with its first line."""
+    def test_unknown_parties_are_reported_with_their_lines(self) -> None:
+        """An unknown party is reported once, with its first line."""
         plan = CutoverPlan.from_csv(f"party,system,since\n{PARTY},DMS,2026-12-01\n{PARTY},AGS,2027-01-04\n")
         with pytest.raises(InputError) as error:
             plan.checked([CLIENT])
         assert problems(error) == [
             (
                 "cutover.party",
-                "line 2: NL123456789.02.05 moves, but is none of the parties; add it there, or leave it out.",
+                "line 2: NL123456789.02.05 moves, but is not one of the parties; add it there, or leave it out.",
             )
         ]
 
-    def test_where_it_stands_is_no_part_of_a_move(self) -> None:
+    def test_the_place_is_not_part_of_a_move(self) -> None:
         """A move is the same wherever it was read."""
         plan = CutoverPlan.from_csv(f"party,system,since\n{PARTY},DMS,2026-12-01\n")
         assert plan.moves == (move(),)

@@ -1,8 +1,8 @@
-"""Two messages are compared, and every difference is told."""
+"""Two messages are compared, and every difference is listed."""
 
 from __future__ import annotations
 
-from htpoort.cutover.shadow import Difference, differences
+from htpoort import Difference, differences
 
 SUBJECT = b"Subject: [V=NL123456789.02.05][A=DMS.NL][K=1][S=0]\r\n"
 
@@ -32,7 +32,7 @@ def test_a_header_that_comes_twice() -> None:
 
 
 def test_no_payload_in_a_report() -> None:
-    """A body is told by its length and its hash alone."""
+    """A body is described by its length and its hash alone."""
     found = differences(b"X: 1\r\n\r\nsecret", b"X: 1\r\n\r\nother")
 
     assert [("body.octets", "6", "5")] == [(one.what, one.sent, one.shadow) for one in found[:1]]

@@ -18,21 +18,21 @@ NCTS = DeclarationSystem(
 KELVIN = "\N{KELVIN SIGN}"
 
 
-def told(caught: pytest.ExceptionInfo[InputError]) -> list[tuple[str, str]]:
-    """Give code and sentence of every problem."""
+def problems_of(caught: pytest.ExceptionInfo[InputError]) -> list[tuple[str, str]]:
+    """Return code and sentence of every problem."""
     return [(problem.code, problem.message) for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize("mailbox", ["ags@htpoort.nl", "dms@htpoort.nl"])
 def test_published_mailboxes_are_mailboxes(mailbox: str) -> None:
-    """email-validator takes the two published mailboxes, which the import does not check again."""
+    """email-validator accepts the two published mailboxes, which are not checked at import."""
     found = validate_email(mailbox, allow_smtputf8=False, check_deliverability=False)
 
     assert mailbox == found.normalized == HTPOORT.by_mailbox(mailbox).mailbox
 
 
 def test_reply_ids_default_to_the_process_id() -> None:
-    """A system answers under the id that it is addressed by, unless it is said to answer under others."""
+    """A system replies under the process ID that it is addressed by, unless other reply IDs are given."""
     system = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
 
     assert frozenset({"EXIT.NL"}) == system.reply_ids
@@ -56,13 +56,13 @@ def test_by_mailbox(mailbox: str) -> None:
     ("process_id", "system"), [("DMS.NL", AGS), ("dms.nl", AGS), ("DMS4.NL", DMS), ("dms4.nl", DMS)]
 )
 def test_by_process_id(process_id: str, system: DeclarationSystem) -> None:
-    """A process ID is found in any case, and DMS.NL is the one of AGS."""
+    """A process ID is found in any case, and DMS.NL belongs to AGS."""
     assert system is HTPOORT.by_process_id(process_id)
     assert system is HTPOORT.answering_as(process_id)
 
 
 def test_a_system_may_answer_under_another_id() -> None:
-    """Transit is addressed as NCTS.NL and answers as DVA.NL: both find it, only the second is a reply's."""
+    """A system addressed as NCTS.NL that replies as DVA.NL is found by both, but replies only under the second."""
     directory = HTPOORT.add(NCTS)
 
     assert NCTS is directory.by_process_id("NCTS.NL")
@@ -85,7 +85,7 @@ LOOK_UPS = [
 
 @pytest.mark.parametrize(("method", "key", "known"), LOOK_UPS)
 def test_unknown(method: str, key: str, known: tuple[str, ...]) -> None:
-    """What is not there raises, with what was asked for and what is known, sorted."""
+    """An unknown name raises an error with the name and the known names, sorted."""
     with pytest.raises(UnknownError) as caught:
         getattr(HTPOORT, method)(key)
 
@@ -93,7 +93,7 @@ def test_unknown(method: str, key: str, known: tuple[str, ...]) -> None:
 
 
 def test_known_process_ids_include_those_of_replies() -> None:
-    """The error lists ids of both directions."""
+    """The error lists the IDs of both directions."""
     with pytest.raises(UnknownError) as caught:
         Directory((NCTS,)).by_process_id("X")
 
@@ -102,13 +102,13 @@ def test_known_process_ids_include_those_of_replies() -> None:
 
 @pytest.mark.parametrize("text", ["", "dms", f"d{KELVIN}@htpoort.nl", "dms@htpoort.nl ", "<dms@htpoort.nl>", "\ud800"])
 def test_peers_text_finds_nothing(text: str) -> None:
-    """The look-ups of what a peer wrote give None and never raise."""
+    """Look-ups of text from a peer return None and never raise."""
     assert HTPOORT.answering_from(text) is None
     assert HTPOORT.answering_as(text) is None
 
 
 def test_only_ascii_has_two_cases() -> None:
-    """A Kelvin sign is no k: in no key of the directory."""
+    """A Kelvin sign is not a k, in any key of the directory."""
     directory = Directory((DeclarationSystem(name="KK", mailbox="kk@customs.example", process_id="KK.NL"),))
 
     assert "KK" == directory.system("kk").name
@@ -160,11 +160,11 @@ BAD = [
     ),
     (
         {"reply_ids": frozenset()},
-        [("input.reply-ids", "reply_ids is frozenset(); give a frozenset with an id in it.")],
+        [("input.reply-ids", "reply_ids is frozenset(); give a frozenset of at least one process ID.")],
     ),
     (
         {"reply_ids": ["X"]},
-        [("input.reply-ids", "reply_ids is ['X']; give a frozenset with an id in it.")],
+        [("input.reply-ids", "reply_ids is ['X']; give a frozenset of at least one process ID.")],
     ),
     (
         {"reply_ids": frozenset({5})},
@@ -179,7 +179,7 @@ BAD = [
     ({"mailbox": ["x"]}, [("input.type", "mailbox is list; give a str.")]),
     (
         {"mailbox": "d\u043cs@htpoort.nl"},
-        [("input.mailbox", "mailbox holds U+043C; a look-alike of a letter is another mailbox. Write it in ASCII.")],
+        [("input.mailbox", "mailbox holds U+043C, which makes it another mailbox; write it in ASCII.")],
     ),
     ({"title": 5}, [("input.type", "title is int; give a str.")]),
     ({"source": None}, [("input.type", "source is NoneType; give a str.")]),
@@ -189,16 +189,16 @@ BAD = [
 
 @pytest.mark.parametrize(("values", "expected"), BAD)
 def test_bad_values(values: dict[str, object], expected: list[tuple[str, str]]) -> None:
-    """A system whose values cannot be sent or compared is refused, by the field's name."""
+    """A value that cannot be sent or compared is refused, with the name of the field."""
     given = {"name": "X", "mailbox": "x@customs.example", "process_id": "X.NL", **values}
     with pytest.raises(InputError) as caught:
         DeclarationSystem(**given)  # type: ignore[arg-type]
 
-    assert expected == told(caught)
+    assert expected == problems_of(caught)
 
 
 def test_bad_values_all_at_once() -> None:
-    """All fields are judged at once."""
+    """All fields are checked at once."""
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="", mailbox="x", process_id=[], title=1, mark=2)  # type: ignore[arg-type]
 
@@ -209,12 +209,12 @@ def test_bad_values_all_at_once() -> None:
         "input.reply-ids",
         "input.type",
         "input.type",
-    ] == [code for code, _ in told(caught)]
+    ] == [code for code, _ in problems_of(caught)]
 
 
 @pytest.mark.parametrize("process_id", ["A", "a" * 35, "A-b_C.9"])
 def test_process_ids_that_are_sent(process_id: str) -> None:
-    """A process ID has 1 to 35 characters of those that are sent."""
+    """A process ID has 1 to 35 letters, digits, dots, hyphens or underscores."""
     assert process_id == DeclarationSystem(name="X", mailbox="x@customs.example", process_id=process_id).process_id
 
 
@@ -224,7 +224,7 @@ def test_process_ids_that_are_not_sent(process_id: str) -> None:
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="X", mailbox="x@customs.example", process_id=process_id)
 
-    assert ["input.process-id"] == [code for code, _ in told(caught)]
+    assert ["input.process-id"] == [code for code, _ in problems_of(caught)]
 
 
 @pytest.mark.parametrize("name", ["A", "9", "Exit 2 (BTO)"[:6], "a" * 64, "A.b-c_d e"])
@@ -239,7 +239,7 @@ def test_no_names(name: str) -> None:
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name=name, mailbox="x@customs.example", process_id="X")
 
-    assert ["input.system-name"] == [code for code, _ in told(caught)]
+    assert ["input.system-name"] == [code for code, _ in problems_of(caught)]
 
 
 MAILBOXES = [
@@ -256,7 +256,7 @@ MAILBOXES = [
 
 @pytest.mark.parametrize("mailbox", MAILBOXES)
 def test_mailboxes(mailbox: str) -> None:
-    """A plain ASCII mailbox is taken, also one of a host behind the VPN."""
+    """A plain ASCII mailbox is accepted, also one at a host behind the VPN."""
     assert mailbox == DeclarationSystem(name="X", mailbox=mailbox, process_id="X").mailbox
 
 
@@ -288,7 +288,7 @@ NO_MAILBOXES = [
 
 @pytest.mark.parametrize(("mailbox", "start", "stop"), NO_MAILBOXES)
 def test_no_mailboxes(mailbox: str, start: int, stop: int) -> None:
-    """Anything but one plain ASCII mailbox is refused; a look-alike is pointed at."""
+    """Anything else is refused, with the offsets of a look-alike character."""
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
 
@@ -297,27 +297,27 @@ def test_no_mailboxes(mailbox: str, start: int, stop: int) -> None:
 
 @pytest.mark.parametrize("mailbox", ["", "x", "a@b_c.example", "a@b.example.", "A <a@b.example>", "a@b.example\n"])
 def test_mailbox_of_another_form(mailbox: str) -> None:
-    """What is not name@domain is refused in words of our own, whatever email-validator would say."""
+    """A text that is not name@domain is refused in our own words, whatever email-validator would report."""
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
 
-    assert [("input.mailbox", "mailbox is not a plain mailbox, name@domain.")] == told(caught)
+    assert [("input.mailbox", "mailbox is not a plain mailbox, name@domain.")] == problems_of(caught)
 
 
 @pytest.mark.parametrize("mailbox", ["a@-b.example", "a@" + "b" * 64 + ".example", "x" * 245 + "@b.example"])
 def test_mailbox_that_cannot_be(mailbox: str) -> None:
-    """What has the form, but not the lengths and names of the standards, is refused with email-validator's reason."""
+    """A text of that form that breaks the standards' limits is refused with the reason of email-validator."""
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
 
-    ((code, message),) = told(caught)
+    ((code, message),) = problems_of(caught)
     assert ("input.mailbox", "mailbox is not a mailbox: ") == (code, message[:26])
     assert message[26].isupper()
     assert "." == message[-1]
 
 
 def system(name: str, mailbox: str, process_id: str, *reply_ids: str) -> DeclarationSystem:
-    """Make a system of its keys."""
+    """Make a system from its keys."""
     ids = frozenset(reply_ids) or frozenset({process_id})
     return DeclarationSystem(name=name, mailbox=mailbox, process_id=process_id, reply_ids=ids)
 
@@ -325,41 +325,41 @@ def system(name: str, mailbox: str, process_id: str, *reply_ids: str) -> Declara
 CLASHES = [
     (
         [system("dms", "x@customs.example", "X")],
-        ["The systems DMS and dms share the name dms; a reply could be of either."],
+        ["The systems DMS and dms share the name dms; a reply could come from either."],
     ),
     (
         [system("X", "DMS@htpoort.nl", "X")],
-        ["The systems DMS and X share the mailbox DMS@htpoort.nl; a reply could be of either."],
+        ["The systems DMS and X share the mailbox DMS@htpoort.nl; a reply could come from either."],
     ),
     (
         [system("X", "x@customs.example", "dms4.NL")],
-        ["The systems DMS and X share the process ID dms4.NL; a reply could be of either."],
+        ["The systems DMS and X share the process ID dms4.NL; a reply could come from either."],
     ),
     (
         [system("X", "x@customs.example", "X", "X", "DMS.NL")],
-        ["The systems AGS and X share the process ID DMS.NL; a reply could be of either."],
+        ["The systems AGS and X share the process ID DMS.NL; a reply could come from either."],
     ),
     (
         [system("X", "x@customs.example", "DMS.NL", "X")],
-        ["The systems AGS and X share the process ID DMS.NL; a reply could be of either."],
+        ["The systems AGS and X share the process ID DMS.NL; a reply could come from either."],
     ),
     (
         [NCTS, system("X", "x@customs.example", "X", "ncts.nl")],
-        ["The systems NCTS and X share the process ID ncts.nl; a reply could be of either."],
+        ["The systems NCTS and X share the process ID ncts.nl; a reply could come from either."],
     ),
     (
         [AGS],
         [
-            "The systems AGS and AGS share the name AGS; a reply could be of either.",
-            "The systems AGS and AGS share the mailbox ags@htpoort.nl; a reply could be of either.",
-            "The systems AGS and AGS share the process ID DMS.NL; a reply could be of either.",
+            "The systems AGS and AGS share the name AGS; a reply could come from either.",
+            "The systems AGS and AGS share the mailbox ags@htpoort.nl; a reply could come from either.",
+            "The systems AGS and AGS share the process ID DMS.NL; a reply could come from either.",
         ],
     ),
     (
         [system("BTO", "ags@htpoort.nl", "DMS4.NL")],
         [
-            "The systems AGS and BTO share the mailbox ags@htpoort.nl; a reply could be of either.",
-            "The systems DMS and BTO share the process ID DMS4.NL; a reply could be of either.",
+            "The systems AGS and BTO share the mailbox ags@htpoort.nl; a reply could come from either.",
+            "The systems DMS and BTO share the process ID DMS4.NL; a reply could come from either.",
         ],
     ),
 ]
@@ -371,18 +371,18 @@ def test_clashes_name_both(systems: list[DeclarationSystem], expected: list[str]
     with pytest.raises(InputError) as caught:
         HTPOORT.add(*systems)
 
-    assert [("directory.shared", message) for message in expected] == told(caught)
+    assert [("directory.shared", message) for message in expected] == problems_of(caught)
 
 
 def test_a_system_does_not_clash_with_itself() -> None:
-    """Ids of one system may differ in case only."""
+    """The IDs of one system may differ in case only."""
     own = system("X", "x@customs.example", "X.NL", "x.nl", "X.NL", "x.Nl")
 
     assert own is HTPOORT.add(own).answering_as("X.nL")
 
 
 def test_add_makes_a_new_directory() -> None:
-    """The directory that is added to stays as it is."""
+    """Adding systems does not change the directory."""
     more = HTPOORT.add(NCTS)
 
     assert [AGS, DMS, NCTS] == list(more)
@@ -394,12 +394,12 @@ def test_add_makes_a_new_directory() -> None:
 
 
 def test_repr_shows_the_systems_only() -> None:
-    """The look-up tables stay out of `repr` and of the comparison."""
+    """The look-up tables are not part of `repr` or of the comparison."""
     assert f"Directory(systems=({NCTS!r},))" == repr(Directory((NCTS,)))
 
 
 def test_pickle_and_copy() -> None:
-    """A directory survives pickle and copy, and finds what it found."""
+    """A directory survives pickle and copy, and finds the same systems."""
     directory = HTPOORT.add(NCTS)
 
     for other in copies(directory):
@@ -423,7 +423,7 @@ process_id = "ECS.NL"
 
 
 def test_from_toml() -> None:
-    """A table gives the same directory as the code."""
+    """TOML gives the same directory as Python."""
     expected = Directory((
         DeclarationSystem(
             name="NCTS",
@@ -451,30 +451,31 @@ def test_marks(mark: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "[systems]"])
 def test_empty_toml(text: str) -> None:
-    """No table, no system."""
+    """Without a table there is no system."""
     assert [] == list(Directory.from_toml(text))
 
 
+IDS = "a process ID has 1 to 35 letters, digits, dots, hyphens or underscores."
 BAD_TOML = [
     # Several mistakes at once: none hides another, and two systems are compared even where a third is wrong.
     (
         '[systems."-"]\nmailbox = "x"\nprocess_id = "!"\nreply_ids = ["?"]\nmark = "sure"\ntitle = 1',
         [
-            ("toml.type", "systems.-.title: give a string."),
-            ("toml.value", "systems.-.mark: give one of official, field, inferred, unknown."),
             (
                 "input.system-name",
                 "systems.-: name is '-'; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.",
             ),
-            ("input.mailbox", "systems.-: mailbox is not a plain mailbox, name@domain."),
+            ("input.mailbox", "systems.-.mailbox: mailbox is not a plain mailbox, name@domain."),
             (
                 "input.process-id",
-                "systems.-: process_id is '!'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+                f"systems.-.process_id: process_id is '!'; {IDS}",
             ),
             (
                 "input.process-id",
-                "systems.-: reply_ids is '?'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+                f"systems.-.reply_ids: reply_ids is '?'; {IDS}",
             ),
+            ("toml.value", "systems.-.mark: give one of official, field, inferred, unknown."),
+            ("toml.type", "systems.-.title: give a string."),
         ],
     ),
     (
@@ -486,12 +487,15 @@ BAD_TOML = [
             ("toml.missing", "systems.B.mailbox: this setting is needed."),
             (
                 "input.process-id",
-                "systems.B: process_id is '!'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+                f"systems.B.process_id: process_id is '!'; {IDS}",
             ),
-            ("directory.shared", "The systems A and C share the mailbox a@b.example; a reply could be of either."),
+            (
+                "directory.shared",
+                "systems.C: The systems A and C share the mailbox a@b.example; a reply could come from either.",
+            ),
         ],
     ),
-    ("system = 1", [("toml.unknown-key", "system: there is no such setting.")]),
+    ("system = 1", [("toml.unknown-key", "system: there is no such setting; did you mean systems? Known: systems.")]),
     ("systems = 1", [("toml.type", "systems: give a table for each system, [systems.NAME].")]),
     ("[systems]\nX = 1", [("toml.type", "systems.X: give a table.")]),
     (
@@ -504,10 +508,16 @@ BAD_TOML = [
     (
         '[systems.X]\nmailbox = 1\nprocess_id = "X"\nreply_ids = "X"\nmark = "sure"\nport = 25',
         [
-            ("toml.unknown-key", "systems.X.port: there is no such setting."),
             ("toml.type", "systems.X.mailbox: give a string."),
             ("toml.type", "systems.X.reply_ids: give an array of strings."),
             ("toml.value", "systems.X.mark: give one of official, field, inferred, unknown."),
+            (
+                "toml.unknown-key",
+                (
+                    "systems.X.port: there is no such setting. Known: mailbox, mark, process_id, reply_ids, source, "
+                    "title."
+                ),
+            ),
         ],
     ),
     (
@@ -516,17 +526,17 @@ BAD_TOML = [
             ("toml.type", "systems.X.process_id: give a string."),
             ("toml.type", "systems.X.title: give a string."),
             ("toml.type", "systems.X.source: give a string."),
-            ("toml.type", "systems.X.reply_ids: give an array of strings."),
+            ("toml.type", "systems.X.reply_ids[0]: give a string."),
             ("toml.value", "systems.X.mark: give one of official, field, inferred, unknown."),
         ],
     ),
     (
         '[systems.X]\nmailbox = "x@customs.example"\nprocess_id = "X"\nreply_ids = ["X", true]',
-        [("toml.type", "systems.X.reply_ids: give an array of strings.")],
+        [("toml.type", "systems.X.reply_ids[1]: give a string.")],
     ),
     (
         '[systems.X]\nmailbox = "x@customs.example"\nprocess_id = "X"\nreply_ids = []',
-        [("input.reply-ids", "systems.X: reply_ids is frozenset(); give a frozenset with an id in it.")],
+        [("input.reply-ids", "systems.X.reply_ids: give at least one process ID, or leave it out.")],
     ),
     (
         (
@@ -534,14 +544,14 @@ BAD_TOML = [
             '[systems."-"]\nmailbox = "a@b.example"\nprocess_id = "B"'
         ),
         [
-            ("toml.unknown-key", "top: there is no such setting."),
+            ("toml.unknown-key", "top: there is no such setting. Known: systems."),
             (
                 "input.mailbox",
-                "systems.A: mailbox holds U+0430; a look-alike of a letter is another mailbox. Write it in ASCII.",
+                ("systems.A.mailbox: mailbox holds U+0430, which makes it another mailbox; write it in ASCII."),
             ),
             (
                 "input.process-id",
-                "systems.A: process_id is '!'; a process ID has 1 to 35 letters, digits, dots, hyphens or underscores.",
+                f"systems.A.process_id: process_id is '!'; {IDS}",
             ),
             (
                 "input.system-name",
@@ -555,9 +565,15 @@ BAD_TOML = [
             '[systems.a]\nmailbox = "A@b.example"\nprocess_id = "x"'
         ),
         [
-            ("directory.shared", "The systems A and a share the name a; a reply could be of either."),
-            ("directory.shared", "The systems A and a share the mailbox A@b.example; a reply could be of either."),
-            ("directory.shared", "The systems A and a share the process ID x; a reply could be of either."),
+            ("directory.shared", "systems.a: The systems A and a share the name a; a reply could come from either."),
+            (
+                "directory.shared",
+                "systems.a: The systems A and a share the mailbox A@b.example; a reply could come from either.",
+            ),
+            (
+                "directory.shared",
+                "systems.a: The systems A and a share the process ID x; a reply could come from either.",
+            ),
         ],
     ),
 ]
@@ -565,11 +581,19 @@ BAD_TOML = [
 
 @pytest.mark.parametrize(("text", "expected"), BAD_TOML)
 def test_bad_toml(text: str, expected: list[tuple[str, str]]) -> None:
-    """Every problem of a file is told at once, each with its path."""
+    """Every problem of a text comes at once, each with its path, in the order of the lines."""
     with pytest.raises(InputError) as caught:
         Directory.from_toml(text)
 
-    assert expected == told(caught)
+    assert expected == problems_of(caught)
+
+
+def test_a_file_has_lines() -> None:
+    """Where the text comes from a file, each problem begins with its name and the line."""
+    with pytest.raises(InputError) as caught:
+        Directory.from_toml('[systems.X]\nmailbox = "x@customs.example"\nprocess_id = 1\n', name="systems.toml")
+
+    assert [("toml.type", "systems.toml:3: systems.X.process_id: give a string.")] == problems_of(caught)
 
 
 @pytest.mark.parametrize(
@@ -578,11 +602,11 @@ def test_bad_toml(text: str, expected: list[tuple[str, str]]) -> None:
     ids=lambda text: repr(text[:20]),
 )
 def test_no_toml(text: str) -> None:
-    """Whatever the parser refuses, in whatever way, is one error of our own."""
+    """Whatever the parser refuses becomes one error of our own."""
     with pytest.raises(InputError) as caught:
         Directory.from_toml(text)
 
-    ((code, message),) = told(caught)
+    ((code, message),) = problems_of(caught)
     assert "toml.syntax" == code
     assert "This is not TOML: " == message[:18]
     assert message[18].isalpha()
@@ -591,7 +615,7 @@ def test_no_toml(text: str) -> None:
 
 
 def test_from_table() -> None:
-    """A table that is already parsed is taken as well."""
+    """A table that is already parsed is accepted as well."""
     table = {"systems": {"NCTS": {"mailbox": "transit@customs.example", "process_id": "NCTS.NL"}}}
 
     assert "NCTS.NL" == Directory.from_table(table).system("ncts").process_id

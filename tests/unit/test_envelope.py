@@ -139,7 +139,7 @@ def test_refused_after_decoding(text: str, decoded: str, expected: list[tuple[st
 SENTENCES = [
     (
         "x=?utf-8?q?a?= [V=a][A=b][K=c][S=0]",
-        ["An encoded word cannot be decoded for sure; another program may read another envelope in it."],
+        ["An encoded word cannot be decoded reliably; another program may read another envelope in it."],
     ),
     (
         "[V\xa0=x][V=a][A=b][K=c][S=0]",
@@ -156,20 +156,20 @@ SENTENCES = [
         ],
     ),
     ("[A=b][K=c][S=0]", ["The key V (the sender) is missing."]),
-    ("[V=a][A=b][K=c][K=d][K=e][S=0]", ["The key K stands there 3 times."] * 2),
-    ("[V=a][A=b][K=c][S=0]" * 2, ["There are two envelopes; which one counts cannot be told."]),
+    ("[V=a][A=b][K=c][K=d][K=e][S=0]", ["The key K appears 3 times."] * 2),
+    ("[V=a][A=b][K=c][S=0]" * 2, ["There are two envelopes; it is unclear which one counts."]),
     ("[V=a][A=b][K=][S=0]", ["The value of K is empty."]),
-    (f"[V=a][A={LONG}][K=c][S=0]", ["The value of A has 257 characters; at most 256 are taken."]),
+    (f"[V=a][A={LONG}][K=c][S=0]", ["The value of A has 257 characters; at most 256 are accepted."]),
     (
         "[V=a][A=b][K=c][S=\n]",
-        ["The value of S holds U+000A; only printable ASCII without brackets is taken."],
+        ["The value of S holds U+000A; only printable ASCII without brackets is accepted."],
     ),
     ("x" * 5_000, ["The text has 5000 characters; at most 4096 are read."]),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), SENTENCES)
-def test_refusal_says_what_is_wrong(text: str, expected: list[str]) -> None:
+def test_refusal_lists_what_is_wrong(text: str, expected: list[str]) -> None:
     """Each problem is one sentence that names the key, the number or the character."""
     assert expected == [problem.message for problem in refusal(text).problems]
 
@@ -181,12 +181,12 @@ SHOWN = [
     ),
     (
         "[V=a][A=b][K=c][K=d][S=0]",
-        "The key K stands there 2 times.\n  [V=a][A=b][K=c][K=d][S=0]\n                 ^^^^^",
+        "The key K appears 2 times.\n  [V=a][A=b][K=c][K=d][S=0]\n                 ^^^^^",
     ),
     (
         "[V=\u00e9][A=b][K=][S=0]",
         (
-            "The value of V holds U+00E9; only printable ASCII without brackets is taken.\n"
+            "The value of V holds U+00E9; only printable ASCII without brackets is accepted.\n"
             "  [V=\N{REPLACEMENT CHARACTER}][A=b][K=][S=0]\n"
             "     ^\n"
             "The value of K is empty.\n"
@@ -197,7 +197,7 @@ SHOWN = [
     (
         "[V=a\x1b[2J][A=b][K=c][S=0]",
         (
-            "The value of V holds U+001B; only printable ASCII without brackets is taken.\n"
+            "The value of V holds U+001B; only printable ASCII without brackets is accepted.\n"
             "  [V=a\N{REPLACEMENT CHARACTER}[2J][A=b][K=c][S=0]\n"
             "      ^\n"
             "The bracket of V is not closed.\n"
@@ -216,7 +216,7 @@ def test_refusal_shows_the_place(text: str, expected: str) -> None:
 
 @dataclass(frozen=True)
 class Forgiven:
-    """A text that is taken, what it says, and what is noted."""
+    """A text that is accepted, its values, and its notes."""
 
     text: str
     values: tuple[str, str, str, str]
@@ -299,7 +299,7 @@ FORGIVEN = [
 
 @pytest.mark.parametrize("case", FORGIVEN, ids=lambda case: repr(case.text[:60]))
 def test_forgiven(case: Forgiven) -> None:
-    """What can be read for sure is taken, and each thing that was forgiven is noted at its place."""
+    """A text with a certain meaning is accepted, and each thing that was forgiven is noted at its place."""
     envelope = RoutingEnvelope.parse(case.text)
 
     assert case.values == (envelope.sender, envelope.addressee, envelope.reference, envelope.s)
@@ -319,46 +319,46 @@ def test_strict_takes_what_is_canonical(case: Forgiven) -> None:
     assert case.text == RoutingEnvelope.parse(case.text, strict=True).render()
 
 
-def test_strict_tells_problems_and_notes() -> None:
-    """An error holds all problems: the strict reader also tells what the tolerant one would forgive."""
+def test_strict_reports_problems_and_notes() -> None:
+    """An error holds all problems; the strict reader also reports what the lenient one would forgive."""
     assert [("envelope.key-missing", 15, 15), ("envelope.key-case", 1, 2)] == spans(
         refusal("[v=a][A=b][K=c]", strict=True).problems
     )
     assert [("envelope.key-missing", 15, 15)] == spans(refusal("[v=a][A=b][K=c]").problems)
 
 
-def test_strict_tells_nothing_about_what_is_not_there() -> None:
+def test_strict_reports_nothing_about_what_is_absent() -> None:
     """Where there is no whole envelope, order and text around it are no matter."""
     assert [("envelope.key-missing", 19, 19)] == spans(refusal("Re: [A=b][V=a][S=0] ", strict=True).problems)
 
 
 NOTE_SENTENCES = [
-    ("[V= a][A=b][K=c][S=0]", ["Blanks stand around keys, values or brackets."]),
+    ("[V= a][A=b][K=c][S=0]", ["There are blanks around keys, values or brackets."]),
     ("[v=a][A=b][K=c][S=0]", ["The key v is in lower case."]),
-    ("[A=b][V=a][S=0][K=c]", ["The keys stand in the order A V S K."]),
+    ("[A=b][V=a][S=0][K=c]", ["The keys are in the order A V S K."]),
     (
         "[V=a][k=c][X=1][A=b][S=0]",
         [
             "The key k is in lower case.",
             "The key X is not known.",
-            "The keys stand in the order V K A S.",
+            "The keys are in the order V K A S.",
         ],
     ),
     ("Re: [V=a][A=b][K=c][S=0]", ["There is text beside the envelope."]),
     ("[Xy=1][V=a][A=b][K=c][S=0]", ["The key Xy is not known."]),
-    ("[V=a]\n [A=b][K=c][S=0]", ["The Subject was folded.", "Blanks stand around keys, values or brackets."]),
+    ("[V=a]\n [A=b][K=c][S=0]", ["The Subject was folded.", "There are blanks around keys, values or brackets."]),
     ("=?utf-8?b?W1Y9YV1bQT1iXVtLPWNdW1M9MF0=?=", ["The Subject was in encoded words."]),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), NOTE_SENTENCES)
-def test_note_says_what_was_forgiven(text: str, expected: list[str]) -> None:
+def test_note_describes_what_was_forgiven(text: str, expected: list[str]) -> None:
     """Each note is one sentence."""
     assert expected == [note.message for note in RoutingEnvelope.parse(text).notes]
 
 
 def test_notes_and_raw_do_not_count() -> None:
-    """Two envelopes that say the same are equal and hash alike, however they were written."""
+    """Two envelopes with the same values are equal and hash alike, however they were written."""
     written = RoutingEnvelope(sender="a", addressee="b", reference="c")
     read = RoutingEnvelope.parse("Re: [v= a][A=b][K=c][S=0]")
 
@@ -423,34 +423,34 @@ BAD_VALUES = [
     (
         LONG,
         [("envelope.value-too-long", 0, 257)],
-        "The value of {} has 257 characters; at most 256 are taken.",
+        "The value of {} has 257 characters; at most 256 are accepted.",
     ),
     (" a", [("envelope.value-blank", 0, 2)], "The value of {} has a blank at an end."),
     ("a ", [("envelope.value-blank", 0, 2)], "The value of {} has a blank at an end."),
     (
         "ab]c",
         [("envelope.value-character", 2, 3)],
-        "The value of {} holds U+005D; only printable ASCII without brackets is taken.",
+        "The value of {} holds U+005D; only printable ASCII without brackets is accepted.",
     ),
     (
         "a]~",
         [("envelope.value-character", 1, 2)],
-        "The value of {} holds U+005D; only printable ASCII without brackets is taken.",
+        "The value of {} holds U+005D; only printable ASCII without brackets is accepted.",
     ),
     (
         "[",
         [("envelope.value-character", 0, 1)],
-        "The value of {} holds U+005B; only printable ASCII without brackets is taken.",
+        "The value of {} holds U+005B; only printable ASCII without brackets is accepted.",
     ),
     (
         "a\n",
         [("envelope.value-character", 1, 2)],
-        "The value of {} holds U+000A; only printable ASCII without brackets is taken.",
+        "The value of {} holds U+000A; only printable ASCII without brackets is accepted.",
     ),
     (
         "\u212a",
         [("envelope.value-character", 0, 1)],
-        "The value of {} holds U+212A; only printable ASCII without brackets is taken.",
+        "The value of {} holds U+212A; only printable ASCII without brackets is accepted.",
     ),
 ]
 FIELDS = [("sender", "V"), ("addressee", "A"), ("reference", "K"), ("s", "S")]
@@ -480,7 +480,7 @@ def test_constructor_refuses_other_types(field: str, key: str) -> None:
     assert f"{field} ({key}) is int; give a str." == str(caught.value)
 
 
-def test_constructor_tells_everything() -> None:
+def test_constructor_reports_everything() -> None:
     """All values are judged at once; with two of them at fault no caret is drawn, because it could be of either."""
     with pytest.raises(InputError) as caught:
         RoutingEnvelope(sender="", addressee=None, reference="a]\u00e9 ", s=" 0")  # type: ignore[arg-type]
@@ -498,10 +498,10 @@ def test_constructor_tells_everything() -> None:
 
 
 def test_constructor_points_into_the_one_value() -> None:
-    """With one value at fault the caret stands under its character."""
+    """With one wrong value, the caret is under its character."""
     with pytest.raises(InputError) as caught:
         RoutingEnvelope(sender="a", addressee="b", reference="ab]c")
 
-    assert "The value of K holds U+005D; only printable ASCII without brackets is taken.\n  ab]c\n    ^" == str(
+    assert "The value of K holds U+005D; only printable ASCII without brackets is accepted.\n  ab]c\n    ^" == str(
         caught.value
     )

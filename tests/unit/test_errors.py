@@ -1,4 +1,4 @@
-"""Every error: its text, its data, and that it survives pickle and copy."""
+"""Every error: its text and its data, also after pickle and copy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from strategies import copies
 
 import htpoort
 from htpoort import (
+    Directory,
     EnvelopeError,
     HtpoortError,
     InputError,
@@ -25,23 +26,23 @@ PROBLEM = Problem("envelope.value-empty", "The value of K is empty.", 3, 3, "DOM
 SAMPLES: dict[type[HtpoortError], HtpoortError] = {
     EnvelopeError: EnvelopeError("[K=]", (PROBLEM,)),
     InputError: InputError("[K=]", (PROBLEM,)),
-    UnknownError: UnknownError("NCTS", ("AGS", "DMS")),
+    UnknownError: UnknownError("system", "NCTS", "the directory", ("AGS", "DMS")),
     LedgerError: LedgerError("htpoort.db", "Recording a reply", "Free some space on the disk.", True),  # noqa: FBT003 - pickled by position
     SendError: SendError("dms@htpoort.nl", SendFailure.DEFERRED, 451, "4.3.0 try again"),
 }
 SHOWN: dict[type[HtpoortError], str] = {
     EnvelopeError: "The value of K is empty.\n  [K=]\n     ^",
     InputError: "The value of K is empty.\n  [K=]\n     ^",
-    UnknownError: "'NCTS' is not known; known: AGS, DMS.",
+    UnknownError: "system 'NCTS' is not in the directory. Known: AGS, DMS.",
     LedgerError: "Recording a reply failed on htpoort.db. Free some space on the disk.",
     SendError: ("Not sent to dms@htpoort.nl (deferred): 451 4.3.0 try again. Send it again later with the same K."),
 }
 REPRS: dict[type[HtpoortError], str] = {
     EnvelopeError: f"EnvelopeError(problems=({PROBLEM!r},))",
     InputError: f"InputError(problems=({PROBLEM!r},))",
-    UnknownError: "UnknownError(key='NCTS', known=('AGS', 'DMS'))",
+    UnknownError: "UnknownError(kind='system', key='NCTS', place='the directory', known=('AGS', 'DMS'))",
     LedgerError: (
-        "LedgerError(where='htpoort.db', operation='Recording a reply', "
+        "LedgerError(location='htpoort.db', operation='Recording a reply', "
         "advice='Free some space on the disk.', retryable=True)"
     ),
     SendError: (
@@ -52,8 +53,8 @@ REPRS: dict[type[HtpoortError], str] = {
 
 
 def leaves(kind: type[HtpoortError]) -> Iterator[type[HtpoortError]]:
-    """Walk the classes that are raised."""
-    below = [child for child in kind.__subclasses__() if child.__module__ == "htpoort.errors"]
+    """List the classes that are raised."""
+    below = [child for child in kind.__subclasses__() if child.__module__ == "htpoort.core.errors"]
     for child in below:
         yield from leaves(child)
     if not below:
@@ -61,7 +62,7 @@ def leaves(kind: type[HtpoortError]) -> Iterator[type[HtpoortError]]:
 
 
 def test_every_class_is_walked() -> None:
-    """No error class of the package is without a sample here, and none is hidden from users."""
+    """Every error class of the package has a sample here, and is public."""
     assert set(leaves(HtpoortError)) == SAMPLES.keys() == SHOWN.keys() == REPRS.keys()
     assert {kind.__name__ for kind in SAMPLES} <= set(htpoort.__all__)
 
@@ -87,7 +88,7 @@ def test_pickle_and_copy(kind: type[HtpoortError]) -> None:
 
 @pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
 def test_can_be_raised_from_and_noted(kind: type[HtpoortError]) -> None:
-    """An error takes a cause and notes, as every exception does."""
+    """An error accepts a cause and notes, as every exception does."""
     error = copy.copy(SAMPLES[kind])
     error.add_note("while testing")
     with pytest.raises(kind) as caught:
@@ -99,7 +100,7 @@ def test_can_be_raised_from_and_noted(kind: type[HtpoortError]) -> None:
 
 @pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
 def test_is_itself_and_no_other(kind: type[HtpoortError]) -> None:
-    """Two errors are two events, whatever they say: they are compared by identity, and can stand in a set."""
+    """Two errors are two events, even with the same data: compared by identity, and hashable."""
     error = SAMPLES[kind]
 
     assert 4 == len({error, error, *copies(error)})
@@ -109,7 +110,7 @@ def test_is_itself_and_no_other(kind: type[HtpoortError]) -> None:
     ("kind", "builtin"), [(EnvelopeError, ValueError), (InputError, ValueError), (UnknownError, LookupError)]
 )
 def test_is_the_fitting_builtin_too(kind: type[HtpoortError], builtin: type[Exception]) -> None:
-    """Who does not know this library catches its errors by the builtin that fits."""
+    """A caller that does not know this library catches its errors as the fitting builtin."""
     assert isinstance(SAMPLES[kind], builtin)
 
 
@@ -122,7 +123,7 @@ def test_bad_values_are_never_retryable(kind: type[HtpoortError]) -> None:
 
 @pytest.mark.parametrize("retryable", [True, False])
 def test_ledger_error_says_whether_it_may_pass(*, retryable: bool) -> None:
-    """A ledger's trouble passes or stays, as its raiser knows; it stays where nothing is said."""
+    """An error of the ledger is retryable where its raiser declares it so, and not by default."""
     assert retryable is LedgerError("a", "b", "c", retryable).retryable
     assert LedgerError("a", "b", "c").retryable is False
 
@@ -146,33 +147,33 @@ SENT = [
 
 @pytest.mark.parametrize(("kind", "code", "expected"), SENT)
 def test_send_error_says_whether_to_repeat(kind: SendFailure, code: int | None, *, expected: bool) -> None:
-    """A retry makes sense after 4xx and before the final dot; never where the message may have been taken."""
+    """A retry makes sense after 4xx and before the final dot; never where the message may have been accepted."""
     assert expected is SendError("a@b.example", kind, code, "").retryable
 
 
 ADVICE = [
     (SendFailure.CONNECT, "connect", "Check server name and port; try again later."),
-    (SendFailure.TLS, "tls", "Check the TLS settings and the CA file; a retry without a change fails again."),
+    (SendFailure.TLS, "tls", "Check the TLS settings and the CA file; without a change, a retry fails again."),
     (SendFailure.LOGIN, "login", "Check user name and password."),
-    (SendFailure.REFUSED, "refused", "Do not repeat it unchanged; read the reply."),
+    (SendFailure.REFUSED, "refused", "Read the server's reply, and do not repeat the message unchanged."),
     (SendFailure.DEFERRED, "deferred", "Send it again later with the same K."),
-    (SendFailure.LOST, "lost", "It was not taken; send it again with the same K."),
+    (SendFailure.LOST, "lost", "The server did not accept it; send it again with the same K."),
     (
         SendFailure.UNKNOWN,
         "unknown",
-        "It may have been taken; do not send it again before a reply or a person has settled it.",
+        "It may have been accepted; do not send it again until a reply comes or you know it was not.",
     ),
 ]
 
 
 @pytest.mark.parametrize(("kind", "word", "advice"), ADVICE)
 def test_send_error_advises(kind: SendFailure, word: str, advice: str) -> None:
-    """Each way to fail has a stable word and an advice of its own."""
+    """Each way to fail has its own stable word and its own advice."""
     assert f"Not sent to a@b.example ({word}): no reply. {advice}" == str(SendError("a@b.example", kind, None, ""))
 
 
 def test_send_failures_are_all_here() -> None:
-    """The table above has every way to fail."""
+    """The table above lists every way to fail."""
     assert list(SendFailure) == [kind for kind, _, _ in ADVICE]
 
 
@@ -187,26 +188,61 @@ def test_send_failures_are_all_here() -> None:
     ],
 )
 def test_send_error_says_what_the_server_said(code: int | None, reply: str, said: str) -> None:
-    """The reply is shown as far as there is one."""
-    assert f"Not sent to a@b.example (refused): {said}. Do not repeat it unchanged; read the reply." == str(
-        SendError("a@b.example", SendFailure.REFUSED, code, reply)
+    """The reply is shown, if there is one."""
+    assert (
+        f"Not sent to a@b.example (refused): {said}. Read the server's reply, and do not repeat the message unchanged."
+        == str(SendError("a@b.example", SendFailure.REFUSED, code, reply))
     )
 
 
 def test_unknown_error_of_an_empty_directory() -> None:
-    """Where nothing is known, the error says so."""
-    assert "'AGS' is not known; known: nothing." == str(UnknownError("AGS", ()))
+    """If the directory is empty, the error reports that."""
+    with pytest.raises(UnknownError) as caught:
+        Directory(()).system("AGS")
+
+    assert "system 'AGS' is not in the directory, which is empty." == str(caught.value)
+
+
+def test_an_unknown_name_without_a_list() -> None:
+    """Even without known names, the error has the kind of the name and the place where such names are defined."""
+    assert "party 'Jansen BV' is not in htpoort.toml (parties)." == str(
+        UnknownError("party", "Jansen BV", "htpoort.toml (parties)")
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "known", "near"),
+    [
+        ("DSM", ("AGS", "DMS"), ("DMS",)),
+        ("nl123456789.0205", ("NL123456789.02.05", "NL987654321"), ("NL123456789.02.05",)),
+        ("DMS test", ("DMS TEST", "DMS TEST 2"), ("DMS TEST", "DMS TEST 2")),
+        ("NCTS", ("AGS", "DMS"), ()),
+        ("x", (), ()),
+        ("A" * 257, ("A" * 256,), ()),
+    ],
+)
+def test_names_that_are_near(key: str, known: tuple[str, ...], near: tuple[str, ...]) -> None:
+    """The names that a slip may stand for come with the nearest first, in any case."""
+    assert near == UnknownError("system", key, "the directory", known).near
+
+
+def test_a_slip_is_answered_with_a_question() -> None:
+    """The sentence suggests the near names, and lists all."""
+    assert "system 'DSM' is not in the directory; did you mean DMS? Known: AGS, DMS." == str(
+        UnknownError("system", "DSM", "the directory", ("AGS", "DMS"))
+    )
 
 
 def test_no_error_lists_very_many() -> None:
-    """A sentence names ten of what is there, and says how many more there are, also of those it does not hold."""
+    """The sentence lists ten names, and counts the rest, including those that the error does not hold."""
     known = tuple(f"{number:02}" for number in range(12))
     named = "00, 01, 02, 03, 04, 05, 06, 07, 08, 09"
+    start = "name 'x' is not in the list. Known:"
 
-    assert f"'x' is not known; known: {named}." == str(UnknownError("x", known[:10]))
-    assert f"'x' is not known; known: {named} and 2 more." == str(UnknownError("x", known))
-    assert f"'x' is not known; known: {named} and 102 more." == str(UnknownError("x", known, 100))
-    assert 100 == UnknownError("x", known, 100).more
+    assert f"{start} {named}." == str(UnknownError("name", "x", "the list", known[:10]))
+    assert f"{start} {named} and 2 more." == str(UnknownError("name", "x", "the list", known))
+    assert f"{start} {named} and 102 more." == str(UnknownError("name", "x", "the list", known, 100))
+    assert 100 == UnknownError("name", "x", "the list", known, 100).more
 
 
 POINTED = [
@@ -231,7 +267,7 @@ POINTED = [
 
 @pytest.mark.parametrize(("text", "start", "stop", "line", "caret"), POINTED)
 def test_caret(text: str, start: int, stop: int, line: str, caret: str) -> None:
-    """The caret stands under the place, in a window of 72 columns that has one column for each character."""
+    """The caret is under the place, in a window of 72 columns, with one column for each character."""
     error = EnvelopeError(text, (Problem("a.b", "So it is.", start, stop),))
 
     assert f"So it is.\n  {line}\n  {caret}" == str(error)
@@ -245,10 +281,10 @@ def test_all_problems_are_shown() -> None:
 
 
 def test_without_a_text_there_is_no_caret() -> None:
-    """Where no single text is concerned, only the sentences are shown."""
+    """If no single text is concerned, only the sentences are shown."""
     assert "One.\nTwo." == str(InputError("", (Problem("a", "One."), Problem("b", "Two."))))
 
 
 def test_problem_defaults() -> None:
-    """A problem without a place points at nothing and cites nothing."""
+    """A problem without a place has no offsets and no source."""
     assert Problem("a.b", "So.", 0, 0, "") == Problem("a.b", "So.")

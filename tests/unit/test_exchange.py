@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from htpoort import InputError
-from htpoort.exchange import RETRY_SCHEDULE, TABLE, Action, Event, State, decide, retry_after
+from htpoort import RETRY_SCHEDULE, Event, InputError, NextStep, State, decide, retry_delay
+from htpoort.core.exchange import TABLE
 
 # Each line: a state, what moves it, and where to. Whatever is not here moves nothing.
 MOVES = """
@@ -66,7 +66,7 @@ PAIRS = [(state, event) for state in State for event in Event]
 
 @pytest.mark.parametrize(("state", "event"), PAIRS, ids=lambda value: value.value)
 def test_every_pair_is_decided(state: State, event: Event) -> None:
-    """Every state with every event moves as designed, or stays and says why."""
+    """Every state with every event changes as designed, or stays the same with a reason."""
     decision = decide(state, event)
 
     assert EXPECTED.get((state, event), state) == decision.state
@@ -98,7 +98,7 @@ def test_a_reply_settles_everything_that_is_open() -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_a_reply_never_settles_what_was_not_sent(state: State) -> None:
-    """Where no attempt got as far as the content, a reply changes nothing, in whatever state, and says why."""
+    """If no attempt got as far as the content, a reply changes no state, and the decision has a reason."""
     decision = decide(state, Event.EARLY_REPLY_RECEIVED)
 
     assert (state, True) == (decision.state, bool(decision.ignored))
@@ -106,7 +106,7 @@ def test_a_reply_never_settles_what_was_not_sent(state: State) -> None:
 
 def test_a_reply_to_what_was_not_sent_needs_attention() -> None:
     """It asks for a person in each state but two: where the attempt's end decides, and where a person has closed it."""
-    quiet = {state for state in State if decide(state, Event.EARLY_REPLY_RECEIVED).action is not Action.ASK}
+    quiet = {state for state in State if decide(state, Event.EARLY_REPLY_RECEIVED).next_step is not NextStep.ASK}
 
     assert {State.SENDING, State.CLOSED} == quiet
 
@@ -115,57 +115,79 @@ def test_what_was_not_sent_is_open_again() -> None:
     """A worker that knows that no content left takes the answer back; a person sees it unless its outcome leads on."""
     taken_back = decide(State.ANSWERED, Event.NEVER_SENT)
 
-    assert (State.UNKNOWN, Action.ASK) == (taken_back.state, taken_back.action)
+    assert (State.UNKNOWN, NextStep.ASK) == (taken_back.state, taken_back.next_step)
 
 
 @pytest.mark.parametrize("event", [Event.RESEND_ORDERED, Event.QUEUED])
 @pytest.mark.parametrize("state", [State.ACCEPTED, State.ANSWERED, State.CLOSED])
 def test_what_the_gateway_has_is_not_sent_again(state: State, event: Event) -> None:
     """A resubmission of what the gateway has is a new exchange, so the order is refused."""
-    assert decide(state, event).refused.endswith("a resubmission is a new exchange with a K of its own.")
+    assert decide(state, event).refused.endswith("a resubmission is a new exchange with a new K.")
 
 
 @pytest.mark.parametrize(
-    ("state", "event", "action"),
+    ("state", "event", "next_step"),
     [
-        (State.HELD, Event.WINDOW_CLOSED, Action.SEND),
-        (State.UNKNOWN, Event.RESEND_ORDERED, Action.SEND),
-        (State.SENDING, Event.DEFERRED, Action.RETRY),
-        (State.SENDING, Event.REFUSED, Action.ASK),
-        (State.SENDING, Event.CONNECTION_LOST, Action.ASK),
-        (State.DEFERRED, Event.GIVEN_UP, Action.ASK),
-        (State.SENDING, Event.ACCEPTED, Action.NOTHING),
+        (State.HELD, Event.WINDOW_CLOSED, NextStep.SEND),
+        (State.UNKNOWN, Event.RESEND_ORDERED, NextStep.SEND),
+        (State.SENDING, Event.DEFERRED, NextStep.RETRY),
+        (State.SENDING, Event.REFUSED, NextStep.ASK),
+        (State.SENDING, Event.CONNECTION_LOST, NextStep.ASK),
+        (State.DEFERRED, Event.GIVEN_UP, NextStep.ASK),
+        (State.SENDING, Event.ACCEPTED, NextStep.NOTHING),
     ],
 )
-def test_says_what_to_do_next(state: State, event: Event, action: Action) -> None:
-    """What waits for a worker, for the schedule or for a person is said with the decision."""
-    assert action == decide(state, event).action
+def test_the_next_step(state: State, event: Event, next_step: NextStep) -> None:
+    """A decision includes the next step: for a worker, for the retry schedule, or for a person."""
+    assert next_step == decide(state, event).next_step
 
 
-class TestRetryAfter:
+class TestRetryDelay:
     """The retry schedule is 5 m, 15 m, 30 m, 1 h, 2 h, 4 h, 8 h, and then the attempt has failed."""
 
     @pytest.mark.parametrize(("attempts", "minutes"), [(1, 5), (2, 15), (3, 30), (4, 60), (5, 120), (6, 240), (7, 480)])
     def test_the_schedule(self, attempts: int, minutes: int) -> None:
-        """Each attempt has its wait."""
-        assert timedelta(minutes=minutes) == retry_after(attempts)
+        """Each attempt has its delay."""
+        assert timedelta(minutes=minutes) == retry_delay(attempts)
 
     def test_ends(self) -> None:
-        """After seven waits there is none."""
-        assert (7, None) == (len(RETRY_SCHEDULE), retry_after(8))
+        """After seven delays there is no other."""
+        assert (7, None) == (len(RETRY_SCHEDULE), retry_delay(8))
 
     def test_jitter_adds_up_to_a_tenth(self) -> None:
-        """The greatest jitter makes a wait a tenth longer."""
-        assert timedelta(minutes=5, seconds=30) == retry_after(1, jitter=1.0)
+        """The greatest jitter makes a delay a tenth longer."""
+        assert timedelta(minutes=5, seconds=30) == retry_delay(1, jitter=1.0)
 
-    def test_a_schedule_of_ones_own(self) -> None:
+    def test_another_schedule(self) -> None:
         """The schedule is data."""
         own = (timedelta(seconds=1),)
 
-        assert (timedelta(seconds=1), None) == (retry_after(1, schedule=own), retry_after(2, schedule=own))
+        assert (timedelta(seconds=1), None) == (retry_delay(1, schedule=own), retry_delay(2, schedule=own))
 
     @pytest.mark.parametrize(("attempts", "jitter"), [(0, 0.0), (1, -0.1), (1, 1.1), (1, float("nan"))])
     def test_refuses_what_is_out_of_range(self, attempts: int, jitter: float) -> None:
-        """No attempt, and a jitter outside of 0 to 1, are the caller's mistakes."""
+        """An attempt below 1 and a jitter outside of 0 to 1 are refused."""
         with pytest.raises(InputError):
-            retry_after(attempts, jitter=jitter)
+            retry_delay(attempts, jitter=jitter)
+
+    def test_reports_all_arguments(self) -> None:
+        """One error reports every wrong argument; an empty schedule has no last delay to repeat."""
+        with pytest.raises(InputError) as caught:
+            retry_delay(0, schedule=(), jitter=2.0, repeat_last=True)
+
+        assert [
+            "attempts is 0; give at least 1.",
+            "jitter is 2.0; give a number from 0 to 1.",
+            "schedule is empty; give at least one delay.",
+        ] == [problem.message for problem in caught.value.problems]
+
+    def test_the_last_delay_is_repeated(self) -> None:
+        """With *repeat_last* there is always a next attempt."""
+        assert timedelta(hours=8) == retry_delay(8, repeat_last=True)
+
+
+def test_what_a_state_means() -> None:
+    """A state is open until it is answered or closed; some wait to be sent, and some need a person."""
+    assert {State.ANSWERED, State.CLOSED} == {state for state in State if not state.is_open}
+    assert {State.QUEUED, State.DEFERRED} == {state for state in State if state.is_waiting}
+    assert {State.UNKNOWN, State.REFUSED, State.FAILED} == {state for state in State if state.needs_attention}

@@ -1,4 +1,4 @@
-"""From: exactly one plain mailbox, or nobody. Software differs in what it makes of the rest."""
+"""From: exactly one plain mailbox, or none. Programs read everything else differently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUTER = Router(parties=["NL123456789.02.05"])
 
 
 def message(sender: str | bytes, mailbox: str = "ags@htpoort.nl") -> bytes:
-    """Write a reply with a From value as it stands on the wire."""
+    """Write a reply with a From value, byte for byte."""
     value = sender if isinstance(sender, bytes) else sender.encode()
     return b"From: " + value + b"\r\nSubject: " + SUBJECTS[mailbox].encode() + b"\r\n\r\n"
 
@@ -74,7 +74,7 @@ def test_another_mailbox(sender: str, mailbox: str) -> None:
 
 
 FORGED = [
-    # TRAPS.md 4
+    # two programs read these differently
     "ags@htpoort.nl <evil@x>",
     "ags@htpoort.nl)evil@x",
     "ags@htpoort.nl]evil@x",
@@ -208,7 +208,7 @@ FORGED = [
 
 @pytest.mark.parametrize("sender", FORGED)
 def test_forged_or_ambiguous(sender: str) -> None:
-    """What is not exactly one plain mailbox is nobody's, though its Subject is in order."""
+    """A From that is not exactly one plain mailbox has no sender, even with a good Subject."""
     found = ROUTER.route_message(message(sender))
 
     assert read(message(sender)).mailbox is None

@@ -1,4 +1,4 @@
-"""The four lines of the official page, typed from DOMAIN.md section 1: they parse, route and render back."""
+"""The four lines of the official page, typed by hand: they parse, route and render back."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_published_systems(system: DeclarationSystem, name: str, mailbox: str, p
     assert system is HTPOORT.system(name)
 
 
-def test_titles_tell_old_from_new() -> None:
-    """The titles say which of the two systems is which."""
+def test_titles_distinguish_old_and_new() -> None:
+    """The titles distinguish the two systems."""
     assert "Declarations, the old system (Aangiftesysteem)" == AGS.title
     assert "Declarations, the new system (DMS 4)" == DMS.title

@@ -69,7 +69,7 @@ def test_refused(text: str) -> None:
 
 
 def test_refusal_shows_the_form() -> None:
-    """The refusal says what a party ID looks like."""
+    """The error shows the form of a party ID."""
     with pytest.raises(InputError) as caught:
         PartyId.parse("NL-1")
 
@@ -149,7 +149,7 @@ def test_covers(one: str, other: str, *, expected: bool) -> None:
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_covers_no_party(text: str) -> None:
-    """A text that is no party ID is covered by none, and raises nothing."""
+    """No party ID covers a text that is not one, and nothing is raised."""
     assert PartyId.parse("NL123456789.02.05").covers(text) is False
 
 

@@ -1,4 +1,4 @@
-"""`read`: one scan of the header block; every message gives a value, and what is wrong stands in it."""
+"""`read`: one scan of the header block; every message gives a value that lists what is wrong."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ BODIES = [
 
 @pytest.mark.parametrize(("raw", "body"), BODIES)
 def test_body(raw: bytes, body: bytes) -> None:
-    """The body begins behind the first empty line, whatever line ends stand before and behind it."""
+    """The body begins after the first empty line, with any line ends around it."""
     assert body == read(raw).body
 
 
@@ -102,7 +102,7 @@ BAD = [
 
 @pytest.mark.parametrize(("raw", "code", "start", "stop", "expected"), BAD, ids=lambda value: repr(value)[:30])
 def test_no_header_block(raw: bytes, code: str, start: int, stop: int, expected: Reason) -> None:
-    """Without the end of the header block within 64 KiB nothing is read, and nothing is said to be read."""
+    """If the header block does not end within 64 KiB, no header is read."""
     received = read(raw)
 
     assert [(code, start, stop)] == spans(received)
@@ -147,7 +147,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("before", "expected"), WRONG)
 def test_bad_header(before: bytes, expected: list[tuple[str, int, int]]) -> None:
-    """What two programs may read differently is told with its place, and what else was read is told all the same."""
+    """What two programs may read differently is reported with its place, beside everything else that was read."""
     raw = before + FROM + SUBJECT + b"\r\n"
     received = read(raw)
 
@@ -159,7 +159,7 @@ def test_bad_header(before: bytes, expected: list[tuple[str, int, int]]) -> None
 
 @pytest.mark.parametrize("raw", [b"\r\n" + FROM + SUBJECT + b"\r\n", b"\n" + FROM + SUBJECT + b"\n"])
 def test_empty_header_block(raw: bytes) -> None:
-    """Where the first line is empty, From and Subject stand in the body and do not count as good ones."""
+    """If the first line is empty, From and Subject are in the body and do not count."""
     assert ["header.bad-line"] == [code for code, _, _ in spans(read(raw))]
     assert Reason.BAD_HEADER is reason(raw)
 
@@ -185,7 +185,7 @@ MISSING = [
 
 @pytest.mark.parametrize(("head", "expected", "why"), MISSING)
 def test_from_and_subject_once(head: bytes, expected: list[tuple[str, int, int]], why: Reason) -> None:
-    """From and Subject must stand there once; which of two counts cannot be told, and neither does."""
+    """From and Subject must occur once; of two, neither counts."""
     raw = head + b"\r\n"
 
     assert expected == spans(read(raw))
@@ -207,13 +207,13 @@ SENTENCES = [
     (b" X:\r\n\r\n", "header.bad-line", "The header block begins with a continuation line."),
     (b"X:\r\nY\r\n\r\n", "header.bad-line", "A header line has no name and colon."),
     (b"X:\r\n\r\n", "from.missing", "There is no From header."),
-    (FROM + FROM + b"\r\n", "from.repeated", "There is a second From header; which one counts cannot be told."),
+    (FROM + FROM + b"\r\n", "from.repeated", "There is a second From header; it is unclear which one counts."),
     (b"From: x\r\n\r\n", "from.ambiguous", "The From header does not hold exactly one plain mailbox."),
     (FROM + b"\r\n", "subject.missing", "There is no Subject header."),
     (
         FROM + SUBJECT + SUBJECT + b"\r\n",
         "subject.repeated",
-        "There is a second Subject header; which one counts cannot be told.",
+        "There is a second Subject header; it is unclear which one counts.",
     ),
 ]
 
@@ -240,7 +240,7 @@ SUBJECTS = [
 
 @pytest.mark.parametrize(("value", "subject", "codes"), SUBJECTS)
 def test_subject_without_envelope(value: bytes, subject: str, codes: list[str]) -> None:
-    """A Subject without a valid envelope is given as it stands, with the reader's problems, and no envelope."""
+    """A Subject without a valid envelope is returned unchanged, with the reader's problems and no envelope."""
     received = read(FROM + b"Subject:" + value + b"\r\n\r\n")
 
     assert subject == received.subject

@@ -23,8 +23,8 @@ from htpoort import (
     Router,
     RoutingEnvelope,
     SentRecord,
+    correlate,
 )
-from htpoort.routing import correlate
 
 PARTY = "NL123456789.02.05"
 OTHER = "NL987654321.01.05"
@@ -86,7 +86,7 @@ ROUTED = [
 def test_goes_where_it_belongs(  # noqa: PLR0913, PLR0917 - the four fields and two results
     mailbox: str, process: str, party: str, reference: str, system: str, correlation: Correlation
 ) -> None:
-    """Mailbox and process ID tell the system, in any case of letters; K compares exactly; an unknown K is not lost."""
+    """Mailbox and process ID decide the system, in any case; K is compared exactly; an unknown K is not lost."""
     found = routed(route(mailbox, process, party, reference))
 
     assert (system, correlation, reference) == (found.system.name, found.correlation, found.reference)
@@ -100,7 +100,7 @@ def test_party_as_the_router_was_given_it() -> None:
 
 
 def test_without_a_record_nothing_is_correlated() -> None:
-    """A router without a record of what was sent says so."""
+    """A router without a look-up marks its replies as not compared."""
     found = Router(parties=[PARTY]).route(mailbox="dms@htpoort.nl", subject=f"[V=DMS4.NL][A={PARTY}][K=D2][S=0]")
 
     assert Correlation.NOT_CHECKED is routed(found).correlation
@@ -149,7 +149,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("mailbox", "process", "party", "reference", "reasons"), REFUSED)
 def test_refused(mailbox: str, process: str, party: str, reference: str, reasons: list[str]) -> None:
-    """What does not agree is in quarantine: the first reason counts, and all of them are told, with their source."""
+    """A reply that does not agree is quarantined: the first reason counts, and all are listed with their source."""
     found = quarantined(route(mailbox, process, party, reference))
 
     assert reasons[0] == found.reason.value
@@ -169,13 +169,13 @@ SENTENCES = [
         ("x@y.example", "X.NL", STRANGER, "D1"),
         [
             "No system answers from 'x@y.example'.",
-            "No system answers under the process ID 'X.NL'.",
-            "'NL111111111.01.05' is none of the parties.",
+            "No system answers with the process ID 'X.NL'.",
+            "The addressee 'NL111111111.01.05' is not one of the parties.",
         ],
     ),
     (
         ("dms@htpoort.nl", "dms.nl", PARTY, "D1"),
-        ["The mailbox is of DMS, the process ID dms.nl of AGS."],
+        ["The mailbox belongs to DMS, but the process ID dms.nl belongs to AGS."],
     ),
     (
         ("ags@htpoort.nl", "DMS.NL", PARTY, "D1"),
@@ -210,7 +210,7 @@ SUBJECTS = [
 
 @pytest.mark.parametrize(("subject", "reason", "codes"), SUBJECTS)
 def test_no_or_bad_envelope(subject: str, reason: Reason, codes: list[str]) -> None:
-    """A Subject without an envelope is told from one with a bad envelope."""
+    """A Subject without an envelope and one with a bad envelope have different reasons."""
     found = quarantined(ROUTER.route(mailbox="dms@htpoort.nl", subject=subject))
 
     assert (reason, codes) == (found.reason, [problem.code for problem in found.problems])
@@ -257,7 +257,7 @@ def test_what_no_writer_writes(subject: str, expected: list[tuple[str, int, int]
 
 
 def test_what_no_writer_writes_counts_before_the_check() -> None:
-    """What a Subject says counts before what it disagrees with, and a look-up is not asked for such a K."""
+    """A bad envelope counts before any disagreement, and such a K is never looked up."""
     asked: list[str] = []
     router = Router(parties=[PARTY], sent=asked.append)
     found = quarantined(router.route(mailbox="x@y.example", subject="[V=X][A=Y][K=../x][S=?b?]"))
@@ -320,7 +320,7 @@ def test_message_routed() -> None:
 
 @pytest.mark.parametrize("mail_from", [None, "", "dms@htpoort.nl", "DMS@HTPoort.nl"])
 def test_mail_from_agrees(mail_from: str | None) -> None:
-    """MAIL FROM is the mailbox of From in any case; a null sender and a message without one say nothing."""
+    """MAIL FROM must be the mailbox of From, in any case; a null sender and none at all are not compared."""
     assert routed(route()) == ROUTER.route_message(message(), mail_from=mail_from)
 
 
@@ -378,7 +378,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("raw", "reason", "codes", "mailbox"), MESSAGES, ids=lambda value: repr(value)[:30])
 def test_message_refused(raw: bytes, reason: Reason, codes: list[str], mailbox: str | None) -> None:
-    """The header block counts before From, From before Subject, Subject before what they say; all is told."""
+    """The header block counts before From, From before Subject, both before their values; all is reported."""
     found = quarantined(ROUTER.route_message(raw))
 
     assert (reason, codes) == (found.reason, [problem.code for problem in found.problems])
@@ -389,7 +389,7 @@ def test_message_refused(raw: bytes, reason: Reason, codes: list[str], mailbox: 
     ("head", "reference"), [("X: \0\r\n", "D1"), ("From: a@b\r\n", "D1"), ("Subject: x\r\n", None)]
 )
 def test_quarantine_shows_what_could_be_read(head: str, reference: str | None) -> None:
-    """A bad header does not hide the envelope from the person who looks, unless it is the Subject that is unsure."""
+    """A bad header does not hide the envelope, unless the Subject itself is in doubt."""
     found = quarantined(ROUTER.route_message(message(head)))
 
     assert reference == (found.envelope and found.envelope.reference)
@@ -406,7 +406,7 @@ def test_size_limit() -> None:
     assert [
         (
             "message.too-large",
-            f"The message has {len(raw)} octets; at most {len(raw) - 1} are taken.",
+            f"The message has {len(raw)} octets; at most {len(raw) - 1} are accepted.",
             len(raw) - 1,
             len(raw),
         )
@@ -521,7 +521,7 @@ def test_kelvin_system_is_another() -> None:
 
 
 def test_lookup_is_asked_last() -> None:
-    """What is quarantined anyway costs no look-up, and K is handed over as it stands in the reply."""
+    """A reply that is quarantined anyway costs no look-up, and K is looked up exactly as in the reply."""
     asked: list[str] = []
     router = Router(parties=[PARTY], sent=asked.append)  # type: ignore[arg-type]
     router.route(mailbox="ags@htpoort.nl", subject=f"[V=DMS4.NL][A={PARTY}][K=K1][S=0]")
@@ -562,7 +562,7 @@ def test_parties(parties: Iterable[PartyId | str], expected: list[str]) -> None:
 
 
 BAD_PARTIES = [
-    ([], [("input.parties", "parties is empty; without one every reply is a stranger's.")]),
+    ([], [("input.parties", "parties is empty; give at least one party ID, or every reply is quarantined.")]),
     (
         PARTY,
         [("input.type", f"parties is the str '{PARTY}'; give a list of party IDs.")],
@@ -598,7 +598,7 @@ BAD_PARTIES = [
 
 @pytest.mark.parametrize(("parties", "expected"), BAD_PARTIES, ids=repr)
 def test_bad_parties(parties: Iterable[PartyId | str], expected: list[tuple[str, str]]) -> None:
-    """A router needs a party; all that are none are told at once."""
+    """A router needs a party; all values that are not party IDs are reported at once."""
     with pytest.raises(InputError) as caught:
         Router(parties=parties)
 
@@ -645,7 +645,7 @@ def test_repr_of_a_router_leaves_the_lookup_out() -> None:
     ],
 )
 def test_correlated_afterwards(records: list[SentRecord], expected: Correlation | Reason) -> None:
-    """A reply that was routed without a record is compared with what was sent as if the router had looked."""
+    """A reply that was routed without a look-up is compared afterwards, with the same result."""
     subject = "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
     found = Router(parties=["NL123456789.02.05"]).route(mailbox="dms@htpoort.nl", subject=subject)
     assert isinstance(found, Routed)
@@ -653,3 +653,38 @@ def test_correlated_afterwards(records: list[SentRecord], expected: Correlation 
 
     assert expected == (compared.correlation if isinstance(compared, Routed) else compared.reason)
     assert (found.mailbox, found.envelope) == (compared.mailbox, compared.envelope)
+    assert found.body_start == compared.body_start
+
+
+HEADERS = b"From: %s\r\nSubject: %s\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sender", "subject", "expected"),
+    [
+        (b"dms@htpoort.nl", b"[V= DMS4.NL][A= NL123456789.02.05][K=D1][S=0]", 80),
+        (b"dms@htpoort.nl", b"[V= DMS4.NL][A= NL123456789.02.05][K=A1][S=0]", 80),
+        (b"ags@htpoort.nl", b"[V= DMS4.NL][A= NL123456789.02.05][K=D1][S=0]", 80),
+        (b"dms@htpoort.nl", b"[V= DMS4.NL][A= NL123456789.02.05][K=/][S=0]", 79),
+        (b"dms@htpoort.nl", b"hello", 40),
+        (b"a@b, c@d", b"hello", 34),
+    ],
+    ids=["routed", "other system", "disagree", "reference", "no envelope", "no mailbox"],
+)
+def test_the_body_begins_after_the_headers(sender: bytes, subject: bytes, expected: int) -> None:
+    """Every result has the offset of the body, so that the headers are not scanned again."""
+    raw = HEADERS % (sender, subject) + b"the body\r\n"
+    found = ROUTER.route_message(raw)
+
+    assert expected == found.body_start
+    assert b"the body\r\n" == raw[found.body_start :]
+
+
+def test_the_body_of_what_came_from_another_mailbox() -> None:
+    """A message whose MAIL FROM disagrees has it too; one that is too large is not read, and a Subject has no body."""
+    raw = HEADERS % (b"dms@htpoort.nl", b"[V= DMS4.NL][A= NL123456789.02.05][K=D1][S=0]")
+    small = Router(parties=[PARTY], size_limit=10)
+
+    assert 80 == ROUTER.route_message(raw, "ags@htpoort.nl").body_start
+    assert 0 == small.route_message(raw).body_start
+    assert 0 == ROUTER.route(mailbox="dms@htpoort.nl", subject="hello").body_start

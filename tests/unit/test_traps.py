@@ -1,5 +1,5 @@
 """
-TRAPS.md 1 to 8 and 17, one class each: first that the trap is there, then that it does not bite.
+Known traps of mail software, one class each: first that the trap exists, then that htpoort avoids it.
 
 The versions of the standard library differ; a trap is only shown where all of them have it.
 """
@@ -90,7 +90,7 @@ class TestTrap1LongReferenceBreaksTheSubject:
         assert [f"Subject: {line_of('K' * length)}".encode()] == subject_lines(sub.data)
 
     def test_does_not_bite_at_the_limits(self) -> None:
-        """The longest V, A and K together still stand on one physical line."""
+        """The longest V, A and K together still fit on one physical line."""
         system = type(DMS)(name="X", mailbox="x@customs.example", process_id="P" * 35)
         sub = build(**{**GOOD, "system": system, "party": "N" * 35, "reference": "K" * 35})  # type: ignore[arg-type]
 
@@ -110,7 +110,7 @@ class TestTrap2ClientsRenderAgain:
         assert [f"Subject: {line_of('K' * 32)}".encode()] != subject_lines(flatten_message(message))
 
     def test_does_not_bite(self) -> None:
-        """What `build` gives is no message object but bytes, which nobody renders."""
+        """`build` returns bytes and not a message object, so nothing renders them again."""
         assert bytes is type(build(**{**GOOD, "reference": "K" * 32}).data)  # type: ignore[arg-type]
 
 
@@ -154,14 +154,14 @@ class TestTrap4ForgedFrom:
 
     @pytest.mark.parametrize("sender", FORGED)
     def test_does_not_bite(self, sender: str) -> None:
-        """Not exactly one plain mailbox is nobody's, and is in quarantine."""
+        """A From that is not exactly one plain mailbox is quarantined."""
         found = ROUTER.route_message(self.message(sender))
 
         assert read(self.message(sender)).mailbox is None
         assert isinstance(found, Quarantined)
         assert Reason.AMBIGUOUS_FROM is found.reason
 
-    def test_bites_nobody_else(self) -> None:
+    def test_harms_nothing_else(self) -> None:
         """The same message with the honest From is routed."""
         assert not isinstance(ROUTER.route_message(self.message("ags@htpoort.nl")), Quarantined)
 
@@ -185,8 +185,8 @@ class TestTrap5EncodedLineEnds:
 
         assert received.envelope is None
         assert [
-            "The value of K holds U+000D; only printable ASCII without brackets is taken.",
-            "The value of K holds U+000A; only printable ASCII without brackets is taken.",
+            "The value of K holds U+000D; only printable ASCII without brackets is accepted.",
+            "The value of K holds U+000A; only printable ASCII without brackets is accepted.",
         ] == [problem.message for problem in received.problems]
 
     @pytest.mark.parametrize("field", ["party", "reference", "s", "mailbox", "message_id", "content_type", "file_name"])
@@ -220,7 +220,7 @@ class TestTrap6Crashes:
 
 
 class TestTrap7LookAlikeMailboxes:
-    """email-validator takes Cyrillic look-alikes of both mailbox parts unless it is told not to."""
+    """email-validator accepts Cyrillic look-alikes in both parts of a mailbox unless it is set not to."""
 
     LOOK_ALIKES = ("\u0430gs@htpoort.nl", "ags@htp\u043e\u043ert.nl")
 
@@ -258,7 +258,7 @@ class TestTrap8LooseDigitsAndEnds:
     DIGITS = ("\uff11", "\u0661", "\u00b2", "1_0", "1 ", " 1", "1\n", "+1")
 
     def test_is_there(self) -> None:
-        """The usual ways to ask for a number take what is none of ASCII."""
+        """The usual ways to check for a number accept characters outside of ASCII."""
         assert re.fullmatch(r"\d", "\uff11")
         assert re.match(r"^[0-9]$", "1\n")
         assert "\u00b2".isdigit()

@@ -10,7 +10,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from htpoort import RoutingEnvelope, _words, read
+from htpoort import RoutingEnvelope, read
+from htpoort.core import _headers
+from htpoort.core.text import ascii_lower
 
 LINE = "[V=a][A=b][K=c][S=0]"
 BASE = base64.b64encode(LINE.encode()).decode()
@@ -29,7 +31,7 @@ def test_charsets(charset: str, word: str) -> None:
     """The character sets in use are decoded, B with and without its padding, Q with its digits in either case."""
     line = LINE if QUOTED.lower() not in word else LINE.lower()
 
-    assert line == _words.decode(f"=?{charset}?{word}?=")
+    assert line == _headers.decode(f"=?{charset}?{word}?=")
 
 
 DECODED = [
@@ -53,7 +55,7 @@ DECODED = [
 @pytest.mark.parametrize(("text", "expected"), DECODED)
 def test_decoded(text: str, expected: str) -> None:
     """Blanks between two encoded words are dropped, others stay; field software writes words above 75 characters."""
-    assert expected == _words.decode(text)
+    assert expected == _headers.decode(text)
 
 
 UNREADABLE = [
@@ -92,13 +94,13 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_unreadable_words_stay(text: str) -> None:
-    """A word that cannot be read for sure stays as it is; Python's codecs that are not for text are never looked up."""
-    assert text == _words.decode(text)
+    """A word that cannot be decoded reliably stays as it is; Python's codecs that are not for text are never used."""
+    assert text == _headers.decode(text)
 
 
 def test_unreadable_word_keeps_its_blanks() -> None:
     """Blanks beside a word that stays as it is stay too."""
-    assert "a =?x?q?b?= c" == _words.decode("=?utf-8?q?a?= =?x?q?b?= =?utf-8?q?c?=")
+    assert "a =?x?q?b?= c" == _headers.decode("=?utf-8?q?a?= =?x?q?b?= =?utf-8?q?c?=")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_unreadable_word_keeps_its_blanks() -> None:
 )
 def test_unfold(text: str, expected: str) -> None:
     """A line end counts as folding only before a blank, which stays."""
-    assert expected == _words.unfold(text)
+    assert expected == _headers.unfold(text)
 
 
 @pytest.mark.parametrize(
@@ -129,11 +131,11 @@ def test_unfold(text: str, expected: str) -> None:
 )
 def test_ascii_lower(text: str, expected: str) -> None:
     """Only ASCII has two cases: a Kelvin sign is no k, and a text with one is left alone."""
-    assert expected == _words.ascii_lower(text)
+    assert expected == ascii_lower(text)
 
 
 def arrived(subject: bytes) -> RoutingEnvelope:
-    """Read a message with a Subject header as it stands on the wire."""
+    """Read a message with a given Subject header, byte for byte."""
     received = read(b"From: dms@htpoort.nl\r\nSubject: " + subject + b"\r\nTo: a@b.example\r\n\r\n")
     assert received.problems == ()
     assert received.envelope is not None

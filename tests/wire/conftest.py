@@ -1,4 +1,4 @@
-"""Give foreign servers, foreign clients and certificates to the tests of the wire; all of it on loopback."""
+"""Foreign servers, foreign clients and certificates for the tests of the wire; everything on loopback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ END = b"\r\n.\r\n"
 
 @pytest.fixture(autouse=True)  # ruff: ignore[pytest-fixture-autouse]
 async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Fail a test that leaves a task, or an exception that nobody fetched."""
+    """Fail a test that leaves a task running, or an exception that was never retrieved."""
     yield
     await check_tidy(caplog)
 
@@ -37,7 +37,7 @@ async def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> AsyncItera
 def submission() -> Callable[..., Submission]:
     """Build a request to DMS."""
 
-    def made(payload: bytes = b"<MetaData/>\r\n", reference: str = "22096222734662") -> Submission:
+    def build_request(payload: bytes = b"<MetaData/>\r\n", reference: str = "22096222734662") -> Submission:
         return build(
             system=DMS,
             party="NL123456789.02.05",
@@ -48,7 +48,7 @@ def submission() -> Callable[..., Submission]:
             message_id=f"<{reference}@forwarder.example>",
         )
 
-    return made
+    return build_request
 
 
 # ── certificates ─────────────────────────────────────────────────────────────
@@ -56,7 +56,7 @@ def submission() -> Callable[..., Submission]:
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Give the files of two authorities and of certificates that they issued."""
+    """Write the files of two authorities and of certificates that they issued."""
     place = tmp_path_factory.mktemp("tls")
 
     def written(name: str, blob: trustme.Blob) -> str:
@@ -83,7 +83,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture
 def foreign_tls(authority: SimpleNamespace) -> ssl.SSLContext:
-    """Give a server's context that knows nothing of our policy."""
+    """Make a server's context that does not use our policy."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority.host)
     return context
@@ -96,8 +96,8 @@ class FixedServer:
     """
     Play one dialogue to each client.
 
-    Each answer is octets, or "drop" (reset), "close", "stall" (until the client leaves), "deaf" (read
-    nothing more), "tls" (upgrade), or a tuple of these; a list gives one for each time it is asked.
+    Each answer is octets, or "drop" (reset), "close", "stall" (until the client leaves), "deaf" (read nothing
+    more), "tls" (upgrade), or a tuple of these; a list has one for each time the command is sent.
     """
 
     GO_ON = b"354 go on\r\n"
@@ -153,7 +153,7 @@ class FixedServer:
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._talk(reader, writer)
+            await self._converse(reader, writer)
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
@@ -161,12 +161,12 @@ class FixedServer:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._answer("connect", reader, writer)
         if self._implicit:
             self._note_cipher(writer)
         while not writer.is_closing():
-            # Whoever believes that this is TLS sends any octets, and a line end may be among them.
+            # A client that takes this for TLS sends any octets, and a line end may be among them.
             line = (await reader.readuntil(b"\r\n")).decode("latin-1").strip()
             self.commands.append(line)
             verb = line.partition(" ")[0].upper()
@@ -216,7 +216,7 @@ class FixedServer:
 
 @pytest.fixture
 def fixed() -> type[FixedServer]:
-    """Give the class of a server that plays a fixed dialogue."""
+    """Return the class of a server that plays a fixed dialogue."""
     return FixedServer
 
 
@@ -226,9 +226,9 @@ def fixed() -> type[FixedServer]:
 @pytest.fixture
 def alerting() -> Callable[..., Any]:
     """
-    Run a server that shakes hands once, by a blocking socket in a thread.
+    Run a server that does one handshake, with a blocking socket in a thread.
 
-    asyncio's server resets the connection where OpenSSL would send an alert that says why.
+    asyncio's server resets the connection where OpenSSL sends an alert with the reason.
     """
 
     def shaken(listener: socket.socket, context: ssl.SSLContext, *, implicit: bool) -> None:
@@ -241,7 +241,7 @@ def alerting() -> Callable[..., Any]:
                 plain.sendall(b"250-customs.example\r\n250 STARTTLS\r\n")
                 plain.recv(1000)
                 plain.sendall(b"220 go on\r\n")
-            # An alert that came together with the 220 would be thrown away as plain text.
+            # An alert that arrived together with the 220 would be dropped as plain text.
             plain.recv(1, socket.MSG_PEEK)
             with (
                 contextlib.suppress(ssl.SSLError),
@@ -274,7 +274,7 @@ def alerting() -> Callable[..., Any]:
 
 
 class Sink:
-    """Take every message."""
+    """Accept every message."""
 
     def __init__(self) -> None:
         self.contents: list[bytes] = []
@@ -286,7 +286,7 @@ class Sink:
 
 @pytest.fixture
 def stock() -> Callable[..., Any]:
-    """Run an SMTP server of stock aiosmtpd; gives its port and what it took."""
+    """Run an SMTP server of stock aiosmtpd; yields its port and the messages it accepted."""
 
     @asynccontextmanager
     async def running(handler: object = None, **settings: Any) -> AsyncGenerator[SimpleNamespace]:
@@ -315,7 +315,7 @@ def stock() -> Callable[..., Any]:
 
 
 class RawClient:
-    """Send octets as they are, and read replies."""
+    """Send any octets, and read answers."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -323,7 +323,7 @@ class RawClient:
         self.greeted = False
 
     async def reply(self) -> str:
-        """Read one reply, all of its lines; empty at the end of the connection."""
+        """Read one answer with all of its lines; empty at the end of the connection."""
         lines: list[str] = []
         while True:
             line = (await self.reader.readline()).decode()
@@ -332,13 +332,13 @@ class RawClient:
                 return "".join(lines).rstrip("\r\n")
 
     async def ask(self, octets: bytes) -> str:
-        """Send octets and read one reply."""
+        """Send octets and read one answer."""
         self.writer.write(octets)
         await self.writer.drain()
         return await self.reply()
 
     async def ready(self, rcpt: bytes = b"edi@forwarder.example") -> None:
-        """Go on until the server waits for content."""
+        """Run the dialogue until the server waits for content."""
         if not self.greeted:
             self.greeted = (await self.ask(b"EHLO dms.example\r\n"))[:3] == "250"
         await self.ask(b"MAIL FROM:<dms@htpoort.nl>\r\n")
@@ -348,7 +348,7 @@ class RawClient:
 
 @pytest.fixture
 def raw() -> Callable[..., Any]:
-    """Connect a client that sends any octets; its greeting has been read."""
+    """Connect a client that sends any octets, and read the greeting."""
 
     @asynccontextmanager
     async def connected(port: int, *, greeting: bool = True) -> AsyncGenerator[RawClient]:

@@ -1,24 +1,23 @@
-"""Which mailboxes may be configured: one rule, wherever one is given."""
+"""Which mailboxes may be configured: one rule everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import attrs
 import pytest
 
 from htpoort import DMS, DeclarationSystem, InputError, Submission, build
 from htpoort.simulator import Declarant
-from htpoort.transport import Receiver, _sendable
-from htpoort.transport.incoming import Incoming
+from htpoort.transport import Incoming, Receiver
+from htpoort.transport.sending import check
 
 
-async def kept(_incoming: Incoming) -> None:
-    """Take a message."""
+async def accept(_incoming: Incoming) -> None:
+    """Accept a message."""
 
 
-def built(mailbox: str) -> Submission:
+def declaration(mailbox: str) -> Submission:
     """Build a declaration from a mailbox."""
     return build(
         system=DMS,
@@ -32,12 +31,12 @@ def built(mailbox: str) -> Submission:
 
 
 PLACES: dict[str, Callable[[str], object]] = {
-    "build": built,
+    "build": declaration,
     "DeclarationSystem": lambda mailbox: DeclarationSystem(name="X", mailbox=mailbox, process_id="X.NL"),
-    "Receiver": lambda mailbox: Receiver(kept, hostname="mx.forwarder.example", mailboxes=[mailbox]),
+    "Receiver": lambda mailbox: Receiver(accept, hostname="mx.forwarder.example", mailboxes=[mailbox]),
     "Declarant": lambda mailbox: Declarant(mailbox=mailbox),
-    "send, from": lambda mailbox: _sendable.check(attrs.evolve(built("a@b.example"), mail_from=mailbox)),
-    "send, to": lambda mailbox: _sendable.check(attrs.evolve(built("a@b.example"), rcpt_to=mailbox)),
+    "send, from": lambda mailbox: check(mailbox, "c@d.example", declaration("a@b.example").data),
+    "send, to": lambda mailbox: check("a@b.example", mailbox, declaration("a@b.example").data),
 }
 TAKEN = [
     *("edi@forwarder.example", "EDI@Forwarder.example", "edi@vpn-host", "edi@localhost", "edi@mail.local"),
@@ -53,13 +52,13 @@ REFUSED = [
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("mailbox", TAKEN)
 def test_taken_everywhere(mailbox: str, place: str) -> None:
-    """A mailbox that one place takes, every other takes too, also one of a name behind a VPN."""
+    """A mailbox that one place accepts, every other accepts too, also one of a host name behind a VPN."""
     PLACES[place](mailbox)
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("mailbox", REFUSED)
 def test_refused_everywhere(mailbox: str, place: str) -> None:
-    """What is not a plain ASCII mailbox within the standards' lengths is refused wherever it is given."""
+    """Anything but a plain ASCII mailbox within the standards' lengths is refused everywhere."""
     with pytest.raises(InputError):
         PLACES[place](mailbox)

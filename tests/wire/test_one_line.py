@@ -17,7 +17,7 @@ SUBJECTS = [f"Subject: [V=NL123456789.02.05][A=DMS4.NL][K={reference}][S=0]".enc
 
 
 async def by_smtplib(port: int, messages: list[Submission]) -> None:
-    """Send by the standard library."""
+    """Send with the standard library."""
 
     def work() -> None:
         with smtplib.SMTP("127.0.0.1", port, local_hostname="forwarder.example") as client:
@@ -28,7 +28,7 @@ async def by_smtplib(port: int, messages: list[Submission]) -> None:
 
 
 async def by_aiosmtplib(port: int, messages: list[Submission]) -> None:
-    """Send by aiosmtplib alone."""
+    """Send with aiosmtplib alone."""
     options = {"hostname": "127.0.0.1", "port": port, "start_tls": False, "local_hostname": "forwarder.example"}
     async with aiosmtplib.SMTP(**options) as client:  # type: ignore[arg-type]  # of several types
         for message in messages:
@@ -36,7 +36,7 @@ async def by_aiosmtplib(port: int, messages: list[Submission]) -> None:
 
 
 async def by_sender(port: int, messages: list[Submission]) -> None:
-    """Send by our own sender."""
+    """Send with our own sender."""
     async with Sender(SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN)) as sender:
         for message in messages:
             await sender.send(message)

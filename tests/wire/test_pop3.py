@@ -1,4 +1,4 @@
-"""Fetching from POP3 servers: stored first, deleted then, and nothing lost whatever breaks."""
+"""Fetching from POP3 servers: mails are stored first and deleted afterwards, and no failure loses one."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pop3_client import ONE, THREE, TWO, Shelf, failure, got, mailbox, said
+from pop3_client import ONE, THREE, TWO, Shelf, failure, got, mailbox, outcome
 from pop3_server import PASSWORD, TWISTED, Fault, Pop3Box
 from strategies import copies
 
 from htpoort import HtpoortError, InputError
-from htpoort.transport import Security, TlsSettings
-from htpoort.transport.accounts import Fetched, FetchError, FetchFailure, Pop3Server
+from htpoort.transport import FetchError, FetchFailure, Pop3Account, Security, SessionReport, TlsSettings
 
 
 def foreign(file: str) -> ssl.SSLContext:
-    """Give a server's context that knows nothing of our policy."""
+    """Make a server's context that does not use our policy."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
 
 
 CANARY = "kanarie-Geheim+1"
-# The password, in capitals, with a blank, cut, in base64 alone and as SASL PLAIN sends it, and as a URL writes it.
+# The password in capitals, with a blank, cut, in base64 alone and as in SASL PLAIN, and as in a URL.
 FORMS = (
     "kanarie-Geheim+1",
     "KANARIE-GEHEIM+1",
@@ -46,14 +45,14 @@ FORMS = (
 )
 
 
-class TestPop3Server:
-    """Where to fetch: named, safe by default, complete."""
+class TestPop3Account:
+    """The account to fetch from: named, safe by default, complete."""
 
     @staticmethod
-    def made(**settings: Any) -> Pop3Server:
-        """Make a server of the usual values and some others."""
+    def account(**settings: Any) -> Pop3Account:
+        """Make an account of the usual values and some others."""
         usual = {"host": "pop.forwarder.example", "username": "edi", "password": "geheim"}
-        return Pop3Server(**{**usual, **settings})
+        return Pop3Account(**{**usual, **settings})
 
     @pytest.mark.parametrize(
         ("settings", "account"),
@@ -66,31 +65,31 @@ class TestPop3Server:
         ],
     )
     def test_the_account(self, settings: dict[str, Any], account: str) -> None:
-        """Implicit TLS is the default, each kind of security has its port, and the account names all of it."""
-        assert account == self.made(**settings).account
+        """Implicit TLS is the default, each kind of security has its port, and the account name contains all of it."""
+        assert account == self.account(**settings).account
 
     def test_how_it_is_shown(self) -> None:
-        """For a person the mailbox is a place and a login, since a user name may have an @ of its own."""
-        server = self.made(username="edi@forwarder.example")
+        """For people the account is a place and a login, because a user name may contain an @."""
+        server = self.account(username="edi@forwarder.example")
         assert "pop.forwarder.example:995 as edi@forwarder.example" == server.shown
 
     def test_the_password_is_not_shown(self) -> None:
-        """The repr has the user name and not the password."""
-        shown = repr(self.made())
+        """The repr contains the user name but not the password."""
+        shown = repr(self.account())
         assert (True, False) == ("edi" in shown, "geheim" in shown)
 
     @pytest.mark.parametrize("missing", ["host", "username", "password"])
-    def test_what_must_be_given(self, missing: str) -> None:
-        """Nobody's mailbox on nobody's server is fetched by default."""
+    def test_required_fields(self, missing: str) -> None:
+        """There is no default server and no default mailbox."""
         settings = {"host": "pop.forwarder.example", "username": "edi", "password": "geheim"}
         del settings[missing]
         with pytest.raises(TypeError, match=missing):
-            Pop3Server(**settings)  # type: ignore[arg-type]
+            Pop3Account(**settings)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
     def test_a_login_in_the_clear_to_this_machine(self, host: str) -> None:
-        """On loopback nobody reads along."""
-        assert Security.PLAIN is self.made(host=host, security=Security.PLAIN).security
+        """A login without TLS is allowed on loopback."""
+        assert Security.PLAIN is self.account(host=host, security=Security.PLAIN).security
 
     @pytest.mark.parametrize(
         ("settings", "codes"),
@@ -120,16 +119,16 @@ class TestPop3Server:
         ],
     )
     def test_what_cannot_be(self, settings: dict[str, Any], codes: list[str]) -> None:
-        """Every value that no session could have is told, all at once, and no password with it."""
+        """Every invalid value is reported, all at once, and no password is shown."""
         with pytest.raises(InputError) as caught:
-            self.made(**settings)
+            self.account(**settings)
         assert codes == [problem.code for problem in caught.value.problems]
         assert "heim" not in f"{caught.value!s}{caught.value!r}"
 
 
 @contextlib.asynccontextmanager
 async def twisted(*mails: bytes) -> AsyncGenerator[int]:
-    """Run Twisted's POP3 server with some mails; gives its port."""
+    """Run Twisted's POP3 server with some mails; yields its port."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", TWISTED, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -144,10 +143,10 @@ async def twisted(*mails: bytes) -> AsyncGenerator[int]:
 
 
 class TestForeignServer:
-    """Twisted's server, which knows nothing of this library, is emptied mail by mail."""
+    """Twisted's server, which does not know this library, is emptied mail by mail."""
 
     async def test_everything_is_fetched_and_deleted(self) -> None:
-        """What the server has is stored octet for octet; a second session finds nothing."""
+        """The server's mails are stored octet for octet; a second session finds none."""
         xml = b"Subject: x\n\n<MetaData>" + b"<A>22096222734662</A>" * 3_000 + b"</MetaData>\n"
         dots = b"Subject: y\n\n.\n..\n.a\nb\n"
         async with twisted(ONE.replace(b"\r\n", b"\n"), xml, dots) as port:
@@ -156,10 +155,13 @@ class TestForeignServer:
             two = await mailbox(port).fetch(second)
         assert [ONE, xml.replace(b"\n", b"\r\n"), dots.replace(b"\n", b"\r\n")] == [raw for _, raw in first.mails]
         assert (3, one.fetched, frozenset(one.fetched)) == (len(one.fetched), one.deleted, one.gone)
-        assert (Fetched(fetched=(), deleted=(), left=(), gone=frozenset(), problems=()), []) == (two, second.mails)
+        assert (SessionReport(fetched=(), deleted=(), left=(), gone=frozenset(), problems=()), []) == (
+            two,
+            second.mails,
+        )
 
     async def test_two_equal_mails(self) -> None:
-        """Twisted makes the UIDL of the content, so equal mails share it; both are handed over, both deleted."""
+        """Twisted derives the UIDL from the content, so equal mails share it; both are stored, both deleted."""
         async with twisted(b"a\n", b"a\n") as port:
             shelf = Shelf()
             done = await mailbox(port).fetch(shelf)
@@ -168,18 +170,18 @@ class TestForeignServer:
         assert () == again.fetched
 
     async def test_a_wrong_password(self) -> None:
-        """A refused login is LOGIN, with the server's word."""
+        """A refused login is LOGIN, with the server's answer."""
         async with twisted() as port:
             with pytest.raises(FetchError) as caught:
                 await mailbox(port, password="other").fetch(Shelf())
-        assert (FetchFailure.LOGIN, "Authentication failed", False) == said(caught.value)
+        assert (FetchFailure.LOGIN, "Authentication failed", False) == outcome(caught.value)
 
 
 class TestSession:
-    """A mail is deleted only after it has been stored, and the server deletes at QUIT."""
+    """A mail is deleted only after it was stored, and the server deletes at QUIT."""
 
     async def test_stored_before_deleted(self) -> None:
-        """While a mail is being stored, no DELE for it has been sent."""
+        """While a mail is being stored, no DELE for it is sent."""
         seen: list[list[str]] = []
         async with Pop3Box(ONE, TWO) as box:
 
@@ -193,18 +195,20 @@ class TestSession:
         assert ["USER edi", "PASS geheim", "UIDL", "LIST"] == box.commands[:4]
         assert ([], "QUIT") == (box.uidls, box.commands[-1])
         assert (
-            Fetched(fetched=("u1", "u2"), deleted=("u1", "u2"), left=(), gone=frozenset({"u1", "u2"}), problems=())
+            SessionReport(
+                fetched=("u1", "u2"), deleted=("u1", "u2"), left=(), gone=frozenset({"u1", "u2"}), problems=()
+            )
             == done
         )
 
     async def test_an_empty_mailbox(self) -> None:
-        """Nothing there is nothing done, and what was known is gone."""
+        """In an empty mailbox nothing is done, and what was known is gone."""
         async with Pop3Box() as box:
             done = await mailbox(box.port).fetch(Shelf(), known=frozenset({"u8", "u9"}))
-        assert Fetched(fetched=(), deleted=(), left=(), gone=frozenset({"u8", "u9"}), problems=()) == done
+        assert SessionReport(fetched=(), deleted=(), left=(), gone=frozenset({"u8", "u9"}), problems=()) == done
 
     async def test_what_is_known_is_fetched_before_it_is_deleted(self) -> None:
-        """No mail is deleted that was not stored in this session, whatever its UIDL says."""
+        """A mail is deleted only if it was stored in this session, whatever its UIDL."""
         async with Pop3Box(ONE, TWO) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, known=frozenset({"u1"}))
@@ -213,14 +217,16 @@ class TestSession:
         assert (("u1", "u2"), ("u1", "u2"), frozenset({"u1", "u2"})) == (done.fetched, done.deleted, done.gone)
 
     async def test_what_is_skipped_is_left_alone(self) -> None:
-        """A mail to skip is neither fetched nor deleted, and stays known; one that is there no more is gone."""
+        """A skipped mail is neither fetched nor deleted, and stays known; one that is no longer there is gone."""
         async with Pop3Box(ONE, TWO) as box:
             shelf = Shelf()
             skip = frozenset({"u1", "u9"})
             done = await mailbox(box.port).fetch(shelf, known=skip, skip=skip)
         assert ([("u2", TWO)], ["u1"]) == (shelf.mails, box.uidls)
         assert {"RETR 1", "DELE 1"}.isdisjoint(box.commands)
-        assert Fetched(fetched=("u2",), deleted=("u2",), left=(), gone=frozenset({"u2", "u9"}), problems=()) == done
+        assert (
+            SessionReport(fetched=("u2",), deleted=("u2",), left=(), gone=frozenset({"u2", "u9"}), problems=()) == done
+        )
 
     async def test_an_empty_mail(self) -> None:
         """A mail of no octets is a mail."""
@@ -230,7 +236,7 @@ class TestSession:
 
 
 class TestBroken:
-    """Wherever a session breaks, no mail is lost, and one that comes again is recognised (trap 15)."""
+    """Wherever a session breaks, no mail is lost, and one that is fetched again is recognised (trap 15)."""
 
     @pytest.mark.parametrize("how", ["drop", "close"])
     async def test_lost_before_quit(self, how: str) -> None:
@@ -247,7 +253,7 @@ class TestBroken:
 
     @pytest.mark.parametrize("how", ["drop", "close"])
     async def test_the_answer_to_quit_is_lost(self, how: str) -> None:
-        """Whoever does not hear the answer to QUIT does not know; the next session finds the mails gone."""
+        """If the answer to QUIT is lost, the outcome is unknown; the next session finds the mails gone."""
         async with Pop3Box(ONE, faults={"QUIT": how}) as box:
             shelf = Shelf()
             with pytest.raises(FetchError) as caught:
@@ -257,8 +263,8 @@ class TestBroken:
         assert (FetchFailure.LOST, [("u1", ONE)]) == (caught.value.kind, shelf.mails)
         assert ((), frozenset({"u1"})) == (again.deleted, again.gone)
 
-    async def test_and_its_uidl_is_given_to_another_mail(self) -> None:
-        """A mail under a UIDL of which nobody knows whether it is free again is stored, not deleted unseen."""
+    async def test_its_uidl_is_reused_for_another_mail(self) -> None:
+        """A mail whose UIDL may have been reused is stored, not deleted unseen."""
         async with Pop3Box(("7", ONE), faults={"QUIT": "drop"}) as box:
             shelf = Shelf()
             with pytest.raises(FetchError):
@@ -273,7 +279,7 @@ class TestBroken:
         "fault", [(b"+OK\r\nSubject: [V=DMS4.NL]", "drop"), (b"+OK\r\n", "close"), (b"+O", "close")]
     )
     async def test_lost_in_the_middle_of_a_mail(self, fault: Fault) -> None:
-        """Half a mail is never stored, nor is half an answer an answer; what came before it stays stored."""
+        """Half a mail is never stored, nor is half an answer read as an answer; mails before it stay stored."""
         async with Pop3Box(ONE, TWO, THREE, faults={"RETR 2": fault}) as box:
             shelf = Shelf()
             with pytest.raises(FetchError) as caught:
@@ -283,14 +289,14 @@ class TestBroken:
             await mailbox(box.port).fetch(shelf, known=shelf.uidls)
         assert ([("u1", ONE), ("u1", ONE), ("u2", TWO), ("u3", THREE)], []) == (shelf.mails, box.uidls)
 
-    async def test_a_server_that_says_nothing(self) -> None:
-        """After the timeout without an octet the connection is lost."""
+    async def test_a_silent_server(self) -> None:
+        """After the timeout without an octet the connection counts as lost."""
         async with Pop3Box(ONE, faults={"RETR": "stall"}) as box:
             error = await failure(box, timeout=0.1)
-        assert (FetchFailure.LOST, "timed out", True) == said(error)
+        assert (FetchFailure.LOST, "timed out", True) == outcome(error)
 
     async def test_a_mail_that_cannot_be_read(self) -> None:
-        """A refused RETR is reported, the mail stays, and the rest goes on."""
+        """A refused RETR is reported, the mail stays, and the others are fetched."""
         async with Pop3Box(ONE, TWO, THREE, faults={"RETR 2": b"-ERR [SYS/PERM] broken\r\n"}) as box:
             done, shelf = await got(box)
         (left,) = done.left
@@ -300,7 +306,7 @@ class TestBroken:
         assert "The mail u2 cannot be read: [SYS/PERM] broken" == left.problem.message
 
     async def test_a_mail_that_cannot_be_deleted(self) -> None:
-        """A refused DELE leaves a mail that is stored: it stays known, and is tried again."""
+        """After a refused DELE the stored mail stays known, and is tried again."""
         async with Pop3Box(ONE, TWO, faults={"DELE 1": b"-ERR locked\r\n"}) as box:
             done, shelf = await got(box)
         assert (("u1", "u2"), ("u2",), frozenset({"u2"})) == (done.fetched, done.deleted, done.gone)
@@ -310,14 +316,14 @@ class TestBroken:
         assert (2, ["u1"]) == (len(shelf.mails), box.uidls)
 
     async def test_a_known_mail_that_cannot_be_read(self) -> None:
-        """What was stored before and cannot be read now stays, and stays known: it may be another mail."""
+        """A stored mail that cannot be read now stays, and stays known: it may be a different mail."""
         async with Pop3Box(ONE, faults={"RETR 1": b"-ERR broken\r\n"}) as box:
             done = await mailbox(box.port).fetch(Shelf(), known=frozenset({"u1"}))
         assert (["pop3.unreadable"], ["u1"]) == ([left.problem.code for left in done.left], box.uidls)
         assert ((), frozenset()) == (done.deleted, done.gone)
 
     async def test_quit_refused(self) -> None:
-        """A server that could not delete says so at QUIT; then nothing is forgotten."""
+        """A server that could not delete reports it at QUIT; then nothing is forgotten."""
         async with Pop3Box(ONE, faults={"QUIT": b"-ERR some deleted messages not removed\r\n"}) as box:
             done, _ = await got(box)
         assert (("u1",), (), frozenset()) == (done.fetched, done.deleted, done.gone)
@@ -326,7 +332,7 @@ class TestBroken:
         ]
 
     async def test_a_uidl_comes_again_for_another_mail(self) -> None:
-        """After a session that ended well its UIDLs are gone, so another mail under one of them is fetched."""
+        """After a completed session its UIDLs are forgotten, so another mail under one of them is fetched."""
         async with Pop3Box(("7", ONE)) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf)
@@ -335,7 +341,7 @@ class TestBroken:
         assert [("7", ONE), ("7", TWO)] == shelf.mails
 
     async def test_two_mails_under_one_known_uidl(self) -> None:
-        """Two mails of one UIDL are both fetched before they are deleted; where one stays, the UIDL stays known."""
+        """Two mails with one UIDL are both fetched before they are deleted; if one stays, the UIDL stays known."""
         async with Pop3Box(("7", ONE), ("7", TWO), ("8", THREE), faults={"DELE 2": b"-ERR locked\r\n"}) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, known=frozenset({"7", "8"}))
@@ -344,10 +350,10 @@ class TestBroken:
 
 
 class TestStoreFails:
-    """What cannot be stored stays in the mailbox."""
+    """A mail that cannot be stored stays in the mailbox."""
 
     async def test_what_was_stored_before_is_deleted(self) -> None:
-        """The error passes through; QUIT deletes the mails before, the mail itself and those after stay."""
+        """The error passes through; QUIT deletes the mails before; that mail and those after it stay."""
         async with Pop3Box(ONE, TWO, THREE) as box:
             shelf = Shelf(fails_at="u2")
             with pytest.raises(OSError, match="the disk is full"):
@@ -356,7 +362,7 @@ class TestStoreFails:
         assert ([("u1", ONE)], ["u2", "u3"]) == (shelf.mails, box.uidls)
 
     async def test_and_the_connection_is_lost(self) -> None:
-        """The store's error is the one that is told."""
+        """The store's error is the one that is raised."""
         async with Pop3Box(ONE, faults={"QUIT": "drop"}) as box:
             with pytest.raises(OSError, match="the disk is full"):
                 await mailbox(box.port).fetch(Shelf(fails_at="u1"))
@@ -366,7 +372,7 @@ class TestCancelled:
     """Cancelling ends the session at once: no QUIT, nothing deleted, no thread left waiting."""
 
     async def test_while_the_server_is_waited_for(self) -> None:
-        """A server that says nothing for a minute is not waited for."""
+        """Cancelling does not wait for a server that is silent for a minute."""
         async with Pop3Box(ONE, TWO, faults={"RETR 2": "stall"}) as box:
             shelf = Shelf()
             task = asyncio.create_task(mailbox(box.port, timeout=60).fetch(shelf))
@@ -378,7 +384,7 @@ class TestCancelled:
         assert ([("u1", ONE)], ["u1", "u2"], False) == (shelf.mails, box.uidls, "QUIT" in box.commands)
 
     async def test_while_storing(self) -> None:
-        """A store that is cancelled is no store."""
+        """A mail whose storing was cancelled does not count as stored."""
         reached = asyncio.Event()
 
         async def store(_uidl: str, _raw: bytes) -> None:
@@ -396,7 +402,7 @@ class TestCancelled:
 
     @pytest.mark.parametrize("security", [Security.PLAIN, Security.IMPLICIT])
     async def test_before_the_greeting(self, security: Security) -> None:
-        """Neither a greeting nor a handshake that does not come is waited for."""
+        """Cancelling does not wait for a greeting or a handshake that never arrives."""
         async with Pop3Box(faults={"greeting": "stall"}) as box:
             task = asyncio.create_task(mailbox(box.port, timeout=60, security=security).fetch(Shelf()))
             await box.reached["greeting"].wait()
@@ -405,7 +411,7 @@ class TestCancelled:
                 await task
 
     async def test_while_connecting(self, full: int) -> None:
-        """A server that does not take the connection is not waited for."""
+        """Cancelling does not wait for a server that does not accept the connection."""
         task = asyncio.create_task(mailbox(full, timeout=60).fetch(Shelf()))
         _, waiting = await asyncio.wait({task}, timeout=0.1)
         assert {task} == waiting
@@ -416,7 +422,7 @@ class TestCancelled:
 
 @pytest.fixture
 def full() -> Generator[int]:
-    """Listen, and take no connection: the queue of those that wait is full."""
+    """Listen, and accept no connection: the queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         stack.enter_context(socket.create_connection(listener.getsockname()))
@@ -424,7 +430,7 @@ def full() -> Generator[int]:
 
 
 class TestContent:
-    """A mail is stored as it is in the mailbox, octet for octet."""
+    """A mail is stored exactly as it is in the mailbox, octet for octet."""
 
     @pytest.mark.parametrize(
         "mail",
@@ -446,13 +452,13 @@ class TestContent:
         ids=lambda mail: f"{mail[:12]!r} {len(mail)}",
     )
     async def test_octets(self, mail: bytes) -> None:
-        """Long lines, dots, NUL, 8 bits, lone CR and LF come through; only CRLF ends a line."""
+        """Long lines, dots, NUL, 8 bits, lone CR and LF are preserved; only CRLF ends a line."""
         async with Pop3Box(mail, TWO) as box:
             _, shelf = await got(box)
         assert [("u1", mail), ("u2", TWO)] == shelf.mails
 
     async def test_a_dot_that_was_not_doubled(self) -> None:
-        """What a server did not double is not undone, as after a line that it sends in two pieces."""
+        """A dot that the server did not double is kept, as after a line that it sends in two pieces."""
         async with Pop3Box(ONE, faults={"RETR 1": b"+OK\r\n.a\r\nb\r\n.\r\n"}) as box:
             _, shelf = await got(box)
         assert [("u1", b".a\r\nb\r\n")] == shelf.mails
@@ -466,7 +472,7 @@ class TestContent:
         ],
     )
     async def test_poplib_as_it_is(self, mail: bytes, outcome: str | list[bytes]) -> None:
-        """What poplib does: it refuses a line of 60 KB, ends a mail at a dot between two LF, and loses a CR."""
+        """What poplib gets wrong: a line of 60 KB, a dot between two LF that ends a mail, a CR that gets lost."""
 
         def stock(port: int) -> str | list[bytes]:
             client = poplib.POP3("127.0.0.1", port)
@@ -484,7 +490,7 @@ class TestContent:
 
     @pytest.mark.parametrize("line", [b"<A>22096222734662</A>\r\n", b"<A>22096222734662</A>"])
     async def test_a_large_mail_is_held_once(self, line: bytes) -> None:
-        """A mail of 16 MB needs less than one and a half times its size to be fetched."""
+        """Fetching a mail of 16 MB needs less than one and a half times its size."""
         mail = line * (16_000_000 // len(line)) + b"\r\n"
         peaks: list[int] = []
 
@@ -505,8 +511,8 @@ class TestContent:
 class TestTooLarge:
     """A mail above the hard limit stays on the server, and is reported with its headers."""
 
-    async def test_what_list_says(self) -> None:
-        """Where the server says so beforehand, only the headers are fetched."""
+    async def test_the_size_is_listed(self) -> None:
+        """If the server lists the size, only the headers are fetched."""
         async with Pop3Box(ONE, TWO, sizes={"u1": 10_001}) as box:
             done, shelf = await got(box, largest=10_000)
         (left,) = done.left
@@ -518,8 +524,8 @@ class TestTooLarge:
         )
         assert ((), frozenset({"u2"})) == (done.problems, done.gone)
 
-    async def test_what_list_does_not_say(self) -> None:
-        """Where the server listed too few octets, the rest is read and dropped, and the session goes on."""
+    async def test_the_size_is_listed_too_low(self) -> None:
+        """If the server listed too few octets, the rest is read and dropped, and the session continues."""
         big = ONE + b"x" * 100_000 + b"\r\n" + b"y" * 100_000 + b"\r\n"
         async with Pop3Box(big, TWO, sizes={"u1": 5}) as box:
             done, shelf = await got(box, largest=10_000)
@@ -529,32 +535,32 @@ class TestTooLarge:
 
     @pytest.mark.parametrize("fault", [b"-ERR no TOP here\r\n", b"+OK\r\n" + b"x" * 65_536 + b"\r\n.\r\n"])
     async def test_no_headers(self, fault: bytes) -> None:
-        """A server without TOP, or headers that are too large themselves, leave none to show."""
+        """If the server has no TOP, or the headers are too large themselves, no headers are reported."""
         async with Pop3Box(ONE, faults={"TOP": fault}, sizes={"u1": 10_001}) as box:
             done, _ = await got(box, largest=10_000)
         assert [("pop3.too-large", None)] == [(left.problem.code, left.headers) for left in done.left]
 
     @pytest.mark.parametrize(("size", "stored"), [(10_000, 1), (10_001, 0)])
     async def test_the_limit_itself(self, size: int, stored: int) -> None:
-        """A mail of as many octets as the limit is fetched, one of one more is not, whatever LIST says."""
+        """A mail of exactly the limit is fetched, one octet more is not, whatever LIST claims."""
         mail = b"a\r\n\r\n" + b"x" * (size - 7) + b"\r\n"
         async with Pop3Box(mail, sizes={"u1": 1}) as box:
             _, shelf = await got(box, largest=10_000)
         assert (size, stored) == (len(mail), len(shelf.mails))
 
     def test_the_usual_limit(self) -> None:
-        """What is too large to be routed, 50 MiB, is still stored; above four times that it stays."""
+        """A mail too large to be routed, above 50 MiB, is still stored; above four times that it stays."""
         assert 209_715_200 == mailbox(110).largest
 
 
 class TestLogin:
-    """Who is not let in is told why, and whether to come again."""
+    """A refused login has its reason, and whether to try again later."""
 
     async def test_a_wrong_password(self) -> None:
-        """A wrong password is LOGIN and stands in no text."""
+        """A wrong password is LOGIN and is in no text."""
         async with Pop3Box(ONE) as box:
             error = await failure(box, password="falsch")
-        assert (FetchFailure.LOGIN, "[AUTH] no", False) == said(error)
+        assert (FetchFailure.LOGIN, "[AUTH] no", False) == outcome(error)
         assert ["u1"] == box.uidls
 
     @pytest.mark.parametrize(
@@ -568,28 +574,28 @@ class TestLogin:
         ],
     )
     async def test_come_again(self, answer: bytes, *, retryable: bool) -> None:
-        """A mailbox that is in use, and what else the server calls temporary, may be tried again."""
+        """A mailbox in use, and other temporary refusals, may be tried again."""
         async with Pop3Box(faults={"PASS": answer}) as box:
             error = await failure(box)
-        assert (FetchFailure.LOGIN, answer.decode()[5:-2], retryable) == said(error)
+        assert (FetchFailure.LOGIN, answer.decode()[5:-2], retryable) == outcome(error)
 
     async def test_a_user_refused(self) -> None:
         """A refusal of the user name is LOGIN, and the password is not sent."""
         async with Pop3Box(faults={"USER": b"-ERR unknown\r\n"}) as box:
             error = await failure(box)
-        assert ((FetchFailure.LOGIN, "unknown", False), ["USER edi"]) == (said(error), box.commands)
+        assert ((FetchFailure.LOGIN, "unknown", False), ["USER edi"]) == (outcome(error), box.commands)
 
     async def test_an_answer_with_the_password(self) -> None:
-        """A server that repeats the password, and control characters, makes no error that holds them."""
+        """A server that repeats the password, or sends control characters, does not get them into an error."""
         async with Pop3Box(faults={"PASS": b"-ERR bad\x1b[31m command: PASS geheim\xff\r\n"}) as box:
             error = await failure(box)
-        assert (FetchFailure.LOGIN, "bad [31m command: PASS …\ufffd", False) == said(error)
+        assert (FetchFailure.LOGIN, "bad [31m command: PASS …\ufffd", False) == outcome(error)
         assert PASSWORD not in "".join(traceback.format_exception(error))
 
     @pytest.mark.parametrize("place", ["USER", "PASS", "UIDL", "LIST", "RETR", "DELE", "QUIT", "stray"])
     @pytest.mark.parametrize("form", FORMS)
     async def test_the_password_in_another_form(self, place: str, form: str) -> None:
-        """Whatever a server makes of the password, and at whatever step, no error and no problem shows it."""
+        """However a server encodes the password, and at whatever step, no error and no problem shows it."""
         answer: dict[str, Fault] = {place: f"-ERR 1 {form}\r\n".encode()}
         if place == "stray":
             answer = {"DELE": f"+OK\r\n-ERR {form}\r\n".encode()}
@@ -608,14 +614,14 @@ class TestLogin:
         assert [] == [piece for piece in (CANARY, CANARY.upper(), form) if piece in text]
 
     async def test_a_long_answer(self) -> None:
-        """An error holds 500 characters of an answer and no more."""
+        """An error shows at most 500 characters of an answer."""
         async with Pop3Box(faults={"PASS": b"-ERR " + b"x" * 2_000 + b"\r\n"}) as box:
             error = await failure(box)
         assert "x" * 500 == error.reply
 
 
 class TestTls:
-    """Neither name nor password is said before TLS stands, and nobody untrusted is spoken to."""
+    """Neither name nor password is sent before TLS is active, nor to an untrusted server."""
 
     @pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
@@ -630,7 +636,7 @@ class TestTls:
         assert ([] if implicit else ["CAPA", "STLS"]) == box.commands[: box.commands.index("USER edi")]
 
     async def test_capabilities_behind_stls(self, authority: SimpleNamespace) -> None:
-        """The whole list is read, wherever STLS is in it; Dovecot names SASL behind it."""
+        """The whole list of capabilities is read, wherever STLS is in it; Dovecot lists SASL after it."""
         capabilities = b"+OK\r\nCAPA\r\nTOP\r\nSTLS\r\nUSER\r\nSASL PLAIN\r\n.\r\n"
         faults: dict[str, Fault] = {"CAPA": capabilities, "STLS": ("go on", "tls")}
         async with Pop3Box(ONE, tls=foreign(authority.host), faults=faults) as box:
@@ -639,12 +645,12 @@ class TestTls:
 
     @pytest.mark.parametrize("forged", [b"-ERR forged\r\n", b"+OK\r\n+OK\r\n", b"+"])
     async def test_what_was_written_before_tls(self, authority: SimpleNamespace, forged: bytes) -> None:
-        """Octets behind the answer to STLS are an attack or a broken server: TLS, and no login."""
+        """Octets after the answer to STLS are an attack or a broken server: TLS, and no login."""
         faults: dict[str, Fault] = {"STLS": (b"+OK\r\n" + forged, "tls")}
         async with Pop3Box(ONE, tls=foreign(authority.host), faults=faults) as box:
             error = await failure(box, tls=TlsSettings(ca_file=authority.ca), security=Security.STARTTLS)
         assert (FetchFailure.TLS, ["CAPA", "STLS"], ["u1"]) == (error.kind, box.commands, box.uidls)
-        assert error.reply.startswith("the server sent what it was not asked for: ")
+        assert error.reply.startswith("the server sent this without being asked: ")
 
     @pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
     @pytest.mark.parametrize(
@@ -654,7 +660,7 @@ class TestTls:
     async def test_not_trusted(
         self, authority: SimpleNamespace, security: Security, issuer: str, certificate: str, why: str
     ) -> None:
-        """A certificate of another authority or of another host is TLS, and says why."""
+        """A certificate of another authority or of another host is TLS, with the reason."""
         context = foreign(getattr(authority, certificate))
         faults: dict[str, Fault] = {"STLS": ("go on", "tls")}
         async with Pop3Box(ONE, tls=context, implicit=security is Security.IMPLICIT, faults=faults) as box:
@@ -665,28 +671,28 @@ class TestTls:
         assert "USER edi" not in box.commands
 
     async def test_no_stls_offered(self) -> None:
-        """A server, or a man in the middle, that offers no STLS hears nothing more."""
+        """A server, or an attacker on the way, that offers no STLS receives nothing more."""
         async with Pop3Box(ONE) as box:
             error = await failure(box, security=Security.STARTTLS)
-        assert (FetchFailure.TLS, "STLS not supported by server", False) == said(error)
+        assert (FetchFailure.TLS, "the server offers no STLS", False) == outcome(error)
         assert ["CAPA"] == box.commands
 
     async def test_stls_refused(self, authority: SimpleNamespace) -> None:
         """A refused STLS is TLS."""
         async with Pop3Box(tls=foreign(authority.host), faults={"STLS": b"-ERR not today\r\n"}) as box:
             error = await failure(box, security=Security.STARTTLS)
-        assert ((FetchFailure.TLS, "not today", False), ["CAPA", "STLS"]) == (said(error), box.commands)
+        assert ((FetchFailure.TLS, "not today", False), ["CAPA", "STLS"]) == (outcome(error), box.commands)
 
     @pytest.mark.parametrize("line", [b"\r\n", b"\xff\r\n"])
     async def test_capabilities_that_are_none(self, line: bytes) -> None:
-        """What poplib cannot read as capabilities is PROTOCOL."""
+        """A list of capabilities that poplib cannot read is PROTOCOL."""
         async with Pop3Box(faults={"CAPA": b"+OK\r\n" + line + b".\r\n"}) as box:
             error = await failure(box, security=Security.STARTTLS)
         assert (FetchFailure.PROTOCOL, False) == (error.kind, error.retryable)
 
     @pytest.mark.parametrize("how", ["close", "stall"])
     async def test_lost_in_the_handshake(self, authority: SimpleNamespace, how: str) -> None:
-        """A loss or silence in the handshake may pass: LOST after STLS, CONNECT where TLS came first."""
+        """A lost or silent connection in the handshake may be temporary: LOST after STLS, CONNECT with implicit TLS."""
         async with Pop3Box(tls=foreign(authority.host), faults={"STLS": (b"+OK\r\n", how)}) as box:
             after = await failure(box, security=Security.STARTTLS, timeout=1 if how == "stall" else 60)
         async with Pop3Box(faults={"greeting": how}) as box:
@@ -702,8 +708,8 @@ class TestTls:
             error = await failure(box, security=Security.IMPLICIT)
         assert (FetchFailure.TLS, False) == (error.kind, error.retryable)
 
-    async def test_a_missing_file_is_told_before_anybody_is_connected_to(self) -> None:
-        """A CA file that is not there is the user's: InputError, and no connection."""
+    async def test_a_missing_file_is_reported_before_connecting(self) -> None:
+        """A missing CA file is the user's mistake: InputError, and no connection."""
         async with Pop3Box() as box:
             tls = TlsSettings(ca_file="no-such-file.pem")
             with pytest.raises(InputError, match="ca_file cannot be used"):
@@ -712,29 +718,29 @@ class TestTls:
 
 
 class TestStrangers:
-    """What speaks no POP3, or not enough of it, is told apart from what is away."""
+    """A server that does not speak POP3, or not enough of it, is distinguished from an unreachable one."""
 
-    async def test_nobody_there(self) -> None:
+    async def test_a_closed_port(self) -> None:
         """A refused connection is CONNECT."""
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
-            port = nobody.getsockname()[1]
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+            port = unused.getsockname()[1]
             with pytest.raises(FetchError) as caught:
                 await mailbox(port).fetch(Shelf())
         assert (FetchFailure.CONNECT, True) == (caught.value.kind, caught.value.retryable)
         assert f"edi@127.0.0.1:{port}" == caught.value.account
 
-    async def test_nobody_answers(self, full: int) -> None:
-        """A connection that is not taken within the timeout is CONNECT."""
+    async def test_a_connection_that_is_not_accepted(self, full: int) -> None:
+        """A connection that is not accepted within the timeout is CONNECT."""
         with pytest.raises(FetchError) as caught:
             await mailbox(full, timeout=0.1).fetch(Shelf())
-        assert (FetchFailure.CONNECT, "127.0.0.1 did not answer in time", True) == said(caught.value)
+        assert (FetchFailure.CONNECT, "127.0.0.1 did not answer in time", True) == outcome(caught.value)
 
     async def test_the_first_address_does_not_answer(self, full: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An address that swallows packets leaves time for the next one, within one limit for both."""
+        """An address that drops packets leaves time for the next one, within one limit for both."""
         async with Pop3Box(ONE) as box:
-            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (full, box.port)]
-            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (full, box.port)]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
             _, shelf = await got(box, host="localhost", timeout=2)
         assert [("u1", ONE)] == shelf.mails
 
@@ -752,41 +758,41 @@ class TestStrangers:
             (
                 b"+OK\n",
                 FetchFailure.PROTOCOL,
-                "an answer is no line of at most 2048 octets that ends with CRLF",
+                "an answer is not a line of at most 2048 octets that ends with CRLF",
                 False,
             ),
             (
                 b"+OK " + b"x" * 3_000,
                 FetchFailure.PROTOCOL,
-                "an answer is no line of at most 2048 octets that ends with CRLF",
+                "an answer is not a line of at most 2048 octets that ends with CRLF",
                 False,
             ),
         ],
     )
     async def test_greetings(self, fault: Fault, kind: FetchFailure, reply: str, *, retryable: bool) -> None:
-        """A greeting that is none, or no line, is PROTOCOL; none at all, or a refusal, is CONNECT."""
+        """A greeting that is not POP3, or not a line, is PROTOCOL; none at all, or a refusal, is CONNECT."""
         async with Pop3Box(faults={"greeting": fault}) as box:
             error = await failure(box)
-        assert (kind, reply, retryable) == said(error)
+        assert (kind, reply, retryable) == outcome(error)
 
     async def test_a_server_without_list(self) -> None:
-        """Every server must know LIST; the error says what the server must speak."""
+        """Every server must support LIST; the error states what the server must speak."""
         async with Pop3Box(ONE, faults={"LIST": b"-ERR unknown command\r\n"}) as box:
             error = await failure(box)
-        assert (FetchFailure.PROTOCOL, "LIST: unknown command", False) == said(error)
+        assert (FetchFailure.PROTOCOL, "LIST: unknown command", False) == outcome(error)
         assert "the server must speak POP3" in str(error)
 
     async def test_a_size_that_is_none(self) -> None:
-        """A mail whose size is not told is fetched all the same."""
+        """A mail of unknown size is fetched all the same."""
         async with Pop3Box(ONE, faults={"LIST": b"+OK\r\n1 many\r\n.\r\n"}) as box:
             _, shelf = await got(box)
         assert [("u1", ONE)] == shelf.mails
 
     async def test_no_answer_but_noise(self) -> None:
-        """What begins with neither +OK nor -ERR is no refusal of a mail, but PROTOCOL."""
+        """An answer to RETR that begins with neither +OK nor -ERR is PROTOCOL, not a refusal of that mail."""
         async with Pop3Box(ONE, faults={"RETR": b"hello\r\n"}) as box:
             error = await failure(box)
-        assert (FetchFailure.PROTOCOL, "hello", False) == said(error)
+        assert (FetchFailure.PROTOCOL, "hello", False) == outcome(error)
 
 
 class TestFetchError:
@@ -794,22 +800,22 @@ class TestFetchError:
 
     @pytest.mark.parametrize("kind", FetchFailure)
     def test_copies(self, kind: FetchFailure) -> None:
-        """A copy says the same."""
+        """A copy has the same text and data."""
         error = FetchError("edi@pop.forwarder.example:995", kind, "no")
         for other in copies(error):
-            assert (str(error), repr(error), error.account, said(error)) == (
+            assert (str(error), repr(error), error.account, outcome(error)) == (
                 str(other),
                 repr(other),
                 other.account,
-                said(other),
+                outcome(other),
             )
             assert isinstance(other, HtpoortError)
 
     @pytest.mark.parametrize(("reply", "shown"), [("", "no reply"), ("timed out", "timed out"), ("No way.", "No way")])
     def test_shown(self, reply: str, shown: str) -> None:
-        """The text says whose mailbox, what happened and what to do."""
+        """The text names the mailbox, what happened and what to do."""
         error = FetchError("edi@pop.forwarder.example:995", FetchFailure.LOST, reply)
         assert (
             f"Not fetched from edi@pop.forwarder.example:995 (lost): {shown}. "
-            "Fetch again; what was stored is recognised."
+            "Fetch again; mails that were stored are recognised."
         ) == str(error)

@@ -1,4 +1,4 @@
-"""POP3 servers that send what they should not: nothing rests on it, and nothing of it is without a limit."""
+"""POP3 servers that send what they should not: nothing depends on it, and all of it has a limit."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ import tracemalloc
 from types import SimpleNamespace
 
 import pytest
-from pop3_client import ONE, THREE, TWO, Shelf, failure, got, mailbox, said
+from pop3_client import ONE, THREE, TWO, Shelf, failure, got, mailbox, outcome
 from pop3_server import Endless, Fault, Pop3Box
 
-from htpoort.transport import Security, TlsSettings
-from htpoort.transport.accounts import FetchError, FetchFailure
+from htpoort.transport import FetchError, FetchFailure, Security, TlsSettings
 
-# As sha256sum gives them.
+# As printed by sha256sum.
 KEY_ONE = "sha256 780d19416bc1780f564995b10ca2ab3d34952d4346c937e3b6c551d3c57aec3b"
 KEY_TWO = "sha256 879d70c476731e67eacbd127bee98b9330c1ac181037290eb4ada24c36a0fef7"
 KEY_THREE = "sha256 2942a25491c5e0a36b454994a58a4b9abd23ecb9ffbd5cdbed556b5a63249ba8"
 
 
 class TestUidl:
-    """Nothing rests on a UIDL: a mail without a usable one is fetched by its number and known by its content."""
+    """A mail without a usable UIDL is fetched by its number and identified by its content."""
 
     @pytest.mark.parametrize("uidl", ["a b", "", " ", "x" * 256, "x" * 5_000, "\u00e9", "\x01", "a\nb"])
     async def test_one_that_cannot_be_used(self, uidl: str) -> None:
-        """Blank, empty, over-long or unprintable: its mail is stored and deleted like the others, and reported."""
+        """Blank, empty, over-long or unprintable: the mail is stored and deleted like the others, and reported."""
         async with Pop3Box(("u1", ONE), (uidl, TWO), ("u3", THREE)) as box:
             done, shelf = await got(box)
         assert ([("u1", ONE), (KEY_TWO, TWO), ("u3", THREE)], []) == (shelf.mails, box.uidls)
@@ -33,7 +32,7 @@ class TestUidl:
 
     @pytest.mark.parametrize("line", [b"2\r\n", b"2 \r\n", b"two u2\r\n", b"-2 u2\r\n", b"9" * 5_000 + b" u2\r\n", b""])
     async def test_a_line_that_is_none(self, line: bytes) -> None:
-        """A line without a number, or none at all, leaves its mail to LIST, which has its number too."""
+        """A line without a number, or a missing line, leaves its mail to LIST, which has its number too."""
         listing = b"+OK\r\n1 u1\r\n" + line + b"3 u3\r\n.\r\n"
         async with Pop3Box(ONE, TWO, THREE, faults={"UIDL": listing}) as box:
             done, shelf = await got(box)
@@ -41,16 +40,16 @@ class TestUidl:
         assert ([] if not line else ["pop3.listing"]) == [problem.code for problem in done.problems]
 
     async def test_a_server_without_it(self) -> None:
-        """UIDL is optional in RFC 1939; without it every mail is known by its content."""
+        """UIDL is optional in RFC 1939; without it every mail is identified by its content."""
         async with Pop3Box(ONE, TWO, faults={"UIDL": b"-ERR unknown command\r\n"}) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, known=frozenset({"u9"}))
         assert ([(KEY_ONE, ONE), (KEY_TWO, TWO)], []) == (shelf.mails, box.uidls)
-        # Whether what was known by its UIDL is still there cannot be seen.
+        # Whether mails known by their UIDL are still there cannot be seen.
         assert (frozenset({KEY_ONE, KEY_TWO}), ()) == (done.gone, done.problems)
 
     async def test_many_lines_that_are_none(self) -> None:
-        """Ten of them are reported one by one, and the rest by their number."""
+        """Ten such lines are reported one by one, and the number of the others."""
         async with Pop3Box(*(("", ONE) for _ in range(13))) as box:
             done, _ = await got(box)
         assert ([], 11) == (box.uidls, len(done.problems))
@@ -66,7 +65,7 @@ class TestUidl:
         assert ([("a", ONE)], ["RETR 1"]) == (shelf.mails, [one for one in box.commands if one.startswith("RETR")])
 
     async def test_after_a_session_that_broke(self) -> None:
-        """The same octets come under the same name again; they stay known until they have left the mailbox."""
+        """The same octets have the same name again; they stay known until they have left the mailbox."""
         async with Pop3Box(("", ONE), ("", TWO), faults={"DELE 2": "drop"}) as box:
             shelf = Shelf()
             with pytest.raises(FetchError) as caught:
@@ -81,7 +80,7 @@ class TestUidl:
         ]
 
     async def test_what_is_known_by_its_content_and_was_not_fetched(self) -> None:
-        """Such a mail may be the one that could not be read, so it stays known; else it is gone."""
+        """Such a mail may be the one that could not be read, so it stays known; otherwise it is gone."""
         known = frozenset({KEY_THREE})
         async with Pop3Box(("", ONE), faults={"RETR 1": b"-ERR broken\r\n"}) as box:
             unread = await mailbox(box.port).fetch(Shelf(), known=known)
@@ -90,7 +89,7 @@ class TestUidl:
         assert (frozenset(), frozenset({KEY_ONE, KEY_THREE})) == (unread.gone, read.gone)
 
     async def test_mails_to_go_around(self) -> None:
-        """A mail without a UIDL is skipped by its number, which is smaller where mails before it were deleted."""
+        """A mail without a UIDL is skipped by its number, which is lower if mails before it were deleted."""
         mails = (("u1", ONE), ("", TWO), ("", THREE), ("", ONE))
         async with Pop3Box(*mails, faults={"RETR 3": b"-ERR broken\r\n"}) as box:
             shelf = Shelf()
@@ -102,10 +101,10 @@ class TestUidl:
 
 
 class TestMost:
-    """A session may be ended after so many mails, so that those are deleted."""
+    """A session can be ended after a number of mails, so that those are deleted."""
 
     async def test_the_rest_waits(self) -> None:
-        """QUIT follows after *most* mails; the next session finds the rest, and nothing of it is forgotten."""
+        """QUIT follows after *most* mails; the next session finds the others, and none of them is forgotten."""
         async with Pop3Box(ONE, TWO, THREE) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, known=frozenset({"u3", "u9"}), most=2)
@@ -114,7 +113,7 @@ class TestMost:
         assert (frozenset({"u1", "u2", "u9"}), ("u3",), 0, []) == (done.gone, again.deleted, again.more, box.uidls)
 
     async def test_a_mail_that_cannot_be_read_does_not_count(self) -> None:
-        """What is not stored is none of those after which the session ends."""
+        """A mail that is not stored does not count towards *most*."""
         async with Pop3Box(ONE, TWO, THREE, faults={"RETR 1": b"-ERR broken\r\n"}) as box:
             shelf = Shelf()
             done = await mailbox(box.port).fetch(shelf, most=1)
@@ -124,15 +123,15 @@ class TestMost:
         ("command", "done", "number"), [("RETR u3", 2, 3), ("DELE u3", 2, 3), ("DELE u1", 0, 1), ("QUIT", 3, None)]
     )
     async def test_where_it_broke(self, command: str, done: int, number: int | None) -> None:
-        """The error counts the mails that were done with, so that the next session can end before that."""
+        """The error counts the mails that were completed, so that the next session can end before that."""
         async with Pop3Box(ONE, TWO, THREE, faults={command: "drop"}) as box:
             with pytest.raises(FetchError) as caught:
                 await mailbox(box.port).fetch(Shelf())
         error = caught.value
         assert (done, number, None if number is None else f"u{number}") == (error.done, error.number, error.uidl)
 
-    async def test_more_mails_than_a_session_looks_at(self) -> None:
-        """A session keeps the first 100,000 lines of a listing; what is behind them waits for another session."""
+    async def test_more_mails_than_a_session_handles(self) -> None:
+        """A session keeps the first 100,000 lines of a listing; the rest waits for another session."""
         uidls = b"".join(b"%d u%d\r\n" % (number, number) for number in range(1, 100_003))
         sizes = b"".join(b"%d 9\r\n" % number for number in range(1, 100_003))
         faults: dict[str, Fault] = {"UIDL": b"+OK\r\n" + uidls + b".\r\n", "LIST": b"+OK\r\n" + sizes + b".\r\n"}
@@ -143,7 +142,7 @@ class TestMost:
 
 
 class TestOutOfStep:
-    """What was not asked for is never taken for the answer to the next command."""
+    """Unexpected octets are never read as the answer to the next command."""
 
     @pytest.mark.parametrize(
         ("place", "answer", "kind"),
@@ -157,26 +156,26 @@ class TestOutOfStep:
         ],
     )
     async def test_before_a_mail_is_stored(self, place: str, answer: bytes, kind: FetchFailure) -> None:
-        """The session is lost; above all a mail is not stored whose own dot was not doubled, because that is half."""
+        """The session fails; above all, a mail in which a dot was not doubled is not stored, because it is half."""
         async with Pop3Box(ONE, TWO, faults={place: answer}) as box:
             error = await failure(box)
             await box.left.wait()
         assert (kind, True, ["u1", "u2"]) == (error.kind, error.retryable, box.uidls)
-        assert "the server sent what it was not asked for: " in error.reply
+        assert "the server sent this without being asked: " in error.reply
         assert "QUIT" not in box.commands
 
     async def test_behind_a_deletion(self) -> None:
-        """A second answer to DELE is not the answer to QUIT: no QUIT is sent, and the mail comes again."""
+        """A second answer to DELE does not answer QUIT: no QUIT is sent, and the mail is fetched again."""
         async with Pop3Box(ONE, faults={"DELE": b"+OK\r\n+OK\r\n"}) as box:
             shelf = Shelf()
             with pytest.raises(FetchError) as caught:
                 await mailbox(box.port).fetch(shelf)
             await box.left.wait()
-        assert (FetchFailure.LOST, "the server sent what it was not asked for: +OK") == said(caught.value)[:2]
+        assert (FetchFailure.LOST, "the server sent this without being asked: +OK") == outcome(caught.value)[:2]
         assert ([("u1", ONE)], ["u1"], "DELE 1") == (shelf.mails, box.uidls, box.commands[-1])
 
     async def test_behind_quit(self) -> None:
-        """Two answers to QUIT may be one to something else: nothing is forgotten, and a later session sees."""
+        """Of two answers to QUIT one may belong elsewhere: nothing is forgotten, and a later session decides."""
         async with Pop3Box(ONE, faults={"QUIT": b"+OK\r\n-ERR not deleted\r\n"}) as box:
             done, _ = await got(box)
         assert (("u1",), (), frozenset()) == (done.fetched, done.deleted, done.gone)
@@ -184,7 +183,7 @@ class TestOutOfStep:
 
     @pytest.mark.parametrize("implicit", [True, False])
     async def test_over_tls(self, authority: SimpleNamespace, foreign_tls: ssl.SSLContext, *, implicit: bool) -> None:
-        """The same holds for what comes out of TLS; and where nothing comes, the session goes on."""
+        """The same applies under TLS; and if nothing unexpected arrives, the session continues."""
         faults: dict[str, Fault] = {"STLS": ("go on", "tls"), "DELE": b"+OK\r\n+OK\r\n"}
         security = Security.IMPLICIT if implicit else Security.STARTTLS
         async with Pop3Box(ONE, tls=foreign_tls, implicit=implicit, faults=faults) as box:
@@ -197,19 +196,19 @@ class TestOutOfStep:
 
 
 class TestEndless:
-    """Each list, each mail and the whole session have a limit in octets or seconds, not only each wait."""
+    """Each list, each mail and the whole session have a limit of octets or seconds, not only each wait."""
 
     @pytest.mark.parametrize("command", ["UIDL", "LIST"])
     @pytest.mark.parametrize("lines", [b"1 u1\r\n" * 1_000, b"1 " + b"x" * 60_000, b"1\n" * 1_000])
     async def test_a_list(self, command: str, lines: bytes) -> None:
-        """A list beyond *listing_limit* ends the session, and names the setting."""
+        """A list beyond *listing_limit* ends the session, and the error names the setting."""
         async with Pop3Box(ONE, faults={command: (b"+OK\r\n", Endless(lines))}) as box:
             error = await failure(box, listing_limit=100_000)
-        why = f"{command}: the server sent a longer list than is read; see listing_limit"
-        assert (FetchFailure.LIMIT, why, True) == said(error)
+        why = f"{command}: the server sent a list longer than listing_limit"
+        assert (FetchFailure.LIMIT, why, True) == outcome(error)
 
     async def test_the_usual_limit_of_a_list(self) -> None:
-        """Where nothing is set, 16 MiB are read, in memory that does not grow with them."""
+        """By default 16 MiB are read, in memory that does not grow with them."""
         async with Pop3Box(ONE, faults={"UIDL": (b"+OK\r\n", Endless((b"1 " + b"u" * 1_000 + b"\r\n") * 60))}) as box:
             tracemalloc.start()
             try:
@@ -221,27 +220,27 @@ class TestEndless:
         assert 16_777_216 == mailbox(110).server.listing_limit
 
     async def test_the_limit_of_a_list_itself(self) -> None:
-        """A list of as many octets as the limit is read."""
+        """A list of exactly the limit is read."""
         async with Pop3Box(ONE, TWO, sizes={"u1": 9, "u2": 9}) as box:
             _, shelf = await got(box, listing_limit=len(b"1 u1\r\n2 u2\r\n"))
         assert [("u1", ONE), ("u2", TWO)] == shelf.mails
 
     async def test_the_capabilities(self) -> None:
-        """What a server offers before TLS has a limit of its own: at that moment anyone may be the server."""
+        """The capabilities before TLS have their own limit: at that moment anyone may be the server."""
         async with Pop3Box(faults={"CAPA": (b"+OK\r\n", Endless(b"TOP\r\n" * 1_000))}) as box:
             error = await failure(box, security=Security.STARTTLS)
         assert FetchFailure.LIMIT is error.kind
 
     async def test_a_mail_of_endless_octets(self) -> None:
-        """A mail that does not end within 16 MiB behind its limit ends the session, which says at which mail."""
+        """A mail that does not end within 16 MiB after its limit ends the session, and the error names the mail."""
         async with Pop3Box(ONE, faults={"RETR": (b"+OK\r\n", Endless(b"x" * 65_536))}) as box:
             error = await failure(box, largest=10_000)
         why = "the server sent more than 16787216 octets of one mail"
-        assert (FetchFailure.LIMIT, why, True) == said(error)
+        assert (FetchFailure.LIMIT, why, True) == outcome(error)
         assert ("u1", 1) == (error.uidl, error.number)
 
     async def test_headers_of_many(self) -> None:
-        """The headers of mails that are too large have one limit together; the 66th of 64,000 octets passes it."""
+        """The headers of mails that are too large share a limit; the 66th of 64,000 octets exceeds it."""
         mail = b"X-Filler: " + b"x" * 63_986 + b"\r\n\r\n<MetaData/>\r\n"
         sizes = {f"u{number}": 10_001 for number in range(1, 69)}
         async with Pop3Box(*[mail] * 68, sizes=sizes) as box:
@@ -253,29 +252,29 @@ class TestEndless:
 
     @pytest.mark.parametrize("fault", [(b"+OK\r\nhalf", "stall"), ("stall",)])
     async def test_a_mail_of_endless_time(self, fault: Fault) -> None:
-        """A mail has *mail_timeout* for all of it, whatever each wait may take."""
+        """A mail has *mail_timeout* in total, whatever each wait may take."""
         async with Pop3Box(ONE, faults={"RETR": fault}) as box:
             error = await failure(box, timeout=3_600, mail_timeout=0.1)
-        why = "the server took more than 0.1 seconds; see mail_timeout"
-        assert (FetchFailure.LIMIT, why, True) == said(error)
+        why = "the server took more than 0.1 seconds (mail_timeout)"
+        assert (FetchFailure.LIMIT, why, True) == outcome(error)
         assert ("u1", 1) == (error.uidl, error.number)
 
     @pytest.mark.parametrize("place", ["greeting", "PASS", "UIDL", "RETR"])
     async def test_a_session_of_endless_time(self, place: str) -> None:
-        """A session has *session_timeout* for all that it waits for the server, from the greeting on."""
+        """A session has *session_timeout* for all its waits for the server, from the greeting on."""
         async with Pop3Box(ONE, faults={place: "stall"}) as box:
             error = await failure(box, timeout=3_600, mail_timeout=3_600, session_timeout=0.5)
         assert FetchFailure.LIMIT is error.kind
-        assert error.reply.endswith("the server took more than 0.5 seconds; see session_timeout")
+        assert error.reply.endswith("the server took more than 0.5 seconds (session_timeout)")
 
     async def test_a_handshake_of_endless_time(self) -> None:
-        """So has a handshake."""
+        """The handshake counts too."""
         async with Pop3Box(faults={"greeting": "stall"}) as box:
             error = await failure(box, security=Security.IMPLICIT, timeout=3_600, session_timeout=0.1)
         assert FetchFailure.LIMIT is error.kind
 
     def test_the_usual_times(self) -> None:
-        """Where nothing is set: ten minutes for a mail, an hour for a session."""
+        """By default: ten minutes for a mail, an hour for a session."""
         server = mailbox(110).server
         assert (600, 3_600) == (server.mail_timeout, server.session_timeout)
 
@@ -285,7 +284,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("digits", [9, 10, 18, 19, 4_300, 4_301, 5_000, 100_000])
     async def test_a_size(self, digits: int) -> None:
-        """A size of too many digits is a size that is not known, as far as the line is read; the mail is fetched."""
+        """A size of too many digits counts as unknown; the mail is fetched."""
         listing = b"+OK\r\n1 " + b"0" * (digits - 1) + b"9\r\n.\r\n"
         async with Pop3Box(ONE, faults={"LIST": listing}) as box:
             _, shelf = await got(box)
@@ -294,7 +293,7 @@ class TestNumbers:
     @pytest.mark.parametrize("digits", [10, 4_301, 5_000, 100_000])
     @pytest.mark.parametrize("command", ["UIDL", "LIST"])
     async def test_a_number(self, command: str, digits: int) -> None:
-        """A line whose number has too many digits stops no other mail."""
+        """A line whose number has too many digits does not hold up other mails."""
         listing = b"+OK\r\n1 u1\r\n" + b"1" * digits + b" 9\r\n.\r\n"
         async with Pop3Box(ONE, faults={command: listing}) as box:
             _, shelf = await got(box)

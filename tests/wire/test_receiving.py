@@ -1,4 +1,4 @@
-"""Receiving: who may give us what, and what 250 means."""
+"""Receiving: which peers and mailboxes are accepted, and what 250 means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import aiosmtplib
 import pytest
 
 from htpoort import InputError, Submission
-from htpoort.transport import Incoming, Receiver, Refusal, SmtpServer, TlsSettings, send, server_context
+from htpoort.transport import Incoming, Receiver, Refusal, SmtpInbox, SmtpServer, TlsSettings, send, server_context
 
 Context = Callable[..., Any]
 
@@ -24,7 +24,7 @@ REPLY = b"From: dms@htpoort.nl\r\nSubject: [V= DMS4.NL][A= NL123456789.02.05][K=
 
 
 class Store:
-    """Keep what was given; fail where told to."""
+    """Keep the messages; fail on request."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.taken: list[Incoming] = []
@@ -48,7 +48,7 @@ def receiver(handler: Callable[[Incoming], Any], **settings: Any) -> Receiver:
 
 
 class TestTaken:
-    """A message goes to the handler as it came, and 250 is the handler's word."""
+    """A message reaches the handler as it arrived, and 250 depends on the handler."""
 
     async def test_from_smtplib(self) -> None:
         """A message of smtplib arrives octet for octet, with sender, mailbox and peer."""
@@ -68,7 +68,7 @@ class TestTaken:
         assert "MetaData" not in repr(store.taken[0])
 
     async def test_many_from_aiosmtplib(self) -> None:
-        """Many messages come over one connection."""
+        """Many messages use one connection."""
         store = Store()
         async with receiver(store) as ours:
             client = aiosmtplib.SMTP(
@@ -80,7 +80,7 @@ class TestTaken:
         assert [b"%d\r\n" % number for number in range(50)] == store.raws
 
     async def test_from_our_own_sender(self, submission: Callable[..., Submission], authority: SimpleNamespace) -> None:
-        """What our Sender sends our Receiver takes, over TLS and after a login."""
+        """Our Receiver accepts what our Sender sends, over TLS and after a login."""
         store = Store()
         tls = server_context(TlsSettings(certificate=authority.host))
         settings = {"tls": tls, "require_tls": True, "mailboxes": "dms@htpoort.nl"}
@@ -115,7 +115,7 @@ class TestTaken:
         ],
     )
     async def test_senders(self, raw: Context, written: bytes, mail_from: str) -> None:
-        """MAIL FROM is told as it was written, the null sender of a bounce as an empty text."""
+        """MAIL FROM is passed on as it was written, the null sender of a bounce as an empty text."""
         store = Store()
         async with receiver(store) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
@@ -126,7 +126,7 @@ class TestTaken:
         assert [mail_from] == [incoming.mail_from for incoming in store.taken]
 
     async def test_250_comes_after_the_handler(self, raw: Context) -> None:
-        """As long as the handler runs, the peer has no answer."""
+        """While the handler runs, the peer has no answer."""
         begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def slow(_: Incoming) -> None:
@@ -142,7 +142,7 @@ class TestTaken:
             assert await answer == "250 OK"
 
     async def test_a_failure_is_451_and_the_next_message_is_taken(self, raw: Context) -> None:
-        """After a handler that failed, the same connection goes on."""
+        """After a handler failed, the same connection continues."""
         store = Store(OSError("disk full"))
         async with receiver(store) as ours, raw(ours.port) as client:
             await client.ready()
@@ -154,14 +154,14 @@ class TestTaken:
 
     @pytest.mark.parametrize(("code", "text"), [(452, "4.3.1 Full"), (550, "5.7.1 No"), (599, "!")])
     async def test_a_refusal_chooses_the_answer(self, raw: Context, code: int, text: str) -> None:
-        """A Refusal of the handler is told word for word, and the connection goes on."""
+        """A Refusal of the handler is sent word for word, and the connection continues."""
         async with receiver(Store(Refusal(code, text))) as ours, raw(ours.port) as client:
             await client.ready()
             assert await client.ask(REPLY + b".\r\n") == f"{code} {text}"
             assert await client.ask(b"NOOP\r\n") == "250 OK"
 
     async def test_421_closes_the_connection(self, raw: Context) -> None:
-        """After a Refusal with 421 the connection ends, as 421 says."""
+        """After a Refusal with 421 the connection ends."""
         async with receiver(Store(Refusal(421, "4.3.2 Later"))) as ours, raw(ours.port) as client:
             await client.ready()
             assert await client.ask(REPLY + b".\r\n") == "421 4.3.2 Later"
@@ -172,14 +172,14 @@ class TestTaken:
         [(250, "OK"), (399, "x"), (600, "x"), (550, ""), (550, "a\r\nb"), (550, "é"), (550, "a" * 501)],
     )
     def test_a_refusal_fits_on_one_line(self, code: int, text: str) -> None:
-        """A code that refuses nothing, or a text that is no line, is InputError."""
+        """A code that is not a refusal, or a text that is not one line, is InputError."""
         with pytest.raises(InputError) as caught:
             Refusal(code, text)
         assert len(caught.value.problems) == 1
 
 
 class TestRefused:
-    """What is not for us is refused at the command that says so."""
+    """A message that is not for us is refused at the command that shows it."""
 
     @pytest.mark.parametrize(
         ("command", "reply"),
@@ -187,7 +187,7 @@ class TestRefused:
             (b"MAIL FROM:<a@b.example>\r\n", "503"),
             (b"DATA\r\n", "503"),
             (b"VRFY edi@forwarder.example\r\n", "252"),
-            (b"VRFY nobody@forwarder.example\r\n", "252"),
+            (b"VRFY unknown@forwarder.example\r\n", "252"),
             (b"VRFY\r\n", "252"),
             (b"EXPN list\r\n", "502"),
             (b"NONSENSE\r\n", "500"),
@@ -200,7 +200,7 @@ class TestRefused:
         ],
     )
     async def test_before_ehlo(self, raw: Context, command: bytes, reply: str) -> None:
-        """Commands out of order, unknown or too long are refused, and the dialogue goes on."""
+        """Commands out of order, unknown or too long are refused, and the dialogue continues."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             assert (await client.ask(command))[:3] == reply
             assert await client.ask(b"NOOP\r\n") == "250 OK"
@@ -209,16 +209,16 @@ class TestRefused:
         "path", [b"<", b"dms@[", b"dms@", b"<a@>", b"<<a@b.example>>", b"<a\x00b@c.example>", b"<\x1b@c.example>"]
     )
     async def test_addresses_that_are_none(self, raw: Context, path: bytes) -> None:
-        """A malformed address is 553, also those on which the stdlib's parser crashes (trap 6)."""
+        """A malformed address is 553, including those on which the stdlib's parser crashes (trap 6)."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             assert (await client.ask(b"MAIL FROM:" + path + b"\r\n"))[:3] == "553"
 
-    async def test_vrfy_tells_nothing(self, raw: Context) -> None:
-        """VRFY answers the same for a mailbox of ours and for any other."""
+    async def test_vrfy_reveals_nothing(self, raw: Context) -> None:
+        """VRFY gives the same answer for a mailbox of ours and for any other."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             one = await client.ask(b"VRFY edi@forwarder.example\r\n")
-            other = await client.ask(b"VRFY nobody@forwarder.example\r\n")
+            other = await client.ask(b"VRFY unknown@forwarder.example\r\n")
         assert one == other
 
     @pytest.mark.parametrize("data", [b"DATA\r\n", b"DATA now\r\n"])
@@ -232,7 +232,7 @@ class TestRefused:
             assert (await client.ask(data))[:3] == ("501" if b"now" in data else "503")
 
     async def test_commands_sent_together_are_answered_in_order(self, raw: Context) -> None:
-        """A whole dialogue in one packet, garbage in it, gets one answer for each command."""
+        """A whole dialogue in one packet, with garbage in it, gets one answer for each command."""
         store = Store()
         async with receiver(store) as ours, raw(ours.port) as client:
             client.writer.write(
@@ -253,25 +253,25 @@ class TestRefused:
             assert await client.reader.read() == b""
 
     async def test_nonsense_ends(self, raw: Context) -> None:
-        """A peer that knows no command is sent away."""
+        """A peer that sends only unknown commands is disconnected."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             replies = [await client.ask(b"GET / HTTP/1.1\r\n") for _ in range(5)]
             assert [reply[:3] for reply in replies] == ["500", "500", "500", "500", "502"]
             assert await client.reader.read() == b""
 
     async def test_silence_ends(self, raw: Context) -> None:
-        """A peer that says nothing is left after the timeout."""
+        """A silent peer is disconnected after the timeout."""
         async with receiver(Store(), timeout=0.5) as ours, raw(ours.port) as client:
             assert await client.reader.read() == b""
 
     async def test_the_greeting_names_no_software(self, raw: Context) -> None:
-        """The greeting tells our name and no version."""
+        """The greeting shows our host name and no version."""
         async with receiver(Store()) as ours, raw(ours.port, greeting=False) as client:
             assert await client.reply() == "220 mx.forwarder.example ESMTP"
 
 
 class Recording(asyncio.Transport):
-    """A connection that keeps each write apart."""
+    """A connection that records each write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -289,16 +289,16 @@ class Recording(asyncio.Transport):
 
 
 class TestAnswers:
-    """What a command answers is whole, and names what there is."""
+    """The answer to a command is whole, and lists what is available."""
 
     async def test_ehlo_in_one_write(self) -> None:
         """All lines of the answer to EHLO leave in one write: a peer that reads once sees them all."""
         ours = receiver(Store())
-        dialogue = ours._dialogue(ours._house, "127.0.0.1")
+        dialogue = ours._dialogue(ours._tracker, "127.0.0.1")
         connection = Recording()
         dialogue.connection_made(connection)
         dialogue.data_received(b"EHLO dms.example\r\n")
-        while len(connection.writes) < 2:  # noqa: ASYNC110 - no event tells of it
+        while len(connection.writes) < 2:  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0)
         dialogue.connection_lost(None)
         await asyncio.sleep(0)
@@ -308,7 +308,7 @@ class TestAnswers:
         ] == connection.writes
 
     async def test_help_names_every_command(self, raw: Context, authority: SimpleNamespace) -> None:
-        """HELP names what can be asked: STARTTLS where there is a context, AUTH where a login is taken."""
+        """HELP lists the available commands: STARTTLS with a context, AUTH with an authenticator."""
         usual = "DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET"
         tls = server_context(TlsSettings(certificate=authority.host))
         settings: list[dict[str, Any]] = [{}, {"tls": tls}, {"authenticator": lambda *_: True}]
@@ -333,14 +333,14 @@ class TestAnswers:
         ],
     )
     async def test_help_for_one(self, raw: Context, command: bytes, reply: str) -> None:
-        """HELP with a command gives its syntax; with what is none, 501 and those that there are."""
+        """HELP with a command shows its syntax; with an unknown one, 501 and the known ones."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             assert reply == await client.ask(command)
 
 
 class TestTls:
-    """STARTTLS is offered where there is a context, and can be asked for."""
+    """STARTTLS is offered with a context, and can be required."""
 
     @pytest.fixture
     def context(self, authority: SimpleNamespace) -> ssl.SSLContext:
@@ -348,7 +348,7 @@ class TestTls:
         return server_context(TlsSettings(certificate=authority.host))
 
     async def test_a_message_over_tls(self, authority: SimpleNamespace, context: ssl.SSLContext) -> None:
-        """The starttls of smtplib works, and the handler is told that it came over TLS."""
+        """The starttls of smtplib works, and the handler learns that the message arrived over TLS."""
         store = Store()
         trusting = ssl.create_default_context(cafile=authority.ca)
 
@@ -364,7 +364,7 @@ class TestTls:
     async def test_certificates_of_clients_are_nothing_to_be_warned_of(
         self, raw: Context, authority: SimpleNamespace, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Where clients must show a certificate, a connection leaves no line; aiosmtpd warns of that at each one."""
+        """If clients must present a certificate, a connection logs nothing; aiosmtpd would warn at each one."""
         asking = server_context(TlsSettings(certificate=authority.host, ca_file=authority.ca))
         async with receiver(Store(), tls=asking, require_tls=True) as ours, raw(ours.port) as client:
             assert "250-STARTTLS" in await client.ask(b"EHLO dms.example\r\n")
@@ -379,7 +379,7 @@ class TestTls:
             assert (await client.ask(b"MAIL FROM:<dms@htpoort.nl>\r\n"))[:3] == "530"
 
     async def test_no_second_tls(self, authority: SimpleNamespace, context: ssl.SSLContext) -> None:
-        """Over TLS STARTTLS is 503, and the dialogue goes on (RFC 3207, section 4.2: it is not for a second time)."""
+        """Over TLS STARTTLS is 503, and the dialogue continues (RFC 3207, section 4.2 forbids a second one)."""
         trusting = ssl.create_default_context(cafile=authority.ca)
 
         def again(port: int) -> int:
@@ -395,7 +395,7 @@ class TestTls:
         assert (503, [REPLY]) == (code, [incoming.raw for incoming in store.taken])
 
     async def test_without_a_context_it_is_not_offered(self, raw: Context) -> None:
-        """Neither STARTTLS nor a login is offered where there is none."""
+        """STARTTLS is not offered without a context, nor a login without an authenticator."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             offer = await client.ask(b"EHLO dms.example\r\n")
         assert offer.splitlines() == ["250-mx.forwarder.example", "250-SIZE 52428800", "250-8BITMIME", "250 HELP"]
@@ -414,15 +414,15 @@ class TestTls:
             assert await client.ask(b"NOOP\r\n") == "250 OK"
 
     async def test_closing_during_a_handshake(self, raw: Context, context: ssl.SSLContext) -> None:
-        """A receiver closes without waiting for a handshake that does not come."""
+        """A receiver closes without waiting for a handshake that never arrives."""
         async with raw_to(receiver(Store(), tls=context), raw) as client:
             await client.ask(b"EHLO dms.example\r\n")
             assert (await client.ask(b"STARTTLS\r\n"))[:3] == "220"
 
-    async def test_what_was_said_before_tls_is_forgotten(
+    async def test_commands_sent_before_tls_are_dropped(
         self, authority: SimpleNamespace, context: ssl.SSLContext
     ) -> None:
-        """A command hidden behind STARTTLS in the clear is not answered under TLS."""
+        """A command hidden after STARTTLS in the clear is not answered under TLS."""
         trusting = ssl.create_default_context(cafile=authority.ca)
         async with receiver(Store(), tls=context) as ours:
             reader, writer = await asyncio.open_connection("localhost", ours.port)
@@ -447,14 +447,14 @@ async def raw_to(ours: Receiver, raw: Context) -> Any:
 
 
 class TestLogin:
-    """A login is asked for where there is somebody to check it."""
+    """A login is required if there is an authenticator."""
 
     def checker(self, username: str, password: str) -> bool:
-        """Know one user."""
+        """Accept one user."""
         return (username, password) == ("edi", "geheim")
 
     async def test_smtplib_logs_in(self) -> None:
-        """On loopback a login in the clear is taken."""
+        """On loopback a login in the clear is accepted."""
         store = Store()
 
         def sent(port: int) -> None:
@@ -467,7 +467,7 @@ class TestLogin:
         assert store.raws == [REPLY]
 
     async def test_is_nothing_to_be_warned_of(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """A login leaves no line in the user's log; what aiosmtpd calls deprecated is its own matter."""
+        """A login logs nothing; aiosmtpd would warn about its own deprecation."""
         login = b"AUTH PLAIN " + base64.b64encode(b"\0edi\0geheim") + b"\r\n"
         async with receiver(Store(), authenticator=self.checker) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
@@ -482,7 +482,7 @@ class TestLogin:
 
     @pytest.mark.parametrize("login", [b"\0edi\0wrong", b"\0edi\0\xff", b"\0\xc3\0x"])
     async def test_a_wrong_login(self, raw: Context, login: bytes) -> None:
-        """A wrong password, or one that is no UTF-8, is 535; the fourth try ends the connection."""
+        """A wrong password, or one that is not UTF-8, is 535; the fourth attempt ends the connection."""
         command = b"AUTH PLAIN " + base64.b64encode(login) + b"\r\n"
         async with receiver(Store(), authenticator=self.checker) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
@@ -506,8 +506,8 @@ class TestLogin:
             (b" AUTH=<> RET=FULL", "555"),
         ],
     )
-    async def test_who_is_said_to_have_sent_it(self, raw: Context, parameter: bytes, code: str) -> None:
-        """Where AUTH is offered, AUTH= is taken in MAIL, whatever address it names (RFC 4954, sections 3 and 5)."""
+    async def test_the_claimed_author(self, raw: Context, parameter: bytes, code: str) -> None:
+        """If AUTH is offered, AUTH= is accepted in MAIL with any address (RFC 4954, sections 3 and 5)."""
         login = b"AUTH PLAIN " + base64.b64encode(b"\0edi\0geheim") + b"\r\n"
         store = Store()
         async with receiver(store, authenticator=self.checker) as ours, raw(ours.port) as client:
@@ -522,7 +522,7 @@ class TestLogin:
         assert (["dms@htpoort.nl"] if code == "250" else []) == [incoming.mail_from for incoming in store.taken]
 
     async def test_an_authenticator_that_fails(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """The peer comes again (454), and however often it does, the log gets ten lines of it."""
+        """The peer is asked to try again (454), and however often it does, the log gets ten lines."""
 
         def failing(_username: str, _password: str) -> bool:
             message = "no directory"
@@ -538,28 +538,28 @@ class TestLogin:
         assert (["ERROR"] * 10, "Left out 2 more") == ([r.levelname for r in lines[:-1]], lines[-1].message[:15])
 
     async def test_where_there_is_no_login(self, raw: Context) -> None:
-        """Where AUTH is not offered, AUTH= is a parameter that we do not know."""
+        """If AUTH is not offered, AUTH= is an unknown parameter."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             assert "555" == (await client.ask(b"MAIL FROM:<dms@htpoort.nl> AUTH=<>\r\n"))[:3]
 
     async def test_without_an_authenticator_there_is_no_login(self, raw: Context) -> None:
-        """AUTH is refused where nobody could check it."""
+        """AUTH is refused without an authenticator."""
         async with receiver(Store()) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             assert (await client.ask(b"AUTH PLAIN AGVkaQBnZWhlaW0=\r\n"))[:3] == "504"
 
     async def test_off_this_machine_only_over_tls(self, raw: Context, authority: SimpleNamespace) -> None:
-        """On an interface that is not loopback by its name, AUTH in the clear is 538."""
+        """If the host name is not loopback, AUTH in the clear is 538."""
         context = server_context(TlsSettings(certificate=authority.host))
-        # Another writing of 127.0.0.1, which is_loopback does not know.
+        # Another spelling of 127.0.0.1, which is_loopback does not recognise.
         ours = receiver(Store(), authenticator=self.checker, tls=context, host="127.1")
         async with ours, raw(ours.port) as client:
             assert "AUTH" not in await client.ask(b"EHLO dms.example\r\n")
             assert (await client.ask(b"AUTH PLAIN AGVkaQBnZWhlaW0=\r\n"))[:3] == "538"
 
     async def test_offered_only_where_it_is_taken(self, authority: SimpleNamespace) -> None:
-        """Where nothing is taken before TLS, no login is offered before it; over TLS it is, on loopback too."""
+        """If TLS is required, no login is offered before it; over TLS it is, on loopback too."""
         tls = server_context(TlsSettings(certificate=authority.host))
 
         def offers(port: int) -> tuple[bool, bool]:
@@ -575,10 +575,10 @@ class TestLogin:
 
 
 class TestClosing:
-    """A receiver leaves nothing behind, and what is being stored gets its answer."""
+    """A receiver leaves nothing running, and a message that is being stored gets its answer."""
 
-    async def test_an_idle_peer_is_told(self, raw: Context) -> None:
-        """A peer that waits is told 421, and the connection ends."""
+    async def test_an_idle_peer_gets_421(self, raw: Context) -> None:
+        """An idle peer gets 421, and the connection ends."""
         async with contextlib.AsyncExitStack() as stack:
             async with receiver(Store()) as ours:
                 client = await stack.enter_async_context(raw(ours.port))
@@ -586,7 +586,7 @@ class TestClosing:
             assert await client.reader.read() == b""
 
     async def test_what_is_being_stored_gets_its_250(self, raw: Context) -> None:
-        """A message in its handler is waited for: 250 first, then 421."""
+        """A receiver waits for a running handler: 250 first, then 421."""
         begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def slow(_: Incoming) -> None:
@@ -623,7 +623,7 @@ class TestClosing:
             assert await client.reader.read() == b""
 
     async def test_it_closes_after_an_error_too(self) -> None:
-        """An error in the block closes the receiver and comes out of it."""
+        """An error in the block closes the receiver and passes through."""
         with pytest.raises(LookupError):
             async with receiver(Store()) as ours:
                 raise LookupError
@@ -631,7 +631,7 @@ class TestClosing:
             await asyncio.open_connection("127.0.0.1", ours.port)
 
     async def test_it_may_be_opened_again(self, raw: Context) -> None:
-        """A receiver that was closed takes messages when it is opened again."""
+        """A receiver that was closed accepts messages when it is opened again."""
         store = Store()
         ours = receiver(store)
         for _ in range(2):
@@ -641,15 +641,35 @@ class TestClosing:
         assert store.raws == [REPLY, REPLY]
 
     async def test_a_port_that_is_taken(self) -> None:
-        """Two receivers cannot have one port: OSError."""
-        async with receiver(Store()) as one:
-            with pytest.raises(OSError, match=r"."):
-                async with receiver(Store(), port=one.port):
+        """Two receivers cannot have one port: OSError, which names the address and the reason."""
+        async with receiver(Store()) as first:
+            with pytest.raises(OSError, match="Address already in use") as caught:
+                async with receiver(Store(), port=first.port):
                     pass
+        assert (f"127.0.0.1:{first.port}", "Address already in use") == (caught.value.filename, caught.value.strerror)
 
 
-class TestArguments:
-    """What a receiver could not keep to is refused when it is made, all of it at once."""
+class TestSettings:
+    """Settings are one value; what a receiver cannot work with is refused when the value is made, all at once."""
+
+    async def test_a_value_and_arguments(self, raw: Context) -> None:
+        """A receiver takes its settings as one value, and arguments replace fields of it."""
+        inbox = SmtpInbox(hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"], size_limit=10)
+        refused, taken = Store(), Store()
+        async with Receiver(refused, inbox) as ours, raw(ours.port) as client:
+            await client.ready()
+            answer = await client.ask(REPLY + b".\r\n")
+        async with Receiver(taken, inbox, size_limit=1000) as ours, raw(ours.port) as client:
+            await client.ready()
+            await client.ask(REPLY + b".\r\n")
+        assert ("552", [], [REPLY]) == (answer[:3], refused.raws, taken.raws)
+
+    def test_equal_settings(self) -> None:
+        """Equal settings are equal values, and the mailboxes may come in any collection."""
+        one, two = (
+            SmtpInbox(hostname="mx.forwarder.example", mailboxes=boxes) for boxes in (["a@b.example"], ("a@b.example",))
+        )
+        assert one == two
 
     @pytest.mark.parametrize(
         ("settings", "code"),
@@ -677,18 +697,18 @@ class TestArguments:
         ],
     )
     def test_one_at_a_time(self, settings: dict[str, Any], code: str) -> None:
-        """Each argument is checked, and its problem has a stable code."""
+        """Each setting is checked, and its problem has a stable code."""
         usual: dict[str, Any] = {"hostname": "mx.forwarder.example", "mailboxes": ["edi@forwarder.example"]}
         with pytest.raises(InputError) as caught:
             Receiver(Store(), **{**usual, **settings})
         assert [code] == [problem.code for problem in caught.value.problems]
 
     def test_all_at_once(self) -> None:
-        """Every problem is told, not the first alone."""
+        """Every problem is reported, not only the first."""
         with pytest.raises(InputError) as caught:
             Receiver(Store(), hostname="", mailboxes=[], port=-1, size_limit=0, timeout=0, grace=-1, networks=["x"])
         assert len(caught.value.problems) == 7
 
-    def test_one_mailbox_may_be_given_alone(self) -> None:
-        """A text instead of a list is one mailbox, not its letters."""
+    def test_a_single_mailbox(self) -> None:
+        """A text instead of a list is one mailbox, not a list of letters."""
         Receiver(Store(), hostname="mx.forwarder.example", mailboxes="edi@forwarder.example")

@@ -1,4 +1,4 @@
-"""Receiving: what peers may use at once, each and together, and what is left of it when they leave."""
+"""Receiving: what each peer and all peers together may use at once, and what remains when they leave."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hypothesis import given, strategies as st
 
 from htpoort import InputError
 from htpoort.transport import Incoming, Limits, Receiver, Refusal, TlsSettings, server_context
-from htpoort.transport._content_reader import ContentReader, HeldOctets, Unfit
-from htpoort.transport._limited_log import LimitedLog
+from htpoort.transport.connections import LimitedLog
+from htpoort.transport.content import ContentReader, HeldOctets, Unfit
 
 Context = Callable[..., Any]
 
@@ -30,7 +30,7 @@ END = b"\r\n.\r\n"
 
 
 class Store:
-    """Keep the octets of what was given."""
+    """Keep the octets of each message."""
 
     def __init__(self) -> None:
         self.raws: list[bytes] = []
@@ -45,7 +45,7 @@ def receiver(handler: Callable[[Incoming], Any], **settings: Any) -> Receiver:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until something holds, of which no event tells."""
+    """Wait until a condition holds that no event reports."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0)
@@ -64,29 +64,29 @@ async def connected(port: int, source: str = "127.0.0.1") -> AsyncGenerator[asyn
 
 @contextlib.asynccontextmanager
 async def greeted(port: int, source: str = "127.0.0.1") -> AsyncGenerator[str]:
-    """Connect from an address of this machine, and give the first line."""
+    """Connect from an address of this machine, and return the first line."""
     async with connected(port, source) as reader:
         yield (await reader.readline()).decode().rstrip()
 
 
 class TestConnections:
-    """One connection more than there may be is answered with 421, and harms none of the others."""
+    """A connection too many is answered with 421, and affects none of the others."""
 
     async def test_of_all(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The third of two is answered with 421 and closed; when one has left, the next comes in."""
+        """The third of two is answered with 421 and closed; when one has left, the next is accepted."""
         async with receiver(Store(), limits=Limits(connections=2)) as ours:
             async with greeted(ours.port) as first, greeted(ours.port) as second:
                 async with greeted(ours.port) as third:
                     pass
                 assert ["220", "220"] == [first[:3], second[:3]]
                 assert third == "421 4.3.2 Too many connections, try again later"
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
             async with greeted(ours.port) as again:
                 assert again[:3] == "220"
         assert caplog.messages == ["127.0.0.1: answered 421, because 2 connections are open"]
 
     async def test_of_one_peer(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A peer that has as many as it may keeps no other peer out."""
+        """A peer at its own limit keeps no other peer out."""
         async with (
             receiver(Store(), limits=Limits(connections_per_peer=1)) as ours,
             greeted(ours.port) as first,
@@ -99,7 +99,7 @@ class TestConnections:
         assert caplog.messages == ["127.0.0.1: answered 421, because it has 1 connections open"]
 
     async def test_as_many_as_a_gateway_opens(self) -> None:
-        """The default limits let one address have the 20 connections that Postfix opens, and 30 more."""
+        """The default limits allow one address the 20 connections that Postfix opens, and 30 more."""
         async with receiver(Store()) as ours, contextlib.AsyncExitStack() as stack:
             greetings = [await stack.enter_async_context(greeted(ours.port)) for _ in range(51)]
         assert [*["220"] * 50, "421"] == [greeting[:3] for greeting in greetings]
@@ -116,18 +116,18 @@ class TestConnections:
             assert ["554", "220", "554"] == [stranger[:3], peer[:3], another[:3]]
 
     async def test_a_peer_that_left_at_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A connection that was reset before it was accepted is forgotten, and leaves no line."""
+        """A connection that was reset before it was accepted is forgotten, and logs nothing."""
         async with receiver(Store()) as ours:
             for _ in range(20):
                 with socket.create_connection(("127.0.0.1", ours.port)) as peer:
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             async with greeted(ours.port) as greeting:
                 assert greeting[:3] == "220"
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         assert [] == caplog.messages
 
     async def test_a_peer_that_reads_nothing(self) -> None:
-        """A peer that reads no answer is cut off after the timeout, and its place is free."""
+        """A peer that reads no answer is disconnected after the timeout, and its place is free."""
         async with receiver(Store(), timeout=0.2) as ours:
             peer = socket.socket()
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -138,12 +138,12 @@ class TestConnections:
                 with contextlib.suppress(OSError):
                     while True:
                         await loop.sock_sendall(peer, b"HELP\r\nNOOP\r\n" * 1000)
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
 
     async def test_when_the_handshake_fails(
         self, raw: Context, authority: SimpleNamespace, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A handshake that fails is one line with peer and reason, at most ten times a minute, and leaves no place."""
+        """A failed handshake logs one line with peer and reason, at most ten times a minute, and takes no place."""
         tls = server_context(TlsSettings(certificate=authority.host))
         async with receiver(Store(), tls=tls) as ours:
             for _ in range(12):
@@ -152,14 +152,14 @@ class TestConnections:
                     await client.ask(b"STARTTLS\r\n")
                     client.writer.write(b"QUIT\r\n" * 10)
                     assert await client.reader.read() == b""
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         line = "127.0.0.1: the TLS handshake failed: WRONG_VERSION_NUMBER"
         assert [*[line] * 10, f"Left out 2 more lines like this one: {line}"] == caplog.messages
 
     async def test_when_the_handshake_does_not_come(
         self, raw: Context, authority: SimpleNamespace, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A handshake that does not come within the timeout, or whose peer leaves, is a line and leaves no place."""
+        """A handshake that does not arrive within the timeout, or whose peer leaves, is logged and takes no place."""
         tls = server_context(TlsSettings(certificate=authority.host))
         async with receiver(Store(), tls=tls, timeout=1.0) as ours:
             for leaves in (False, True):
@@ -169,16 +169,16 @@ class TestConnections:
                     if leaves:
                         client.writer.write_eof()
                     assert await client.reader.read() == b""
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         assert caplog.messages == [
-            "127.0.0.1: the TLS handshake failed: the time was over",
+            "127.0.0.1: the TLS handshake failed: timeout",
             "127.0.0.1: the TLS handshake failed: ConnectionResetError",
         ]
 
     async def test_a_client_that_does_not_trust_us(
         self, authority: SimpleNamespace, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The reason is the one that OpenSSL gives: here the alert of a client that knows our authority not."""
+        """The reason is OpenSSL's: here the alert of a client that does not trust our authority."""
         tls = server_context(TlsSettings(certificate=authority.host))
         async with receiver(Store(), tls=tls) as ours:
             reader, writer = await asyncio.open_connection("localhost", ours.port)
@@ -191,13 +191,13 @@ class TestConnections:
             with pytest.raises(ssl.SSLCertVerificationError):
                 await writer.start_tls(ssl.create_default_context(cafile=authority.other_ca))
             writer.transport.abort()
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         assert len(caplog.messages) == 1
         assert caplog.messages[0].startswith("127.0.0.1: the TLS handshake failed: ")
 
 
 class TestDescriptors:
-    """Where the system has no descriptors left, a receiver waits, logs a line, and goes on."""
+    """When the system has no descriptors left, a receiver waits, logs a line, and continues."""
 
     SCRIPT = """
 import asyncio, resource
@@ -217,7 +217,7 @@ asyncio.run(main())
 """
 
     async def test_none_left(self) -> None:
-        """80 connections to a process of 40 files are some lines in its log; the next message is taken after them."""
+        """80 connections to a process of 40 files cause a few log lines; the next message is accepted after them."""
         running = await asyncio.create_subprocess_exec(sys.executable, "-c", self.SCRIPT, stdout=PIPE, stderr=PIPE)
         assert running.stdout is not None
         assert running.stderr is not None
@@ -231,18 +231,18 @@ asyncio.run(main())
         running.send_signal(signal.SIGTERM)
         rest = (await running.stderr.read()).decode().splitlines()
         await running.wait()
-        assert "No connection can be accepted; trying again after 1 s: Too many open files\n" == first
+        assert "Cannot accept connections; trying again in 1 s: Too many open files\n" == first
         assert set(rest) <= {first.rstrip()}
         assert len(rest) <= 10
 
 
 class TestOctets:
-    """All messages together hold no more octets than they may; the one for which there is no room comes again."""
+    """All messages together hold no more octets than the limit; a peer without room is asked to try again."""
 
     LIMITS = Limits(held_limit=1000)
 
     async def test_unfinished_messages_count(self, raw: Context) -> None:
-        """Beside 600 octets that are not finished, 600 are 452; when those are taken, they are taken too."""
+        """With 600 unfinished octets, 600 more are 452; when the first are accepted, the others are too."""
         store = Store()
         content = b"x" * 598 + b"\r\n"
         async with (
@@ -253,17 +253,17 @@ class TestOctets:
             await one.ready()
             one.writer.write(content)
             # The last line end could belong to the end, which is not part of the content.
-            await until(lambda: ours._house.held.left == 402)
+            await until(lambda: ours._tracker.held.left == 402)
             await two.ready()
             assert await two.ask(content + b".\r\n") == "452 4.3.1 No room for the message now, try again later"
-            assert (402, "250 OK") == (ours._house.held.left, await one.ask(b".\r\n"))
+            assert (402, "250 OK") == (ours._tracker.held.left, await one.ask(b".\r\n"))
             await two.ready()
             assert await two.ask(content + b".\r\n") == "250 OK"
-            assert 1000 == ours._house.held.left
+            assert 1000 == ours._tracker.held.left
         assert [content] * 2 == store.raws
 
     async def test_a_message_that_is_handled_counts(self, raw: Context) -> None:
-        """Octets are held until the handler has returned, also where its peer has left."""
+        """Octets are held until the handler has returned, even if its peer has disconnected."""
         begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def slow(_: Incoming) -> None:
@@ -275,16 +275,16 @@ class TestOctets:
                 await client.ready()
                 client.writer.write(b"x" * 598 + END)
                 await begun.wait()
-            await until(lambda: not ours._house.talks)
-            assert 400 == ours._house.held.left
+            await until(lambda: not ours._tracker.connections)
+            assert 400 == ours._tracker.held.left
             go_on.set()
-            await until(lambda: ours._house.held.left == 1000)
+            await until(lambda: ours._tracker.held.left == 1000)
 
     @pytest.mark.parametrize(
         ("content", "code"), [(b"x" * 2000 + END, "552"), (b"x\ny" + END, "550"), (b"", ""), (b"x" * 500, "")]
     )
     async def test_what_is_not_taken_holds_nothing(self, raw: Context, content: bytes, code: str) -> None:
-        """A message that is too large, not clean, or not finished when its peer leaves, gives its room back."""
+        """A message that is too large, not clean, or unfinished when its peer leaves, frees its room."""
         store = Store()
         async with receiver(store, size_limit=1000, limits=self.LIMITS) as ours:
             async with raw(ours.port) as client:
@@ -292,8 +292,8 @@ class TestOctets:
                 client.writer.write(content)
                 if code:
                     assert (await client.reply())[:3] == code
-            await until(lambda: not ours._house.talks)
-            assert 1000 == ours._house.held.left
+            await until(lambda: not ours._tracker.connections)
+            assert 1000 == ours._tracker.held.left
         assert [] == store.raws
 
     async def test_a_size_that_is_announced(self, raw: Context) -> None:
@@ -305,7 +305,7 @@ class TestOctets:
         ):
             await one.ready()
             one.writer.write(b"x" * 600)
-            await until(lambda: ours._house.held.left <= 400)
+            await until(lambda: ours._tracker.held.left <= 400)
             await two.ask(b"EHLO dms.example\r\n")
             replies = [await two.ask(b"MAIL FROM:<> SIZE=%d\r\n" % size) for size in (401, 400)]
         assert ["452 4.3.1 No room for the message now, try again later", "250 OK"] == replies
@@ -314,20 +314,20 @@ class TestOctets:
     async def test_a_parameter_that_comes_twice(
         self, raw: Context, twice: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Two values for one parameter are a syntax error, whatever the first one is, and none for the log."""
+        """Two values for one parameter are a syntax error, whatever the first one is, and are not logged."""
         async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             assert "501" == (await client.ask(b"MAIL FROM:<> " + twice + b"\r\n"))[:3]
         assert [] == [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
     async def test_no_room_is_no_reason_for_what_would_never_fit(self, raw: Context) -> None:
-        """Where there is no room either, a message over the size limit is 552, so that its peer does not come again."""
+        """If there is no room either, a message over the size limit is 552, so that its peer does not try again."""
         async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours, raw(ours.port) as client:
             await client.ready()
             assert (await client.ask(b"x" * 700 + b"y" * 700 + END))[:3] == "552"
 
     async def test_what_is_refused_is_logged(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """A message that is refused is one line: the peer, what it was answered and the setting; none of its words."""
+        """A refused message logs one line: the peer, the answer and the setting; none of its words."""
         async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours:
             for content in (b"x" * 1001 + END, b"secret\nword" + END):
                 async with raw(ours.port) as client:
@@ -336,7 +336,7 @@ class TestOctets:
             async with raw(ours.port) as one, raw(ours.port) as two:
                 await one.ready()
                 one.writer.write(b"x" * 600)
-                await until(lambda: ours._house.held.left <= 400)
+                await until(lambda: ours._tracker.held.left <= 400)
                 await two.ready()
                 await two.ask(b"x" * 500 + END)
                 for size in (1001, 401):
@@ -361,7 +361,7 @@ class TestOctets:
         ]
 
     async def test_what_is_refused_is_logged_with_a_limit(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """A peer that tries again and again writes ten lines a minute, and the number of the others."""
+        """A peer that tries repeatedly logs ten lines a minute, and the number of the others."""
         async with receiver(Store(), size_limit=1000, limits=self.LIMITS) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             for _ in range(13):
@@ -370,19 +370,19 @@ class TestOctets:
         assert (11, "Left out 3 more lines like this one") == (len(lines), lines[-1].partition(":")[0])
 
     async def test_a_peer_of_no_network_is_logged(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """A peer that may not come in is a line that names the setting: it may be the gateway at a new address."""
+        """A refused peer logs a line that names the setting: it may be the gateway at a new address."""
         async with receiver(Store(), networks=["192.0.2.0/24"]) as ours, raw(ours.port, greeting=False) as client:
             assert "554" == (await client.reply())[:3]
         assert ["127.0.0.1: answered 554, because it is in none of the networks of this inbox"] == caplog.messages
 
     async def test_words_of_a_peer_are_not_kept(self, raw: Context) -> None:
-        """A command that is none leaves nothing behind; aiosmtpd keeps each word for all connections."""
+        """An unknown command leaves nothing in memory; aiosmtpd keeps each word for all connections."""
         before = dict(SMTP.command_size_limits)
         async with receiver(Store()) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             for number in range(50):
                 assert (await client.ask(b"%d" % number + b"X" * 1000 + b"\r\n"))[:3] == "500"
-            (dialogue,) = ours._house.talks
+            (dialogue,) = ours._tracker.connections
             assert {"MAIL"} == set(dialogue.command_size_limits)  # type: ignore[attr-defined]
         assert before == SMTP.command_size_limits
 
@@ -391,7 +391,7 @@ class TestTurns:
     """Whatever one peer sends, the others are served."""
 
     async def test_commands_sent_together(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """20 commands, one after another, are answered beside 5,000 that were sent at once, long before their end."""
+        """20 commands, one after another, are answered while 5,000 sent at once are still being answered."""
         with caplog.at_level(logging.INFO, "mail.log"):
             async with receiver(Store()) as ours, raw(ours.port) as busy, raw(ours.port) as other:
                 busy.writer.write(b"RSET\r\n" * 5000)
@@ -401,7 +401,7 @@ class TestTurns:
         assert 0 < carried_out < 5000
 
     async def test_content_without_an_end(self, raw: Context) -> None:
-        """A content that does not end after ten timeouts ends the connection, however quickly it comes."""
+        """A content that does not end after ten timeouts ends the connection, however quickly it arrives."""
         store = Store()
         async with receiver(store, timeout=0.5) as ours, raw(ours.port) as client:
             await client.ready()
@@ -409,18 +409,18 @@ class TestTurns:
                 while not client.reader.at_eof():
                     client.writer.write(b"x" * 70_000 + b"\r\n")
                     await client.writer.drain()
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         assert [] == store.raws
 
 
 class TestNothingBehind:
-    """After an answer that ends the connection, nothing that came before it is carried out."""
+    """After an answer that ends the connection, no command that had arrived before is carried out."""
 
     AGAIN = b"MAIL FROM:<>\r\nRCPT TO:<edi@forwarder.example>\r\nDATA\r\nsecond" + END
 
     @pytest.mark.parametrize("first", [b"x\ny", b"x\0y", b"x\ry" * 1000])
     async def test_after_550(self, raw: Context, first: bytes) -> None:
-        """A message behind one that is not clean is not taken; that too large, too, is 550 and closed."""
+        """A message after one that is not clean is not accepted; one too large as well is 550 and closed."""
         store = Store()
         async with receiver(store, size_limit=1000) as ours, raw(ours.port) as client:
             await client.ready()
@@ -428,11 +428,11 @@ class TestNothingBehind:
             with contextlib.suppress(ConnectionError):
                 assert (await client.reply())[:3] == "550"
                 assert await client.reader.read() == b""
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         assert [] == store.raws
 
     async def test_after_421(self, raw: Context) -> None:
-        """A message behind one that the handler answered with 421 is not taken."""
+        """A message after one that the handler answered with 421 is not accepted."""
         seen: list[bytes] = []
 
         async def later(incoming: Incoming) -> None:
@@ -446,18 +446,18 @@ class TestNothingBehind:
             with contextlib.suppress(ConnectionError):
                 assert await client.reply() == "421 4.3.2 Later"
                 assert await client.reader.read() == b""
-            await until(lambda: not ours._house.talks)
+            await until(lambda: not ours._tracker.connections)
         assert [b"first\r\n"] == seen
 
 
 class TestReader:
-    """A content is read the same however it is cut, and holds no more than what it is."""
+    """A content is read the same however it is cut, and no more is kept than the content."""
 
     PARTS = (b"\r\n", b".", b"a", b"\r", b"\n", b"\0", b"..\r\n", b"\r\n.", b"x" * 50)
 
     @given(st.lists(st.sampled_from(PARTS)).map(b"".join), st.lists(st.integers(0, 200)), st.integers(1, 100))
     def test_as_in_one_piece(self, octets: bytes, cuts: list[int], limit: int) -> None:
-        """Pieces give what the whole gives, here by plain means: find the end, take dots away, look for bare ones."""
+        """Pieces give the same as the whole, here by plain means: find the end, undo dots, look for bare ones."""
         wire = octets + END + b"NOOP\r\n"
         content, _, rest = (b"\r\n" + wire).partition(END)
         content = (content + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
@@ -477,7 +477,7 @@ class TestReader:
         assert 1000 == held.left
 
     def test_only_one_copy(self) -> None:
-        """What the reader gives is what it kept, not a copy of it."""
+        """The reader returns what it kept, not a copy of it."""
         reader = ContentReader(100_000, HeldOctets(100_000))
         reader.feed(b"x" * 50_000 + END)
         assert reader.content() is reader.content()
@@ -487,7 +487,7 @@ class TestLog:
     """What strangers cause is logged, with a limit."""
 
     async def test_ten_of_a_kind(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Ten lines of a kind are written, those of another beside them, and how many were left out."""
+        """Ten lines of a kind are logged, those of another kind as well, and how many were left out."""
         log = LimitedLog(logging.getLogger("htpoort.transport"))
         for number in range(13):
             log.warning("one %d", number)
@@ -497,7 +497,7 @@ class TestLog:
         assert expected == caplog.messages
 
     async def test_errors_too(self, caplog: pytest.LogCaptureFixture) -> None:
-        """What is an error keeps its level, and has the same limit."""
+        """An error keeps its level, and has the same limit."""
         log = LimitedLog(logging.getLogger("htpoort.transport"))
         for number in range(11):
             log.error("one %d", number)
@@ -511,7 +511,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "20"])
     def test_limits(self, value: Any) -> None:
-        """Each limit is a whole number above 0; every other is told, and all of them at once."""
+        """Each limit is a whole number above 0; every other value is reported, all at once."""
         names = ("connections", "connections_per_peer", "held_limit", "commands_per_turn")
         with pytest.raises(InputError) as caught:
             Limits(**dict.fromkeys(names, value))
@@ -520,7 +520,7 @@ class TestArguments:
         ]
 
     def test_no_room_for_one_message(self) -> None:
-        """A size limit above what all messages may hold together is refused: no message of it could be taken."""
+        """A size limit above what all messages may hold together is refused: no message of it would fit."""
         with pytest.raises(InputError) as caught:
             receiver(Store(), size_limit=1001, limits=Limits(held_limit=1000))
         assert ["receiver.held"] == [problem.code for problem in caught.value.problems]

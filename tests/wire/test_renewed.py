@@ -1,4 +1,4 @@
-"""Certificates that are renewed while a program runs: new connections use them, and half of one breaks nothing."""
+"""Certificates renewed while a program runs: new connections use them, and half a pair breaks nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Files:
         self.renew()
 
     def renew(self, *, half: bool = False) -> Callable[[], int]:
-        """Write a new certificate, and its key or what writes it later; both give the serial number."""
+        """Write a new certificate, and its key or a function that writes it later; return the serial number too."""
         # The published suites of TLS 1.2 are for RSA.
         issued = self.authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA)
         (chain,) = issued.cert_chain_pems
@@ -51,23 +51,23 @@ class Files:
 
     @property
     def settings(self) -> TlsSettings:
-        """What a program is given."""
+        """The settings of a program."""
         return TlsSettings(ca_file=self.ca, certificate=self.certificate, key=self.key)
 
     @property
     def serial(self) -> int:
-        """Of the certificate that is in the file."""
+        """The serial number of the certificate in the file."""
         return x509.load_pem_x509_certificate(self.certificate.read_bytes()).serial_number
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    """Give the files of one who shows a certificate."""
+    """Make the files of a peer that presents a certificate."""
     return Files(tmp_path)
 
 
 def serial_of(shown: Any) -> int:
-    """Give the serial number of a certificate as the peer saw it."""
+    """Return the serial number of the certificate that the peer saw."""
     return int(shown["serialNumber"], 16)
 
 
@@ -76,7 +76,7 @@ class TestSender:
 
     @pytest.fixture
     def asking(self, files: Files) -> ssl.SSLContext:
-        """Make the context of a server that asks for a certificate, and has one that stays."""
+        """Make the context of a server that requests a certificate and keeps its own."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         files.authority.issue_cert("localhost").configure_cert(context)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -86,7 +86,7 @@ class TestSender:
     async def test_a_new_connection_shows_the_renewed_certificate(
         self, fixed: Fixed, submission: Build, files: Files, asking: ssl.SSLContext
     ) -> None:
-        """A connection that is kept stays as it is; the next one shows what is in the files then."""
+        """An open connection keeps its certificate; the next one presents what is in the files by then."""
         old = files.serial
         answers = [b"250 sender\r\n", b"250 sender\r\n", (b"421 closing\r\n", "close"), b"250 sender\r\n"]
         async with (
@@ -104,7 +104,7 @@ class TestSender:
     async def test_a_renewal_before_the_first_connection(
         self, fixed: Fixed, submission: Build, files: Files, asking: ssl.SSLContext
     ) -> None:
-        """What was looked at when the sender was opened is not what it shows."""
+        """The certificate read when the sender was opened is not the one that it presents later."""
         async with (
             fixed(tls=asking, EHLO=OFFER) as server,
             Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=60)) as sender,
@@ -118,7 +118,7 @@ class TestSender:
     async def test_a_file_that_cannot_be_used_now(
         self, fixed: Fixed, submission: Build, files: Files, asking: ssl.SSLContext, which: str
     ) -> None:
-        """It is TLS, nobody is connected to, and the reply names the file; when it is mended, the message goes."""
+        """It is TLS, no connection is made, and the reply names the file; once corrected, the message is sent."""
         async with (
             fixed(tls=asking, EHLO=OFFER) as server,
             Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=60)) as sender,
@@ -137,7 +137,7 @@ class TestSender:
         assert 1 == len(server.contents)
 
     async def test_a_disk_that_does_not_answer(self, fixed: Fixed, submission: Build, files: Files) -> None:
-        """Reading has the time of a step, so that a sender never waits for a file for ever."""
+        """Reading has the timeout of a step, so a sender never waits for a file forever."""
         async with (
             fixed() as server,
             Sender(SmtpServer(host="localhost", port=server.port, tls=files.settings, timeout=0.2)) as sender,
@@ -146,15 +146,15 @@ class TestSender:
             os.mkfifo(files.ca)
             with pytest.raises(SendError) as caught:
                 await sender.send(submission())
-            # Lets the thread go that still reads.
+            # Releases the thread that is still reading.
             os.close(os.open(files.ca, os.O_WRONLY))
 
-        assert (SendFailure.TLS, "The TLS files were not read in time") == (caught.value.kind, caught.value.reply)
+        assert (SendFailure.TLS, "Reading the TLS files took too long") == (caught.value.kind, caught.value.reply)
         assert 0 == server.connections
 
 
 async def taken(_incoming: Incoming) -> None:
-    """Take any message."""
+    """Accept any message."""
 
 
 class TestReceiver:
@@ -162,13 +162,13 @@ class TestReceiver:
 
     @pytest.fixture
     def listening(self, files: Files) -> Receiver:
-        """Make a receiver that asks for no certificate."""
+        """Make a receiver that requests no certificate."""
         context = server_context(attrs.evolve(files.settings, ca_file=None))
         return Receiver(taken, hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"], tls=context)
 
     @pytest.fixture
     def seen(self, files: Files) -> Callable[..., Any]:
-        """Connect as a peer does; gives the serial number of the certificate that it saw."""
+        """Connect as a peer does; return the serial number of the certificate that it saw."""
 
         def connected(port: int, host: str, context: ssl.SSLContext) -> int:
             with smtplib.SMTP(host, port, local_hostname="dms.example", timeout=60) as client:
@@ -186,13 +186,13 @@ class TestReceiver:
 
         return asked
 
-    # To an address no name is sent (SNI).
+    # No name (SNI) is sent to an address.
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
     @pytest.mark.parametrize("highest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     async def test_new_connections_see_the_renewed_certificate(
         self, listening: Receiver, seen: Callable[..., Any], files: Files, host: str, highest: ssl.TLSVersion
     ) -> None:
-        """Without a restart, again and again, whatever the peer speaks."""
+        """Without a restart, repeatedly, and with every version of TLS."""
         expected: list[int] = []
         found: list[int] = []
         async with listening:
@@ -213,23 +213,23 @@ class TestReceiver:
         caplog: pytest.LogCaptureFixture,
         which: str,
     ) -> None:
-        """Peers see the old certificate until the new pair is whole, and it is logged once what is wrong."""
+        """Peers see the old certificate until the new pair is complete, and the problem is logged once."""
         old = files.serial
         async with listening:
             finish = files.renew(half=True)
             if which == "gone":
                 files.key.unlink()
             kept = [await seen(listening) for _ in range(3)]
-            told = [record.getMessage() for record in caplog.records if record.name == LOG]
+            lines = [record.getMessage() for record in caplog.records if record.name == LOG]
             new = finish()
             last = await seen(listening)
 
         assert ([old] * 3, new) == (kept, last)
-        (line,) = told
+        (line,) = lines
         assert f"{files.key}: key cannot be used: " in line
 
     async def test_renewed_authorities(self, seen: Callable[..., Any], files: Files) -> None:
-        """A peer whose authority has come into the CA file is let in, one whose authority has gone is not."""
+        """A peer whose authority was added to the CA file is accepted, one whose authority was removed is not."""
         context = server_context(files.settings)
         ours, theirs = files.authority, trustme.CA()
 

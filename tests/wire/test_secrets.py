@@ -1,4 +1,4 @@
-"""A login shows nowhere, in whatever form a server repeats it: in none that we send or print, whole, cut or wrapped."""
+"""A login shows nowhere, however a server repeats it: in no form that we send or print, whole, cut or wrapped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from htpoort import SendError, Submission
-from htpoort._redaction import Redaction
+from htpoort.core.text import Redaction
 from htpoort.transport import Security, Sender, SmtpServer
 
 Build = Callable[..., Submission]
@@ -33,13 +33,13 @@ def leaks(text: str) -> list[str]:
 
 
 def test_the_forms_are_what_we_send() -> None:
-    """The forms that are typed above are those of SASL PLAIN and LOGIN (RFC 4616)."""
+    """The forms typed above are those of SASL PLAIN and LOGIN (RFC 4616)."""
     octets = PASSWORD.encode()
     assert (PLAIN, LOGIN) == (b64encode(b"\0edi\0" + octets).decode(), b64encode(octets).decode())
 
 
 class TestRedaction:
-    """What is replaced, and what is left."""
+    """What is replaced, and what stays."""
 
     @pytest.mark.parametrize("form", FORMS)
     def test_each_form(self, form: str) -> None:
@@ -55,7 +55,7 @@ class TestRedaction:
 
     @pytest.mark.parametrize("form", FORMS)
     def test_a_form_over_several_lines(self, form: str) -> None:
-        """A line end in the middle hides nothing from us."""
+        """A line end in the middle makes no difference."""
         wrapped = "\r\n ".join(form[at : at + 3] for at in range(0, len(form), 3))
         assert [] == leaks(Redaction.of_login(USER, PASSWORD)(f"501 {wrapped} no"))
 
@@ -73,12 +73,12 @@ class TestRedaction:
 
 
 class TestServer:
-    """A server that repeats what it got gives nothing away by us."""
+    """A server that repeats what it received reveals nothing through us."""
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("place", ["AUTH", "MAIL", "RCPT", "DATA", "dot"])
     async def test_in_every_answer(self, fixed: Any, submission: Build, place: str, form: str) -> None:
-        """The error, its repr, its traceback and the reply do not have it."""
+        """The error, its repr, its traceback and the reply do not contain it."""
         offer = b"250-customs.example\r\n250 AUTH PLAIN\r\n"
         answers = {"EHLO": offer, place: f"535 5.7.8 {form} is wrong\r\n".encode()}
         async with fixed(**answers) as server, Sender(login(server.port)) as sender:
@@ -90,7 +90,7 @@ class TestServer:
 
     @pytest.mark.parametrize("form", FORMS)
     async def test_in_an_acceptance(self, fixed: Any, submission: Build, form: str) -> None:
-        """The reply to a message that was taken, which the ledger keeps, does not have it."""
+        """The reply to an accepted message, which the ledger keeps, does not contain it."""
         answers = {"EHLO": b"250-customs.example\r\n250 AUTH LOGIN\r\n", "dot": f"250 {form}\r\n".encode()}
         answers |= {"AUTH": b"334 UGFzc3dvcmQ6\r\n", "other": b"235 welcome\r\n"}
         async with fixed(**answers) as server, Sender(login(server.port)) as sender:
@@ -109,14 +109,14 @@ class TestServer:
         assert [] == leaks("".join(traceback.format_exception(caught.value)))
 
     async def test_the_answer_to_a_challenge(self, fixed: Any, submission: Build) -> None:
-        """What CRAM-MD5 sends shows nowhere either: a weak password can be found from it (RFC 2195)."""
-        said: list[str] = []
+        """The answer of CRAM-MD5 shows nowhere either: a weak password can be guessed from it (RFC 2195)."""
+        digests: list[str] = []
 
         class Repeating(fixed):  # type: ignore[misc]  # a fixture's class
             async def _answer(self, name: str, *streams: Any) -> object:
                 if name == "other":
-                    said.append(self.commands[-1])
-                    streams[1].write(f"535 {said[0]} is wrong\r\n".encode())
+                    digests.append(self.commands[-1])
+                    streams[1].write(f"535 {digests[0]} is wrong\r\n".encode())
                     return b""
                 return await super()._answer(name, *streams)
 
@@ -125,10 +125,10 @@ class TestServer:
             with pytest.raises(SendError) as caught:
                 await sender.send(submission())
         assert "… is wrong" == caught.value.reply.replace("…==", "…").replace("…=", "…")
-        assert said[0] not in "".join(traceback.format_exception(caught.value))
+        assert digests[0] not in "".join(traceback.format_exception(caught.value))
 
     async def test_the_answer_to_a_challenge_as_it_is(self, fixed: Any, submission: Build) -> None:
-        """A server that shows the digest out of its base64 gives it away as little; the user name may show."""
+        """A server that shows the decoded digest reveals just as little; the user name may show."""
         # HMAC-MD5 (RFC 2104) of "<1896@customs>" under the password.
         digest = hmac.new(PASSWORD.encode(), b"<1896@customs>", "md5").hexdigest()
         offer = b"250-customs.example\r\n250 AUTH CRAM-MD5\r\n"
@@ -140,7 +140,7 @@ class TestServer:
         assert f"{USER} … no" == caught.value.reply
 
     async def test_many_logins(self, fixed: Any, submission: Build) -> None:
-        """Each connection has its own challenge: what hides the answers does not grow with their number."""
+        """Each connection has its own challenge: the number of hidden forms does not grow with the connections."""
         offer = b"250-customs.example\r\n250 AUTH CRAM-MD5\r\n"
         challenges = [b"334 " + b64encode(b"<%d@customs>" % number) + b"\r\n" for number in range(1000, 1010)]
         answers = {"EHLO": offer, "AUTH": challenges, "other": b"235 welcome\r\n"}
@@ -155,11 +155,11 @@ class TestServer:
 
 
 def hidden_pieces() -> int:
-    """Count what all redactions look for, those of connections that are gone left out."""
+    """Count the forms that all live redactions look for."""
     gc.collect()
     return sum(len(pieces) for one in gc.get_objects() if isinstance(one, Redaction) for pieces in one._pieces)
 
 
 def login(port: int) -> SmtpServer:
-    """Say how to reach a server of a test, with the login."""
+    """Describe how to reach a server of a test, with the login."""
     return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, username=USER, password=PASSWORD)

@@ -21,29 +21,61 @@ BIG = b"<MetaData>\r\n" + b"<A>22096222734662</A>\r\n" * 600_000 + b"</MetaData>
 
 
 def plain(port: int, **settings: Any) -> SmtpServer:
-    """Say how to reach a server of a test."""
+    """Describe how to reach a server of a test."""
     return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, **settings)
 
 
 async def failure(submission: Submission, server: SmtpServer) -> SendError:
-    """Send, and give the error."""
+    """Send, and return the error."""
     with pytest.raises(SendError) as caught:
         await send(submission, server)
     assert caught.value.recipient == "dms@htpoort.nl"
     return caught.value
 
 
-class TestTaken:
-    """A message that the server takes arrives octet for octet."""
+class TestOctets:
+    """Sender, recipient and octets are all that sending needs, and the caller may stop it twice."""
 
-    async def test_the_servers_word_is_given_back(self, fixed: Fixed, submission: Build) -> None:
-        """A 250 comes back with its code, its text and the mailbox."""
+    async def test_octets_alone(self, fixed: Fixed) -> None:
+        """Octets go as they are from any sender to any recipient, whatever their Subject."""
+        raw = b"Subject: no envelope\r\n\r\nx\r\n"
+        async with fixed() as server, Sender(plain(server.port)) as sender:
+            accepted = await sender.send_raw(mail_from="a@b.example", rcpt_to="c@d.example", raw=raw)
+        assert ("c@d.example", [raw + b".\r\n"]) == (accepted.recipient, server.contents)
+        assert ["MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"] == [
+            command.partition(" SIZE")[0] for command in server.commands[1:3]
+        ]
+
+    @pytest.mark.parametrize("stop", [1, 2])
+    async def test_the_checkpoint(self, fixed: Fixed, submission: Build, stop: int) -> None:
+        """If the checkpoint raises, before the content or the final dot, the attempt ends and nothing is taken."""
+        message, calls = submission(), list[int]()
+
+        async def checkpoint() -> None:
+            calls.append(len(calls) + 1)
+            if len(calls) == stop:
+                raise LookupError
+
+        async with fixed() as server, Sender(plain(server.port)) as sender:
+            with pytest.raises(LookupError):
+                await sender.send_raw(
+                    mail_from=message.mail_from, rcpt_to=message.rcpt_to, raw=message.data, checkpoint=checkpoint
+                )
+            begun = sender.content_begun
+        assert (list(range(1, stop + 1)), stop == 2, []) == (calls, begun, server.contents)
+
+
+class TestTaken:
+    """A message that the server accepts arrives octet for octet."""
+
+    async def test_the_servers_answer_is_returned(self, fixed: Fixed, submission: Build) -> None:
+        """A 250 is returned with its code, its text and the mailbox."""
         async with fixed() as server:
             accepted = await send(submission(), plain(server.port))
         assert Accepted(recipient="dms@htpoort.nl", code=250, reply="queued as 4711") == accepted
 
     async def test_the_dialogue_is_the_shortest_there_is(self, fixed: Fixed, submission: Build) -> None:
-        """One message costs six commands, and we call ourselves by the domain of the sender's mailbox."""
+        """One message costs six commands, and EHLO sends the domain of the sender's mailbox."""
         async with fixed() as server:
             await send(submission(), plain(server.port))
         assert [
@@ -54,15 +86,15 @@ class TestTaken:
             "QUIT",
         ] == server.commands
 
-    async def test_the_name_given_is_told(self, fixed: Fixed, submission: Build) -> None:
-        """EHLO carries local_hostname where there is one."""
+    async def test_local_hostname(self, fixed: Fixed, submission: Build) -> None:
+        """EHLO sends local_hostname if it is set."""
         async with fixed() as server:
             await send(submission(), plain(server.port, local_hostname="edi-1.forwarder.example"))
         assert server.commands[0] == "EHLO edi-1.forwarder.example"
 
     async def test_octets_are_those_of_the_message_with_dots_doubled(self, fixed: Fixed, submission: Build) -> None:
         """Only the dots at the start of lines and the final dot are added."""
-        # `build` writes no such lines: it takes base64 for them.
+        # `build` writes no such lines: it uses base64 for them.
         head = submission(b"<a/>\r\n").data.removesuffix(b"<a/>\r\n")
         message = attrs.evolve(submission(), data=head + b".\r\n..two\r\na.\r\n")
         async with fixed() as server:
@@ -70,7 +102,7 @@ class TestTaken:
         assert [head + b"..\r\n...two\r\na.\r\n.\r\n"] == server.contents
 
     async def test_a_large_message_arrives_whole(self, stock: Fixed, submission: Build) -> None:
-        """13 MB come out of a foreign server as they went in."""
+        """13 MB arrive at a foreign server unchanged."""
         message = submission(BIG)
         async with stock(data_size_limit=None) as server:
             await send(message, plain(server.port))
@@ -85,11 +117,11 @@ class TestTaken:
 
 
 class TestRefused:
-    """A reply of the server is given back with its meaning: 5xx for good, 4xx for now."""
+    """A refusal of the server is reported with its meaning: 5xx permanent, 4xx temporary."""
 
     @pytest.mark.parametrize("verb", ["connect", "EHLO"])
     async def test_5xx_before_the_message(self, fixed: Fixed, submission: Build, verb: str) -> None:
-        """A 554 as greeting or to EHLO is about the server: there is no connection, and a retry makes sense."""
+        """A 554 as greeting or to EHLO concerns the server: there is no connection, and a retry makes sense."""
         async with fixed(**{verb: b"554 5.3.2 maintenance\r\n"}) as server:
             error = await failure(submission(), plain(server.port))
         assert (SendFailure.CONNECT, 554, "5.3.2 maintenance", True, True) == (
@@ -124,35 +156,35 @@ class TestRefused:
             error.reply,
             error.retryable,
         )
-        # 421 says that the server closes; before the content that is about the server, and so is all before MAIL.
+        # 421 means that the server closes; before the content that concerns the server, as does all before MAIL.
         assert (verb in {"connect", "EHLO"} or (code == 421 and verb != "dot")) == error.of_server
 
     @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
     @pytest.mark.parametrize("code", [530, 538])
     async def test_a_login_that_is_asked_for(self, fixed: Fixed, submission: Build, verb: str, code: int) -> None:
-        """A server that wants a login refuses no message by that."""
+        """A server that requires a login does not refuse the message by that."""
         async with fixed(**{verb: b"%d 5.7.0 Authentication required\r\n" % code}) as server:
             error = await failure(submission(), plain(server.port))
         assert (SendFailure.LOGIN, code, True) == (error.kind, error.code, error.of_server)
 
     async def test_several_lines_become_one(self, fixed: Fixed, submission: Build) -> None:
-        """A reply of several lines, with controls and foreign octets, is told on one printable line."""
+        """An answer of several lines, with control and foreign characters, is shown on one printable line."""
         async with fixed(RCPT=b"550-no\x1b[31m\r\n550 such\x00 m\xffailbox\r\n") as server:
             error = await failure(submission(), plain(server.port))
         assert error.reply == "no [31m such m ailbox"
 
     async def test_a_size_that_the_server_does_not_take_is_not_sent(self, fixed: Fixed, submission: Build) -> None:
-        """A message over the offered SIZE is refused before MAIL, and both sizes are told."""
+        """A message over the offered SIZE is refused before MAIL, and both sizes are shown."""
         message = submission()
         async with fixed(EHLO=b"250-customs.example\r\n250 SIZE 100\r\n") as server:
             error = await failure(message, plain(server.port))
         assert (SendFailure.REFUSED, None, False) == (error.kind, error.code, error.retryable)
-        assert error.reply == f"The server takes 100 octets, the message has {len(message.data)}; nothing was sent."
+        assert error.reply == f"The server accepts 100 octets, the message has {len(message.data)}; nothing was sent."
         assert server.commands == ["EHLO forwarder.example", "RSET", "QUIT"]
 
     @pytest.mark.parametrize("offer", ["SIZE", "SIZE 0", "SIZE ²", "SIZE 52428800"])
     async def test_the_size_is_announced_where_it_is_offered(self, fixed: Fixed, submission: Build, offer: str) -> None:
-        """MAIL tells the octets of the message; no number, or 0, is no limit (RFC 1870)."""
+        """MAIL announces the octets of the message; an invalid number, or 0, is no limit (RFC 1870)."""
         message = submission()
         async with fixed(EHLO=f"250-customs.example\r\n250 {offer}\r\n".encode()) as server:
             await send(message, plain(server.port))
@@ -160,7 +192,7 @@ class TestRefused:
 
 
 class TestLost:
-    """A connection lost before the final dot may be tried again; after it, nobody can know."""
+    """A connection lost before the final dot may be retried; after it the outcome is unknown."""
 
     @pytest.mark.parametrize("how", ["drop", "close", "stall"])
     async def test_no_greeting_is_no_connection(self, fixed: Fixed, submission: Build, how: str) -> None:
@@ -169,16 +201,16 @@ class TestLost:
             error = await failure(submission(), plain(server.port, timeout=0.1))
         assert (SendFailure.CONNECT, None, True) == (error.kind, error.code, error.retryable)
 
-    async def test_a_port_where_nobody_listens_is_no_connection(self, submission: Build) -> None:
+    async def test_a_closed_port(self, submission: Build) -> None:
         """A refused connection is CONNECT."""
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
-            error = await failure(submission(), plain(nobody.getsockname()[1]))
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
+            error = await failure(submission(), plain(unused.getsockname()[1]))
         assert (SendFailure.CONNECT, None, True) == (error.kind, error.code, error.retryable)
 
-    async def test_a_name_that_nobody_has_is_no_connection(self, submission: Build) -> None:
-        """A host that does not resolve is CONNECT."""
-        # An interface that is not there is found out without asking the DNS.
+    async def test_an_unknown_host_name(self, submission: Build) -> None:
+        """A host name that does not resolve is CONNECT."""
+        # A zone that does not exist is detected without DNS.
         server = SmtpServer(host="fe80::1%no-such-if", port=25, security=Security.PLAIN)
         error = await failure(submission(), server)
         assert (SendFailure.CONNECT, None, True) == (error.kind, error.code, error.retryable)
@@ -186,7 +218,7 @@ class TestLost:
     @pytest.mark.parametrize("verb", BEFORE_DATA)
     @pytest.mark.parametrize("how", ["drop", "close", "stall"])
     async def test_lost_before_the_content(self, fixed: Fixed, submission: Build, verb: str, how: str) -> None:
-        """A loss or silence at any command is LOST: the message was not taken."""
+        """A lost connection or silence at any command is LOST: the message was not taken."""
         async with fixed(**{verb: how}) as server:
             error = await failure(submission(), plain(server.port, timeout=0.1 if how == "stall" else 60))
         assert (SendFailure.LOST, None, True) == (error.kind, error.code, error.retryable)
@@ -194,13 +226,13 @@ class TestLost:
 
     @pytest.mark.parametrize("how", ["drop", "close", "deaf"])
     async def test_lost_in_the_middle_of_the_content(self, fixed: Fixed, submission: Build, how: str) -> None:
-        """A loss, or a server that reads no more, in the middle of a large content is LOST."""
+        """A lost connection, or a server that stops reading, in the middle of a large content is LOST."""
         async with fixed(content=how) as server:
             error = await failure(submission(BIG), plain(server.port, timeout=1))
         assert (SendFailure.LOST, None, True) == (error.kind, error.code, error.retryable)
 
     async def test_lost_right_after_the_greeting_dialogue(self, fixed: Fixed, submission: Build) -> None:
-        """A server that answers EHLO and leaves is LOST, wherever we notice it."""
+        """A server that answers EHLO and disconnects is LOST, wherever we notice it."""
         async with fixed(EHLO=(b"250 customs.example\r\n", "close")) as server:
             error = await failure(submission(), plain(server.port))
         assert (SendFailure.LOST, None, True) == (error.kind, error.code, error.retryable)
@@ -208,13 +240,13 @@ class TestLost:
     @pytest.mark.parametrize("verb", BEFORE_DATA)
     @pytest.mark.parametrize("reply", [b"hello there\r\n", b"333 what\r\n", b"2 5 0\r\n"])
     async def test_an_answer_that_is_none(self, fixed: Fixed, submission: Build, verb: str, reply: bytes) -> None:
-        """An answer that means nothing before the final dot is LOST, without a code."""
+        """A meaningless answer before the final dot is LOST, without a code."""
         async with fixed(**{verb: reply}) as server:
             error = await failure(submission(), plain(server.port))
         assert (SendFailure.LOST, None, True) == (error.kind, error.code, error.retryable)
 
     async def test_a_greeting_that_is_none(self, fixed: Fixed, submission: Build) -> None:
-        """A server that speaks something else is CONNECT."""
+        """A server of another protocol is CONNECT."""
         async with fixed(connect=b"SSH-2.0-OpenSSH\r\n") as server:
             error = await failure(submission(), plain(server.port))
         assert (SendFailure.CONNECT, None) == (error.kind, error.code)
@@ -227,7 +259,7 @@ class TestLost:
 
 
 class TestCancelled:
-    """Who waits for an answer can stop waiting; the connection goes with it."""
+    """A caller that waits for an answer can be cancelled; the connection is closed."""
 
     @pytest.mark.parametrize("verb", ["connect", "EHLO", "MAIL", "DATA", "dot", "QUIT"])
     async def test_cancelling_closes_the_connection(self, fixed: Fixed, submission: Build, verb: str) -> None:
@@ -242,7 +274,7 @@ class TestCancelled:
 
 
 class TestKept:
-    """A Sender keeps one connection, and makes a new one only where that repeats nothing."""
+    """A Sender keeps one connection, and makes a new one only if that repeats nothing."""
 
     async def test_many_messages_over_one_connection(self, fixed: Fixed, submission: Build) -> None:
         """Three messages cost one connection and one EHLO."""
@@ -257,7 +289,7 @@ class TestKept:
         ]
 
     async def test_tasks_wait_for_one_another(self, fixed: Fixed, submission: Build) -> None:
-        """Messages sent at the same time go one after another, whole."""
+        """Messages sent at the same time go one after another, complete."""
         messages = [submission(reference=f"K{number}") for number in range(8)]
         async with fixed() as server, Sender(plain(server.port)) as sender:
             await asyncio.gather(*(sender.send(message) for message in messages))
@@ -288,14 +320,14 @@ class TestKept:
         assert (2, 2) == (server.connections, len(server.contents))
 
     async def test_a_fresh_connection_is_not_replaced(self, fixed: Fixed, submission: Build) -> None:
-        """What fails on a fresh connection fails; there is no endless reconnecting."""
+        """A failure on a fresh connection is final; there is no endless reconnecting."""
         async with fixed(MAIL="drop") as server:
             await failure(submission(), plain(server.port))
         assert server.connections == 1
 
     @pytest.mark.parametrize("refusal", [b"451 too many messages\r\n", b"550 no more here\r\n", b"421 idle\r\n"])
     async def test_mail_refused_on_a_kept_connection(self, fixed: Fixed, submission: Build, refusal: bytes) -> None:
-        """What a server says to MAIL on a kept connection is tried once on a new one, which it may not say it to."""
+        """A refusal of MAIL on a kept connection is tried once on a new one, where it may be accepted."""
         async with (
             fixed(MAIL=[b"250 sender\r\n", refusal, b"250 sender\r\n"]) as server,
             Sender(plain(server.port)) as sender,
@@ -344,7 +376,7 @@ class TestKept:
         submission: Build,
         reset: Any,
     ) -> None:
-        """Where RSET fails too, the next message goes over a new connection."""
+        """If RSET fails too, the next message goes over a new connection."""
         async with (
             fixed(RCPT=[b"550 no\r\n", b"250 ok\r\n"], RSET=reset) as server,
             Sender(plain(server.port)) as sender,
@@ -355,7 +387,7 @@ class TestKept:
         assert (2, 1) == (server.connections, len(server.contents))
 
     async def test_an_unknown_outcome_is_never_repeated(self, fixed: Fixed, submission: Build) -> None:
-        """A loss after the final dot of a second message is UNKNOWN, and it was sent once."""
+        """A connection lost after the final dot of a second message is UNKNOWN, and it was sent once."""
         async with (
             fixed(dot=[b"250 queued\r\n", "drop", b"250 queued\r\n"]) as server,
             Sender(plain(server.port)) as sender,
@@ -370,12 +402,12 @@ class TestKept:
         ]
 
     async def test_it_must_be_open(self, submission: Build) -> None:
-        """A Sender outside of its block says how to use it."""
+        """A Sender outside of its block explains how to use it."""
         sender = Sender(plain(25))
         with pytest.raises(RuntimeError, match="async with Sender"):
             await sender.send(submission())
 
-    async def test_unused_it_connects_to_nobody(self, fixed: Fixed) -> None:
+    async def test_unused_it_makes_no_connection(self, fixed: Fixed) -> None:
         """Opening and closing a Sender makes no connection."""
         async with fixed() as server, Sender(plain(server.port)):
             pass
@@ -386,24 +418,24 @@ class TestLogin:
     """The login is tried once, by one mechanism, and its password appears nowhere."""
 
     @pytest.mark.parametrize(
-        ("offered", "said"),
+        ("offered", "commands"),
         [
             ("CRAM-MD5 LOGIN PLAIN", ["AUTH PLAIN AGVkaQBnZWhlaW0="]),
             ("AUTH=PLAIN", ["AUTH PLAIN AGVkaQBnZWhlaW0="]),
         ],
     )
-    async def test_plain_is_preferred(self, fixed: Fixed, submission: Build, offered: str, said: list[str]) -> None:
-        """Of what the server offers, PLAIN is taken; TLS or loopback hides it."""
+    async def test_plain_is_preferred(self, fixed: Fixed, submission: Build, offered: str, commands: list[str]) -> None:
+        """Of the offered mechanisms, PLAIN is used; TLS or loopback protects it."""
         line = offered if "=" in offered else f"AUTH {offered}"
         async with fixed(EHLO=f"250-customs.example\r\n250 {line}\r\n".encode()) as server:
             await send(submission(), plain(server.port, username="edi", password="geheim"))
-        assert said == [command for command in server.commands if command.startswith("AUTH")]
+        assert commands == [command for command in server.commands if command.startswith("AUTH")]
 
     @pytest.mark.parametrize(
         ("code", "retryable"), [(535, False), (454, True), (421, True)], ids=["wrong", "later", "leaving"]
     )
     async def test_a_login_refused(self, fixed: Fixed, submission: Build, code: int, *, retryable: bool) -> None:
-        """A refused login is LOGIN, tried once; only a 4xx makes a retry sensible."""
+        """A refused login is LOGIN, tried once; only after a 4xx does a retry make sense."""
         offer = b"250-customs.example\r\n250 AUTH PLAIN LOGIN CRAM-MD5\r\n"
         async with fixed(EHLO=offer, AUTH=b"%d 5.7.8 geheim is wrong\r\n" % code) as server:
             error = await failure(submission(), plain(server.port, username="edi", password="geheim"))
@@ -419,7 +451,7 @@ class TestLogin:
 
     @pytest.mark.parametrize("offer", [b"250 customs.example\r\n", b"250-customs.example\r\n250 AUTH GSSAPI\r\n"])
     async def test_no_login_offered(self, fixed: Fixed, submission: Build, offer: bytes) -> None:
-        """Where the server offers no login that we know, it is LOGIN, and nothing is sent."""
+        """A server that offers no login we support is LOGIN, and nothing is sent."""
         async with fixed(EHLO=offer) as server:
             error = await failure(submission(), plain(server.port, username="edi", password="geheim"))
         assert (SendFailure.LOGIN, None, False) == (error.kind, error.code, error.retryable)
@@ -427,14 +459,14 @@ class TestLogin:
 
     @pytest.mark.parametrize("how", ["drop", "stall"])
     async def test_lost_during_the_login(self, fixed: Fixed, submission: Build, how: str) -> None:
-        """A loss during the login says nothing about the password: LOST."""
+        """A connection lost during the login reveals nothing about the password: LOST."""
         async with fixed(EHLO=b"250-customs.example\r\n250 AUTH PLAIN\r\n", AUTH=how) as server:
             error = await failure(submission(), plain(server.port, username="edi", password="geheim", timeout=0.1))
         assert (SendFailure.LOST, True) == (error.kind, error.retryable)
 
 
 class TestUnfit:
-    """A message that `build` would not make is refused before anybody is connected to."""
+    """A message that `build` would not make is refused before any connection is made."""
 
     @pytest.mark.parametrize(
         "data",
@@ -458,7 +490,7 @@ class TestUnfit:
 
     @pytest.mark.parametrize("mailbox", ["", "a b@c.example", "a@b.example>\r\nRCPT TO:<x@y.example", "a@b.example\n"])
     async def test_mailboxes_that_are_none(self, fixed: Fixed, submission: Build, mailbox: str) -> None:
-        """Both mailboxes must be plain; both are told at once."""
+        """Both mailboxes must be plain; both problems are reported at once."""
         async with fixed() as server:
             with pytest.raises(InputError) as caught:
                 await send(attrs.evolve(submission(), mail_from=mailbox, rcpt_to=mailbox), plain(server.port))

@@ -1,4 +1,4 @@
-"""Sending over TLS: nothing is said in the clear, nobody untrusted is spoken to."""
+"""Sending over TLS: nothing is sent in the clear, or to an untrusted server."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ OFFER = b"250-customs.example\r\n250 STARTTLS\r\n"
 
 
 def server_at(port: int, authority: SimpleNamespace, **settings: Any) -> SmtpServer:
-    """Say how to reach a server of a test, which shows a certificate of our authority."""
+    """Describe how to reach a server of a test, which presents a certificate of our authority."""
     tls = settings.pop("tls", TlsSettings(ca_file=authority.ca))
     return SmtpServer(host=settings.pop("host", "localhost"), port=port, tls=tls, timeout=60, **settings)
 
 
 async def failure(submission: Submission, server: SmtpServer) -> SendError:
-    """Send, and give the error."""
+    """Send, and return the error."""
     with pytest.raises(SendError) as caught:
         await send(submission, server)
     return caught.value
 
 
 class TestSafe:
-    """A message goes over TLS of a version and suite that the policy has."""
+    """A message is sent over a version and suite of TLS that the policy allows."""
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
     async def test_starttls_is_the_default(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext, host: str
     ) -> None:
-        """Without a word about security, STARTTLS comes before the message, and EHLO is said again after it."""
+        """By default, STARTTLS comes before the message, and EHLO is sent again after it."""
         async with fixed(tls=foreign_tls, EHLO=OFFER) as server:
             await send(submission(), server_at(server.port, authority, host=host))
         assert ["EHLO", "STARTTLS", "EHLO", "MAIL", "RCPT", "DATA", "QUIT"] == [
@@ -52,7 +52,7 @@ class TestSafe:
     async def test_implicit_tls(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext
     ) -> None:
-        """With implicit TLS nothing at all is said before the handshake."""
+        """With implicit TLS nothing at all is sent before the handshake."""
         async with fixed(tls=foreign_tls, implicit=True) as server:
             await send(submission(), server_at(server.port, authority, security=Security.IMPLICIT))
         assert server.commands[0] == "EHLO forwarder.example"
@@ -61,7 +61,7 @@ class TestSafe:
     async def test_a_server_of_tls_1_2(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext
     ) -> None:
-        """TLS 1.2 is still spoken, by a suite of the published list."""
+        """TLS 1.2 is still accepted, with a suite of the published list."""
         foreign_tls.maximum_version = ssl.TLSVersion.TLSv1_2
         async with fixed(tls=foreign_tls, EHLO=OFFER) as server:
             await send(submission(), server_at(server.port, authority))
@@ -79,7 +79,7 @@ class TestSafe:
     async def test_login_over_tls(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext
     ) -> None:
-        """User name and password go after the handshake."""
+        """User name and password are sent after the handshake."""
         offers = [OFFER, b"250-customs.example\r\n250 AUTH PLAIN\r\n"]
         async with fixed(tls=foreign_tls, EHLO=offers) as server:
             await send(submission(), server_at(server.port, authority, username="edi", password="geheim"))
@@ -89,7 +89,7 @@ class TestSafe:
     async def test_a_client_certificate_is_shown(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, security: Security
     ) -> None:
-        """A server that asks for a certificate gets ours."""
+        """A server that requests a certificate gets ours."""
         context = server_context(TlsSettings(certificate=authority.host, ca_file=authority.ca))
         tls = TlsSettings(ca_file=authority.ca, certificate=authority.client)
         async with fixed(tls=context, implicit=security is Security.IMPLICIT, EHLO=OFFER) as server:
@@ -115,10 +115,10 @@ class TestSafe:
 
 
 class TestNotSafe:
-    """Where TLS does not come about, nothing of the message is said, and a retry makes no sense."""
+    """If TLS fails, nothing of the message is sent, and a retry makes no sense."""
 
     async def test_no_starttls_offered(self, fixed: Fixed, submission: Build, authority: SimpleNamespace) -> None:
-        """A server, or a man in the middle, that offers no STARTTLS hears EHLO and no more."""
+        """A server, or an attacker on the way, that offers no STARTTLS receives EHLO and no more."""
         async with fixed() as server:
             error = await failure(submission(), server_at(server.port, authority, username="edi", password="geheim"))
         assert (SendFailure.TLS, None, "The server offers no STARTTLS.", False) == (
@@ -132,7 +132,7 @@ class TestNotSafe:
     async def test_an_ehlo_refused_is_no_way_around_tls(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace
     ) -> None:
-        """After an EHLO that was refused, the next message begins at a new connection, not in the clear."""
+        """After a refused EHLO, the next message begins on a new connection, not in the clear."""
         async with fixed(EHLO=b"550 no\r\n") as server, Sender(server_at(server.port, authority)) as sender:
             for _ in range(2):
                 with pytest.raises(SendError) as caught:
@@ -171,7 +171,7 @@ class TestNotSafe:
     async def test_lost_in_the_handshake(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, how: str
     ) -> None:
-        """A loss or silence in the handshake may pass: LOST."""
+        """A lost or silent connection in the handshake may be temporary: LOST."""
         async with fixed(EHLO=OFFER, STARTTLS=(b"220 go on\r\n", how)) as server:
             # The files of TLS are read within this time too.
             settings = attrs.evolve(server_at(server.port, authority), timeout=1 if how == "stall" else 60)
@@ -187,7 +187,7 @@ class TestNotSafe:
         foreign_tls: ssl.SSLContext,
         security: Security,
     ) -> None:
-        """A certificate of an authority that is not in the CA file is TLS, and the reply says why."""
+        """A certificate of an authority that is not in the CA file is TLS, and the reply has the reason."""
         tls = TlsSettings(ca_file=authority.other_ca)
         async with fixed(tls=foreign_tls, implicit=security is Security.IMPLICIT, EHLO=OFFER) as server:
             error = await failure(submission(), server_at(server.port, authority, tls=tls, security=security))
@@ -198,7 +198,7 @@ class TestNotSafe:
     async def test_the_systems_authorities_do_not_trust_ours(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext
     ) -> None:
-        """Without a CA file the system's authorities decide, not nobody."""
+        """Without a CA file the system's authorities are trusted, and no others."""
         async with fixed(tls=foreign_tls, EHLO=OFFER) as server:
             error = await failure(submission(), server_at(server.port, authority, tls=TlsSettings()))
         assert error.kind is SendFailure.TLS
@@ -217,7 +217,7 @@ class TestNotSafe:
     async def test_a_server_too_old(
         self, alerting: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext
     ) -> None:
-        """A server that speaks TLS 1.1 at most is TLS."""
+        """A server that supports at most TLS 1.1 is TLS."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             foreign_tls.minimum_version = ssl.TLSVersion.TLSv1
@@ -229,7 +229,7 @@ class TestNotSafe:
     async def test_only_removed_suites(
         self, alerting: Fixed, submission: Build, authority: SimpleNamespace, foreign_tls: ssl.SSLContext
     ) -> None:
-        """A server that knows TLS_RSA_* only is TLS: the notice of 06-03-2025 removes it."""
+        """A server that supports only TLS_RSA_* is TLS: the notice of 06-03-2025 removes it."""
         foreign_tls.maximum_version = ssl.TLSVersion.TLSv1_2
         foreign_tls.set_ciphers("AES256-GCM-SHA384:AES128-GCM-SHA256")
         async with alerting(foreign_tls) as server:
@@ -240,16 +240,16 @@ class TestNotSafe:
     async def test_no_client_certificate_where_one_is_asked(
         self, alerting: Fixed, submission: Build, authority: SimpleNamespace, security: Security
     ) -> None:
-        """A server that asks for a certificate we do not show is TLS, though TLS 1.3 tells it late."""
+        """A server that requires a certificate we do not have is TLS, though with TLS 1.3 it reports that late."""
         context = server_context(TlsSettings(certificate=authority.host, ca_file=authority.ca))
         async with alerting(context, implicit=security is Security.IMPLICIT) as server:
             error = await failure(submission(), server_at(server.port, authority, security=security))
         assert (SendFailure.TLS, False) == (error.kind, error.retryable)
 
-    async def test_a_missing_file_is_told_before_anybody_is_connected_to(
+    async def test_a_missing_file_is_reported_before_connecting(
         self, fixed: Fixed, submission: Build, authority: SimpleNamespace
     ) -> None:
-        """A CA file that is not there is the user's: InputError, and no connection."""
+        """A missing CA file is the user's mistake: InputError, and no connection."""
         async with fixed() as server:
             tls = TlsSettings(ca_file="no-such-file.pem")
             with pytest.raises(InputError, match="ca_file cannot be used"):
@@ -258,7 +258,7 @@ class TestNotSafe:
 
 
 class TestLostOverTls:
-    """Over TLS a loss means the same as without."""
+    """Over TLS a lost connection means the same as without."""
 
     @pytest.mark.parametrize("how", ["drop", "close"])
     async def test_in_the_middle_of_the_content(
@@ -269,7 +269,7 @@ class TestLostOverTls:
         foreign_tls: ssl.SSLContext,
         how: str,
     ) -> None:
-        """A loss in the middle of a large content is LOST."""
+        """A connection lost in the middle of a large content is LOST."""
         big = b"<MetaData>\r\n" + b"<A>22096222734662</A>\r\n" * 600_000 + b"</MetaData>\r\n"
         async with fixed(tls=foreign_tls, EHLO=OFFER, content=how) as server:
             error = await failure(submission(big), server_at(server.port, authority))
@@ -284,7 +284,7 @@ class TestLostOverTls:
         foreign_tls: ssl.SSLContext,
         how: str,
     ) -> None:
-        """A loss after the final dot is UNKNOWN."""
+        """A connection lost after the final dot is UNKNOWN."""
         async with fixed(tls=foreign_tls, EHLO=OFFER, dot=how) as server:
             error = await failure(submission(), server_at(server.port, authority, final_timeout=0.2))
         assert (SendFailure.UNKNOWN, False) == (error.kind, error.retryable)

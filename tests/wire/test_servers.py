@@ -1,4 +1,4 @@
-"""What may be said about a mail server."""
+"""The settings of a mail server."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 import pytest
 
 from htpoort import InputError
-from htpoort.transport import Pop3Server, Security, SmtpServer
-from htpoort.transport._hosts import address_of, is_host, is_loopback
+from htpoort.transport import Pop3Account, Security, SmtpServer
+from htpoort.transport.hosts import address_of, is_host, is_loopback
 
 
 class TestSmtpServer:
-    """Where to send: named, safe by default, complete."""
+    """The server to send to: named, safe by default, complete."""
 
     @pytest.mark.parametrize(
         ("security", "port"), [(Security.STARTTLS, 587), (Security.IMPLICIT, 465), (Security.PLAIN, 25)]
     )
     def test_the_usual_port(self, security: Security, port: int) -> None:
-        """Without a port the usual one of the kind of security is taken (RFC 6409, RFC 8314)."""
+        """By default the port is the usual one for the kind of security (RFC 6409, RFC 8314)."""
         assert SmtpServer(host="smtp.forwarder.example", security=security).port == port
 
     def test_starttls_is_the_default(self) -> None:
-        """Who says nothing gets TLS, or no connection."""
+        """The default is TLS, or no connection."""
         assert SmtpServer(host="smtp.forwarder.example").security is Security.STARTTLS
 
     def test_no_default_host(self) -> None:
-        """A host must be named."""
+        """A host is required."""
         with pytest.raises(TypeError, match="host"):
             SmtpServer()  # type: ignore[call-arg]
 
     def test_how_it_is_shown(self) -> None:
-        """For a person the server is a place, and a login where there is one, whose name may have an @."""
+        """For people the server is a place, and a login if there is one, whose name may contain an @."""
         host, user = "smtp.forwarder.example", "edi@forwarder.example"
         shown = [
             SmtpServer(host=host, username=user, password="geheim").shown,
@@ -40,14 +40,14 @@ class TestSmtpServer:
         assert ["smtp.forwarder.example:587 as edi@forwarder.example", "smtp.forwarder.example:587"] == shown
 
     def test_the_password_is_not_shown(self) -> None:
-        """The repr has the user name and not the password."""
+        """The repr contains the user name but not the password."""
         shown = repr(SmtpServer(host="smtp.forwarder.example", username="edi", password="geheim"))
         assert "edi" in shown
         assert "geheim" not in shown
 
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
     def test_a_login_in_the_clear_to_this_machine(self, host: str) -> None:
-        """On loopback nobody reads along."""
+        """A login without TLS is allowed on loopback."""
         SmtpServer(host=host, security=Security.PLAIN, username="edi", password="geheim")
 
     @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ class TestSmtpServer:
         ],
     )
     def test_what_cannot_be(self, settings: dict[str, Any], codes: list[str]) -> None:
-        """Every value that no connection could have is told, all at once, and no password with it."""
+        """Every invalid value is reported, all at once, and no password is shown."""
         with pytest.raises(InputError) as caught:
             SmtpServer(**{"host": "smtp.forwarder.example", **settings})
         assert codes == [problem.code for problem in caught.value.problems]
@@ -102,15 +102,15 @@ class TestSmtpServer:
         assert "geheim" not in f"{caught.value!s}{caught.value!r}"
 
     def test_a_mailbox_server_that_may_hold_a_password(self) -> None:
-        """The same holds for POP3."""
+        """The same applies to POP3."""
         with pytest.raises(InputError) as caught:
-            Pop3Server(host="pop3s://edi:geheim@pop.forwarder.example", username="edi", password="geheim")
+            Pop3Account(host="pop3s://edi:geheim@pop.forwarder.example", username="edi", password="geheim")
         assert ["pop3.host"] == [problem.code for problem in caught.value.problems]
         assert "geheim" not in f"{caught.value!s}{caught.value!r}"
 
 
 class TestHosts:
-    """Which texts are hosts, and which of them this machine."""
+    """Which texts are hosts, and which of them are this machine."""
 
     @pytest.mark.parametrize(
         ("text", "host", "loopback"),
@@ -135,5 +135,5 @@ class TestHosts:
         assert (host, loopback) == (is_host(text), is_loopback(text))
 
     def test_a_peer_of_ipv4_on_a_socket_of_ipv6(self) -> None:
-        """An IPv4 peer that is written as IPv6 is the IPv4 peer; a name is no address."""
+        """An IPv4 peer written as IPv6 is the IPv4 peer; a name is not an address."""
         assert (str(address_of("::ffff:192.0.2.1")), address_of("localhost")) == ("192.0.2.1", None)

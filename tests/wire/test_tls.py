@@ -1,4 +1,4 @@
-"""The published TLS settings, and the contexts made of them."""
+"""The published TLS settings, and the contexts made from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from htpoort.transport import (
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 PRODUCTION, TEST = Environment.PRODUCTION, Environment.TEST
 
-# DOMAIN.md, section 4: kept among others.
+# Among the suites that are kept.
 KEPT = [
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-RSA-CHACHA20-POLY1305",
@@ -42,7 +42,7 @@ KEPT = [
 
 
 def suites(context: ssl.SSLContext) -> list[str]:
-    """Name the suites below TLS 1.3."""
+    """List the suites below TLS 1.3."""
     return [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
 
 
@@ -73,38 +73,38 @@ class TestPolicies:
         announced: tuple[ssl.TLSVersion, ...],
         listed: int,
     ) -> None:
-        """A policy holds from its day until the next one's."""
+        """A policy applies from its day until the day of the next one."""
         policy = policy_for(environment, on=on)
         assert (valid_from, announced, listed) == (policy.valid_from, policy.announced, len(policy.ciphers))
 
-    def test_each_says_where_it_is_from(self) -> None:
-        """Every policy is official, names its document, and lets TLS 1.2 pass."""
+    def test_each_names_its_source(self) -> None:
+        """Every policy is official, names its document, and allows TLS 1.2."""
         assert {(Mark.OFFICIAL, V12, True)} == {
             (policy.mark, policy.minimum, bool(policy.source)) for policy in POLICIES
         }
 
-    def test_the_contradiction_is_told(self) -> None:
-        """The announced end of TLS 1.2 carries the note that a later notice contradicts it."""
+    def test_the_contradiction_is_noted(self) -> None:
+        """The announced end of TLS 1.2 has the note that a later notice contradicts it."""
         assert "06-03-2025" in policy_for(PRODUCTION, on=date(2022, 7, 6)).note
 
     def test_the_list_is_the_published_one(self) -> None:
-        """The suites are those of the notice, and what it removes is shut out by name."""
+        """The suites are those of the notice, and the removed ones are excluded by name."""
         policy = policy_for(PRODUCTION, on=date(2025, 5, 20))
         assert [*KEPT, "!kRSA", "!CAMELLIA"] == policy.openssl_ciphers.split(":")
 
     def test_without_a_list_nothing_is_named(self) -> None:
-        """A policy without a list gives OpenSSL none."""
+        """A policy without a list passes none to OpenSSL."""
         assert not policy_for(PRODUCTION, on=date(2022, 4, 13)).openssl_ciphers
 
     @pytest.mark.parametrize("on", ["2025-05-20", dt.datetime(2025, 5, 20, tzinfo=dt.UTC), None])
     def test_a_day_is_a_date(self, on: Any) -> None:
-        """A text or a moment is no day: InputError."""
+        """A text or a moment is not a day: InputError."""
         with pytest.raises(InputError, match="give a date") as caught:
             policy_for(PRODUCTION, on=on)
         assert ["input.date"] == [problem.code for problem in caught.value.problems]
 
     def test_by_default_the_newest_of_production(self) -> None:
-        """Settings without a policy take the newest one of production."""
+        """Settings without a policy use the newest one for production."""
         assert TlsSettings().policy == policy_for(PRODUCTION, on=date(2025, 5, 20))
 
 
@@ -113,7 +113,7 @@ class TestContexts:
 
     @pytest.mark.parametrize("policy", POLICIES)
     def test_a_client_checks_and_has_no_maximum(self, policy: TlsPolicy, authority: SimpleNamespace) -> None:
-        """Whatever the policy, certificate and name are checked, 1.2 is the minimum, the maximum is open."""
+        """Whatever the policy, certificate and name are checked, 1.2 is the minimum, and there is no maximum."""
         context = client_context(TlsSettings(policy=policy, ca_file=authority.ca))
         assert (ssl.CERT_REQUIRED, True, V12, ssl.TLSVersion.MAXIMUM_SUPPORTED) == (
             context.verify_mode,
@@ -137,13 +137,13 @@ class TestContexts:
         offered = suites(client_context(TlsSettings(policy=policy)))
         assert [] == [name for name in offered if not name.startswith(("ECDHE-", "DHE-")) or "CAMELLIA" in name]
 
-    def test_a_ca_file_stands_for_all(self, authority: SimpleNamespace) -> None:
+    def test_a_ca_file_replaces_the_systems_authorities(self, authority: SimpleNamespace) -> None:
         """With a CA file its authorities are trusted and no others."""
         context = client_context(TlsSettings(ca_file=Path(authority.ca)))
         assert len(context.get_ca_certs()) == 1
 
     def test_a_server_asks_for_certificates_where_it_can_check_them(self, authority: SimpleNamespace) -> None:
-        """A server with a CA file requires a certificate of its clients, without one it asks for none."""
+        """A server with a CA file requires a certificate of its clients, without one it requests none."""
         with_ca = TlsSettings(certificate=authority.host, ca_file=authority.ca)
         without = TlsSettings(certificate=authority.host)
         assert [ssl.CERT_REQUIRED, ssl.CERT_NONE] == [
@@ -155,7 +155,7 @@ class TestContexts:
         server_context(TlsSettings(certificate=authority.host_chain, key=authority.host_key))
 
     def test_a_closed_key_opens_by_its_password(self, authority: SimpleNamespace) -> None:
-        """A key that is closed opens with the right password, and its repr does not show it."""
+        """An encrypted key opens with the right password, and its repr does not show it."""
         from cryptography.hazmat.primitives import serialization
 
         key = serialization.load_pem_private_key(Path(authority.host_key).read_bytes(), None)
@@ -176,7 +176,7 @@ class TestContexts:
 
 
 class TestBadFiles:
-    """A file that cannot be used is told by its field and its path."""
+    """A file that cannot be used is reported with its field and its path."""
 
     @pytest.mark.parametrize(
         ("fields", "field"),
@@ -207,12 +207,12 @@ class TestBadFiles:
         assert caught.value.text == given.get(field, given.get("certificate"))
 
     def test_a_server_without_a_certificate(self) -> None:
-        """A server must have one."""
-        with pytest.raises(InputError, match="A server needs a certificate"):
+        """A server needs a certificate."""
+        with pytest.raises(InputError, match="certificate is not set"):
             server_context(TlsSettings())
 
     def test_a_key_that_no_suite_is_for(self, tmp_path: Path) -> None:
-        """A server's ECDSA key is refused where all suites of TLS 1.2 are for RSA, and taken where others are left."""
+        """A server's ECDSA key is refused if all suites of TLS 1.2 are for RSA, and accepted if others are left."""
         authority, place = trustme.CA(), tmp_path / "own.pem"
         issued = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
         issued.private_key_and_cert_chain_pem.write_to_path(place)
@@ -224,15 +224,15 @@ class TestBadFiles:
             (problem,) = caught.value.problems
             assert str(place) == caught.value.text
             assert "tls.key" == problem.code
-            message = "certificate has a key for which no suite of TLS 1.2 is left; give one with an RSA key."
+            message = "certificate has a key that no suite of TLS 1.2 in the policy supports; give one with an RSA key."
             assert message == problem.message
             server_context(attrs.evolve(settings, policy=POLICIES[0]))
             server_context(attrs.evolve(settings, policy=attrs.evolve(settings.policy, minimum=V13)))
-            # What a client shows needs no suite of its own.
+            # A client's certificate needs no suite of its own.
             client_context(settings)
 
     def test_suites_that_openssl_does_not_know(self) -> None:
-        """A policy of one's own whose suites are no suites is InputError."""
+        """A policy of the user whose suites do not exist is InputError."""
         policy = attrs.evolve(POLICIES[-1], ciphers=("TLS_NONSENSE",))
         with pytest.raises(InputError, match=r"policy\.ciphers cannot be used"):
             client_context(TlsSettings(policy=policy))
@@ -241,8 +241,8 @@ class TestBadFiles:
         ("fields", "field"), [({"key": "a.key"}, "key"), ({"key_password": "geheim"}, "key_password")]
     )
     def test_a_key_needs_a_certificate(self, fields: dict[str, str], field: str) -> None:
-        """A key, or a password, without a certificate is InputError, and the password is not told."""
+        """A key, or a password, without a certificate is an InputError that does not show the password."""
         with pytest.raises(InputError) as caught:
             TlsSettings(**fields)
-        assert field == caught.value.text
+        assert f"{field} is set and certificate is not; give both." == str(caught.value)
         assert "geheim" not in str(caught.value)

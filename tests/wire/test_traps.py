@@ -1,4 +1,4 @@
-"""The measured traps of the wire: each is shown to be there, and then not to bite."""
+"""The measured traps of the wire: each is shown to exist, and then to be avoided."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PAYLOAD = "payload of NL123456789.02.05"
 
 
 def plain(port: int, **settings: Any) -> SmtpServer:
-    """Say how to reach a server of a test."""
+    """Describe how to reach a server of a test."""
     return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, **settings)
 
 
 class Store:
-    """Keep the octets of what was given."""
+    """Keep the octets of each message."""
 
     def __init__(self) -> None:
         self.raws: list[bytes] = []
@@ -49,7 +49,7 @@ class TestTrap02FoldedByTheClient:
     SUBJECT = "[V=NL123456789.02.05][A=DMS4.NL][K=ABCDEFGHIJKLMNOPQRSTUVWXYZ012345][S=0]"
 
     async def test_the_trap_is_there(self, stock: Context) -> None:
-        """A message whose policy forbids folding arrives without the Subject on the line of its name."""
+        """A message whose policy forbids folding arrives with an empty first Subject line."""
         message = email.message.EmailMessage(policy=email.policy.SMTP.clone(max_line_length=998))
         message["From"], message["To"], message["Subject"] = "edi@forwarder.example", "dms@htpoort.nl", self.SUBJECT
         message.set_content("<MetaData/>")
@@ -59,7 +59,7 @@ class TestTrap02FoldedByTheClient:
 
     @pytest.mark.parametrize("length", [1, 28, 29, 32, 35])
     async def test_it_does_not_bite(self, stock: Context, submission: Build, length: int) -> None:
-        """Octets given to send arrive as they are, Subject on one physical line, whatever the length of K."""
+        """Octets passed to send arrive unchanged, Subject on one physical line, whatever the length of K."""
         reference = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345678"[:length]
         message = submission(reference=reference)
         async with stock() as server:
@@ -73,11 +73,11 @@ class TestTrap09TheErrorIsTold:
     """Trap 9: aiosmtpd answers a failing handler with 500 and its text, and delivers what is not clean."""
 
     async def failing(self, *_: object) -> str:
-        """Fail with a text that nobody may see."""
+        """Fail with a text that must not show."""
         raise LookupError(PAYLOAD)
 
     async def test_the_trap_is_there(self, stock: Context, raw: Context) -> None:
-        """Stock aiosmtpd tells the peer the exception, with a permanent code."""
+        """Stock aiosmtpd sends the exception to the peer, with a permanent code."""
         handler = type("Handler", (), {"handle_DATA": self.failing})()
         async with stock(handler) as server, raw(server.port) as client:
             await client.ready()
@@ -85,7 +85,7 @@ class TestTrap09TheErrorIsTold:
         assert reply == f"500 Error: (LookupError) {PAYLOAD}"
 
     async def test_it_does_not_bite(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
-        """The peer gets 451 and not a word, the log the error's class and line and not a word of its text."""
+        """The peer gets 451 without the text; the log has the error's class and line without the text."""
         with caplog.at_level(logging.DEBUG):
             async with receiver(self.failing) as ours, raw(ours.port) as client:
                 await client.ready()
@@ -96,10 +96,10 @@ class TestTrap09TheErrorIsTold:
         assert len(logged) == 1
         assert re.fullmatch(r"The handler failed; answered 451: LookupError at .*test_traps\.py:\d+", logged[0])
 
-    async def test_a_command_that_fails_does_not_tell_either(
+    async def test_a_failing_authenticator_reveals_nothing(
         self, raw: Context, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """An authenticator that fails is 454, and not a word of it is told or logged."""
+        """An authenticator that fails is 454, and its text is neither sent nor logged."""
 
         def broken(_username: str, _password: str) -> bool:
             raise ConnectionResetError(PAYLOAD)
@@ -111,10 +111,8 @@ class TestTrap09TheErrorIsTold:
         assert PAYLOAD not in caplog.text
         assert "The authenticator failed; answered 454: ConnectionResetError at " in caplog.text
 
-    async def test_an_accident_in_the_dialogue_does_not_tell_either(
-        self, raw: Context, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """An error inside aiosmtpd, here of a password that never ends, is 451 without its text."""
+    async def test_an_internal_error_reveals_nothing(self, raw: Context, caplog: pytest.LogCaptureFixture) -> None:
+        """An error inside aiosmtpd, here a password that never ends, is 451 without its text."""
         async with receiver(Store(), authenticator=lambda *_: True) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             await client.ask(b"AUTH LOGIN\r\n")
@@ -133,7 +131,7 @@ class TestTrap09TheErrorIsTold:
             await asyncio.to_thread(controller.stop, no_assert=True)
 
     async def test_ours_does(self) -> None:
-        """A receiver on port 0 tells the port that it found."""
+        """A receiver on port 0 reports the port it listens on."""
         ours = receiver(lambda _: asyncio.sleep(0))
         assert ours.port == 0
         async with ours:
@@ -158,10 +156,10 @@ class TestTrap09TheErrorIsTold:
 
 
 class TestTrap10OneAnswerForOneMessage:
-    """Trap 10: one answer to the final dot cannot stand for two recipients."""
+    """Trap 10: one answer to the final dot cannot be true of two recipients."""
 
     async def test_the_trap_is_there(self, stock: Context, raw: Context) -> None:
-        """Stock aiosmtpd takes any recipient, and a second one."""
+        """Stock aiosmtpd accepts any recipient, and a second one."""
         async with stock() as server, raw(server.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             await client.ask(b"MAIL FROM:<dms@htpoort.nl>\r\n")
@@ -172,7 +170,7 @@ class TestTrap10OneAnswerForOneMessage:
         assert [reply[:3] for reply in replies] == ["250", "250"]
 
     async def test_it_does_not_bite(self, raw: Context) -> None:
-        """Not ours is 550 at RCPT, ours 250 in either case of letters, a second one 452."""
+        """An unknown mailbox is 550 at RCPT, ours is 250 in either case of letters, a second one is 452."""
         async with receiver(lambda _: asyncio.sleep(0)) as ours, raw(ours.port) as client:
             await client.ask(b"EHLO dms.example\r\n")
             await client.ask(b"MAIL FROM:<dms@htpoort.nl>\r\n")
@@ -184,10 +182,10 @@ class TestTrap10OneAnswerForOneMessage:
 
 
 class TestTrap11DroppedAfterTheFinalDot:
-    """Trap 11: a connection lost after the final dot leaves open whether the message was taken."""
+    """Trap 11: if a connection is lost after the final dot, the message may or may not have been taken."""
 
     async def test_the_trap_is_there(self, fixed: Context, submission: Build) -> None:
-        """One error of aiosmtplib stands for a loss before the content and after the final dot."""
+        """The library aiosmtplib raises the same error for a loss before the content and after the final dot."""
         names = []
         for verb in ("DATA", "dot"):
             async with fixed(**{verb: "drop"}) as server:
@@ -203,7 +201,7 @@ class TestTrap11DroppedAfterTheFinalDot:
         "how", ["drop", "close", "stall", b"hello there\r\n", b"354 more\r\n", b"2 5 0\r\n", (b"250", "close")]
     )
     async def test_it_does_not_bite(self, fixed: Context, submission: Build, how: Any) -> None:
-        """Whatever is no plain answer to the final dot is UNKNOWN, and never retryable."""
+        """Anything but a plain answer to the final dot is UNKNOWN, and never retryable."""
         async with fixed(dot=how) as server, Sender(plain(server.port, final_timeout=0.1)) as sender:
             with pytest.raises(SendError) as caught:
                 await sender.send(submission())
@@ -224,7 +222,7 @@ class TestTrap18LongLines:
         assert (reply, []) == ("500 Line too long (see RFC5321 4.5.3.1.6)", server.sink.contents)
 
     async def test_it_does_not_bite(self, raw: Context) -> None:
-        """The receiver takes the same line, octet for octet."""
+        """The receiver accepts the same line, octet for octet."""
         store = Store()
         async with receiver(store) as ours, raw(ours.port) as client:
             await client.ready()

@@ -1,169 +1,379 @@
-"""
-Draw replies, genuine, tolerated or forged, each with what a router must say to it.
-
-Never does: route one to find that out.
-"""
+"""Draw replies, genuine or with one thing wrong, each with what a router must decide about it."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from typing import Final, Protocol, final
 
+import attrs
 from hypothesis import reject, strategies as st
 from hypothesis.errors import InvalidArgument
 
-from htpoort.routing import Reason
-from htpoort.testing.strategies import _forged_facts, _forged_lines
-from htpoort.testing.strategies._drafts import Draft, facts_of
-from htpoort.testing.strategies._forged import FORGERIES, Forgery
-from htpoort.testing.strategies._outcomes import Label, QuarantinedFor, ReplyMessage, RoutedTo, RouterSetup
-from htpoort.testing.strategies._scenes import Scene, check, router_setups, scene
-from htpoort.testing.strategies._tolerated import spoken, tolerations, written
-from htpoort.testing.strategies._values import bounds, declarations
+from htpoort.core.routing import Correlation, Reason
+from htpoort.core.text import ascii_lower
+from htpoort.testing.strategies._setups import (
+    SMALLEST_LIMIT,
+    Origin,
+    QuarantinedFor,
+    RoutedTo,
+    RouterSetup,
+    from_another_system,
+    lower,
+    matching,
+    router_setups,
+    to_another_party,
+)
+from htpoort.testing.strategies._values import (
+    SENDABLE,
+    bounds,
+    declarations,
+    mailboxes,
+    party_ids,
+    process_ids,
+    references,
+)
 
-__all__ = ["FORGED", "bodies", "forgiven", "message", "reply_messages"]
-
-# Their forgeries are kept when they are imported.
-_ROOMS: Final = (_forged_facts, _forged_lines)
-
-FORGED: Final = MappingProxyType({name: forgery.reason for name, forgery in FORGERIES.items()})
-"""The names of all forgeries, each with the reason that must be given."""
+_SHOWN: Final = 2_000  # octets of a message that a failing example shows
+_HEADER_LIMIT: Final = 65_536  # octets of the longest header block that a router reads
+_EVIL: Final = "evil@trader.example"
 
 
-@functools.cache  # making strategies anew takes longer than drawing from them
-def bodies(*, min_length: int, max_length: int) -> st.SearchStrategy[bytes]:
+class _Printer(Protocol):
+    """Show a value over several lines."""
+
+    def group(self, indent: int, open: str, close: str) -> AbstractContextManager[None]:  # noqa: A002 - their name
+        """Indent what is printed between two texts."""
+        ...
+
+    def break_(self) -> None:
+        """Begin a line."""
+
+    def text(self, obj: str) -> None:
+        """Write a text."""
+
+    def pretty(self, obj: object) -> None:
+        """Write a value."""
+
+
+def shortened(raw: bytes) -> str:
     """
-    Draw bodies of replies.
+    Write a message as a failing example shows it.
 
     Args:
-        min_length: In octets.
-        max_length: In octets.
+        raw: The message.
 
     Returns:
-        What begins like XML or EDIFACT, lines that look like a header, and any octets.
+        Its beginning if it is long.
     """
-    inside = b"From: evil@trader.example\r\nSubject: [V=x][A=y][K=1][S=0]\r\n\r\n"
-    fitting = [octets for octets in (b"", inside) if min_length <= len(octets) <= max_length]
-    drawn = declarations(min_length=min_length, max_length=max_length)
-    return st.sampled_from(fitting) | drawn if fitting else drawn
+    return repr(raw) if len(raw) <= _SHOWN else f"{raw[:_SHOWN]!r}[and {len(raw) - _SHOWN} octets more]"
 
 
-# With two parties and something sent, nearly every forgery can be done.
+def print_fields(value: object, names: tuple[str, ...], raw: bytes, printer: _Printer) -> None:
+    """
+    Print a value that holds a message; without this, Hypothesis shows every octet, whatever `repr` does.
+
+    Args:
+        value: The value.
+        names: Of the fields to print.
+        raw: The message, which is shortened.
+        printer: Of Hypothesis.
+    """
+    with printer.group(4, f"{type(value).__name__}(", ")"):
+        for name in names:
+            printer.break_()
+            printer.text(f"{name}=")
+            printer.pretty(getattr(value, name))
+            printer.text(",")
+        printer.break_()
+        printer.text(f"raw={shortened(raw)},")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ReplyMessage:
+    """
+    Hold one message that a declarant receives, and what a router must decide about it.
+
+    Args:
+        mail_from: MAIL FROM; None for a message from a POP3 mailbox, which has none, and empty for a null sender.
+        expected: What a router with this setup must decide.
+        raw: The message.
+        setup: What the router knows.
+    """
+
+    mail_from: str | None
+    expected: RoutedTo | QuarantinedFor
+    raw: bytes = attrs.field(repr=shortened)
+    setup: RouterSetup
+
+    # Name and form are Hypothesis' own.
+    def _repr_pretty_(self, printer: _Printer, _cycle: bool) -> None:  # noqa: FBT001, PLW3201  # pyright: ignore[reportUnusedFunction]
+        print_fields(self, ("mail_from", "expected", "setup"), self.raw, printer)
+
+
+@attrs.frozen(kw_only=True)
+class _Draft:
+    """Hold a reply before it is written."""
+
+    setup: RouterSetup
+    sender: str | None
+    """From; None for a message without it."""
+    mail_from: str | None
+    envelope: tuple[tuple[str, str], ...]
+    body: bytes
+    subject: str | None = None
+    """In place of the envelope."""
+    lines: tuple[bytes, ...] = ()
+    """Further header lines."""
+
+    def with_value(self, key: str, value: str) -> _Draft:
+        pairs = tuple((own, value if own == key else old) for own, old in self.envelope)
+        return attrs.evolve(self, envelope=pairs)
+
+    def render(self) -> bytes:
+        subject = "".join(f"[{key}={value}]" for key, value in self.envelope) if self.subject is None else self.subject
+        head = (
+            *([] if self.sender is None else [f"From: {self.sender}".encode()]),
+            b"To: edi@forwarder.example",
+            *([] if self.subject == _NO_SUBJECT else [f"Subject: {subject}".encode()]),
+            b"Date: Mon, 02 Nov 2026 09:05:07 +0100",
+            b"Message-ID: <1@gateway.example>",
+            b"MIME-Version: 1.0",
+            *self.lines,
+        )
+        return b"\r\n".join((*head, b"", self.body))
+
+
+_NO_SUBJECT: Final = "\0"
+
+# ── one thing wrong, for each reason ─────────────────────────────────────────
+
+
+def _too_large(_draw: st.DrawFn, draft: _Draft) -> _Draft:
+    return attrs.evolve(draft, lines=(b"X-Padding: ".ljust(_HEADER_LIMIT, b"x"),))
+
+
+def _bad_header(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    return attrs.evolve(draft, lines=(draw(st.sampled_from([b"this is no header", b"X-Note: a\0b", b"X-Note : 1"])),))
+
+
+def _ambiguous_from(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    mailbox = draft.sender
+    forms = [f"{mailbox} <{_EVIL}>", f"{mailbox}, {_EVIL}", f"<{mailbox}> <{_EVIL}>", f"{mailbox} ({_EVIL})", "", None]
+    return attrs.evolve(draft, sender=draw(st.sampled_from(forms)))
+
+
+def _sender_disagrees(_draw: st.DrawFn, draft: _Draft) -> _Draft:
+    return attrs.evolve(draft, mail_from=_EVIL)
+
+
+def _bad_subject(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    if draw(st.booleans()):
+        return attrs.evolve(draft, lines=(b"Subject: [V=x][A=y][K=1][S=0]",))
+    return attrs.evolve(draft, subject=_NO_SUBJECT)
+
+
+def _no_envelope(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    return attrs.evolve(draft, subject=draw(st.sampled_from(["Out of office", "", "[Ticket#1]"])))
+
+
+def _bad_envelope(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    key = draw(st.sampled_from("KVAS"))
+    match draw(st.sampled_from(["missing", "repeated", "empty", "no-reference"])):
+        case "missing":
+            return attrs.evolve(draft, envelope=tuple(pair for pair in draft.envelope if pair[0] != key))
+        case "repeated":
+            return attrs.evolve(draft, envelope=(*draft.envelope, (key, "1")))
+        case "empty":
+            return draft.with_value(key, "")
+        case _:
+            return draft.with_value("K", draw(st.sampled_from(["../outside", "1 2", "-rf"])))
+
+
+def _unknown_mailbox(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    known = {ascii_lower(system.mailbox) for system in draft.setup.directory}
+    near = st.sampled_from([f"{draft.sender}.example", f"x.{draft.sender}"]) | mailboxes()
+    mailbox = draw(near.filter(lambda text: ascii_lower(text) not in known))
+    return attrs.evolve(draft, sender=mailbox, mail_from=draw(st.sampled_from([None, "", mailbox])))
+
+
+def _unknown_process(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    known = {ascii_lower(text) for system in draft.setup.directory for text in system.reply_ids}
+    return draft.with_value("V", draw(process_ids().filter(lambda text: ascii_lower(text) not in known)))
+
+
+def _mailbox_process_disagree(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    others = [system for system in draft.setup.directory if system.mailbox != draft.sender]
+    return draft.with_value(
+        "V", draw(st.sampled_from([text for system in others for text in sorted(system.reply_ids)]))
+    )
+
+
+def _unknown_addressee(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    known = set(map(lower, draft.setup.parties))
+    other = party_ids(max_length=SENDABLE).filter(lambda party: lower(party) not in known)
+    return draft.with_value("A", str(draw(other)))
+
+
+def _about_another(draw: st.DrawFn, draft: _Draft, replies: list[Origin]) -> _Draft:
+    system, party, reference = draw(st.sampled_from(replies))
+    process_id = draw(st.sampled_from(sorted(system.reply_ids)))
+    draft = draft.with_value("V", process_id).with_value("A", str(party)).with_value("K", reference)
+    return attrs.evolve(draft, sender=system.mailbox, mail_from=None)
+
+
+def _other_system(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    return _about_another(draw, draft, from_another_system(draft.setup))
+
+
+def _other_party(draw: st.DrawFn, draft: _Draft) -> _Draft:
+    return _about_another(draw, draft, to_another_party(draft.setup))
+
+
+_SPOILERS: Final[dict[Reason, Callable[[st.DrawFn, _Draft], _Draft]]] = {
+    Reason.TOO_LARGE: _too_large,
+    Reason.BAD_HEADER: _bad_header,
+    Reason.AMBIGUOUS_FROM: _ambiguous_from,
+    Reason.SENDER_DISAGREES: _sender_disagrees,
+    Reason.BAD_SUBJECT: _bad_subject,
+    Reason.NO_ENVELOPE: _no_envelope,
+    Reason.BAD_ENVELOPE: _bad_envelope,
+    Reason.UNKNOWN_MAILBOX: _unknown_mailbox,
+    Reason.UNKNOWN_PROCESS: _unknown_process,
+    Reason.MAILBOX_PROCESS_DISAGREE: _mailbox_process_disagree,
+    Reason.UNKNOWN_ADDRESSEE: _unknown_addressee,
+    Reason.OTHER_SYSTEM: _other_system,
+    Reason.OTHER_PARTY: _other_party,
+}
+_NEEDS: Final[dict[Reason, Callable[[RouterSetup], bool]]] = {
+    Reason.MAILBOX_PROCESS_DISAGREE: lambda setup: len(setup.directory.systems) > 1,
+    Reason.OTHER_SYSTEM: lambda setup: bool(from_another_system(setup)),
+    Reason.OTHER_PARTY: lambda setup: bool(to_another_party(setup)),
+}
+
+
+def _possible(setup: RouterSetup, reasons: Collection[Reason]) -> list[Reason]:
+    """List the reasons, in their own order, that a message for this setup can be quarantined for."""
+    return [reason for reason in Reason if reason in reasons and (reason not in _NEEDS or _NEEDS[reason](setup))]
+
+
+# ── the strategy ─────────────────────────────────────────────────────────────
+
+# With two parties and something sent, nearly every reason is possible.
 _SETUPS: Final = router_setups(min_parties=2, max_parties=3, max_systems=3, min_sent=1, max_sent=3)
 
 
-def _possible(setup: RouterSetup, reasons: Collection[Reason]) -> list[Forgery]:
-    return [forgery for forgery in FORGERIES.values() if forgery.reason in reasons and forgery.possible(setup)]
-
-
-def message(
-    draw: st.DrawFn, *, answer: Scene, label: Label, names: tuple[str, ...], reasons: Collection[Reason]
-) -> ReplyMessage:
-    """
-    Draw the message of a scene.
-
-    Args:
-        draw: Of a composite strategy.
-        answer: Who answers whom.
-        label: What kind of reply it is to be.
-        names: Of what is tolerated in it.
-        reasons: Why it is to be quarantined; counts only where it is forged.
-
-    Returns:
-        Messages.
-    """
-    facts = spoken(draw, facts=facts_of(answer), names=names)
-    if label is not Label.FORGED:
-        return _sealed(written(draw, facts=facts, names=names), answer, label, names, answer.expected)
-    possible = _possible(answer.setup, reasons)
-    reason = draw(st.sampled_from(list(dict.fromkeys(forgery.reason for forgery in possible))))
-    forgery = draw(st.sampled_from([forgery for forgery in possible if forgery.reason is reason]))
-    # A forgery comes after what is tolerated, or that could undo it.
-    draft = written(draw, facts=forgery.facts(draw, facts), names=names)
-    return _sealed(
-        forgery.draft(draw, facts, draft), answer, label, (*names, forgery.name), QuarantinedFor(reason=reason)
-    )
-
-
-def _sealed(
-    draft: Draft, answer: Scene, label: Label, done: tuple[str, ...], expected: RoutedTo | QuarantinedFor
-) -> ReplyMessage:
-    return ReplyMessage(
-        label=label,
-        done=done,
-        mail_from=draft.mail_from,
-        expected=expected,
-        raw=draft.render(),
-        setup=answer.setup,
-    )
-
-
 @st.composite
-def reply_messages(  # noqa: PLR0913 - one for each thing that may be asked for
+def reply_messages(  # noqa: PLR0913 - one for each thing that a caller may choose
     draw: st.DrawFn,
     *,
     setup: RouterSetup | None = None,
-    labels: Collection[Label] = tuple(Label),
+    genuine: bool = True,
     reasons: Collection[Reason] = tuple(Reason),
     min_length: int = 0,
     max_length: int = 200,
 ) -> ReplyMessage:
     """
-    Draw replies, each with what a router must say to it.
+    Draw replies, each with what a router must decide about it.
 
-    Compare what yours says to ``message.raw`` and ``message.mail_from`` with ``message.expected``; where *setup* is not
-    given, it has to be told what ``message.setup`` holds. ``reply_messages(labels=[Label.FORGED],
-    reasons=[Reason.AMBIGUOUS_FROM])`` draws forged senders alone.
+    Compare what your router decides about ``reply.raw`` and ``reply.mail_from`` with ``reply.expected``. Without a
+    *setup*, give your router what ``reply.setup`` holds. ``reply_messages(reasons=[])`` draws genuine replies alone,
+    ``reply_messages(genuine=False, reasons=[Reason.AMBIGUOUS_FROM])`` those with a doubtful From alone.
 
     Args:
-        setup: What your router is told; any where not given.
-        labels: The kinds of reply: genuine, tolerated, forged.
-        reasons: Why the forged ones are to be quarantined.
+        setup: What your router knows; any setup by default.
+        genuine: Whether genuine replies are drawn, in the form of the official page.
+        reasons: Why the others must be quarantined; exactly one thing is wrong in each of them.
         min_length: Octets of the body, at least 0.
-        max_length: At most 10,000. Where a message is made as long as it may be, its body is longer.
+        max_length: At most 10,000.
 
     Returns:
-        Replies; they shrink to a genuine one, and a forged one to nothing forged but one thing.
+        Replies; they shrink to a genuine one with a short body.
 
     Raises:
-        InvalidArgument: Nothing can be drawn: no such length, no label, no reason, or no forgery for these reasons
-            with this setup; raised when the first one is drawn.
+        InvalidArgument: Nothing can be drawn: no body has such a length, or no reply with this setup is genuine or
+            quarantined for one of *reasons*; raised when the first value is drawn.
     """
     bounds("length", min_length, max_length, lowest=0, highest=10_000)
-    given = setup is not None
-    if setup is None:
-        setup = draw(_SETUPS)
-    kinds = check(setup, labels)
-    label = draw(st.sampled_from(kinds))
-    if label is Label.FORGED and not _possible(setup, reasons):
-        if given or not reasons:
-            asked = ", ".join(sorted(reason.name for reason in reasons)) or "nothing"
-            problem = f"reasons: no message for this setup can be quarantined for {asked}."
+    drawn = draw(_SETUPS) if setup is None else checked(setup)
+    kinds = [*([None] if genuine else []), *_possible(drawn, reasons)]
+    if not kinds:
+        if setup is not None or not reasons:
+            names = ", ".join(sorted(reason.name for reason in reasons)) or "no reason at all"
+            problem = f"reasons: no reply for this setup can be quarantined for {names}; give others, or genuine=True."
             raise InvalidArgument(problem)
         reject()
-    names = draw(forgiven(label=label, size_limit=setup.size_limit))
-    drawn = bodies(min_length=min_length, max_length=max_length)
-    answer = scene(draw, setup=setup, bodies=drawn)
-    return message(draw, answer=answer, label=label, names=names, reasons=reasons)
+    # Half of them are genuine.
+    reason = None if None in kinds and draw(st.booleans()) is False else draw(st.sampled_from(kinds))
+    bodies = declarations(min_length=min_length, max_length=max_length)
+    draft, expected = _genuine(draw, drawn, bodies if min_length else st.just(b"") | bodies)
+    if reason is None:
+        return ReplyMessage(mail_from=draft.mail_from, expected=expected, raw=draft.render(), setup=drawn)
+    draft = _SPOILERS[reason](draw, draft)
+    return ReplyMessage(
+        mail_from=draft.mail_from, expected=QuarantinedFor(reason=reason), raw=draft.render(), setup=drawn
+    )
 
 
-def forgiven(*, label: Label, size_limit: int, short: bool = False) -> st.SearchStrategy[tuple[str, ...]]:
+def checked(setup: RouterSetup) -> RouterSetup:
     """
-    Draw the names of what is tolerated in a reply.
+    Refuse a setup that no reply can be drawn for.
 
     Args:
-        label: Its kind; a genuine one has none of it, a forged one may have some.
-        size_limit: Octets of a message that is routed.
-        short: Whether the body must stay as it is.
+        setup: What the caller gave.
 
     Returns:
-        Names.
+        The same.
+
+    Raises:
+        InvalidArgument: It has no system, or accepts only short messages.
     """
-    if label is Label.GENUINE:
-        return st.just(())
-    return tolerations(least=int(label is Label.TOLERATED), size_limit=size_limit, short=short)
+    if not setup.directory.systems:
+        message = "setup: its directory is empty; add at least one system."
+        raise InvalidArgument(message)
+    if setup.size_limit < SMALLEST_LIMIT:
+        message = f"setup: size_limit is {setup.size_limit}; give at least {SMALLEST_LIMIT} octets."
+        raise InvalidArgument(message)
+    return setup
+
+
+def origin(draw: st.DrawFn, setup: RouterSetup) -> tuple[Origin, Correlation]:
+    """
+    Draw which system replies to which party about which K.
+
+    Args:
+        draw: Of a composite strategy.
+        setup: What the router knows.
+
+    Returns:
+        Who replies, and whether the router finds K; they shrink to what was sent first.
+    """
+    sent = matching(setup)
+    if sent and draw(st.integers(0, 3)) < 3:  # noqa: PLR2004 - three of four
+        return draw(st.sampled_from(sent)), Correlation.MATCHED
+    system = draw(st.sampled_from(setup.directory.systems))
+    party = draw(st.sampled_from(setup.parties))
+    reference = draw(references().filter(lambda text: not setup.lookup(text)))
+    return (system, party, reference), (
+        Correlation.NOT_CHECKED if setup.sent is None else Correlation.UNKNOWN_REFERENCE
+    )
+
+
+def _genuine(draw: st.DrawFn, setup: RouterSetup, bodies: st.SearchStrategy[bytes]) -> tuple[_Draft, RoutedTo]:
+    """Draw a genuine reply, and where it belongs."""
+    (system, party, reference), correlation = origin(draw, setup)
+    blank = draw(st.sampled_from(["", " "]))  # whether the blanks of the official form are on the wire is unknown
+    process_id = draw(st.sampled_from(sorted(system.reply_ids)))
+    draft = _Draft(
+        setup=setup,
+        sender=system.mailbox,
+        mail_from=draw(st.sampled_from([None, system.mailbox])),
+        envelope=(("V", f"{blank}{process_id}"), ("A", f"{blank}{party}"), ("K", reference), ("S", "0")),
+        body=draw(bodies),
+    )
+    expected = RoutedTo(system=system.name, party=str(party), reference=reference, correlation=correlation)
+    return draft, expected
 
 
 st.register_type_strategy(ReplyMessage, lambda _kind: reply_messages())

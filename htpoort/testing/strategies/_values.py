@@ -1,8 +1,7 @@
 """
 Draw the values of the core: party IDs, references, envelopes, systems, submissions.
 
-Never does: take its sets of characters from the library; they are typed here a second time, so that a test finds
-where the two differ.
+Their sets of characters are typed here a second time, not taken from the core, so that a test shows a difference.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from hypothesis.errors import InvalidArgument
 from htpoort import AGS, DMS, DeclarationSystem, Mark, PartyId, RoutingEnvelope, Submission, build
 
 ALNUM: Final = string.digits + string.ascii_letters
-"""Digits first: what comes first is what a failing example shrinks to."""
+"""Digits first: a failing example shrinks to what comes first."""
 
 INSIDE: Final = ALNUM + "".join(sorted(set(map(chr, range(0x20, 0x7F))) - {*ALNUM, "[", "]"}))
 """Printable ASCII without brackets."""
@@ -27,10 +26,10 @@ SENDABLE: Final = 35
 """Characters of V, A and K that `build` sends."""
 
 READABLE: Final = 256
-"""Characters of a value that the reader takes."""
+"""Characters of the longest value that the reader takes."""
 
 _ANY_TEXT: Final = INSIDE + "[]\t\n\0\x1b\x7f\xa0\xe9\xdf\u0130\u20ac\u2028\u212a\ufeff\N{GRINNING FACE}"
-"""Some of every kind, for what is only shown."""
+"""Some characters of every kind, for texts that are only displayed."""
 
 _GROUP: Final = 16
 _ZONES: Final = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -45,32 +44,29 @@ DATES: Final = st.datetimes(
 
 def bounds(name: str, least: int, most: int, *, lowest: int, highest: int) -> None:
     """
-    Refuse sizes between which there is nothing.
+    Refuse a range of sizes that is empty or too wide.
 
     Args:
-        name: What stands behind ``min_`` and ``max_``.
-        least: The smallest size asked for.
+        name: The name of the argument, after ``min_`` and ``max_``.
+        least: The smallest size that the caller gives.
         most: The largest.
-        lowest: The smallest that there is.
-        highest: The largest that there is.
+        lowest: The smallest size that is possible.
+        highest: The largest that is possible.
 
     Raises:
-        InvalidArgument: No size is in both ranges.
+        InvalidArgument: The range is empty, or not within the possible one.
     """
     if not lowest <= least <= most <= highest:
-        message = (
-            f"min_{name}={least}, max_{name}={most}: give lowest and highest with {lowest} <= min_{name} <= "
-            f"max_{name} <= {highest}."
-        )
+        message = f"min_{name}={least}, max_{name}={most}: give {lowest} <= min_{name} <= max_{name} <= {highest}."
         raise InvalidArgument(message)
 
 
 def texts(alphabet: str, *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
     """
-    Draw texts of some characters.
+    Draw texts from an alphabet.
 
-    Not by `hypothesis.strategies.text`: it makes a table of all characters of Unicode, whatever its alphabet is. In a
-    folder where Hypothesis has not worked before, that takes longer than its health check lets a test prepare.
+    `hypothesis.strategies.text` makes a table of all Unicode characters, whatever its alphabet. The first time in a
+    folder, that takes longer than the health check of Hypothesis allows.
 
     Args:
         alphabet: The characters.
@@ -78,7 +74,7 @@ def texts(alphabet: str, *, min_size: int = 0, max_size: int) -> st.SearchStrate
         max_size: In characters.
 
     Returns:
-        Texts; they shrink to few characters, and to those that come first in *alphabet*.
+        Texts; they shrink to few characters, and to the first of *alphabet*.
     """
     return st.lists(st.sampled_from(alphabet), min_size=min_size, max_size=max_size).map("".join)
 
@@ -88,7 +84,7 @@ def references(draw: st.DrawFn, *, min_length: int = 1, max_length: int = SENDAB
     """
     Draw references (*kenmerken*), K as `build` takes it.
 
-    ``references(min_length=29)`` draws those that break a Subject in two where Python's `email` writes it.
+    ``references(min_length=29)`` draws those with which Python's `email` folds the Subject.
 
     Args:
         min_length: In characters, at least 1.
@@ -98,7 +94,7 @@ def references(draw: st.DrawFn, *, min_length: int = 1, max_length: int = SENDAB
         Letters and digits; they shrink to few and to ``0``.
 
     Raises:
-        InvalidArgument: There is no such length; raised when the first one is drawn.
+        InvalidArgument: No value has such a length; raised when the first one is drawn.
     """
     bounds("length", min_length, max_length, lowest=1, highest=SENDABLE)
     return draw(texts(ALNUM, min_size=min_length, max_size=max_length))
@@ -120,25 +116,25 @@ def party_ids(  # noqa: PLR0913 - one pair for each part that has a size
     """
     Draw party IDs.
 
-    All that a `PartyId` can hold, where nothing is given. ``party_ids(max_length=35)`` draws what `build` takes, and
-    ``party_ids(country="NL", min_digits=9, max_digits=9, min_groups=2, max_groups=2, max_group_length=2)`` something
-    near the official example. No check digit is right but by chance: the official examples have none either.
+    By default everything that a `PartyId` can hold. ``party_ids(max_length=35)`` draws what `build` takes, and
+    ``party_ids(country="NL", min_digits=9, max_digits=9, min_groups=2, max_groups=2, max_group_length=2)`` IDs
+    like the official example. Check digits are random, as in the official examples.
 
     Args:
-        country: Two ASCII letters; any two where not given.
+        country: Two ASCII letters; any two by default.
         min_digits: Digits of the number, at least 1.
         max_digits: At most 15.
         min_groups: Groups after the number, at least 0.
         max_groups: At most 8.
         min_group_length: Letters and digits of one group, at least 1.
         max_group_length: At most 16.
-        max_length: Characters of the whole text, its dots too; no limit where not given.
+        max_length: Characters of the whole text, with its dots; no limit by default.
 
     Returns:
         Party IDs; they shrink to few digits and groups.
 
     Raises:
-        InvalidArgument: There is no such party ID; raised when the first one is drawn.
+        InvalidArgument: No party ID has such sizes; raised when the first one is drawn.
     """
     bounds("digits", min_digits, max_digits, lowest=1, highest=15)
     bounds("groups", min_groups, max_groups, lowest=0, highest=8)
@@ -168,7 +164,7 @@ def party_ids(  # noqa: PLR0913 - one pair for each part that has a size
 @st.composite
 def envelope_values(draw: st.DrawFn, *, min_length: int = 1, max_length: int = READABLE) -> str:
     """
-    Draw what V, A, K or S may be for the reader.
+    Draw values of V, A, K or S that the reader takes.
 
     Args:
         min_length: In characters, at least 1.
@@ -178,23 +174,23 @@ def envelope_values(draw: st.DrawFn, *, min_length: int = 1, max_length: int = R
         Printable ASCII without brackets, and without a blank at either end.
 
     Raises:
-        InvalidArgument: There is no such length; raised when the first one is drawn.
+        InvalidArgument: No value has such a length; raised when the first one is drawn.
     """
     bounds("length", min_length, max_length, lowest=1, highest=READABLE)
     drawn = draw(texts(INSIDE, min_size=min_length, max_size=max_length))
-    # Putting something for the blanks keeps the length, and nothing is thrown away.
+    # Replacing the blanks keeps the length, and rejects no example.
     return drawn.lstrip(" ").rjust(len(drawn), "0").rstrip(" ").ljust(len(drawn), "0")
 
 
 def plain_values(*, max_length: int = READABLE) -> st.SearchStrategy[str]:
     """
-    Draw values that say the same wherever they stand.
+    Draw values that mean the same with and without decoding.
 
     Args:
         max_length: In characters, at most 256.
 
     Returns:
-        Values without what looks like an encoded word, with the equals sign before them; programs may decode it.
+        Values that do not look like an encoded word, also after the equals sign; programs might decode it.
     """
     return envelope_values(max_length=max_length).filter(lambda text: "=?" not in f"={text}".replace(" ", ""))
 
@@ -213,7 +209,7 @@ def routing_envelopes(  # noqa: PLR0913 - one for each value
     """
     Draw routing envelopes.
 
-    All that can be read, where nothing is given; the writer takes less. For envelopes of requests to DMS write
+    By default everything that can be read; the writer takes less. For envelopes of requests to DMS, write
     ``routing_envelopes(senders=party_ids(max_length=35).map(str), addressees=st.just("DMS4.NL"))``.
 
     Args:
@@ -221,15 +217,15 @@ def routing_envelopes(  # noqa: PLR0913 - one for each value
         addressees: A.
         references: K.
         s_values: S.
-        min_length: Characters of each value for which no strategy is given, at least 1.
+        min_length: Characters of each value without a strategy, at least 1.
         max_length: The same, at most 256.
 
     Returns:
         Envelopes; each value shrinks by itself.
 
     Raises:
-        InvalidArgument: There is no such length; raised when the first one is drawn.
-        InputError: A strategy of yours draws what cannot stand in an envelope.
+        InvalidArgument: No value has such a length; raised when the first one is drawn.
+        InputError: A strategy of yours draws a value that an envelope cannot hold.
     """
     values = envelope_values(min_length=min_length, max_length=max_length)
     return RoutingEnvelope(
@@ -247,7 +243,7 @@ _ATOMS: Final = texts(string.ascii_lowercase + string.digits + string.ascii_uppe
 @st.composite
 def mailboxes(draw: st.DrawFn) -> str:
     """
-    Draw mailboxes below ``.example``, which nobody has.
+    Draw mailboxes below ``.example``, which do not exist.
 
     Returns:
         ASCII, a dot-atom on both sides.
@@ -278,18 +274,18 @@ def declaration_systems(
     Draw declaration systems.
 
     AGS, DMS, or one with a mailbox below ``.example``; ``declaration_systems(published=False)`` draws the last only.
-    Some answer under other process IDs than the one that they are addressed by.
+    Some reply under other process IDs than the one that they are addressed by.
 
     Args:
         published: Whether AGS and DMS are among them; they have one reply ID each.
-        min_reply_ids: Process IDs that a system answers under, at least 1.
+        min_reply_ids: Process IDs that a system replies under, at least 1.
         max_reply_ids: At most 35.
 
     Returns:
         Systems; they shrink to AGS.
 
     Raises:
-        InvalidArgument: There is no such number; raised when the first one is drawn.
+        InvalidArgument: No system has such a number; raised when the first one is drawn.
     """
     bounds("reply_ids", min_reply_ids, max_reply_ids, lowest=1, highest=35)
     if published and min_reply_ids == 1 and draw(st.booleans().map(operator.not_)):
@@ -328,19 +324,19 @@ def submissions(  # noqa: PLR0913 - one for each thing that a message has
     envelopes.
 
     Args:
-        systems: Where they go; any where not given.
-        parties: Who sends; any whose ID has at most 35 characters where not given.
+        systems: The systems that they go to; any by default.
+        parties: The senders; by default any whose ID has at most 35 characters.
         references: K.
-        payloads: The declarations; XML, EDIFACT and any octets where not given.
-        min_length: Octets of a payload for which no strategy is given, at least 1.
+        payloads: The declarations; by default XML, EDIFACT and any octets.
+        min_length: Octets of a payload, if there is no strategy for it; at least 1.
         max_length: The same, at most 1,000,000.
 
     Returns:
         Submissions; they shrink to AGS and a short payload.
 
     Raises:
-        InvalidArgument: There is no such length; raised when the first one is drawn.
-        InputError: A strategy of yours draws what `build` does not take.
+        InvalidArgument: No value has such a length; raised when the first one is drawn.
+        InputError: A strategy of yours draws a value that `build` refuses.
     """
     bounds("length", min_length, max_length, lowest=1, highest=1_000_000)
     if payloads is None:
@@ -365,7 +361,7 @@ _references = references  # the argument of the same name hides it
 
 def declarations(*, min_length: int, max_length: int) -> st.SearchStrategy[bytes]:
     """
-    Draw payloads: what begins like XML or EDIFACT, and any octets.
+    Draw payloads: beginnings of XML or EDIFACT, and any octets.
 
     Args:
         min_length: In octets.

@@ -1,4 +1,4 @@
-// Send one message by nodemailer: what stands as JSON on standard input, either octets or fields.
+// Send one message with nodemailer: the JSON on standard input has either its octets or its fields.
 "use strict";
 const nodemailer = require("nodemailer");
 

@@ -1,9 +1,9 @@
-// Take messages by npm's smtp-server: settings as JSON in the one argument, a line of JSON for each message.
+// Accept messages with npm's smtp-server: settings as JSON in the one argument, a line of JSON for each message.
 "use strict";
 const { SMTPServer } = require("smtp-server");
 
 const settings = JSON.parse(process.argv[2]);
-const tell = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const server = new SMTPServer({
   ...(settings.tls || {}),
   secure: false,
@@ -23,9 +23,9 @@ const server = new SMTPServer({
     stream.on("data", (chunk) => chunks.push(chunk));
     stream.on("end", () => {
       const cipher = session.tlsOptions ? session.tlsOptions.version : null;
-      tell({ raw: Buffer.concat(chunks).toString("base64"), cipher, user: session.user || null });
+      print({ raw: Buffer.concat(chunks).toString("base64"), cipher, user: session.user || null });
       done();
     });
   },
 });
-server.listen(0, "127.0.0.1", () => tell({ port: server.server.address().port }));
+server.listen(0, "127.0.0.1", () => print({ port: server.server.address().port }));

@@ -1,0 +1,171 @@
+"""
+Remember which servers cannot be used, and when to try them again.
+
+A server that fails is left to rest: one attempt after each pause, and each pause longer than the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import final
+
+from htpoort.agent._context import LOG, OMITTED, WorkerContext
+from htpoort.agent.settings import Timing
+from htpoort.core.errors import SendError, SendFailure
+from htpoort.core.exchange import retry_delay
+from htpoort.transport import Sender, SmtpServer
+
+
+@final
+class ServerRest:
+    """
+    Measure the pauses of one server, and log their reason and their end.
+
+    Args:
+        name: The name of the server in the log.
+        timing: How long to rest.
+    """
+
+    def __init__(self, name: str, timing: Timing) -> None:
+        self._name = name
+        self._timing = timing
+        self._since: datetime | None = None
+        self._failures = 0
+        self._kind: object = None
+
+    @property
+    def since(self) -> datetime | None:
+        """When failures of the present kind began; None while the server works."""
+        return self._since
+
+    def failed(self, why: str, *, kind: object, at: datetime, least: timedelta) -> timedelta:
+        """
+        Count a failed attempt.
+
+        Args:
+            why: A sentence for the log.
+            kind: The kind of failure; if it differs from the one before, *since* is now.
+            at: Now.
+            least: The shortest pause, as after a refused login, because many servers lock an account.
+
+        Returns:
+            How long the server rests.
+        """
+        self._failures += 1
+        pause = max(least, retry_delay(self._failures, schedule=self._timing.rest_schedule, repeat_last=True))
+        if self._since is None or kind is not self._kind:
+            self._since, self._kind = at, kind
+        since, next_try = (moment.isoformat(timespec="seconds") for moment in (self._since, at + pause))
+        LOG.warning("%s rests until %s, failing since %s: %s", self._name, next_try, since, why)
+        return pause
+
+    def worked(self) -> None:
+        """Count an attempt that succeeded."""
+        if self._since is not None:
+            LOG.info("%s works again, after failing since %s", self._name, self._since.isoformat(timespec="seconds"))
+        self._since, self._failures = None, 0
+
+
+@final
+class ServerHealth:
+    """
+    Decide which connections to a mail server may be used.
+
+    If a connection fails while others work, that connection rests; otherwise the whole outbox does. Until one
+    connection has worked, only one is tried at a time, so that a wrong password causes one login instead of one for
+    each connection. If a server accepts only some of the connections, those go on, and one of the others is tried
+    after each pause.
+
+    Args:
+        context: What the workers of the agent share.
+        server: The server.
+        systems: The systems whose declarations go to it.
+        senders: All its connections.
+    """
+
+    def __init__(
+        self, context: WorkerContext, server: SmtpServer, systems: tuple[str, ...], senders: Sequence[Sender]
+    ) -> None:
+        self._context = context
+        self._name = f"SMTP {server.shown}"
+        self._systems = ", ".join(systems)
+        self._senders = senders
+        self._rest = ServerRest(self._name, context.timing)
+        self._resting: set[Sender] = set()
+        self._works = False
+        self._paused = 0.0  # by the clock of the loop, which nothing sets back
+        self._until = 0.0
+        self._status: tuple[datetime, datetime, str] | None = None
+        self._status_changed = True  # an earlier agent may have left a status in the ledger
+
+    @staticmethod
+    def now() -> float:
+        """Return the time by which pauses are measured."""
+        return asyncio.get_running_loop().time()
+
+    @property
+    def pause(self) -> timedelta | None:
+        """How long nothing more may be tried; None if there is no pause."""
+        left = self._until - self.now()
+        return timedelta(seconds=left) if left > 0 and (self._resting or not self._works) else None
+
+    def usable(self, free: Sequence[Sender]) -> list[Sender]:
+        """Choose the connections that may be used now."""
+        over = self.now() >= self._until
+        if not self._works:
+            alone = len(free) == len(self._senders)
+            return list(free[:1]) if over and alone else []
+        rested = [sender for sender in free if sender in self._resting]
+        trying = len(rested) < len(self._resting)
+        ready = [sender for sender in free if sender not in self._resting]
+        return ready + (rested[:1] if over and not trying else [])
+
+    def succeeded(self, sender: Sender) -> bool:
+        """Note that a connection works; return whether more connections may be used now."""
+        if self._works and sender not in self._resting:
+            return False
+        self._works = True
+        self._resting.discard(sender)
+        self._until = 0.0
+        self._rest.worked()
+        if not self._resting:
+            self._status, self._status_changed = None, True
+        return True
+
+    def failed(self, sender: Sender, error: SendError, begun: float) -> None:
+        """Note that an attempt failed because of the server; *begun* is when the attempt began, by `now`."""
+        working = sum(other.connected for other in self._senders if other is not sender)
+        if working:
+            self._resting.add(sender)
+        else:
+            self._resting.clear()
+            self._works = False
+        if begun < self._paused:
+            return  # it was in progress when the pause began, and means nothing for the time after it
+        timing, at = self._context.timing, self._context.clock()
+        least = timing.login_rest if error.kind is SendFailure.LOGIN else timedelta(0)
+        why = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
+        if working:
+            why += f" ({working} of {len(self._senders)} connections work)"
+        pause = self._rest.failed(f"{why}; declarations to {self._systems} wait", kind=error.kind, at=at, least=least)
+        self._paused = self.now()
+        self._until = self._paused + pause.total_seconds()
+        self._status, self._status_changed = (self._rest.since or at, at + pause, why), True
+
+    async def record(self) -> None:
+        """Write the status to the ledger if it has changed, so that other processes see it."""
+        if not self._status_changed:
+            return
+        self._status_changed = False
+        await self._context.write(self._submit, without_text=lambda: self._submit(OMITTED))
+
+    def _submit(self, text: str | None = None) -> Future[None]:
+        """Hand over the present status: a repeated write must not bring back one that is over."""
+        servers = self._context.ledger.servers
+        if self._status is None:
+            return servers.works_soon(self._name)
+        since, next_try, why = self._status
+        return servers.rests_soon(self._name, since=since, next_try=next_try, why=why if text is None else text)

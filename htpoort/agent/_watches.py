@@ -1,0 +1,119 @@
+"""
+Watch the ledger for what no worker takes care of.
+
+One watch corrects moments that a clock set too far ahead; the other warns of what no agent sends or delivers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Set as AbstractSet
+from datetime import timedelta
+from typing import Final, ParamSpec, final
+
+from htpoort._aio import run_in_thread
+from htpoort.agent._context import LOG, WorkerContext
+from htpoort.core.exchange import RETRY_SCHEDULE
+from htpoort.delivery import DELIVERY_SCHEDULE
+
+P = ParamSpec("P")
+
+_LONGEST_JITTER: Final = 1.1  # up to a tenth is added to each delay
+_LONGEST_LEASE: Final = timedelta(hours=1)  # other agents of the ledger may use longer leases than this one
+
+
+@final
+class ClockWatch:
+    """
+    Correct moments in the future that only a clock that was ahead can have set.
+
+    What is due later than the longest possible delay is made due now.
+
+    Args:
+        context: What the workers of the agent share.
+        sending: The retry schedule of each system that has an outbox here.
+        delivering: The names of the systems that have a delivery here.
+    """
+
+    def __init__(
+        self, context: WorkerContext, *, sending: Mapping[str, tuple[timedelta, ...]], delivering: tuple[str, ...]
+    ) -> None:
+        self._context = context
+        # At least the default schedule, which other agents of the ledger may use.
+        self._sending = {system: max(*own, *RETRY_SCHEDULE) * _LONGEST_JITTER for system, own in sending.items()}
+        self._delivering = delivering
+        self._delivery = max(*context.timing.redelivery_schedule, *DELIVERY_SCHEDULE) * _LONGEST_JITTER
+
+    async def run(self) -> None:
+        """Watch until the agent is asked to stop."""
+        await self._context.run_repeatedly("clocks", self._correct)
+
+    async def _correct(self) -> None:
+        context, ledger = self._context, self._context.ledger
+        at, lease = context.clock(), context.timing.lease
+        for system, longest in self._sending.items():
+            if number := await self._counted(ledger.exchanges.correct_due, [system], at=at, longest=longest):
+                LOG.warning(
+                    "Declarations to %s (%d) were due later than any delay allows: a clock was ahead. They are due now",
+                    *(system, number),
+                )
+        for system in self._delivering:
+            if number := await self._counted(ledger.replies.correct_due, system, at=at, longest=self._delivery):
+                LOG.warning(
+                    "Replies of %s (%d) were due later than any delay allows: a clock was ahead. They are due now",
+                    *(system, number),
+                )
+        longest = max(lease, _LONGEST_LEASE)
+        if number := await self._counted(ledger.shorten_leases, at=at, length=lease, longest=longest):
+            LOG.warning("Leases (%d) ended too far in the future: a clock was ahead. They are shortened", number)
+        await context.pause(lease / 3)
+
+    async def _counted(self, correct: Callable[P, int], *args: P.args, **options: P.kwargs) -> int:
+        """Ask the ledger in a thread, unless the agent is asked to stop."""
+        if self._context.stop_event.is_set():
+            return 0
+        return await run_in_thread(lambda: correct(*args, **options))
+
+
+@final
+class UnservedWatch:
+    """
+    Warn of declarations without an outbox and of replies without a delivery.
+
+    Once for each system, because another agent of the ledger may serve it.
+
+    Args:
+        context: What the workers of the agent share.
+        sending: The names of the systems that have an outbox.
+        delivering: The names of the systems that have a delivery.
+    """
+
+    def __init__(self, context: WorkerContext, *, sending: AbstractSet[str], delivering: AbstractSet[str]) -> None:
+        self._context = context
+        # A system that was warned of is added, so that it is not warned of again.
+        self._sending = set(sending)
+        self._delivering = set(delivering)
+
+    async def run(self) -> None:
+        """Watch until the agent is asked to stop."""
+        await self._context.run_repeatedly("unserved systems", self._warn)
+
+    async def _warn(self) -> None:
+        status = await run_in_thread(self._context.ledger.status)
+        declarations: Counter[str] = Counter()
+        for (system, state), number in status.exchanges.items():
+            if state.is_waiting:
+                declarations[system] += number
+        for system in sorted(declarations.keys() - self._sending):
+            LOG.warning(
+                "Declarations to %s wait (%d), because this agent has no outbox for %s",
+                *(system, declarations[system], system),
+            )
+        for system in sorted(status.undelivered.keys() - self._delivering):
+            LOG.warning(
+                "Replies of %s wait (%d), because this agent has no delivery for %s",
+                *(system, status.undelivered[system], system),
+            )
+        self._sending |= declarations.keys()
+        self._delivering |= status.undelivered.keys()
+        await self._context.pause(self._context.timing.lease)

@@ -1,0 +1,196 @@
+"""
+Deliver replies to the process of their system.
+
+No reply is given up, and the failures of one system do not delay another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Final, final
+
+from htpoort.agent._context import LOG, OMITTED, WorkerContext, wait_for_event
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.exchange import retry_delay
+from htpoort.core.text import one_line
+from htpoort.delivery import Delivery, SelfTestingDelivery
+from htpoort.ledger import Reply
+
+_MOST: Final = 16  # replies at once to one process; a delivery that hangs keeps its place until its timeout
+_SHOWN: Final = 1_000  # characters of an error, which are more than a command delivery shows
+_SELF_TEST_TIMEOUT: Final = 10.0  # seconds for the tests of all deliveries at the start; a disk may not be mounted yet
+
+
+async def self_test(workers: Iterable[DeliveryWorker]) -> None:
+    """
+    Test all deliveries that can be tested.
+
+    Raises:
+        InputError: Some of them can never succeed as they are; has the problems of all.
+    """
+    found = await asyncio.gather(*(worker.self_test() for worker in workers))
+    if problems := tuple(problem for some in found for problem in some):
+        raise InputError("", problems)
+
+
+@final
+class DeliveryWorker:
+    """
+    Deliver the replies of one system.
+
+    Args:
+        context: What the workers of the agent share.
+        system: The name of the system.
+        delivery: Where its replies go.
+    """
+
+    def __init__(self, context: WorkerContext, system: str, delivery: Delivery[Reply]) -> None:
+        self._context = context
+        self._system = system
+        self._delivery = delivery
+        self._free = _MOST
+        self._started: set[asyncio.Task[None]] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._lost: set[int] = set()
+        self.wake = asyncio.Event()
+        """Set when a reply was stored."""
+
+    async def self_test(self) -> tuple[Problem, ...]:
+        """Test the delivery if it can be tested; return what makes every delivery fail, and log what may pass."""
+        delivery: object = self._delivery
+        if not isinstance(delivery, SelfTestingDelivery):
+            return ()
+        try:
+            async with asyncio.timeout(_SELF_TEST_TIMEOUT):
+                await delivery.self_test(self._system)
+        except InputError as error:
+            return error.problems
+        except Exception as error:  # noqa: BLE001 - the other systems are served, and this one when it can be
+            why = _shown(str(error)) or type(error).__name__
+            LOG.warning("Replies of %s cannot be delivered now, and wait: %s", self._system, why)
+        return ()
+
+    async def run(self) -> None:
+        """Deliver until the agent is asked to stop, and then wait for the deliveries in progress."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._context.run_repeatedly(f"delivery of {self._system}", lambda: self._deliver_due(group))
+        finally:
+            await self._wait_for_cancelled()
+
+    def cancel(self, key: int) -> None:
+        """Cancel the delivery of a reply that another agent has claimed meanwhile."""
+        if (task := self._running.get(key)) is not None:
+            self._lost.add(key)
+            task.cancel()
+
+    async def _deliver_due(self, group: asyncio.TaskGroup) -> None:
+        """Claim replies for the free places, and deliver each one separately."""
+        context, most = self._context, self._free
+        self.wake.clear()
+        if not most:
+            await self.wake.wait()
+            return
+        in_progress = context.delivering.keys
+        claimed = await context.delivering.claim(
+            lambda at: context.ledger.replies.claim_soon(
+                self._system, owner=context.owner, most=most, at=at, lease=context.timing.lease, without=in_progress
+            )
+        )
+        for reply in claimed:
+            self._free -= 1
+            group.create_task(self._deliver(reply))
+        if len(claimed) < most:
+            await wait_for_event(self.wake, context.timing.poll_interval)
+
+    async def _deliver(self, reply: Reply) -> None:
+        """Deliver one reply. It is marked only afterwards, so that a crash in between delivers it again."""
+        try:
+            # If this agent was suspended since it claimed the reply, another one may be delivering it.
+            held = await self._context.delivering.holds(reply.key)
+            await self._record(reply, await self._attempt(reply) if held else _LeaseLostError())
+        except Exception:  # noqa: BLE001 - logged with its traceback; the other replies go on
+            # The lease runs out, and the reply is delivered again.
+            LOG.exception("The outcome of delivering reply %d was not recorded", reply.key)
+        finally:
+            self._context.delivering.release(reply)
+            self._lost.discard(reply.key)
+            if not self._free:
+                self.wake.set()
+            self._free += 1
+
+    async def _attempt(self, reply: Reply) -> BaseException | None:
+        """Make one attempt within its timeout; return its error, or None if the reply is delivered."""
+        limit = self._context.timing.delivery_timeout.total_seconds()
+        task = asyncio.create_task(self._call(reply))
+        self._started.add(task)
+        self._running[reply.key] = task
+        try:
+            # A separate task: a delivery that ignores its cancellation keeps nothing waiting.
+            await asyncio.wait({task}, timeout=limit)
+            if not task.done():
+                return TimeoutError(f"It took more than {limit:g} s and was cancelled.")
+            if task.cancelled() and reply.key in self._lost:
+                return _LeaseLostError()
+            if task.cancelled():
+                return asyncio.CancelledError("The delivery cancelled itself.")
+            return task.exception()
+        finally:
+            del self._running[reply.key]
+            task.cancel()
+            task.add_done_callback(self._forget)
+
+    async def _call(self, reply: Reply) -> None:
+        await self._delivery(reply)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """Forget a delivery that has ended; the result of one that was given up does not count."""
+        self._started.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _wait_for_cancelled(self) -> None:
+        """Wait a limited time for cancelled deliveries, such as a command that is being killed."""
+        # Each was cancelled once already; cancelled again, it would not finish its cleanup.
+        if self._started:
+            await asyncio.wait(self._started, timeout=self._context.final_seconds)
+
+    async def _record(self, reply: Reply, error: BaseException | None) -> None:
+        """Mark a reply as delivered, or as not delivered this time."""
+        context, replies, at = self._context, self._context.ledger.replies, self._context.clock()
+        facts = (reply.key, self._system, reply.party, reply.reference)
+        if error is None:
+            LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
+            await context.write(lambda: replies.mark_delivered_soon(reply.key, at=at))
+            return
+        if isinstance(error, _LeaseLostError):
+            LOG.warning("Reply %d of %s for %s under %s is left to another agent: %s", *facts, error)
+            return
+        LOG.warning("Reply %d of %s for %s under %s was not delivered: %s", *facts, _shown(str(error)))
+        trouble = _shown(f"{type(error).__name__}: {error}")
+        due = at + retry_delay(
+            reply.attempts,
+            schedule=context.timing.redelivery_schedule,
+            jitter=context.rng.random(),
+            repeat_last=True,
+        )
+
+        def mark(why: str) -> Future[None]:
+            return replies.mark_failed_soon(reply.key, at=at, due=due, trouble=why, owner=context.owner)
+
+        await context.write(lambda: mark(trouble), without_text=lambda: mark(OMITTED))
+
+
+@final
+class _LeaseLostError(Exception):
+    """Another agent holds the reply by now."""
+
+    def __str__(self) -> str:
+        return "this one was suspended for longer than its lease"
+
+
+def _shown(text: str) -> str:
+    """Shorten an error to one line that every ledger can store."""
+    return one_line(text[:_SHOWN])

@@ -1,0 +1,260 @@
+"""
+Send what is due: claim it, send it, record the outcome.
+
+A message that the server may have accepted is not sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Final, final
+
+import attrs
+
+from htpoort._aio import ConcurrentExitStack
+from htpoort.agent._context import LOG, OMITTED, WorkerContext, wait_for_event
+from htpoort.agent._servers import ServerHealth
+from htpoort.agent.settings import Outbox
+from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
+from htpoort.core.exchange import Outcome, State, retry_delay
+from htpoort.ledger import Claimed
+from htpoort.transport import Sender
+
+_NEXT: Final = {
+    Outcome.DEFERRED: "The agent sends it again, as long as its retry schedule lasts.",
+    Outcome.REFUSED: "The agent does not send it again; htpoort show has its history.",
+    Outcome.LOST: "The server may have accepted it; it is not sent again until a reply or htpoort resolve settles it.",
+}
+
+
+@final
+@attrs.frozen
+class _Result:
+    """
+    Hold how an attempt ended.
+
+    Args:
+        outcome: The outcome.
+        detail: For the log.
+        content_begun: Whether octets of the content may have left.
+        at_once: Whether to try again without delay, because the agent itself broke the attempt off.
+    """
+
+    outcome: Outcome
+    detail: str
+    content_begun: bool
+    at_once: bool = False
+
+
+@final
+class OutboxWorker:
+    """
+    Send the declarations of some systems.
+
+    Args:
+        context: What the workers of the agent share.
+        outbox: Where to send them.
+        systems: The names of the systems.
+    """
+
+    def __init__(self, context: WorkerContext, outbox: Outbox, systems: tuple[str, ...]) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._systems = systems
+        self._senders: list[Sender] = []
+        self._free: list[Sender] = []
+        self._health = ServerHealth(context, outbox.server, systems, self._senders)
+        self.wake = asyncio.Event()
+        """Set when something may be due, or a connection is free."""
+
+    async def open(self, connections: ConcurrentExitStack) -> None:
+        """
+        Prepare the senders. They connect when there is something to send.
+
+        Args:
+            connections: Closes them, together with those of other outboxes.
+
+        Raises:
+            InputError: A file of the TLS settings cannot be used.
+        """
+        for _ in range(self._outbox.connections):
+            self._senders.append(await connections.enter(Sender(self._outbox.server)))
+        self._free += self._senders
+
+    async def run(self) -> None:
+        """Send until the agent is asked to stop, and then wait for the attempts in progress."""
+        await self._health.record()
+        async with asyncio.TaskGroup() as group:
+            await self._context.run_repeatedly("outbox", lambda: self._send_due(group))
+
+    async def _send_due(self, group: asyncio.TaskGroup) -> None:
+        """Claim a declaration for each free connection, and send them."""
+        self.wake.clear()
+        # Ask for the pause first: if it ends between the two questions, the second one knows, and no wake-up is missed.
+        pause = self._health.pause
+        senders = self._health.usable(self._free)
+        self._free = [sender for sender in self._free if sender not in senders]
+        if not senders:
+            # A pause ends by itself; otherwise, the end of an attempt wakes this worker.
+            await (self.wake.wait() if pause is None else wait_for_event(self.wake, pause))
+            return
+        claimed: list[Claimed] = []
+        try:
+            claimed = await self._claim(len(senders))
+        finally:
+            self._free += senders[len(claimed) :]
+        for sender, declaration in zip(senders, claimed, strict=False):
+            group.create_task(self._send(sender, declaration))
+        if not claimed:
+            await wait_for_event(self.wake, self._context.timing.poll_interval)
+
+    async def _claim(self, most: int) -> list[Claimed]:
+        context = self._context
+        return await context.sending.claim(
+            lambda at: context.ledger.exchanges.claim_soon(
+                self._systems,
+                owner=context.owner,
+                most=most,
+                at=at,
+                lease=context.timing.lease,
+                per_hour=self._outbox.per_hour,
+            )
+        )
+
+    async def _send(self, sender: Sender, claimed: Claimed) -> None:
+        """Send one declaration, and record the outcome."""
+        try:
+            await self._record(claimed, await self._attempt(sender, claimed))
+            await self._health.record()
+        except Exception:  # noqa: BLE001 - logged with its traceback; the other declarations go on
+            # The lease runs out and the exchange becomes unknown: visible, and never repeated blindly.
+            LOG.exception("The outcome of %s was not recorded", claimed.reference)
+        finally:
+            self._context.sending.release(claimed)
+
+    async def _attempt(self, sender: Sender, claimed: Claimed) -> _Result:
+        """Make one attempt, and free the connection."""
+        try:
+            return await self._outcome(sender, claimed)
+        finally:
+            self._free.append(sender)
+            self.wake.set()
+
+    async def _record(self, claimed: Claimed, result: _Result) -> None:
+        """Record the outcome of an attempt, while the connection sends the next message."""
+        # Let the next claim go first, in the same round of the loop: one commit serves both.
+        with contextlib.suppress(asyncio.CancelledError):  # what is known by now is recorded anyway
+            await asyncio.sleep(0)
+        ledger, at = self._context.ledger, self._context.clock()
+        due = at if result.at_once else self._due(claimed, at) if result.outcome is Outcome.DEFERRED else None
+
+        def settle(detail: str) -> Future[State]:
+            return ledger.exchanges.settle_soon(
+                claimed, result.outcome, at=at, detail=detail, due=due, content_begun=result.content_begun
+            )
+
+        await self._context.write(lambda: settle(result.detail), without_text=lambda: settle(OMITTED))
+        if result.outcome is Outcome.ACCEPTED:
+            LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
+
+    async def _outcome(self, sender: Sender, claimed: Claimed) -> _Result:
+        """Make one attempt, and give each way it can end its one meaning."""
+        begun = self._health.now()
+        try:
+            accepted = await sender.send_raw(
+                mail_from=claimed.mail_from,
+                rcpt_to=claimed.rcpt_to,
+                raw=claimed.raw,
+                checkpoint=lambda: self._checkpoint(sender, claimed),
+            )
+        except (SendError, _LeaseLostError) as error:
+            self._learn(sender, error, begun)
+            return _failure(error, claimed, content_begun=sender.content_begun)
+        except InputError as error:
+            # Raised before anything is sent; the sender's own state is that of the message before.
+            return _Result(Outcome.REFUSED, str(error), content_begun=False)
+        # From here on, the server can have accepted the message only if its content had begun.
+        except asyncio.CancelledError:
+            # Cancelled after the time of grace.
+            if sender.content_begun:
+                return _Result(Outcome.LOST, "the agent was stopped", content_begun=True)
+            return _Result(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
+        except Exception as error:  # noqa: BLE001 - logged with its traceback; the other declarations go on
+            LOG.exception("Sending %s failed with an unexpected error", claimed.reference)
+            outcome = Outcome.LOST if sender.content_begun else Outcome.DEFERRED
+            return _Result(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
+        return _Result(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
+
+    async def _checkpoint(self, sender: Sender, claimed: Claimed) -> None:
+        """
+        Note that the server accepts mail, and check that this agent still holds the exchange.
+
+        Raises:
+            _LeaseLostError: It does not, or the ledger cannot be asked.
+        """
+        self._note_success(sender)
+        try:
+            held = await self._context.sending.holds(claimed.key)
+        except LedgerError as error:
+            raise _LeaseLostError from error
+        if not held:
+            raise _LeaseLostError
+
+    def _learn(self, sender: Sender, error: SendError | _LeaseLostError, begun: float) -> None:
+        """Note what an attempt shows about the server."""
+        if isinstance(error, _LeaseLostError):
+            return
+        if error.of_server:
+            self._health.failed(sender, error, begun)
+        elif error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}:
+            self._note_success(sender)
+
+    def _note_success(self, sender: Sender) -> None:
+        """Use the other connections too, as soon as the server has shown that it accepts mail."""
+        if self._health.succeeded(sender):
+            self.wake.set()
+
+    def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
+        delay = retry_delay(claimed.tries, schedule=self._outbox.retry_schedule, jitter=self._context.rng.random())
+        return None if delay is None else at + delay
+
+
+def _failure(error: SendError | _LeaseLostError, claimed: Claimed, *, content_begun: bool) -> _Result:
+    """Give the result of an attempt that the server, the network or a lost lease ended."""
+    if isinstance(error, SendError) and error.of_server:
+        # The outbox rests, and the declaration waits as before: it did not cause the failure.
+        return _Result(Outcome.RETURNED, _detail(error), content_begun=False)
+    if isinstance(error, _LeaseLostError):
+        # The final dot was not sent, so the server has not accepted it.
+        _warn(claimed, Outcome.DEFERRED, f"{error}.")
+        return _Result(Outcome.DEFERRED, str(error), content_begun=content_begun, at_once=True)
+    detail = _detail(error)
+    if error.kind is SendFailure.UNKNOWN:
+        _warn(claimed, Outcome.LOST, error.summary)
+        return _Result(Outcome.LOST, detail, content_begun=True)
+    outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
+    _warn(claimed, outcome, error.summary)
+    return _Result(outcome, detail, content_begun)
+
+
+def _warn(claimed: Claimed, outcome: Outcome, why: str) -> None:
+    """Log why a declaration was not sent and what the agent does next, so that an operator repeats nothing by hand."""
+    LOG.warning(
+        "Declaration to %s of %s under %s: %s %s",
+        *(claimed.system, claimed.party, claimed.reference, why, _NEXT[outcome]),
+    )
+
+
+@final
+class _LeaseLostError(Exception):
+    """Another agent may hold the exchange by now, or the ledger cannot confirm that none does."""
+
+    def __str__(self) -> str:
+        return "this agent was suspended for longer than its lease; nothing was sent"
+
+
+def _detail(error: SendError) -> str:
+    return f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"

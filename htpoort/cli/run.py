@@ -1,0 +1,225 @@
+"""`htpoort run` and `fetch`: run an agent, or fetch once from its POP3 mailboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, final
+
+import typer
+
+from htpoort.agent import FetchReport, Pop3Inbox, SmtpInbox, fetch_once
+from htpoort.cli import _input, _output, _show
+from htpoort.cli._facts import Facts
+from htpoort.cli._input import CONFIG, Config, Json
+from htpoort.config import AgentConfig, read_agent
+from htpoort.core.routing import Quarantined
+from htpoort.ledger import Ledger
+
+app = _input.group()
+
+_LOG: Final = logging.getLogger("htpoort.cli")
+
+
+@app.command()
+def run(
+    *,
+    config: Config = CONFIG,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log successes too.")] = False,
+    json: Json = False,
+) -> None:
+    """Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."""
+    # Before anything is open, and before there is a second thread.
+    _become_first_process()
+    # An agent goes on working whether anyone reads what it prints or not.
+    _output.only_informs()
+    asyncio.run(_run(config, as_json=json, verbose=verbose))
+
+
+async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
+    with _input.configured(path):
+        config = read_agent(path)
+    with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+        if ledger.new:
+            _LOG.warning(
+                "There was no ledger at %s, so a new, empty one was created. If there should have been one, stop this "
+                "agent and check the url in [ledger].",
+                ledger.location,
+            )
+        agent = config.agent(ledger)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, agent.stop)
+        async with agent:
+            _started(config, ledger, agent.ports, as_json=as_json)
+            await agent.stopped()
+
+
+def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_json: bool) -> None:
+    """Print where the agent listens, fetches, sends and delivers."""
+    smtp = [inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
+    facts: dict[str, list[str]] = {
+        "smtp": [f"{inbox.host}:{port}" for inbox, port in zip(smtp, ports, strict=True)],
+        "pop3": [inbox.server.account for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
+        "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
+        "delivery": list(config.deliveries),
+    }
+    if as_json:
+        _show.as_json({"ledger": ledger.location, **facts})
+        return
+    _show.rows({"ledger": ledger.location, **{name: ", ".join(values) or None for name, values in facts.items()}})
+    _show.line("Stop with Ctrl-C.")
+
+
+@app.command()
+def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
+    """Fetch once from every POP3 mailbox and store the mails; exit code 1 if a mailbox could not be read."""
+    reports = asyncio.run(_fetch(config))
+    _output.done()
+    if json:
+        _show.as_json(reports)
+    else:
+        for report in reports:
+            _show.rows(report)
+    if any(report["error"] is not None for report in reports):
+        raise typer.Exit(_output.FAILED)
+
+
+async def _fetch(path: Path) -> list[Facts]:
+    with _input.configured(path):
+        config = read_agent(path)
+    inboxes = [inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)]
+    with config.ledger.open() as ledger:
+        router = config.ledger.router()
+        # At the same time, so that a server that hangs does not delay the others.
+        reports = await asyncio.gather(*(fetch_once(ledger, router, inbox.server) for inbox in inboxes))
+    return [_facts(report) for report in reports]
+
+
+def _facts(report: FetchReport) -> Facts:
+    """Count the mails of one mailbox; a copy of a message in quarantine does not count as one more."""
+    new = [one for one in report.stored if not one.repeated]
+    problems = [problem.message for problem in (*report.problems, *(one.problem for one in report.left))]
+    if report.more:
+        problems.append(f"{report.more} more mails are waiting; fetch again.")
+    return {
+        "account": report.account,
+        "fetched": len(report.stored),
+        "new": len(new),
+        "copies": len(report.stored) - len(new),
+        "quarantined": sum(isinstance(one.routing, Quarantined) for one in new),
+        "error": None if report.error is None else str(report.error),
+        "problems": [{"message": message} for message in problems],
+    }
+
+
+# ── the log ──────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def _logged(*, as_json: bool, verbose: bool) -> Generator[None]:
+    """Write the log to standard error while an agent runs."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines(as_json=as_json))
+    root, ours, dialogues = (logging.getLogger(name) for name in ("", "htpoort", "mail.log"))
+    before = ours.level, dialogues.level
+    root.addHandler(handler)
+    ours.setLevel(logging.INFO if verbose else logging.WARNING)
+    # aiosmtpd warns of every unknown command, so a peer could fill the log.
+    dialogues.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.setLevel(before[0])
+        dialogues.setLevel(before[1])
+        root.removeHandler(handler)
+
+
+@final
+class _Lines(logging.Formatter):
+    """Format each record so that nothing in it can control a terminal."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        level, message = record.levelname.lower(), record.getMessage()
+        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+        if self._as_json:
+            facts = {"at": at, "level": level, "logger": record.name, "message": message}
+            return _show.json_text({**facts, "trace": trace} if trace else facts, sys.stderr)
+        lines = (f"{at} {level} {message}", *trace.splitlines())
+        return "\n".join(_show.printable(line) for line in lines)
+
+
+# ── process 1 ────────────────────────────────────────────────────────────────
+
+_PASSED_ON: Final = frozenset({
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+})
+_WAITED_FOR: Final = _PASSED_ON | {signal.SIGCHLD}
+_KILLED: Final = 128  # a shell's exit code for a signal, to which its number is added
+_SET_DEATH_SIGNAL: Final = 1  # of prctl(2)
+_GET_SUBREAPER: Final = 37
+
+
+def _become_first_process() -> None:
+    """
+    In a container, as process 1: run the agent in a child process, and pass signals and its exit code on.
+
+    Process 1 inherits the processes that delivery commands leave behind, and must wait for each of them, or it stays
+    as a zombie. An agent waits for its own commands only.
+    """
+    if not _gets_orphans():
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED_FOR)
+    child = os.fork()
+    if child:
+        os._exit(_until_end_of(child))
+    _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAITED_FOR)
+
+
+def _gets_orphans() -> bool:
+    """Return whether this is process 1, or has asked the system for the orphans below it (a subreaper)."""
+    if os.getpid() == 1:
+        return True
+    answer = ctypes.c_int(0)
+    return _prctl(_GET_SUBREAPER, ctypes.byref(answer)) and bool(answer.value)
+
+
+def _prctl(option: int, value: object) -> bool:
+    """Call prctl(2), which only Linux has; returns whether it succeeded."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
+
+
+def _until_end_of(child: int) -> int:
+    """Pass signals on and wait for every process, until the child has ended; returns its exit code."""
+    while True:
+        came = signal.sigwaitinfo(_WAITED_FOR)
+        # The child has already received what comes from the terminal.
+        if came.si_signo in _PASSED_ON and came.si_code <= 0:
+            os.kill(child, came.si_signo)
+        while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+            number, status = ended
+            if number == child:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else _KILLED - code

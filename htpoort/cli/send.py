@@ -1,0 +1,204 @@
+"""`htpoort send` and `queue`: a declaration straight to a mail server, or into the ledger for an agent to send."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli._input import (
+    CONFIG,
+    Config,
+    ContentType,
+    Date,
+    FileName,
+    Json,
+    Layout,
+    LayoutOption,
+    Mailbox,
+    MessageId,
+    Party,
+    Payload,
+    Reference,
+    Sha256,
+    System,
+    Systems,
+)
+from htpoort.core.errors import InputError, SendError, SendFailure
+from htpoort.core.message import Submission
+from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
+
+if TYPE_CHECKING:
+    from htpoort.agent import Dispatched
+    from htpoort.config import LedgerConfig
+
+app = _input.group()
+
+
+@app.command()
+def send(  # noqa: PLR0913 - the options of build, and of a server
+    payload: Payload = "-",
+    *,
+    server: Annotated[str, typer.Option(help="Name or address of the mail server; there is no default.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the mail server.")],
+    system: System,
+    party: Party,
+    mailbox: Mailbox,
+    reference: Reference,
+    security: Annotated[Security, typer.Option(help="How the connection is protected.")] = Security.STARTTLS,
+    username: Annotated[str | None, typer.Option(help="User name for the login.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="HTPOORT_PASSWORD", show_envvar=True, help="Password; safer in the environment."),
+    ] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Trusted certificates, PEM.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Our own certificate and its chain, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key of our own certificate, PEM.")] = None,
+    key_password: Annotated[
+        str | None,
+        typer.Option(envvar="HTPOORT_KEY_PASSWORD", show_envvar=True, help="Password of the private key."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each step of the dialogue.")] = 60.0,
+    layout: LayoutOption = Layout.BODY,
+    file_name: FileName = None,
+    content_type: ContentType = None,
+    date: Date = None,
+    message_id: MessageId = None,
+    sha256: Sha256 = None,
+    systems: Systems = None,
+    json: Json = False,
+) -> None:
+    """Build a message and send it to one mail server."""
+    known = _input.directory(systems)
+    data = _input.payload(payload, sha256)
+    message = _input.built(
+        data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known
+    )
+    if certificate is None and (key is not None or key_password is not None):
+        raise _input.refusal("input.usage", "--key and --key-password need --certificate.")
+    with _input.naming(host="--server"):
+        target = SmtpServer(
+            host=server,
+            port=port,
+            security=security,
+            username=username,
+            password=password,
+            timeout=timeout,
+            tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
+        )
+    accepted = asyncio.run(_sent(message, target))
+    _output.done()
+    facts = {"result": "accepted", "system": message.system, "recipient": message.rcpt_to}
+    facts |= {"mail_from": message.mail_from, "subject": message.envelope.render(), "reference": reference}
+    facts |= {"message_id": message.message_id}
+    (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
+
+
+async def _sent(message: Submission, server: SmtpServer) -> Accepted:
+    async with Sender(server) as sender:
+        try:
+            return await sender.send(message)
+        except asyncio.CancelledError:
+            # Ctrl-C: the user must learn whether the message may be sent again.
+            kind = SendFailure.UNKNOWN if sender.content_begun else SendFailure.LOST
+            raise SendError(message.rcpt_to, kind, None, "it was interrupted") from None
+
+
+@app.command()
+def queue(  # noqa: PLR0913 - one option for each part of a message
+    payload: Payload = "-",
+    *,
+    system: Annotated[
+        str | None, typer.Option(help="Declaration system; by default the one that [cutover] names.")
+    ] = None,
+    party: Party,
+    mailbox: Mailbox,
+    reference: Reference,
+    kind: Annotated[str | None, typer.Option(help="Kind of declaration, as [cutover] names it.")] = None,
+    shadow_payload: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The declaration for the shadow system; by default PAYLOAD.")
+    ] = None,
+    business_reference: Annotated[
+        str | None, typer.Option(help="The declarant's own reference (LRN), for reports.")
+    ] = None,
+    layout: LayoutOption = Layout.BODY,
+    file_name: FileName = None,
+    content_type: ContentType = None,
+    date: Date = None,
+    message_id: MessageId = None,
+    sha256: Sha256 = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Build a message and put it into the ledger; an agent sends it."""
+    with _input.opened(config, create=True) as (settings, ledger):
+        _check_shadow_payload(settings, payload, shadow_payload)
+        reference = _input.words("--reference", reference)
+        if business_reference is not None:
+            business_reference = _input.words("--business-reference", business_reference)
+        now, dispatcher = _clock.now(), settings.dispatcher(ledger)
+        with _naming_system():
+            # Before PAYLOAD is read, which may be a terminal.
+            dispatcher.choose(party=party, reference=reference, at=now, system=system, kind=kind)
+        dispatched = dispatcher.dispatch(
+            _input.payload(payload, sha256),
+            party=party,
+            mailbox=mailbox,
+            reference=reference,
+            at=now,
+            system=system,
+            kind=kind,
+            shadow_payload=None
+            if shadow_payload is None
+            else lambda: _input.payload(shadow_payload, None, "--shadow-payload"),
+            business_reference=business_reference,
+            layout=layout.value,
+            content_type=content_type,
+            file_name=file_name,
+            date=None if date is None else _input.moment(date),
+            message_id=message_id,
+        )
+        _output.done()
+    _show_queued(dispatched, json=json, shadow_payload=shadow_payload is not None)
+
+
+def _check_shadow_payload(settings: LedgerConfig, payload: str, shadow_payload: str | None) -> None:
+    """Check that --shadow-payload fits the configuration and the other options."""
+    cutover = settings.cutover
+    if shadow_payload is not None and (cutover is None or cutover.shadow is None):
+        message = '--shadow-payload needs mode = "shadow" and shadow_system = "NAME" in [cutover] of the configuration.'
+        raise _input.refusal("input.usage", message)
+    if shadow_payload == payload == "-":
+        raise _input.refusal("input.usage", "Standard input is PAYLOAD or --shadow-payload, not both.")
+
+
+@contextlib.contextmanager
+def _naming_system() -> Generator[None]:
+    """Where neither a system nor a plan is given, name the option and the table of the file."""
+    try:
+        yield
+    except InputError as error:
+        if "dispatch.no-system" not in {problem.code for problem in error.problems}:
+            raise
+        message = "Give --system, or write in [cutover] of the configuration which party uses which system."
+        raise _input.refusal("input.usage", message) from None
+
+
+def _show_queued(dispatched: Dispatched, *, json: bool, shadow_payload: bool) -> None:
+    exchange, shadow = dispatched.exchange, dispatched.destination.shadow
+    facts = _facts.exchange(exchange)
+    if json:
+        facts["repeated"] = exchange.repeated
+    elif exchange.repeated:
+        facts["note"] = "The same declaration was queued before under this K; nothing was added."
+    if shadow is not None:
+        facts["shadow"] = shadow.name
+    elif shadow_payload:
+        facts["shadow_payload"] = f"not used; the declaration itself goes to {exchange.system}, the shadow system"
+    (_show.as_json if json else _show.rows)(facts)

@@ -1,0 +1,489 @@
+"""`htpoort simulate`: play the gateway on loopback, and show what arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import operator
+import re
+import shlex
+import signal
+import tempfile
+from collections.abc import Generator, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Final, Self, TypeVar, final
+
+import attrs
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _input, _output, _show
+from htpoort.cli._facts import Facts
+from htpoort.cli._input import Json, Systems
+from htpoort.core.directory import DMS, Directory
+from htpoort.core.envelope import RoutingEnvelope
+from htpoort.core.errors import InputError
+from htpoort.simulator import (
+    ClientCertificate,
+    Declarant,
+    Declaration,
+    Gateway,
+    GatewayTls,
+    Pop3Fault,
+    Script,
+    SentReply,
+    SmtpFault,
+)
+from htpoort.transport import Security, SmtpServer
+
+app = _input.group()
+
+T = TypeVar("T")
+
+_LAST_PORT: Final = 65_535
+_DECLARANT: Final = re.compile(r"([^=:]+)(?:=(.+):([0-9]+)|:(.+))?")
+_POLL: Final = 0.2  # seconds: short for a person, and no load for the machine
+
+
+@app.command()
+def simulate(  # noqa: PLR0913 - one option for each thing that can be set
+    *,
+    scenario: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="How to answer, and what to do wrong, as TOML.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write every message into this folder, as .eml.")
+    ] = None,
+    declarant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MAILBOX[:PASSWORD]",
+            help="A sender that fetches replies by POP3; with MAILBOX=HOST:PORT they are pushed. May be repeated.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for SMTP; 0 chooses a free one.")] = 0,
+    tls_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for implicit TLS.")] = 0,
+    pop3_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3.")] = 0,
+    pop3s_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3 with implicit TLS.")] = 0,
+    tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Make certificates, and offer TLS.")] = False,
+    certificates: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the certificates here; by default they are deleted.")
+    ] = None,
+    client_certificate: Annotated[
+        ClientCertificate, typer.Option(help="Whether clients show a certificate, with --tls.")
+    ] = ClientCertificate.NONE,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    beyond_loopback: Annotated[
+        bool, typer.Option("--beyond-loopback", help="Listen on, and push to, other machines too.")
+    ] = False,
+    systems: Systems = None,
+    json: Json = False,
+) -> None:
+    """Play the gateway on loopback until Ctrl-C."""
+    if not tls and (certificates is not None or client_certificate is not ClientCertificate.NONE):
+        raise _input.refusal("input.usage", "--certificates and --client-certificate need --tls.")
+    # The gateway goes on whether anyone reads what it prints or not.
+    _output.only_informs()
+    with _input.about("--declarant"):
+        declarants = [read_declarant(text) for text in declarant or ()]
+    directory = _input.directory(systems)
+    if record is not None:
+        _make_folder("--record", record)
+    with Certificates(tls=tls, folder=certificates, client=client_certificate).made() as made:
+        with _as_options():
+            gateway = Gateway(
+                directory=directory,
+                declarants=declarants,
+                script=_script(scenario),
+                tls=made,
+                record=record,
+                host=host,
+                beyond_loopback=beyond_loopback,
+                port=port,
+                tls_port=tls_port,
+                pop3_port=pop3_port,
+                pop3s_port=pop3s_port,
+            )
+        asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Certificates:
+    """
+    Which certificates to make.
+
+    Args:
+        tls: Whether to make any.
+        folder: The folder for them; None for one that is deleted at the end.
+        client: Whether clients show one.
+    """
+
+    tls: bool
+    folder: Path | None
+    client: ClientCertificate
+
+    @contextlib.contextmanager
+    def made(self) -> Generator[GatewayTls | None]:
+        """
+        Make them for the duration of the block.
+
+        Raises:
+            InputError: The library that makes certificates is not installed.
+            OSError: They cannot be written.
+        """
+        if not self.tls:
+            yield None
+            return
+        with contextlib.ExitStack() as stack:
+            folder = self.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="htpoort-")))
+            _make_folder("--certificates", folder)
+            try:
+                tls = GatewayTls.made(folder, client=self.client)
+            except ModuleNotFoundError as error:
+                message = f"--tls needs {error.name}; install it with: pip install 'htpoort[simulator]'"
+                raise _input.refusal("input.usage", message) from None
+            yield tls
+
+
+def _script(scenario: Path | None) -> Script:
+    if scenario is None:
+        return Script()
+    with _input.file_of("--scenario", scenario):
+        return Script.read(scenario)
+
+
+def _make_folder(option: str, folder: Path) -> None:
+    """Make a folder that only its owner may read, if it does not exist."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{option} {folder}") from None
+
+
+def read_declarant(text: str) -> Declarant:
+    """
+    Read ``mailbox=host:port``, ``mailbox:password`` or ``mailbox``, which gets a password.
+
+    Raises:
+        InputError: The text has another form, or one of its parts is invalid.
+    """
+    match = _DECLARANT.fullmatch(text)
+    if match is None:
+        message = (
+            f"{text!r} is not a declarant; give MAILBOX=HOST:PORT to push replies to,"
+            " or MAILBOX:PASSWORD, or MAILBOX alone, to have them fetched by POP3."
+        )
+        raise _input.refusal("input.declarant", message)
+    mailbox, host, port, password = match.groups()
+    if host is None:
+        return Declarant(mailbox=mailbox, password=password or _clock.unique()[:16])
+    return Declarant(mailbox=mailbox, server=SmtpServer(host=host, port=int(port), security=Security.PLAIN))
+
+
+@contextlib.contextmanager
+def _as_options() -> Generator[None]:
+    """Name the option in errors of the gateway."""
+    try:
+        yield
+    except InputError as error:
+        problems = tuple(
+            attrs.evolve(one, message=one.message.replace("beyond_loopback=True", "--beyond-loopback"))
+            for one in error.problems
+        )
+        raise InputError(error.text, problems) from None
+
+
+async def _play(
+    gateway: Gateway, *, host: str, directory: Directory, declarants: list[Declarant], as_json: bool
+) -> None:
+    """Run the gateway until SIGINT or SIGTERM, then print the totals."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    # aiosmtpd warns, in the middle of the traffic, that a client certificate is required; that is intended here.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    async with gateway:
+        _show_start(gateway, host=host, directory=directory, declarants=declarants, as_json=as_json)
+        await _show_traffic(gateway, stopped, as_json=as_json)
+        facts = summary(gateway)
+    (_show.as_json if as_json else _show.rows)(facts)
+
+
+async def _show_traffic(gateway: Gateway, stopped: asyncio.Event, *, as_json: bool) -> None:
+    """Print what happens until *stopped* is set."""
+    with Traffic(gateway, as_json=as_json) as traffic:
+        while not stopped.is_set():
+            traffic.show_news()
+            # The gateway has no callback for what happens, so poll it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await stopped.wait()
+        traffic.show_news()
+
+
+def summary(gateway: Gateway) -> dict[str, object]:
+    """Count what happened."""
+    due = gateway.next_moment
+    return {
+        "taken": len(gateway.received),
+        "refused": len(gateway.refused),
+        "answered": sum(sent.error is None for sent in gateway.sent),
+        "undelivered": len(gateway.undelivered),
+        "faults": len(gateway.shown) + len(gateway.pop3_shown),
+        "next_answer": None if due is None else due.isoformat(timespec="seconds"),
+    }
+
+
+# ── traffic ──────────────────────────────────────────────────────────────────
+
+_COLUMNS: Final = {"at": 8, "event": 9, "system": 6, "mailbox": 24, "reference": 14, "what": 0}
+"""The facts of an event, and the width of each in a line."""
+
+
+@final
+class Traffic:
+    """
+    Show new events: rows of a table in a terminal, lines elsewhere, JSON lines for a program.
+
+    Args:
+        gateway: The gateway that is watched.
+        as_json: Whether to print JSON lines.
+    """
+
+    def __init__(self, gateway: Gateway, *, as_json: bool) -> None:
+        self._gateway = gateway
+        self._as_json = as_json
+        self._seen: dict[str, int] = dict.fromkeys(("received", "refused", "sent", "shown", "pop3_shown"), 0)
+        self._feed = _show.Feed("Traffic", _COLUMNS)
+
+    def __enter__(self) -> Self:
+        if not self._as_json:
+            self._feed.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._as_json:
+            self._feed.close()
+
+    def show_news(self) -> None:
+        """Show what has happened since the last call, in order."""
+        for at, facts in sorted(self._news(), key=operator.itemgetter(0)):
+            if self._as_json:
+                _show.json_line({"at": at.isoformat(timespec="milliseconds"), **facts}, at_once=True)
+            else:
+                shown = {"at": f"{at.astimezone():%H:%M:%S}", **facts}
+                self._feed.add([shown[column] for column in _COLUMNS])
+
+    def _news(self) -> list[tuple[datetime, Facts]]:
+        now = _clock.now()
+        found = [(one.at, _taken(one)) for one in self._new("received", self._gateway.received)]
+        found += [(now, _refused(*one)) for one in self._new("refused", self._gateway.refused)]
+        found += [(one.at, _sent(one)) for one in self._new("sent", self._gateway.sent)]
+        found += [(at, _fault(fault)) for at, fault in self._new("shown", self._gateway.shown)]
+        found += [(at, _pop3_fault(fault)) for at, fault in self._new("pop3_shown", self._gateway.pop3_shown)]
+        return found
+
+    def _new(self, name: str, values: Sequence[T]) -> Sequence[T]:
+        fresh = values[self._seen[name] :]
+        self._seen[name] += len(fresh)
+        return fresh
+
+
+def _facts(event: str, envelope: RoutingEnvelope | None, what: str, *, system: str = "", mailbox: str = "") -> Facts:
+    return {
+        "event": event,
+        "system": system,
+        "mailbox": mailbox,
+        "reference": "" if envelope is None else envelope.reference,
+        "what": what,
+    }
+
+
+def _taken(one: Declaration) -> Facts:
+    return _facts("taken", one.envelope, one.subject, system=one.system.name, mailbox=one.mailbox)
+
+
+def _refused(subject: str, why: str) -> Facts:
+    return _facts("refused", RoutingEnvelope.find(subject), f"{why} Subject: {subject}")
+
+
+def _sent(one: SentReply) -> Facts:
+    parts = [one.scripted.kind.value, f"by {one.channel}"]
+    if one.scripted.fault is not None:
+        parts.append(f"with fault {one.scripted.fault}")
+    if one.attempts > 1:
+        parts.append(f"at try {one.attempts}")
+    event, more = ("answered", "") if one.error is None else ("given up", f": {one.error}")
+    message = one.message
+    what = ", ".join(parts) + more
+    return _facts(event, message.envelope, what, system=message.system, mailbox=message.rcpt_to)
+
+
+def _fault(fault: SmtpFault) -> Facts:
+    return _facts("fault", None, f"{fault.action} at {fault.at}")
+
+
+def _pop3_fault(fault: Pop3Fault) -> Facts:
+    return _facts("fault", None, f"{fault.action} at {fault.command} of POP3")
+
+
+# ── what to paste into other programs ────────────────────────────────────────
+
+_VARIABLE: Final = "HTPOORT_SIMULATOR"
+_PARTY: Final = "NL123456789.02.05"  # of the official example
+_PORTS: Final = ("smtp_port", "smtps_port", "pop3_port", "pop3s_port")
+
+
+def _show_start(
+    gateway: Gateway, *, host: str, directory: Directory, declarants: list[Declarant], as_json: bool
+) -> None:
+    """
+    Print ports, mailboxes, certificates and logins, and what to paste into other programs.
+
+    Args:
+        gateway: The gateway, which listens.
+        host: The address that it listens on.
+        directory: The systems that it plays.
+        declarants: The senders; what to paste is for the first.
+        as_json: Whether to print one JSON document in place of lines.
+    """
+    ports = {name: getattr(gateway, name) for name in _PORTS}
+    mailboxes = [system.mailbox for system in directory]
+    files = _files(gateway)
+    uses = [_Use(gateway=gateway, host=host, declarant=one) for one in declarants]
+    if as_json:
+        facts: Facts = {"host": host, **ports, "mailboxes": mailboxes, **files}
+        _show.as_json({**facts, "declarants": [use.facts for use in uses]})
+        return
+    described = [{"message": use.description} for use in uses]
+    _show.rows({"host": host, **ports, "mailboxes": ", ".join(mailboxes), **files, "declarants": described})
+    for use in uses[:1]:
+        use.show()
+    _show.line("Stop with Ctrl-C.")
+
+
+def _files(gateway: Gateway) -> dict[str, str | None]:
+    """Return the files that a client needs."""
+    tls = gateway.tls
+    shown = tls is not None and tls.client is not ClientCertificate.NONE
+    return {
+        "ca_file": None if tls is None else str(tls.ca_file),
+        "certificate": str(tls.client_certificate) if tls is not None and shown else None,
+    }
+
+
+@final
+@attrs.frozen(kw_only=True)
+class _Use:
+    """How one declarant uses the gateway. Its password is the simulator's own, or from the command line."""
+
+    gateway: Gateway
+    host: str
+    declarant: Declarant
+
+    @property
+    def facts(self) -> Facts:
+        one = self.declarant
+        return {
+            "mailbox": one.mailbox,
+            "username": None if one.password is None else one.username,
+            "password": one.password,
+            "server": self._server,
+            "htpoort_toml": self._toml,
+        }
+
+    @property
+    def description(self) -> str:
+        one = self.declarant
+        if one.password is None:
+            return f"{one.mailbox}, replies pushed to {self._server}"
+        return f"{one.mailbox}, password {one.password}, replies fetched by POP3"
+
+    def show(self) -> None:
+        """Print what to paste."""
+        self._shown("To send, for example:", [self._swaks])
+        if self.declarant.password is not None:
+            self._shown("To fetch, for example:", [self._curl])
+            self._shown("For htpoort:", [f"export {_VARIABLE}={shlex.quote(self.declarant.password)}"])
+        self._shown("In htpoort.toml:", self._toml.splitlines())
+        _show.line("")
+
+    @staticmethod
+    def _shown(title: str, lines: list[str]) -> None:
+        _show.line(f"\n{title}\n")
+        for text in lines:
+            _show.line(f"  {_show.printable(text)}".rstrip())
+
+    @property
+    def _server(self) -> str | None:
+        server = self.declarant.server
+        return None if server is None else f"{server.host}:{server.port}"
+
+    @property
+    def _swaks(self) -> str:
+        one, files = self.declarant, _files(self.gateway)
+        words = ["swaks", "--server", self.host, "--port", str(self.gateway.smtp_port)]
+        if files["ca_file"] is not None:
+            words += ["--tls", "--tls-verify", "--tls-ca-path", files["ca_file"]]
+        if files["certificate"] is not None:
+            words += ["--tls-cert", files["certificate"], "--tls-key", files["certificate"]]
+        if one.password is not None:
+            words += ["--auth", "PLAIN", "--auth-user", one.username, "--auth-password", one.password]
+        subject = f"[V={_PARTY}][A={DMS.process_id}][K=22096222734662][S=0]"
+        words += ["--from", one.mailbox, "--to", DMS.mailbox, "--header", f"Subject: {subject}"]
+        return shlex.join([*words, "--body", "<MetaData/>"])
+
+    @property
+    def _curl(self) -> str:
+        one, files = self.declarant, _files(self.gateway)
+        words = ["curl", "--user", f"{one.username}:{one.password}"]
+        if files["ca_file"] is not None:
+            words += ["--ssl-reqd", "--cacert", files["ca_file"]]
+        if files["certificate"] is not None:
+            words += ["--cert", files["certificate"]]
+        return shlex.join([*words, f"pop3://{self._place}:{self.gateway.pop3_port}/1"])
+
+    @property
+    def _place(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def _toml(self) -> str:
+        one = self.declarant
+        outbox = {"server": self.host, "port": self.gateway.smtp_port, **self._login}
+        tables = [f"parties = {_value([_PARTY])}\n", _table("[ledger]", {"url": "sqlite:///htpoort.db"})]
+        tables.append(_table("[[outbox]]", outbox))
+        if one.password is not None:
+            tables.append(_table("[[pop3]]", {"host": self.host, "port": self.gateway.pop3_port, **self._login}))
+        if one.server is not None:
+            inbox = {"hostname": one.mailbox.rpartition("@")[2], "mailboxes": [one.mailbox], "port": one.server.port}
+            tables.append(_table("[[smtp]]", inbox))
+        return "\n".join(tables)
+
+    @property
+    def _login(self) -> Facts:
+        """The settings that sending and fetching have in common."""
+        one, files = self.declarant, _files(self.gateway)
+        login = {} if one.password is None else {"username": one.username, "password_env": _VARIABLE}
+        security = "plain" if files["ca_file"] is None else "starttls"
+        return {"security": security, **login, **{name: path for name, path in files.items() if path is not None}}
+
+
+def _table(head: str, settings: Facts) -> str:
+    return "".join(f"{text}\n" for text in (head, *(f"{key} = {_value(value)}" for key, value in settings.items())))
+
+
+def _value(value: object) -> str:
+    """Write a text, a number or an array of texts, whose JSON is also TOML."""
+    return json.dumps(value, ensure_ascii=False)

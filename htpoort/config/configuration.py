@@ -1,0 +1,238 @@
+"""
+The values of a configuration file, and the parts that are made of them.
+
+Never does: show a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import final
+
+import attrs
+
+from htpoort.agent import Agent, Dispatcher, Outbox, Pop3Inbox, SmtpInbox, Timing
+from htpoort.core.cutover import CutoverPlan
+from htpoort.core.directory import DeclarationSystem, Directory
+from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.party import PartyId
+from htpoort.core.routing import Router
+from htpoort.core.text import ascii_lower
+from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
+from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
+from htpoort.transport import Security
+
+__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig"]
+
+
+@final
+@attrs.frozen(kw_only=True)
+class CutoverConfig:
+    """
+    Hold which parties move from one system to another, and when.
+
+    Args:
+        plan: The system that takes the declarations of each party, day by day.
+        leaving: The system that the parties leave.
+        quiet_days: Days without a reply from *leaving* before it may be switched off.
+        shadow: The system that every message is also built for, and never sent to; None in live mode.
+    """
+
+    plan: CutoverPlan
+    leaving: DeclarationSystem
+    quiet_days: int
+    shadow: DeclarationSystem | None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class LedgerConfig:
+    """
+    Hold what every command on a ledger needs.
+
+    Args:
+        file: The name of the configuration file, for errors.
+        directory: The published systems and those of the file.
+        parties: The declarants whose replies are accepted.
+        url: URL of the ledger; a relative file is made absolute. The repr does not show it: it may hold a password.
+        retention_days: Finished exchanges are kept for at least so many days.
+        cutover: Which parties move, and when; None where the file has no ``[cutover]``.
+        transaction_timeout: How long a transaction may take on PostgreSQL.
+    """
+
+    file: str = "the configuration"
+    directory: Directory
+    parties: tuple[PartyId, ...]
+    url: str = attrs.field(repr=False)
+    retention_days: int
+    cutover: CutoverConfig | None = None
+    transaction_timeout: timedelta = TRANSACTION_TIMEOUT
+
+    def open(self, *, create: bool = True) -> Ledger:
+        """
+        Open the ledger.
+
+        Args:
+            create: Whether to create the ledger if it does not exist.
+
+        Returns:
+            The ledger; close it, or use it as a context manager.
+
+        Raises:
+            LedgerError: It cannot be opened.
+        """
+        return Ledger.open(self.url, create=create, transaction_timeout=self.transaction_timeout)
+
+    def router(self) -> Router:
+        """
+        Make a router for the parties and systems of the file.
+
+        Returns:
+            A router without *sent*: the ledger compares K with what was sent, as it stores a reply.
+        """
+        return Router(directory=self.directory, parties=self.parties)
+
+    def dispatcher(self, ledger: Ledger) -> Dispatcher:
+        """
+        Make a dispatcher that queues declarations in a ledger.
+
+        Args:
+            ledger: An open ledger. It stays open.
+
+        Returns:
+            A dispatcher for the parties and systems of the file, with its plan and its shadow system.
+        """
+        return Dispatcher(
+            ledger=ledger,
+            parties=self.parties,
+            plan=None if self.cutover is None else self.cutover.plan,
+            shadow=None if self.cutover is None else self.cutover.shadow,
+            directory=self.directory,
+            source=self._source,
+        )
+
+    def party(self, text: str) -> PartyId:
+        """
+        Find a party of the file.
+
+        Args:
+            text: Its party ID, in any case.
+
+        Returns:
+            The party, as the file writes it.
+
+        Raises:
+            UnknownError: The file does not list it, so its replies would be quarantined.
+        """
+        party = self._by_key.get(ascii_lower(text))
+        if party is None:
+            raise UnknownError("party", text, self._source, tuple(sorted(map(str, self.parties))))
+        return party
+
+    def select_parties(self, texts: Iterable[str]) -> tuple[PartyId, ...]:
+        """
+        Find some parties of the file.
+
+        Args:
+            texts: Their party IDs, in any case.
+
+        Returns:
+            Each party once, in the order of *texts*; all parties of the file where *texts* is empty.
+
+        Raises:
+            InputError: The file does not list one of them. No other party is named, because a user who asks for one
+                may not know the rest.
+        """
+        keys = {ascii_lower(text): text for text in texts}
+        strangers = [text for key, text in keys.items() if key not in self._by_key]
+        if strangers:
+            messages = (str(UnknownError("party", text, self._source)) for text in strangers)
+            raise InputError("", tuple(Problem("cutover.party", message) for message in messages))
+        return tuple(self._by_key[key] for key in keys) or self.parties
+
+    @property
+    def _source(self) -> str:
+        return f"{self.file} (parties)"
+
+    @property
+    def _by_key(self) -> dict[str, PartyId]:
+        return {ascii_lower(str(party)): party for party in self.parties}
+
+
+@final
+@attrs.frozen(kw_only=True)
+class AgentConfig:
+    """
+    Hold everything that an agent needs; nothing of it is started.
+
+    Args:
+        ledger: What every command needs.
+        outboxes: Where declarations go.
+        inboxes: Where replies come in, SMTP first.
+        deliveries: Where the replies of each system go, by the name of the system.
+        timing: How long the agent waits.
+    """
+
+    ledger: LedgerConfig
+    outboxes: tuple[Outbox, ...]
+    inboxes: tuple[SmtpInbox | Pop3Inbox, ...]
+    deliveries: Mapping[str, Delivery[Reply]]
+    timing: Timing
+
+    def settings_of(self, system: DeclarationSystem) -> dict[str, str]:
+        """
+        List the settings for one system, so that two systems can be compared.
+
+        Args:
+            system: A system of the directory.
+
+        Returns:
+            The settings by their names; an empty text for one that is missing.
+        """
+        server = next(
+            (
+                outbox.server
+                for outbox in self.outboxes
+                if not outbox.systems or system.name.lower() in map(str.lower, outbox.systems)
+            ),
+            None,
+        )
+        tls = None if server is None or server.security is Security.PLAIN else server.tls
+        return {
+            "mail server": "" if server is None else f"{server.host}:{server.port}",
+            "security": "" if server is None else server.security.value,
+            "user name": "none" if server is None or server.username is None else server.username,
+            "TLS policy": "none"
+            if tls is None
+            else f"{tls.policy.environment.value}, from {tls.policy.valid_from or 'the beginning'}",
+            "own certificate": "none" if tls is None or tls.certificate is None else str(tls.certificate),
+            "trusted authorities": "none" if tls is None else str(tls.ca_file or "those of the system"),
+            "delivery": _shown(self.deliveries.get(system.name)),
+        }
+
+    def agent(self, ledger: Ledger) -> Agent:
+        """
+        Make the agent; it starts when it is entered.
+
+        Args:
+            ledger: An open ledger. It stays open.
+
+        Returns:
+            The agent of this configuration.
+        """
+        return Agent(
+            ledger=ledger,
+            router=self.ledger.router(),
+            outboxes=self.outboxes,
+            inboxes=self.inboxes,
+            deliveries=self.deliveries,
+            timing=self.timing,
+        )
+
+
+def _shown(delivery: Delivery[Reply] | None) -> str:
+    """Name a delivery, without the arguments of a command, which may be private."""
+    if isinstance(delivery, MaildirDelivery):
+        return f"Maildir {delivery.path}"
+    return f"command {delivery.argv[0]}" if isinstance(delivery, CommandDelivery) else ""

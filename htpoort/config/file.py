@@ -1,0 +1,327 @@
+"""Read ``htpoort.toml`` into values, and report everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, cast
+
+import attrs
+
+from htpoort.agent import Outbox, Timing
+from htpoort.config import _deliveries, _mail
+from htpoort.config._sources import Sources
+from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
+from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
+from htpoort.core.cutover import CutoverPlan, Move, reading
+from htpoort.core.cutover.moves import unknown_parties
+from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
+from htpoort.core.errors import InputError, LedgerError, Problem
+from htpoort.core.party import PartyId
+from htpoort.core.tables import Document, KeyPath
+from htpoort.ledger import SECRET_PARAMETERS, check_url
+
+__all__ = ["read_agent", "read_ledger", "read_settings"]
+
+_KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "timing")
+_MOST_DAYS: Final = 36_525
+"""A hundred years, which is within every calendar."""
+
+
+def read_ledger(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> LedgerConfig:
+    """
+    Read what every command on a ledger needs.
+
+    The whole file is checked, but passwords, certificates and programs are not looked up: a user who asks for the
+    status may not be allowed to read them.
+
+    Args:
+        path: The TOML file; relative paths in it start from its folder.
+        environ: The environment.
+
+    Returns:
+        Directory, parties and ledger.
+
+    Raises:
+        InputError: The file cannot be read, or is wrong; has every problem.
+    """
+    return _read(path, environ, real=False).ledger
+
+
+def read_agent(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
+    """
+    Read everything that an agent needs.
+
+    Args:
+        path: The TOML file; relative paths in it start from its folder.
+        environ: The environment, where passwords may be.
+
+    Returns:
+        The whole configuration, with its passwords read and its certificates checked.
+
+    Raises:
+        InputError: The file cannot be read, or it or a file that it names is wrong; has every problem.
+    """
+    return _read(path, environ, real=True)
+
+
+def read_settings(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
+    """
+    Read everything in order to show it: no password, certificate or program is looked up.
+
+    Args:
+        path: The TOML file; relative paths in it start from its folder.
+        environ: The environment.
+
+    Returns:
+        The whole configuration. Each password in it is a stand-in, so no agent can log in with it.
+
+    Raises:
+        InputError: The file cannot be read, or is wrong; has every problem.
+    """
+    return _read(path, environ, real=False)
+
+
+def _read(path: Path | str, environ: Mapping[str, str], *, real: bool) -> AgentConfig:
+    document, folder = _open(Path(path))
+    for key in document.table:
+        if key == "windows":
+            # The key is reserved, so that a program that cannot read it yet does not obey half of a file.
+            document.report("toml.unknown-key", (key,), "service windows are not read yet; leave it out.")
+        elif key not in _KNOWN:
+            document.report_unknown((key,), _KNOWN)
+    directory = add_systems(HTPOORT, document)
+    sources = Sources(document=document, folder=folder, environ=environ, real=real, directory=directory)
+    config = AgentConfig(
+        ledger=_ledger(sources, _parties(document)),
+        outboxes=_outboxes(sources),
+        inboxes=(*_mail.smtp_inboxes(sources), *_mail.pop3_inboxes(sources)),
+        deliveries=_deliveries.deliveries(sources),
+        timing=_timing(document),
+    )
+    document.finish()
+    return config
+
+
+def _open(path: Path) -> tuple[Document, Path]:
+    """Read the file; return it with its folder."""
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}."
+        raise InputError("", (Problem("config.file", message),)) from None
+    return Document.parse(octets, name=str(path)), path.absolute().parent
+
+
+# ── parties and ledger ───────────────────────────────────────────────────────
+
+
+def _parties(document: Document) -> tuple[PartyId, ...]:
+    value = document.table.get("parties")
+    if not isinstance(value, list) or not value:
+        code = "toml.missing" if value is None else "toml.type"
+        document.report(code, ("parties",), 'give an array of party IDs, as ["NL123456789.02.05"].')
+        return ()
+    parties: dict[str, PartyId] = {}
+    for number, text in enumerate(cast("list[object]", value)):
+        path = ("parties", number)
+        if not isinstance(text, str):
+            document.report("toml.type", path, "give a string.")
+            continue
+        party = document.build(path, functools.partial(PartyId.parse, text), None)
+        if party is not None and parties.setdefault(str(party).lower(), party) is not party:
+            document.report("config.twice", path, f"{party} is already listed.")
+    return tuple(parties.values())
+
+
+def _ledger(sources: Sources, parties: tuple[PartyId, ...]) -> LedgerConfig:
+    document, path = sources.document, ("ledger",)
+    cutover = _cutover(sources, parties)
+    table, url = None, ""
+    if not document.has(path):
+        document.report("toml.missing", path, "this table is needed.")
+    else:
+        table = document.read(path, LedgerTable)
+    if table is not None:
+        url = _url(sources, table)
+        if table.retention_days < 0:
+            document.report("toml.value", ("ledger", "retention_days"), "give days, 0 or more.")
+        elif cutover is not None and table.retention_days < cutover.quiet_days:
+            message = f"give at least {cutover.quiet_days}, the days of cutover.quiet_days: replies count until then."
+            document.report("toml.value", ("ledger", "retention_days"), message)
+    table = table or LedgerTable()
+    return LedgerConfig(
+        file=document.name,
+        directory=sources.directory,
+        parties=parties,
+        url=url,
+        retention_days=table.retention_days,
+        cutover=cutover,
+        transaction_timeout=table.transaction_timeout,
+    )
+
+
+def _url(sources: Sources, table: LedgerTable) -> str:
+    """Read the URL of the ledger; a relative file becomes absolute."""
+    document = sources.document
+    if document.is_refused(("ledger",), "url", "url_env"):
+        return ""
+    if (table.url is None) == (table.url_env is None):
+        document.report("toml.value", ("ledger",), "give either url or url_env.")
+        return ""
+    path = ("ledger", "url" if table.url_env is None else "url_env")
+    text = table.url if table.url_env is None else sources.variable(path, table.url_env)
+    if text is None:
+        return ""
+    try:
+        url = check_url(text)
+    except LedgerError as error:
+        document.report("config.url", path, error.advice)
+        return ""
+    if table.url_env is None and (url.password is not None or SECRET_PARAMETERS & set(map(str.lower, url.query))):
+        message = (
+            "do not write a password into this file; put the URL into an environment variable, "
+            'and give url_env = "NAME".'
+        )
+        document.report("config.secret", path, message)
+    if url.drivername == "sqlite":
+        url = url.set(database=str(sources.path(url.database or "")))
+    return url.render_as_string(hide_password=False)
+
+
+# ── moves ────────────────────────────────────────────────────────────────────
+
+
+def _cutover(sources: Sources, parties: Iterable[PartyId]) -> CutoverConfig | None:
+    """Read ``[cutover]``; None where the file has none, or where no plan can be made of it."""
+    document = sources.document
+    if not document.has(("cutover",)):
+        return None
+    table = document.read(("cutover",), CutoverTable)
+    if table is None:
+        return None
+    plan = _plan(sources, table, parties)
+    leaving = sources.system(("cutover", "leaving"), table.leaving)
+    shadow = _shadow(sources, table)
+    if not 0 <= table.quiet_days <= _MOST_DAYS:
+        document.report("toml.value", ("cutover", "quiet_days"), f"give days, 0 to {_MOST_DAYS}.")
+    if plan is None or leaving is None or document.is_refused(("cutover",), "quiet_days"):
+        return None
+    return CutoverConfig(
+        plan=plan, leaving=sources.directory.system(leaving), quiet_days=table.quiet_days, shadow=shadow
+    )
+
+
+def _plan(sources: Sources, table: CutoverTable, parties: Iterable[PartyId]) -> CutoverPlan | None:
+    """Make the plan; problems with the plan as a whole are kept beside those with single moves."""
+    document, directory = sources.document, sources.directory
+    tables = reading.from_tables(document, ("cutover", "move"), directory)
+    moves = (*tables.values(), *_moves_of_file(sources, table))
+    default = sources.system(("cutover", "default"), table.default)
+    # Where the parties are wrong, no party can be missing among them.
+    problems = () if document.is_refused((), "parties") else unknown_parties(moves, parties)
+    # Moves are checked even where the default is not a system, which was reported.
+    name = next(iter(directory)).name if default is None else default
+    try:
+        plan = CutoverPlan(directory=directory, default=name, moves=moves)
+    except InputError as error:
+        plan, problems = None, (*error.problems, *problems)
+    places = {move.place: path for path, move in tables.items()}
+    for problem in problems:
+        # A problem begins with the place of its move, which has a line of its own where it is a table.
+        place, _, message = problem.message.partition(": ")
+        if place in places:
+            document.keep(places[place], attrs.evolve(problem, message=message))
+        else:
+            document.keep(("cutover", "moves") if table.moves else ("cutover",), problem)
+    return None if problems or default is None else plan
+
+
+def _moves_of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
+    """Read the moves of the CSV file, where one is named."""
+    if table.moves is None:
+        return ()
+    document, path, file = sources.document, ("cutover", "moves"), sources.path(table.moves)
+    try:
+        # Decoded here, because a file that is opened as text has its line ends changed, in cells too.
+        moves, problems = reading.from_csv(file.read_bytes().decode("utf-8-sig"), sources.directory)
+    except OSError as error:
+        document.report("config.file", path, f"{file} cannot be read: {error.strerror}.")
+        return ()
+    except UnicodeDecodeError:
+        document.report("config.file", path, f"{file} is not UTF-8; save it as CSV UTF-8.")
+        return ()
+    except ValueError:
+        # A NUL.
+        document.report("config.file", path, f"{str(file)!r} is not a path.")
+        return ()
+    for problem in problems:
+        document.keep(path, attrs.evolve(problem, message=f"{table.moves}, {problem.message}"))
+    return tuple(attrs.evolve(move, place=f"{table.moves}, {move.place}") for move in moves)
+
+
+def _shadow(sources: Sources, table: CutoverTable) -> DeclarationSystem | None:
+    """Find the system that messages are also built for, and never sent to; None in live mode."""
+    document, path = sources.document, ("cutover", "shadow_system")
+    if document.is_refused(("cutover",), "mode", "shadow_system"):
+        return None
+    if table.mode is Mode.SHADOW and table.shadow_system is None:
+        document.report("toml.missing", path, 'mode = "shadow" needs it; give the name of a system.')
+    elif table.mode is Mode.LIVE and table.shadow_system is not None:
+        document.report("toml.value", path, 'only mode = "shadow" uses it; set that mode, or leave it out.')
+    elif table.shadow_system is not None and (name := sources.system(path, table.shadow_system)) is not None:
+        return sources.directory.system(name)
+    return None
+
+
+# ── outboxes and timing ──────────────────────────────────────────────────────
+
+
+def _outboxes(sources: Sources) -> tuple[Outbox, ...]:
+    document = sources.document
+    owners: dict[str, int] = {}
+    outboxes: list[Outbox] = []
+    for number, path in enumerate(document.tables(("outbox",))):
+        table = document.read(path, OutboxTable)
+        if table is None:
+            continue
+        outboxes.append(_mail.outbox(sources, path, table))
+        if document.is_refused(path, "systems"):
+            # The stand-in is empty, which would mean every system.
+            continue
+        for at, text in enumerate(table.systems or [system.name for system in sources.directory]):
+            place: KeyPath = (*path, "systems", at) if table.systems else path
+            name = sources.system(place, text)
+            if name is not None and owners.setdefault(name, number) != number:
+                message = f"{name} is already in outbox[{owners[name]}]; a system has one outbox."
+                document.report("config.twice", place, message)
+    return tuple(outboxes)
+
+
+def _timing(document: Document) -> Timing:
+    if not document.has(("timing",)):
+        return Timing()
+    table = document.read(("timing",), TimingTable) or TimingTable()
+    return document.build(
+        ("timing",),
+        lambda: Timing(
+            poll_interval=table.poll,
+            lease=table.lease,
+            grace=table.grace,
+            retry_delay=table.retry_delay,
+            redelivery_schedule=table.redeliver,
+            delivery_timeout=table.delivery,
+            rest_schedule=table.rest,
+            login_rest=table.rest_login,
+        ),
+        Timing(),
+        names={
+            "poll_interval": "poll",
+            "redelivery_schedule": "redeliver",
+            "delivery_timeout": "delivery",
+            "rest_schedule": "rest",
+            "login_rest": "rest_login",
+        },
+    )

@@ -1,0 +1,1 @@
+"""The pure core: text, octets and values. No I/O, clock, randomness, logging or asyncio."""

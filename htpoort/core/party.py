@@ -1,0 +1,120 @@
+"""
+Read and compare party IDs, such as NL123456789.02.05.
+
+Never does: verify check digits. The eleven-test fails on the official examples.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast, final
+
+import attrs
+
+from htpoort.core import grammar
+from htpoort.core.errors import InputError, Problem
+
+__all__ = ["PartyId"]
+
+
+def _parts(matched: re.Match[str]) -> tuple[str, str, tuple[str, ...]]:
+    return matched[1], matched[2], tuple(matched[3].split(".")[1:])
+
+
+def _lower(groups: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(group.lower() for group in groups)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class PartyId:
+    """
+    The ID of one declarant (*aangever*): V of a request, A of a reply.
+
+    Party IDs that differ only in the case of ASCII letters are equal.
+
+    >>> party = PartyId.parse("NL123456789.02.05")
+    >>> party.country, party.number, party.groups
+    ('NL', '123456789', ('02', '05'))
+    >>> str(party)
+    'NL123456789.02.05'
+
+    Args:
+        country: Two ASCII letters.
+        number: 1 to 15 ASCII digits; nine in the official example.
+        groups: The groups after the dots: up to 8, each of 1 to 16 ASCII letters and digits. The first seems to be the
+            sequence number (*volgnummer*), the second the message flow; both are inferred.
+
+    Raises:
+        InputError: The parts do not make a party ID.
+
+    Source:
+        Official page "Hoe bereid ik me voor op DMS?" for the example; more and fewer groups are seen in the field.
+    """
+
+    country: str = attrs.field(eq=str.lower)
+    number: str
+    groups: tuple[str, ...] = attrs.field(default=(), eq=_lower)
+
+    def __attrs_post_init__(self) -> None:
+        groups = cast("object", self.groups)
+        text = ".".join(map(str, (f"{self.country}{self.number}", *self.groups))) if isinstance(groups, tuple) else ""
+        matched = grammar.PARTY.fullmatch(text)
+        # The whole may look right although its parts do not: NL1 and 23, or a group "02.05".
+        if matched is None or _parts(matched) != (self.country, self.number, self.groups):
+            raise _refusal(text)
+
+    @classmethod
+    def parse(cls, text: str) -> PartyId:
+        """
+        Read a party ID.
+
+        Args:
+            text: For example ``NL123456789.02.05``; a message carries at most 35 characters.
+
+        Returns:
+            The party ID; its `str` is exactly *text*.
+
+        Raises:
+            InputError: *text* is not a party ID.
+        """
+        matched = grammar.PARTY.fullmatch(text)
+        if matched is None:
+            raise _refusal(text)
+        country, number, groups = _parts(matched)
+        return cls(country=country, number=number, groups=groups)
+
+    def covers(self, other: PartyId | str) -> bool:
+        """
+        Check whether two IDs name the same party, even if one has fewer groups.
+
+        IDs in message bodies have fewer or more groups than the Subject, so equality would lose replies.
+
+        >>> PartyId.parse("NL123456789.02.05").covers("NL123456789.02")
+        True
+        >>> PartyId.parse("NL123456789.02.05").covers("NL123456789.03")
+        False
+
+        Args:
+            other: A party ID, or any text.
+
+        Returns:
+            True if country and number are the same and the groups of one begin with those of the other; False for a
+            text that is not a party ID.
+        """
+        if isinstance(other, str):
+            if not grammar.PARTY.fullmatch(other):
+                return False
+            other = PartyId.parse(other)
+        shared = min(len(self.groups), len(other.groups))
+        own, others = _lower(self.groups[:shared]), _lower(other.groups[:shared])
+        return (self.country.lower(), self.number, own) == (other.country.lower(), other.number, others)
+
+    def __str__(self) -> str:
+        return ".".join((f"{self.country}{self.number}", *self.groups))
+
+
+def _refusal(text: str) -> InputError:
+    """Explain that a text is not a party ID."""
+    message = "This is not a party ID; write two letters, digits and groups after dots, as in NL123456789.02.05."
+    return InputError(text, (Problem("party.form", message, 0, len(text)),))

@@ -1,0 +1,225 @@
+"""
+List exchanges: by state, with their messages, unanswered, needing attention, with their shadows.
+
+Never does: write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from htpoort.core.exchange import State
+from htpoort.core.party import PartyId
+from htpoort.ledger import _queueing, _schema
+from htpoort.ledger._connection import Part, reads, streams
+from htpoort.ledger._queueing import exchange_of
+from htpoort.ledger.records import Exchange, Shadow
+
+_exchanges: Final = _schema.exchanges
+_messages: Final = _schema.messages
+_replies: Final = _schema.replies
+_OPEN_WITH_EARLY_REPLY: Final = sa.and_(
+    # The same text as the condition of the index, so that it is used.
+    sa.text("htpoort_replies.correlation = 'not-sent'"),
+    _exchanges.c.state.not_in([state.value for state in State if not state.is_open]),
+)
+EARLY_REPLIES: Final = (
+    sa
+    .select(_replies.c.exchange)
+    .join(_exchanges, _exchanges.c.id == _replies.c.exchange)
+    .where(_OPEN_WITH_EARLY_REPLY)
+)
+"""The open exchanges with a reply that cannot be an answer."""
+_ATTENTION: Final = [state.value for state in State if state.needs_attention]
+_UNANSWERED: Final = [State.ACCEPTED.value, State.UNKNOWN.value]
+
+
+class ExchangeLists(Part):
+    """The reading methods of `htpoort.ledger.Exchanges`."""
+
+    @reads
+    def find(self, connection: sa.Connection, reference: str, *, party: str) -> Exchange | None:
+        """
+        Find an exchange.
+
+        Args:
+            reference: K; compared exactly.
+            party: V; compared without regard to case.
+
+        Returns:
+            The exchange, or None.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        row = connection.execute(_queueing.BY_K, {"party_key": party.lower(), "reference": reference}).first()
+        return None if row is None else exchange_of(row)
+
+    @streams
+    def listed(self, connection: sa.Connection, *states: State) -> Iterator[Exchange]:
+        """
+        List exchanges, oldest first.
+
+        Args:
+            states: Only these states; all if none is given.
+
+        Returns:
+            The exchanges, read as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        query = sa.select(_exchanges).order_by(_exchanges.c.id)
+        if states:
+            query = query.where(_exchanges.c.state.in_([state.value for state in states]))
+        yield from _streamed(connection, query)
+
+    @streams
+    def messages(self, connection: sa.Connection, *states: State) -> Iterator[tuple[Exchange, bytes | None]]:
+        """
+        List exchanges with their messages, oldest first.
+
+        Args:
+            states: Only these states; all if none is given.
+
+        Returns:
+            Each exchange with the message as it was queued, or None if that was pruned; read as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        query = (
+            sa
+            .select(_exchanges, _messages.c.raw)
+            .outerjoin(_messages, _messages.c.id == _exchanges.c.message)
+            .order_by(_exchanges.c.id)
+        )
+        if states:
+            # Keys first, so that they are sorted and not the messages.
+            keys = sa.select(_exchanges.c.id).where(_exchanges.c.state.in_([state.value for state in states]))
+            query = query.where(_exchanges.c.id.in_(keys))
+        for row in connection.execution_options(yield_per=100).execute(query):
+            yield exchange_of(row), row.raw
+
+    @streams
+    def unanswered(
+        self,
+        connection: sa.Connection,
+        *,
+        before: datetime | None = None,
+        system: str | None = None,
+        party: str | None = None,
+    ) -> Iterator[Exchange]:
+        """
+        List declarations that Customs has or may have, and did not reply to; oldest first.
+
+        These are the exchanges in the states *accepted* and *unknown*. The others have a reply or are closed, wait to
+        be sent, or were certainly not taken by the mail server.
+
+        Args:
+            before: Only those that came into that state before this moment.
+            system: Only this system.
+            party: Only this party (V), in any case.
+
+        Returns:
+            The exchanges, read as you iterate; *changed* is when each came into its state.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        query = sa.select(_exchanges).where(_exchanges.c.state.in_(_UNANSWERED)).order_by(_exchanges.c.id)
+        if before is not None:
+            query = query.where(_exchanges.c.changed < before)
+        if system is not None:
+            query = query.where(_exchanges.c.system == system)
+        if party is not None:
+            query = query.where(_exchanges.c.party_key == party.lower())
+        yield from _streamed(connection, query)
+
+    @reads
+    def needing_attention(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
+        """
+        List the exchanges that go no further by themselves, in the states *unknown*, *refused* and *failed*.
+
+        Args:
+            most: The largest number to list.
+
+        Returns:
+            The exchanges, those first that were queued first.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        groups = sa.select(_exchanges.c.system, _exchanges.c.state).where(_exchanges.c.state.in_(_ATTENTION)).distinct()
+        # Only the oldest of each group are read, however many there are.
+        rows = [row for system, state in connection.execute(groups) for row in _oldest(connection, system, state, most)]
+        rows.sort(key=lambda row: (row.created, row.id))
+        return [exchange_of(row) for row in rows[:most]]
+
+    @reads
+    def oldest(self, connection: sa.Connection, system: str, state: State, *, most: int) -> list[Exchange]:
+        """
+        List the exchanges of a system and a state that were queued first; no others are read.
+
+        Args:
+            system: The name of the system.
+            state: The state.
+            most: The largest number to list.
+
+        Returns:
+            The exchanges in the order in which they were queued.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        return [exchange_of(row) for row in _oldest(connection, system, state.value, most)]
+
+    @reads
+    def with_early_replies(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
+        """
+        List open exchanges with a reply that cannot be an answer, because no attempt got as far as the content.
+
+        Args:
+            most: The largest number to list.
+
+        Returns:
+            The exchanges that are neither answered nor closed, those first that were queued first.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        query = sa.select(_exchanges).where(_exchanges.c.id.in_(EARLY_REPLIES))
+        rows = connection.execute(query.order_by(_exchanges.c.created, _exchanges.c.id).limit(most))
+        return [exchange_of(row) for row in rows]
+
+    @streams
+    def shadows(self, connection: sa.Connection, parties: Iterable[PartyId | str] | None = None) -> Iterator[Shadow]:
+        """
+        List exchanges that have a shadow, oldest first.
+
+        Args:
+            parties: Only these parties, in any case; all if not given. More than 500 parties are read in groups of 500.
+
+        Returns:
+            Both messages of each exchange, read as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        yield from _queueing.shadows(connection, None if parties is None else map(str, parties))
+
+
+def _streamed(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Exchange]:
+    for row in connection.execution_options(yield_per=500).execute(query):
+        yield exchange_of(row)
+
+
+def _oldest(connection: sa.Connection, system: str, state: str, most: int) -> list[sa.Row[Any]]:
+    """Read the rows of a system and a state that were queued first, by the index of the status."""
+    matches = sa.and_(_exchanges.c.system == system, _exchanges.c.state == state)
+    query = sa.select(_exchanges).where(matches).order_by(_exchanges.c.created, _exchanges.c.id)
+    return list(connection.execute(query.limit(most)))

@@ -1,0 +1,498 @@
+"""
+Store what comes in, hand replies out for delivery, and remember which mails of POP3 mailboxes are stored.
+
+Never does: deliver, acknowledge anything to a peer, or forget a message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast, final
+
+import attrs
+import sqlalchemy as sa
+
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.exchange import Event
+from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
+from htpoort.ledger import _attempts, _schema
+from htpoort.ledger._connection import Part, reads, soon, streams, writes
+from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
+from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
+from htpoort.ledger.records import HeldState, Reply, Stored
+
+__all__ = ["Fetched", "Replies"]
+
+_replies: Final = _schema.replies
+_quarantine: Final = _schema.quarantine
+_messages: Final = _schema.messages
+_fetched: Final = _schema.fetched
+
+WITH_MESSAGE: Final = sa.select(_replies, _messages.c.raw).join(_messages, _messages.c.id == _replies.c.message)
+"""Selects what `reply_of` needs."""
+_DUE_AT_ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a new reply is due: not the current time, because a clock that is set back would hold it up."""
+
+
+def reply_of(row: sa.Row[Any]) -> Reply:
+    """Make the record of a row."""
+    return Reply(
+        key=row.id,
+        exchange=row.exchange,
+        system=row.system,
+        mailbox=row.mailbox,
+        process_id=row.process_id,
+        party=row.party,
+        reference=row.reference,
+        correlation=row.correlation,
+        copies=row.copies,
+        received=row.received,
+        delivered=row.delivered,
+        attempts=row.attempts,
+        trouble=row.trouble or "",
+        raw=row.raw,
+    )
+
+
+_INSERT_REPLY: Final = InsertIfNew(_replies)
+_SAME_REPLY: Final = sa.select(_replies.c.id, _replies.c.correlation).where(
+    _replies.c.reference == sa.bindparam("reference"),
+    _replies.c.party == sa.bindparam("party"),
+    _replies.c.system == sa.bindparam("system"),
+    _replies.c.content == sa.bindparam("content"),
+)
+_COUNT_REPLY: Final = (
+    sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(copies=_replies.c.copies + 1)
+)
+_CORRELATE: Final = (
+    sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(correlation=sa.bindparam("now"))
+)
+_INSERT_QUARANTINED: Final = InsertIfNew(_quarantine)
+_SAME_QUARANTINED: Final = sa.select(_quarantine.c.id).where(_quarantine.c.content == sa.bindparam("content"))
+_COUNT_QUARANTINED: Final = (
+    sa.update(_quarantine).where(_quarantine.c.id == sa.bindparam("key")).values(copies=_quarantine.c.copies + 1)
+)
+
+
+def store_reply(
+    connection: sa.Connection, routed: Routed, raw: bytes, *, at: datetime, fetched_before: bool = False
+) -> Stored:
+    """Store a reply, and apply it to its exchange; one that was fetched before is not counted as a copy."""
+    # Two copies of a reply have different trace headers, but the same body.
+    content = hashlib.sha256(memoryview(raw)[routed.body_start :]).hexdigest()
+    same = {
+        "reference": routed.reference,
+        "party": str(routed.party),
+        "system": routed.system.name,
+        "content": content,
+    }
+    # Locked: another machine's worker may be writing to it.
+    exchange = select_for_update(connection, str(routed.party), routed.reference)
+    if exchange is not None and exchange.system != routed.system.name:
+        # A person released it to a system that the K was not sent to: stored and delivered, but it answers nothing.
+        exchange = None
+    if exchange is not None and not exchange.content_begun and not _attempts.attempt_decides(exchange):
+        routed = attrs.evolve(routed, correlation=Correlation.NOT_SENT)
+    values: dict[str, object] = {
+        **same,
+        "exchange": None if exchange is None else exchange.key,
+        "mailbox": routed.mailbox,
+        "process_id": routed.envelope.sender,
+        "correlation": routed.correlation.value,
+        "copies": 1,
+        "received": at,
+        "delivered": None,
+        "attempts": 0,
+        "due": _DUE_AT_ONCE,
+        "owner": None,
+        "lease": None,
+        "trouble": None,
+    }
+    key = _INSERT_REPLY(connection, values, raw)
+    if key is None:
+        first, correlation = connection.execute(_SAME_REPLY, same).one()
+        if not fetched_before:
+            _count_copy(connection, first, correlation, exchange, routed, at=at)
+        return Stored(routing=routed, key=first, repeated=True)
+    if exchange is None:
+        log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
+    else:
+        _attempts.apply_reply(connection, exchange, key, at=at)
+    return Stored(routing=routed, key=key, repeated=False)
+
+
+def _count_copy(  # noqa: PLR0913 - one argument for each thing that decides
+    connection: sa.Connection,
+    key: int,
+    correlation: str,
+    exchange: LockedExchange | None,
+    routed: Routed,
+    *,
+    at: datetime,
+) -> None:
+    """Count a copy. If the first one came too early to be an answer, this one may be an answer."""
+    connection.execute(_COUNT_REPLY, {"key": key})
+    log(connection, at, "reply-repeated", reply=key)
+    was_early = correlation == Correlation.NOT_SENT.value and routed.correlation is not Correlation.NOT_SENT
+    if exchange is not None and was_early:
+        connection.execute(_CORRELATE, {"key": key, "now": routed.correlation.value})
+        _attempts.apply_reply(connection, exchange, key, at=at)
+
+
+def _store_quarantined(
+    connection: sa.Connection, quarantined: Quarantined, raw: bytes, *, at: datetime, fetched_before: bool
+) -> Stored:
+    """Store a message whose process is not known."""
+    content = hashlib.sha256(raw).hexdigest()
+    values: dict[str, object] = {
+        "received": at,
+        "reason": quarantined.reason.value,
+        "problems": [storable(problem.message) for problem in quarantined.problems],
+        "mailbox": None if quarantined.mailbox is None else storable(quarantined.mailbox),
+        "subject": None if quarantined.envelope is None else quarantined.envelope.render(),
+        "state": HeldState.HELD.value,
+        "copies": 1,
+        "content": content,
+    }
+    key = _INSERT_QUARANTINED(connection, values, raw)
+    if key is None:
+        first: int = connection.execute(_SAME_QUARANTINED, {"content": content}).scalar_one()
+        if not fetched_before:
+            connection.execute(_COUNT_QUARANTINED, {"key": first})
+            log(connection, at, "quarantine-repeated", quarantine=first)
+        return Stored(routing=quarantined, key=first, repeated=True)
+    log(connection, at, "quarantined", quarantine=key, detail=quarantined.reason.value)
+    return Stored(routing=quarantined, key=key, repeated=False)
+
+
+_CLAIMABLE: Final = (
+    WITH_MESSAGE
+    .where(
+        _replies.c.system == sa.bindparam("of"),
+        _replies.c.delivered.is_(None),
+        _replies.c.due <= sa.bindparam("now"),
+        sa.or_(_replies.c.lease.is_(None), _replies.c.lease < sa.bindparam("now")),
+    )
+    .order_by(_replies.c.due, _replies.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(of=_replies, skip_locked=True)
+)
+_CLAIM: Final = Statement(
+    sa
+    .update(_replies)
+    .where(_replies.c.id == sa.bindparam("key"))
+    .values(owner=sa.bindparam("by"), lease=sa.bindparam("until"), attempts=_replies.c.attempts + 1)
+)
+_release: Final = sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(owner=None, lease=None)
+_MARK_DELIVERED: Final = Statement(_release.values(delivered=sa.bindparam("at"), trouble=None))
+_fail: Final = _release.values(due=sa.bindparam("when"), trouble=sa.bindparam("why"))
+_MARK_FAILED: Final = Statement(_fail)
+_MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("by")))
+_EXCHANGE_OF: Final = Statement(sa.select(_replies.c.exchange).where(_replies.c.id == sa.bindparam("key")))
+
+
+@final
+class Replies(Part):
+    """
+    The replies of a ledger; available as ``ledger.replies``.
+
+    A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
+    """
+
+    @writes
+    def take_in(  # noqa: PLR0913 - one argument for each thing that is written
+        self,
+        connection: sa.Connection,
+        router: Router,
+        raw: bytes,
+        *,
+        mail_from: str | None,
+        at: datetime,
+        account: str | None = None,
+        uidl: str = "",
+    ) -> Stored:
+        """
+        Route a message and store it, in one transaction.
+
+        Args:
+            router: A router without *sent*: the ledger compares K with what was sent, in the same transaction.
+            raw: The message as it came.
+            mail_from: As `Router.route_message` takes it.
+            at: Now.
+            account: The POP3 account that the message came from, if any; remembered with *uidl*.
+            uidl: The number of the message there.
+
+        Returns:
+            How the message was routed, and where it is stored. Acknowledge it only now.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        # The same octets under a known UIDL are a mail that was fetched twice, and not a copy.
+        fetched_before = account is not None and not _remember(connection, account, uidl, at=at)
+        routing = router.route_message(raw, mail_from)
+        if isinstance(routing, Routed) and routing.correlation is Correlation.NOT_CHECKED:
+            routing = correlate(routing, sent_records(connection, routing.reference))
+        if isinstance(routing, Quarantined):
+            return _store_quarantined(connection, routing, raw, at=at, fetched_before=fetched_before)
+        return store_reply(connection, routing, raw, at=at, fetched_before=fetched_before)
+
+    take_in_soon = soon(take_in)
+
+    @writes
+    def claim(  # noqa: PLR0913 - one argument for each thing that decides
+        self,
+        connection: sa.Connection,
+        system: str,
+        *,
+        owner: str,
+        most: int,
+        at: datetime,
+        lease: timedelta,
+        without: Sequence[int] = (),
+    ) -> list[Reply]:
+        """
+        Claim replies of a system that wait for delivery, oldest first.
+
+        Args:
+            system: The name of the system.
+            owner: The worker that claims them.
+            most: The largest number to claim.
+            at: Now.
+            lease: How long no other worker gets them; `renew` extends it.
+            without: Numbers of replies that the worker is already delivering.
+
+        Returns:
+            The replies.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        query = _CLAIMABLE.where(_replies.c.id.not_in(without)) if without else _CLAIMABLE
+        rows = connection.execute(query, {"of": system, "now": at, "most": most}).all()
+        if rows:
+            _CLAIM.write_many(connection, [{"key": row.id, "by": owner, "until": at + lease} for row in rows])
+        return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]
+
+    claim_soon = soon(claim)
+
+    @writes
+    def mark_delivered(self, connection: sa.Connection, key: int, *, at: datetime) -> None:
+        """
+        Mark a reply as delivered.
+
+        Args:
+            key: Its number.
+            at: Now.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        _MARK_DELIVERED.write(connection, {"key": key, "at": at})
+        log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
+
+    mark_delivered_soon = soon(mark_delivered)
+
+    @writes
+    def mark_failed(  # noqa: PLR0913 - one argument for each thing that is written
+        self,
+        connection: sa.Connection,
+        key: int,
+        *,
+        at: datetime,
+        due: datetime,
+        trouble: str,
+        owner: str | None = None,
+    ) -> None:
+        """
+        Record that the delivery of a reply failed.
+
+        Args:
+            key: Its number.
+            at: Now.
+            due: When to deliver it again.
+            trouble: Why it failed, one line.
+            owner: If given, change the reply only if this worker still has it, and another one does not.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        values = {"key": key, "when": due, "why": storable(trouble), "by": owner}
+        (_MARK_FAILED if owner is None else _MARK_OWN_FAILED).write(connection, values)
+        exchange = _exchange_of(connection, key)
+        log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
+
+    mark_failed_soon = soon(mark_failed)
+
+    @writes
+    def renew(self, connection: sa.Connection, keys: Sequence[int], *, owner: str, until: datetime) -> int:
+        """
+        Extend the leases of a worker that is still delivering.
+
+        Args:
+            keys: The numbers of the replies.
+            owner: The worker.
+            until: The new end of the leases.
+
+        Returns:
+            How many of the replies are still this worker's.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        own = sa.and_(_replies.c.owner == owner, _replies.c.delivered.is_(None), _replies.c.id.in_(keys))
+        return connection.execute(sa.update(_replies).where(own).values(lease=until)).rowcount
+
+    renew_soon = soon(renew)
+
+    @writes
+    def let_go(self, connection: sa.Connection, *, owner: str | None = None) -> None:
+        """
+        Give back replies that a worker claimed and did not deliver.
+
+        Args:
+            owner: The worker; all workers if not given, for a ledger that only one worker can use.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        query = sa.update(_replies).where(_replies.c.delivered.is_(None), _replies.c.owner.is_not(None))
+        if owner is not None:
+            query = query.where(_replies.c.owner == owner)
+        connection.execute(query.values(owner=None, lease=None))
+
+    let_go_soon = soon(let_go)
+
+    def correct_due(self, system: str, *, at: datetime, longest: timedelta) -> int:
+        """
+        Make replies due now whose next delivery is later than any wait: a clock was ahead.
+
+        Args:
+            system: The name of their system.
+            at: Now.
+            longest: The longest wait after a failed delivery, including jitter.
+
+        Returns:
+            How many replies are due now because of this; each is in the log. If there are none, nothing is written.
+
+        Raises:
+            LedgerError: The ledger could not be read or written.
+        """
+        condition = _undelivered(system, at + longest)
+        if not self._connections.read(any_row, condition):
+            return 0
+        return self._connections.write(correct_due, _replies, condition, at)
+
+    @writes
+    def deliver_again_now(
+        self, connection: sa.Connection, *, at: datetime, system: str | None = None, keys: Sequence[int] = ()
+    ) -> list[int]:
+        """
+        Deliver replies whose delivery failed again now, without waiting for their next time.
+
+        Args:
+            at: Now.
+            system: Only replies of this system.
+            keys: Only these numbers; all if none is given.
+
+        Returns:
+            The numbers of the replies that are due now because of this; not those that were delivered or already due.
+
+        Raises:
+            InputError: One or more of the numbers are unknown; the error names them, and nothing has changed.
+            LedgerError: The ledger could not be written.
+        """
+        known = (
+            set(connection.execute(sa.select(_replies.c.id).where(_replies.c.id.in_(keys))).scalars()) if keys else ()
+        )
+        if unknown := sorted(set(keys).difference(known)):
+            message = (
+                f"No reply in this ledger has the number {' or '.join(map(str, unknown))}, so no reply was made due; "
+                "htpoort export lists all replies, and htpoort show K those of one reference, with their numbers as "
+                "key."
+            )
+            raise InputError("", (Problem("ledger.unknown-reply", message),))
+        condition = _undelivered(system, at)
+        if keys:
+            condition &= _replies.c.id.in_(keys)
+        due = [key for key, _ in make_due(connection, _replies, condition, at=at)]
+        for key in due:
+            log(connection, at, "delivery-ordered", reply=key)
+        return due
+
+    deliver_again_now_soon = soon(deliver_again_now)
+
+    @streams
+    def listed(self, connection: sa.Connection) -> Iterator[Reply]:
+        """
+        List replies with their messages, oldest first.
+
+        Returns:
+            The replies, read as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        for row in connection.execution_options(yield_per=100).execute(WITH_MESSAGE.order_by(_replies.c.id)):
+            yield reply_of(row)
+
+
+def _undelivered(system: str | None, after: datetime) -> sa.ColumnElement[bool]:
+    """Select the replies whose next delivery is later than a moment."""
+    condition = _replies.c.delivered.is_(None) & (_replies.c.due > after)
+    return condition if system is None else condition & (_replies.c.system == system)
+
+
+def _exchange_of(connection: sa.Connection, key: int) -> int | None:
+    ((exchange,),) = cast("list[tuple[int | None]]", _EXCHANGE_OF.rows(connection, {"key": key}))
+    return exchange
+
+
+@final
+class Fetched(Part):
+    """The UIDLs of mails that are stored, so that none is stored twice; available as ``ledger.fetched``."""
+
+    @reads
+    def known(self, connection: sa.Connection, account: str) -> frozenset[str]:
+        """
+        List the mails of a POP3 account that are stored and may still be in its mailbox.
+
+        Args:
+            account: The account, as `Replies.take_in` got it.
+
+        Returns:
+            Their UIDLs.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        return frozenset(connection.execute(sa.select(_fetched.c.uidl).where(_fetched.c.account == account)).scalars())
+
+    @writes
+    def forget(self, connection: sa.Connection, account: str, gone: Iterable[str]) -> None:
+        """
+        Forget mails that are no longer in a POP3 mailbox: another mail may get their UIDL (RFC 1939, section 7).
+
+        Args:
+            account: The account, as `Replies.take_in` got it.
+            gone: Their UIDLs.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        for uidl in gone:
+            connection.execute(sa.delete(_fetched).where(_fetched.c.account == account, _fetched.c.uidl == uidl))
+
+    forget_soon = soon(forget)
+
+
+def _remember(connection: sa.Connection, account: str, uidl: str, *, at: datetime) -> bool:
+    """Record that a mail is stored, in the same transaction as the mail; return whether its UIDL was new."""
+    known = sa.select(_fetched.c.at).where(_fetched.c.account == account, _fetched.c.uidl == uidl)
+    # Equal mails may share a UIDL (RFC 1939, section 7), and a mail may come again after a session that broke.
+    if connection.execute(known).first() is not None:
+        return False
+    connection.execute(sa.insert(_fetched), {"account": account, "uidl": uidl, "at": at})
+    return True

@@ -1,0 +1,19 @@
+"""
+Rehearse a move: play a plan against the simulator, and check where each reply arrived.
+
+Needs `pip install htpoort[simulator]`.
+"""
+
+from htpoort.rehearsal._play import SCRIPT, Routing, rehearse
+from htpoort.rehearsal._verdicts import Arrival, Destination, Rehearsal, RehearsedDeclaration, ReplyVerdict
+
+__all__ = [
+    "SCRIPT",
+    "Arrival",
+    "Destination",
+    "Rehearsal",
+    "RehearsedDeclaration",
+    "ReplyVerdict",
+    "Routing",
+    "rehearse",
+]

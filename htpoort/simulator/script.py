@@ -1,0 +1,273 @@
+"""
+Hold the script of a gateway, and read it from a TOML file.
+
+A file with mistakes gives one error with every problem, each with its path and line.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, final
+
+import attrs
+
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.tables import Delay, Document, KeyPath, required
+from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep, member_problems
+from htpoort.simulator.scenarios import Behaviour, ReplyKind, Scenario, ScriptedReply, Window
+
+__all__ = ["RepeatedK", "Script"]
+
+
+class RepeatedK(enum.StrEnum):
+    """What the gateway does with a K that it has accepted before. What the real one does is unknown."""
+
+    ACCEPT = "accept"
+    """It is accepted, and gets replies like any other."""
+    REFUSE = "refuse"
+    """It is refused."""
+    IGNORE = "ignore"
+    """It is accepted, and gets no reply."""
+
+
+def _usual() -> tuple[Scenario, ...]:
+    return (Scenario(),)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Script:
+    """
+    Hold everything that the gateway plays.
+
+    Args:
+        scenarios: The first that fits a declaration and is not used up applies; if there is none, the declaration is
+            accepted and gets no reply. By default one acceptance at once.
+        faults: Of the SMTP server.
+        pop3_faults: Of the POP3 server.
+        windows: Of the systems; the first that covers a moment applies.
+        per_hour: The number of declarations that it accepts in an hour from each declarant's mailbox;
+            None for any number.
+        repeated: What it does with a K that it has accepted before from the same party.
+
+    Raises:
+        InputError: *per_hour* is below 1, or *repeated* is not a member of its enum; has a problem for each.
+
+    Source:
+        100 messages an hour have been seen in the business test environment (field).
+    """
+
+    scenarios: tuple[Scenario, ...] = attrs.field(factory=_usual)
+    faults: tuple[SmtpFault, ...] = ()
+    pop3_faults: tuple[Pop3Fault, ...] = ()
+    windows: tuple[Window, ...] = ()
+    per_hour: int | None = None
+    repeated: RepeatedK = RepeatedK.ACCEPT
+
+    def __attrs_post_init__(self) -> None:
+        problems = member_problems("simulator.script", repeated=(self.repeated, RepeatedK))
+        if self.per_hour is not None and self.per_hour < 1:
+            message = f"per_hour is {self.per_hour}; give at least 1, or leave it out for any number."
+            problems.append(Problem("simulator.script", message))
+        if problems:
+            raise InputError("", tuple(problems))
+
+    @classmethod
+    def read(cls, path: Path | str) -> Script:
+        """
+        Read a script from a TOML file.
+
+        Args:
+            path: The file; relative paths in it start from its folder.
+
+        Returns:
+            The script.
+
+        Raises:
+            InputError: The file cannot be read, or values in it are invalid; has every problem, with its path and line.
+        """
+        document, folder = _open(Path(path))
+        script = _read(document, folder)
+        document.finish()
+        return script
+
+
+# ── the tables of a file: None is what it leaves out, so that each default is written once ──
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ScriptTable:
+    """Hold the file; each of its arrays is read apart."""
+
+    per_hour: int | None = None
+    repeated: RepeatedK | None = None
+    scenario: object = None
+    fault: object = None
+    pop3_fault: object = None
+    window: object = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ScenarioTable:
+    """Hold ``[[scenario]]``."""
+
+    name: str | None = None
+    system: str | None = None
+    party: str | None = None
+    reference: str | None = None
+    times: int | None = None
+    reply: object = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ReplyTable:
+    """Hold ``[[scenario.reply]]``."""
+
+    kind: ReplyKind | None = None
+    after: Delay | None = None
+    body_file: str | None = None
+    fault: ReplyFault | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Times:
+    """Hold what two tables have in common."""
+
+    times: int | None = None
+    always: bool | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FaultTable(Times):
+    """Hold ``[[fault]]``."""
+
+    at: SmtpStep = required("mail")
+    action: FaultAction = required("refuse")
+    code: int | None = None
+    text: str | None = None
+    taken: bool | None = None
+    after: timedelta | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Pop3FaultTable(Times):
+    """Hold ``[[pop3_fault]]``."""
+
+    command: str = required("QUIT")
+    action: FaultAction = required("refuse")
+    done: bool | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class WindowTable:
+    """Hold ``[[window]]``."""
+
+    system: str = required("DMS")
+    behaviour: Behaviour = required("delay")
+    begins: datetime = required(datetime(1970, 1, 1, tzinfo=UTC))
+    ends: datetime = required(datetime(9999, 1, 1, tzinfo=UTC))
+    delay: timedelta | None = None
+
+
+# ── reading them ─────────────────────────────────────────────────────────────
+
+
+def _open(path: Path) -> tuple[Document, Path]:
+    """Read a file; return it with the folder that its relative paths start from."""
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}."
+        raise InputError("", (Problem("config.file", message),)) from None
+    return Document.parse(octets, name=str(path)), path.absolute().parent
+
+
+def _read(document: Document, folder: Path) -> Script:
+    table = document.read((), ScriptTable) or ScriptTable()
+    settings = _given(table, "per_hour", "repeated")
+    faults = [_fault(document, path) for path in document.tables(("fault",))]
+    pop3_faults = [_pop3_fault(document, path) for path in document.tables(("pop3_fault",))]
+    windows = [_window(document, path) for path in document.tables(("window",))]
+    settings["faults"] = tuple(fault for fault in faults if fault is not None)
+    settings["pop3_faults"] = tuple(fault for fault in pop3_faults if fault is not None)
+    settings["windows"] = tuple(window for window in windows if window is not None)
+    if document.has(("scenario",)):
+        scenarios = [_scenario(document, path, folder) for path in document.tables(("scenario",))]
+        settings["scenarios"] = tuple(scenario for scenario in scenarios if scenario is not None)
+    return document.build((), lambda: Script(**settings), Script())
+
+
+def _given(table: object, *names: str) -> dict[str, Any]:
+    """Return the settings that the file does not leave out."""
+    values = {name: getattr(table, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _scenario(document: Document, path: KeyPath, folder: Path) -> Scenario | None:
+    table = document.read(path, ScenarioTable)
+    if table is None:
+        return None
+    settings = _given(table, "name", "system", "party", "reference", "times")
+    if table.reply is not None:
+        replies = [_reply(document, place, folder) for place in document.tables((*path, "reply"))]
+        settings["replies"] = tuple(reply for reply in replies if reply is not None)
+    return document.build(path, lambda: Scenario(**settings), None, names={"replies": "reply"})
+
+
+def _reply(document: Document, path: KeyPath, folder: Path) -> ScriptedReply | None:
+    table = document.read(path, ReplyTable)
+    if table is None:
+        return None
+    settings = _given(table, "kind", "after", "fault")
+    if table.body_file is not None:
+        try:
+            settings["body"] = (folder / table.body_file).read_bytes()
+        except (OSError, ValueError) as error:
+            # A name with a NUL in it is a ValueError.
+            reason = error.strerror if isinstance(error, OSError) else error
+            document.report("config.file", (*path, "body_file"), f"{table.body_file!r} cannot be read: {reason}.")
+    return document.build(path, lambda: ScriptedReply(**settings), None, names={"body": "body_file"})
+
+
+def _times(document: Document, path: KeyPath, table: Times) -> dict[str, Any]:
+    """Return how often a fault shows."""
+    if table.always is None:
+        return _given(table, "times")
+    if table.times is not None:
+        document.report("toml.value", (*path, "always"), "give times or always, not both.")
+    return {"times": None} if table.always else {}
+
+
+def _fault(document: Document, path: KeyPath) -> SmtpFault | None:
+    table = document.read(path, FaultTable)
+    if table is None:
+        return None
+    settings = _given(table, "at", "action", "text") | _times(document, path, table)
+    # What these may be depends on place and action, so they are checked only where both are right.
+    if not document.is_refused(path, "at", "action"):
+        settings |= _given(table, "code", "taken", "after")
+    return document.build(path, lambda: SmtpFault(**settings), None)
+
+
+def _pop3_fault(document: Document, path: KeyPath) -> Pop3Fault | None:
+    table = document.read(path, Pop3FaultTable)
+    if table is None:
+        return None
+    settings = _given(table, "command", "action", "done") | _times(document, path, table)
+    return document.build(path, lambda: Pop3Fault(**settings), None)
+
+
+def _window(document: Document, path: KeyPath) -> Window | None:
+    table = document.read(path, WindowTable)
+    if table is None:
+        return None
+    settings = _given(table, "system", "behaviour", "begins", "ends", "delay")
+    return document.build(path, lambda: Window(**settings), None)

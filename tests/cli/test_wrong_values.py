@@ -1,0 +1,318 @@
+"""Whatever is given wrongly to a command, the answer speaks of the option or the file's key, and not of Python."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import typer
+from command_options import build_options
+
+import htpoort as core
+from htpoort import DMS, Router, agent, build, config, delivery, ledger, simulator, transport
+from htpoort.cli import _app
+from htpoort.ledger import Ledger
+
+Run = Callable[..., Any]
+
+PARTY: Final = "NL123456789.02.05"
+CLIENT: Final = "NL123456789.03.05"
+NOON: Final = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+FILE: Final = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+PLAN: Final = f"""
+[cutover]
+mode = "shadow"
+shadow_system = "DMS"
+
+[[cutover.move]]
+party = "{PARTY}"
+system = "DMS"
+since = 2030-01-01
+"""
+STRANGER: Final = b"From: x@elsewhere.example\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K9][S=0]\r\n\r\n-\r\n"
+
+_DECLARATION: Final = {"--system": "DMS", "--party": PARTY, "--mailbox": "edi@forwarder.example", "--reference": "K2"}
+RIGHT: Final[dict[str, dict[str, str]]] = {
+    "parse": {},
+    "build": _DECLARATION,
+    "route": {"--party": PARTY},
+    "send": {**_DECLARATION, "--server": "127.0.0.1", "--port": "9", "--security": "plain"},
+    "queue": _DECLARATION,
+    "run": {},
+    "fetch": {},
+    "status": {},
+    "show": {"K": "K1"},
+    "unanswered": {},
+    "resolve": {"K": "K1"},
+    "redeliver": {},
+    "export": {},
+    "prune": {"--older-than": "3000"},
+    "quarantine list": {},
+    "quarantine show": {"KEY": "1"},
+    "quarantine release": {"KEY": "1", "--system": "DMS", "--party": PARTY},
+    "quarantine discard": {"KEY": "1", "--why": "spam"},
+    "cutover preview": {"--on": "2030-01-01"},
+    "cutover status": {},
+    "cutover shadows": {},
+    "cutover rehearse": {},
+    "simulate": {},
+    "demo": {},
+}
+"""What each command needs, given rightly."""
+FLAGS: Final = {"resolve": ["--close"]}
+"""What it needs that has no value."""
+
+_OF_A_MESSAGE: Final = [
+    ("--party", "Jansen BV", "--party"),
+    ("--party", "", "--party"),
+    ("--system", "DSM", "--system 'DSM' is not in the directory; did you mean DMS?"),
+    ("--system", "", "--system '' is not"),
+    ("--mailbox", "edi", "--mailbox is not a plain mailbox"),
+    ("--mailbox", "", "--mailbox is not a plain mailbox"),
+    ("--reference", "a b", "--reference is 'a b'; give 1 to 35 letters and digits."),
+    ("--reference", "", "--reference is ''"),
+    ("--layout", "inline", "'--layout'"),
+    ("--file-name", "a/b", "--file-name is 'a/b'"),
+    ("--content-type", "xml", "--content-type is 'xml'"),
+    ("--date", "yesterday", "--date is 'yesterday'; give ISO 8601"),
+    ("--date", "2026-11-02T09:05:07", "--date is '2026-11-02T09:05:07', without a time zone"),
+    ("--date", "1800-01-01T00:00:00+00:00", "--date is in the year 1800"),
+    ("--message-id", "1", "--message-id is '1'"),
+    ("PAYLOAD", "nowhere", "PAYLOAD: nowhere cannot be read: No such file or directory."),
+    ("PAYLOAD", "empty", "PAYLOAD is empty"),
+    ("PAYLOAD", "folder", "PAYLOAD: folder cannot be read: Is a directory."),
+]
+_SYSTEMS: Final = [
+    ("--systems", "nowhere", "--systems: nowhere cannot be read"),
+    ("--systems", "bad.toml", "bad.toml:1: colour: there is no such setting"),
+    ("--systems", "broken.toml", "broken.toml:2: This is not TOML"),
+]
+_CONFIG: Final = [
+    ("--config", "nowhere", "--config: nowhere cannot be read: No such file or directory. Give the file by --config"),
+    ("--config", "folder", "--config: folder cannot be read: Is a directory."),
+    ("--config", "bad.toml", "bad.toml:1: colour: there is no such setting"),
+    ("--config", "broken.toml", "broken.toml:2: This is not TOML"),
+]
+_LIMIT: Final = [("--limit", "0", "'--limit'"), ("--limit", "many", "'--limit'")]
+_A_SYSTEM: Final = [("--system", "DSM", "--system 'DSM' is not in")]
+_ONE_PARTY: Final = [("--party", "Jansen BV", "--party")]
+_KEY: Final = [("KEY", "99", "99"), ("KEY", "first", "'KEY'"), ("KEY", "0", "'KEY'")]
+_SHA256: Final = [("--sha256", "00", "not the one given by --sha256")]
+
+WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
+    "parse": [("--file", "nowhere", "--file: nowhere cannot be read")],
+    "build": [
+        *_OF_A_MESSAGE,
+        *_SYSTEMS,
+        ("--output", "folder", "--output: folder cannot be written: Is a directory."),
+    ],
+    "route": [
+        ("MESSAGE", "nowhere", "MESSAGE: nowhere cannot be read"),
+        ("--party", "Jansen BV", "--party: 'Jansen BV'"),
+        ("--mailbox", "dms@htpoort.nl", "Give --mailbox and --subject together, or MESSAGE."),
+        ("--subject", "x", "Give --mailbox and --subject together, or MESSAGE."),
+        ("--sent", "nowhere", "--sent: nowhere cannot be read"),
+        ("--sent", "bad.toml", "--sent: bad.toml, line 1: "),
+        *_SYSTEMS,
+    ],
+    "send": [
+        *_OF_A_MESSAGE,
+        *_SYSTEMS,
+        *_SHA256,
+        ("--server", "", "--server is ''"),
+        ("--server", "a b", "--server is 'a b'"),
+        ("--port", "0", "'--port'"),
+        ("--port", "smtp", "'--port'"),
+        ("--security", "tls", "'--security'"),
+        ("--username", "edi", "--password is missing"),
+        ("--password", "secret", "--username is missing"),
+        ("--key", "nowhere", "--key and --key-password need --certificate."),
+        ("--key-password", "secret", "--key and --key-password need --certificate."),
+        ("--timeout", "0", "'--timeout'"),
+        ("--timeout", "soon", "'--timeout'"),
+    ],
+    "queue": [
+        *_OF_A_MESSAGE,
+        *_SHA256,
+        *_CONFIG,
+        ("--business-reference", "", "--business-reference is empty"),
+        ("--business-reference", "a\nb", "--business-reference is empty or contains a control character"),
+    ],
+    "run": _CONFIG,
+    "fetch": _CONFIG,
+    "status": _CONFIG,
+    "show": [*_CONFIG, ("K", "K7", "K 'K7': no exchange"), ("--party", "Jansen BV", "of --party Jansen BV")],
+    "unanswered": [*_CONFIG, *_LIMIT, *_A_SYSTEM, ("--older-than", "-1", "'--older-than'")],
+    "resolve": [*_CONFIG, ("K", "K7", "K 'K7': no exchange"), ("--party", "Jansen BV", "of --party Jansen BV")],
+    "redeliver": [*_CONFIG, *_A_SYSTEM, ("[KEY]...", "99", "number 99"), ("[KEY]...", "first", "'[KEY]...'")],
+    "export": [*_CONFIG, ("--state", "lost", "'--state'")],
+    "prune": [
+        *_CONFIG,
+        ("--older-than", "-1", "'--older-than'"),
+        ("--older-than", "all", "'--older-than'"),
+        ("--older-than", "1", "--older-than is 1; [ledger] retention_days keeps 2557 days, so give at least 2557."),
+    ],
+    "quarantine list": [*_CONFIG, *_LIMIT],
+    "quarantine show": [*_CONFIG, *_KEY],
+    "quarantine release": [
+        *_CONFIG,
+        *_KEY,
+        *_A_SYSTEM,
+        *_ONE_PARTY,
+        ("KEY", "2", "--reference is missing"),
+        ("--system", "AGS", "Choose again, or give --despite REASON."),
+        ("--party", CLIENT, "Choose again, or give --despite REASON."),
+        ("--reference", "a b", "--reference is 'a b'"),
+        ("--reference", "", "--reference is ''"),
+        ("--despite", " ", "--despite is blank"),
+    ],
+    "quarantine discard": [*_CONFIG, *_KEY, ("--why", " ", "--why is blank")],
+    "cutover preview": [
+        *_CONFIG,
+        *_ONE_PARTY,
+        ("--on", "soon", "--on is 'soon'; give a day as 2026-12-01"),
+        ("--on", "1800-01-01", "--on is '1800-01-01'"),
+    ],
+    "cutover status": [*_CONFIG, *_ONE_PARTY],
+    "cutover shadows": [*_CONFIG, *_ONE_PARTY, *_LIMIT],
+    "cutover rehearse": [
+        *_CONFIG,
+        ("--scenario", "nowhere", "--scenario: nowhere cannot be read"),
+        ("--scenario", "bad.toml", "bad.toml:1: colour: there is no such setting"),
+    ],
+    "simulate": [
+        *_SYSTEMS,
+        ("--scenario", "nowhere", "--scenario: nowhere cannot be read"),
+        ("--scenario", "bad.toml", "bad.toml:1: colour: there is no such setting"),
+        ("--record", "empty", "--record empty: File exists"),
+        ("--declarant", "", "--declarant: '' is not a declarant; give MAILBOX=HOST:PORT"),
+        ("--declarant", "edi", "--declarant: mailbox is 'edi'"),
+        ("--declarant", "edi@forwarder.example=mx:99999", "--declarant: port is 99999"),
+        ("--declarant", "edi@forwarder.example=192.0.2.1:25", "--beyond-loopback"),
+        ("--port", "smtp", "'--port'"),
+        ("--tls-port", "-1", "'--tls-port'"),
+        ("--pop3-port", "65536", "'--pop3-port'"),
+        ("--pop3s-port", "x", "'--pop3s-port'"),
+        ("--certificates", "folder", "--certificates and --client-certificate need --tls."),
+        ("--client-certificate", "maybe", "'--client-certificate'"),
+        ("--host", "192.0.2.1", "--host is '192.0.2.1'"),
+    ],
+    "demo": [],
+}
+"""The option or argument, a value that is wrong, and what the answer must have."""
+
+FREE: Final = {
+    "SUBJECT",  # it is what parse judges
+    "--mail-from",  # a reply that it does not fit is quarantined, and that is the result
+    "--kind",  # a label that no move has is the kind of all others; tests/cli/test_cutover_commands.py has the others
+    "--shadow-payload",  # read where there is a shadow; tests/cli/test_cutover_commands.py
+    "--ca-file",  # read when the connection is made; tests/wire/test_tls.py
+    "--certificate",  # the same
+}
+"""Arguments and options of which any text can be right, or whose values another test has."""
+FREE_OF: Final = {
+    "unanswered --party",  # may be one that has left the configuration
+}
+"""The same, of one command."""
+
+PYTHON: Final = re.compile(
+    r"Traceback|\b[A-Z]\w*(?:Error|Exception)\b|\b(?:None|True|False|datetime|str|bytes|int|dict|tuple)\b"
+    r"|\b[a-z_]+=(?!\")|\bpass \w+=|\[Errno|object at 0x|in Python"
+)
+
+
+def classes() -> Iterator[str]:
+    """Give the names of the classes that a caller of the library knows, unless they are words that a user types."""
+    for room in (core, agent, config, delivery, ledger, simulator, transport):
+        for name in room.__all__:
+            if inspect.isclass(getattr(room, name)) and not re.fullmatch(r"[A-Z][a-z]+", name):
+                yield name
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a configuration with a plan, a ledger with an exchange and a message in quarantine, and files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(FILE + PLAN)
+    (tmp_path / "bad.toml").write_text('colour = "red"\n')
+    (tmp_path / "broken.toml").write_text("parties = [\n")
+    (tmp_path / "empty").touch()
+    (tmp_path / "folder").mkdir()
+    with Ledger.open(f"sqlite:///{tmp_path}/htpoort.db") as opened:
+        for raw in (STRANGER, b"From: x@elsewhere.example\r\n\r\n-\r\n"):
+            opened.replies.take_in(Router(parties=[PARTY]), raw, mail_from=None, at=NOON)
+        message = build(
+            system=DMS,
+            party=PARTY,
+            mailbox="edi@forwarder.example",
+            reference="K1",
+            payload=b"<MetaData/>",
+            date=NOON,
+            message_id="<1@forwarder.example>",
+        )
+        opened.exchanges.queue(message, at=NOON)
+    return tmp_path
+
+
+def command_line(command: str, option: str, value: str) -> list[str]:
+    """Write a command with one value that is wrong."""
+    given = {**RIGHT[command], option: value}
+    options = [part for name, text in given.items() if name.startswith("-") for part in (name, text)]
+    return [
+        *command.split(),
+        *FLAGS.get(command, []),
+        *options,
+        *(text for name, text in given.items() if not name.startswith("-")),
+    ]
+
+
+@pytest.mark.parametrize(("command", "case"), [(command, case) for command, cases in WRONG.items() for case in cases])
+def test_the_answer_names_what_is_wrong(htpoort: Run, office: Path, command: str, case: tuple[str, str, str]) -> None:
+    """The option or the file's key is named; no class, argument or traceback of Python is."""
+    del office
+    option, value, expected = case
+    result = htpoort(*command_line(command, option, value), stdin=b"<MetaData/>")
+    # What the user typed may be repeated.
+    printed = result.err.replace(repr(value), "")
+
+    assert result.code in {1, 2}
+    assert expected in result.err
+    assert [] == PYTHON.findall(printed)
+    assert [] == [name for name in classes() if re.search(rf"\b{name}\b", printed)]
+
+
+@pytest.mark.parametrize("option", ["--mailbox", "--party", "--date"])
+def test_one_mistake_is_one_sentence(htpoort: Run, option: str) -> None:
+    """Nothing is said of a Message-ID or another value that the user never gave."""
+    given = {**_DECLARATION, option: ""}
+    result = htpoort("build", *(part for pair in given.items() for part in pair), stdin=b"<MetaData/>")
+
+    assert (2, 1) == (result.code, len(result.err.splitlines()))
+
+
+def test_every_option_is_tried() -> None:
+    """Each argument and option of each command that takes a value has a wrong one above, or a reason why not."""
+    group: Any = typer.main.get_command(_app.app)
+    untried: list[str] = []
+    for name, command in group.commands.items():
+        for inner, one in getattr(command, "commands", {"": command}).items():
+            full = f"{name} {inner}".strip()
+            tried = {option for option, _, _ in WRONG[full]}
+            for parameter in one.params:
+                named = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.metavar or "SUBJECT"
+                is_flag = getattr(parameter, "is_flag", False) or named == "--help"
+                if not is_flag and named not in tried | FREE and f"{full} {named}" not in FREE_OF:
+                    untried.append(f"{full} {named}")
+
+    assert [] == untried
+
+
+def test_the_options_are_right(htpoort: Run) -> None:
+    """The values that are not wrong above are taken: nothing but the wrong one is answered."""
+    assert 0 == htpoort("build", *build_options(), stdin=b"<MetaData/>").code

@@ -1,0 +1,30 @@
+"""The Dutch pages are spelled correctly; `nox -s lint` checks the English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from simplemma import is_known
+
+# Names, terms of the trade, and words that the dictionary lacks.
+KNOWN = {
+    *("AGS", "Amsterdam", "CSV", "DMS", "EDIFACT", "HTG", "K", "S", "SMTP", "UTF", "V", "XML", "htpoort", "s"),
+    *("Dutch", "From", "This", "To", "from", "quickstart", "the", "to", "unknown"),
+    *("CSV-bestand", "SMTP-adres", "antwoordbericht", "exitcode", "generale", "proces-ID"),
+    *("daarboven", "daarheen", "daarin", "daarvan", "daarvoor", "hierboven", "onderaan", "waarop", "waarvan"),
+}
+CODE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)", re.DOTALL)
+WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+
+
+@pytest.mark.parametrize("name", ["docs/tutorial/snelstart.md", "docs/how-to/overstappen.md"])
+def test_dutch(page: Callable[[str], Any], name: str) -> None:
+    """Every word outside of code is a Dutch word, a name or a term that the project uses."""
+    words = set(WORD.findall(CODE.sub(" ", page(name).text)))
+
+    unknown = {word for word in words if not {word, word.lower()} & KNOWN and not is_known(word, "nl")}
+
+    assert set() == unknown

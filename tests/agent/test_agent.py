@@ -24,7 +24,7 @@ async def reached(ledger: Ledger, reference: str, *states: State) -> State:
     """Wait until an exchange has one of these states."""
     async with asyncio.timeout(60):
         while True:
-            found = await asyncio.to_thread(ledger.exchanges.find, PARTY, reference)
+            found = await asyncio.to_thread(ledger.exchanges.find, reference, party=PARTY)
             assert found is not None
             if found.state in states:
                 return found.state

@@ -35,7 +35,7 @@ async def test_what_waits_for_next_year(ledger: Ledger, router: Router, caplog: 
         ):
             delivered = await process.has(1)
             while True:
-                found = await asyncio.to_thread(ledger.exchanges.find, PARTY, "K1")
+                found = await asyncio.to_thread(ledger.exchanges.find, "K1", party=PARTY)
                 if found is not None and found.state is State.ACCEPTED:
                     break
                 # Reading the ledger waits for another thread; a longer pause is not needed.

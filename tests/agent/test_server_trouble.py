@@ -26,7 +26,7 @@ async def reached(ledger: Ledger, reference: str, *states: State) -> State:
     """Wait until an exchange has one of these states."""
     async with asyncio.timeout(60):
         while True:
-            found = await asyncio.to_thread(ledger.exchanges.find, PARTY, reference)
+            found = await asyncio.to_thread(ledger.exchanges.find, reference, party=PARTY)
             if found is not None and found.state in states:
                 return found.state
             # Reading the ledger waits for another thread; a longer pause is not needed.

@@ -87,7 +87,7 @@ async def reached(ledger: Ledger, state: State, *references: str) -> None:
     """Wait until exchanges are in a state."""
     async with asyncio.timeout(LIMIT):
         while True:
-            found = [await asyncio.to_thread(ledger.exchanges.find, PARTY, reference) for reference in references]
+            found = [await asyncio.to_thread(ledger.exchanges.find, reference, party=PARTY) for reference in references]
             if {state} == {one and one.state for one in found}:
                 return
             # Reading the ledger takes a turn of another thread, so this loop need not sleep.

@@ -105,7 +105,7 @@ class Scene:
         """Wait until an exchange is in one of some states."""
         async with asyncio.timeout(60):
             while True:
-                found = await asyncio.to_thread(self.ledger.exchanges.find, PARTY, reference)
+                found = await asyncio.to_thread(self.ledger.exchanges.find, reference, party=PARTY)
                 assert found is not None
                 if found.state in states:
                     return found.state

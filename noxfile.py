@@ -29,6 +29,7 @@ CORE_TESTS = ("tests/unit", "tests/property", "htpoort")
 BY_VERSION = (*CORE_TESTS, *(f"tests/{room}" for room in ("typing", "config", "delivery", "wire")))
 BY_NEWEST = ("tests/ledger", "tests/agent")
 
+PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "htpoort", "examples")  # in the words that users know
 SEVERAL = ("--numprocesses=3",)  # two cores are idle too often with two: many tests wait
 ENV = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
 
@@ -69,6 +70,7 @@ def lint(session: nox.Session) -> None:
     _python(session, "ruff", "format", "--check", ".")
     session.run(Path(sys.executable).with_name("lint-imports"), "--no-cache", external=True)
     _python(session, "codespell_lib", ".")
+    _python(session, "codespell_lib", "--dictionary", ".ci/words.txt", *PROSE)
     _python(session, "towncrier", "build", "--draft", "--version", "next")
 
 

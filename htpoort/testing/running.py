@@ -179,7 +179,7 @@ class RunningReceiver:
 
     def knows(self, sent: Callable[[str], Sequence[SentRecord]]) -> None:
         """
-        Tell the router what was sent; with ``htp_gateway``, that is what the gateway accepted.
+        Give the router what was sent; with ``htp_gateway``, that is what the gateway accepted.
 
         Args:
             sent: Looks up a K.

@@ -13,8 +13,8 @@ from simplemma import is_known
 KNOWN = {
     *("AGS", "Amsterdam", "CSV", "DMS", "EDIFACT", "HTG", "K", "S", "SMTP", "UTF", "V", "XML", "htpoort", "s"),
     *("Dutch", "From", "This", "To", "from", "quickstart", "the", "to", "unknown"),
-    *("CSV-bestand", "SMTP-adres", "antwoordbericht", "exitcode", "generale", "proces-ID"),
-    *("daarboven", "daarheen", "daarin", "daarvan", "daarvoor", "hierboven", "onderaan", "waarop", "waarvan"),
+    *("CSV-bestand", "SMTP-adres", "antwoordbericht", "exitcode", "generale", "ledger", "proces-ID"),
+    *("daarboven", "daarheen", "daarin", "daarvan", "daarvoor", "erbij", "hierboven", "onderaan", "waarop", "waarvan"),
 }
 CODE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)", re.DOTALL)
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")

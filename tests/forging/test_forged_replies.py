@@ -242,6 +242,7 @@ class TestConversations:
                 if reply.outcome is not Outcome.QUARANTINED:
                     assert (reply.outcome is Outcome.COPY) is stored.repeated
 
+    @settings(max_examples=30)  # with several replies each
     @given(conversations(min_replies=2, max_replies=4, min_delay=timedelta(hours=1), max_delay=timedelta(days=1)))
     def test_times(self, conversation: Conversation) -> None:
         """Replies are in the order of their arrival, as many and as late as asked for."""
@@ -251,6 +252,7 @@ class TestConversations:
         assert 2 <= len(delays) <= 4
         assert all(timedelta(hours=1) <= delay <= timedelta(days=1) for delay in delays)
 
+    @settings(max_examples=30)  # with several replies each
     @given(conversations())
     def test_what_was_sent(self, conversation: Conversation) -> None:
         """The router knows of the declaration, and the party has used its K for nothing else."""
@@ -262,6 +264,7 @@ class TestConversations:
         assert (record,) == conversation.setup.own(conversation.party, envelope.reference)
         assert str(conversation.party) == envelope.sender
 
+    @settings(max_examples=30)  # with several replies each
     @given(conversations(setup=RouterSetup(parties=["NL123456789.02.05"])))
     def test_a_router_without_a_record(self, conversation: Conversation) -> None:
         """A setup without a look-up stays unchanged, and its router gives what is expected."""
@@ -271,6 +274,7 @@ class TestConversations:
         for reply in conversation.replies:
             assert reply.message.expected == verdict(router.route_message(reply.message.raw, reply.message.mail_from))
 
+    @settings(max_examples=30)  # with several replies each
     @given(conversations(labels=[Label.GENUINE, Label.TOLERATED]))
     def test_nothing_forged(self, conversation: Conversation) -> None:
         """Without forgeries, each reply is delivered when it first arrives, and is a copy after that."""

@@ -86,7 +86,7 @@ async def agent(url: str, gateway: int, inbox: int, folder: Path) -> None:
         async with running:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
             print("ready", flush=True)
-            await running.stopped()
+            await running.wait_for_stop_request()
 
 
 # ── the gateway, in a separate process ───────────────────────────────────────

@@ -91,7 +91,7 @@ class Leases:
         """Return the latest time at which no lease that is being claimed here has expired."""
         return min((self._clock(), *self._claiming))
 
-    def release(self, work: _Keyed) -> None:
+    def drop(self, work: _Keyed) -> None:
         """Forget work that is done, unless the same key has been claimed again meanwhile."""
         if self._claimed.get(work.key) is work:
             del self._claimed[work.key], self._until[work.key]
@@ -155,8 +155,8 @@ class WorkerContext:
         clock: Returns the current time, aware.
         timing: How long to wait.
         stop_event: Set when the agent is asked to stop.
-        sending: The leases of the declarations that are being sent.
-        delivering: The leases of the replies that are being delivered.
+        sending_leases: The leases of the declarations that are being sent.
+        delivery_leases: The leases of the replies that are being delivered.
         grace_over: Whether the time of grace has passed; nothing is tried again then.
         final_seconds: How long a write or a cancelled delivery may still take after the time of grace.
         rng: Gives the jitter of delays.
@@ -168,8 +168,8 @@ class WorkerContext:
     clock: Callable[[], datetime]
     timing: Timing
     stop_event: asyncio.Event = attrs.field(factory=asyncio.Event)
-    sending: Leases = attrs.field(init=False)
-    delivering: Leases = attrs.field(init=False)
+    sending_leases: Leases = attrs.field(init=False)
+    delivery_leases: Leases = attrs.field(init=False)
     grace_over: bool = False
     final_seconds: float = 5.0
     rng: random.Random = attrs.field(factory=random.SystemRandom)
@@ -177,8 +177,8 @@ class WorkerContext:
     def __attrs_post_init__(self) -> None:
         exchanges, replies = self.ledger.exchanges.renew_soon, self.ledger.replies.renew_soon
         owner, length, clock = self.owner, self.timing.lease, self.clock
-        self.sending = Leases(length, clock, lambda keys, until: exchanges(keys, owner=owner, until=until))
-        self.delivering = Leases(length, clock, lambda keys, until: replies(keys, owner=owner, until=until))
+        self.sending_leases = Leases(length, clock, lambda keys, until: exchanges(keys, owner=owner, until=until))
+        self.delivery_leases = Leases(length, clock, lambda keys, until: replies(keys, owner=owner, until=until))
 
     async def write(self, submit: Callable[[], Future[T]], *, without_text: Callable[[], Future[T]] | None = None) -> T:
         """

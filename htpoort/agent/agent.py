@@ -47,7 +47,7 @@ class Agent:
     ::
 
         async with Agent(ledger=ledger, router=router, outboxes=[outbox], deliveries={"DMS": store}) as agent:
-            await agent.stopped()
+            await agent.wait_for_stop_request()
 
     Several agents may share a ledger on PostgreSQL; a ledger on SQLite has one agent. Leaving the block ends work in
     progress within the time of grace. A message whose content has begun but has no answer by then is unknown.
@@ -108,7 +108,7 @@ class Agent:
         for worker in self._deliveries.values():
             worker.wake.set()
 
-    async def stopped(self) -> None:
+    async def wait_for_stop_request(self) -> None:
         """Wait until the agent is asked to stop."""
         await self._context.stop_event.wait()
 
@@ -169,11 +169,11 @@ class Agent:
         async with contextlib.AsyncExitStack() as ending:
             ending.callback(self._lock.close)
             ending.push_async_callback(self._connections.aclose)
-            ending.push_async_callback(self._release_replies)
+            ending.push_async_callback(self._let_go_of_replies)
             ending.push_async_callback(cancel_all, [self._lease_task])
             ending.push_async_callback(cancel_all, self._tasks)
 
-    async def _release_replies(self) -> None:
+    async def _let_go_of_replies(self) -> None:
         # If the ledger refuses, the leases run out.
         with contextlib.suppress(Exception):
             async with self._context.final_timeout():
@@ -196,12 +196,12 @@ class Agent:
         context = self._context
         await self._wait_for_renewal()
         # Before the renewal: what is renewed has not expired by this time, however long the renewal takes.
-        now = context.sending.expiry_time()
-        for key in await context.delivering.renew():
+        now = context.sending_leases.expiry_time()
+        for key in await context.delivery_leases.renew():
             for worker in self._deliveries.values():
                 worker.cancel(key)
         # A sender checks its lease before the content and before the final dot.
-        await context.sending.renew()
+        await context.sending_leases.renew()
         await self._expire(at=now)
 
     async def _expire(self, *, at: datetime, owner: str | None = None) -> None:

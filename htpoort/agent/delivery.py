@@ -93,8 +93,8 @@ class DeliveryWorker:
         if not most:
             await self.wake.wait()
             return
-        in_progress = context.delivering.keys
-        claimed = await context.delivering.claim(
+        in_progress = context.delivery_leases.keys
+        claimed = await context.delivery_leases.claim(
             lambda at: context.ledger.replies.claim_soon(
                 self._system, owner=context.owner, most=most, at=at, lease=context.timing.lease, without=in_progress
             )
@@ -109,13 +109,13 @@ class DeliveryWorker:
         """Deliver one reply. It is marked only afterwards, so that a crash in between delivers it again."""
         try:
             # If this agent was suspended since it claimed the reply, another one may be delivering it.
-            held = await self._context.delivering.holds(reply.key)
+            held = await self._context.delivery_leases.holds(reply.key)
             await self._record(reply, await self._attempt(reply) if held else _LeaseLostError())
         except Exception:  # noqa: BLE001 - logged with its traceback; the other replies go on
             # The lease runs out, and the reply is delivered again.
             LOG.exception("The outcome of delivering reply %d was not recorded", reply.key)
         finally:
-            self._context.delivering.release(reply)
+            self._context.delivery_leases.drop(reply)
             self._lost.discard(reply.key)
             if not self._free:
                 self.wake.set()

@@ -18,7 +18,7 @@ import attrs
 from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort.agent._context import LOG, WorkerContext
-from htpoort.agent._servers import ServerRest
+from htpoort.agent._server_pauses import ServerPauses
 from htpoort.agent.settings import Pop3Inbox
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.routing import Correlation, Quarantined, Router
@@ -116,8 +116,8 @@ class Pop3Worker:
         # The UIDLs of mails that are left alone until a moment.
         self._left_alone: dict[str, datetime] = {}
         self._most = MAILS
-        self._name = f"POP3 {inbox.server.shown}"
-        self._rest = ServerRest(self._name, context.timing)
+        self._name = f"POP3 {inbox.server.label}"
+        self._rest = ServerPauses(self._name, context.timing)
 
     async def run(self) -> None:
         """Poll until the agent is asked to stop."""
@@ -152,7 +152,7 @@ class Pop3Worker:
             LOG.warning("%s", error)
             return self._inbox.poll_interval
         refused = error.kind is FetchFailure.LOGIN and not error.retryable
-        least = self._context.timing.login_rest if refused else self._inbox.poll_interval
+        least = self._context.timing.login_pause if refused else self._inbox.poll_interval
         now, why = self._context.clock(), str(error)
         pause = self._rest.failed(why, kind=error.kind, at=now, least=least)
         since = self._rest.since or now
@@ -269,7 +269,7 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
         LedgerError: A mail could not be stored; it stays in the mailbox.
         InputError: A file of the TLS settings cannot be used.
     """
-    account = server.account
+    account = server.ledger_name
     stored: list[Stored] = []
     seen_again: list[str] = []
     known = await run_in_thread(ledger.fetched.known, account)

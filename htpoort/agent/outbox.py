@@ -16,7 +16,7 @@ import attrs
 
 from htpoort._aio import ConcurrentExitStack
 from htpoort.agent._context import LOG, OMITTED, WorkerContext, wait_for_event
-from htpoort.agent._servers import ServerHealth
+from htpoort.agent._server_pauses import ServerUse
 from htpoort.agent.settings import Outbox
 from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
 from htpoort.core.exchange import Outcome, State, retry_delay
@@ -66,7 +66,7 @@ class OutboxWorker:
         self._systems = systems
         self._senders: list[Sender] = []
         self._free: list[Sender] = []
-        self._health = ServerHealth(context, outbox.server, systems, self._senders)
+        self._health = ServerUse(context, outbox.server, systems, self._senders)
         self.wake = asyncio.Event()
         """Set when something may be due, or a connection is free."""
 
@@ -113,7 +113,7 @@ class OutboxWorker:
 
     async def _claim(self, most: int) -> list[Claimed]:
         context = self._context
-        return await context.sending.claim(
+        return await context.sending_leases.claim(
             lambda at: context.ledger.exchanges.claim_soon(
                 self._systems,
                 owner=context.owner,
@@ -133,7 +133,7 @@ class OutboxWorker:
             # The lease runs out and the exchange becomes unknown: visible, and never repeated blindly.
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
         finally:
-            self._context.sending.release(claimed)
+            self._context.sending_leases.drop(claimed)
 
     async def _attempt(self, sender: Sender, claimed: Claimed) -> _Result:
         """Make one attempt, and free the connection."""
@@ -197,7 +197,7 @@ class OutboxWorker:
         """
         self._note_success(sender)
         try:
-            held = await self._context.sending.holds(claimed.key)
+            held = await self._context.sending_leases.holds(claimed.key)
         except LedgerError as error:
             raise _LeaseLostError from error
         if not held:

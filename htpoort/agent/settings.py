@@ -14,7 +14,7 @@ from htpoort.transport import Pop3Account, SmtpServer
 
 __all__ = ["Outbox", "Pop3Inbox", "Timing"]
 
-REST_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
+PAUSE_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
 """How long a server that cannot be used is left alone, after each failed attempt."""
 
 _MOST: Final = 64  # connections at once; a gateway closes some if there are more
@@ -85,8 +85,8 @@ class Timing:
         grace: How long work in progress may take when the agent stops. Ending it takes a few seconds more.
         retry_delay: Between two attempts to write to a ledger that fails.
         redelivery_schedule: The delay after each failed delivery; the last one is repeated.
-        rest_schedule: The pause after each failed attempt to use a mail server or mailbox; the last one is repeated.
-        login_rest: The shortest pause after a refused login, because many servers lock an account.
+        pause_schedule: The pause after each failed attempt to use a mail server or mailbox; the last one is repeated.
+        login_pause: The shortest pause after a refused login, because many servers lock an account.
         delivery_timeout: How long one delivery may take before it is cancelled and has failed. Choose more than
             the timeout of a command or Maildir: its error explains more.
 
@@ -99,14 +99,14 @@ class Timing:
     grace: timedelta = timedelta(seconds=30)
     retry_delay: timedelta = timedelta(seconds=5)
     redelivery_schedule: tuple[timedelta, ...] = DELIVERY_SCHEDULE
-    rest_schedule: tuple[timedelta, ...] = REST_SCHEDULE
-    login_rest: timedelta = timedelta(minutes=15)
+    pause_schedule: tuple[timedelta, ...] = PAUSE_SCHEDULE
+    login_pause: timedelta = timedelta(minutes=15)
     delivery_timeout: timedelta = timedelta(minutes=5)
 
     def __attrs_post_init__(self) -> None:
-        names = ("poll_interval", "lease", "grace", "retry_delay", "login_rest", "delivery_timeout")
+        names = ("poll_interval", "lease", "grace", "retry_delay", "login_pause", "delivery_timeout")
         times: dict[str, timedelta] = {name: getattr(self, name) for name in names}
-        for name in ("redelivery_schedule", "rest_schedule"):
+        for name in ("redelivery_schedule", "pause_schedule"):
             times |= {f"{name}[{number}]": delay for number, delay in enumerate(getattr(self, name))}
         problems = tuple(
             Problem("timing.value", f"{name} is {value}; give a time above 0.")
@@ -116,8 +116,8 @@ class Timing:
         if not self.redelivery_schedule:
             message = "redelivery_schedule is empty; give at least one delay; no reply is given up."
             problems += (Problem("timing.value", message),)
-        if not self.rest_schedule:
-            message = "rest_schedule is empty; give at least one pause; no server is given up."
+        if not self.pause_schedule:
+            message = "pause_schedule is empty; give at least one pause; no server is given up."
             problems += (Problem("timing.value", message),)
         if problems:
             raise InputError("", problems)

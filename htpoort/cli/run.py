@@ -61,7 +61,7 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
             loop.add_signal_handler(number, agent.stop)
         async with agent:
             _started(config, ledger, agent.ports, as_json=as_json)
-            await agent.stopped()
+            await agent.wait_for_stop_request()
 
 
 def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_json: bool) -> None:
@@ -69,7 +69,7 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
     smtp = [inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     facts: dict[str, list[str]] = {
         "smtp": [f"{inbox.host}:{port}" for inbox, port in zip(smtp, ports, strict=True)],
-        "pop3": [inbox.server.account for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
+        "pop3": [inbox.server.ledger_name for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
         "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
         "delivery": list(config.deliveries),
     }

@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from htpoort.agent import Outbox, Pop3Inbox, SmtpInbox
+from htpoort.agent import Outbox, Pop3Inbox
 from htpoort.config._sources import Sources
 from htpoort.config._tables import Login, OutboxTable, Pop3Table, SmtpTable, Tls
 from htpoort.core.tables import Document, KeyPath
-from htpoort.transport import Limits, Pop3Account, SmtpServer, TlsSettings, client_context, server_context
+from htpoort.transport import Limits, Pop3Account, SmtpInbox, SmtpServer, TlsSettings, client_context, server_context
 
 # Replace a server that cannot be built, so that the rest can be checked.
 _NO_SMTP: Final = SmtpServer(host="localhost")
@@ -166,7 +166,7 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
         server = document.build(path, with_port, _NO_POP3)
         if server is _NO_POP3 or document.is_refused(path, "host", "port", "security", "username"):
             continue
-        if server.account in inboxes:
-            document.report("config.twice", path, f"{server.account} is already listed.")
-        inboxes[server.account] = Pop3Inbox(server=server, poll_interval=table.every)
+        if server.ledger_name in inboxes:
+            document.report("config.twice", path, f"{server.ledger_name} is already listed.")
+        inboxes[server.ledger_name] = Pop3Inbox(server=server, poll_interval=table.every)
     return list(inboxes.values())

@@ -8,12 +8,12 @@ from typing import Final, final
 
 import attrs
 
-from htpoort.agent import Pop3Inbox, SmtpInbox, Timing
+from htpoort.agent import Pop3Inbox, Timing
 from htpoort.core.cutover import QUIET_DAYS
 from htpoort.core.exchange import RETRY_SCHEDULE
 from htpoort.core.tables import required, secret
 from htpoort.ledger import RETENTION_DAYS, TRANSACTION_TIMEOUT
-from htpoort.transport import Pop3Account, Security, SmtpServer
+from htpoort.transport import Pop3Account, Security, SmtpInbox, SmtpServer
 
 
 class Mode(enum.StrEnum):
@@ -136,8 +136,8 @@ class TimingTable:
     retry_delay: timedelta = _TIMING.retry_delay
     redeliver: tuple[timedelta, ...] = _TIMING.redelivery_schedule
     delivery: timedelta = _TIMING.delivery_timeout
-    rest: tuple[timedelta, ...] = _TIMING.rest_schedule
-    rest_login: timedelta = _TIMING.login_rest
+    rest: tuple[timedelta, ...] = _TIMING.pause_schedule
+    rest_login: timedelta = _TIMING.login_pause
 
 
 @final

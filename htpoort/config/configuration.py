@@ -12,7 +12,7 @@ from typing import final
 
 import attrs
 
-from htpoort.agent import Agent, Dispatcher, Outbox, Pop3Inbox, SmtpInbox, Timing
+from htpoort.agent import Agent, Dispatcher, Outbox, Pop3Inbox, Timing
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
@@ -21,7 +21,7 @@ from htpoort.core.routing import Router
 from htpoort.core.text import ascii_lower
 from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
-from htpoort.transport import Security
+from htpoort.transport import Security, SmtpInbox
 
 __all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig"]
 

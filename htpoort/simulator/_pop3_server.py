@@ -20,7 +20,7 @@ from htpoort._aio import cancel_all
 from htpoort.simulator._pop3_session import Mailboxes, Pop3Session, err
 from htpoort.simulator.clock import RealClock
 from htpoort.simulator.faults import FaultAction, FaultCounter, Pop3Fault
-from htpoort.transport.connections import LimitedLog, Listener
+from htpoort.transport.receiver_connections import LimitedLog, Listener
 
 __all__ = ["Pop3Server"]
 

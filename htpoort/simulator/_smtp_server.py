@@ -13,8 +13,8 @@ import attrs
 from htpoort.simulator.declarants import Declarants
 from htpoort.simulator.faults import FaultAction, FaultCounter, SmtpFault, SmtpStep
 from htpoort.transport import Handler, Incoming, Receiver, SmtpInbox
-from htpoort.transport.connections import ConnectionTracker
 from htpoort.transport.content import ContentReader
+from htpoort.transport.receiver_connections import ConnectionTracker
 from htpoort.transport.receiver_dialogue import ReceiverDialogue
 
 _PACE: Final = 0.005  # seconds between two octets of a response that trickles
@@ -153,7 +153,7 @@ class _FaultyDialogue(ReceiverDialogue):
 
         if fault.is_taken:
             # Closing the connection meanwhile must not send 421 either.
-            await self._shelter(accept())
+            await self._run_detached(accept())
         if not await self._show(fault):
             await self.push(replies[-1])
         self._is_handling = False

@@ -15,7 +15,7 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.text import ascii_lower
 from htpoort.simulator.declarations import Channel
 from htpoort.transport import SmtpServer, hosts
-from htpoort.transport.incoming import Answer
+from htpoort.transport.receiver_messages import Answer
 from htpoort.transport.servers import login_problems
 
 __all__ = ["Declarant", "Mailbox", "MailboxMessage"]

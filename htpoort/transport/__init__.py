@@ -7,10 +7,10 @@ the base of the servers of the simulator.
 Never does: store, route or repeat a message.
 """
 
-from htpoort.transport.incoming import Incoming, Refusal
 from htpoort.transport.pop3 import Pop3Mailbox, Store
 from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
-from htpoort.transport.receiving import Receiver
+from htpoort.transport.receiver import Receiver
+from htpoort.transport.receiver_messages import Incoming, Refusal
 from htpoort.transport.sending import Accepted, Sender, send
 from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
 from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Limits, SmtpInbox

@@ -290,11 +290,11 @@ def _fetch_errors(
             LimitError: FetchFailure.LIMIT,
         }
         # Some servers repeat the password, which would then be in every traceback.
-        raise FetchError(server.account, kinds[type(error)], f"{command}{_printable(server, str(error))}") from None
+        raise FetchError(server.ledger_name, kinds[type(error)], f"{command}{_printable(server, str(error))}") from None
     except OSError as error:
         closed = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
         kind = FetchFailure.TLS if opening and isinstance(error, ssl.SSLError) and not closed else lost
-        raise FetchError(server.account, kind, _printable(server, error_reason(error))) from error
+        raise FetchError(server.ledger_name, kind, _printable(server, error_reason(error))) from error
 
 
 def _printable(server: Pop3Account, text: str) -> str:

@@ -129,7 +129,7 @@ class ContentReader:
     (None, b'NOOP\r\n', b'.a\r\n')
 
     A content that is not accepted is read to its end, because the answer is due only there, but it is not kept.
-    `release` frees what is kept.
+    `drop` frees what is kept.
 
     Args:
         limit: Octets of the content, line ends counted, doubled dots not.
@@ -190,7 +190,7 @@ class ContentReader:
         """Return the content, once its end has arrived and nothing is wrong with it."""
         return self._kept.getvalue()
 
-    def release(self) -> None:
+    def drop(self) -> None:
         """Drop the content, and free its room for other messages."""
         self._kept = io.BytesIO()
         self._held.give_back(self._counted)
@@ -210,7 +210,7 @@ class ContentReader:
         if self.unfit is None:
             self._has_room = self._held.take(len(unstuffed))
         if self.unfit is not None:
-            self.release()
+            self.drop()
             return
         self._counted += len(unstuffed)
         self._kept.write(unstuffed)

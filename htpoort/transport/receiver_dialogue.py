@@ -17,9 +17,9 @@ from aiosmtpd import smtp
 
 from htpoort.core import grammar
 from htpoort.transport import hosts
-from htpoort.transport.connections import ConnectionTracker, error_location
 from htpoort.transport.content import ContentReader, Unfit
-from htpoort.transport.incoming import Answer, Incoming, Refusal
+from htpoort.transport.receiver_connections import ConnectionTracker, error_location
+from htpoort.transport.receiver_messages import Answer, Incoming, Refusal
 from htpoort.transport.smtp_inbox import Authenticator, SmtpInbox
 
 _LOG: Final = logging.getLogger("htpoort.transport")
@@ -373,12 +373,12 @@ class ReceiverDialogue(smtp.SMTP):
             )
             await self._end_content(incoming)
         finally:
-            self._release()
+            self._drop_content()
 
-    def _release(self) -> None:
+    def _drop_content(self) -> None:
         """Free a content, unless a handler has it."""
         if self._content is not None:
-            self._content.release()
+            self._content.drop()
             self._content = None
 
     async def _receive(self, content: ContentReader) -> None:
@@ -420,16 +420,16 @@ class ReceiverDialogue(smtp.SMTP):
 
     async def _end_content(self, incoming: Incoming) -> None:
         """Answer the final dot."""
-        await self._shelter(self._handle(incoming))
+        await self._run_detached(self._handle(incoming))
         if self.transport is not None and self.transport.is_closing():
             await self._close_and_wait()
 
-    async def _shelter(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_detached(self, work: Coroutine[Any, Any, None]) -> None:
         """Run what goes on even if the connection is lost, and keep the content as long as it runs."""
         content, self._content = cast("ContentReader", self._content), None
         # Set now and not when the task begins, so that closing the receiver waits for the handler.
         self._is_handling = True
-        await self._tracker.shelter(work, content.release)
+        await self._tracker.run_detached(work, content.drop)
 
     async def _handle(self, incoming: Incoming) -> None:
         """Pass a message to the handler, and send the answer if the peer is still connected."""

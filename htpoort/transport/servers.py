@@ -74,13 +74,13 @@ class MailServer:
             raise InputError("", problems)
 
     @property
-    def account(self) -> str:
+    def ledger_name(self) -> str:
         """The server as ``user@host:port``, or ``host:port`` without a login: its name in the ledger and in errors."""
         user = "" if self.username is None else f"{self.username}@"
         return f"{user}{self.host}:{self.port}"
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """The server for people: ``host:port as user``; a user name may contain an @."""
         return f"{self.host}:{self.port}" + ("" if self.username is None else f" as {self.username}")
 
@@ -171,7 +171,7 @@ class Pop3Account(MailServer):
     """
     Describe a POP3 mailbox, and the limits of a session.
 
-    >>> Pop3Account(host="pop.forwarder.example", username="edi", password="geheim").account
+    >>> Pop3Account(host="pop.forwarder.example", username="edi", password="geheim").ledger_name
     'edi@pop.forwarder.example:995'
 
     Its arguments are those of `MailServer`, with a required login, and some more. By default it uses implicit TLS; the

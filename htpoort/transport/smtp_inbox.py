@@ -14,7 +14,7 @@ from htpoort.core import address, grammar
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.text import ascii_lower
 from htpoort.transport import hosts
-from htpoort.transport.incoming import Incoming
+from htpoort.transport.receiver_messages import Incoming
 
 __all__ = ["LOOPBACK", "Authenticator", "Handler", "Limits", "SmtpInbox"]
 

@@ -362,7 +362,7 @@ class TestRecovery:
 async def until_stopped(agent: Agent) -> None:
     """Run an agent until it is stopped."""
     async with agent:
-        await agent.stopped()
+        await agent.wait_for_stop_request()
 
 
 @attrs.define
@@ -496,7 +496,7 @@ async def test_it_ends_when_it_is_asked(ledger: Ledger, router: Router) -> None:
     """After `stop`, `stopped` returns, and leaving the block ends every task."""
     async with Agent(ledger=ledger, router=router, timing=QUICK) as agent:
         asyncio.get_running_loop().call_soon(agent.stop)
-        await agent.stopped()
+        await agent.wait_for_stop_request()
 
     assert [] == [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 

@@ -86,7 +86,7 @@ async def test_killed(tmp_path: Path, command: str, fault: Callable[[Act, Act], 
         with Ledger.open(url) as ledger:
             look = await fetch_once(ledger, Router(parties=parties), server)
             replies, stray = list(ledger.replies.listed()), list(ledger.quarantine.messages())
-            known = ledger.fetched.known(server.account)
+            known = ledger.fetched.known(server.ledger_name)
 
     expected = [("AGS", PARTY, "K1", MAILS[0]), ("DMS", CLIENT, "K1", MAILS[2])]
     expected += [("DMS", PARTY, "K2", reply("K2"))] if freed else []

@@ -14,7 +14,7 @@ from pop3_server import PASSWORD, Fault, Pop3Box
 
 from htpoort import Router
 from htpoort.agent import Agent, Pop3Inbox, Timing
-from htpoort.agent._servers import ServerRest
+from htpoort.agent._server_pauses import ServerPauses
 from htpoort.ledger import Ledger
 from htpoort.transport import FetchFailure, Pop3Account, Security
 
@@ -30,10 +30,14 @@ def inbox(box: Pop3Box, **settings: object) -> Pop3Inbox:
 
 @asynccontextmanager
 async def fetching(
-    ledger: Ledger, router: Router, *inboxes: Pop3Inbox, rest_schedule: tuple[timedelta, ...], login: timedelta = MOMENT
+    ledger: Ledger,
+    router: Router,
+    *inboxes: Pop3Inbox,
+    pause_schedule: tuple[timedelta, ...],
+    login: timedelta = MOMENT,
 ) -> AsyncGenerator[Process]:
     """Run an agent whose clock does not move."""
-    process, timing = Process(), attrs.evolve(QUICK, rest_schedule=rest_schedule, login_rest=login)
+    process, timing = Process(), attrs.evolve(QUICK, pause_schedule=pause_schedule, login_pause=login)
     async with Agent(
         ledger=ledger, router=router, inboxes=inboxes, deliveries={"DMS": process}, timing=timing, clock=lambda: AT
     ):
@@ -60,7 +64,7 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
     in_use = b"-ERR [IN-USE] locked by another session\r\n"
     async with Pop3Box(reply("K1"), faults={"PASS": in_use}) as closed, Pop3Box() as good:
         rest = (MOMENT, 2 * MOMENT, HOUR)
-        async with fetching(ledger, router, inbox(closed), inbox(good), rest_schedule=rest) as process:
+        async with fetching(ledger, router, inbox(closed), inbox(good), pause_schedule=rest) as process:
             lines = await logged(caplog, "rests", 3)
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
@@ -84,7 +88,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
     """A refused login is followed by the long pause, because many servers lock an account."""
     async with Pop3Box(reply("K1")) as closed, Pop3Box() as good:
         wrong = inbox(closed, password="falsch")
-        async with fetching(ledger, router, wrong, inbox(good), rest_schedule=(MOMENT,), login=HOUR) as process:
+        async with fetching(ledger, router, wrong, inbox(good), pause_schedule=(MOMENT,), login=HOUR) as process:
             (line,) = await logged(caplog, "rests", 1)
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
@@ -121,7 +125,7 @@ async def test_any_failure_before_the_login(  # noqa: PLR0913, PLR0917 - fixture
     async with (
         Pop3Box(reply("K1"), faults=faults) as closed,
         Pop3Box() as good,
-        fetching(ledger, router, inbox(closed, security=security), inbox(good), rest_schedule=(HOUR,)) as process,
+        fetching(ledger, router, inbox(closed, security=security), inbox(good), pause_schedule=(HOUR,)) as process,
     ):
         (line,) = await logged(caplog, "rests", 1)
         good.mails.append(("u1", reply("K2")))
@@ -136,7 +140,7 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
     caplog.set_level("INFO", "htpoort.agent")
     async with (
         Pop3Box(reply("K1"), faults={"greeting": "drop"}) as box,
-        fetching(ledger, router, inbox(box), rest_schedule=(MOMENT, MOMENT, MOMENT)) as process,
+        fetching(ledger, router, inbox(box), pause_schedule=(MOMENT, MOMENT, MOMENT)) as process,
     ):
         await logged(caplog, "rests", 2)
         box.faults.clear()
@@ -153,7 +157,7 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
 
 def test_a_failure_of_another_kind() -> None:
     """*since* is when failures of the present kind began; a failure of another kind resets it, but not the pauses."""
-    rest = ServerRest("POP3", attrs.evolve(QUICK, rest_schedule=(MOMENT, HOUR)))
+    rest = ServerPauses("POP3", attrs.evolve(QUICK, pause_schedule=(MOMENT, HOUR)))
     troubles = [(FetchFailure.CONNECT, 0), (FetchFailure.CONNECT, 1), (FetchFailure.LOGIN, 2), (FetchFailure.LOGIN, 3)]
     pauses, since = [], []
     for kind, minute in troubles:
@@ -169,7 +173,7 @@ async def test_the_status_of_an_earlier_agent(ledger: Ledger, router: Router) ->
     async with Pop3Box() as box:
         for name in (f"POP3 127.0.0.1:{box.port} as edi", "another"):
             ledger.servers.rests_soon(name, since=AT, next_try=AT + HOUR, why="no").result()
-        async with fetching(ledger, router, inbox(box), rest_schedule=(HOUR,)):
+        async with fetching(ledger, router, inbox(box), pause_schedule=(HOUR,)):
             async with asyncio.timeout(60):
                 await box.reached["QUIT"].wait()
             kept = ledger.servers.resting()
@@ -191,7 +195,7 @@ async def test_a_mailbox_that_stays_locked_behind_a_broken_session(ledger: Ledge
 
     faults: dict[str, Fault] = {"greeting": (greeted, "go on"), "QUIT": (begun.clear, "go on")}
     async with Pop3Box(*(reply(f"K{n}") for n in range(1, 7)), mails_a_session=2, faults=faults) as box:
-        async with fetching(ledger, router, inbox(box), rest_schedule=(MOMENT,)), asyncio.timeout(60):
+        async with fetching(ledger, router, inbox(box), pause_schedule=(MOMENT,)), asyncio.timeout(60):
             while box.uidls:  # noqa: ASYNC110 - no event reports it
                 await asyncio.sleep(0.001)
         assert [] == box.uidls
@@ -200,5 +204,5 @@ async def test_a_mailbox_that_stays_locked_behind_a_broken_session(ledger: Ledge
 
 def test_the_usual_pauses() -> None:
     """The pauses are 1, 2, 5, 10, 15 and 30 minutes, and at least 15 minutes after a refused login."""
-    minutes = [wait.total_seconds() / 60 for wait in Timing().rest_schedule]
-    assert ([1, 2, 5, 10, 15, 30], timedelta(minutes=15)) == (minutes, Timing().login_rest)
+    minutes = [wait.total_seconds() / 60 for wait in Timing().pause_schedule]
+    assert ([1, 2, 5, 10, 15, 30], timedelta(minutes=15)) == (minutes, Timing().login_pause)

@@ -31,8 +31,8 @@ async def test_work_that_is_claimed_again() -> None:
     leases = Leases(timedelta(minutes=2), now, lambda _keys, _until: Future())
     (first,) = await leases.claim(lambda _: handed_out(Work(1, 1)))
     (second,) = await leases.claim(lambda _: handed_out(Work(1, 2)))
-    leases.release(first)
+    leases.drop(first)
     between = leases.keys
-    leases.release(second)
+    leases.drop(second)
 
     assert ((1,), ()) == (between, leases.keys)

@@ -143,7 +143,7 @@ class TestMeaning:
 def resting(*waits: float, login: float = 3_600) -> Timing:
     """Make the timing of an agent from pauses in seconds."""
     pauses = tuple(timedelta(seconds=wait) for wait in waits)
-    return attrs.evolve(QUICK, rest_schedule=pauses, login_rest=timedelta(seconds=login))
+    return attrs.evolve(QUICK, pause_schedule=pauses, login_pause=timedelta(seconds=login))
 
 
 async def resting_server(ledger: Ledger) -> Resting:

@@ -107,7 +107,7 @@ async def test_cancelled_again_and_again(ledger: Ledger, router: Router, rounds:
 
     async def until_stopped() -> None:
         async with agent:
-            await agent.stopped()
+            await agent.wait_for_stop_request()
 
     ledger.exchanges.queue(declaration("K1"), at=now())
     async with Receiver(silent, hostname="gateway.example", mailboxes=["dms@htpoort.nl"], grace=0.1) as receiver:

@@ -48,7 +48,7 @@ async def main():
         parts = {"ledger": ledger, "router": router, "deliveries": {"DMS": command}}
         async with Agent(**parts, timing=timing, clock=clock) as agent:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
-            await agent.stopped()
+            await agent.wait_for_stop_request()
 
 asyncio.run(main())
 """

@@ -210,8 +210,8 @@ class TestWhole:
                 retry_delay=timedelta(seconds=2),
                 redelivery_schedule=(timedelta(seconds=1), timedelta(days=1)),
                 delivery_timeout=timedelta(minutes=20),
-                rest_schedule=(timedelta(minutes=2), timedelta(hours=1)),
-                login_rest=timedelta(hours=2),
+                pause_schedule=(timedelta(minutes=2), timedelta(hours=1)),
+                login_pause=timedelta(hours=2),
             )
             == whole.timing
         )

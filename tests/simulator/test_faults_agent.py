@@ -45,8 +45,8 @@ QUICK = Timing(
     lease=timedelta(days=30),
     grace=timedelta(seconds=10),
     retry_delay=timedelta(milliseconds=20),
-    rest_schedule=(timedelta(milliseconds=20),),
-    login_rest=timedelta(milliseconds=20),
+    pause_schedule=(timedelta(milliseconds=20),),
+    login_pause=timedelta(milliseconds=20),
 )
 LARGE = b"<MetaData>" + b"synthetic\r\n" * 1_200_000 + b"</MetaData>\r\n"
 

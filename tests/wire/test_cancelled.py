@@ -192,7 +192,7 @@ class TestReceiver:
 
     async def test_a_handler_that_does_not_obey(self, raw: Context, monkeypatch: pytest.MonkeyPatch) -> None:
         """A handler that ignores being cancelled keeps no receiver open, and its peer gets no answer."""
-        monkeypatch.setattr("htpoort.transport.connections._MIN_CANCEL_TIME", 0.05)
+        monkeypatch.setattr("htpoort.transport.receiver_connections._MIN_CANCEL_TIME", 0.05)
         begun, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def stubborn(_: Incoming) -> None:

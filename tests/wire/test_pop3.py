@@ -66,12 +66,12 @@ class TestPop3Account:
     )
     def test_the_account(self, settings: dict[str, Any], account: str) -> None:
         """Implicit TLS is the default, each kind of security has its port, and the account name contains all of it."""
-        assert account == self.account(**settings).account
+        assert account == self.account(**settings).ledger_name
 
     def test_how_it_is_shown(self) -> None:
         """For people the account is a place and a login, because a user name may contain an @."""
         server = self.account(username="edi@forwarder.example")
-        assert "pop.forwarder.example:995 as edi@forwarder.example" == server.shown
+        assert "pop.forwarder.example:995 as edi@forwarder.example" == server.label
 
     def test_the_password_is_not_shown(self) -> None:
         """The repr contains the user name but not the password."""

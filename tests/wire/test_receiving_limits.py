@@ -21,8 +21,8 @@ from hypothesis import given, strategies as st
 
 from htpoort import InputError
 from htpoort.transport import Incoming, Limits, Receiver, Refusal, TlsSettings, server_context
-from htpoort.transport.connections import LimitedLog
 from htpoort.transport.content import ContentReader, HeldOctets, Unfit
+from htpoort.transport.receiver_connections import LimitedLog
 
 Context = Callable[..., Any]
 
@@ -473,7 +473,7 @@ class TestReader:
         assert (rest, unfit) == (behind, reader.unfit)
         assert (1000 - len(content) if unfit is None else 1000) == held.left
         assert unfit is not None or content == reader.content()
-        reader.release()
+        reader.drop()
         assert 1000 == held.left
 
     def test_only_one_copy(self) -> None:

@@ -34,8 +34,8 @@ class TestSmtpServer:
         """For people the server is a place, and a login if there is one, whose name may contain an @."""
         host, user = "smtp.forwarder.example", "edi@forwarder.example"
         shown = [
-            SmtpServer(host=host, username=user, password="geheim").shown,
-            SmtpServer(host=host).shown,
+            SmtpServer(host=host, username=user, password="geheim").label,
+            SmtpServer(host=host).label,
         ]
         assert ["smtp.forwarder.example:587 as edi@forwarder.example", "smtp.forwarder.example:587"] == shown
 

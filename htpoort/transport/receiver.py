@@ -10,9 +10,9 @@ from typing import Any, Self, cast, overload
 
 import attrs
 
-from htpoort.transport.connections import ConnectionTracker, Listener
-from htpoort.transport.incoming import Answer
+from htpoort.transport.receiver_connections import ConnectionTracker, Listener
 from htpoort.transport.receiver_dialogue import ReceiverDialogue
+from htpoort.transport.receiver_messages import Answer
 from htpoort.transport.smtp_inbox import Handler, SmtpInbox
 
 __all__ = ["Receiver"]

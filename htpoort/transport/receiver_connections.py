@@ -273,7 +273,7 @@ class ConnectionTracker:
         if isinstance(error, Exception) and not isinstance(error, OSError):
             self.log.warning("A dialogue failed: %s", error_location(error))
 
-    async def shelter(self, handling: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
+    async def run_detached(self, handling: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         """Run what must go on when its connection is lost, then call *ended*."""
         task = asyncio.get_running_loop().create_task(handling)
         self._handling.add(task)

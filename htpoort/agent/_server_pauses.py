@@ -20,7 +20,7 @@ from htpoort.transport import Sender, SmtpServer
 
 
 @final
-class ServerRest:
+class ServerPauses:
     """
     Measure the pauses of one server, and log their reason and their end.
 
@@ -55,7 +55,7 @@ class ServerRest:
             How long the server rests.
         """
         self._failures += 1
-        pause = max(least, retry_delay(self._failures, schedule=self._timing.rest_schedule, repeat_last=True))
+        pause = max(least, retry_delay(self._failures, schedule=self._timing.pause_schedule, repeat_last=True))
         if self._since is None or kind is not self._kind:
             self._since, self._kind = at, kind
         since, next_try = (moment.isoformat(timespec="seconds") for moment in (self._since, at + pause))
@@ -70,7 +70,7 @@ class ServerRest:
 
 
 @final
-class ServerHealth:
+class ServerUse:
     """
     Decide which connections to a mail server may be used.
 
@@ -90,10 +90,10 @@ class ServerHealth:
         self, context: WorkerContext, server: SmtpServer, systems: tuple[str, ...], senders: Sequence[Sender]
     ) -> None:
         self._context = context
-        self._name = f"SMTP {server.shown}"
+        self._name = f"SMTP {server.label}"
         self._systems = ", ".join(systems)
         self._senders = senders
-        self._rest = ServerRest(self._name, context.timing)
+        self._rest = ServerPauses(self._name, context.timing)
         self._resting: set[Sender] = set()
         self._works = False
         self._paused = 0.0  # by the clock of the loop, which nothing sets back
@@ -146,7 +146,7 @@ class ServerHealth:
         if begun < self._paused:
             return  # it was in progress when the pause began, and means nothing for the time after it
         timing, at = self._context.timing, self._context.clock()
-        least = timing.login_rest if error.kind is SendFailure.LOGIN else timedelta(0)
+        least = timing.login_pause if error.kind is SendFailure.LOGIN else timedelta(0)
         why = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
         if working:
             why += f" ({working} of {len(self._senders)} connections work)"

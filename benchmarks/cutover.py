@@ -20,10 +20,10 @@ from htpoort import (
     CutoverPlan,
     Move,
     PartyId,
+    PartyTotals,
     Routed,
     Router,
     SentRecord,
-    Standing,
     move_progress,
     preview_moves,
 )
@@ -44,7 +44,7 @@ class World:
     parties: tuple[PartyId, ...]
     asked: tuple[str, ...]
     replies: tuple[bytes, ...]
-    standings: dict[tuple[str, str], Standing]
+    totals: dict[tuple[str, str], PartyTotals]
 
 
 def world(size: int) -> World:
@@ -58,14 +58,14 @@ def world(size: int) -> World:
     asked = tuple((names[:: max(1, size // ASKED)] * ASKED)[:ASKED])
     sent = {f"K{name[2:11]}": SentRecord(system="DMS", party=name, reference=f"K{name[2:11]}") for name in names}
     head = "From: dms@htpoort.nl\r\nSubject: [V= DMS4.NL][A= {}][K=K{}][S=0]\r\n\r\n"
-    busy = Standing(sent=9, open=2, oldest=NOON, replies=7, last_reply=NOON)
+    busy = PartyTotals(sent=9, open=2, oldest=NOON, replies=7, last_reply=NOON)
     return World(
         plan=CutoverPlan(moves=moves),
         router=Router(parties=names, sent=sent.get),
         parties=tuple(map(PartyId.parse, asked)),
         asked=asked,
         replies=tuple(head.format(name, name[2:11]).encode() + BODY for name in asked),
-        standings={(name.lower(), system): busy for name in names for system in ("AGS", "DMS")},
+        totals={(name.lower(), system): busy for name in names for system in ("AGS", "DMS")},
     )
 
 
@@ -83,12 +83,12 @@ def route(of: World) -> None:
 
 def tell(of: World) -> None:
     """Report the progress of a hundred parties."""
-    move_progress(of.plan, leaving=AGS, at=NOON, parties=of.parties, standings=of.standings)
+    move_progress(of.plan, old_system=AGS, at=NOON, parties=of.parties, totals=of.totals)
 
 
 def foresee(of: World) -> None:
     """Report what a day changes for a hundred parties."""
-    preview_moves(of.plan, on=DAY, parties=of.parties, standings=of.standings)
+    preview_moves(of.plan, on=DAY, parties=of.parties, totals=of.totals)
 
 
 WHAT: Final[dict[str, Callable[[World], None]]] = {
@@ -114,7 +114,7 @@ def check(worlds: dict[int, World]) -> None:
             found = of.router.route_message(raw)
             assert isinstance(found, Routed)
             assert (found.system, str(found.party)) == (DMS, name)
-        assert len(preview_moves(of.plan, on=DAY, parties=of.parties, standings=of.standings)) == ASKED
+        assert len(preview_moves(of.plan, on=DAY, parties=of.parties, totals=of.totals)) == ASKED
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from htpoort.transport import Sender
 _NEXT: Final = {
     Outcome.DEFERRED: "The agent sends it again, as long as its retry schedule lasts.",
     Outcome.REFUSED: "The agent does not send it again; htpoort show has its history.",
-    Outcome.LOST: "The server may have accepted it; it is not sent again until a reply or htpoort resolve settles it.",
+    Outcome.UNKNOWN: "The server may have accepted it; it waits until a reply or htpoort resolve settles it.",
 }
 
 
@@ -180,11 +180,11 @@ class OutboxWorker:
         except asyncio.CancelledError:
             # Cancelled after the time of grace.
             if sender.content_begun:
-                return _Result(Outcome.LOST, "the agent was stopped", content_begun=True)
+                return _Result(Outcome.UNKNOWN, "the agent was stopped", content_begun=True)
             return _Result(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
         except Exception as error:  # noqa: BLE001 - logged with its traceback; the other declarations go on
             LOG.exception("Sending %s failed with an unexpected error", claimed.reference)
-            outcome = Outcome.LOST if sender.content_begun else Outcome.DEFERRED
+            outcome = Outcome.UNKNOWN if sender.content_begun else Outcome.DEFERRED
             return _Result(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
         return _Result(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
 
@@ -207,7 +207,7 @@ class OutboxWorker:
         """Note what an attempt shows about the server."""
         if isinstance(error, _LeaseLostError):
             return
-        if error.of_server:
+        if error.is_server_trouble:
             self._health.failed(sender, error, begun)
         elif error.kind in {SendFailure.REFUSED, SendFailure.DEFERRED}:
             self._note_success(sender)
@@ -224,7 +224,7 @@ class OutboxWorker:
 
 def _failure(error: SendError | _LeaseLostError, claimed: Claimed, *, content_begun: bool) -> _Result:
     """Give the result of an attempt that the server, the network or a lost lease ended."""
-    if isinstance(error, SendError) and error.of_server:
+    if isinstance(error, SendError) and error.is_server_trouble:
         # The outbox rests, and the declaration waits as before: it did not cause the failure.
         return _Result(Outcome.RETURNED, _detail(error), content_begun=False)
     if isinstance(error, _LeaseLostError):
@@ -233,8 +233,8 @@ def _failure(error: SendError | _LeaseLostError, claimed: Claimed, *, content_be
         return _Result(Outcome.DEFERRED, str(error), content_begun=content_begun, at_once=True)
     detail = _detail(error)
     if error.kind is SendFailure.UNKNOWN:
-        _warn(claimed, Outcome.LOST, error.summary)
-        return _Result(Outcome.LOST, detail, content_begun=True)
+        _warn(claimed, Outcome.UNKNOWN, error.summary)
+        return _Result(Outcome.UNKNOWN, detail, content_begun=True)
     outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
     _warn(claimed, outcome, error.summary)
     return _Result(outcome, detail, content_begun)

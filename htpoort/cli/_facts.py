@@ -269,13 +269,13 @@ def _base64(data: bytes) -> str:
 
 def preview(found: MovePreview, at: datetime) -> Facts:
     """Describe what a day changes for a party."""
-    oldest = found.left.oldest
+    oldest = found.at_old_system.oldest
     return {
         "party": str(found.party),
         "kind": found.kind,
         "before": found.before.name,
         "after": found.after.name,
-        "open": found.left.open,
+        "open": found.at_old_system.open,
         "oldest": moment(oldest),
         "oldest_days": None if oldest is None else (at - oldest).days,
         "changes": [{"what": one.what, "before": one.before, "after": one.after} for one in found.changes],
@@ -295,9 +295,9 @@ def progress(found: MoveProgress) -> Facts:
         "party": str(found.party),
         "stage": found.stage.value,
         "now": [{"kind": kind, "system": system.name} for kind, system in found.now.items()],
-        "open": found.left.open,
-        "oldest": moment(found.left.oldest),
-        "last_reply": {name: moment(standing.last_reply) for name, standing in found.standings.items()},
+        "open": found.at_old_system.open,
+        "oldest": moment(found.at_old_system.oldest),
+        "last_reply": {name: moment(totals.last_reply) for name, totals in found.totals.items()},
         "waits_for": list(found.waits_for),
     }
 

@@ -20,7 +20,7 @@ import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.core import tables
+from htpoort.core import toml_reader
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import Submission, build
@@ -324,7 +324,7 @@ def day(text: str, option: str) -> date:
     Raises:
         InputError: The text is not a day, or is one before 1900.
     """
-    found = tables.parse_day(text)
+    found = toml_reader.parse_day(text)
     if found is None or found.year < _OLDEST_YEAR:
         message = f"{option} is {text!r}; give a day as 2026-12-01 or 01-12-2026, from 1900 on."
         raise refusal("input.date", message)

@@ -69,7 +69,7 @@ def preview(
         found = [
             _facts.preview(one, at)
             for one in preview_moves(
-                cutover.plan, on=day, parties=moving, standings=ledger.standings(moving), settings=settings.settings_of
+                cutover.plan, on=day, parties=moving, totals=ledger.party_totals(moving), settings=settings.settings_of
             )
         ]
     if json:
@@ -105,12 +105,12 @@ def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, 
         name, days = cutover.leaving.name, cutover.quiet_days
         if party:
             # A report on some parties holds nothing that counts the others.
-            whole, standings = {}, ledger.standings(asked)
+            whole, totals = {}, ledger.party_totals(asked)
             found = move_progress(
-                cutover.plan, leaving=cutover.leaving, at=at, parties=asked, standings=standings, quiet_days=days
+                cutover.plan, old_system=cutover.leaving, at=at, parties=asked, totals=totals, quiet_days=days
             )
         else:
-            facts = ledger.leaving_facts(name, parties=asked, at=at, quiet_days=days)
+            facts = ledger.old_system_facts(name, parties=asked, at=at, quiet_days=days)
             decision = decide_switch_off(cutover.plan, facts)
             whole, found = _facts.switch_off(decision), decision.progress
         columns = _facts.progress_columns(system.name for system in settings.ledger.directory)

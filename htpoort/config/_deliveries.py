@@ -11,7 +11,7 @@ from pathlib import Path
 
 from htpoort.config._sources import Sources
 from htpoort.config._tables import DeliveryTable
-from htpoort.core.tables import KeyPath
+from htpoort.core.toml_reader import KeyPath
 from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
 from htpoort.ledger import Reply
 

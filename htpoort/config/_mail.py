@@ -10,7 +10,7 @@ from typing import Final
 from htpoort.agent import Outbox, Pop3Inbox
 from htpoort.config._sources import Sources
 from htpoort.config._tables import Login, OutboxTable, Pop3Table, SmtpTable, Tls
-from htpoort.core.tables import Document, KeyPath
+from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.transport import Limits, Pop3Account, SmtpInbox, SmtpServer, TlsSettings, client_context, server_context
 
 # Replace a server that cannot be built, so that the rest can be checked.

@@ -14,7 +14,7 @@ import attrs
 
 from htpoort.core.directory import Directory
 from htpoort.core.errors import UnknownError
-from htpoort.core.tables import Document, KeyPath
+from htpoort.core.toml_reader import Document, KeyPath
 
 _STAND_IN: Final = "stand-in"
 

@@ -1,4 +1,4 @@
-"""The tables of ``htpoort.toml`` for `htpoort.core.tables`, with the defaults of the parts that they configure."""
+"""The tables of ``htpoort.toml`` for `htpoort.core.toml_reader`, with the defaults of the parts that they configure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from htpoort.agent import Pop3Inbox, Timing
 from htpoort.core.cutover import QUIET_DAYS
 from htpoort.core.exchange import RETRY_SCHEDULE
-from htpoort.core.tables import required, secret
+from htpoort.core.toml_reader import refused_setting, required
 from htpoort.ledger import RETENTION_DAYS, TRANSACTION_TIMEOUT
 from htpoort.transport import Pop3Account, Security, SmtpInbox, SmtpServer
 
@@ -37,7 +37,7 @@ class Tls:
     ca_file: str | None = None
     certificate: str | None = None
     key: str | None = None
-    key_password: str | None = secret()
+    key_password: str | None = refused_setting()
     key_password_env: str | None = None
     key_password_file: str | None = None
 
@@ -48,7 +48,7 @@ class Login(Tls):
 
     port: int | None = None
     username: str | None = None
-    password: str | None = secret()
+    password: str | None = refused_setting()
     password_env: str | None = None
     password_file: str | None = None
 

@@ -15,12 +15,12 @@ from htpoort.config import _deliveries, _mail
 from htpoort.config._sources import Sources
 from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
-from htpoort.core.cutover import CutoverPlan, Move, reading
+from htpoort.core.cutover import CutoverPlan, Move, plan_files
 from htpoort.core.cutover.moves import unknown_parties
 from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.party import PartyId
-from htpoort.core.tables import Document, KeyPath
+from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.ledger import SECRET_PARAMETERS, check_url
 
 __all__ = ["read_agent", "read_ledger", "read_settings"]
@@ -217,7 +217,7 @@ def _cutover(sources: Sources, parties: Iterable[PartyId]) -> CutoverConfig | No
 def _plan(sources: Sources, table: CutoverTable, parties: Iterable[PartyId]) -> CutoverPlan | None:
     """Make the plan; problems with the plan as a whole are kept beside those with single moves."""
     document, directory = sources.document, sources.directory
-    tables = reading.from_tables(document, ("cutover", "move"), directory)
+    tables = plan_files.from_tables(document, ("cutover", "move"), directory)
     moves = (*tables.values(), *_moves_of_file(sources, table))
     default = sources.system(("cutover", "default"), table.default)
     # Where the parties are wrong, no party can be missing among them.
@@ -233,9 +233,9 @@ def _plan(sources: Sources, table: CutoverTable, parties: Iterable[PartyId]) -> 
         # A problem begins with the place of its move, which has a line of its own where it is a table.
         place, _, message = problem.message.partition(": ")
         if place in places:
-            document.keep(places[place], attrs.evolve(problem, message=message))
+            document.add_problem(places[place], attrs.evolve(problem, message=message))
         else:
-            document.keep(("cutover", "moves") if table.moves else ("cutover",), problem)
+            document.add_problem(("cutover", "moves") if table.moves else ("cutover",), problem)
     return None if problems or default is None else plan
 
 
@@ -246,7 +246,7 @@ def _moves_of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
     document, path, file = sources.document, ("cutover", "moves"), sources.path(table.moves)
     try:
         # Decoded here, because a file that is opened as text has its line ends changed, in cells too.
-        moves, problems = reading.from_csv(file.read_bytes().decode("utf-8-sig"), sources.directory)
+        moves, problems = plan_files.from_csv(file.read_bytes().decode("utf-8-sig"), sources.directory)
     except OSError as error:
         document.report("config.file", path, f"{file} cannot be read: {error.strerror}.")
         return ()
@@ -258,7 +258,7 @@ def _moves_of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
         document.report("config.file", path, f"{str(file)!r} is not a path.")
         return ()
     for problem in problems:
-        document.keep(path, attrs.evolve(problem, message=f"{table.moves}, {problem.message}"))
+        document.add_problem(path, attrs.evolve(problem, message=f"{table.moves}, {problem.message}"))
     return tuple(attrs.evolve(move, place=f"{table.moves}, {move.place}") for move in moves)
 
 

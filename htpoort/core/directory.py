@@ -16,8 +16,8 @@ import attrs
 
 from htpoort.core import address, grammar
 from htpoort.core.errors import InputError, Problem, UnknownError
-from htpoort.core.tables import Document, KeyPath, required
 from htpoort.core.text import ascii_lower
+from htpoort.core.toml_reader import Document, KeyPath, required
 
 __all__ = ["AGS", "DMS", "HTPOORT", "DeclarationSystem", "Directory", "Mark"]
 

@@ -238,9 +238,9 @@ class SendError(HtpoortError):
         kind: The way in which it failed.
         code: The SMTP reply code, 400 to 599; None where the server gave none.
         reply: The text of the server's reply, or of the network error.
-        of_server: Whether the trouble is with the server and not with this message, so that any other message would
-            have failed too: all that goes wrong before MAIL is accepted, and a 421 or a required login before the
-            content.
+        is_server_trouble: Whether the trouble is with the server and not with this message, so that any other message
+            would have failed too: all that goes wrong before MAIL is accepted, and a 421 or a required login before
+            the content.
 
     Attributes:
         retryable: Whether a program may send the same message again without a change: after a 4xx reply, where
@@ -251,7 +251,7 @@ class SendError(HtpoortError):
     kind: SendFailure
     code: int | None
     reply: str
-    of_server: bool = False
+    is_server_trouble: bool = False
     retryable: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

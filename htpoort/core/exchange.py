@@ -71,7 +71,7 @@ class Event(enum.Enum):
     """It was certainly not accepted, but may be later: 4xx, no connection, connection lost before the final dot."""
     REFUSED = "refused"
     """It was certainly not accepted, and never will be: 5xx."""
-    CONNECTION_LOST = "connection-lost"
+    OUTCOME_UNKNOWN = "connection-lost"
     """The connection or the worker was lost when the final dot may have been sent."""
     RETURNED_TO_QUEUE = "returned-to-queue"
     """The server failed before it accepted anything. A queued declaration waits as before."""
@@ -106,8 +106,8 @@ class Outcome(enum.Enum):
     """It was certainly not accepted, but may be later: 4xx, no connection, connection lost before the final dot."""
     REFUSED = "refused"
     """It was certainly not accepted, and never will be: 5xx."""
-    LOST = "lost"
-    """The connection was lost when the final dot may have been sent."""
+    UNKNOWN = "unknown"
+    """The connection was lost when the final dot may have been sent, so the gateway may have it."""
     RETURNED = "returned"
     """The server failed or the agent stopped before any content was sent; the declaration waits as before."""
 
@@ -214,86 +214,86 @@ def retry_delay(
     return schedule[min(attempts, len(schedule)) - 1] * (1 + jitter / 10)
 
 
-def _go(state: State, next_step: NextStep = NextStep.NOTHING) -> Decision:
+def _to(state: State, next_step: NextStep = NextStep.NOTHING) -> Decision:
     return Decision(state, next_step)
 
 
-_ANSWERED: Final = _go(State.ANSWERED)
-_CLOSED: Final = _go(State.CLOSED)
-_SEND: Final = _go(State.QUEUED, NextStep.SEND)
-_RETRY: Final = _go(State.DEFERRED, NextStep.RETRY)
-_TAKEN: Final = _go(State.ACCEPTED)
-_NO: Final = _go(State.REFUSED, NextStep.ASK)
-_OPEN: Final = _go(State.UNKNOWN, NextStep.ASK)
+_TO_ANSWERED: Final = _to(State.ANSWERED)
+_TO_CLOSED: Final = _to(State.CLOSED)
+_TO_QUEUED: Final = _to(State.QUEUED, NextStep.SEND)
+_TO_DEFERRED: Final = _to(State.DEFERRED, NextStep.RETRY)
+_TO_ACCEPTED: Final = _to(State.ACCEPTED)
+_TO_REFUSED: Final = _to(State.REFUSED, NextStep.ASK)
+_TO_UNKNOWN: Final = _to(State.UNKNOWN, NextStep.ASK)
 
 _S, _E = State, Event
-_MOVES: Final[Mapping[State, Mapping[Event, Decision]]] = {
+_TRANSITIONS: Final[Mapping[State, Mapping[Event, Decision]]] = {
     _S.QUEUED: {
-        _E.ATTEMPT_STARTED: _go(_S.SENDING),
-        _E.WINDOW_OPENED: _go(_S.HELD),
+        _E.ATTEMPT_STARTED: _to(_S.SENDING),
+        _E.WINDOW_OPENED: _to(_S.HELD),
         # Both come from an attempt before the resend was ordered, by a worker that was thought dead.
-        _E.ACCEPTED: _TAKEN,
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.CLOSED: _CLOSED,
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.HELD: {
-        _E.WINDOW_CLOSED: _SEND,
-        _E.ACCEPTED: _TAKEN,
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.CLOSED: _CLOSED,
+        _E.WINDOW_CLOSED: _TO_QUEUED,
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.SENDING: {
-        _E.ACCEPTED: _TAKEN,
-        _E.DEFERRED: _RETRY,
-        _E.REFUSED: _NO,
-        _E.CONNECTION_LOST: _OPEN,
-        _E.RETURNED_TO_QUEUE: _SEND,
-        _E.RETURNED_TO_RETRY: _RETRY,
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.DEFERRED: _TO_DEFERRED,
+        _E.REFUSED: _TO_REFUSED,
+        _E.OUTCOME_UNKNOWN: _TO_UNKNOWN,
+        _E.RETURNED_TO_QUEUE: _TO_QUEUED,
+        _E.RETURNED_TO_RETRY: _TO_DEFERRED,
         # A reply to an earlier attempt. One that may answer this attempt is early until the outcome is recorded.
-        _E.REPLY_RECEIVED: _ANSWERED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
     },
     _S.DEFERRED: {
-        _E.ATTEMPT_STARTED: _go(_S.SENDING),
-        _E.GIVEN_UP: _go(_S.FAILED, NextStep.ASK),
-        _E.WINDOW_OPENED: _go(_S.HELD),
-        _E.ACCEPTED: _TAKEN,
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.RESEND_ORDERED: _SEND,
-        _E.CLOSED: _CLOSED,
+        _E.ATTEMPT_STARTED: _to(_S.SENDING),
+        _E.GIVEN_UP: _to(_S.FAILED, NextStep.ASK),
+        _E.WINDOW_OPENED: _to(_S.HELD),
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.RESEND_ORDERED: _TO_QUEUED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.ACCEPTED: {
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.CLOSED: _CLOSED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.REFUSED: {
-        _E.ACCEPTED: _TAKEN,
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.RESEND_ORDERED: _SEND,
-        _E.CLOSED: _CLOSED,
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.RESEND_ORDERED: _TO_QUEUED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.FAILED: {
-        _E.ACCEPTED: _TAKEN,
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.RESEND_ORDERED: _SEND,
-        _E.CLOSED: _CLOSED,
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.RESEND_ORDERED: _TO_QUEUED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.UNKNOWN: {
         # The late report of a worker that was thought dead is the truth.
-        _E.ACCEPTED: _TAKEN,
-        _E.DEFERRED: _RETRY,
-        _E.REFUSED: _NO,
-        _E.RETURNED_TO_QUEUE: _SEND,
-        _E.RETURNED_TO_RETRY: _RETRY,
-        _E.REPLY_RECEIVED: _ANSWERED,
-        _E.RESOLVED_AS_SENT: _TAKEN,
-        _E.RESEND_ORDERED: _SEND,
-        _E.CLOSED: _CLOSED,
+        _E.ACCEPTED: _TO_ACCEPTED,
+        _E.DEFERRED: _TO_DEFERRED,
+        _E.REFUSED: _TO_REFUSED,
+        _E.RETURNED_TO_QUEUE: _TO_QUEUED,
+        _E.RETURNED_TO_RETRY: _TO_DEFERRED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.RESOLVED_AS_SENT: _TO_ACCEPTED,
+        _E.RESEND_ORDERED: _TO_QUEUED,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.ANSWERED: {
-        _E.REPLY_RECEIVED: _ANSWERED,
+        _E.REPLY_RECEIVED: _TO_ANSWERED,
         # What was taken for the answer cannot be one; the outcome that shows this leads on from here.
-        _E.NEVER_SENT: _OPEN,
-        _E.CLOSED: _CLOSED,
+        _E.NEVER_SENT: _TO_UNKNOWN,
+        _E.CLOSED: _TO_CLOSED,
     },
     _S.CLOSED: {},
 }
@@ -304,7 +304,7 @@ _IGNORED: Final = {
     _E.ACCEPTED: _OLD,
     _E.DEFERRED: _OLD,
     _E.REFUSED: _OLD,
-    _E.CONNECTION_LOST: _OLD,
+    _E.OUTCOME_UNKNOWN: _OLD,
     _E.RETURNED_TO_QUEUE: _OLD,
     _E.RETURNED_TO_RETRY: _OLD,
     _E.GIVEN_UP: _OLD,
@@ -321,7 +321,7 @@ _REFUSED: Final = {
     _E.RESEND_ORDERED: "It is {}; it is sent without an order.",
     _E.CLOSED: "An attempt is under way; wait for its outcome.",
 }
-_SETTLED: Final = frozenset({_S.ACCEPTED, _S.ANSWERED, _S.CLOSED})
+_SENT_OR_CLOSED: Final = frozenset({_S.ACCEPTED, _S.ANSWERED, _S.CLOSED})
 _EARLY: Final = "Nothing of it can have reached the gateway; the reply is stored, delivered and marked."
 _EARLY_REPLIES: Final = {
     _S.SENDING: Decision(_S.SENDING, ignored="Whether it can be an answer is known once this attempt has ended."),
@@ -333,11 +333,11 @@ def _otherwise(state: State, event: Event) -> Decision:
     """Decide the pairs that change no state: replies that answer nothing, orders that come too late, then the rest."""
     if event is _E.EARLY_REPLY_RECEIVED:
         return _EARLY_REPLIES.get(state) or Decision(state, NextStep.ASK, ignored=_EARLY)
-    if event is _E.RESOLVED_AS_SENT and state in _SETTLED:
+    if event is _E.RESOLVED_AS_SENT and state in _SENT_OR_CLOSED:
         return Decision(state, ignored="It is already known to be sent.")
     if event is _E.CLOSED and state is _S.CLOSED:
         return Decision(state, ignored="It is already closed.")
-    if event is _E.RESEND_ORDERED and state in _SETTLED:
+    if event is _E.RESEND_ORDERED and state in _SENT_OR_CLOSED:
         why = "It is closed" if state is _S.CLOSED else "The gateway has it"
         return Decision(state, refused=f"{why}; {_NEW_K}")
     if event in _IGNORED:
@@ -346,7 +346,7 @@ def _otherwise(state: State, event: Event) -> Decision:
 
 
 TABLE: Final[Mapping[tuple[State, Event], Decision]] = {
-    (state, event): _MOVES[state].get(event) or _otherwise(state, event) for state in State for event in Event
+    (state, event): _TRANSITIONS[state].get(event) or _otherwise(state, event) for state in State for event in Event
 }
 """The decision for every state and every event."""
 
@@ -355,7 +355,7 @@ def decide(state: State, event: Event) -> Decision:
     """
     Look up what an event does in a state.
 
-    >>> decide(State.SENDING, Event.CONNECTION_LOST).state
+    >>> decide(State.SENDING, Event.OUTCOME_UNKNOWN).state
     <State.UNKNOWN: 'unknown'>
     >>> decide(State.UNKNOWN, Event.ATTEMPT_STARTED).refused
     'It is unknown; only a queued or deferred exchange is sent.'

@@ -159,11 +159,11 @@ EVENT_OF: Final = {
     Outcome.ACCEPTED: Event.ACCEPTED,
     Outcome.DEFERRED: Event.DEFERRED,
     Outcome.REFUSED: Event.REFUSED,
-    Outcome.LOST: Event.CONNECTION_LOST,
+    Outcome.UNKNOWN: Event.OUTCOME_UNKNOWN,
     Outcome.RETURNED: Event.RETURNED_TO_QUEUE,
 }
 _WITH_DUE: Final = frozenset({Event.DEFERRED, Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY})
-_WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.LOST})
+_WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN})
 _LAST_BIT: Final = 62  # attempts that have a bit of their own
 ANY_ATTEMPT: Final = 1  # the bit of a later attempt, and of a person's statement that the gateway has the message
 

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core.cutover import QUIET_DAYS, LeavingFacts, Standing
+from htpoort.core.cutover import QUIET_DAYS, OldSystemFacts, PartyTotals
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.exchange import Event, State
 from htpoort.core.party import PartyId
@@ -71,7 +71,9 @@ class Overview(Part):
         return _status(connection)
 
     @reads
-    def standings(self, connection: sa.Connection, parties: Iterable[PartyId | str]) -> dict[tuple[str, str], Standing]:
+    def party_totals(
+        self, connection: sa.Connection, parties: Iterable[PartyId | str]
+    ) -> dict[tuple[str, str], PartyTotals]:
         """
         Summarise what parties have exchanged with systems, for the reports on a move.
 
@@ -84,10 +86,10 @@ class Overview(Part):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        return _standings(connection, map(str, parties))
+        return _party_totals(connection, map(str, parties))
 
     @reads
-    def leaving_facts(
+    def old_system_facts(
         self,
         connection: sa.Connection,
         system: str,
@@ -95,7 +97,7 @@ class Overview(Part):
         parties: Iterable[PartyId],
         at: datetime,
         quiet_days: int = QUIET_DAYS,
-    ) -> LeavingFacts:
+    ) -> OldSystemFacts:
         """
         Collect what this ledger knows of a system that is being left, for `htpoort.decide_switch_off`.
 
@@ -114,17 +116,17 @@ class Overview(Part):
         named = tuple(parties)
         # In this order: what another process writes in between can only add a reason to wait.
         status = _status(connection)
-        standings = _standings(connection, map(str, named))
+        totals = _party_totals(connection, map(str, named))
         # A moment cannot hold every number of days before now; nothing is older than the epoch.
         quiet_since = at - timedelta(days=quiet_days) if quiet_days < (at - _EPOCH).days else _EPOCH
         last = _last_reply(connection, system, quiet_since)
         known = any(name == system for name, _ in status.exchanges) or last is not None
-        return LeavingFacts(
+        return OldSystemFacts(
             system=system,
             at=at,
             quiet_days=quiet_days,
             parties=named,
-            standings=standings,
+            totals=totals,
             open=sum(number for (name, state), number in status.exchanges.items() if name == system and state.is_open),
             undelivered=status.undelivered.get(system, 0),
             last_reply=last,
@@ -315,7 +317,7 @@ def log_entries(connection: sa.Connection, condition: sa.ColumnElement[bool]) ->
     return tuple(Entry(at=row.at, event=row.event, state=row.state, detail=row.detail) for row in rows)
 
 
-# ── standings ────────────────────────────────────────────────────────────────
+# ── totals ────────────────────────────────────────────────────────────────
 
 _TAKEN: Final = (State.ACCEPTED.value, State.ANSWERED.value, State.UNKNOWN.value)
 _open: Final = _exchanges.c.state.not_in(_FINISHED)
@@ -344,20 +346,20 @@ _REPLIES_OF: Final = (
 )
 
 
-def _standings(connection: sa.Connection, parties: Iterable[str]) -> dict[tuple[str, str], Standing]:
+def _party_totals(connection: sa.Connection, parties: Iterable[str]) -> dict[tuple[str, str], PartyTotals]:
     # Exchanges have a column for comparing parties; replies are found by the spellings in use.
     spellings = {text for party in parties for text in (party, party.upper(), party.lower())}
-    standings: dict[tuple[str, str], Standing] = {}
+    totals: dict[tuple[str, str], PartyTotals] = {}
     for some in in_groups({party.lower() for party in spellings}):
         for row in connection.execute(_EXCHANGES_OF, {"parties": some}):
-            standings[row.party_key, row.system] = Standing(sent=row.sent, open=row.open, oldest=row.oldest)
+            totals[row.party_key, row.system] = PartyTotals(sent=row.sent, open=row.open, oldest=row.oldest)
     for some in in_groups(spellings):
         for row in connection.execute(_REPLIES_OF, {"parties": some}):
             key = row.party.lower(), row.system
-            before = standings.get(key, Standing())
+            before = totals.get(key, PartyTotals())
             last = max(filter(None, (before.last_reply, row.last_reply)))
-            standings[key] = attrs.evolve(before, replies=before.replies + row.replies, last_reply=last)
-    return standings
+            totals[key] = attrs.evolve(before, replies=before.replies + row.replies, last_reply=last)
+    return totals
 
 
 # ── pruning ──────────────────────────────────────────────────────────────────

@@ -249,7 +249,7 @@ class Exchanges(ExchangeLists):
             mask = row.begun | _attempts.bit_of(row.attempts)
             _attempts.SET_BEGUN.write(connection, {"key": row.id, "mask": mask})
             state = _attempts.apply_event(
-                connection, row.id, State.SENDING, Event.CONNECTION_LOST, at=at, detail="its worker was lost"
+                connection, row.id, State.SENDING, Event.OUTCOME_UNKNOWN, at=at, detail="its worker was lost"
             ).state
             if row.early:
                 state = _attempts.decide_early_replies(connection, row, state, mask, at=at)

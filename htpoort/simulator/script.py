@@ -14,7 +14,7 @@ from typing import Any, final
 import attrs
 
 from htpoort.core.errors import InputError, Problem
-from htpoort.core.tables import Delay, Document, KeyPath, required
+from htpoort.core.toml_reader import Delay, Document, KeyPath, required
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep, member_problems
 from htpoort.simulator.scenarios import Behaviour, ReplyKind, Scenario, ScriptedReply, Window
 

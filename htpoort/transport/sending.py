@@ -287,7 +287,7 @@ def _about_server(error: SendError) -> SendError:
     if kind is SendFailure.REFUSED:
         # The refusal is permanent for the server as it is, not for the message.
         kind = SendFailure.LOGIN if error.code in _LOGIN_CODES else SendFailure.CONNECT
-    return SendError(error.recipient, kind, error.code, error.reply, of_server=True)
+    return SendError(error.recipient, kind, error.code, error.reply, is_server_trouble=True)
 
 
 def check(mail_from: str, rcpt_to: str, raw: bytes) -> None:

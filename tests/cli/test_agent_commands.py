@@ -414,7 +414,7 @@ class TestRun:
         with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
             ledger.exchanges.queue(declaration("K1"), at=now())
             (claimed,) = ledger.exchanges.claim_soon(["DMS"], owner="a", most=1, at=now(), lease=now() - now()).result()
-            ledger.exchanges.settle_soon(claimed, Outcome.LOST, at=now()).result()
+            ledger.exchanges.settle_soon(claimed, Outcome.UNKNOWN, at=now()).result()
         async with Gateway() as gateway:
             (office / "htpoort.toml").write_text(CONFIG + outbox(gateway.smtp_port) + INBOX + MAILDIRS + QUICK)
             async with running() as agent:

@@ -106,7 +106,7 @@ def busy(office: Office) -> Office:
     office.queue("K2", system=AGS)
     office.settle(Outcome.ACCEPTED)
     office.queue("K3")
-    office.settle(Outcome.LOST)
+    office.settle(Outcome.UNKNOWN)
     office.queue("K4", party=CLIENT, at=NOON + timedelta(hours=1))
     office.take(response("K1"), at=NOON + timedelta(minutes=1))
     office.take(response("K1", system=AGS), at=NOON + timedelta(minutes=2))
@@ -171,7 +171,7 @@ class TestStatus:
         office.settle(Outcome.REFUSED, NOON + 50 * hour)
         for number in range(10):
             office.queue(f"U{number}", system=AGS, party=CLIENT, at=NOON - (number + 1) * hour)
-        office.settle(Outcome.LOST, NOON + 51 * hour)
+        office.settle(Outcome.UNKNOWN, NOON + 51 * hour)
         result = htpoort("status")
         words = [line.replace("│", " ").split() for line in result.text.splitlines()]
         reported = [f"U{number}" for number in reversed(range(10))] + [f"R{number}" for number in range(10)]
@@ -415,7 +415,7 @@ class TestUnanswered:
     def test_what_may_have_been_sent(self, htpoort: Run, office: Office) -> None:
         """A declaration that Customs may or may not have is in the list, without a time of acceptance."""
         office.queue("K1", lrn="LRN1")
-        office.settle(Outcome.LOST)
+        office.settle(Outcome.UNKNOWN)
         (line,) = htpoort("unanswered", "--json").facts
 
         assert {

@@ -175,7 +175,7 @@ class TestDone:
     @pytest.mark.parametrize("out", WHY)
     def test_resolve(self, office: Office, out: str) -> None:
         """An order is carried out once; the code says so."""
-        office.queue("K1", outcome=Outcome.LOST)
+        office.queue("K1", outcome=Outcome.UNKNOWN)
         ran = office.run("resolve", "K1", "--sent", "--json", out=out)
 
         assert (0, TAKEN.format(WHY[out])) == (ran.code, ran.err)
@@ -354,7 +354,7 @@ class TestCharacters:
 
     def test_of_an_order(self, office: Office) -> None:
         """An order is carried out, and what it prints is escaped."""
-        office.queue("K1", lrn=self.LRN, outcome=Outcome.LOST)
+        office.queue("K1", lrn=self.LRN, outcome=Outcome.UNKNOWN)
         ran = office.run("resolve", "K1", "--close", env=LOCALES["ascii"])
 
         assert (0, "") == (ran.code, ran.err)

@@ -20,7 +20,7 @@ from htpoort import agent, config, delivery, ledger, simulator, transport
 from htpoort.cli import _app
 from htpoort.config import _tables, file
 from htpoort.core import cutover, exchange
-from htpoort.core.cutover import reading
+from htpoort.core.cutover import plan_files
 from htpoort.transport import POLICIES
 
 Open = Callable[[str], Any]
@@ -192,7 +192,7 @@ class TestConfiguration:
             ("## `[delivery.SYSTEM]`", _tables.DeliveryTable),
             ("## `[timing]`", _tables.TimingTable),
             ("## `[cutover]`", _tables.CutoverTable),
-            ("## `[[cutover.move]]`", reading._MoveTable),
+            ("## `[[cutover.move]]`", plan_files._MoveTable),
         ],
     )
     def test_every_key_is_listed(

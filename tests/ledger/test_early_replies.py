@@ -204,7 +204,7 @@ class TestWhileItIsSent:
         [
             # The reply was faster than the record of the 250.
             (Outcome.ACCEPTED, True, State.ANSWERED, "matched"),
-            (Outcome.LOST, True, State.ANSWERED, "matched"),
+            (Outcome.UNKNOWN, True, State.ANSWERED, "matched"),
             # The server says no, but had the content, and something answers.
             (Outcome.REFUSED, True, State.ANSWERED, "matched"),
             (Outcome.DEFERRED, True, State.ANSWERED, "matched"),
@@ -264,7 +264,7 @@ class TestAnEarlierAttempt:
 
     def test_before_the_one_under_way(self, desk: Desk) -> None:
         """The reply answers at once, and the outcome of the second attempt changes nothing."""
-        desk.attempt(Outcome.LOST, begun=True)
+        desk.attempt(Outcome.UNKNOWN, begun=True)
         desk.ledger.exchanges.resend("K1", at=desk.now())
         claimed = desk.claim()
         desk.take()

@@ -310,7 +310,7 @@ class TestSettle:
         [
             (Outcome.ACCEPTED, State.ACCEPTED),
             (Outcome.REFUSED, State.REFUSED),
-            (Outcome.LOST, State.UNKNOWN),
+            (Outcome.UNKNOWN, State.UNKNOWN),
             (Outcome.DEFERRED, State.FAILED),
         ],
     )
@@ -482,7 +482,7 @@ class TestOrder:
         """Each order has its state, and is logged."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
-        ledger.exchanges.settle_soon(claimed, Outcome.LOST, at=clock()).result()
+        ledger.exchanges.settle_soon(claimed, Outcome.UNKNOWN, at=clock()).result()
 
         assert after == order(ledger.exchanges, "K1", at=clock(1)).state
         assert (event, after.value) == attrs.astuple(ledger.story("K1")[0].entries[-1])[1:3]
@@ -584,7 +584,7 @@ class TestUnanswered:
     @pytest.fixture
     def mixed(self, ledger: Ledger, clock: Clock, declaration: Make) -> Ledger:
         """Give an exchange in each state that an attempt can lead to, and one that waits."""
-        outcomes = (Outcome.ACCEPTED, Outcome.LOST, Outcome.REFUSED, Outcome.DEFERRED)
+        outcomes = (Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.REFUSED, Outcome.DEFERRED)
         for number, outcome in enumerate(outcomes, 1):
             ledger.exchanges.queue(declaration(f"K{number}", system=AGS if number == 2 else DMS), at=clock())
             (claimed,) = claim(ledger, clock(number))

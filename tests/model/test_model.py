@@ -39,7 +39,7 @@ ENDS = st.tuples(
     st.sampled_from([
         (Outcome.ACCEPTED, True),
         *((outcome, begun) for outcome in (Outcome.DEFERRED, Outcome.REFUSED) for begun in (True, False)),
-        (Outcome.LOST, True),
+        (Outcome.UNKNOWN, True),
     ]),
     st.none() | st.integers(0, 9),
 )
@@ -282,7 +282,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def outcome(self, claimed: Claimed, end: tuple[Outcome, bool], wait: int | None, *, arrived: bool) -> None:
         """Of an old attempt a 250 still counts, and whether content left; of the last one everything does."""
         outcome, begun = end
-        if outcome is Outcome.ACCEPTED or (outcome is Outcome.LOST and arrived):
+        if outcome is Outcome.ACCEPTED or (outcome is Outcome.UNKNOWN and arrived):
             body = claimed.raw.partition(b"\r\n\r\n")[2]
             self.gateway.setdefault(body, set()).add(claimed.reference)
         sheet = self.sheets[claimed.reference]
@@ -290,7 +290,7 @@ class LedgerMachine(RuleBasedStateMachine):
         after = self.ledger.exchanges.settle_soon(claimed, outcome, at=self.now, due=due, content_begun=begun).result()
 
         before = sheet.state
-        event = "connection-lost" if outcome is Outcome.LOST else outcome.value
+        event = "connection-lost" if outcome is Outcome.UNKNOWN else outcome.value
         if sheet.ended(event, claimed.attempt, begun=begun):
             for copy in self.copies.values():
                 copy.not_sent = copy.not_sent or copy.answers == claimed.reference

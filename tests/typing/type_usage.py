@@ -29,7 +29,6 @@ from htpoort import (
     HtpoortError,
     InputError,
     Layout,
-    LeavingFacts,
     LedgerError,
     Mark,
     Move,
@@ -37,8 +36,10 @@ from htpoort import (
     MoveProgress,
     MoveStage,
     NextStep,
+    OldSystemFacts,
     Outcome,
     PartyId,
+    PartyTotals,
     Problem,
     Quarantined,
     Reason,
@@ -51,12 +52,11 @@ from htpoort import (
     SentLookup,
     SentRecord,
     SettingChange,
-    Standing,
-    Standings,
     State,
     Submission,
     SwitchOff,
     SystemSettings,
+    Totals,
     UnknownError,
     build,
     correlate,
@@ -241,23 +241,21 @@ def settings_of(system: DeclarationSystem) -> dict[str, str]:
 def a_move() -> None:
     """Preview a move, follow it, and ask whether the old system may be switched off."""
     plan = CutoverPlan.from_csv("party,system,since\nNL123456789.02.05,DMS,2026-12-01\n")
-    standings: Standings = {("AGS", "NL123456789.02.05"): Standing(sent=2, open=1)}
+    totals: Totals = {("AGS", "NL123456789.02.05"): PartyTotals(sent=2, open=1)}
     settings: SystemSettings = settings_of
     now = datetime(2026, 12, 2, 12, tzinfo=UTC)
     assert_type(day_of(now), date)
-    previews = preview_moves(plan, on=date(2026, 12, 1), parties=plan.parties(), standings=standings, settings=settings)
+    previews = preview_moves(plan, on=date(2026, 12, 1), parties=plan.parties(), totals=totals, settings=settings)
     assert_type(previews, tuple[MovePreview, ...])
     assert_type(previews[0].changes, tuple[SettingChange, ...])
-    progress = move_progress(
-        plan, leaving=AGS, at=now, parties=plan.parties(), standings=standings, quiet_days=QUIET_DAYS
-    )
+    progress = move_progress(plan, old_system=AGS, at=now, parties=plan.parties(), totals=totals, quiet_days=QUIET_DAYS)
     assert_type(progress, tuple[MoveProgress, ...])
     assert_type(progress[0].stage, MoveStage)
-    facts = LeavingFacts(
+    facts = OldSystemFacts(
         system="AGS",
         at=now,
         parties=plan.parties(),
-        standings=standings,
+        totals=totals,
         open=1,
         undelivered=0,
         last_reply=None,

@@ -16,13 +16,13 @@ from htpoort import (
     CutoverPlan,
     DeclarationSystem,
     Directory,
-    LeavingFacts,
     Move,
     MovePreview,
     MoveStage,
+    OldSystemFacts,
     PartyId,
+    PartyTotals,
     SettingChange,
-    Standing,
     UnknownError,
     decide_switch_off,
     move_progress,
@@ -39,7 +39,7 @@ OWN = Directory((
     DeclarationSystem(name="AGS", mailbox="ags@forwarder.example", process_id="DMS.NL"),
     DeclarationSystem(name="DMS", mailbox="dms@forwarder.example", process_id="DMS4.NL"),
 ))
-BUSY = Standing(sent=9, open=2, oldest=datetime(2026, 11, 20, 9, tzinfo=UTC), replies=7, last_reply=NOON - 3 * DAY)
+BUSY = PartyTotals(sent=9, open=2, oldest=datetime(2026, 11, 20, 9, tzinfo=UTC), replies=7, last_reply=NOON - 3 * DAY)
 
 
 class TestPreview:
@@ -48,14 +48,14 @@ class TestPreview:
     def test_a_move(self) -> None:
         """Mailbox and process ID change; what is open at the old system stays there."""
         (found,) = preview_moves(
-            PLAN, on=DECEMBER, parties=[PARTY, CLIENT], standings={("nl123456789.02.05", "AGS"): BUSY}
+            PLAN, on=DECEMBER, parties=[PARTY, CLIENT], totals={("nl123456789.02.05", "AGS"): BUSY}
         )
         assert found == MovePreview(
             party=PARTY,
             kind=None,
             before=AGS,
             after=DMS,
-            left=BUSY,
+            at_old_system=BUSY,
             changes=(
                 SettingChange(what="mailbox", before="ags@htpoort.nl", after="dms@htpoort.nl"),
                 SettingChange(what="process ID", before="DMS.NL", after="DMS4.NL"),
@@ -63,14 +63,14 @@ class TestPreview:
             ),
             untested=(
                 "NL123456789.02.05 has never sent to DMS.",
-                "NL123456789.02.05 has never had a reply of DMS.",
+                "NL123456789.02.05 has never had a reply from DMS.",
             ),
         )
 
     @pytest.mark.parametrize("on", [date(2026, 11, 30), date(2026, 12, 2), datetime(2026, 11, 30, 22, tzinfo=UTC)])
     def test_nothing_on_other_days(self, on: date) -> None:
         """Only the day of a move has a preview, in the days of Customs."""
-        assert preview_moves(PLAN, on=on, parties=[PARTY], standings={}) == ()
+        assert preview_moves(PLAN, on=on, parties=[PARTY], totals={}) == ()
 
     def test_settings(self) -> None:
         """Settings of a configuration are compared too, and those that the new system lacks are listed."""
@@ -78,13 +78,13 @@ class TestPreview:
         def settings(system: DeclarationSystem) -> dict[str, str]:
             return {"mail server": "smtp.forwarder.example", "delivery": "replies/ags" if system is AGS else ""}
 
-        tested = {("nl123456789.02.05", "DMS"): Standing(sent=1, replies=1)}
+        tested = {("nl123456789.02.05", "DMS"): PartyTotals(sent=1, replies=1)}
         moment = datetime(2026, 11, 30, 23, tzinfo=UTC)
-        (found,) = preview_moves(PLAN, on=moment, parties=[PARTY], standings=tested, settings=settings)
+        (found,) = preview_moves(PLAN, on=moment, parties=[PARTY], totals=tested, settings=settings)
         assert found.changes[-1] == SettingChange(what="delivery", before="replies/ags", after="")
         assert "mail server" not in [change.what for change in found.changes]
         assert found.untested == ("DMS has no delivery.",)
-        assert found.left == Standing()
+        assert found.at_old_system == PartyTotals()
 
     def test_kinds_and_roll_backs(self) -> None:
         """Each kind that moves has a preview; so has the way back."""
@@ -94,7 +94,7 @@ class TestPreview:
                 Move(party=PARTY, system="AGS", since=DECEMBER + DAY, kind="import"),
             ]
         )
-        found = [preview_moves(plan, on=day, parties=[PARTY], standings={}) for day in (DECEMBER, DECEMBER + DAY)]
+        found = [preview_moves(plan, on=day, parties=[PARTY], totals={}) for day in (DECEMBER, DECEMBER + DAY)]
         assert [[(one.kind, one.before.name, one.after.name) for one in ones] for ones in found] == [
             [("import", "AGS", "DMS")],
             [("import", "DMS", "AGS")],
@@ -107,10 +107,10 @@ class TestProgress:
     def test_moving(self) -> None:
         """What is open, and a reply that came lately, each keep the old system."""
         (found,) = move_progress(
-            PLAN, leaving=AGS, at=NOON, parties=[PARTY], standings={("nl123456789.02.05", "AGS"): BUSY}
+            PLAN, old_system=AGS, at=NOON, parties=[PARTY], totals={("nl123456789.02.05", "AGS"): BUSY}
         )
-        assert (found.stage, found.now, found.left) == (MoveStage.MOVING, {None: DMS}, BUSY)
-        assert found.standings == {"AGS": BUSY, "DMS": Standing()}
+        assert (found.stage, found.now, found.at_old_system) == (MoveStage.MOVING, {None: DMS}, BUSY)
+        assert found.totals == {"AGS": BUSY, "DMS": PartyTotals()}
         assert found.waits_for == (
             "Declarations that are open there: 2, the oldest from 2026-11-20.",
             "The last reply of AGS came on 2026-12-07, less than 30 days ago.",
@@ -119,7 +119,7 @@ class TestProgress:
     def test_not_yet(self) -> None:
         """Before its day a party has not begun, and neither has one without a move."""
         plan = CutoverPlan(moves=[Move(party=PARTY, system="DMS", since=date(2027, 1, 4))])
-        for found in move_progress(plan, leaving=AGS, at=NOON, parties=[PARTY, CLIENT], standings={}):
+        for found in move_progress(plan, old_system=AGS, at=NOON, parties=[PARTY, CLIENT], totals={}):
             assert (found.stage, found.waits_for) == (MoveStage.NOT_YET, ("Declarations still go to AGS.",))
 
     @pytest.mark.parametrize(
@@ -128,10 +128,10 @@ class TestProgress:
     )
     def test_quiet_days(self, quiet: timedelta, stage: MoveStage) -> None:
         """The days without a reply are over after exactly so many days."""
-        left = Standing(sent=9, replies=9, last_reply=NOON - quiet)
+        left = PartyTotals(sent=9, replies=9, last_reply=NOON - quiet)
         long_ago = CutoverPlan(moves=[Move(party=PARTY, system="DMS", since=date(2026, 1, 5))])
         (found,) = move_progress(
-            long_ago, leaving=AGS, at=NOON, parties=[PARTY], standings={("nl123456789.02.05", "AGS"): left}
+            long_ago, old_system=AGS, at=NOON, parties=[PARTY], totals={("nl123456789.02.05", "AGS"): left}
         )
         assert found.stage is stage
         assert bool(found.waits_for) is (stage is MoveStage.MOVING)
@@ -148,22 +148,22 @@ class TestProgress:
             ]
         )
         at = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
-        (found,) = move_progress(plan, leaving=AGS, at=at, parties=[PARTY], standings={})
+        (found,) = move_progress(plan, old_system=AGS, at=at, parties=[PARTY], totals={})
         told = "Its last move away from AGS was on 2026-12-01, less than 30 days ago."
         assert (found.stage, found.waits_for) == ((MoveStage.MOVED, ()) if moved else (MoveStage.MOVING, (told,)))
 
     def test_one_kind_first(self) -> None:
         """A party of which one kind has moved is moving, even if nothing is open."""
         plan = CutoverPlan(moves=[Move(party=PARTY, system="DMS", since=DECEMBER, kind="import")])
-        (found,) = move_progress(plan, leaving=AGS, at=NOON, parties=[PARTY], standings={})
+        (found,) = move_progress(plan, old_system=AGS, at=NOON, parties=[PARTY], totals={})
         assert (found.stage, found.waits_for) == (MoveStage.MOVING, ("Declarations still go to AGS.",))
         assert found.now == {None: AGS, "import": DMS}
         (other,) = move_progress(
             CutoverPlan(default="DMS", moves=[Move(party=PARTY, system="AGS", since=DECEMBER, kind="import")]),
-            leaving=AGS,
+            old_system=AGS,
             at=NOON,
             parties=[PARTY],
-            standings={},
+            totals={},
         )
         assert other.waits_for == ("Declarations of the kind import still go to AGS.",)
 
@@ -175,7 +175,7 @@ class TestProgress:
                 Move(party=PARTY, system="ags", since=date(2027, 2, 1)),
             ]
         )
-        (found,) = move_progress(plan, leaving=AGS, at=NOON, parties=[PARTY], standings={})
+        (found,) = move_progress(plan, old_system=AGS, at=NOON, parties=[PARTY], totals={})
         assert (found.stage, found.waits_for) == (
             MoveStage.MOVING,
             ("Declarations go to AGS again from 2027-02-01.",),
@@ -185,18 +185,18 @@ class TestProgress:
         """What one party reads holds neither name nor number of another."""
         plan = CutoverPlan(moves=[Move(party=CLIENT, system="DMS", since=DECEMBER)])
         (found,) = move_progress(
-            plan, leaving=AGS, at=NOON, parties=[PARTY], standings={("nl123456789.03.05", "AGS"): BUSY}
+            plan, old_system=AGS, at=NOON, parties=[PARTY], totals={("nl123456789.03.05", "AGS"): BUSY}
         )
         assert str(CLIENT) not in repr(found)
-        assert (found.left, found.standings) == (Standing(), {"AGS": Standing(), "DMS": Standing()})
-        assert preview_moves(plan, on=DECEMBER, parties=[PARTY], standings={}) == ()
+        assert (found.at_old_system, found.totals) == (PartyTotals(), {"AGS": PartyTotals(), "DMS": PartyTotals()})
+        assert preview_moves(plan, on=DECEMBER, parties=[PARTY], totals={}) == ()
 
     def test_any_directory(self) -> None:
-        """Each system of the plan's directory has a standing."""
+        """Each system of the plan's directory has its totals."""
         third = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
         plan = CutoverPlan(directory=HTPOORT.add(third), default="DMS")
-        (found,) = move_progress(plan, leaving=AGS, at=NOON, parties=[PARTY], standings={})
-        assert (found.stage, list(found.standings)) == (MoveStage.MOVED, ["AGS", "DMS", "EXIT"])
+        (found,) = move_progress(plan, old_system=AGS, at=NOON, parties=[PARTY], totals={})
+        assert (found.stage, list(found.totals)) == (MoveStage.MOVED, ["AGS", "DMS", "EXIT"])
 
     @pytest.mark.parametrize(
         ("plan", "leaving"),
@@ -209,28 +209,28 @@ class TestProgress:
     )
     def test_the_system_is_found_by_its_name(self, plan: CutoverPlan, leaving: DeclarationSystem) -> None:
         """A party that is wholly at AGS has not moved, whichever equal value is given for AGS."""
-        (found,) = move_progress(plan, leaving=leaving, at=NOON, parties=[PARTY], standings={})
+        (found,) = move_progress(plan, old_system=leaving, at=NOON, parties=[PARTY], totals={})
         assert (found.stage, found.waits_for) == (MoveStage.NOT_YET, ("Declarations still go to AGS.",))
 
     def test_a_system_that_the_plan_does_not_know(self) -> None:
         """A system that the plan does not know is refused, even without any party."""
         third = DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL")
         with pytest.raises(UnknownError):
-            move_progress(PLAN, leaving=third, at=NOON, parties=[], standings={})
+            move_progress(PLAN, old_system=third, at=NOON, parties=[], totals={})
 
     def test_any_number_of_days(self) -> None:
         """A number of days that no calendar holds is never over."""
-        left = Standing(sent=9, replies=9, last_reply=NOON - 3 * DAY)
-        standings = {("nl123456789.02.05", "AGS"): left}
-        (found,) = move_progress(PLAN, leaving=AGS, at=NOON, parties=[PARTY], standings=standings, quiet_days=10**10)
+        left = PartyTotals(sent=9, replies=9, last_reply=NOON - 3 * DAY)
+        totals = {("nl123456789.02.05", "AGS"): left}
+        (found,) = move_progress(PLAN, old_system=AGS, at=NOON, parties=[PARTY], totals=totals, quiet_days=10**10)
         assert found.stage is MoveStage.MOVING
 
 
-QUIET = LeavingFacts(
+QUIET = OldSystemFacts(
     system="AGS",
     at=NOON + 60 * DAY,
     parties=(PARTY,),
-    standings={("nl123456789.02.05", "AGS"): Standing(sent=9, replies=9, last_reply=NOON - 3 * DAY)},
+    totals={("nl123456789.02.05", "AGS"): PartyTotals(sent=9, replies=9, last_reply=NOON - 3 * DAY)},
     open=0,
     undelivered=0,
     last_reply=None,
@@ -279,7 +279,7 @@ class TestSwitchOff:
     def test_a_party_that_waits(self) -> None:
         """What is open for a party is that party's reason, and is not counted as another's too."""
         found = decide_switch_off(
-            PLAN, attrs.evolve(QUIET, standings={("nl123456789.02.05", "AGS"): BUSY}, open=2, quiet_days=1)
+            PLAN, attrs.evolve(QUIET, totals={("nl123456789.02.05", "AGS"): BUSY}, open=2, quiet_days=1)
         )
 
         assert (False, ("Parties that wait for something: 1 of 1.",)) == (found.may_be_switched_off, found.waits_for)

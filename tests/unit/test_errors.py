@@ -47,7 +47,7 @@ REPRS: dict[type[HtpoortError], str] = {
     ),
     SendError: (
         "SendError(recipient='dms@htpoort.nl', kind=<SendFailure.DEFERRED: 'deferred'>, code=451, "
-        "reply='4.3.0 try again', of_server=False, retryable=True)"
+        "reply='4.3.0 try again', is_server_trouble=False, retryable=True)"
     ),
 }
 

@@ -132,7 +132,7 @@ def test_what_the_gateway_has_is_not_sent_again(state: State, event: Event) -> N
         (State.UNKNOWN, Event.RESEND_ORDERED, NextStep.SEND),
         (State.SENDING, Event.DEFERRED, NextStep.RETRY),
         (State.SENDING, Event.REFUSED, NextStep.ASK),
-        (State.SENDING, Event.CONNECTION_LOST, NextStep.ASK),
+        (State.SENDING, Event.OUTCOME_UNKNOWN, NextStep.ASK),
         (State.DEFERRED, Event.GIVEN_UP, NextStep.ASK),
         (State.SENDING, Event.ACCEPTED, NextStep.NOTHING),
     ],

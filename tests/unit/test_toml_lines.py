@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from htpoort.core import _toml_lines, tables
+from htpoort.core import _toml_lines, toml_reader
 
 EVERYTHING = r'''# a comment with [brackets] and "quotes"
 title = "a # in a string"   # and a comment
@@ -55,7 +55,7 @@ e = 3
 '''.replace(r"\'", "'")
 
 
-def paths(value: object, path: tables.KeyPath = ()) -> Iterator[tables.KeyPath]:
+def paths(value: object, path: toml_reader.KeyPath = ()) -> Iterator[toml_reader.KeyPath]:
     """List the path of everything that tomllib read."""
     if path:
         yield path
@@ -102,7 +102,7 @@ def test_every_setting_has_a_line(line_end: str) -> None:
         (("array", 1, "inner2", 0, "e"), "e = 3"),
     ],
 )
-def test_the_line_holds_the_setting(path: tables.KeyPath, content: str) -> None:
+def test_the_line_holds_the_setting(path: toml_reader.KeyPath, content: str) -> None:
     """The setting is on the line that is found."""
     line = _toml_lines.lines_of(EVERYTHING)[path]
 

@@ -129,7 +129,7 @@ class TestRefused:
             error.code,
             error.reply,
             error.retryable,
-            error.of_server,
+            error.is_server_trouble,
         )
 
     @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "dot"])
@@ -157,7 +157,7 @@ class TestRefused:
             error.retryable,
         )
         # 421 means that the server closes; before the content that concerns the server, as does all before MAIL.
-        assert (verb in {"connect", "EHLO"} or (code == 421 and verb != "dot")) == error.of_server
+        assert (verb in {"connect", "EHLO"} or (code == 421 and verb != "dot")) == error.is_server_trouble
 
     @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
     @pytest.mark.parametrize("code", [530, 538])
@@ -165,7 +165,7 @@ class TestRefused:
         """A server that requires a login does not refuse the message by that."""
         async with fixed(**{verb: b"%d 5.7.0 Authentication required\r\n" % code}) as server:
             error = await failure(submission(), plain(server.port))
-        assert (SendFailure.LOGIN, code, True) == (error.kind, error.code, error.of_server)
+        assert (SendFailure.LOGIN, code, True) == (error.kind, error.code, error.is_server_trouble)
 
     async def test_several_lines_become_one(self, fixed: Fixed, submission: Build) -> None:
         """An answer of several lines, with control and foreign characters, is shown on one printable line."""
@@ -348,7 +348,7 @@ class TestKept:
         assert (SendFailure.REFUSED, 550, False, 2) == (
             caught.value.kind,
             caught.value.code,
-            caught.value.of_server,
+            caught.value.is_server_trouble,
             server.connections,
         )
 

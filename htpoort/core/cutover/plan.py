@@ -221,9 +221,9 @@ class CutoverPlan:
             InputError: The text is not TOML, or something in it is invalid; lists every problem with its path.
         """
         # Imported here, because few programs read a plan, and `import htpoort` must not pay for the reader.
-        from htpoort.core.cutover import reading  # noqa: PLC0415
+        from htpoort.core.cutover import plan_files  # noqa: PLC0415
 
-        default, moves = reading.from_toml(text, directory)
+        default, moves = plan_files.from_toml(text, directory)
         return cls._of(moves, directory, "AGS" if default is None else default)
 
     @classmethod
@@ -247,9 +247,9 @@ class CutoverPlan:
         Raises:
             InputError: Something in it is invalid; lists every problem with its line.
         """
-        from htpoort.core.cutover import reading  # noqa: PLC0415 - see from_toml
+        from htpoort.core.cutover import plan_files  # noqa: PLC0415 - see from_toml
 
-        return cls._of(reading.from_csv(text, directory), directory, default)
+        return cls._of(plan_files.from_csv(text, directory), directory, default)
 
     @classmethod
     def _of(cls, read: tuple[tuple[Move, ...], tuple[Problem, ...]], directory: Directory, default: str) -> CutoverPlan:

@@ -15,7 +15,7 @@ import attrs
 
 from htpoort.core.cutover.moves import day_of
 from htpoort.core.cutover.plan import CutoverPlan
-from htpoort.core.cutover.progress import Standing, Standings, standing_of
+from htpoort.core.cutover.progress import PartyTotals, Totals, totals_of
 from htpoort.core.directory import DeclarationSystem
 from htpoort.core.message import read
 from htpoort.core.party import PartyId
@@ -51,8 +51,8 @@ class MovePreview:
         kind: The kind of declaration; None for all kinds that have no move of their own.
         before: The system on the day before.
         after: The system from that day.
-        left: What the ledger holds of the party and *before*, all kinds together; that system still answers what it
-            took. Where several kinds move, each has the same numbers: do not add them up.
+        at_old_system: What the ledger holds of the party and *before*, all kinds together; that system
+            still answers what it took. Where several kinds move, each has the same numbers: do not add them up.
         changes: The settings that differ.
         untested: Sentences, each about something that was never done with *after*.
     """
@@ -61,7 +61,7 @@ class MovePreview:
     kind: str | None
     before: DeclarationSystem
     after: DeclarationSystem
-    left: Standing
+    at_old_system: PartyTotals
     changes: tuple[SettingChange, ...]
     untested: tuple[str, ...]
 
@@ -75,7 +75,7 @@ def preview_moves(
     *,
     on: date | datetime,
     parties: Iterable[PartyId],
-    standings: Standings,
+    totals: Totals,
     settings: SystemSettings | None = None,
 ) -> tuple[MovePreview, ...]:
     """
@@ -85,7 +85,7 @@ def preview_moves(
         plan: Which party uses which system, and when.
         on: The day in Europe/Amsterdam, or an aware datetime of it.
         parties: The parties to report; no other party is read.
-        standings: What the ledger holds of them: `Ledger.standings`.
+        totals: What the ledger holds of them: `Ledger.party_totals`.
         settings: Gives further settings of a system, such as its mail server. A setting that is empty counts as
             missing.
 
@@ -110,13 +110,13 @@ def preview_moves(
                     kind=kind,
                     before=before,
                     after=after,
-                    left=standing_of(standings, party, before),
+                    at_old_system=totals_of(totals, party, before),
                     changes=tuple(
                         SettingChange(what=what, before=old.get(what, ""), after=new.get(what, ""))
                         for what in {**old, **new}
                         if old.get(what, "") != new.get(what, "")
                     ),
-                    untested=_untested(party, after, standing_of(standings, party, after), new),
+                    untested=_untested(party, after, totals_of(totals, party, after), new),
                 )
             )
     return tuple(previews)
@@ -132,14 +132,14 @@ def _settings(system: DeclarationSystem, more: SystemSettings | None) -> dict[st
 
 
 def _untested(
-    party: PartyId, system: DeclarationSystem, standing: Standing, settings: Mapping[str, str]
+    party: PartyId, system: DeclarationSystem, totals: PartyTotals, settings: Mapping[str, str]
 ) -> tuple[str, ...]:
     """List what was never done; the day of the move is a bad day for a first time."""
     sentences: list[str] = []
-    if not standing.sent:
+    if not totals.sent:
         sentences.append(f"{party} has never sent to {system.name}.")
-    if not standing.replies:
-        sentences.append(f"{party} has never had a reply of {system.name}.")
+    if not totals.replies:
+        sentences.append(f"{party} has never had a reply from {system.name}.")
     sentences += [f"{system.name} has no {what}." for what, value in settings.items() if not value]
     return tuple(sentences)
 

@@ -22,12 +22,12 @@ from htpoort.core.text import ascii_lower
 
 __all__ = [
     "QUIET_DAYS",
-    "LeavingFacts",
     "MoveProgress",
     "MoveStage",
-    "Standing",
-    "Standings",
+    "OldSystemFacts",
+    "PartyTotals",
     "SwitchOff",
+    "Totals",
     "decide_switch_off",
     "move_progress",
 ]
@@ -38,7 +38,7 @@ QUIET_DAYS: Final = 30
 
 @final
 @attrs.frozen(kw_only=True)
-class Standing:
+class PartyTotals:
     """
     Counts of what a ledger holds for one party and one system.
 
@@ -58,15 +58,15 @@ class Standing:
     last_reply: datetime | None = None
 
 
-Standings = Mapping[tuple[str, str], Standing]
+Totals = Mapping[tuple[str, str], PartyTotals]
 """By V in lower case and the name of the system. A pair that is missing has sent and received nothing."""
 
-_NOTHING: Final = Standing()
+_NOTHING: Final = PartyTotals()
 
 
-def standing_of(standings: Standings, party: PartyId, system: DeclarationSystem) -> Standing:
+def totals_of(totals: Totals, party: PartyId, system: DeclarationSystem) -> PartyTotals:
     """Look up one party and one system."""
-    return standings.get((ascii_lower(str(party)), system.name), _NOTHING)
+    return totals.get((ascii_lower(str(party)), system.name), _NOTHING)
 
 
 class MoveStage(enum.Enum):
@@ -90,26 +90,26 @@ class MoveProgress:
         party: V.
         stage: Not yet, moving or moved.
         now: The system of each kind of declaration today; the key None is for all other kinds.
-        left: What the ledger holds of the party and the system that is left.
-        standings: The same for each system of the plan's directory, by its name.
+        at_old_system: What the ledger holds of the party and the system that is left.
+        totals: The same for each system of the plan's directory, by its name.
         waits_for: Sentences, each a reason why the old system may not be switched off for this party; empty if it may.
     """
 
     party: PartyId
     stage: MoveStage
     now: Mapping[str | None, DeclarationSystem]
-    left: Standing
-    standings: Mapping[str, Standing]
+    at_old_system: PartyTotals
+    totals: Mapping[str, PartyTotals]
     waits_for: tuple[str, ...]
 
 
 def move_progress(  # noqa: PLR0913 - one argument for each thing that decides
     plan: CutoverPlan,
     *,
-    leaving: DeclarationSystem,
+    old_system: DeclarationSystem,
     at: datetime,
     parties: Iterable[PartyId],
-    standings: Standings,
+    totals: Totals,
     quiet_days: int = QUIET_DAYS,
 ) -> tuple[MoveProgress, ...]:
     """
@@ -120,11 +120,11 @@ def move_progress(  # noqa: PLR0913 - one argument for each thing that decides
 
     Args:
         plan: Which party uses which system, and when.
-        leaving: The system that is to be switched off one day; looked up by name in the plan's directory.
+        old_system: The system that is to be switched off one day; looked up by name in the plan's directory.
         at: Now, aware.
         parties: The parties to report; no other party is read.
-        standings: What the ledger holds of them: `Ledger.standings`.
-        quiet_days: Days without a reply of *leaving*, and without a kind that goes there by the plan, before it
+        totals: What the ledger holds of them: `Ledger.party_totals`.
+        quiet_days: Days without a reply of *old_system*, and without a kind that goes there by the plan, before it
             may be switched off.
 
     Returns:
@@ -136,22 +136,22 @@ def move_progress(  # noqa: PLR0913 - one argument for each thing that decides
     """
     today = day_of(at)
     # Systems are compared by identity below, and a copy or another directory's system is not the plan's.
-    leaving = plan.directory.system(leaving.name)
-    return tuple(_progress(plan, leaving, at, today, party, standings, quiet_days) for party in parties)
+    old_system = plan.directory.system(old_system.name)
+    return tuple(_progress(plan, old_system, at, today, party, totals, quiet_days) for party in parties)
 
 
 @final
 @attrs.frozen(kw_only=True)
-class LeavingFacts:
+class OldSystemFacts:
     """
-    What a whole ledger knows of a system that is being left, read at one moment: `Ledger.leaving_facts`.
+    What a whole ledger knows of a system that is being left, read at one moment: `Ledger.old_system_facts`.
 
     Args:
         system: The name of the system.
         at: When it was read, aware.
         quiet_days: Days without a reply after which no more is expected.
         parties: All parties that the program declares for.
-        standings: What the ledger holds of those parties.
+        totals: What the ledger holds of those parties.
         open: The system's exchanges, of any party, that are neither answered nor closed.
         undelivered: Its replies, of any party, that wait for delivery.
         last_reply: When its last reply came, copies and all parties included, aware; None where none came within
@@ -164,7 +164,7 @@ class LeavingFacts:
     at: datetime
     quiet_days: int = QUIET_DAYS
     parties: tuple[PartyId, ...]
-    standings: Standings
+    totals: Totals
     open: int
     undelivered: int
     last_reply: datetime | None
@@ -194,7 +194,7 @@ class SwitchOff:
         return not self.waits_for
 
 
-def decide_switch_off(plan: CutoverPlan, facts: LeavingFacts) -> SwitchOff:
+def decide_switch_off(plan: CutoverPlan, facts: OldSystemFacts) -> SwitchOff:
     """
     Decide whether the system that is being left may be switched off.
 
@@ -204,7 +204,7 @@ def decide_switch_off(plan: CutoverPlan, facts: LeavingFacts) -> SwitchOff:
 
     Args:
         plan: Which party uses which system, and when.
-        facts: What the ledger knows: ``ledger.leaving_facts("AGS", parties=parties, at=now)``.
+        facts: What the ledger knows: ``ledger.old_system_facts("AGS", parties=parties, at=now)``.
 
     Returns:
         The answer, with its reasons and each party's progress.
@@ -216,10 +216,10 @@ def decide_switch_off(plan: CutoverPlan, facts: LeavingFacts) -> SwitchOff:
     asked = tuple({ascii_lower(str(party)): party for party in facts.parties}.values())
     progress = move_progress(
         plan,
-        leaving=plan.directory.system(facts.system),
+        old_system=plan.directory.system(facts.system),
         at=facts.at,
         parties=asked,
-        standings=facts.standings,
+        totals=facts.totals,
         quiet_days=facts.quiet_days,
     )
     waits_for = (*_reasons_of_plan(plan, progress), *_reasons(facts, progress))
@@ -238,10 +238,10 @@ def _reasons_of_plan(plan: CutoverPlan, progress: tuple[MoveProgress, ...]) -> l
     return reasons
 
 
-def _reasons(facts: LeavingFacts, progress: tuple[MoveProgress, ...]) -> list[str]:
+def _reasons(facts: OldSystemFacts, progress: tuple[MoveProgress, ...]) -> list[str]:
     """List the reasons that lie with the ledger as a whole."""
     name, reasons = facts.system, list[str]()
-    if (others := facts.open - sum(each.left.open for each in progress)) > 0:
+    if (others := facts.open - sum(each.at_old_system.open for each in progress)) > 0:
         reasons.append(f"Open declarations of parties that are not configured: {others}.")
     if facts.undelivered:
         reasons.append(f"Replies of {name} that wait for delivery: {facts.undelivered}.")
@@ -261,47 +261,47 @@ def _reasons(facts: LeavingFacts, progress: tuple[MoveProgress, ...]) -> list[st
 
 def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that decides
     plan: CutoverPlan,
-    leaving: DeclarationSystem,
+    old_system: DeclarationSystem,
     at: datetime,
     today: date,
     party: PartyId,
-    standings: Standings,
+    totals: Totals,
     quiet_days: int,
 ) -> MoveProgress:
     now = {kind: plan.system_for(party, on=today, kind=kind) for kind in plan.kinds_of(party)}
-    left = standing_of(standings, party, leaving)
-    uses = [kind for kind, system in now.items() if system is leaving]
-    waits = [f"{_named(kind)} still go to {leaving.name}." for kind in uses]
+    held = totals_of(totals, party, old_system)
+    uses = [kind for kind, system in now.items() if system is old_system]
+    waits = [f"{_named(kind)} still go to {old_system.name}." for kind in uses]
     waits += [
-        f"{_named(move.kind)} go to {leaving.name} again from {move.since.isoformat()}."
+        f"{_named(move.kind)} go to {old_system.name} again from {move.since.isoformat()}."
         for move in plan.moves_of(party)
-        if move.since > today and ascii_lower(move.system) == ascii_lower(leaving.name)
+        if move.since > today and ascii_lower(move.system) == ascii_lower(old_system.name)
     ]
-    if left.open and left.oldest is not None:
+    if held.open and held.oldest is not None:
         waits.append(
-            f"Declarations that are open there: {left.open}, the oldest from {day_of(left.oldest).isoformat()}."
+            f"Declarations that are open there: {held.open}, the oldest from {day_of(held.oldest).isoformat()}."
         )
     # Whole days, as a number: a timedelta cannot hold every number of them.
-    if left.last_reply is not None and (at - left.last_reply).days < quiet_days:
-        last = day_of(left.last_reply).isoformat()
-        waits.append(f"The last reply of {leaving.name} came on {last}, less than {quiet_days} days ago.")
-    elif not uses and (since := _left_on(plan, party, leaving, today)) and (today - since).days < quiet_days:
+    if held.last_reply is not None and (at - held.last_reply).days < quiet_days:
+        last = day_of(held.last_reply).isoformat()
+        waits.append(f"The last reply of {old_system.name} came on {last}, less than {quiet_days} days ago.")
+    elif not uses and (since := _left_on(plan, party, old_system, today)) and (today - since).days < quiet_days:
         # Silence means little while answers may still be on their way.
         waits.append(
-            f"Its last move away from {leaving.name} was on {since.isoformat()}, less than {quiet_days} days ago."
+            f"Its last move away from {old_system.name} was on {since.isoformat()}, less than {quiet_days} days ago."
         )
     all_there = len(uses) == len(now)
     return MoveProgress(
         party=party,
         stage=MoveStage.NOT_YET if all_there else MoveStage.MOVING if waits else MoveStage.MOVED,
         now=now,
-        left=left,
-        standings={system.name: standing_of(standings, party, system) for system in plan.directory},
+        at_old_system=held,
+        totals={system.name: totals_of(totals, party, system) for system in plan.directory},
         waits_for=tuple(waits),
     )
 
 
-def _left_on(plan: CutoverPlan, party: PartyId, leaving: DeclarationSystem, today: date) -> date | None:
+def _left_on(plan: CutoverPlan, party: PartyId, old_system: DeclarationSystem, today: date) -> date | None:
     """Find the first day on which the last kind that went to a system went elsewhere; None if none ever did."""
     days = [
         move.since
@@ -309,8 +309,8 @@ def _left_on(plan: CutoverPlan, party: PartyId, leaving: DeclarationSystem, toda
         for move in plan.moves_of(party)
         # The first day of the calendar has none before it.
         if date.min < move.since <= today
-        and plan.system_for(party, on=move.since - timedelta(days=1), kind=kind) is leaving
-        and plan.system_for(party, on=move.since, kind=kind) is not leaving
+        and plan.system_for(party, on=move.since - timedelta(days=1), kind=kind) is old_system
+        and plan.system_for(party, on=move.since, kind=kind) is not old_system
     ]
     return max(days, default=None)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from htpoort import AGS, LeavingFacts, Outcome, PartyId, Router, Standing, Submission
+from htpoort import AGS, OldSystemFacts, Outcome, PartyId, PartyTotals, Router, Submission
 from htpoort.ledger import Ledger
 
 PARTY = "NL123456789.02.05"
@@ -36,10 +36,10 @@ def test_what_was_sent_is_open_and_came_back(
     # One of a K that was never sent counts too: it shows that the system is alive for the party.
     ledger.replies.take_in(router, reply("K9"), mail_from=None, at=clock(11))
 
-    assert ledger.standings([PartyId.parse(PARTY), CLIENT.lower()]) == {
-        (PARTY.lower(), "AGS"): Standing(sent=2, open=2, oldest=clock(1), replies=2, last_reply=clock(9)),
-        (PARTY.lower(), "DMS"): Standing(replies=1, last_reply=clock(11)),
-        (CLIENT.lower(), "DMS"): Standing(open=1, oldest=clock(10)),
+    assert ledger.party_totals([PartyId.parse(PARTY), CLIENT.lower()]) == {
+        (PARTY.lower(), "AGS"): PartyTotals(sent=2, open=2, oldest=clock(1), replies=2, last_reply=clock(9)),
+        (PARTY.lower(), "DMS"): PartyTotals(replies=1, last_reply=clock(11)),
+        (CLIENT.lower(), "DMS"): PartyTotals(open=1, oldest=clock(10)),
     }
 
 
@@ -47,7 +47,7 @@ def test_nobody_else(ledger: Ledger, clock: Clock, declaration: Make) -> None:
     """Who was not asked for is not told of."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
 
-    assert ledger.standings([CLIENT]) == ledger.standings([]) == {}
+    assert ledger.party_totals([CLIENT]) == ledger.party_totals([]) == {}
 
 
 class TestLastReply:
@@ -99,16 +99,16 @@ def test_any_number_of_parties(ledger: Ledger, clock: Clock, declaration: Make, 
     ledger.exchanges.queue(declaration("K1"), at=clock())
     parties = [PARTY, *(f"NL{other:09}.02.05" for other in range(1, number))]
 
-    assert ledger.standings(parties) == {(PARTY.lower(), "DMS"): Standing(open=1, oldest=clock())}
+    assert ledger.party_totals(parties) == {(PARTY.lower(), "DMS"): PartyTotals(open=1, oldest=clock())}
 
 
-class TestLeavingFacts:
+class TestOldSystemFacts:
     """What the whole ledger knows of a system that is being left, in one call."""
 
     def test_of_every_party(
         self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
     ) -> None:
-        """What is open, undelivered or in quarantine counts, whosever it is; standings are of the parties asked for."""
+        """What is open, undelivered or in quarantine counts, whosever it is; totals are of the parties asked for."""
         ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
         ledger.exchanges.queue(declaration("K2", system=AGS, party=CLIENT), at=clock())
         ledger.exchanges.queue(declaration("K3"), at=clock())
@@ -116,12 +116,12 @@ class TestLeavingFacts:
         ledger.replies.take_in(router, b"junk", mail_from=None, at=clock(6))
         party = PartyId.parse(PARTY)
 
-        assert ledger.leaving_facts("AGS", parties=[party], at=clock(DAY), quiet_days=2) == LeavingFacts(
+        assert ledger.old_system_facts("AGS", parties=[party], at=clock(DAY), quiet_days=2) == OldSystemFacts(
             system="AGS",
             at=clock(DAY),
             quiet_days=2,
             parties=(party,),
-            standings=ledger.standings([PARTY]),
+            totals=ledger.party_totals([PARTY]),
             open=2,
             undelivered=1,
             last_reply=clock(5),
@@ -135,7 +135,7 @@ class TestLeavingFacts:
     ) -> None:
         """An older reply is no reason to wait, but shows that this ledger has listened."""
         ledger.replies.take_in(router, reply("K9", **FROM_AGS), mail_from=None, at=clock())
-        facts = ledger.leaving_facts("AGS", parties=[], at=clock(2 * DAY), quiet_days=quiet_days)
+        facts = ledger.old_system_facts("AGS", parties=[], at=clock(2 * DAY), quiet_days=quiet_days)
 
         assert (heard, True) == (facts.last_reply is not None, facts.known)
 
@@ -143,4 +143,4 @@ class TestLeavingFacts:
         """A ledger that holds nothing of a system says so, whatever it holds of another."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
 
-        assert not ledger.leaving_facts("AGS", parties=[], at=clock()).known
+        assert not ledger.old_system_facts("AGS", parties=[], at=clock()).known

@@ -18,7 +18,7 @@ import attrs
 from htpoort.core._toml_values import Delay, WrongValue, parse_day, plural_of, reader_of
 from htpoort.core.errors import InputError, Problem, did_you_mean, near_names
 
-__all__ = ["Delay", "Document", "KeyPath", "parse_day", "required", "secret", "show_path"]
+__all__ = ["Delay", "Document", "KeyPath", "parse_day", "refused_setting", "required", "show_path"]
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def required(stand_in: object) -> Any:  # noqa: ANN401 - a field of any type
     return attrs.field(metadata={_STAND_IN: stand_in})
 
 
-def secret() -> Any:  # noqa: ANN401 - a field of any type
+def refused_setting() -> Any:  # noqa: ANN401 - a field of any type
     """
     Declare a setting that exists only to be refused, such as a password; it is not listed among the known ones.
 
@@ -240,9 +240,9 @@ class Document:
             path: The setting; where it is missing, the line of what it belongs to is shown.
             message: One sentence.
         """
-        self.keep(path, Problem(code, message))
+        self.add_problem(path, Problem(code, message))
 
-    def keep(self, path: KeyPath, problem: Problem) -> None:
+    def add_problem(self, path: KeyPath, problem: Problem) -> None:
         """
         Keep a problem that a value reported.
 
@@ -403,7 +403,7 @@ class Document:
                     kept.append(((*path, *present[:1]), attrs.evolve(problem, message=message)))
             # Only now, because one field may have several problems.
             for place, problem in kept:
-                self.keep(place, problem)
+                self.add_problem(place, problem)
             return fallback
 
 

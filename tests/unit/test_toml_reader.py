@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from htpoort import InputError
-from htpoort.core.tables import Delay, Document, KeyPath, parse_day, required, secret, show_path
+from htpoort.core.toml_reader import Delay, Document, KeyPath, parse_day, refused_setting, required, show_path
 
 
 class Colour(enum.Enum):
@@ -34,7 +34,7 @@ class Table:
     texts: tuple[str, ...] = ()
     times: tuple[timedelta, ...] = ()
     anything: object = None
-    password: str | None = secret()
+    password: str | None = refused_setting()
 
 
 @attrs.frozen(kw_only=True)

@@ -12,8 +12,8 @@ import attrs
 from htpoort.core.cutover.moves import Move, unknown_system
 from htpoort.core.directory import Directory
 from htpoort.core.errors import InputError, Problem
-from htpoort.core.tables import Document, KeyPath, parse_day, required, show_path
 from htpoort.core.text import ascii_lower
+from htpoort.core.toml_reader import Document, KeyPath, parse_day, required, show_path
 
 __all__ = ["from_csv", "from_toml"]
 
@@ -91,7 +91,7 @@ def from_tables(document: Document, path: KeyPath, directory: Directory) -> dict
             moves[place] = move
         elif not document.is_refused(place, "system") and not _is_known(table.system, directory):
             # A move that is right is checked with the plan.
-            document.keep((*place, "system"), unknown_system(table.system, directory))
+            document.add_problem((*place, "system"), unknown_system(table.system, directory))
     return moves
 
 

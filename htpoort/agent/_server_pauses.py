@@ -166,6 +166,6 @@ class ServerUse:
         """Hand over the present status: a repeated write must not bring back one that is over."""
         servers = self._context.ledger.servers
         if self._status is None:
-            return servers.works_soon(self._name)
+            return servers.clear_pause_soon(self._name)
         since, next_try, why = self._status
-        return servers.rests_soon(self._name, since=since, next_try=next_try, why=why if text is None else text)
+        return servers.record_pause_soon(self._name, since=since, next_try=next_try, why=why if text is None else text)

@@ -177,7 +177,7 @@ class Agent:
         # If the ledger refuses, the leases run out.
         with contextlib.suppress(Exception):
             async with self._context.final_timeout():
-                await asyncio.wrap_future(self._context.ledger.replies.let_go_soon(owner=self._context.owner))
+                await asyncio.wrap_future(self._context.ledger.replies.drop_claims_soon(owner=self._context.owner))
 
     def _wake_delivery(self, system: str) -> None:
         if (worker := self._deliveries.get(system)) is not None:
@@ -187,9 +187,9 @@ class Agent:
         """Take back what an earlier agent held, if it has certainly ended."""
         context = self._context
         alone = context.ledger.exclusive
-        await self._expire(at=context.clock(), owner=context.owner if alone else None)
+        await self._expire(at=context.clock(), except_owner=context.owner if alone else None)
         if alone:
-            await asyncio.wrap_future(context.ledger.replies.let_go_soon())
+            await asyncio.wrap_future(context.ledger.replies.drop_claims_soon())
 
     async def _keep_leases(self) -> None:
         """Renew the leases of this agent, and take back those of agents that have ended."""
@@ -204,9 +204,11 @@ class Agent:
         await context.sending_leases.renew()
         await self._expire(at=now)
 
-    async def _expire(self, *, at: datetime, owner: str | None = None) -> None:
+    async def _expire(self, *, at: datetime, except_owner: str | None = None) -> None:
         """Take back the declarations of agents that have ended, and warn of each one that may have been sent."""
-        for lost in await asyncio.wrap_future(self._context.ledger.exchanges.expire_soon(at=at, owner=owner)):
+        for lost in await asyncio.wrap_future(
+            self._context.ledger.exchanges.expire_soon(at=at, except_owner=except_owner)
+        ):
             if lost.state is not State.UNKNOWN:
                 continue  # its reply has come
             LOG.warning(

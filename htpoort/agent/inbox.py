@@ -122,7 +122,7 @@ class Pop3Worker:
     async def run(self) -> None:
         """Poll until the agent is asked to stop."""
         # An earlier agent may have left a status in the ledger.
-        await self._record(self._context.ledger.servers.works_soon(self._name))
+        await self._record(self._context.ledger.servers.clear_pause_soon(self._name))
         await self._context.run_repeatedly("POP3", self._poll_and_pause)
 
     async def _poll_and_pause(self) -> None:
@@ -145,7 +145,7 @@ class Pop3Worker:
         error, servers = report.error, self._context.ledger.servers
         if self._rest.since is not None and (report.stored or error is None or error.logged_in):
             self._rest.worked()
-            await self._record(servers.works_soon(self._name))
+            await self._record(servers.clear_pause_soon(self._name))
         if error is None:
             return self._inbox.poll_interval
         if error.logged_in:
@@ -156,7 +156,7 @@ class Pop3Worker:
         now, why = self._context.clock(), str(error)
         pause = self._rest.failed(why, kind=error.kind, at=now, least=least)
         since = self._rest.since or now
-        await self._record(servers.rests_soon(self._name, since=since, next_try=now + pause, why=why))
+        await self._record(servers.record_pause_soon(self._name, since=since, next_try=now + pause, why=why))
         return pause
 
     async def _record(self, future: Future[None]) -> None:

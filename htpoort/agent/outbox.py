@@ -218,7 +218,9 @@ class OutboxWorker:
             self.wake.set()
 
     def _due(self, claimed: Claimed, at: datetime) -> datetime | None:
-        delay = retry_delay(claimed.tries, schedule=self._outbox.retry_schedule, jitter=self._context.rng.random())
+        delay = retry_delay(
+            claimed.counted_attempts, schedule=self._outbox.retry_schedule, jitter=self._context.rng.random()
+        )
         return None if delay is None else at + delay
 
 

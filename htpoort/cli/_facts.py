@@ -20,7 +20,7 @@ from htpoort.core.routing import Quarantined, Routed
 
 if TYPE_CHECKING:
     from htpoort.core.cutover import MovePreview, MoveProgress, SwitchOff
-    from htpoort.ledger import Entry, Exchange, Held, Ledger, Reply, Shadow, Story
+    from htpoort.ledger import Entry, Exchange, Ledger, QuarantinedMessage, Reply, Shadow, Story
 
 Facts = dict[str, Any]
 
@@ -161,7 +161,7 @@ def reply(found: Reply) -> Facts:
     return {**facts, "received": moment(found.received), "delivered": moment(found.delivered)}
 
 
-def held(found: Held) -> Facts:
+def held(found: QuarantinedMessage) -> Facts:
     """Describe a message in quarantine, without its content."""
     return {
         "key": found.key,
@@ -197,8 +197,8 @@ def status(ledger: Ledger) -> Facts:
             {"server": one.name, "since": moment(one.since), "next_try": moment(one.next_try), "why": one.why}
             for one in ledger.servers.resting()
         ],
-        "early": found.early,
-        "early_replies": [_in_short(one) for one in ledger.exchanges.with_early_replies(most=_MOST)],
+        "early": found.not_sent_replies,
+        "early_replies": [_in_short(one) for one in ledger.exchanges.with_not_sent_replies(most=_MOST)],
     }
 
 

@@ -131,7 +131,7 @@ def discard(
 ) -> None:
     """Mark a message as one for no process; it stays readable."""
     why = _input.words("--why", why)
-    with _input.opened(config) as (_, ledger), _input.naming(why="--why"):
-        ledger.quarantine.discard(key, at=_clock.now(), why=why)
+    with _input.opened(config) as (_, ledger), _input.naming(reason="--why"):
+        ledger.quarantine.discard(key, at=_clock.now(), reason=why)
         _output.done()
     (_show.as_json if json else _show.rows)({"result": "discarded", "key": key})

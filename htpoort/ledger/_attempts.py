@@ -84,7 +84,7 @@ def claimed_of(connection: sa.Connection, row: Row, state: State) -> Claimed:
         key=key,
         attempt=attempts + 1,
         # Nearly all are claimed for the first time, which needs no query.
-        tries=_tries_since_resend(connection, key) + 1 if attempts else 1,
+        counted_attempts=_counted_attempts(connection, key) + 1 if attempts else 1,
         retried=state is State.DEFERRED,
         system=system,
         party=party,
@@ -145,7 +145,7 @@ def allowed_now(connection: sa.Connection, systems: Sequence[str], per_hour: int
     return max(0, per_hour - max(0, started))
 
 
-def _tries_since_resend(connection: sa.Connection, key: int) -> int:
+def _counted_attempts(connection: sa.Connection, key: int) -> int:
     """Count the attempts of an exchange since the last order to resend it, or since the first."""
     flush_log(connection)
     tries: int = connection.execute(_TRIES, {"key": key}).scalar_one()

@@ -262,7 +262,7 @@ class Connections:
 # ── methods ──────────────────────────────────────────────────────────────────
 
 
-class Part:  # noqa: B903 - a base of classes with methods
+class LedgerPart:  # noqa: B903 - a base of classes with methods
     """
     A part of the ledger: its methods are operations, given a connection by `writes`, `reads` or `streams`.
 
@@ -274,7 +274,7 @@ class Part:  # noqa: B903 - a base of classes with methods
         self._connections = connections
 
 
-S = TypeVar("S", bound=Part)
+S = TypeVar("S", bound=LedgerPart)
 
 
 def writes(operation: Callable[Concatenate[S, sa.Connection, P], T]) -> Callable[Concatenate[S, P], T]:

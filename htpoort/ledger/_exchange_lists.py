@@ -15,30 +15,30 @@ import sqlalchemy as sa
 from htpoort.core.exchange import State
 from htpoort.core.party import PartyId
 from htpoort.ledger import _queueing, _schema
-from htpoort.ledger._connection import Part, reads, streams
+from htpoort.ledger._connection import LedgerPart, reads, streams
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger.records import Exchange, Shadow
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
 _replies: Final = _schema.replies
-_OPEN_WITH_EARLY_REPLY: Final = sa.and_(
+_OPEN_WITH_NOT_SENT_REPLY: Final = sa.and_(
     # The same text as the condition of the index, so that it is used.
     sa.text("htpoort_replies.correlation = 'not-sent'"),
     _exchanges.c.state.not_in([state.value for state in State if not state.is_open]),
 )
-EARLY_REPLIES: Final = (
+NOT_SENT_REPLIES: Final = (
     sa
     .select(_replies.c.exchange)
     .join(_exchanges, _exchanges.c.id == _replies.c.exchange)
-    .where(_OPEN_WITH_EARLY_REPLY)
+    .where(_OPEN_WITH_NOT_SENT_REPLY)
 )
 """The open exchanges with a reply that cannot be an answer."""
 _ATTENTION: Final = [state.value for state in State if state.needs_attention]
 _UNANSWERED: Final = [State.ACCEPTED.value, State.UNKNOWN.value]
 
 
-class ExchangeLists(Part):
+class ExchangeLists(LedgerPart):
     """The reading methods of `htpoort.ledger.Exchanges`."""
 
     @reads
@@ -179,7 +179,7 @@ class ExchangeLists(Part):
         return [exchange_of(row) for row in _oldest(connection, system, state.value, most)]
 
     @reads
-    def with_early_replies(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
+    def with_not_sent_replies(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
         """
         List open exchanges with a reply that cannot be an answer, because no attempt got as far as the content.
 
@@ -192,7 +192,7 @@ class ExchangeLists(Part):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        query = sa.select(_exchanges).where(_exchanges.c.id.in_(EARLY_REPLIES))
+        query = sa.select(_exchanges).where(_exchanges.c.id.in_(NOT_SENT_REPLIES))
         rows = connection.execute(query.order_by(_exchanges.c.created, _exchanges.c.id).limit(most))
         return [exchange_of(row) for row in rows]
 

@@ -19,11 +19,11 @@ from htpoort.core.exchange import Event, State
 from htpoort.core.party import PartyId
 from htpoort.core.routing import SentRecord
 from htpoort.ledger import _schema
-from htpoort.ledger._connection import Part, reads, soon, writes
-from htpoort.ledger._exchange_lists import EARLY_REPLIES
+from htpoort.ledger._connection import LedgerPart, reads, soon, writes
+from htpoort.ledger._exchange_lists import NOT_SENT_REPLIES
 from htpoort.ledger._queueing import exchange_of, in_groups, sent_records
 from htpoort.ledger.inbox import WITH_MESSAGE, reply_of
-from htpoort.ledger.records import Entry, Exchange, HeldState, Reply, Status, Story
+from htpoort.ledger.records import Entry, Exchange, QuarantineState, Reply, Status, Story
 
 _exchanges: Final = _schema.exchanges
 _replies: Final = _schema.replies
@@ -38,7 +38,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FINISHED: Final = [state.value for state in State if not state.is_open]
 
 
-class Overview(Part):
+class Overview(LedgerPart):
     """The reading methods of `htpoort.ledger.Ledger`, and pruning."""
 
     @reads
@@ -284,14 +284,14 @@ def _status(connection: sa.Connection) -> Status:
         if state.is_open:
             oldest[row.system] = min(row.oldest, oldest.get(row.system, row.oldest))
     waiting = sa.select(_replies.c.system, sa.func.count().label("number")).where(_replies.c.delivered.is_(None))
-    early = EARLY_REPLIES.with_only_columns(sa.func.count(_replies.c.exchange.distinct()))
-    held = sa.select(sa.func.count()).where(_quarantine.c.state == HeldState.HELD.value)
+    not_sent = NOT_SENT_REPLIES.with_only_columns(sa.func.count(_replies.c.exchange.distinct()))
+    held = sa.select(sa.func.count()).where(_quarantine.c.state == QuarantineState.HELD.value)
     return Status(
         exchanges=exchanges,
         oldest=oldest,
         undelivered={row.system: row.number for row in connection.execute(waiting.group_by(_replies.c.system))},
         quarantined=connection.execute(held).scalar_one(),
-        early=connection.execute(early).scalar_one(),
+        not_sent_replies=connection.execute(not_sent).scalar_one(),
     )
 
 
@@ -384,7 +384,7 @@ def _prunable(before: datetime) -> tuple[tuple[str, sa.Table, sa.ColumnElement[b
     keys = sa.select(_exchanges.c.id).where(finished)
     unmatched = _events.c.exchange.is_(None)
     delivered = sa.and_(_replies.c.delivered.is_not(None), _replies.c.received < before)
-    decided = sa.and_(_quarantine.c.state != HeldState.HELD.value, _quarantine.c.received < before)
+    decided = sa.and_(_quarantine.c.state != QuarantineState.HELD.value, _quarantine.c.received < before)
     return (
         ("events", _events, sa.and_(_events.c.at < before, unmatched | _events.c.exchange.in_(keys))),
         ("replies", _replies, delivered),

@@ -18,10 +18,10 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event
 from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
 from htpoort.ledger import _attempts, _schema
-from htpoort.ledger._connection import Part, reads, soon, streams, writes
+from htpoort.ledger._connection import LedgerPart, reads, soon, streams, writes
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
 from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
-from htpoort.ledger.records import HeldState, Reply, Stored
+from htpoort.ledger.records import QuarantineState, Reply, Stored
 
 __all__ = ["Fetched", "Replies"]
 
@@ -152,7 +152,7 @@ def _store_quarantined(
         "problems": [storable(problem.message) for problem in quarantined.problems],
         "mailbox": None if quarantined.mailbox is None else storable(quarantined.mailbox),
         "subject": None if quarantined.envelope is None else quarantined.envelope.render(),
-        "state": HeldState.HELD.value,
+        "state": QuarantineState.HELD.value,
         "copies": 1,
         "content": content,
     }
@@ -194,7 +194,7 @@ _EXCHANGE_OF: Final = Statement(sa.select(_replies.c.exchange).where(_replies.c.
 
 
 @final
-class Replies(Part):
+class Replies(LedgerPart):
     """
     The replies of a ledger; available as ``ledger.replies``.
 
@@ -348,7 +348,7 @@ class Replies(Part):
     renew_soon = soon(renew)
 
     @writes
-    def let_go(self, connection: sa.Connection, *, owner: str | None = None) -> None:
+    def drop_claims(self, connection: sa.Connection, *, owner: str | None = None) -> None:
         """
         Give back replies that a worker claimed and did not deliver.
 
@@ -363,7 +363,7 @@ class Replies(Part):
             query = query.where(_replies.c.owner == owner)
         connection.execute(query.values(owner=None, lease=None))
 
-    let_go_soon = soon(let_go)
+    drop_claims_soon = soon(drop_claims)
 
     def correct_due(self, system: str, *, at: datetime, longest: timedelta) -> int:
         """
@@ -451,7 +451,7 @@ def _exchange_of(connection: sa.Connection, key: int) -> int | None:
 
 
 @final
-class Fetched(Part):
+class Fetched(LedgerPart):
     """The UIDLs of mails that are stored, so that none is stored twice; available as ``ledger.fetched``."""
 
     @reads

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import State
 from htpoort.ledger import _engine, _schema, _upgrade
-from htpoort.ledger._connection import Connections, Part, reads, soon, writes
+from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
 from htpoort.ledger._engine import check_url
 from htpoort.ledger._overview import Overview
 from htpoort.ledger._statement import any_row
@@ -187,11 +187,13 @@ class Ledger(Overview):
 
 
 @final
-class Servers(Part):
+class Servers(LedgerPart):
     """The mail servers that rest after trouble, for `htpoort status`; available as ``ledger.servers``."""
 
     @writes
-    def rests(self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str) -> None:
+    def record_pause(
+        self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str
+    ) -> None:
         """
         Record that a server rests after trouble; a record of another agent is overwritten.
 
@@ -208,22 +210,22 @@ class Servers(Part):
         if connection.execute(sa.update(_resting).where(_resting.c.name == name).values(values)).rowcount == 0:
             connection.execute(sa.insert(_resting), {"name": name, **values})
 
-    rests_soon = soon(rests)
+    record_pause_soon = soon(record_pause)
 
     @writes
-    def works(self, connection: sa.Connection, name: str) -> None:
+    def clear_pause(self, connection: sa.Connection, name: str) -> None:
         """
         Record that a server works.
 
         Args:
-            name: The name that `rests` got.
+            name: The name that `record_pause` got.
 
         Raises:
             LedgerError: The ledger could not be written.
         """
         connection.execute(sa.delete(_resting).where(_resting.c.name == name))
 
-    works_soon = soon(works)
+    clear_pause_soon = soon(clear_pause)
 
     @reads
     def resting(self, connection: sa.Connection) -> tuple[Resting, ...]:

@@ -226,14 +226,14 @@ class Exchanges(ExchangeLists):
     renew_soon = soon(renew)
 
     @writes
-    def expire(self, connection: sa.Connection, *, at: datetime, owner: str | None = None) -> list[Exchange]:
+    def expire(self, connection: sa.Connection, *, at: datetime, except_owner: str | None = None) -> list[Exchange]:
         """
         Take back exchanges from dead workers. They may have been sent, so each becomes unknown, or answered.
 
         Args:
             at: Now. Exchanges whose lease has ended are taken back, and those that no worker holds.
-            owner: If given, take back everything that other workers hold, whatever their leases: for a ledger that
-                only one worker can use.
+            except_owner: If given, take back everything that other workers hold, whatever their leases: for a ledger
+                that only this worker can use.
 
         Returns:
             The exchanges that were taken back, with their new states.
@@ -242,7 +242,7 @@ class Exchanges(ExchangeLists):
             LedgerError: The ledger could not be written.
         """
         without_worker = _exchanges.c.lease.is_(None) | _exchanges.c.owner.is_(None)
-        dead = _exchanges.c.lease < at if owner is None else _exchanges.c.owner != owner
+        dead = _exchanges.c.lease < at if except_owner is None else _exchanges.c.owner != except_owner
         query = sa.select(_exchanges).where(_exchanges.c.state == State.SENDING.value, without_worker | dead)
         lost: list[Exchange] = []
         for row in connection.execute(query.with_for_update(skip_locked=True)).all():

@@ -21,12 +21,12 @@ from htpoort.core.message import read
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, correlate
 from htpoort.ledger import _schema
-from htpoort.ledger._connection import Part, reads, soon, streams, writes
+from htpoort.ledger._connection import LedgerPart, reads, soon, streams, writes
 from htpoort.ledger._overview import log_entries
 from htpoort.ledger._queueing import sent_records
 from htpoort.ledger._statement import log
 from htpoort.ledger.inbox import store_reply
-from htpoort.ledger.records import Entry, Held, HeldState, Stored
+from htpoort.ledger.records import Entry, QuarantinedMessage, QuarantineState, Stored
 
 __all__ = ["Quarantine"]
 
@@ -43,23 +43,23 @@ _HELD: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("oct
 _WITH_MESSAGE: Final = _HELD.add_columns(_messages.c.raw)
 
 
-def _held_of(row: sa.Row[Any]) -> Held:
+def _held_of(row: sa.Row[Any]) -> QuarantinedMessage:
     """Make the record of a row."""
-    return Held(
+    return QuarantinedMessage(
         key=row.id,
         received=row.received,
         reason=row.reason,
         problems=tuple(row.problems),
         mailbox=row.mailbox,
         subject=row.subject,
-        state=HeldState(row.state),
+        state=QuarantineState(row.state),
         copies=row.copies,
         octets=row.octets,
     )
 
 
 @final
-class Quarantine(Part):
+class Quarantine(LedgerPart):
     """
     The messages whose process is not known; available as ``ledger.quarantine``.
 
@@ -67,7 +67,9 @@ class Quarantine(Part):
     """
 
     @streams
-    def listed(self, connection: sa.Connection, state: HeldState | None = HeldState.HELD) -> Iterator[Held]:
+    def listed(
+        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
+    ) -> Iterator[QuarantinedMessage]:
         """
         List the quarantine without the messages, oldest first.
 
@@ -85,8 +87,8 @@ class Quarantine(Part):
 
     @streams
     def messages(
-        self, connection: sa.Connection, state: HeldState | None = HeldState.HELD
-    ) -> Iterator[tuple[Held, bytes]]:
+        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
+    ) -> Iterator[tuple[QuarantinedMessage, bytes]]:
         """
         List the quarantine with the messages, oldest first.
 
@@ -103,7 +105,7 @@ class Quarantine(Part):
             yield _held_of(row), row.raw
 
     @reads
-    def get(self, connection: sa.Connection, key: int) -> Held:
+    def get(self, connection: sa.Connection, key: int) -> QuarantinedMessage:
         """
         Describe a message in quarantine.
 
@@ -233,32 +235,30 @@ class Quarantine(Part):
                 *reason* is blank; or K cannot have been sent.
             LedgerError: The ledger could not be written.
         """
-        if not reason.strip():
-            raise InputError("", (Problem("ledger.reason", "reason is blank; give one for the log."),))
+        _refuse_blank(reason)
         choice = _Choice(system, party, reference, directory, reason)
         return _release(connection, key, choice, at=at)
 
     release_despite_soon = soon(release_despite)
 
     @writes
-    def discard(self, connection: sa.Connection, key: int, *, at: datetime, why: str) -> None:
+    def discard(self, connection: sa.Connection, key: int, *, at: datetime, reason: str) -> None:
         """
         Mark a message in quarantine as one for no process; it stays readable.
 
         Args:
             key: The number of the message.
             at: Now.
-            why: The reason, for the log.
+            reason: Why; logged.
 
         Raises:
             UnknownError: No message has this number.
-            InputError: It was released or discarded before, or *why* is blank.
+            InputError: It was released or discarded before, or *reason* is blank.
             LedgerError: The ledger could not be written.
         """
-        if not why.strip():
-            raise InputError("", (Problem("ledger.reason", "why is blank; give a reason for the log."),))
+        _refuse_blank(reason)
         _still_held(connection, key)
-        _mark(connection, key, HeldState.DISCARDED, at=at, detail=why)
+        _mark(connection, key, QuarantineState.DISCARDED, at=at, detail=reason)
 
     discard_soon = soon(discard)
 
@@ -313,11 +313,11 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
     if choice.reason is not None:
         codes = ", ".join(dict.fromkeys(problem.code for problem in problems)) or "nothing"
         detail += f", despite {codes}: {choice.reason}"
-    _mark(connection, key, HeldState.RELEASED, at=at, detail=detail, reply=stored.key)
+    _mark(connection, key, QuarantineState.RELEASED, at=at, detail=detail, reply=stored.key)
     return stored
 
 
-def _routed(held: Held, raw: bytes, choice: _Choice) -> Routed:
+def _routed(held: QuarantinedMessage, raw: bytes, choice: _Choice) -> Routed:
     """
     Make the routing of a message; mailbox and process ID are its own, if it has them.
 
@@ -351,7 +351,9 @@ def _routed(held: Held, raw: bytes, choice: _Choice) -> Routed:
     )
 
 
-def _contradictions(connection: sa.Connection, held: Held, routed: Routed, directory: Directory) -> Iterator[Problem]:
+def _contradictions(
+    connection: sa.Connection, held: QuarantinedMessage, routed: Routed, directory: Directory
+) -> Iterator[Problem]:
     """List what is known and contradicts a choice; what is merely unknown does not."""
     own = None if held.subject is None else RoutingEnvelope.parse(held.subject)
     references = dict.fromkeys((routed.reference, *(() if own is None else (own.reference,))))
@@ -388,6 +390,17 @@ def _problem(reason: Reason, message: str) -> Problem:
     return Problem("release.other-system", message)
 
 
+def _refuse_blank(reason: str) -> None:
+    """
+    Refuse a decision without a reason.
+
+    Raises:
+        InputError: *reason* is blank.
+    """
+    if not reason.strip():
+        raise InputError("", (Problem("ledger.reason", "reason is blank; give one for the log."),))
+
+
 def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Add the advice once, to the last problem."""
     *others, last = problems
@@ -398,7 +411,7 @@ def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 # ── rows ─────────────────────────────────────────────────────────────────────
 
 
-def _in_state(query: sa.Select[Any], state: HeldState | None) -> sa.Select[Any]:
+def _in_state(query: sa.Select[Any], state: QuarantineState | None) -> sa.Select[Any]:
     ordered = query.order_by(_quarantine.c.id)
     return ordered if state is None else ordered.where(_quarantine.c.state == state.value)
 
@@ -412,7 +425,7 @@ def _row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[A
     """
     row = connection.execute(query.where(_quarantine.c.id == key)).first()
     if row is None:
-        waiting = _quarantine.c.state == HeldState.HELD.value
+        waiting = _quarantine.c.state == QuarantineState.HELD.value
         first = connection.execute(sa.select(_quarantine.c.id).where(waiting).order_by(_quarantine.c.id).limit(_NAMED))
         known = tuple(str(number) for number in first.scalars())
         number = sa.select(sa.func.count()).select_from(_quarantine).where(waiting)
@@ -431,14 +444,14 @@ def _still_held(connection: sa.Connection, key: int) -> sa.Row[Any]:
         InputError: It was discarded or released before.
     """
     row = _row(connection, key, _WITH_MESSAGE.with_for_update(of=_quarantine))
-    if row.state != HeldState.HELD.value:
+    if row.state != QuarantineState.HELD.value:
         message = f"Message {key} was {row.state} before; htpoort quarantine show {key} prints when and why."
         raise InputError("", (Problem("ledger.not-held", message),))
     return row
 
 
 def _mark(  # noqa: PLR0913 - one argument for each thing that is written
-    connection: sa.Connection, key: int, state: HeldState, *, at: datetime, detail: str, reply: int | None = None
+    connection: sa.Connection, key: int, state: QuarantineState, *, at: datetime, detail: str, reply: int | None = None
 ) -> None:
     """Record what a person decided about a message, and as which reply it was released."""
     connection.execute(sa.update(_quarantine).where(_quarantine.c.id == key).values(state=state.value))

@@ -16,8 +16,8 @@ __all__ = [
     "Claimed",
     "Entry",
     "Exchange",
-    "Held",
-    "HeldState",
+    "QuarantineState",
+    "QuarantinedMessage",
     "Reply",
     "Resting",
     "Shadow",
@@ -75,8 +75,8 @@ class Claimed:
     Args:
         key: Its number in the ledger.
         attempt: The number of this attempt, from 1.
-        tries: The number of this attempt since the last order to resend, without attempts that were returned. It
-            decides how long to wait for the next attempt.
+        counted_attempts: The number of this attempt since the last order to resend, without attempts that were
+            returned. It decides how long to wait for the next attempt.
         retried: Whether it was deferred, and not queued, when it was claimed.
         system: The system that its declaration goes to.
         party: V.
@@ -89,7 +89,7 @@ class Claimed:
 
     key: int
     attempt: int
-    tries: int
+    counted_attempts: int
     retried: bool = False
     system: str
     party: str
@@ -159,7 +159,7 @@ class Shadow:
     raw: bytes = attrs.field(repr=False)
 
 
-class HeldState(enum.Enum):
+class QuarantineState(enum.Enum):
     """The state of a message in quarantine."""
 
     HELD = "held"
@@ -172,7 +172,7 @@ class HeldState(enum.Enum):
 
 @final
 @attrs.frozen(kw_only=True)
-class Held:
+class QuarantinedMessage:
     """
     A message in quarantine, without its octets; `Quarantine.message` reads them.
 
@@ -194,7 +194,7 @@ class Held:
     problems: tuple[str, ...]
     mailbox: str | None
     subject: str | None
-    state: HeldState
+    state: QuarantineState
     copies: int
     octets: int
 
@@ -283,12 +283,12 @@ class Status:
         oldest: When the oldest open exchange (neither answered nor closed) was queued, by system.
         undelivered: How many replies wait for delivery, by system.
         quarantined: How many messages in quarantine need a decision.
-        early: How many open exchanges have a reply that cannot be an answer, because no attempt got as far as the
-            content.
+        not_sent_replies: How many open exchanges have a reply marked ``not-sent``: it cannot be an answer, because no
+            attempt got as far as the content.
     """
 
     exchanges: Mapping[tuple[str, State], int]
     oldest: Mapping[str, datetime]
     undelivered: Mapping[str, int]
     quarantined: int
-    early: int
+    not_sent_replies: int

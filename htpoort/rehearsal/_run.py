@@ -19,7 +19,7 @@ from htpoort.core.message import Submission
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Router
 from htpoort.delivery import Delivery
-from htpoort.ledger import Held, Ledger, Reply
+from htpoort.ledger import Ledger, QuarantinedMessage, Reply
 from htpoort.simulator.clock import SimulatedClock
 from htpoort.simulator.declarations import Channel, SentReply
 from htpoort.simulator.faults import ReplyFault
@@ -129,7 +129,7 @@ class RehearsalRun:
         while (await run_in_thread(self._ledger.status)).undelivered:  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(_POLL_INTERVAL)
 
-    async def quarantine(self) -> list[tuple[Held, bytes]]:
+    async def quarantine(self) -> list[tuple[QuarantinedMessage, bytes]]:
         """List what is in quarantine."""
         return await run_in_thread(lambda: list(self._ledger.quarantine.messages()))
 

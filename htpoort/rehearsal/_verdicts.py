@@ -20,7 +20,7 @@ from htpoort.core.errors import SendFailure
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Correlation, Reason
 from htpoort.core.text import ascii_lower
-from htpoort.ledger import Held, Reply
+from htpoort.ledger import QuarantinedMessage, Reply
 from htpoort.rehearsal._run import MAILBOX
 from htpoort.simulator.declarations import SentReply
 from htpoort.simulator.faults import ReplyFault
@@ -210,7 +210,7 @@ def _copy(mailbox: str, process_id: str, party: str, reference: str, raw: bytes)
     return ascii_lower(mailbox), ascii_lower(process_id), ascii_lower(party), reference, body
 
 
-def arrivals(delivered: Iterable[tuple[str, Reply]], held: Iterable[tuple[Held, bytes]]) -> Arrivals:
+def arrivals(delivered: Iterable[tuple[str, Reply]], held: Iterable[tuple[QuarantinedMessage, bytes]]) -> Arrivals:
     octets: dict[bytes, tuple[Arrival, ...]] = {}
     copies: dict[_Copy, Arrival] = {}
     for system, reply in delivered:

@@ -580,4 +580,4 @@ async def test_an_attempt_without_content_has_sent_nothing(
     found = ledger.exchanges.find("K1", party=PARTY)
 
     assert found is not None
-    assert (after, False, 1) == (found.state, found.content_begun, ledger.status().early)
+    assert (after, False, 1) == (found.state, found.content_begun, ledger.status().not_sent_replies)

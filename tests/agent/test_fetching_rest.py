@@ -172,7 +172,7 @@ async def test_the_status_of_an_earlier_agent(ledger: Ledger, router: Router) ->
     """An agent clears the status that an earlier agent left for its mailboxes; that of other servers stays."""
     async with Pop3Box() as box:
         for name in (f"POP3 127.0.0.1:{box.port} as edi", "another"):
-            ledger.servers.rests_soon(name, since=AT, next_try=AT + HOUR, why="no").result()
+            ledger.servers.record_pause_soon(name, since=AT, next_try=AT + HOUR, why="no").result()
         async with fetching(ledger, router, inbox(box), pause_schedule=(HOUR,)):
             async with asyncio.timeout(60):
                 await box.reached["QUIT"].wait()

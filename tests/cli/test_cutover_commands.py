@@ -342,7 +342,7 @@ class TestStatus:
         office.reply("K9", at=at)
         key = office.ledger.replies.take_in(router, raw.encode(), mail_from=None, at=at).key
         held = htpoort("cutover", "status").text.splitlines()[-1]
-        office.ledger.quarantine.discard(key, at=now(), why="not ours")
+        office.ledger.quarantine.discard(key, at=now(), reason="not ours")
 
         assert held == (
             "AGS may not be switched off yet. Messages in quarantine that may be from AGS: 1; release or discard each."

@@ -135,7 +135,7 @@ class TestStatus:
         """A server or mailbox that pauses after a failure is listed: since when, why, and when it is tried again."""
         name, why = "POP3 edi@pop.forwarder.example:995", "Not fetched (login): no."
         at, later = datetime.fromisoformat(AT), datetime.fromisoformat(AT) + timedelta(minutes=15)
-        busy.ledger.servers.rests_soon(name, since=at, next_try=later, why=why).result()
+        busy.ledger.servers.record_pause_soon(name, since=at, next_try=later, why=why).result()
         result = htpoort("status")
 
         expected = {"server": name, "since": AT, "next_try": later.isoformat(), "why": why}

@@ -17,7 +17,7 @@ import pytest
 from command_options import build_options
 
 from htpoort import DMS, Outcome, Router, State, build
-from htpoort.ledger import HeldState, Ledger
+from htpoort.ledger import Ledger, QuarantineState
 
 PARTY: Final = "NL123456789.02.05"
 NOON: Final = datetime(2018, 1, 5, 12, 0, 0, tzinfo=UTC)
@@ -197,7 +197,7 @@ class TestDone:
         with office.ledger() as ledger:
             state = ledger.quarantine.get(key).state
 
-        assert (0, TAKEN.format(WHY["gone"]), HeldState.DISCARDED) == (ran.code, ran.err, state)
+        assert (0, TAKEN.format(WHY["gone"]), QuarantineState.DISCARDED) == (ran.code, ran.err, state)
 
     def test_redeliver(self, office: Office) -> None:
         """The reply is due; a second order has nothing to do."""
@@ -383,7 +383,7 @@ class TestCharacters:
             state = ledger.quarantine.get(key).state
             logged = [entry.detail for entry in ledger.quarantine.log(key) if entry.event == "discarded"]
 
-        assert (0, "", HeldState.DISCARDED, [self.WHY]) == (ran.code, ran.err, state, logged)
+        assert (0, "", QuarantineState.DISCARDED, [self.WHY]) == (ran.code, ran.err, state, logged)
 
     @pytest.mark.parametrize(
         ("arguments", "what"),
@@ -401,5 +401,5 @@ class TestCharacters:
         with office.ledger() as ledger:
             state = ledger.quarantine.get(1).state
 
-        assert (2, HeldState.HELD) == (ran.code, state)
+        assert (2, QuarantineState.HELD) == (ran.code, state)
         assert f"htpoort: {what} holds octets that are not text in this locale's encoding;" in ran.err

@@ -14,7 +14,7 @@ import htpoort
 from htpoort import Correlation, Mark, Reason, SendError, SendFailure, State
 from htpoort.cli import _app
 from htpoort.core import routing
-from htpoort.ledger import HeldState
+from htpoort.ledger import QuarantineState
 from htpoort.transport import FetchFailure
 
 PAGE = "docs/reference/codes.md"
@@ -76,7 +76,7 @@ def test_every_problem_code_is_listed_once(
         ("## Why a message was not sent", SendFailure),
         ("## Why replies were not fetched", FetchFailure),
         ("## States", State),
-        ("## States of the quarantine", HeldState),
+        ("## States of the quarantine", QuarantineState),
         ("## Correlation", Correlation),
         ("## Reasons", Reason),
         ("## Marks", Mark),

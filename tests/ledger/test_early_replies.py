@@ -70,8 +70,8 @@ class Desk:
     @property
     def asks(self) -> tuple[int, list[str]]:
         """Say how many exchanges ask for a person because of their replies, and which."""
-        named = self.ledger.exchanges.with_early_replies(most=9)
-        return self.ledger.status().early, [one.reference for one in named]
+        named = self.ledger.exchanges.with_not_sent_replies(most=9)
+        return self.ledger.status().not_sent_replies, [one.reference for one in named]
 
 
 @pytest.fixture

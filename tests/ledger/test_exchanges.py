@@ -243,7 +243,7 @@ class TestReturned:
             assert State.QUEUED == ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock()).result()
 
         (claimed,) = claim(ledger, clock())
-        assert (10, 1, False) == (claimed.attempt, claimed.tries, claimed.retried)
+        assert (10, 1, False) == (claimed.attempt, claimed.counted_attempts, claimed.retried)
 
     def test_deferred_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """One that had been deferred is deferred, and due at once; the attempt before counts, and no other."""
@@ -255,7 +255,7 @@ class TestReturned:
             assert State.DEFERRED == ledger.exchanges.settle_soon(claimed, Outcome.RETURNED, at=clock(6)).result()
 
         (claimed,) = claim(ledger, clock(6))
-        assert (5, 2, True) == (claimed.attempt, claimed.tries, claimed.retried)
+        assert (5, 2, True) == (claimed.attempt, claimed.counted_attempts, claimed.retried)
 
     def test_it_holds_up_no_other(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """One that a server never takes, and that is charged to the server, lets all that waits go first."""
@@ -386,7 +386,7 @@ class TestSettle:
         made_up = Claimed(
             key=queued.key,
             attempt=attempt,
-            tries=1,
+            counted_attempts=1,
             system="DMS",
             party=PARTY,
             reference="K1",
@@ -444,7 +444,7 @@ class TestLeases:
         claim(ledger, clock(), owner="me")
         spoil = f"UPDATE htpoort_exchanges SET {column} = NULL"  # noqa: S608 - a name of this file
         ledger.write_soon(lambda connection: connection.exec_driver_sql(spoil) and None).result()
-        lost = ledger.exchanges.expire_soon(at=clock(), owner=me).result()
+        lost = ledger.exchanges.expire_soon(at=clock(), except_owner=me).result()
 
         assert (["K1"], State.UNKNOWN) == ([one.reference for one in lost], state(ledger))
 
@@ -453,7 +453,7 @@ class TestLeases:
         for owner, reference in (("dead", "K1"), ("me", "K2")):
             ledger.exchanges.queue(declaration(reference), at=clock())
             claim(ledger, clock(), owner=owner)
-        lost = ledger.exchanges.expire_soon(at=clock(), owner="me").result()
+        lost = ledger.exchanges.expire_soon(at=clock(), except_owner="me").result()
 
         assert ["K1"] == [one.reference for one in lost]
 
@@ -506,7 +506,7 @@ class TestOrder:
             if minute == 2:
                 ledger.exchanges.resend("K1", at=clock(minute))
             claimed = claim(ledger, clock(minute))
-            counted.append(sorted((one.reference, one.attempt, one.tries) for one in claimed))
+            counted.append(sorted((one.reference, one.attempt, one.counted_attempts) for one in claimed))
             for one in claimed:
                 ledger.exchanges.settle_soon(one, Outcome.DEFERRED, at=clock(minute), due=clock(minute + 1)).result()
 

@@ -24,7 +24,7 @@ from htpoort import (
     State,
     Submission,
 )
-from htpoort.ledger import Exchange, HeldState, Ledger
+from htpoort.ledger import Exchange, Ledger, QuarantineState
 
 OURS, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
 LEASE = timedelta(minutes=2)
@@ -65,7 +65,7 @@ class Desk:
         """Release it; gives the codes of the refusal."""
         with pytest.raises(InputError) as caught:
             self.ledger.quarantine.release(key, **chosen, at=self._clock(2))
-        assert HeldState.HELD is self.ledger.quarantine.get(key).state
+        assert QuarantineState.HELD is self.ledger.quarantine.get(key).state
         return [problem.code for problem in caught.value.problems]
 
 
@@ -231,17 +231,17 @@ class TestDespite:
         with pytest.raises(InputError) as released:
             desk.ledger.quarantine.release_despite(key, **choice(), reason=reason, at=clock(2))
         with pytest.raises(InputError) as discarded:
-            desk.ledger.quarantine.discard(key, at=clock(2), why=reason)
+            desk.ledger.quarantine.discard(key, at=clock(2), reason=reason)
 
         assert [["ledger.reason"]] * 2 == [
             [problem.code for problem in caught.value.problems] for caught in (released, discarded)
         ]
-        assert HeldState.HELD is desk.ledger.quarantine.get(key).state
+        assert QuarantineState.HELD is desk.ledger.quarantine.get(key).state
 
     def test_only_once(self, desk: Desk, clock: Clock) -> None:
         """What was decided before is not released again, for whatever reason."""
         key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
-        desk.ledger.quarantine.discard(key, at=clock(2), why="not ours")
+        desk.ledger.quarantine.discard(key, at=clock(2), reason="not ours")
         with pytest.raises(InputError) as caught:
             desk.ledger.quarantine.release_despite(key, **choice(), reason="it is", at=clock(3))
 

@@ -23,7 +23,7 @@ from htpoort import (
     Submission,
     UnknownError,
 )
-from htpoort.ledger import Exchange, HeldState, Ledger, Reply
+from htpoort.ledger import Exchange, Ledger, QuarantineState, Reply
 
 PARTY = "NL123456789.02.05"
 LEASE = timedelta(minutes=2)
@@ -169,7 +169,7 @@ class TestDelivery:
         """One worker's replies, or everybody's, are free at once; another's are not touched."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         claim(ledger, clock(), owner="a")
-        ledger.replies.let_go_soon(owner=owner).result()
+        ledger.replies.drop_claims_soon(owner=owner).result()
 
         assert free == bool(claim(ledger, clock(), owner="c"))
 
@@ -232,7 +232,7 @@ class TestQuarantine:
             held.subject,
             ledger.quarantine.message(held.key),
         )
-        assert (1, len(raw), HeldState.HELD) == (len(held.problems), held.octets, held.state)
+        assert (1, len(raw), QuarantineState.HELD) == (len(held.problems), held.octets, held.state)
         assert held == ledger.quarantine.get(held.key)
 
     def test_is_never_all_in_memory(self, ledger: Ledger, router: Router, clock: Clock) -> None:
@@ -265,22 +265,22 @@ class TestQuarantine:
 
         assert [(raw, PARTY)] == [(one.raw, one.party) for one in claim(ledger, clock(2))]
         assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
-        assert ([], HeldState.RELEASED) == (list(ledger.quarantine.listed()), ledger.quarantine.get(key).state)
+        assert ([], QuarantineState.RELEASED) == (list(ledger.quarantine.listed()), ledger.quarantine.get(key).state)
 
     def test_discarded_stays_readable(self, ledger: Ledger, router: Router, clock: Clock) -> None:
         """A message for nobody leaves the list, not the ledger."""
         key = ledger.replies.take_in(router, b"junk", mail_from=None, at=clock()).key
-        ledger.quarantine.discard(key, at=clock(1), why="advertisement")
+        ledger.quarantine.discard(key, at=clock(1), reason="advertisement")
 
         assert ([], b"junk") == (list(ledger.quarantine.listed()), ledger.quarantine.message(key))
-        assert [HeldState.DISCARDED] == [held.state for held in ledger.quarantine.listed(None)]
+        assert [QuarantineState.DISCARDED] == [held.state for held in ledger.quarantine.listed(None)]
 
     def test_an_unknown_number(self, ledger: Ledger, router: Router, clock: Clock) -> None:
         """A number that is not there is told with those that are."""
         key = ledger.replies.take_in(router, b"junk", mail_from=None, at=clock()).key
         for act in (
             lambda: ledger.quarantine.get(99),
-            lambda: ledger.quarantine.discard(99, at=clock(), why="not ours"),
+            lambda: ledger.quarantine.discard(99, at=clock(), reason="not ours"),
         ):
             with pytest.raises(UnknownError) as caught:
                 act()

@@ -50,7 +50,7 @@ def test_an_empty_ledger_has_a_status(ledger: Ledger) -> None:
         status.oldest,
         status.undelivered,
         status.quarantined,
-        status.early,
+        status.not_sent_replies,
     )
 
 
@@ -286,7 +286,7 @@ class TestPrune:
         ledger.replies.mark_delivered_soon(waiting.key, at=clock()).result()
         ledger.replies.take_in(router, b"held", mail_from=None, at=clock())
         key = ledger.replies.take_in(router, b"discarded", mail_from=None, at=clock()).key
-        ledger.quarantine.discard(key, at=clock(), why="not ours")
+        ledger.quarantine.discard(key, at=clock(), reason="not ours")
 
     EXPECTED: ClassVar = {
         "events": 8,

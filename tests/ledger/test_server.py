@@ -242,7 +242,7 @@ class TestEncoding:
             router = Router(parties=["NL123456789.02.05"])
             raw = f"Subject: {self.TEXT}\r\n\r\n".encode()
             ledger.replies.take_in(router, raw, mail_from=None, at=clock())
-            ledger.quarantine.discard(1, at=clock(), why=self.TEXT)
+            ledger.quarantine.discard(1, at=clock(), reason=self.TEXT)
             why = ledger._connections.read(
                 lambda connection: connection.exec_driver_sql(
                     "SELECT detail FROM htpoort_events WHERE event = 'discarded'"

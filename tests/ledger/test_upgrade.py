@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import InputError, LedgerError, Router, State, Submission
-from htpoort.ledger import HeldState, Ledger, _upgrade
+from htpoort.ledger import Ledger, QuarantineState, _upgrade
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
@@ -279,7 +279,7 @@ class TestWhatWasThere:
 
     def test_the_rest(self, ledger: Ledger) -> None:
         """Quarantine and the fetched mails are there."""
-        assert [(HeldState.HELD, b"held"), (HeldState.DISCARDED, b"discarded")] == [
+        assert [(QuarantineState.HELD, b"held"), (QuarantineState.DISCARDED, b"discarded")] == [
             (held.state, raw) for held, raw in ledger.quarantine.messages(None)
         ]
         assert {"7"} == set(ledger.fetched.known("edi@pop.forwarder.example:995"))

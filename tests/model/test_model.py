@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from htpoort import AGS, DMS, InputError, Outcome, PartyId, Router, State, Submission, build
-from htpoort.ledger import Claimed, Exchange, HeldState, Ledger, Reply
+from htpoort.ledger import Claimed, Exchange, Ledger, QuarantineState, Reply
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
@@ -439,7 +439,7 @@ class LedgerMachine(RuleBasedStateMachine):
         reference, _, body, _ = self.apart[key]
         self.apart[key] = (*self.apart[key][:3], "released" if released else "discarded")
         if not released:
-            self.ledger.quarantine.discard(key, at=self.now, why="not ours")
+            self.ledger.quarantine.discard(key, at=self.now, reason="not ours")
             return
         choice = {"system": SYSTEMS[system][0], "party": PartyId.parse(party_of(reference)), "reference": reference}
         # Whichever system is chosen: its K went to the other one, or its mailbox or process ID is the other's.
@@ -536,7 +536,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def same_quarantine(self) -> None:
         """What was set apart is there, in the state that a person gave it."""
         there = {one.key: one.state for one in self.ledger.quarantine.listed(None)}
-        assert {key: HeldState(what[3]) for key, what in self.apart.items()} == there
+        assert {key: QuarantineState(what[3]) for key, what in self.apart.items()} == there
 
     @invariant()
     def one_k_for_each_message(self) -> None:

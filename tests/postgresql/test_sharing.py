@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import DMS, InputError, Outcome, PartyId, Router, State, Submission, build
-from htpoort.ledger import HeldState, Ledger
+from htpoort.ledger import Ledger, QuarantineState
 
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -227,7 +227,7 @@ class TestQuarantine:
 
         assert not released.result(PATIENCE).repeated
         assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
-        assert HeldState.RELEASED is here.quarantine.get(key).state
+        assert QuarantineState.RELEASED is here.quarantine.get(key).state
 
 
 class TestLeases:

@@ -27,7 +27,7 @@ import pytest
 PUBLIC = ["transport", "ledger", "delivery", "agent", "config", "simulator", "rehearsal", "testing"]
 SPECIAL = {"__init__", "__call__", "__enter__", "__aenter__", "__iter__", "__aiter__", "__getitem__"}
 NAMED = {
-    *("Ledger", "Part"),
+    *("Ledger", "LedgerPart"),
     *("RunningClock", "RunningGateway", "RunningReceiver"),
 }
 """Classes that a user does not make: `Ledger.open` or a fixture of pytest does."""

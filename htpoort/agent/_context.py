@@ -1,4 +1,8 @@
-"""What the workers of an agent share: ledger, clock, stop event and leases."""
+"""
+What the workers of an agent share.
+
+`WorkerContext` has ledger, clock and stop event; `Leases` has the work that the agent holds.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ Work = TypeVar("Work", bound=_Keyed)
 @final
 class Leases:
     """
-    Hold the leases of one kind of work.
+    The leases of one kind of work: declarations that are being sent, or replies that are being delivered.
 
     A lease is never trusted after its end: the process may be suspended between any two lines.
 
@@ -61,7 +65,7 @@ class Leases:
 
     @property
     def keys(self) -> tuple[int, ...]:
-        """The keys that are held. Only their leases are renewed, so work that could not be recorded is given up."""
+        """The keys that are held. Only their leases are renewed, so work that could not be recorded is abandoned."""
         return tuple(self._until)
 
     async def claim(self, claim: Callable[[datetime], Future[list[Work]]]) -> list[Work]:
@@ -109,9 +113,9 @@ class Leases:
         until, now = self._until.get(key), self._clock()
         return (until is not None and now < until <= now + self._length) or await self._renewed((key,))
 
-    async def renew(self) -> list[int]:
+    async def renew_and_list_lost(self) -> list[int]:
         """
-        Renew all leases.
+        Renew all leases, and find those that were lost.
 
         Returns:
             The keys that another agent has by now.
@@ -135,6 +139,14 @@ class Leases:
 
 
 @final
+class LeaseLostError(Exception):
+    """Another agent may hold the work by now, or the ledger cannot confirm that none does."""
+
+    def __str__(self) -> str:
+        return "this agent was suspended for longer than its lease"
+
+
+@final
 @attrs.frozen
 class _Written(Generic[T]):
     """The result of a write to the ledger."""
@@ -146,7 +158,7 @@ class _Written(Generic[T]):
 @attrs.define(kw_only=True, eq=False)
 class WorkerContext:
     """
-    Share ledger, router, clock and stop event among the workers of an agent.
+    Ledger, router, clock and stop event, shared by the workers of an agent.
 
     Args:
         ledger: The open ledger.
@@ -157,8 +169,8 @@ class WorkerContext:
         stop_event: Set when the agent is asked to stop.
         sending_leases: The leases of the declarations that are being sent.
         delivery_leases: The leases of the replies that are being delivered.
-        grace_over: Whether the time of grace has passed; nothing is tried again then.
-        final_seconds: How long a write or a cancelled delivery may still take after the time of grace.
+        grace_over: Whether the grace period is over; nothing is tried again then.
+        final_seconds: How long a write or a cancelled delivery may still take after the grace period.
         rng: Gives the jitter of delays.
     """
 
@@ -182,7 +194,7 @@ class WorkerContext:
 
     async def write(self, submit: Callable[[], Future[T]], *, without_text: Callable[[], Future[T]] | None = None) -> T:
         """
-        Record what has happened. Repeat until the ledger accepts it or the time of grace is over, whatever the error.
+        Record what has happened. Repeat until the ledger accepts it or the grace period is over, whatever the error.
 
         If the caller is cancelled, what was handed to the ledger is still written: it has happened.
 
@@ -215,7 +227,7 @@ class WorkerContext:
             return error
 
     def final_timeout(self) -> asyncio.Timeout:
-        """Limit a wait after the time of grace, so that a ledger that hangs does not keep the agent from ending."""
+        """Limit a wait after the grace period, so that a ledger that hangs does not keep the agent from ending."""
         return asyncio.timeout(self.final_seconds if self.grace_over else None)
 
     async def pause(self, delay: timedelta) -> None:
@@ -250,10 +262,10 @@ class WorkerContext:
                 await self.pause(self.timing.retry_delay)
 
 
-async def wait_for_event(event: asyncio.Event, most: timedelta) -> None:
-    """Wait until an event is set, but not longer than *most*."""
+async def wait_for_event(event: asyncio.Event, limit: timedelta) -> None:
+    """Wait until an event is set, but not longer than *limit*."""
     try:
-        async with asyncio.timeout(most.total_seconds()):
+        async with asyncio.timeout(limit.total_seconds()):
             await event.wait()
     except TimeoutError:
         pass

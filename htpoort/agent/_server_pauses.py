@@ -1,7 +1,7 @@
 """
 Remember which servers cannot be used, and when to try them again.
 
-A server that fails is left to rest: one attempt after each pause, and each pause longer than the one before.
+A server that fails is paused: one attempt after each pause, and each pause longer than the one before.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from htpoort.transport import Sender, SmtpServer
 @final
 class ServerPauses:
     """
-    Measure the pauses of one server, and log their reason and their end.
+    The pauses of one server; logs their reason and their end.
 
     Args:
         name: The name of the server in the log.
-        timing: How long to rest.
+        timing: How long to pause.
     """
 
     def __init__(self, name: str, timing: Timing) -> None:
@@ -41,7 +41,7 @@ class ServerPauses:
         """When failures of the present kind began; None while the server works."""
         return self._since
 
-    def failed(self, why: str, *, kind: object, at: datetime, least: timedelta) -> timedelta:
+    def failed(self, why: str, *, kind: object, at: datetime, minimum: timedelta) -> timedelta:
         """
         Count a failed attempt.
 
@@ -49,17 +49,17 @@ class ServerPauses:
             why: A sentence for the log.
             kind: The kind of failure; if it differs from the one before, *since* is now.
             at: Now.
-            least: The shortest pause, as after a refused login, because many servers lock an account.
+            minimum: The shortest pause, as after a refused login, because many servers lock an account.
 
         Returns:
-            How long the server rests.
+            How long the server is paused.
         """
         self._failures += 1
-        pause = max(least, retry_delay(self._failures, schedule=self._timing.pause_schedule, repeat_last=True))
+        pause = max(minimum, retry_delay(self._failures, schedule=self._timing.pause_schedule, repeat_last=True))
         if self._since is None or kind is not self._kind:
             self._since, self._kind = at, kind
         since, next_try = (moment.isoformat(timespec="seconds") for moment in (self._since, at + pause))
-        LOG.warning("%s rests until %s, failing since %s: %s", self._name, next_try, since, why)
+        LOG.warning("%s is paused until %s, failing since %s: %s", self._name, next_try, since, why)
         return pause
 
     def worked(self) -> None:
@@ -74,7 +74,7 @@ class ServerUse:
     """
     Decide which connections to a mail server may be used.
 
-    If a connection fails while others work, that connection rests; otherwise the whole outbox does. Until one
+    If a connection fails while others work, that connection is paused; otherwise the whole outbox does. Until one
     connection has worked, only one is tried at a time, so that a wrong password causes one login instead of one for
     each connection. If a server accepts only some of the connections, those go on, and one of the others is tried
     after each pause.
@@ -93,11 +93,11 @@ class ServerUse:
         self._name = f"SMTP {server.label}"
         self._systems = ", ".join(systems)
         self._senders = senders
-        self._rest = ServerPauses(self._name, context.timing)
-        self._resting: set[Sender] = set()
+        self._pauses = ServerPauses(self._name, context.timing)
+        self._paused_senders: set[Sender] = set()
         self._works = False
-        self._paused = 0.0  # by the clock of the loop, which nothing sets back
-        self._until = 0.0
+        self._pause_begin = 0.0  # by the clock of the loop, which nothing sets back
+        self._pause_end = 0.0
         self._status: tuple[datetime, datetime, str] | None = None
         self._status_changed = True  # an earlier agent may have left a status in the ledger
 
@@ -109,29 +109,29 @@ class ServerUse:
     @property
     def pause(self) -> timedelta | None:
         """How long nothing more may be tried; None if there is no pause."""
-        left = self._until - self.now()
-        return timedelta(seconds=left) if left > 0 and (self._resting or not self._works) else None
+        left = self._pause_end - self.now()
+        return timedelta(seconds=left) if left > 0 and (self._paused_senders or not self._works) else None
 
     def usable(self, free: Sequence[Sender]) -> list[Sender]:
         """Choose the connections that may be used now."""
-        over = self.now() >= self._until
+        over = self.now() >= self._pause_end
         if not self._works:
             alone = len(free) == len(self._senders)
             return list(free[:1]) if over and alone else []
-        rested = [sender for sender in free if sender in self._resting]
-        trying = len(rested) < len(self._resting)
-        ready = [sender for sender in free if sender not in self._resting]
-        return ready + (rested[:1] if over and not trying else [])
+        paused = [sender for sender in free if sender in self._paused_senders]
+        trying = len(paused) < len(self._paused_senders)
+        ready = [sender for sender in free if sender not in self._paused_senders]
+        return ready + (paused[:1] if over and not trying else [])
 
     def succeeded(self, sender: Sender) -> bool:
         """Note that a connection works; return whether more connections may be used now."""
-        if self._works and sender not in self._resting:
+        if self._works and sender not in self._paused_senders:
             return False
         self._works = True
-        self._resting.discard(sender)
-        self._until = 0.0
-        self._rest.worked()
-        if not self._resting:
+        self._paused_senders.discard(sender)
+        self._pause_end = 0.0
+        self._pauses.worked()
+        if not self._paused_senders:
             self._status, self._status_changed = None, True
         return True
 
@@ -139,21 +139,23 @@ class ServerUse:
         """Note that an attempt failed because of the server; *begun* is when the attempt began, by `now`."""
         working = sum(other.connected for other in self._senders if other is not sender)
         if working:
-            self._resting.add(sender)
+            self._paused_senders.add(sender)
         else:
-            self._resting.clear()
+            self._paused_senders.clear()
             self._works = False
-        if begun < self._paused:
+        if begun < self._pause_begin:
             return  # it was in progress when the pause began, and means nothing for the time after it
         timing, at = self._context.timing, self._context.clock()
-        least = timing.login_pause if error.kind is SendFailure.LOGIN else timedelta(0)
+        minimum = timing.login_pause if error.kind is SendFailure.LOGIN else timedelta(0)
         why = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
         if working:
             why += f" ({working} of {len(self._senders)} connections work)"
-        pause = self._rest.failed(f"{why}; declarations to {self._systems} wait", kind=error.kind, at=at, least=least)
-        self._paused = self.now()
-        self._until = self._paused + pause.total_seconds()
-        self._status, self._status_changed = (self._rest.since or at, at + pause, why), True
+        pause = self._pauses.failed(
+            f"{why}; declarations to {self._systems} wait", kind=error.kind, at=at, minimum=minimum
+        )
+        self._pause_begin = self.now()
+        self._pause_end = self._pause_begin + pause.total_seconds()
+        self._status, self._status_changed = (self._pauses.since or at, at + pause, why), True
 
     async def record(self) -> None:
         """Write the status to the ledger if it has changed, so that other processes see it."""

@@ -50,7 +50,7 @@ class Agent:
             await agent.wait_for_stop_request()
 
     Several agents may share a ledger on PostgreSQL; a ledger on SQLite has one agent. Leaving the block ends work in
-    progress within the time of grace. A message whose content has begun but has no answer by then is unknown.
+    progress within the grace period. A message whose content has begun but has no answer by then is unknown.
 
     Args:
         ledger: The open ledger. It stays open.
@@ -160,7 +160,7 @@ class Agent:
             await self._listening.aclose()
             await asyncio.wait(self._tasks, timeout=self._context.timing.grace.total_seconds())
         finally:
-            # If the caller is cancelled, the time of grace is over too.
+            # If the caller is cancelled, the grace period is over too.
             self._context.grace_over = True
             await self._end()
 
@@ -197,11 +197,11 @@ class Agent:
         await self._wait_for_renewal()
         # Before the renewal: what is renewed has not expired by this time, however long the renewal takes.
         now = context.sending_leases.expiry_time()
-        for key in await context.delivery_leases.renew():
+        for key in await context.delivery_leases.renew_and_list_lost():
             for worker in self._deliveries.values():
                 worker.cancel(key)
         # A sender checks its lease before the content and before the final dot.
-        await context.sending_leases.renew()
+        await context.sending_leases.renew_and_list_lost()
         await self._expire(at=now)
 
     async def _expire(self, *, at: datetime, except_owner: str | None = None) -> None:
@@ -233,7 +233,7 @@ def _systems_of(outboxes: Iterable[Outbox], router: Router) -> list[tuple[Outbox
     Find the systems of each outbox.
 
     Raises:
-        InputError: A system is unknown, or in two outboxes; names each one.
+        InputError: A system is unknown, or in two outboxes. The error lists every problem.
     """
     known = {system.name.lower(): system.name for system in router.directory}
     owners: dict[str, Outbox] = {}

@@ -1,7 +1,7 @@
 """
 Deliver replies to the process of their system.
 
-No reply is given up, and the failures of one system do not delay another.
+No reply is abandoned, and the failures of one system do not delay another.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Final, final
 
-from htpoort.agent._context import LOG, OMITTED, WorkerContext, wait_for_event
-from htpoort.core.errors import InputError, Problem
+from htpoort.agent._context import LOG, OMITTED, LeaseLostError, WorkerContext, wait_for_event
+from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.exchange import retry_delay
 from htpoort.core.text import one_line
 from htpoort.delivery import Delivery, SelfTestingDelivery
 from htpoort.ledger import Reply
 
-_MOST: Final = 16  # replies at once to one process; a delivery that hangs keeps its place until its timeout
+_MAX_DELIVERIES: Final = 16  # replies at once to one process; a delivery that hangs keeps its place until its timeout
 _SHOWN: Final = 1_000  # characters of an error, which are more than a command delivery shows
 _SELF_TEST_TIMEOUT: Final = 10.0  # seconds for the tests of all deliveries at the start; a disk may not be mounted yet
 
@@ -28,7 +28,7 @@ async def self_test(workers: Iterable[DeliveryWorker]) -> None:
     Test all deliveries that can be tested.
 
     Raises:
-        InputError: Some of them can never succeed as they are; has the problems of all.
+        InputError: Some of them can never succeed as they are. The error lists every problem.
     """
     found = await asyncio.gather(*(worker.self_test() for worker in workers))
     if problems := tuple(problem for some in found for problem in some):
@@ -50,7 +50,7 @@ class DeliveryWorker:
         self._context = context
         self._system = system
         self._delivery = delivery
-        self._free = _MOST
+        self._free = _MAX_DELIVERIES
         self._started: set[asyncio.Task[None]] = set()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._lost: set[int] = set()
@@ -88,21 +88,21 @@ class DeliveryWorker:
 
     async def _deliver_due(self, group: asyncio.TaskGroup) -> None:
         """Claim replies for the free places, and deliver each one separately."""
-        context, most = self._context, self._free
+        context, limit = self._context, self._free
         self.wake.clear()
-        if not most:
+        if not limit:
             await self.wake.wait()
             return
         in_progress = context.delivery_leases.keys
         claimed = await context.delivery_leases.claim(
             lambda at: context.ledger.replies.claim_soon(
-                self._system, owner=context.owner, most=most, at=at, lease=context.timing.lease, without=in_progress
+                self._system, owner=context.owner, most=limit, at=at, lease=context.timing.lease, without=in_progress
             )
         )
         for reply in claimed:
             self._free -= 1
             group.create_task(self._deliver(reply))
-        if len(claimed) < most:
+        if len(claimed) < limit:
             await wait_for_event(self.wake, context.timing.poll_interval)
 
     async def _deliver(self, reply: Reply) -> None:
@@ -110,7 +110,7 @@ class DeliveryWorker:
         try:
             # If this agent was suspended since it claimed the reply, another one may be delivering it.
             held = await self._context.delivery_leases.holds(reply.key)
-            await self._record(reply, await self._attempt(reply) if held else _LeaseLostError())
+            await self._record(reply, await self._attempt(reply) if held else LeaseLostError())
         except Exception:  # noqa: BLE001 - logged with its traceback; the other replies go on
             # The lease runs out, and the reply is delivered again.
             LOG.exception("The outcome of delivering reply %d was not recorded", reply.key)
@@ -123,19 +123,19 @@ class DeliveryWorker:
 
     async def _attempt(self, reply: Reply) -> BaseException | None:
         """Make one attempt within its timeout; return its error, or None if the reply is delivered."""
-        limit = self._context.timing.delivery_timeout.total_seconds()
+        timeout = self._context.timing.delivery_timeout.total_seconds()
         task = asyncio.create_task(self._call(reply))
         self._started.add(task)
         self._running[reply.key] = task
         try:
             # A separate task: a delivery that ignores its cancellation keeps nothing waiting.
-            await asyncio.wait({task}, timeout=limit)
+            await asyncio.wait({task}, timeout=timeout)
             if not task.done():
-                return TimeoutError(f"It took more than {limit:g} s and was cancelled.")
+                return _NoResultError(f"It took more than {timeout:g} s and was cancelled.")
             if task.cancelled() and reply.key in self._lost:
-                return _LeaseLostError()
+                return LeaseLostError()
             if task.cancelled():
-                return asyncio.CancelledError("The delivery cancelled itself.")
+                return _NoResultError("The delivery cancelled itself.")
             return task.exception()
         finally:
             del self._running[reply.key]
@@ -146,7 +146,7 @@ class DeliveryWorker:
         await self._delivery(reply)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        """Forget a delivery that has ended; the result of one that was given up does not count."""
+        """Forget a delivery that has ended; the result of one that was abandoned does not count."""
         self._started.discard(task)
         if not task.cancelled():
             task.exception()
@@ -165,11 +165,11 @@ class DeliveryWorker:
             LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
             await context.write(lambda: replies.mark_delivered_soon(reply.key, at=at))
             return
-        if isinstance(error, _LeaseLostError):
+        if isinstance(error, LeaseLostError):
             LOG.warning("Reply %d of %s for %s under %s is left to another agent: %s", *facts, error)
             return
         LOG.warning("Reply %d of %s for %s under %s was not delivered: %s", *facts, _shown(str(error)))
-        trouble = _shown(f"{type(error).__name__}: {error}")
+        trouble = _shown(_trouble(error))
         due = at + retry_delay(
             reply.attempts,
             schedule=context.timing.redelivery_schedule,
@@ -184,11 +184,14 @@ class DeliveryWorker:
 
 
 @final
-class _LeaseLostError(Exception):
-    """Another agent holds the reply by now."""
+class _NoResultError(Exception):
+    """The delivery did not end by itself: its time was over, or it cancelled itself. The text is for people."""
 
-    def __str__(self) -> str:
-        return "this one was suspended for longer than its lease"
+
+def _trouble(error: BaseException) -> str:
+    """Describe an error; its class explains an error of a library, and nothing of our own."""
+    known = isinstance(error, (HtpoortError, _NoResultError))
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def _shown(text: str) -> str:

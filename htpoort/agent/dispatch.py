@@ -32,7 +32,7 @@ def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
 @attrs.frozen(kw_only=True)
 class Destination:
     """
-    Hold where a declaration goes.
+    Where a declaration goes.
 
     Args:
         party: The declarant, as the dispatcher's *parties* spells it.
@@ -50,10 +50,10 @@ class Destination:
 @attrs.frozen(kw_only=True)
 class Dispatched:
     """
-    Hold the result of a dispatch.
+    A declaration in the queue of the ledger, and where it goes.
 
     Args:
-        exchange: The exchange in the ledger; *repeated* if the declaration was queued before.
+        exchange: The queued exchange; *repeated* if the declaration was queued before.
         destination: Where it goes.
     """
 
@@ -142,7 +142,7 @@ class Dispatcher:
         message_id: str | None = None,
     ) -> Dispatched:
         """
-        Choose where a declaration goes, build its message, and put it into the ledger; an agent sends it.
+        Queue a declaration: choose where it goes, build its message, and store it in the ledger. An agent sends it.
 
         A caller that was interrupted may repeat the call: the same payload, party, mailbox and reference give the
         same exchange, *repeated*.

@@ -37,13 +37,13 @@ from htpoort.transport import (
 
 __all__ = ["FetchReport", "fetch_once"]
 
-MAILS: Final = 500
+MAX_MAILS: Final = 500
 """The most mails of one session; fewer after a server has ended a session itself."""
-_SESSIONS: Final = 20  # of one poll; the next poll fetches the rest
-_BREAKING_MAILS: Final = 4  # mails of one poll that may break a session before the poll ends
+_MAX_SESSIONS: Final = 20  # of one poll; the next poll fetches the rest
+_MAX_BREAKING_MAILS: Final = 4  # mails of one poll that may break a session before the poll ends
 _LEAVE_ALONE: Final = timedelta(hours=1)  # a mail that cannot be deleted or never ends would be fetched at every poll
 _LEFT_ALONE: Final = frozenset({"pop3.not-deleted", "pop3.endless"})
-_WARNINGS: Final = 20  # of one poll; a mailbox may hold a hundred thousand mails that cannot be read
+_MAX_WARNINGS: Final = 20  # of one poll; a mailbox may hold a hundred thousand mails that cannot be read
 
 
 @final
@@ -115,9 +115,9 @@ class Pop3Worker:
         self._inbox = inbox
         # The UIDLs of mails that are left alone until a moment.
         self._left_alone: dict[str, datetime] = {}
-        self._most = MAILS
+        self._limit = MAX_MAILS
         self._name = f"POP3 {inbox.server.label}"
-        self._rest = ServerPauses(self._name, context.timing)
+        self._pauses = ServerPauses(self._name, context.timing)
 
     async def run(self) -> None:
         """Poll until the agent is asked to stop."""
@@ -143,8 +143,8 @@ class Pop3Worker:
     async def _pause_after(self, report: FetchReport) -> timedelta:
         """Return how long to wait: longer after each session that could not be opened."""
         error, servers = report.error, self._context.ledger.servers
-        if self._rest.since is not None and (report.stored or error is None or error.logged_in):
-            self._rest.worked()
+        if self._pauses.since is not None and (report.stored or error is None or error.logged_in):
+            self._pauses.worked()
             await self._record(servers.clear_pause_soon(self._name))
         if error is None:
             return self._inbox.poll_interval
@@ -152,10 +152,10 @@ class Pop3Worker:
             LOG.warning("%s", error)
             return self._inbox.poll_interval
         refused = error.kind is FetchFailure.LOGIN and not error.retryable
-        least = self._context.timing.login_pause if refused else self._inbox.poll_interval
+        minimum = self._context.timing.login_pause if refused else self._inbox.poll_interval
         now, why = self._context.clock(), str(error)
-        pause = self._rest.failed(why, kind=error.kind, at=now, least=least)
-        since = self._rest.since or now
+        pause = self._pauses.failed(why, kind=error.kind, at=now, minimum=minimum)
+        since = self._pauses.since or now
         await self._record(servers.record_pause_soon(self._name, since=since, next_try=now + pause, why=why))
         return pause
 
@@ -183,16 +183,16 @@ class Pop3Worker:
             clock=context.clock,
             on_stored=self._intake.report,
             skip=frozenset(self._left_alone),
-            most=self._most,
+            limit=self._limit,
         )
-        self._most = MAILS if report.error is None else report.most
+        self._limit = MAX_MAILS if report.error is None else report.limit
         if report.seen_again:
             LOG.info("%s: %d mails were fetched again that had been stored before", self._name, len(report.seen_again))
         problems = [*report.problems, *(left.problem for left in report.left)]
-        for problem in problems[:_WARNINGS]:
+        for problem in problems[:_MAX_WARNINGS]:
             LOG.warning("%s: %s", self._name, problem.message)
-        if len(problems) > _WARNINGS:
-            LOG.warning("%s: left out %d more warnings like these", self._name, len(problems) - _WARNINGS)
+        if len(problems) > _MAX_WARNINGS:
+            LOG.warning("%s: left out %d more warnings like these", self._name, len(problems) - _MAX_WARNINGS)
         left_alone = (left.uidl for left in report.left if left.uidl and left.problem.code in _LEFT_ALONE)
         self._left_alone |= dict.fromkeys(left_alone, now + _LEAVE_ALONE)
         return report
@@ -205,7 +205,7 @@ class Pop3Worker:
 @attrs.frozen(kw_only=True)
 class FetchReport:
     """
-    Hold the result of one poll of a POP3 mailbox.
+    The result of one poll of a POP3 mailbox.
 
     Args:
         account: The mailbox, as ``user@host:port``.
@@ -219,7 +219,7 @@ class FetchReport:
         error: Why the poll could not go on, or why the first mail was left that broke a session; None if the
             poll reached its end, and later sessions fetched what a broken one had not.
         more: The number of mails that this poll did not reach.
-        most: The limit of mails of its last session; fewer than 500 after the server has ended a session itself.
+        limit: The limit of mails of its last session; fewer than 500 after the server has ended a session itself.
     """
 
     account: str
@@ -230,7 +230,7 @@ class FetchReport:
     problems: tuple[Problem, ...] = ()
     error: FetchError | None = None
     more: int = 0
-    most: int = MAILS
+    limit: int = MAX_MAILS
 
 
 async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes part
@@ -241,7 +241,7 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
     clock: Callable[[], datetime] = _clock.now,
     on_stored: Callable[[Stored], object] | None = None,
     skip: frozenset[str] = frozenset(),
-    most: int = MAILS,
+    limit: int = MAX_MAILS,
 ) -> FetchReport:
     """
     Poll a POP3 mailbox once: fetch each mail, store it, then delete it from the mailbox.
@@ -259,7 +259,7 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
         clock: Returns the current time, aware.
         on_stored: Called with each mail as soon as it is synced.
         skip: The UIDLs of mails to leave alone, as for `Pop3Mailbox.fetch`.
-        most: The most mails of a session. After a poll with an error, give the *most* of its report: a server that
+        limit: The most mails of a session. After a poll with an error, give the *limit* of its report: a server that
             ends its sessions may also keep the mailbox locked afterwards, so that a poll cannot go on.
 
     Returns:
@@ -286,11 +286,11 @@ async def fetch_once(  # noqa: PLR0913 - one argument for each thing that takes 
         if on_stored is not None:
             on_stored(result)
 
-    plan = _FetchPlan(skip=skip, most=most)
-    for _ in range(_SESSIONS):
+    plan = _FetchPlan(skip=skip, limit=limit)
+    for _ in range(_MAX_SESSIONS):
         try:
             session = await Pop3Mailbox(server).fetch(
-                store, known=known, skip=plan.skip, skip_numbers=plan.skip_numbers, most=plan.most
+                store, known=known, skip=plan.skip, skip_numbers=plan.skip_numbers, limit=plan.limit
             )
         except FetchError as error:
             if plan.continue_after_error(error):
@@ -313,12 +313,12 @@ class _FetchPlan:
     Args:
         skip: The UIDLs of mails that the next session leaves alone.
         skip_numbers: The numbers, in the next session, of mails without a usable UIDL that it leaves alone.
-        most: The most mails of the next session.
+        limit: The most mails of the next session.
     """
 
     skip: frozenset[str]
     skip_numbers: frozenset[int] = frozenset()
-    most: int
+    limit: int
     deleted: list[str] = attrs.field(factory=list[str])
     left: list[LeftMail] = attrs.field(factory=list[LeftMail])
     problems: dict[str, Problem] = attrs.field(factory=dict[str, Problem])
@@ -332,15 +332,15 @@ class _FetchPlan:
         self.last_error = error
         if error.done > 1 or (error.done and error.number is not None):
             # The server may send no more than this in one session.
-            self.most = max(1, error.done // 2)
-            message = f"{error} A session ends after {self.most} mails from now on."
+            self.limit = max(1, error.done // 2)
+            message = f"{error} A session ends after {self.limit} mails from now on."
             self.problems[message] = Problem("pop3.session-ends", message)
             return True
         self.first_error = self.first_error or error
         if error.number is None or error.done:
             return False
         self._skip_mail(error, error.number)
-        return self.breaking_mails < _BREAKING_MAILS
+        return self.breaking_mails < _MAX_BREAKING_MAILS
 
     def _skip_mail(self, error: FetchError, number: int) -> None:
         """Skip the mail that broke a session, so that it does not stop the others."""
@@ -357,7 +357,7 @@ class _FetchPlan:
             problem = Problem("pop3.breaks", f"The mail {name} breaks a session and is left there: {error.reply}")
         self.left.append(LeftMail(uidl=error.uidl or "", number=number, size=0, problem=problem))
         # The mail was the reason, and not the number of mails before it.
-        self.most = MAILS
+        self.limit = MAX_MAILS
         self.breaking_mails += 1
 
     def is_done(self, session: SessionReport) -> bool:
@@ -382,5 +382,5 @@ class _FetchPlan:
             problems=tuple(self.problems.values()),
             error=self.first_error or self.last_error,
             more=self.more,
-            most=self.most,
+            limit=self.limit,
         )

@@ -15,7 +15,7 @@ from typing import Final, final
 import attrs
 
 from htpoort._aio import ConcurrentExitStack
-from htpoort.agent._context import LOG, OMITTED, WorkerContext, wait_for_event
+from htpoort.agent._context import LOG, OMITTED, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerUse
 from htpoort.agent.settings import Outbox
 from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
@@ -23,7 +23,7 @@ from htpoort.core.exchange import Outcome, State, retry_delay
 from htpoort.ledger import Claimed
 from htpoort.transport import Sender
 
-_NEXT: Final = {
+_NEXT_STEP: Final = {
     Outcome.DEFERRED: "The agent sends it again, as long as its retry schedule lasts.",
     Outcome.REFUSED: "The agent does not send it again; htpoort show has its history.",
     Outcome.UNKNOWN: "The server may have accepted it; it waits until a reply or htpoort resolve settles it.",
@@ -32,21 +32,21 @@ _NEXT: Final = {
 
 @final
 @attrs.frozen
-class _Result:
+class _Attempt:
     """
-    Hold how an attempt ended.
+    How an attempt ended.
 
     Args:
         outcome: The outcome.
         detail: For the log.
         content_begun: Whether octets of the content may have left.
-        at_once: Whether to try again without delay, because the agent itself broke the attempt off.
+        retry_now: Whether to try again without delay, because the agent itself broke the attempt off.
     """
 
     outcome: Outcome
     detail: str
     content_begun: bool
-    at_once: bool = False
+    retry_now: bool = False
 
 
 @final
@@ -111,13 +111,13 @@ class OutboxWorker:
         if not claimed:
             await wait_for_event(self.wake, self._context.timing.poll_interval)
 
-    async def _claim(self, most: int) -> list[Claimed]:
+    async def _claim(self, limit: int) -> list[Claimed]:
         context = self._context
         return await context.sending_leases.claim(
             lambda at: context.ledger.exchanges.claim_soon(
                 self._systems,
                 owner=context.owner,
-                most=most,
+                most=limit,
                 at=at,
                 lease=context.timing.lease,
                 per_hour=self._outbox.per_hour,
@@ -135,21 +135,21 @@ class OutboxWorker:
         finally:
             self._context.sending_leases.drop(claimed)
 
-    async def _attempt(self, sender: Sender, claimed: Claimed) -> _Result:
+    async def _attempt(self, sender: Sender, claimed: Claimed) -> _Attempt:
         """Make one attempt, and free the connection."""
         try:
-            return await self._outcome(sender, claimed)
+            return await self._send_and_classify(sender, claimed)
         finally:
             self._free.append(sender)
             self.wake.set()
 
-    async def _record(self, claimed: Claimed, result: _Result) -> None:
+    async def _record(self, claimed: Claimed, result: _Attempt) -> None:
         """Record the outcome of an attempt, while the connection sends the next message."""
         # Let the next claim go first, in the same round of the loop: one commit serves both.
         with contextlib.suppress(asyncio.CancelledError):  # what is known by now is recorded anyway
             await asyncio.sleep(0)
         ledger, at = self._context.ledger, self._context.clock()
-        due = at if result.at_once else self._due(claimed, at) if result.outcome is Outcome.DEFERRED else None
+        due = at if result.retry_now else self._due(claimed, at) if result.outcome is Outcome.DEFERRED else None
 
         def settle(detail: str) -> Future[State]:
             return ledger.exchanges.settle_soon(
@@ -160,7 +160,7 @@ class OutboxWorker:
         if result.outcome is Outcome.ACCEPTED:
             LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
 
-    async def _outcome(self, sender: Sender, claimed: Claimed) -> _Result:
+    async def _send_and_classify(self, sender: Sender, claimed: Claimed) -> _Attempt:
         """Make one attempt, and give each way it can end its one meaning."""
         begun = self._health.now()
         try:
@@ -170,42 +170,42 @@ class OutboxWorker:
                 raw=claimed.raw,
                 checkpoint=lambda: self._checkpoint(sender, claimed),
             )
-        except (SendError, _LeaseLostError) as error:
-            self._learn(sender, error, begun)
+        except (SendError, LeaseLostError) as error:
+            self._note_server(sender, error, begun)
             return _failure(error, claimed, content_begun=sender.content_begun)
         except InputError as error:
             # Raised before anything is sent; the sender's own state is that of the message before.
-            return _Result(Outcome.REFUSED, str(error), content_begun=False)
+            return _Attempt(Outcome.REFUSED, str(error), content_begun=False)
         # From here on, the server can have accepted the message only if its content had begun.
         except asyncio.CancelledError:
-            # Cancelled after the time of grace.
+            # Cancelled after the grace period.
             if sender.content_begun:
-                return _Result(Outcome.UNKNOWN, "the agent was stopped", content_begun=True)
-            return _Result(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
+                return _Attempt(Outcome.UNKNOWN, "the agent was stopped", content_begun=True)
+            return _Attempt(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
         except Exception as error:  # noqa: BLE001 - logged with its traceback; the other declarations go on
             LOG.exception("Sending %s failed with an unexpected error", claimed.reference)
             outcome = Outcome.UNKNOWN if sender.content_begun else Outcome.DEFERRED
-            return _Result(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
-        return _Result(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
+            return _Attempt(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
+        return _Attempt(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
 
     async def _checkpoint(self, sender: Sender, claimed: Claimed) -> None:
         """
         Note that the server accepts mail, and check that this agent still holds the exchange.
 
         Raises:
-            _LeaseLostError: It does not, or the ledger cannot be asked.
+            LeaseLostError: It does not, or the ledger cannot be asked.
         """
         self._note_success(sender)
         try:
             held = await self._context.sending_leases.holds(claimed.key)
         except LedgerError as error:
-            raise _LeaseLostError from error
+            raise LeaseLostError from error
         if not held:
-            raise _LeaseLostError
+            raise LeaseLostError
 
-    def _learn(self, sender: Sender, error: SendError | _LeaseLostError, begun: float) -> None:
+    def _note_server(self, sender: Sender, error: SendError | LeaseLostError, begun: float) -> None:
         """Note what an attempt shows about the server."""
-        if isinstance(error, _LeaseLostError):
+        if isinstance(error, LeaseLostError):
             return
         if error.is_server_trouble:
             self._health.failed(sender, error, begun)
@@ -224,38 +224,31 @@ class OutboxWorker:
         return None if delay is None else at + delay
 
 
-def _failure(error: SendError | _LeaseLostError, claimed: Claimed, *, content_begun: bool) -> _Result:
+def _failure(error: SendError | LeaseLostError, claimed: Claimed, *, content_begun: bool) -> _Attempt:
     """Give the result of an attempt that the server, the network or a lost lease ended."""
     if isinstance(error, SendError) and error.is_server_trouble:
-        # The outbox rests, and the declaration waits as before: it did not cause the failure.
-        return _Result(Outcome.RETURNED, _detail(error), content_begun=False)
-    if isinstance(error, _LeaseLostError):
+        # The outbox is paused, and the declaration waits as before: it did not cause the failure.
+        return _Attempt(Outcome.RETURNED, _detail(error), content_begun=False)
+    if isinstance(error, LeaseLostError):
         # The final dot was not sent, so the server has not accepted it.
-        _warn(claimed, Outcome.DEFERRED, f"{error}.")
-        return _Result(Outcome.DEFERRED, str(error), content_begun=content_begun, at_once=True)
+        why = f"{error}; nothing was sent"
+        _warn(claimed, Outcome.DEFERRED, f"{why}.")
+        return _Attempt(Outcome.DEFERRED, why, content_begun=content_begun, retry_now=True)
     detail = _detail(error)
     if error.kind is SendFailure.UNKNOWN:
         _warn(claimed, Outcome.UNKNOWN, error.summary)
-        return _Result(Outcome.UNKNOWN, detail, content_begun=True)
+        return _Attempt(Outcome.UNKNOWN, detail, content_begun=True)
     outcome = Outcome.REFUSED if error.kind is SendFailure.REFUSED else Outcome.DEFERRED
     _warn(claimed, outcome, error.summary)
-    return _Result(outcome, detail, content_begun)
+    return _Attempt(outcome, detail, content_begun)
 
 
 def _warn(claimed: Claimed, outcome: Outcome, why: str) -> None:
     """Log why a declaration was not sent and what the agent does next, so that an operator repeats nothing by hand."""
     LOG.warning(
         "Declaration to %s of %s under %s: %s %s",
-        *(claimed.system, claimed.party, claimed.reference, why, _NEXT[outcome]),
+        *(claimed.system, claimed.party, claimed.reference, why, _NEXT_STEP[outcome]),
     )
-
-
-@final
-class _LeaseLostError(Exception):
-    """Another agent may hold the exchange by now, or the ledger cannot confirm that none does."""
-
-    def __str__(self) -> str:
-        return "this agent was suspended for longer than its lease; nothing was sent"
 
 
 def _detail(error: SendError) -> str:

@@ -1,4 +1,4 @@
-"""Hold the settings of an agent: where it sends, where it receives, and how long it waits."""
+"""The settings of an agent: where it sends, where it receives, and how long it waits."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from htpoort.transport import Pop3Account, SmtpServer
 __all__ = ["Outbox", "Pop3Inbox", "Timing"]
 
 PAUSE_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
-"""How long a server that cannot be used is left alone, after each failed attempt."""
+"""The pause of a server that cannot be used, after each failed attempt."""
 
-_MOST: Final = 64  # connections at once; a gateway closes some if there are more
+_MAX_CONNECTIONS: Final = 64  # connections at once; a gateway closes some if there are more
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Outbox:
     """
-    Hold where the declarations of some systems are sent.
+    Where the declarations of some systems are sent.
 
     Args:
         server: The mail server that accepts them.
-        systems: Names of systems; every system of the directory where empty.
+        systems: Names of systems; if empty, every system of the directory.
         connections: The most connections at once, 1 to 64. Each sends one message at a time and is kept open.
         per_hour: The most attempts an hour, counted over all agents of the ledger; None for no limit. The
             business test environment accepts 100 (seen in the field).
@@ -46,8 +46,10 @@ class Outbox:
 
     def __attrs_post_init__(self) -> None:
         problems: list[Problem] = []
-        if not 1 <= self.connections <= _MOST:
-            problems.append(Problem("outbox.connections", f"connections is {self.connections}; give 1 to {_MOST}."))
+        if not 1 <= self.connections <= _MAX_CONNECTIONS:
+            problems.append(
+                Problem("outbox.connections", f"connections is {self.connections}; give 1 to {_MAX_CONNECTIONS}.")
+            )
         if self.per_hour is not None and self.per_hour < 1:
             problems.append(
                 Problem("outbox.per-hour", f"per_hour is {self.per_hour}; give at least 1, or leave it out.")
@@ -60,7 +62,7 @@ class Outbox:
 @attrs.frozen(kw_only=True)
 class Pop3Inbox:
     """
-    Hold a mailbox that replies are fetched from by POP3.
+    A mailbox that replies are fetched from by POP3.
 
     Args:
         server: The mailbox.
@@ -76,7 +78,7 @@ class Pop3Inbox:
 @attrs.frozen(kw_only=True)
 class Timing:
     """
-    Hold how long an agent waits.
+    How long an agent waits.
 
     Args:
         poll_interval: Between two polls of the ledger, for what another process has queued.
@@ -114,10 +116,10 @@ class Timing:
             if value <= timedelta(0)
         )
         if not self.redelivery_schedule:
-            message = "redelivery_schedule is empty; give at least one delay; no reply is given up."
+            message = "redelivery_schedule is empty; give at least one delay; no reply is abandoned."
             problems += (Problem("timing.value", message),)
         if not self.pause_schedule:
-            message = "pause_schedule is empty; give at least one pause; no server is given up."
+            message = "pause_schedule is empty; give at least one pause; no server is abandoned."
             problems += (Problem("timing.value", message),)
         if problems:
             raise InputError("", problems)

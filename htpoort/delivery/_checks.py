@@ -13,7 +13,7 @@ from htpoort.delivery.contract import DeliveryError
 
 _SECRET: Final = 4  # characters; a shorter argument is part of many words
 
-_PASSING: Final = frozenset({
+_PASSING_ERRNOS: Final = frozenset({
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EIO,
@@ -67,7 +67,7 @@ def why(error: Exception) -> str:
 
 def self_test_error(code: str, system: str, target: str, error: OSError) -> HtpoortError:
     """Make the error of a self-test: an InputError if no delivery can ever succeed, otherwise a DeliveryError."""
-    if error.errno in _PASSING or isinstance(error, TimeoutError):
+    if error.errno in _PASSING_ERRNOS or isinstance(error, TimeoutError):
         return DeliveryError(target, why(error))
     hint = " Its folders tmp and new must be on one file system." if error.errno == errno.EXDEV else ""
     message = f"Replies of {system} cannot be delivered to {target}: {why(error)}{hint}"

@@ -249,7 +249,7 @@ _COPIED: Final = "(it printed a part of the reply, which is left out here)"
 @final
 @attrs.frozen
 class _Output:
-    """Hold the end of what a command printed on standard output and on standard error."""
+    """The end of what a command printed on standard output and on standard error."""
 
     out: str
     err: str

@@ -82,7 +82,7 @@ DELIVERY_SCHEDULE: Final = (
     timedelta(minutes=15),
     timedelta(hours=1),
 )
-"""The delay after each failed delivery; the last one is repeated, because no reply is given up."""
+"""The delay after each failed delivery; the last one is repeated, because no reply is abandoned."""
 
 
 @final

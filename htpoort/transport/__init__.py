@@ -1,10 +1,12 @@
 """
 Send and receive messages by mail; needs `pip install htpoort[smtp]`.
 
-Users find everything here. The modules `connections`, `content`, `hosts`, `incoming` and `receiver_dialogue` are also
-the base of the servers of the simulator.
+Users find everything here. Receiving is in six modules: `smtp_inbox` has the settings, and `receiver` listens with
+them; `receiver_connections` accepts, counts and closes connections, `receiver_dialogue` speaks SMTP on one of them,
+`content` finds the end of a message and checks it, and `receiver_messages` has the message for the handler and the
+answers for the peer. All but the first two, and `hosts`, are also the base of the simulator's servers.
 
-Never does: store, route or repeat a message.
+This package never stores, routes or repeats a message.
 """
 
 from htpoort.transport.pop3 import Pop3Mailbox, Store

@@ -1,4 +1,4 @@
-"""Hold one POP3 session: what each command is for, how long it may take, and what its failure means."""
+"""One POP3 session: what each command is for, how long it may take, and what its failure means."""
 
 from __future__ import annotations
 
@@ -175,10 +175,10 @@ class Pop3Client:
         self._header_octets += len(headers)
         return self._left(mail, "pop3.too-large", message, headers)
 
-    async def _content(self, mail: ListedMail, command: str, most: int) -> bytes | LeftMail | None:
+    async def _content(self, mail: ListedMail, command: str, limit: int) -> bytes | LeftMail | None:
         timeout = self._server.mail_timeout
         with _fetch_errors(self._server, FetchFailure.LOST):
-            result = await self._run(_accept_refusal, self._dialogue.content, command, most, within=timeout)
+            result = await self._run(_accept_refusal, self._dialogue.content, command, limit, within=timeout)
         if isinstance(result, RefusedError):
             return self._left(mail, "pop3.unreadable", f"The mail {mail.name} cannot be read: {self._why(result)}")
         return result

@@ -105,13 +105,13 @@ class Pop3Dialogue:
         finally:
             self._connection.settimeout(wait)
 
-    def listing(self, command: str, most: int) -> Iterator[bytes]:
-        """Request a list, and yield its lines, each cut to *LINE* octets; raise LimitError beyond *most* octets."""
+    def listing(self, command: str, limit: int) -> Iterator[bytes]:
+        """Request a list, and yield its lines, each cut to *LINE* octets; raise LimitError beyond *limit* octets."""
         self.ask(command)
         line: bytes | None = None
         for begins, piece in self._pieces():
-            most -= len(piece)
-            if most < 0:
+            limit -= len(piece)
+            if limit < 0:
                 message = "the server sent a list longer than listing_limit"
                 raise LimitError(message)
             if begins and line is not None:
@@ -121,23 +121,23 @@ class Pop3Dialogue:
         if line is not None:
             yield line.removesuffix(b"\r\n")
 
-    def content(self, command: str, most: int) -> bytes | None:
-        """Request a mail and read it up to the final dot; return None if it has more than *most* octets."""
+    def content(self, command: str, limit: int) -> bytes | None:
+        """Request a mail and read it up to the final dot; return None if it has more than *limit* octets."""
         self.ask(command)
         kept, size = io.BytesIO(), 0
         for _, piece in self._pieces():
             size += len(piece)
-            if size <= most:
+            if size <= limit:
                 kept.write(piece)
                 continue
             kept = io.BytesIO()
-            if size > most + _MAX_DROPPED:
-                message = f"the server sent more than {most + _MAX_DROPPED} octets of one mail"
+            if size > limit + _MAX_DROPPED:
+                message = f"the server sent more than {limit + _MAX_DROPPED} octets of one mail"
                 raise LimitError(message)
         # If more follows, a dot that the server did not double ended the mail too early.
         self.expect_silence()
         # Shares its memory with the buffer.
-        return kept.getvalue() if size <= most else None
+        return kept.getvalue() if size <= limit else None
 
     def _pieces(self) -> Iterator[tuple[bool, bytes]]:
         """Yield a multi-line answer in pieces, without the final dot, and whether a line begins at each piece."""

@@ -1,7 +1,7 @@
 """
 Speak SMTP over one connection; each step knows what its failure means. The only module that imports aiosmtplib.
 
-Never does: go on with a server whose answers are out of step.
+This module never continues with a server whose answers are out of step.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class _Answers(asyncio.Protocol):
 @final
 @attrs.frozen(kw_only=True)
 class OutgoingMessage:
-    """Hold what SMTP needs of a message: sender, recipient, octets."""
+    """What SMTP needs of a message: sender, recipient, octets."""
 
     mail_from: str
     rcpt_to: str
@@ -134,7 +134,7 @@ class OutgoingMessage:
 @final
 class SmtpClient:
     """
-    Hold one connection to the server.
+    One connection to the server.
 
     Args:
         server: Where to connect.
@@ -386,7 +386,7 @@ class SmtpClient:
             ) from None
         except Exception as error:  # noqa: BLE001 - an answer of the server must not raise anything else
             # Its meaning depends on the step alone.
-            reply = f"{type(error).__name__} when the server's answer was read"
+            reply = f"The server's answer could not be read ({type(error).__name__}); show it to the server's operator"
             raise SendError(recipient, lost, None, reply) from None
 
     def _printable(self, text: str) -> str:

@@ -47,7 +47,7 @@ class Pop3Mailbox:
         known: frozenset[str] = frozenset(),
         skip: frozenset[str] = frozenset(),
         skip_numbers: frozenset[int] = frozenset(),
-        most: int | None = None,
+        limit: int | None = None,
     ) -> SessionReport:
         """
         Fetch each mail, store it, and delete it.
@@ -68,7 +68,7 @@ class Pop3Mailbox:
             known: The UIDLs of stored mails that may still be in the mailbox; *gone* lists those that are not.
             skip: The UIDLs of mails to skip this time, such as a stored mail that the server did not delete.
             skip_numbers: The numbers of mails to skip that have no usable UIDL, from *staying* of the session before.
-            most: The number of mails after which the session ends, so that these are deleted; None for all. Some
+            limit: The number of mails after which the session ends, so that these are deleted; None for all. Some
                 servers end each session after a number of mails, and then delete none of them.
 
         Returns:
@@ -90,7 +90,7 @@ class Pop3Mailbox:
             listing = await client.listing()
             mails = [mail for mail in listing.mails if mail.uidl not in skip and mail.number not in skip_numbers]
             session = _FetchSession(client, store, self.largest)
-            await session.fetch(mails, len(mails) if most is None else most)
+            await session.fetch(mails, len(mails) if limit is None else limit)
             return session.report(listing, known, skip_numbers, await session.quit())
         except FetchError as error:
             error.logged_in = True
@@ -113,10 +113,10 @@ class _FetchSession:
     left: list[LeftMail] = attrs.field(factory=list[LeftMail])
     more: int = 0
 
-    async def fetch(self, mails: Sequence[ListedMail], most: int) -> None:
-        """Fetch, store and delete, until *most* mails are stored."""
+    async def fetch(self, mails: Sequence[ListedMail], limit: int) -> None:
+        """Fetch, store and delete, until *limit* mails are stored."""
         for place, mail in enumerate(mails):
-            if len(self.keys) >= most:
+            if len(self.keys) >= limit:
                 self.more = len(mails) - place
                 return
             done = len(self.keys)

@@ -12,7 +12,7 @@ from htpoort.core.errors import HtpoortError, Problem
 
 __all__ = ["FetchError", "FetchFailure", "LeftMail", "SessionReport"]
 
-_PASSING: Final = re.compile(r"\[(?:IN-USE|LOGIN-DELAY|SYS/TEMP)\]", re.IGNORECASE)
+_PASSING_REPLY: Final = re.compile(r"\[(?:IN-USE|LOGIN-DELAY|SYS/TEMP)\]", re.IGNORECASE)
 """The answers that ask the client to try again later (RFC 2449, section 8.1; RFC 3206, section 4)."""
 
 
@@ -75,7 +75,7 @@ class FetchError(HtpoortError):
 
     def __attrs_post_init__(self) -> None:
         passing = self.kind in {FetchFailure.CONNECT, FetchFailure.LOST, FetchFailure.LIMIT}
-        self.retryable = passing or _PASSING.match(self.reply) is not None
+        self.retryable = passing or _PASSING_REPLY.match(self.reply) is not None
 
     def __str__(self) -> str:
         reason = self.reply.rstrip(".") or "no reply"
@@ -119,7 +119,7 @@ class SessionReport:
         gone: Mails that were known or stored and are no longer in the mailbox. Forget their UIDLs before the next
             session, because a server may give them to other mails.
         problems: Other problems: ``pop3.listing``, ``pop3.quit``.
-        more: How many mails are left to fetch, if this session was limited by *most*.
+        more: How many mails are left to fetch, if this session was limited by *limit*.
         staying: The numbers that the next session will give to the mails without a usable UIDL that this one left.
     """
 

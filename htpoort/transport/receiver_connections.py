@@ -1,7 +1,8 @@
 """
-Accept the connections of a server, track them, close them in order, and limit what peers can make it log.
+Connections to a server: `Listener` accepts them, `ConnectionTracker` counts and closes them, `LimitedLog` limits what
+peers can make the server log.
 
-`Receiver` uses all of this; the simulator's POP3 server uses `Listener` and `LimitedLog`.
+`Receiver` uses all three; the simulator's POP3 server uses `Listener` and `LimitedLog`.
 """
 
 from __future__ import annotations
@@ -296,7 +297,7 @@ class ConnectionTracker:
                 await asyncio.wait(self._handling, timeout=self.inbox.grace)
 
     async def _cancel_handlers(self) -> None:
-        """Cancel the handlers that still run, and do not wait forever for one that ignores it."""
+        """Cancel the handlers that still run, and wait a limited time for one that ignores it."""
         late = tuple(self._handling)
         for task in late:
             task.cancel()

@@ -1,7 +1,7 @@
 """
-Hold the SMTP dialogue of one connection to a receiver. The only module that imports aiosmtpd.
+The SMTP dialogue of one connection to a receiver. The only module that imports aiosmtpd.
 
-Never does: reveal to a peer why a handler failed.
+This module never reveals to a peer why a handler failed.
 """
 
 from __future__ import annotations

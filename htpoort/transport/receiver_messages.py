@@ -40,7 +40,7 @@ class Answer(enum.StrEnum):
 @attrs.frozen(kw_only=True)
 class Incoming:
     """
-    Hold one message as it arrived by SMTP.
+    One message as it arrived by SMTP.
 
     Args:
         mail_from: MAIL FROM as the peer wrote it; empty for the null sender ``<>`` of a bounce.

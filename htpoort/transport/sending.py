@@ -1,7 +1,7 @@
 """
 Send messages by SMTP, and report for each whether the server took it, did not take it, or may have taken it.
 
-Never does: parse, fold or rewrite a message, or repeat one that the server may have taken.
+This module never parses, folds or rewrites a message, or repeats one that the server may have taken.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def _usual_port(server: MailServer) -> int:
 @attrs.frozen(kw_only=True)
 class MailServer:
     """
-    Hold what an SMTP server and a POP3 account have in common. Use `SmtpServer` or `Pop3Account`.
+    What an SMTP server and a POP3 account have in common. Use `SmtpServer` or `Pop3Account`.
 
     Args:
         host: Its name, which must match its certificate, or its numeric address.

@@ -79,7 +79,7 @@ def _texts(values: Iterable[str] | str) -> tuple[str, ...]:
 @attrs.frozen(kw_only=True)
 class SmtpInbox:
     """
-    Hold the settings of a place where messages come in by SMTP, for a `Receiver` or an agent.
+    The settings of a place where messages come in by SMTP, for a `Receiver` or an agent.
 
     >>> inbox = SmtpInbox(hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"])
     >>> inbox.mailbox("EDI@forwarder.example"), inbox.mailbox("info@forwarder.example")
@@ -93,7 +93,7 @@ class SmtpInbox:
         tls: The context for STARTTLS, as from `server_context`; None offers no TLS.
         require_tls: Accept nothing before STARTTLS.
         networks: The networks that peers may connect from, as addresses with a prefix; an empty tuple admits
-            no one.
+            none.
         size_limit: Octets of a message, line ends counted, doubled dots not; a larger one is refused with 552.
         timeout: Seconds after which an idle connection is closed: without a command, with less than 65,536 octets
             of content, or waiting for the handler. A whole content may take ten times as long.
@@ -200,9 +200,13 @@ def _place_problems(inbox: SmtpInbox) -> list[Problem]:
     if not isinstance(port, int) or not 0 <= port <= _LAST_PORT:
         problems.append(Problem("receiver.port", f"port is {port!r}; give 0 to {_LAST_PORT}, 0 for any free port."))
     if inbox.require_tls and inbox.tls is None:
-        problems.append(Problem("receiver.tls", "require_tls is set and tls is not; give a context."))
+        problems.append(
+            Problem(
+                "receiver.tls", "require_tls is set, but there is no certificate; give one, or leave require_tls out."
+            )
+        )
     if inbox.authenticator is not None and inbox.tls is None and not hosts.is_loopback(str(inbox.host)):
-        message = "authenticator is set and tls is not; passwords are accepted over TLS only, so give a context."
+        message = "authenticator is set, but there is no certificate; give one: passwords are accepted over TLS only."
         problems.append(Problem("receiver.tls", message))
     return problems
 
@@ -237,14 +241,14 @@ def _network_problems(inbox: SmtpInbox) -> list[Problem]:
     """Check the networks, and that each mail server that rewrites MAIL FROM is within one of them."""
     admitted = [_network(text) for text in inbox.networks]
     problems = [
-        Problem("receiver.network", f"networks holds {text!r}; give an address with a prefix, as 192.0.2.0/24.")
+        Problem("receiver.network", f"networks holds {text!r}; give an address with a prefix, such as 192.0.2.0/24.")
         for text, network in zip(inbox.networks, admitted, strict=True)
         if network is None
     ]
     for text in inbox.mail_from_rewritten_by:
         relay = _network(text)
         if relay is None:
-            message = f"mail_from_rewritten_by holds {text!r}; give an address with a prefix, as 192.0.2.10/32."
+            message = f"mail_from_rewritten_by holds {text!r}; give an address with a prefix, such as 192.0.2.10/32."
             problems.append(Problem("inbox.relay", message))
         elif None not in admitted and not any(_is_within(relay, network) for network in admitted):
             message = f"mail_from_rewritten_by holds {text!r}, which is not within networks, so it cannot connect."

@@ -191,7 +191,7 @@ _NEWEST: Final = policy_for(Environment.PRODUCTION, on=date.max)
 @attrs.frozen(kw_only=True)
 class TlsSettings:
     """
-    Hold which authorities to trust, and which certificate to present, on TLS connections.
+    Which authorities to trust, and which certificate to present, on TLS connections.
 
     Args:
         policy: Versions and suites; by default the newest policy for production.
@@ -367,11 +367,22 @@ def _fill(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
+_ADVICE: Final = {
+    "policy.ciphers": "Use a Python whose OpenSSL has these ciphers.",
+    "ca_file": "Give a readable PEM file with the certificates of the authorities.",
+    "certificate": "Give a readable PEM file with the certificate and its chain.",
+    "key": "Give a readable PEM file with the key of the certificate, and its password if it has one.",
+}
+"""What to do about a file that cannot be used, by its field."""
+
+
 def _use(field: str, value: Path | str, use: Callable[[], object]) -> None:
     """Run one step of filling a context; name the field if it fails."""
     try:
         use()
     except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-        problem = Problem("tls.file", f"{field} cannot be used: {why}.", 0, len(str(value)))
+        # The reason of OpenSSL is a name such as KEY_VALUES_MISMATCH.
+        reason = str(getattr(error, "reason", None) or "").replace("_", " ").lower()
+        why = reason or getattr(error, "strerror", None) or "OpenSSL gives no reason"
+        problem = Problem("tls.file", f"{field} cannot be used: {why}. {_ADVICE[field]}", 0, len(str(value)))
         raise InputError(str(value), (problem,)) from error

@@ -327,7 +327,7 @@ class TestRecovery:
         assert State.ACCEPTED == state
 
     async def test_leases_are_kept_to_the_end(self, ledger: Ledger, router: Router) -> None:
-        """An agent that is asked to stop renews the leases of work in progress until its time of grace is over."""
+        """An agent that is asked to stop renews the leases of work in progress until its grace period is over."""
         began, hold, clock = asyncio.Event(), asyncio.Event(), Clock()
 
         async def slow(_incoming: Incoming) -> None:
@@ -452,7 +452,7 @@ class TestSettings:
             Outbox(server=server(25), **options)  # type: ignore[arg-type]  # numbers only
 
     def test_an_empty_schedule(self) -> None:
-        """No reply is given up, so an empty schedule is refused."""
+        """No reply is abandoned, so an empty schedule is refused."""
         with pytest.raises(InputError, match="redelivery_schedule is empty"):
             Timing(redelivery_schedule=())
 
@@ -572,7 +572,7 @@ async def test_an_attempt_without_content_has_sent_nothing(
             await serving.aclose()
         outbox = Outbox(server=server(port), retry_schedule=(timedelta(hours=1),))
         async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
-            # A server that cannot be reached rests, and the declaration waits as before.
+            # A server that cannot be reached is paused, and the declaration waits as before.
             while not there and not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0)
             await reached(ledger, "K1", after)

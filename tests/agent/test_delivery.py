@@ -94,7 +94,7 @@ class TestHangs:
             await process.has(1)
 
         why = "It took more than 0.05 s and was cancelled."
-        assert f"TimeoutError: {why}" == failures(ledger, "K1")[0]
+        assert why == failures(ledger, "K1")[0]
         assert f"Reply 1 of DMS for {PARTY} under K1 was not delivered: {why}" == caplog.messages[0]
         assert {} == ledger.status().undelivered
 
@@ -169,7 +169,7 @@ class TestHangs:
                 await asyncio.to_thread(hung.acquire)
                 stored(ledger, router, "K1")
                 assert ["K1"] == await dms.has(1)
-                # Recorded before the end: the time of grace is spent on AGS, and may be too short for a commit.
+                # Recorded before the end: the grace period is spent on AGS, and may be too short for a commit.
                 await undelivered(ledger, {"AGS": 40})
                 await asyncio.get_running_loop().getaddrinfo("localhost", 25)
 
@@ -200,7 +200,7 @@ class TestRaises:
             (ValueError("é€😀"), "ValueError: é€😀"),
             (ValueError("x" * 100_000), "ValueError: " + "x" * 988),
             (KeyError(), "KeyError:"),
-            (asyncio.CancelledError("from inside"), "CancelledError: The delivery cancelled itself."),
+            (asyncio.CancelledError("from inside"), "The delivery cancelled itself."),
         ],
         ids=["surrogate", "controls", "letters", "long", "nothing", "cancelled"],
     )

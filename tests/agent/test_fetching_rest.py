@@ -1,4 +1,4 @@
-"""A mailbox that cannot be opened rests between attempts; the log has reason, start and next attempt."""
+"""A mailbox that cannot be opened is paused between attempts; the log has reason, start and next attempt."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
     async with Pop3Box(reply("K1"), faults={"PASS": in_use}) as closed, Pop3Box() as good:
         rest = (MOMENT, 2 * MOMENT, HOUR)
         async with fetching(ledger, router, inbox(closed), inbox(good), pause_schedule=rest) as process:
-            lines = await logged(caplog, "rests", 3)
+            lines = await logged(caplog, "paused", 3)
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
             tried = sessions(closed)
@@ -77,9 +77,9 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
     )
     now = "2026-11-02T09:05:07+00:00"
     assert [
-        f"POP3 {name} rests until {now}, failing since {now}: {why}",
-        f"POP3 {name} rests until {now}, failing since {now}: {why}",
-        f"POP3 {name} rests until 2026-11-02T10:05:07+00:00, failing since {now}: {why}",
+        f"POP3 {name} is paused until {now}, failing since {now}: {why}",
+        f"POP3 {name} is paused until {now}, failing since {now}: {why}",
+        f"POP3 {name} is paused until 2026-11-02T10:05:07+00:00, failing since {now}: {why}",
     ] == lines
     assert (3, ["u1"]) == (tried, closed.uidls)
 
@@ -89,7 +89,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
     async with Pop3Box(reply("K1")) as closed, Pop3Box() as good:
         wrong = inbox(closed, password="falsch")
         async with fetching(ledger, router, wrong, inbox(good), pause_schedule=(MOMENT,), login=HOUR) as process:
-            (line,) = await logged(caplog, "rests", 1)
+            (line,) = await logged(caplog, "paused", 1)
             good.mails.append(("u1", reply("K2")))
             await process.has(1)
             tried = sessions(closed)
@@ -97,7 +97,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
 
     assert (f"POP3 127.0.0.1:{closed.port} as edi", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
     assert kept.why.startswith("Not fetched from edi@127.0.0.1:")
-    assert "rests until 2026-11-02T10:05:07+00:00, failing since 2026-11-02T09:05:07+00:00" in line
+    assert "is paused until 2026-11-02T10:05:07+00:00, failing since 2026-11-02T09:05:07+00:00" in line
     assert (1, ["u1"]) == (tried, closed.uidls)
 
 
@@ -121,13 +121,13 @@ async def test_any_failure_before_the_login(  # noqa: PLR0913, PLR0917 - fixture
     security: Security,
     kind: str,
 ) -> None:
-    """Every failure before a successful login lets the mailbox rest."""
+    """Every failure before a successful login pauses the mailbox."""
     async with (
         Pop3Box(reply("K1"), faults=faults) as closed,
         Pop3Box() as good,
         fetching(ledger, router, inbox(closed, security=security), inbox(good), pause_schedule=(HOUR,)) as process,
     ):
-        (line,) = await logged(caplog, "rests", 1)
+        (line,) = await logged(caplog, "paused", 1)
         good.mails.append(("u1", reply("K2")))
         await process.has(1)
         tried = closed.connections
@@ -142,7 +142,7 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
         Pop3Box(reply("K1"), faults={"greeting": "drop"}) as box,
         fetching(ledger, router, inbox(box), pause_schedule=(MOMENT, MOMENT, MOMENT)) as process,
     ):
-        await logged(caplog, "rests", 2)
+        await logged(caplog, "paused", 2)
         box.faults.clear()
         came = await process.has(1)
         (line,) = await logged(caplog, "works again", 1)
@@ -157,12 +157,12 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
 
 def test_a_failure_of_another_kind() -> None:
     """*since* is when failures of the present kind began; a failure of another kind resets it, but not the pauses."""
-    rest = ServerPauses("POP3", attrs.evolve(QUICK, pause_schedule=(MOMENT, HOUR)))
+    pauses_of_server = ServerPauses("POP3", attrs.evolve(QUICK, pause_schedule=(MOMENT, HOUR)))
     troubles = [(FetchFailure.CONNECT, 0), (FetchFailure.CONNECT, 1), (FetchFailure.LOGIN, 2), (FetchFailure.LOGIN, 3)]
     pauses, since = [], []
     for kind, minute in troubles:
-        pauses.append(rest.failed("no", kind=kind, at=AT + timedelta(minutes=minute), least=MOMENT))
-        since.append(rest.since)
+        pauses.append(pauses_of_server.failed("no", kind=kind, at=AT + timedelta(minutes=minute), minimum=MOMENT))
+        since.append(pauses_of_server.since)
 
     assert [MOMENT, HOUR, HOUR, HOUR] == pauses
     assert [AT, AT, AT + timedelta(minutes=2), AT + timedelta(minutes=2)] == since

@@ -70,7 +70,7 @@ async def test_nothing_is_accepted_or_sent(ledger: Ledger, router: Router, path:
     ledger.exchanges.queue(declaration("K1"), at=now(), held=True)
     async with Gateway() as gateway:
         outbox = Outbox(server=server(gateway.smtp_port))
-        # What is in progress can never be recorded here, so the whole time of grace passes.
+        # What is in progress can never be recorded here, so the whole grace period passes.
         timing = attrs.evolve(QUICK, grace=timedelta(milliseconds=200))
         async with Agent(ledger=ledger, router=router, outboxes=[outbox], inboxes=[INBOX], timing=timing) as agent:
             gateway.register(MAILBOX, server(agent.ports[0]))

@@ -56,9 +56,9 @@ async def test_what_is_compared(  # noqa: PLR0913, PLR0917 - the fixtures beside
 @pytest.mark.parametrize(
     ("relay", "problem"),
     [
-        ("relay.example", "'relay.example'; give an address with a prefix, as 192.0.2.10/32."),
+        ("relay.example", "'relay.example'; give an address with a prefix, such as 192.0.2.10/32."),
         ("192.0.2.0/24", "'192.0.2.0/24', which is not within networks, so it cannot connect. Add it to networks."),
-        ("127.0.0.0/7", "'127.0.0.0/7'; give an address with a prefix, as 192.0.2.10/32."),
+        ("127.0.0.0/7", "'127.0.0.0/7'; give an address with a prefix, such as 192.0.2.10/32."),
         ("::/0", "'::/0', which is not within networks, so it cannot connect. Add it to networks."),
     ],
 )

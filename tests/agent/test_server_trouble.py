@@ -147,7 +147,7 @@ def resting(*waits: float, login: float = 3_600) -> Timing:
 
 
 async def resting_server(ledger: Ledger) -> Resting:
-    """Wait until the ledger knows that a server rests; return its status."""
+    """Wait until the ledger knows that a server is paused; return its status."""
     async with asyncio.timeout(60):
         while not (found := await asyncio.to_thread(ledger.servers.resting)):  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0)
@@ -160,7 +160,7 @@ def events(ledger: Ledger, reference: str) -> list[str]:
 
 
 class TestServer:
-    """If a server fails, the server rests, and no declaration loses an attempt."""
+    """If a server fails, it is paused, and no declaration loses an attempt."""
 
     async def test_a_limit_of_connections(self, ledger: Ledger, router: Router) -> None:
         """If a server accepts only two of four connections, these send everything, and nothing is deferred."""
@@ -190,7 +190,7 @@ class TestServer:
         assert trouble.why in {f"{text} ({number} of 4 connections work)" for number in (1, 2)}
 
     async def test_a_limit_that_is_lifted(self, ledger: Ledger, router: Router) -> None:
-        """A connection that rests is tried again automatically, and then the server works."""
+        """A connection that is paused is tried again automatically, and then the server works."""
         taken: list[str] = []
 
         async def answer(word: str) -> bytes:
@@ -258,7 +258,7 @@ class TestServer:
         assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.resting())
 
     async def test_a_wrong_password(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
-        """A wrong password causes one login, however many connections and declarations there are, and then a rest."""
+        """A wrong password causes one login, however many connections and declarations there are, and then a pause."""
         logins: list[str] = []
 
         async def answer(word: str) -> bytes:
@@ -285,7 +285,7 @@ class TestServer:
         )
         assert timedelta(minutes=60) == trouble.next_try - trouble.since
         assert {("DMS", State.QUEUED): 60} == ledger.status().exchanges
-        assert any(f"SMTP 127.0.0.1:{port} as edi rests until" in message for message in caplog.messages)
+        assert any(f"SMTP 127.0.0.1:{port} as edi is paused until" in message for message in caplog.messages)
 
     async def test_a_failing_server_costs_no_attempt(self, ledger: Ledger, router: Router) -> None:
         """A deferred declaration keeps its state and its schedule, after more attempts than the schedule has delays."""
@@ -382,7 +382,7 @@ class TestStatus:
     async def test_a_status_that_is_recorded_late(
         self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A rest that could not be recorded while it lasted is not recorded once the server works again."""
+        """A pause that could not be recorded while it lasted is not recorded once the server works again."""
         run(ledger, REFUSE.format("TRUE"))
         up = asyncio.Event()
 
@@ -404,7 +404,7 @@ class TestStatus:
         assert () == ledger.servers.resting()
 
     async def test_a_text_that_cannot_be_stored(self, ledger: Ledger, router: Router) -> None:
-        """If the database cannot store the text of the server, the rest is recorded without it."""
+        """If the database cannot store the text of the server, the pause is recorded without it."""
         run(ledger, REFUSE.format("NEW.why GLOB '*[^ -~]*'"))
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(always(connect="421 4.3.2 vol → later\r\n".encode())) as port:

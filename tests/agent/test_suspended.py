@@ -155,7 +155,7 @@ class TestDelivering:
             assert ["K2"] == await process.has(1)
 
         prefix = f"Reply 1 of DMS for {PARTY} under K1 is left to another agent: "
-        assert [f"{prefix}this one was suspended for longer than its lease"] == caplog.messages
+        assert [f"{prefix}this agent was suspended for longer than its lease"] == caplog.messages
         assert [] == ledger.replies.claim_soon("DMS", owner="third", most=9, at=other.clock(), lease=LONG).result()
 
     async def test_while_it_runs(
@@ -178,7 +178,7 @@ class TestDelivering:
                 assert not await asyncio.to_thread(fifo.readline)
 
         prefix = f"Reply 1 of DMS for {PARTY} under K1 is left to another agent: "
-        assert [f"{prefix}this one was suspended for longer than its lease"] == caplog.messages
+        assert [f"{prefix}this agent was suspended for longer than its lease"] == caplog.messages
         assert [] == ledger.replies.claim_soon("DMS", owner="third", most=9, at=other.clock(), lease=LONG).result()
         ledger.replies.mark_delivered_soon(1, at=now()).result()
 

@@ -95,7 +95,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ),
         (
             f'{SMTP}networks = ["everywhere"]\n',
-            "8: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, as 192.0.2.0/24.",
+            "8: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, such as 192.0.2.0/24.",
         ),
         (
             f'{SMTP}mail_from_rewritten_by = ["192.0.2.10/32"]\n',
@@ -108,12 +108,12 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             f'{SMTP}networks = ["192.0.2.0"]\nmail_from_rewritten_by = ["own.example"]\n',
             (
                 "9: smtp[0].mail_from_rewritten_by: mail_from_rewritten_by holds 'own.example'; give an address with a"
-                " prefix, as 192.0.2.10/32."
+                " prefix, such as 192.0.2.10/32."
             ),
         ),
         (
             f'{SMTP}mail_from_rewritten_by = ["192.0.2.10/32"]\nnetworks = ["everywhere"]\n',
-            "9: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, as 192.0.2.0/24.",
+            "9: smtp[0].networks: networks holds 'everywhere'; give an address with a prefix, such as 192.0.2.0/24.",
         ),
         (f"{SMTP}size_limit = 0\n", "8: smtp[0].size_limit: size_limit is 0; give octets above 0."),
         (f"{SMTP}connections = 0\n", "8: smtp[0].connections: connections is 0; give a whole number above 0."),
@@ -131,7 +131,10 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ),
         (
             f'{SMTP}certificate = "absent.pem"\nrequire_tls = true\n',
-            "8: smtp[0].certificate: certificate cannot be used: No such file or directory.",
+            (
+                "8: smtp[0].certificate: certificate cannot be used: No such file or directory. "
+                "Give a readable PEM file with the certificate and its chain."
+            ),
         ),
         (f'{SMTP}ca_file = "x"\n', "8: smtp[0].ca_file: it needs certificate; give both, or neither."),
         # pop3
@@ -161,7 +164,10 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         (f'{POP3}password_env = "SET"\nevery = "0s"\n', f"8: pop3[0].every: give a time {TIMES}."),
         (
             f'{POP3}password_env = "SET"\nca_file = "own.txt"\n',
-            "8: pop3[0].ca_file: ca_file cannot be used: No such file or directory.",
+            (
+                "8: pop3[0].ca_file: ca_file cannot be used: No such file or directory. "
+                "Give a readable PEM file with the certificates of the authorities."
+            ),
         ),
         (
             f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\n',
@@ -211,11 +217,11 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ("[timing]\npoll = 5\n", f"5: timing.poll: give a time {TIMES}."),
         (
             "[timing]\nrest = []\n",
-            "5: timing.rest: rest is empty; give at least one pause; no server is given up.",
+            "5: timing.rest: rest is empty; give at least one pause; no server is abandoned.",
         ),
         (
             "[timing]\nredeliver = []\n",
-            "5: timing.redeliver: redeliver is empty; give at least one delay; no reply is given up.",
+            "5: timing.redeliver: redeliver is empty; give at least one delay; no reply is abandoned.",
         ),
         (
             '[timing]\nsleep = "5s"\n',

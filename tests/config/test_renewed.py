@@ -102,5 +102,6 @@ async def test_an_outbox(folder: Path, read: Read) -> None:
                 renewed(authority, own)
                 await reached(ledger, State.ACCEPTED)
 
-    assert f"tls: {own}: certificate cannot be used: No such file or directory." == first
+    advice = "Give a readable PEM file with the certificate and its chain."
+    assert f"tls: {own}: certificate cannot be used: No such file or directory. {advice}" == first
     assert came.is_set()

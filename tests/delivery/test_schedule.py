@@ -20,7 +20,7 @@ from htpoort.ledger import Reply
 
 
 class TestSchedule:
-    """A reply that was not delivered is delivered again, sooner at first, and never given up."""
+    """A reply that was not delivered is delivered again, sooner at first, and never abandoned."""
 
     @pytest.mark.parametrize(
         ("attempts", "seconds"), [(1, 10), (2, 60), (3, 300), (4, 900), (5, 3_600), (6, 3_600), (100_000, 3_600)]

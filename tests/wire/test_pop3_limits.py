@@ -107,16 +107,16 @@ class TestMost:
         """QUIT follows after *most* mails; the next session finds the others, and none of them is forgotten."""
         async with Pop3Box(ONE, TWO, THREE) as box:
             shelf = Shelf()
-            done = await mailbox(box.port).fetch(shelf, known=frozenset({"u3", "u9"}), most=2)
+            done = await mailbox(box.port).fetch(shelf, known=frozenset({"u3", "u9"}), limit=2)
             assert (("u1", "u2"), 1, ["u3"]) == (done.deleted, done.more, box.uidls)
-            again = await mailbox(box.port).fetch(shelf, most=2)
+            again = await mailbox(box.port).fetch(shelf, limit=2)
         assert (frozenset({"u1", "u2", "u9"}), ("u3",), 0, []) == (done.gone, again.deleted, again.more, box.uidls)
 
     async def test_a_mail_that_cannot_be_read_does_not_count(self) -> None:
         """A mail that is not stored does not count towards *most*."""
         async with Pop3Box(ONE, TWO, THREE, faults={"RETR 1": b"-ERR broken\r\n"}) as box:
             shelf = Shelf()
-            done = await mailbox(box.port).fetch(shelf, most=1)
+            done = await mailbox(box.port).fetch(shelf, limit=1)
         assert ([("u2", TWO)], 1, ["u1", "u3"]) == (shelf.mails, done.more, box.uidls)
 
     @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ class TestMost:
         faults: dict[str, Fault] = {"UIDL": b"+OK\r\n" + uidls + b".\r\n", "LIST": b"+OK\r\n" + sizes + b".\r\n"}
         async with Pop3Box(ONE, faults=faults) as box:
             shelf = Shelf()
-            done = await mailbox(box.port).fetch(shelf, known=frozenset({"u100002"}), most=1)
+            done = await mailbox(box.port).fetch(shelf, known=frozenset({"u100002"}), limit=1)
         assert ([("u1", ONE)], 99_999, frozenset({"u1"})) == (shelf.mails, done.more, done.gone)
 
 

@@ -140,7 +140,7 @@ class TestMeaning:
         assert "Sending K1 failed with an unexpected error" in caplog.messages
 
 
-def resting(*waits: float, login: float = 3_600) -> Timing:
+def pausing(*waits: float, login: float = 3_600) -> Timing:
     """Make the timing of an agent from pauses in seconds."""
     pauses = tuple(timedelta(seconds=wait) for wait in waits)
     return attrs.evolve(QUICK, pause_schedule=pauses, login_pause=timedelta(seconds=login))
@@ -178,7 +178,7 @@ class TestServer:
             ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
         async with playing(answer) as port:
             outbox = Outbox(server=server(port), connections=4, retry_schedule=PATIENT)
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(3_600)):
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(3_600)):
                 for number in range(100):
                     await reached(ledger, f"K{number:02}", State.ACCEPTED, State.DEFERRED, State.REFUSED)
                 trouble = await resting_server(ledger)
@@ -204,7 +204,7 @@ class TestServer:
         async with playing(answer) as port:
             outbox = Outbox(server=server(port), connections=2, retry_schedule=PATIENT)
             async with (
-                Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.02)),
+                Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.02)),
                 asyncio.timeout(60),
             ):
                 number = 0
@@ -245,7 +245,7 @@ class TestServer:
             ledger.exchanges.queue_soon(declaration(f"K{number:02}"), at=now())
         async with playing(answer) as port:
             outbox = Outbox(server=server(port), retry_schedule=PATIENT)
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01, login=0.01)):
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.01, login=0.01)):
                 await often.wait()
                 trouble, meanwhile = await resting_server(ledger), ledger.status()
                 up.set()
@@ -255,7 +255,7 @@ class TestServer:
         assert (f"SMTP 127.0.0.1:{port}", why) == (trouble.name, trouble.why)
         assert trouble.since < trouble.next_try
         assert {("DMS", State.QUEUED), ("DMS", State.SENDING)} >= set(meanwhile.exchanges)
-        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.resting())
+        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.pausing())
 
     async def test_a_wrong_password(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
         """A wrong password causes one login, however many connections and declarations there are, and then a pause."""
@@ -273,7 +273,7 @@ class TestServer:
         async with playing(answer) as port:
             target = attrs.evolve(server(port), username="edi", password="geheim")
             outbox = Outbox(server=target, connections=8, retry_schedule=PATIENT)
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)) as agent:
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.01)) as agent:
                 trouble = await resting_server(ledger)
                 agent.wake()
                 await reached(ledger, "K00", State.QUEUED)
@@ -305,7 +305,7 @@ class TestServer:
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(answer) as port:
             outbox = Outbox(server=server(port), retry_schedule=(timedelta(milliseconds=1),))
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)):
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.01)):
                 state = await reached(ledger, "K1", State.ACCEPTED, State.FAILED)
 
         assert State.ACCEPTED == state
@@ -347,7 +347,7 @@ def test_a_pause_that_ends_between_two_questions(ledger: Ledger, router: Router)
         assert isinstance(loop, Jumping)
         listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
-        common = WorkerContext(ledger=ledger, router=router, owner="a", clock=now, timing=resting(3_600))
+        common = WorkerContext(ledger=ledger, router=router, owner="a", clock=now, timing=pausing(3_600))
         outgoing, connections = (
             OutboxWorker(common, Outbox(server=server(port), connections=1), ("DMS",)),
             ConcurrentExitStack(),
@@ -356,7 +356,7 @@ def test_a_pause_that_ends_between_two_questions(ledger: Ledger, router: Router)
         try:
             async with asyncio.TaskGroup() as group:
                 await outgoing._send_due(group)
-            over = outgoing._health._until
+            over = outgoing._health._pause_end
             async with asyncio.TaskGroup() as group:
                 # In one round of the loop, which reads the time itself only between two rounds.
                 loop.call_soon(loop.jump, over - 0.001, over + 0.001)
@@ -393,7 +393,7 @@ class TestStatus:
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(answer) as port:
             outbox = Outbox(server=server(port), connections=1)
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(0.01)):
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.01)):
                 async with asyncio.timeout(60):
                     while not any("Writing to the ledger failed" in message for message in caplog.messages):  # noqa: ASYNC110 - no event reports it
                         await asyncio.sleep(0)
@@ -401,7 +401,7 @@ class TestStatus:
                 await reached(ledger, "K1", State.ACCEPTED)
                 await asyncio.to_thread(run, ledger, "DROP TRIGGER refuse")
 
-        assert () == ledger.servers.resting()
+        assert () == ledger.servers.pausing()
 
     async def test_a_text_that_cannot_be_stored(self, ledger: Ledger, router: Router) -> None:
         """If the database cannot store the text of the server, the pause is recorded without it."""
@@ -409,7 +409,7 @@ class TestStatus:
         ledger.exchanges.queue(declaration("K1"), at=now())
         async with playing(always(connect="421 4.3.2 vol → later\r\n".encode())) as port:
             outbox = Outbox(server=server(port), connections=1)
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=resting(3_600)):
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(3_600)):
                 trouble = await resting_server(ledger)
 
         assert (f"SMTP 127.0.0.1:{port}", "(the ledger could not store the text)") == (trouble.name, trouble.why)

@@ -61,6 +61,14 @@ class _Commands(TyperGroup):
         super().__init__(**settings)
         self.commands = _Loader(_MODULES)
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # The library that checks the values puts this before its sentence.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
 
 app = typer.Typer(
     cls=_Commands,
@@ -98,9 +106,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _failed(error: HtpoortError | OSError, *, as_json: bool) -> int:
     """Report an error; returns the exit code."""
-    if _output.is_done():
-        # The error came after the commit, for example when the ledger was closed: the work is done.
-        _show.failed(f"htpoort: The order was carried out; afterwards: {_facts.sentence(error)}")
+    if _output.is_committed():
+        # The error came after the commit, for example when the ledger was closed.
+        _show.failed(f"htpoort: The command succeeded, but afterwards: {_facts.sentence(error)}")
         return 0
     if as_json:
         with contextlib.suppress(_output.OutputLostError):

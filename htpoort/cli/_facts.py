@@ -72,18 +72,18 @@ EXPORTED: Final = ("kind", *dict.fromkeys((*_EXCHANGE, *_REPLY)))
 # ── messages ─────────────────────────────────────────────────────────────────
 
 
-def problems(found: Iterable[Problem]) -> list[Facts]:
+def problems(values: Iterable[Problem]) -> list[Facts]:
     """List problems."""
     return [
         {"code": problem.code, "message": problem.message, "start": problem.start, "stop": problem.stop}
-        for problem in found
+        for problem in values
     ]
 
 
-def envelope(found: RoutingEnvelope) -> Facts:
+def envelope(parsed: RoutingEnvelope) -> Facts:
     """Describe an envelope."""
-    values: Facts = {name: getattr(found, name) for name in _ENVELOPE}
-    return {**values, "canonical": found.render(), "notes": problems(found.notes)}
+    values: Facts = {name: getattr(parsed, name) for name in _ENVELOPE}
+    return {**values, "canonical": parsed.render(), "notes": problems(parsed.notes)}
 
 
 def submission(built: Submission) -> Facts:
@@ -98,24 +98,24 @@ def submission(built: Submission) -> Facts:
     }
 
 
-def routing(found: Routed | Quarantined) -> Facts:
+def routing(verdict: Routed | Quarantined) -> Facts:
     """Describe where a reply belongs, or why that is not known."""
-    if isinstance(found, Routed):
+    if isinstance(verdict, Routed):
         return {
             "result": "routed",
-            "system": found.system.name,
-            "party": str(found.party),
-            "reference": found.reference,
-            "correlation": found.correlation.value,
-            "mailbox": found.mailbox,
-            "notes": problems(found.envelope.notes),
+            "system": verdict.system.name,
+            "party": str(verdict.party),
+            "reference": verdict.reference,
+            "correlation": verdict.correlation.value,
+            "mailbox": verdict.mailbox,
+            "notes": problems(verdict.envelope.notes),
         }
     return {
         "result": "quarantined",
-        "reason": found.reason.value,
-        "mailbox": found.mailbox,
-        "subject": None if found.envelope is None else found.envelope.render(),
-        "problems": problems(found.problems),
+        "reason": verdict.reason.value,
+        "mailbox": verdict.mailbox,
+        "subject": None if verdict.envelope is None else verdict.envelope.render(),
+        "problems": problems(verdict.problems),
     }
 
 
@@ -148,31 +148,31 @@ def moment(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat(timespec="seconds")
 
 
-def exchange(found: Exchange) -> Facts:
+def exchange(queued: Exchange) -> Facts:
     """Describe an exchange, without its message."""
-    facts: Facts = {name: getattr(found, name) for name in _EXCHANGE}
+    facts: Facts = {name: getattr(queued, name) for name in _EXCHANGE}
     times = {name: moment(facts[name]) for name in ("due", "created", "changed")}
-    return {**facts, "state": found.state.value, **times}
+    return {**facts, "state": queued.state.value, **times}
 
 
-def reply(found: Reply) -> Facts:
+def reply(stored: Reply) -> Facts:
     """Describe a reply, without its content."""
-    facts: Facts = {name: getattr(found, name) for name in _REPLY}
-    return {**facts, "received": moment(found.received), "delivered": moment(found.delivered)}
+    facts: Facts = {name: getattr(stored, name) for name in _REPLY}
+    return {**facts, "received": moment(stored.received), "delivered": moment(stored.delivered)}
 
 
-def held(found: QuarantinedMessage) -> Facts:
+def held(message: QuarantinedMessage) -> Facts:
     """Describe a message in quarantine, without its content."""
     return {
-        "key": found.key,
-        "state": found.state.value,
-        "received": moment(found.received),
-        "reason": found.reason,
-        "mailbox": found.mailbox,
-        "subject": found.subject,
-        "copies": found.copies,
-        "octets": found.octets,
-        "problems": [{"message": problem} for problem in found.problems],
+        "key": message.key,
+        "state": message.state.value,
+        "received": moment(message.received),
+        "reason": message.reason,
+        "mailbox": message.mailbox,
+        "subject": message.subject,
+        "copies": message.copies,
+        "octets": message.octets,
+        "problems": [{"message": problem} for problem in message.problems],
     }
 
 
@@ -183,59 +183,59 @@ def log(entries: Iterable[Entry]) -> list[Facts]:
 
 def status(ledger: Ledger) -> Facts:
     """Describe the counts of a ledger, and the oldest exchanges that need attention."""
-    found = ledger.status()
+    counts = ledger.status()
     exchanges: dict[str, dict[str, int]] = {}
-    for (system, state), number in sorted(found.exchanges.items(), key=lambda item: (item[0][0], item[0][1].value)):
+    for (system, state), number in sorted(counts.exchanges.items(), key=lambda item: (item[0][0], item[0][1].value)):
         exchanges.setdefault(system, {})[state.value] = number
     return {
         "exchanges": exchanges,
-        "oldest_open": {system: moment(at) for system, at in sorted(found.oldest.items())},
-        "undelivered": dict(sorted(found.undelivered.items())),
-        "quarantined": found.quarantined,
-        "asks": [_in_short(one) for one in ledger.exchanges.needing_attention(most=_MOST)],
+        "oldest_open": {system: moment(at) for system, at in sorted(counts.oldest.items())},
+        "undelivered": dict(sorted(counts.undelivered.items())),
+        "quarantined": counts.quarantined,
+        "asks": [_in_short(each) for each in ledger.exchanges.needing_attention(most=_MOST)],
         "resting": [
-            {"server": one.name, "since": moment(one.since), "next_try": moment(one.next_try), "why": one.why}
-            for one in ledger.servers.resting()
+            {"server": pause.name, "since": moment(pause.since), "next_try": moment(pause.next_try), "why": pause.why}
+            for pause in ledger.servers.resting()
         ],
-        "early": found.not_sent_replies,
-        "early_replies": [_in_short(one) for one in ledger.exchanges.with_not_sent_replies(most=_MOST)],
+        "early": counts.not_sent_replies,
+        "early_replies": [_in_short(each) for each in ledger.exchanges.with_not_sent_replies(most=_MOST)],
     }
 
 
-def _in_short(found: Exchange) -> Facts:
+def _in_short(queued: Exchange) -> Facts:
     """Name an exchange and its state."""
     return {
-        "system": found.system,
-        "party": found.party,
-        "reference": found.reference,
-        "state": found.state.value,
-        "since": moment(found.changed),
+        "system": queued.system,
+        "party": queued.party,
+        "reference": queued.reference,
+        "state": queued.state.value,
+        "since": moment(queued.changed),
     }
 
 
-def story(found: Story) -> Facts:
+def story(history: Story) -> Facts:
     """Describe an exchange with its timeline and replies, or replies without an exchange."""
     return {
-        "exchange": None if found.exchange is None else exchange(found.exchange),
+        "exchange": None if history.exchange is None else exchange(history.exchange),
         "timeline": [
             {"at": moment(entry.at), "event": entry.event, "state": entry.state, "detail": entry.detail}
-            for entry in found.entries
+            for entry in history.entries
         ],
-        "replies": [reply(one) for one in found.replies],
+        "replies": [reply(each) for each in history.replies],
     }
 
 
 def unanswered(exchanges: Iterable[Exchange]) -> Iterator[Facts]:
     """Describe unanswered declarations, one by one as they are read."""
-    for found in exchanges:
+    for queued in exchanges:
         yield {
-            "system": found.system,
-            "party": found.party,
-            "reference": found.reference,
-            "business_reference": found.business_reference,
+            "system": queued.system,
+            "party": queued.party,
+            "reference": queued.reference,
+            "business_reference": queued.business_reference,
             # Empty for the state unknown. Otherwise the acceptance was the last change.
-            "accepted": moment(found.changed) if found.state is State.ACCEPTED else None,
-            "state": found.state.value,
+            "accepted": moment(queued.changed) if queued.state is State.ACCEPTED else None,
+            "state": queued.state.value,
         }
 
 
@@ -249,15 +249,15 @@ def exported(ledger: Ledger, *states: State, raw: bool) -> Iterator[Facts]:
         raw: Whether to add their messages, in base64.
     """
     if raw:
-        for one, message in ledger.exchanges.messages(*states):
-            yield {"kind": "exchange", **exchange(one), "raw": None if message is None else _base64(message)}
+        for queued, message in ledger.exchanges.messages(*states):
+            yield {"kind": "exchange", **exchange(queued), "raw": None if message is None else _base64(message)}
     else:
-        for one in ledger.exchanges.listed(*states):
-            yield {"kind": "exchange", **exchange(one)}
+        for queued in ledger.exchanges.listed(*states):
+            yield {"kind": "exchange", **exchange(queued)}
     if states:
         return
-    for each in ledger.replies.listed():
-        yield {"kind": "reply", **reply(each), **({"raw": _base64(each.raw)} if raw else {})}
+    for received in ledger.replies.listed():
+        yield {"kind": "reply", **reply(received), **({"raw": _base64(received.raw)} if raw else {})}
 
 
 def _base64(data: bytes) -> str:
@@ -267,38 +267,38 @@ def _base64(data: bytes) -> str:
 # ── a move ───────────────────────────────────────────────────────────────────
 
 
-def preview(found: MovePreview, at: datetime) -> Facts:
+def preview(move: MovePreview, at: datetime) -> Facts:
     """Describe what a day changes for a party."""
-    oldest = found.at_old_system.oldest
+    oldest = move.at_old_system.oldest
     return {
-        "party": str(found.party),
-        "kind": found.kind,
-        "before": found.before.name,
-        "after": found.after.name,
-        "open": found.at_old_system.open,
+        "party": str(move.party),
+        "kind": move.kind,
+        "before": move.before.name,
+        "after": move.after.name,
+        "open": move.at_old_system.open,
         "oldest": moment(oldest),
         "oldest_days": None if oldest is None else (at - oldest).days,
-        "changes": [{"what": one.what, "before": one.before, "after": one.after} for one in found.changes],
-        "untested": list(found.untested),
+        "changes": [{"what": change.what, "before": change.before, "after": change.after} for change in move.changes],
+        "untested": list(move.untested),
     }
 
 
 def preview_cells(facts: Facts) -> Facts:
     """Write a line of a preview for a table: what changes and what is untested as texts."""
-    changes = "; ".join(f"{one['what']}: {one['before']} -> {one['after']}" for one in facts["changes"])
+    changes = "; ".join(f"{change['what']}: {change['before']} -> {change['after']}" for change in facts["changes"])
     return {**facts, "changes": changes, "untested": " ".join(facts["untested"])}
 
 
-def progress(found: MoveProgress) -> Facts:
+def progress(moved: MoveProgress) -> Facts:
     """Describe how far a party has moved."""
     return {
-        "party": str(found.party),
-        "stage": found.stage.value,
-        "now": [{"kind": kind, "system": system.name} for kind, system in found.now.items()],
-        "open": found.at_old_system.open,
-        "oldest": moment(found.at_old_system.oldest),
-        "last_reply": {name: moment(totals.last_reply) for name, totals in found.totals.items()},
-        "waits_for": list(found.waits_for),
+        "party": str(moved.party),
+        "stage": moved.stage.value,
+        "now": [{"kind": kind, "system": system.name} for kind, system in moved.now.items()],
+        "open": moved.at_old_system.open,
+        "oldest": moment(moved.at_old_system.oldest),
+        "last_reply": {name: moment(totals.last_reply) for name, totals in moved.totals.items()},
+        "waits_for": list(moved.waits_for),
     }
 
 
@@ -318,30 +318,31 @@ def progress_columns(systems: Iterable[str]) -> tuple[str, ...]:
 
 def progress_cells(facts: Facts) -> Facts:
     """Write a line of a list of parties for a table."""
-    now = "; ".join(one["system"] if one["kind"] is None else f"{one['kind']}: {one['system']}" for one in facts["now"])
+    now = "; ".join(use["system"] if use["kind"] is None else f"{use['kind']}: {use['system']}" for use in facts["now"])
     plain = {name: facts[name] for name in ("party", "stage", "open", "oldest")}
     last: Mapping[str, str | None] = facts["last_reply"]
     replies = {f"last reply of {name}": at for name, at in last.items()}
     return {**plain, "now": now, **replies, "waits_for": " ".join(facts["waits_for"])}
 
 
-def shadow(found: Shadow) -> Facts:
+def shadow(built: Shadow) -> Facts:
     """Describe how a shadow differs from the message that was queued."""
-    exchange = found.exchange
+    exchange = built.exchange
     return {
         "party": exchange.party,
         "reference": exchange.reference,
         "system": exchange.system,
-        "shadow_system": found.system,
+        "shadow_system": built.system,
         "differences": [
-            {"what": one.what, "sent": one.sent, "shadow": one.shadow} for one in differences(found.sent, found.raw)
+            {"what": difference.what, "sent": difference.sent, "shadow": difference.shadow}
+            for difference in differences(built.sent, built.raw)
         ],
     }
 
 
-def shadow_lines(found: Iterable[Facts]) -> Iterator[Facts]:
+def shadow_lines(shadows: Iterable[Facts]) -> Iterator[Facts]:
     """Write a line for each difference; one empty line for a shadow without any."""
-    for facts in found:
+    for facts in shadows:
         own = {name: value for name, value in facts.items() if name != "differences"}
-        for one in facts["differences"] or [{"what": None, "sent": None, "shadow": None}]:
-            yield {**own, **one}
+        for difference in facts["differences"] or [{"what": None, "sent": None, "shadow": None}]:
+            yield {**own, **difference}

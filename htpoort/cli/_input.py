@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Exception)
 
 _OLDEST_YEAR: Final = 1900
-_LARGEST_KEY: Final = 2**63 - 1  # of a row of a database
+_LARGEST_NUMBER: Final = 2**63 - 1  # of a row of a database
 
 
-class Layout(enum.Enum):
+class LayoutChoice(enum.Enum):
     """How a payload is carried."""
 
     BODY = "body"
@@ -60,7 +60,9 @@ System = Annotated[str, typer.Option(help="Declaration system: AGS, DMS, or one 
 Party = Annotated[str, typer.Option(help="Party ID of the declarant (V), for example NL123456789.02.05.")]
 Mailbox = Annotated[str, typer.Option(help="The declarant's own mailbox, where replies arrive.")]
 Reference = Annotated[str, typer.Option(help="Reference (K): 1 to 35 letters and digits, new for each declaration.")]
-LayoutOption = Annotated[Layout, typer.Option("--layout", help="Carry the payload as the body or as an attachment.")]
+LayoutOption = Annotated[
+    LayoutChoice, typer.Option("--layout", help="Carry the payload as the body or as an attachment.")
+]
 FileName = Annotated[str | None, typer.Option(help="Name of the attachment.")]
 ContentType = Annotated[str | None, typer.Option(help="Content-Type of the payload; by default guessed from it.")]
 Date = Annotated[str | None, typer.Option(help="Date of the message, ISO 8601 with a time zone; by default now.")]
@@ -78,12 +80,14 @@ Limit = Annotated[
 ]
 LIMIT: Final = 500
 REST: Final = "Give --limit NUMBER for more; --json has all."
-Key = Annotated[str, typer.Argument(metavar="K", help="Reference of the exchange.")]
+ReferenceArgument = Annotated[str, typer.Argument(metavar="K", help="Reference of the exchange.")]
 WhichParty = Annotated[str | None, typer.Option("--party", help="Party ID (V), if several parties used the same K.")]
-Number = Annotated[int, typer.Argument(metavar="KEY", min=1, max=_LARGEST_KEY, help="Number of the message.")]
-Numbers = Annotated[
+MessageNumber = Annotated[
+    int, typer.Argument(metavar="NUMBER", min=1, max=_LARGEST_NUMBER, help="Number of the message in quarantine.")
+]
+ReplyNumbers = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[KEY]...", min=1, max=_LARGEST_KEY, help="Numbers of replies; by default all."),
+    typer.Argument(metavar="[NUMBER]...", min=1, max=_LARGEST_NUMBER, help="Numbers of replies; by default all."),
 ]
 
 _OPTIONS: Final = {
@@ -170,9 +174,9 @@ def refusal(code: str, message: str) -> InputError:
     return InputError("", (Problem(code, message),))
 
 
-def one_form(*, csv: bool, json: bool) -> None:
+def check_one_form(*, csv: bool, json: bool) -> None:
     """
-    Check that the result is wanted in one form only.
+    Check that at most one form of the result is chosen.
 
     Raises:
         InputError: Both are given.
@@ -199,7 +203,7 @@ def octets(path: str, option: str) -> bytes:
     try:
         if path != "-":
             return Path(path).read_bytes()
-        # None where it was closed when the program started.
+        # None if it was closed when the program started.
         if cast("TextIO | None", sys.stdin) is not None:
             return sys.stdin.buffer.read()
     except (OSError, ValueError) as error:  # a name with a null character is a ValueError
@@ -326,28 +330,35 @@ def day(text: str, option: str) -> date:
     """
     found = toml_reader.parse_day(text)
     if found is None or found.year < _OLDEST_YEAR:
-        message = f"{option} is {text!r}; give a day as 2026-12-01 or 01-12-2026, from 1900 on."
+        message = f"{option} is {text!r}; give a day such as 2026-12-01 or 01-12-2026, from 1900 on."
         raise refusal("input.date", message)
     return found
 
 
-def moment(text: str | None) -> datetime:
+def moment(text: str) -> datetime:
     """
-    Read the value of --date; by default now.
+    Read the value of --date.
 
     Raises:
         InputError: The text is not an ISO 8601 date and time with a time zone.
     """
-    if text is None:
-        return _clock.now()
     lacks = ""
     with contextlib.suppress(ValueError):
         found = datetime.fromisoformat(text)
         if found.utcoffset() is not None:
             return found
         lacks = ", without a time zone"
-    message = f"--date is {text!r}{lacks}; give ISO 8601 with a time zone, as 2026-11-02T09:05:07+01:00."
+    message = f"--date is {text!r}{lacks}; give ISO 8601 with a time zone, such as 2026-11-02T09:05:07+01:00."
     raise refusal("input.date", message)
+
+
+def date_problems(text: str) -> tuple[Problem, ...]:
+    """List what is wrong with the value of --date."""
+    try:
+        moment(text)
+    except InputError as error:
+        return error.problems
+    return ()
 
 
 def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
@@ -356,47 +367,74 @@ def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
     party: str,
     mailbox: str,
     reference: str,
-    layout: Layout,
+    layout: LayoutChoice,
     file_name: str | None,
     content_type: str | None,
     date: str | None,
     message_id: str | None,
     known: Directory,
 ) -> Submission:
-    """Build the message that the options describe."""
-    return build(
-        system=system,
-        party=party,
-        mailbox=mailbox,
-        reference=reference,
-        payload=data,
-        date=moment(date),
-        message_id=_clock.message_id(mailbox) if message_id is None else message_id,
-        layout=layout.value,
-        content_type=content_type,
-        file_name=file_name,
-        directory=known,
-    )
+    """
+    Build the message that the options describe.
+
+    Raises:
+        InputError: Some values cannot be sent; the error lists every problem.
+        UnknownError: There is no such system.
+    """
+    problems = () if date is None else date_problems(date)
+    try:
+        with _systems_in("the file of --systems"):
+            submission = build(
+                system=system,
+                party=party,
+                mailbox=mailbox,
+                reference=reference,
+                payload=data,
+                # With another date in place of an invalid one, so that the other values are checked too.
+                date=_clock.now() if date is None or problems else moment(date),
+                message_id=_clock.message_id(mailbox) if message_id is None else message_id,
+                layout=layout.value,
+                content_type=content_type,
+                file_name=file_name,
+                directory=known,
+            )
+    except InputError as error:
+        raise InputError(error.text, (*error.problems, *problems)) from None
+    if problems:
+        raise InputError("", problems)
+    return submission
+
+
+@contextlib.contextmanager
+def _systems_in(place: str) -> Generator[None]:
+    """Name the place, beside the library, where a system that a block does not find could be."""
+    try:
+        yield
+    except UnknownError as error:
+        if error.kind != "system":
+            raise
+        raise attrs.evolve(error, place=f"the published systems or {place}") from None
 
 
 # ── the ledger of the configuration ──────────────────────────────────────────
 
 
 @contextlib.contextmanager
-def file_of(option: str, path: Path, advice: str = "") -> Generator[None]:
-    """Where a block cannot read a file, name the option that the file is from. What is in it has its place already."""
+def file_of(option: str, advice: str = "") -> Generator[None]:
+    """If a block cannot read a file, name the option that the file is from. What is in it has its place already."""
     try:
         yield
     except InputError as error:
-        if not error.problems[0].message.startswith(f"{path} cannot be read:"):
+        # The cause is the error of the operating system.
+        if not isinstance(error.__cause__, OSError):
             raise
         message = f"{option}: {error.problems[0].message} {advice}".rstrip()
         raise refusal(error.problems[0].code, message) from None
 
 
-def configured(path: Path) -> contextlib.AbstractContextManager[None]:
-    """Name the option and the variable where a block cannot read the configuration."""
-    return file_of("--config", path, "Give the file by --config or HTPOORT_CONFIG.")
+def configured() -> contextlib.AbstractContextManager[None]:
+    """If a block cannot read the configuration, name the option and the variable."""
+    return file_of("--config", "Give the file by --config or HTPOORT_CONFIG.")
 
 
 @contextlib.contextmanager
@@ -417,7 +455,7 @@ def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig,
     """
     from htpoort.config import read_ledger  # noqa: PLC0415 - SQLAlchemy would double the start of `parse`
 
-    with configured(path):
+    with configured():
         settings = read_ledger(path)
-    with settings.open(create=create) as ledger:
+    with settings.open(create=create) as ledger, _systems_in(f"[systems] of {settings.file}"):
         yield settings, ledger

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 BAD_INPUT: Final = 2
 QUARANTINED: Final = 3
-"""The exit codes beside 0, which means done."""
+"""The exit codes beside 0, which means success."""
 
 _ESCAPE: Final = "backslashreplace"  # for a character that the encoding of a stream lacks
 
@@ -39,9 +39,9 @@ class _Guarded(io.FileIO):
     def __init__(self, descriptor: int, error: OSError | None, *, optional: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self.lost: OSError | None = None
-        """Why something was dropped; None while everything was written."""
+        """Why something was dropped; None if everything was written."""
         self.optional = optional
-        self.done = False
+        self.committed = False
         self._error = error
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -108,21 +108,21 @@ def _of_stdout() -> _Guarded | None:
     return raw if isinstance(raw, _Guarded) else None
 
 
-def only_informs() -> None:
+def make_optional() -> None:
     """Keep the exit code independent of standard output, which only describes what the command does."""
     if (guarded := _of_stdout()) is not None:
         guarded.optional = True
 
 
-def done() -> None:
-    """Record that the order is carried out: from now on the exit code is 0, whatever fails."""
+def mark_committed() -> None:
+    """Record that the command has succeeded: from now on the exit code is 0, even if printing fails."""
     if (guarded := _of_stdout()) is not None:
-        guarded.optional = guarded.done = True
+        guarded.optional = guarded.committed = True
 
 
-def is_done() -> bool:
-    """Return whether the order is carried out."""
-    return (guarded := _of_stdout()) is not None and guarded.done
+def is_committed() -> bool:
+    """Return whether the command has succeeded, whatever happens to its output."""
+    return (guarded := _of_stdout()) is not None and guarded.committed
 
 
 def end(code: int) -> int:
@@ -142,8 +142,8 @@ def end(code: int) -> int:
         return code
     why = "it is closed" if guarded.lost.errno == errno.EBADF else guarded.lost.strerror
     if guarded.optional:
-        rest = "; what was ordered is done" if guarded.done else ""
-        sys.stderr.write(f"htpoort: Standard output could not be written: {why}{rest}.\n")
+        start = "The command succeeded, but standard" if guarded.committed else "Standard"
+        sys.stderr.write(f"htpoort: {start} output could not be written: {why}.\n")
         return code
     if guarded.lost.errno != errno.EPIPE:  # a reader that closes its pipe has read enough
         sys.stderr.write(f"htpoort: The result could not be written to standard output: {why}.\n")

@@ -17,14 +17,16 @@ from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Csv, Json, Limit
-from htpoort.config import AgentConfig, CutoverConfig, LedgerConfig, read_ledger, read_settings
+from htpoort.config import AgentConfig, CutoverConfig, LedgerConfig, read_agent_without_secrets, read_ledger
 from htpoort.core.cutover import decide_switch_off, move_progress, preview_moves
 from htpoort.ledger import Ledger
 
 if TYPE_CHECKING:
     from htpoort.rehearsal import Arrival, Rehearsal, RehearsedDeclaration, ReplyVerdict
 
-app = _input.group("cutover", "Move parties from one declaration system to another, as [cutover] of the file says.")
+app = _input.group(
+    "cutover", "Move parties from one declaration system to another, as [cutover] in htpoort.toml describes it."
+)
 
 Parties = Annotated[
     list[str] | None, typer.Option("--party", metavar="ID", help="Only this party (V); may be repeated.")
@@ -34,8 +36,8 @@ Parties = Annotated[
 @contextlib.contextmanager
 def _opened(path: Path) -> Generator[tuple[AgentConfig, CutoverConfig, Ledger]]:
     """Read a configuration with a plan, without its passwords, and open its ledger."""
-    with _input.configured(path):
-        settings = read_settings(path)
+    with _input.configured():
+        settings = read_agent_without_secrets(path)
     cutover = _cutover_of(settings.ledger, path)
     with settings.ledger.open(create=False) as ledger:
         yield settings, cutover, ledger
@@ -61,60 +63,60 @@ def preview(
     json: Json = False,
 ) -> None:
     """Show who moves on a day, what is still open at the old system, what changes, and what was never tested."""
-    _input.one_form(csv=csv, json=json)
+    _input.check_one_form(csv=csv, json=json)
     day, at = _input.day(on, "--on"), _clock.now()
     with _opened(config) as (settings, cutover, ledger):
         asked = settings.ledger.select_parties(party or ())
-        moving = [one for one in asked if cutover.plan.moves_of(one)]
-        found = [
-            _facts.preview(one, at)
-            for one in preview_moves(
+        moving = [mover for mover in asked if cutover.plan.moves_of(mover)]
+        moves = [
+            _facts.preview(mover, at)
+            for mover in preview_moves(
                 cutover.plan, on=day, parties=moving, totals=ledger.party_totals(moving), settings=settings.settings_of
             )
         ]
     if json:
-        _show.as_json({"on": day.isoformat(), "moves": found})
+        _show.as_json({"on": day.isoformat(), "moves": moves})
     elif csv:
-        _show.csv_lines(_facts.PREVIEW, map(_facts.preview_cells, found))
-    elif not found:
+        _show.csv_lines(_facts.PREVIEW, map(_facts.preview_cells, moves))
+    elif not moves:
         _show.line(f"{'None of these parties' if party else 'No party'} moves on {day.isoformat()}.")
     else:
-        _show_preview(day.isoformat(), found)
+        _show_preview(day.isoformat(), moves)
 
 
-def _show_preview(day: str, found: list[Facts]) -> None:
+def _show_preview(day: str, moves: list[Facts]) -> None:
     """Show who moves; then, once, what is the same for many parties."""
     columns = ("party", "kind", "before", "after", "open", "oldest", "oldest_days")
-    _show.table(f"Moves on {day}", columns, [tuple(facts[name] for name in columns) for facts in found])
+    _show.table(f"Moves on {day}", columns, [tuple(facts[name] for name in columns) for facts in moves])
     changes = [
-        (facts["before"], facts["after"], one["what"], one["before"], one["after"])
-        for facts in found
-        for one in facts["changes"]
+        (facts["before"], facts["after"], change["what"], change["before"], change["after"])
+        for facts in moves
+        for change in facts["changes"]
     ]
     _show.table("What changes", ("from", "to", "what", "before", "after"), dict.fromkeys(changes))
-    untested = dict.fromkeys(sentence for facts in found for sentence in facts["untested"])
+    untested = dict.fromkeys(sentence for facts in moves for sentence in facts["untested"])
     _show.table("Never tested", ("what",), [(sentence,) for sentence in untested])
 
 
 @app.command()
 def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, json: Json = False) -> None:
     """Show how far each party has moved, and whether the old system may be switched off."""
-    _input.one_form(csv=csv, json=json)
+    _input.check_one_form(csv=csv, json=json)
     with _opened(config) as (settings, cutover, ledger):
         asked, at = settings.ledger.select_parties(party or ()), _clock.now()
         name, days = cutover.leaving.name, cutover.quiet_days
         if party:
             # A report on some parties holds nothing that counts the others.
             whole, totals = {}, ledger.party_totals(asked)
-            found = move_progress(
+            progress = move_progress(
                 cutover.plan, old_system=cutover.leaving, at=at, parties=asked, totals=totals, quiet_days=days
             )
         else:
             facts = ledger.old_system_facts(name, parties=asked, at=at, quiet_days=days)
             decision = decide_switch_off(cutover.plan, facts)
-            whole, found = _facts.switch_off(decision), decision.progress
+            whole, progress = _facts.switch_off(decision), decision.progress
         columns = _facts.progress_columns(system.name for system in settings.ledger.directory)
-    parties = [_facts.progress(one) for one in found]
+    parties = [_facts.progress(each) for each in progress]
     if json:
         _show.as_json({**whole, "parties": parties})
         return
@@ -138,21 +140,21 @@ def shadows(
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each exchange.")] = False,
 ) -> None:
     """Show how the messages for the shadow system differ from those that were queued."""
-    _input.one_form(csv=csv, json=json)
+    _input.check_one_form(csv=csv, json=json)
     with _opened(config) as (settings, _, ledger):
         asked = settings.ledger.select_parties(party) if party else None
         _show_shadows(map(_facts.shadow, ledger.exchanges.shadows(asked)), limit, csv=csv, json=json)
 
 
-def _show_shadows(found: Iterator[Facts], limit: int, *, csv: bool, json: bool) -> None:
+def _show_shadows(differing: Iterator[Facts], limit: int, *, csv: bool, json: bool) -> None:
     """Print the differences of each shadow as it is read."""
     if json:
-        for facts in found:
+        for facts in differing:
             _show.json_line(facts)
     elif csv:
-        _show.csv_lines(_facts.SHADOWS, _facts.shadow_lines(found))
+        _show.csv_lines(_facts.SHADOWS, _facts.shadow_lines(differing))
     else:
-        lines = (tuple(facts.values()) for facts in _facts.shadow_lines(found))
+        lines = (tuple(facts.values()) for facts in _facts.shadow_lines(differing))
         _show.table("Shadows", _facts.SHADOWS, lines, limit=limit, rest=REST)
 
 
@@ -171,12 +173,12 @@ def rehearse(
     json: Json = False,
 ) -> None:
     """Run the plan against the simulator, offline; exit code 1 if a reply was lost or misrouted, or none arrived."""
-    found = _rehearsed(config, scenario)
+    result = _rehearsed(config, scenario)
     if json:
-        _show.as_json(rehearsal(found))
+        _show.as_json(rehearsal(result))
     else:
-        show_rehearsal(found)
-    if not found.right:
+        show_rehearsal(result)
+    if not result.right:
         raise typer.Exit(_output.FAILED)
 
 
@@ -184,11 +186,11 @@ def _rehearsed(path: Path, scenario: Path | None) -> Rehearsal:
     from htpoort.rehearsal import SCRIPT, rehearse  # noqa: PLC0415 - the simulator would double the start of the others
     from htpoort.simulator import Script  # noqa: PLC0415 - see above
 
-    with _input.configured(path):
+    with _input.configured():
         settings = read_ledger(path)
     script = SCRIPT
     if scenario is not None:
-        with _input.file_of("--scenario", scenario):
+        with _input.file_of("--scenario"):
             script = Script.read(scenario)
     cutover = _cutover_of(settings, path)
     with _quiet():
@@ -207,71 +209,71 @@ def _quiet() -> Generator[None]:
         log.setLevel(level)
 
 
-def _summary(found: Rehearsal) -> Facts:
+def _summary(result: Rehearsal) -> Facts:
     """Count where messages went."""
-    went = Counter(place.destination.value for one in found.replies for place in one.arrived)
+    went = Counter(place.destination.value for reply in result.replies for place in reply.arrived)
     return {
-        "declarations": len(found.declarations),
-        "not_taken": _not_taken(found),
-        "replies": len(found.replies),
+        "declarations": len(result.declarations),
+        "not_taken": _not_taken(result),
+        "replies": len(result.replies),
         "to_a_process": went["process"],
         "in_quarantine": went["quarantine"],
         "refused": went["refused"],
         "lost": went["nowhere"],
-        "after_a_move": sum(one.after_move for one in found.replies),
-        "agent_restarted": _minute(found.restarted),
-        "wrong": len(found.wrong),
+        "after_a_move": sum(reply.after_move for reply in result.replies),
+        "agent_restarted": _minute(result.restarted),
+        "wrong": len(result.wrong),
     }
 
 
-def rehearsal(found: Rehearsal) -> Facts:
+def rehearsal(result: Rehearsal) -> Facts:
     """Describe a rehearsal for `--json`."""
     return {
-        "right": found.right,
-        "silent": list(found.silent),
-        "summary": _summary(found),
-        "declarations": [_declared(one) for one in found.declarations],
-        "replies": [_came(one) for one in found.replies],
+        "right": result.right,
+        "silent": list(result.silent),
+        "summary": _summary(result),
+        "declarations": [_declared(each) for each in result.declarations],
+        "replies": [_came(each) for each in result.replies],
     }
 
 
-def show_rehearsal(found: Rehearsal) -> None:
+def show_rehearsal(result: Rehearsal) -> None:
     """Print where each declaration went, then everything that is wrong, then the totals."""
-    replies: dict[str, list[ReplyVerdict]] = {one.reference: [] for one in found.declarations}
-    for one in found.replies:
-        replies[one.declaration.reference].append(one)
-    _show.table("What went where", _COLUMNS, [_row(one, replies[one.reference]) for one in found.declarations])
-    wrong = [one for one in found.replies if not one.right]
+    replies: dict[str, list[ReplyVerdict]] = {each.reference: [] for each in result.declarations}
+    for each in result.replies:
+        replies[each.declaration.reference].append(each)
+    _show.table("What went where", _COLUMNS, [_row(each, replies[each.reference]) for each in result.declarations])
+    wrong = [each for each in result.replies if not each.right]
     if wrong:
         _show.table("Wrong", ("came", "K", "answer", "belongs", "went"), map(_wrong, wrong))
-    _show.rows(_summary(found))
-    for line in _came_to(found):
+    _show.rows(_summary(result))
+    for line in _came_to(result):
         _show.line(line)
 
 
-def _came_to(found: Rehearsal) -> Iterable[str]:
+def _came_to(result: Rehearsal) -> Iterable[str]:
     """Sum the rehearsal up in a line or two."""
-    missing = _not_taken(found)
+    missing = _not_taken(result)
     refused = f"{missing} declaration{' was' if missing == 1 else 's were'} not taken" if missing else ""
-    if found.wrong:
+    if result.wrong:
         yield "SOMETHING WENT ELSEWHERE; see above."
-    if not found.replies:
+    if not result.replies:
         yield "NOTHING WAS ANSWERED, so nothing was rehearsed."
-    elif found.silent:
-        its = "its part was" if len(found.silent) == 1 else "their parts were"
-        silent = f"{' and '.join(found.silent)} ANSWERED NOTHING, so {its} not rehearsed."
+    elif result.silent:
+        its = "its part was" if len(result.silent) == 1 else "their parts were"
+        silent = f"{' and '.join(result.silent)} ANSWERED NOTHING, so {its} not rehearsed."
         yield f"{refused}, and {silent}" if refused else silent
-    elif not found.wrong:
-        what = f"that was taken went where it belongs; {refused}" if refused else "went where it belongs"
-        yield f"Everything {what}."
+    elif not result.wrong:
+        sentence = f"that was taken went where it belongs; {refused}" if refused else "went where it belongs"
+        yield f"Everything {sentence}."
 
 
-def _not_taken(found: Rehearsal) -> int:
-    return sum(one.taken_by is None for one in found.declarations)
+def _not_taken(result: Rehearsal) -> int:
+    return sum(declaration.taken_by is None for declaration in result.declarations)
 
 
 def _row(declared: RehearsedDeclaration, replies: list[ReplyVerdict]) -> tuple[object, ...]:
-    places = [place for one in replies for place in one.arrived]
+    places = [place for reply in replies for place in reply.arrived]
     processes = Counter(place.name for place in places if place.destination.value == "process")
     reasons = Counter(place.name for place in places if place.destination.value == "quarantine")
     return (
@@ -281,9 +283,9 @@ def _row(declared: RehearsedDeclaration, replies: list[ReplyVerdict]) -> tuple[o
         declared.reference,
         declared.taken_by or f"not taken by {declared.planned}",
         _counted(processes),
-        sum(one.after_move for one in replies),
+        sum(reply.after_move for reply in replies),
         _counted(reasons),
-        "yes" if declared.right and all(one.right for one in replies) else "NO",
+        "yes" if declared.right and all(reply.right for reply in replies) else "NO",
     )
 
 
@@ -291,39 +293,39 @@ def _counted(names: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(names.items()))
 
 
-def _wrong(one: ReplyVerdict) -> tuple[object, ...]:
-    went = "; ".join(map(str, one.arrived))
-    return _minute(one.at), one.declaration.reference, one.fault or one.kind, one.expected, went
+def _wrong(reply: ReplyVerdict) -> tuple[object, ...]:
+    went = "; ".join(map(str, reply.arrived))
+    return _minute(reply.at), reply.declaration.reference, reply.fault or reply.kind, reply.expected, went
 
 
 def _minute(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M")
 
 
-def _declared(one: RehearsedDeclaration) -> Facts:
+def _declared(declared: RehearsedDeclaration) -> Facts:
     return {
-        "sent": one.at.isoformat(),
-        "party": str(one.party),
-        "kind": one.kind,
-        "reference": one.reference,
-        "system": one.planned,
-        "taken_by": one.taken_by,
-        "right": one.right,
+        "sent": declared.at.isoformat(),
+        "party": str(declared.party),
+        "kind": declared.kind,
+        "reference": declared.reference,
+        "system": declared.planned,
+        "taken_by": declared.taken_by,
+        "right": declared.right,
     }
 
 
-def _came(one: ReplyVerdict) -> Facts:
+def _came(reply: ReplyVerdict) -> Facts:
     return {
-        "came": one.at.isoformat(),
-        "reference": one.declaration.reference,
-        "party": str(one.declaration.party),
-        "kind": one.kind.value,
-        "fault": None if one.fault is None else one.fault.value,
-        "times": one.times,
-        "after_move": one.after_move,
-        "belongs": _place(one.expected),
-        "went": [_place(place) for place in one.arrived],
-        "right": one.right,
+        "came": reply.at.isoformat(),
+        "reference": reply.declaration.reference,
+        "party": str(reply.declaration.party),
+        "kind": reply.kind.value,
+        "fault": None if reply.fault is None else reply.fault.value,
+        "times": reply.times,
+        "after_move": reply.after_move,
+        "belongs": _place(reply.expected),
+        "went": [_place(place) for place in reply.arrived],
+        "right": reply.right,
     }
 
 

@@ -60,18 +60,18 @@ _INTRUDERS: Final = (
 @app.command()
 def demo(*, json: Json = False) -> None:
     """Show the whole exchange on loopback, offline; exit code 1 if a message went to the wrong process."""
-    outcome = asyncio.run(play(lambda text: None if json else _show.line(text)))
+    result = asyncio.run(play(lambda text: None if json else _show.line(text)))
     if json:
-        _show.as_json(outcome.facts())
+        _show.as_json(result.facts())
     else:
-        outcome.show()
-    if not outcome.right:
+        result.show()
+    if not result.right:
         raise typer.Exit(_output.FAILED)
 
 
 @final
 @attrs.frozen(kw_only=True)
-class Outcome:
+class DemoResult:
     """
     The result of the demonstration.
 
@@ -176,7 +176,7 @@ def _intruder(sender: str, system: DeclarationSystem, party: str, reference: str
     )
 
 
-async def play(show: Callable[[str], None]) -> Outcome:
+async def play(show: Callable[[str], None]) -> DemoResult:
     """
     Play the demonstration.
 
@@ -213,4 +213,4 @@ async def play(show: Callable[[str], None]) -> Outcome:
                     for found in processes.quarantine[before:]
                 ]
             subjects = [taken.subject for taken in gateway.received]
-    return Outcome(subjects=subjects, replies=processes.rows(), intruders=intruders)
+    return DemoResult(subjects=subjects, replies=processes.rows(), intruders=intruders)

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+import itertools
+from collections.abc import Generator, Iterator
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
-from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Csv, Json, Key, Limit, Numbers, WhichParty
+from htpoort.cli._input import (
+    CONFIG,
+    LIMIT,
+    REST,
+    Config,
+    Csv,
+    Json,
+    Limit,
+    ReferenceArgument,
+    ReplyNumbers,
+    WhichParty,
+)
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.exchange import State
+
+if TYPE_CHECKING:
+    from htpoort.config import LedgerConfig
+    from htpoort.ledger import Exchange
 
 app = _input.group()
 
@@ -73,11 +89,13 @@ def _show_early(facts: Facts) -> None:
 
 
 @app.command()
-def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False) -> None:
+def show(
+    reference: ReferenceArgument, *, party: WhichParty = None, config: Config = CONFIG, json: Json = False
+) -> None:
     """Show all that is known of a K: its exchange, what happened, and its replies."""
-    key, party = _typed(key, party)
-    with _input.opened(config) as (_, ledger), _naming(key, party, "exchange and no reply"):
-        stories = [_facts.story(found) for found in ledger.story(key, party=party)]
+    reference, party = _typed(reference, party)
+    with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange and no reply"):
+        stories = [_facts.story(story) for story in ledger.story(reference, party=party)]
     if json:
         _show.as_json(stories)
         return
@@ -89,21 +107,21 @@ def show(key: Key, *, party: WhichParty = None, config: Config = CONFIG, json: J
                 _show.table(title.capitalize(), tuple(lines[0]), [tuple(line.values()) for line in lines])
 
 
-def _typed(key: str, party: str | None) -> tuple[str, str | None]:
+def _typed(reference: str, party: str | None) -> tuple[str, str | None]:
     """Take K and party as the user typed them."""
-    return _input.words("K", key), None if party is None else _input.words("--party", party)
+    return _input.words("K", reference), None if party is None else _input.words("--party", party)
 
 
 @contextlib.contextmanager
-def _naming(key: str, party: str | None, what: str) -> Generator[None]:
-    """Where a ledger lacks a K, suggest what to check: it has too many to list those that it has."""
+def _naming(reference: str, party: str | None, lacking: str) -> Generator[None]:
+    """If a ledger lacks a K, suggest what to check; it has too many to list them."""
     try:
         yield
     except UnknownError:
         of = "" if party is None else f" of --party {party}"
         message = (
-            f"K {key!r}: no {what}{of} in this ledger has this reference. Check its spelling and case; it may be in "
-            "another ledger, or of another party, or its reply may be in quarantine: htpoort quarantine list."
+            f"K {reference!r}: no {lacking}{of} in this ledger has this reference. Check its spelling and case; it "
+            "may be in another ledger, or of another party, or its reply may be in quarantine: htpoort quarantine list."
         )
         raise _input.refusal("ledger.unknown-reference", message) from None
 
@@ -127,23 +145,39 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
     json: Json = False,
 ) -> None:
     """List declarations that were sent, or may have been, and have no reply; for example for Customs."""
-    _input.one_form(csv=csv, json=json)
+    _input.check_one_form(csv=csv, json=json)
     with _input.opened(config) as (settings, ledger):
         name = None if system is None else settings.directory.system(system).name
         before = _clock.now() - timedelta(hours=older_than)
-        found = _facts.unanswered(ledger.exchanges.unanswered(before=before, system=name, party=party))
+        exchanges = ledger.exchanges.unanswered(before=before, system=name, party=party)
+        if party is not None:
+            exchanges = _known_party(exchanges, party, settings)
+        lines = _facts.unanswered(exchanges)
         if json:
-            _show.json_array(found)
+            _show.json_array(lines)
         elif csv:
-            _show.csv_lines(_facts.UNANSWERED, found)
+            _show.csv_lines(_facts.UNANSWERED, lines)
         else:
-            lines = (tuple(facts.values()) for facts in found)
-            _show.table("Unanswered", _facts.UNANSWERED, lines, limit=limit, rest=f"{REST} So has --csv.")
+            cells = (tuple(facts.values()) for facts in lines)
+            _show.table("Unanswered", _facts.UNANSWERED, cells, limit=limit, rest=f"{REST} So has --csv.")
+
+
+def _known_party(exchanges: Iterator[Exchange], party: str, settings: LedgerConfig) -> Iterator[Exchange]:
+    """
+    Check a party of which nothing is listed, so that a misspelled one is not taken for one without declarations.
+
+    A party that has left the configuration may still have some.
+    """
+    first = next(exchanges, None)
+    if first is None:
+        settings.party(party)
+        return iter(())
+    return itertools.chain((first,), exchanges)
 
 
 @app.command()
-def resolve(  # noqa: PLR0913 - one option for each order
-    key: Key,
+def resolve(  # noqa: PLR0913 - one option for each decision
+    reference: ReferenceArgument,
     *,
     sent: Annotated[bool, typer.Option("--sent", help="The gateway has it: wait for its reply.")] = False,
     resend: Annotated[bool, typer.Option("--resend", help="Send it again, with the same K.")] = False,
@@ -155,18 +189,18 @@ def resolve(  # noqa: PLR0913 - one option for each order
     """Settle an exchange that may or may not have been sent, send it again, or close it."""
     if sent + resend + close != 1:
         raise _input.refusal("input.usage", "Give one of --sent, --resend and --close.")
-    key, party = _typed(key, party)
-    with _input.opened(config) as (_, ledger), _naming(key, party, "exchange"):
+    reference, party = _typed(reference, party)
+    with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange"):
         exchanges = ledger.exchanges
-        order = exchanges.resolve_as_sent if sent else exchanges.resend if resend else exchanges.close
-        exchange = order(key, at=_clock.now(), party=party)
-        _output.done()
+        decide = exchanges.resolve_as_sent if sent else exchanges.resend if resend else exchanges.close
+        exchange = decide(reference, at=_clock.now(), party=party)
+        _output.mark_committed()
     (_show.as_json if json else _show.rows)(_facts.exchange(exchange))
 
 
 @app.command()
 def redeliver(
-    keys: Numbers = None,
+    numbers: ReplyNumbers = None,
     *,
     system: Annotated[str | None, typer.Option(help="Only this declaration system.")] = None,
     config: Config = CONFIG,
@@ -175,8 +209,8 @@ def redeliver(
     """Deliver failed replies again now, without waiting for the next retry."""
     with _input.opened(config) as (settings, ledger):
         name = None if system is None else settings.directory.system(system).name
-        due = ledger.replies.deliver_again_now(at=_clock.now(), system=name, keys=keys or ())
-        _output.done()
+        due = ledger.replies.deliver_again_now(at=_clock.now(), system=name, keys=numbers or ())
+        _output.mark_committed()
     if json:
         _show.as_json({"result": "due now", "number": len(due), "replies": due})
     else:
@@ -195,13 +229,13 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines, which is the default.")] = False,
 ) -> None:
     """Print every exchange and every reply, as JSON lines or as CSV."""
-    _input.one_form(csv=csv, json=json)
+    _input.check_one_form(csv=csv, json=json)
     with _input.opened(config) as (_, ledger):
-        found = _facts.exported(ledger, *(state or ()), raw=raw)
+        lines = _facts.exported(ledger, *(state or ()), raw=raw)
         if csv:
-            _show.csv_lines((*_facts.EXPORTED, *(["raw"] if raw else [])), found)
+            _show.csv_lines((*_facts.EXPORTED, *(["raw"] if raw else [])), lines)
         else:
-            for facts in found:
+            for facts in lines:
                 _show.json_line(facts)
 
 
@@ -223,7 +257,7 @@ def prune(
         with _naming_age(older_than, settings.retention_days):
             counts = prune(before=before, at=now, days=settings.retention_days)
         if yes:
-            _output.done()
+            _output.mark_committed()
     facts = {"result": "removed" if yes else "would be removed", "before": _facts.moment(before)}
     numbers = {name.replace(" ", "_"): number for name, number in counts.items()}
     (_show.as_json if json else _show.rows)({**facts, **numbers})
@@ -231,7 +265,7 @@ def prune(
 
 @contextlib.contextmanager
 def _naming_age(days: int, kept: int) -> Generator[None]:
-    """Where the ledger refuses to prune so much, name the option and the key of the file."""
+    """If the ledger refuses to prune so much, name the option and the key of the file."""
     try:
         yield
     except InputError as error:

@@ -13,7 +13,7 @@ from htpoort.cli._input import (
     Date,
     FileName,
     Json,
-    Layout,
+    LayoutChoice,
     LayoutOption,
     Mailbox,
     MessageId,
@@ -63,7 +63,7 @@ def build(  # noqa: PLR0913 - one option for each part of a message
     party: Party,
     mailbox: Mailbox,
     reference: Reference,
-    layout: LayoutOption = Layout.BODY,
+    layout: LayoutOption = LayoutChoice.BODY,
     file_name: FileName = None,
     content_type: ContentType = None,
     date: Date = None,
@@ -85,7 +85,7 @@ def build(  # noqa: PLR0913 - one option for each part of a message
             Path(output).write_bytes(message.data)
         except OSError as error:
             raise _input.refusal("input.file", f"--output: {output} cannot be written: {error.strerror}.") from None
-        _output.done()
+        _output.mark_committed()
     if json:
         _show.as_json(_facts.submission(message))
     elif output is None:
@@ -126,7 +126,7 @@ def route(  # noqa: PLR0913 - one option for each value that routing compares
         found = router.route_message(_input.octets(message, "MESSAGE"), mail_from)
     if isinstance(found, Quarantined):
         # The exit code shows it, whether the reason can be printed or not.
-        _output.only_informs()
+        _output.make_optional()
     (_show.as_json if json else _show.rows)(_facts.routing(found))
     if isinstance(found, Quarantined):
         raise typer.Exit(_output.QUARANTINED)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from typing import Annotated
+from typing import Annotated, Final
 
 import attrs
 import typer
 
 from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
-from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, Limit, Number
-from htpoort.core.errors import InputError
+from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, Limit, MessageNumber
+from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.routing import Routed
 
 app = _input.group("quarantine", "List, show, release or discard messages whose process is not known.")
+
+_CONTRADICTIONS: Final = frozenset({"release.other-party", "release.other-system"})
+"""The codes of what the ledger knows against a choice."""
 
 
 @app.command(name="list")
@@ -39,7 +42,7 @@ def list_command(
 
 @app.command()
 def show(
-    key: Number,
+    number: MessageNumber,
     *,
     raw: Annotated[bool, typer.Option("--raw", help="Write the message as it arrived, and nothing else.")] = False,
     config: Config = CONFIG,
@@ -48,10 +51,10 @@ def show(
     """Show one message of the quarantine, and what was decided about it and why."""
     if raw and json:
         raise _input.refusal("input.usage", "Give --raw or --json, not both.")
-    with _input.opened(config) as (_, ledger):
-        held = ledger.quarantine.get(key)
-        log = _facts.log(ledger.quarantine.log(key))
-        message = ledger.quarantine.message(key) if raw else b""
+    with _input.opened(config) as (_, ledger), _advising():
+        held = ledger.quarantine.get(number)
+        log = _facts.log(ledger.quarantine.log(number))
+        message = ledger.quarantine.message(number) if raw else b""
     if raw:
         _show.octets(message)
     elif json:
@@ -63,7 +66,7 @@ def show(
 
 @app.command()
 def release(  # noqa: PLR0913 - one option for each part of the decision
-    key: Number,
+    number: MessageNumber,
     *,
     system: Annotated[str, typer.Option(help="Declaration system that the message is from.")],
     party: Annotated[str, typer.Option(help="Party ID that the message is for.")],
@@ -78,17 +81,17 @@ def release(  # noqa: PLR0913 - one option for each part of the decision
     json: Json = False,
 ) -> None:
     """Hand a message over to the process that you choose."""
-    with _input.opened(config) as (settings, ledger), _naming_despite():
+    with _input.opened(config) as (settings, ledger), _advising(), _naming_despite():
         quarantine, at, directory = ledger.quarantine, _clock.now(), settings.directory
         from_system, for_party = directory.system(system), settings.party(party)
         if despite is None:
             stored = quarantine.release(
-                key, system=from_system, party=for_party, reference=reference, at=at, directory=directory
+                number, system=from_system, party=for_party, reference=reference, at=at, directory=directory
             )
         else:
             reason = _input.words("--despite", despite)
             stored = quarantine.release_despite(
-                key,
+                number,
                 system=from_system,
                 party=for_party,
                 reason=reason,
@@ -96,8 +99,8 @@ def release(  # noqa: PLR0913 - one option for each part of the decision
                 at=at,
                 directory=directory,
             )
-        _output.done()
-    facts = {"result": "released", "key": key, "reply": stored.key, "repeated": stored.repeated}
+        _output.mark_committed()
+    facts = {"result": "released", "key": number, "reply": stored.key, "repeated": stored.repeated}
     if isinstance(stored.routing, Routed):
         routed = stored.routing
         facts |= {"system": routed.system.name, "party": str(routed.party), "reference": routed.reference}
@@ -106,24 +109,33 @@ def release(  # noqa: PLR0913 - one option for each part of the decision
 
 
 @contextlib.contextmanager
+def _advising() -> Generator[None]:
+    """If the quarantine lacks a number, name the command that lists them."""
+    try:
+        yield
+    except UnknownError as error:
+        if error.kind != "message":
+            raise
+        raise attrs.evolve(error, place=f"{error.place} (see htpoort quarantine list --all)") from None
+
+
+@contextlib.contextmanager
 def _naming_despite() -> Generator[None]:
-    """Name the option in what the ledger advises and asks for."""
+    """Name the option for the reason; the ledger asks for one if it contradicts the choice."""
     try:
         with _input.naming(reason="--despite"):
             yield
     except InputError as error:
-        problems = (
-            attrs.evolve(
-                one, message=one.message.replace("release it despite this, with a reason", "give --despite REASON")
-            )
-            for one in error.problems
-        )
-        raise InputError(error.text, tuple(problems)) from None
+        *others, last = error.problems
+        if last.code not in _CONTRADICTIONS:
+            raise
+        last = attrs.evolve(last, message=f"{last.message} Give it by --despite REASON.")
+        raise InputError(error.text, (*others, last)) from None
 
 
 @app.command()
 def discard(
-    key: Number,
+    number: MessageNumber,
     *,
     why: Annotated[str, typer.Option(help="The reason, for the log.")],
     config: Config = CONFIG,
@@ -131,7 +143,7 @@ def discard(
 ) -> None:
     """Mark a message as one for no process; it stays readable."""
     why = _input.words("--why", why)
-    with _input.opened(config) as (_, ledger), _input.naming(reason="--why"):
-        ledger.quarantine.discard(key, at=_clock.now(), reason=why)
-        _output.done()
-    (_show.as_json if json else _show.rows)({"result": "discarded", "key": key})
+    with _input.opened(config) as (_, ledger), _advising(), _input.naming(reason="--why"):
+        ledger.quarantine.discard(number, at=_clock.now(), reason=why)
+        _output.mark_committed()
+    (_show.as_json if json else _show.rows)({"result": "discarded", "key": number})

@@ -41,12 +41,12 @@ def run(
     # Before anything is open, and before there is a second thread.
     _become_first_process()
     # An agent goes on working whether anyone reads what it prints or not.
-    _output.only_informs()
+    _output.make_optional()
     asyncio.run(_run(config, as_json=json, verbose=verbose))
 
 
 async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
-    with _input.configured(path):
+    with _input.configured():
         config = read_agent(path)
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
         if ledger.new:
@@ -84,7 +84,7 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
 def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
     """Fetch once from every POP3 mailbox and store the mails; exit code 1 if a mailbox could not be read."""
     reports = asyncio.run(_fetch(config))
-    _output.done()
+    _output.mark_committed()
     if json:
         _show.as_json(reports)
     else:
@@ -95,17 +95,17 @@ def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
 
 
 async def _fetch(path: Path) -> list[Facts]:
-    with _input.configured(path):
+    with _input.configured():
         config = read_agent(path)
     inboxes = [inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)]
     with config.ledger.open() as ledger:
         router = config.ledger.router()
         # At the same time, so that a server that hangs does not delay the others.
         reports = await asyncio.gather(*(fetch_once(ledger, router, inbox.server) for inbox in inboxes))
-    return [_facts(report) for report in reports]
+    return [_report_facts(report) for report in reports]
 
 
-def _facts(report: FetchReport) -> Facts:
+def _report_facts(report: FetchReport) -> Facts:
     """Count the mails of one mailbox; a copy of a message in quarantine does not count as one more."""
     new = [one for one in report.stored if not one.repeated]
     problems = [problem.message for problem in (*report.problems, *(one.problem for one in report.left))]

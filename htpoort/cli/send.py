@@ -19,7 +19,7 @@ from htpoort.cli._input import (
     Date,
     FileName,
     Json,
-    Layout,
+    LayoutChoice,
     LayoutOption,
     Mailbox,
     MessageId,
@@ -65,7 +65,7 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
         typer.Option(envvar="HTPOORT_KEY_PASSWORD", show_envvar=True, help="Password of the private key."),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each step of the dialogue.")] = 60.0,
-    layout: LayoutOption = Layout.BODY,
+    layout: LayoutOption = LayoutChoice.BODY,
     file_name: FileName = None,
     content_type: ContentType = None,
     date: Date = None,
@@ -82,6 +82,8 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
     )
     if certificate is None and (key is not None or key_password is not None):
         raise _input.refusal("input.usage", "--key and --key-password need --certificate.")
+    if security is Security.PLAIN and (ca_file is not None or certificate is not None):
+        raise _input.refusal("input.usage", "--security plain uses no TLS, so leave out --ca-file and --certificate.")
     with _input.naming(host="--server"):
         target = SmtpServer(
             host=server,
@@ -93,7 +95,7 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
             tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
         )
     accepted = asyncio.run(_sent(message, target))
-    _output.done()
+    _output.mark_committed()
     facts = {"result": "accepted", "system": message.system, "recipient": message.rcpt_to}
     facts |= {"mail_from": message.mail_from, "subject": message.envelope.render(), "reference": reference}
     facts |= {"message_id": message.message_id}
@@ -127,7 +129,7 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
     business_reference: Annotated[
         str | None, typer.Option(help="The declarant's own reference (LRN), for reports.")
     ] = None,
-    layout: LayoutOption = Layout.BODY,
+    layout: LayoutOption = LayoutChoice.BODY,
     file_name: FileName = None,
     content_type: ContentType = None,
     date: Date = None,
@@ -145,7 +147,22 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
         now, dispatcher = _clock.now(), settings.dispatcher(ledger)
         with _naming_system():
             # Before PAYLOAD is read, which may be a terminal.
-            dispatcher.choose(party=party, reference=reference, at=now, system=system, kind=kind)
+            chosen = dispatcher.choose(party=party, reference=reference, at=now, system=system, kind=kind)
+        if date is not None and _input.date_problems(date):
+            # Nothing may be queued, so only build the message, and report everything that is wrong with it.
+            _input.built(
+                _input.payload(payload, sha256),
+                chosen.system.name,
+                party,
+                mailbox,
+                reference,
+                layout,
+                file_name,
+                content_type,
+                date,
+                message_id,
+                settings.directory,
+            )
         dispatched = dispatcher.dispatch(
             _input.payload(payload, sha256),
             party=party,
@@ -164,7 +181,7 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
             date=None if date is None else _input.moment(date),
             message_id=message_id,
         )
-        _output.done()
+        _output.mark_committed()
     _show_queued(dispatched, json=json, shadow_payload=shadow_payload is not None)
 
 

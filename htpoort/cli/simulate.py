@@ -26,7 +26,7 @@ from htpoort.cli._facts import Facts
 from htpoort.cli._input import Json, Systems
 from htpoort.core.directory import DMS, Directory
 from htpoort.core.envelope import RoutingEnvelope
-from htpoort.core.errors import InputError
+from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
     ClientCertificate,
     Declarant,
@@ -39,6 +39,7 @@ from htpoort.simulator import (
     SmtpFault,
 )
 from htpoort.transport import Security, SmtpServer
+from htpoort.transport.hosts import is_loopback
 
 app = _input.group()
 
@@ -87,27 +88,28 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     if not tls and (certificates is not None or client_certificate is not ClientCertificate.NONE):
         raise _input.refusal("input.usage", "--certificates and --client-certificate need --tls.")
     # The gateway goes on whether anyone reads what it prints or not.
-    _output.only_informs()
+    _output.make_optional()
     with _input.about("--declarant"):
         declarants = [read_declarant(text) for text in declarant or ()]
+    if not beyond_loopback:
+        _check_loopback(host, declarants)
     directory = _input.directory(systems)
     if record is not None:
         _make_folder("--record", record)
     with Certificates(tls=tls, folder=certificates, client=client_certificate).made() as made:
-        with _as_options():
-            gateway = Gateway(
-                directory=directory,
-                declarants=declarants,
-                script=_script(scenario),
-                tls=made,
-                record=record,
-                host=host,
-                beyond_loopback=beyond_loopback,
-                port=port,
-                tls_port=tls_port,
-                pop3_port=pop3_port,
-                pop3s_port=pop3s_port,
-            )
+        gateway = Gateway(
+            directory=directory,
+            declarants=declarants,
+            script=_script(scenario),
+            tls=made,
+            record=record,
+            host=host,
+            beyond_loopback=beyond_loopback,
+            port=port,
+            tls_port=tls_port,
+            pop3_port=pop3_port,
+            pop3s_port=pop3s_port,
+        )
         asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
 
 
@@ -153,7 +155,7 @@ class Certificates:
 def _script(scenario: Path | None) -> Script:
     if scenario is None:
         return Script()
-    with _input.file_of("--scenario", scenario):
+    with _input.file_of("--scenario"):
         return Script.read(scenario)
 
 
@@ -185,17 +187,20 @@ def read_declarant(text: str) -> Declarant:
     return Declarant(mailbox=mailbox, server=SmtpServer(host=host, port=int(port), security=Security.PLAIN))
 
 
-@contextlib.contextmanager
-def _as_options() -> Generator[None]:
-    """Name the option in errors of the gateway."""
-    try:
-        yield
-    except InputError as error:
-        problems = tuple(
-            attrs.evolve(one, message=one.message.replace("beyond_loopback=True", "--beyond-loopback"))
-            for one in error.problems
+def _check_loopback(host: str, declarants: list[Declarant]) -> None:
+    """Check for other machines as the gateway does, in the words of the options."""
+    hosts = [("--host", host)]
+    hosts += [("--declarant", one.server.host) for one in declarants if one.server is not None]
+    problems = tuple(
+        Problem(
+            "simulator.beyond-loopback",
+            f"{option}: {name!r} is not an address of this machine alone; allow it with --beyond-loopback.",
         )
-        raise InputError(error.text, problems) from None
+        for option, name in hosts
+        if not is_loopback(name)
+    )
+    if problems:
+        raise InputError("", problems)
 
 
 async def _play(
@@ -300,7 +305,7 @@ class Traffic:
         return fresh
 
 
-def _facts(event: str, envelope: RoutingEnvelope | None, what: str, *, system: str = "", mailbox: str = "") -> Facts:
+def _event(event: str, envelope: RoutingEnvelope | None, what: str, *, system: str = "", mailbox: str = "") -> Facts:
     return {
         "event": event,
         "system": system,
@@ -311,11 +316,11 @@ def _facts(event: str, envelope: RoutingEnvelope | None, what: str, *, system: s
 
 
 def _taken(one: Declaration) -> Facts:
-    return _facts("taken", one.envelope, one.subject, system=one.system.name, mailbox=one.mailbox)
+    return _event("taken", one.envelope, one.subject, system=one.system.name, mailbox=one.mailbox)
 
 
 def _refused(subject: str, why: str) -> Facts:
-    return _facts("refused", RoutingEnvelope.find(subject), f"{why} Subject: {subject}")
+    return _event("refused", RoutingEnvelope.find(subject), f"{why} Subject: {subject}")
 
 
 def _sent(one: SentReply) -> Facts:
@@ -327,15 +332,15 @@ def _sent(one: SentReply) -> Facts:
     event, more = ("answered", "") if one.error is None else ("given up", f": {one.error}")
     message = one.message
     what = ", ".join(parts) + more
-    return _facts(event, message.envelope, what, system=message.system, mailbox=message.rcpt_to)
+    return _event(event, message.envelope, what, system=message.system, mailbox=message.rcpt_to)
 
 
 def _fault(fault: SmtpFault) -> Facts:
-    return _facts("fault", None, f"{fault.action} at {fault.at}")
+    return _event("fault", None, f"{fault.action} at {fault.at}")
 
 
 def _pop3_fault(fault: Pop3Fault) -> Facts:
-    return _facts("fault", None, f"{fault.action} at {fault.command} of POP3")
+    return _event("fault", None, f"{fault.action} at {fault.command} of POP3")
 
 
 # ── what to paste into other programs ────────────────────────────────────────

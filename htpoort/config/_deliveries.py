@@ -48,21 +48,32 @@ def _maildir(sources: Sources, path: KeyPath, text: str, timeout: timedelta | No
     build = functools.partial(MaildirDelivery, sources.path(text))
     timed = build if timeout is None else functools.partial(build, timeout=timeout.total_seconds())
     delivery = document.build(path, timed, None, names={"path": "maildir"})
-    if delivery is not None and sources.real and not _is_writable(sources.path(text)):
-        document.report("config.file", place, f"{sources.path(text)} cannot be written.")
+    if delivery is not None and sources.look_up:
+        obstacle = _obstacle(sources.path(text))
+        if obstacle is not None:
+            document.report("config.file", place, f"{sources.path(text)} cannot be written: {obstacle}.")
     return delivery
 
 
-def _is_writable(folder: Path) -> bool:
-    """Report whether a folder can be written, or created."""
+def _obstacle(folder: Path) -> str | None:
+    """Find out why a folder can be neither written nor created, and what to do; None if it can."""
     while True:
         try:
-            return stat.S_ISDIR(folder.stat().st_mode) and os.access(folder, os.W_OK | os.X_OK)
+            status = folder.stat()
         except FileNotFoundError:
             folder = folder.parent
-        except OSError:
+        except OSError as error:
             # No permission, a name that is too long, or a parent that is not a folder.
-            return False
+            return f"{error.strerror}; check the path and the permissions of its folders"
+        else:
+            if not stat.S_ISDIR(status.st_mode):
+                return f"{folder} is not a folder; name another"
+            if os.access(folder, os.W_OK | os.X_OK):
+                return None
+            owner = f"user {status.st_uid} owns {folder}, with permissions {stat.S_IMODE(status.st_mode):03o}"
+            return (
+                f"{owner}; let user {os.geteuid()}, who runs this, write there (chown, chmod), or name another folder"
+            )
 
 
 def _command(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[Reply] | None:
@@ -76,6 +87,7 @@ def _command(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[
     build = functools.partial(CommandDelivery, tuple(argv))
     timed = build if table.timeout is None else functools.partial(build, timeout=table.timeout.total_seconds())
     delivery = document.build(path, timed, None, names={"argv": "command"})
-    if delivery is not None and sources.real and shutil.which(argv[0], path=sources.environ.get("PATH")) is None:
-        document.report("config.file", (*path, "command", 0), f"there is no program {argv[0]} that can be run.")
+    if delivery is not None and sources.look_up and shutil.which(argv[0], path=sources.environ.get("PATH")) is None:
+        message = f"there is no program {argv[0]} that this user can run; check the path, and chmod +x the file."
+        document.report("config.file", (*path, "command", 0), message)
     return delivery

@@ -30,7 +30,7 @@ def _tls(sources: Sources, path: KeyPath, table: Tls, context: Callable[[TlsSett
     def build() -> TlsSettings:
         ca_file, certificate, key = files
         settings = TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password)
-        if sources.real and any(files):
+        if sources.look_up and any(files):
             context(settings)
         return settings
 
@@ -101,7 +101,7 @@ def _smtp_inbox(sources: Sources, path: KeyPath, table: SmtpTable) -> SmtpInbox:
     if table.certificate is not None or document.is_refused(path, "certificate"):
         settings = _tls(sources, path, table, server_context)
         # Without the files, an empty context only shows that there would be one.
-        ready = sources.real and settings.certificate is not None
+        ready = sources.look_up and settings.certificate is not None
         context = server_context(settings) if ready else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     else:
         _refuse_tls(sources, path, table)

@@ -1,7 +1,7 @@
 """
 Look up what the file refers to: passwords, variables, other files and systems.
 
-Never does: show a password.
+This module never shows a password.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _STAND_IN: Final = "stand-in"
 @attrs.frozen(kw_only=True)
 class Sources:
     """
-    Hold what a configuration file may refer to.
+    What a configuration file may refer to.
 
     Args:
         document: The file; it keeps the problems.
         folder: Where its relative paths start.
         environ: The environment.
-        real: Whether to read passwords and look at files. Otherwise stand-ins are used, so that a user who may not
+        look_up: Whether to read passwords and look at files. Otherwise stand-ins are used, so that a user who may not
             read the passwords can check the rest.
         directory: The published systems and those of the file.
     """
@@ -37,7 +37,7 @@ class Sources:
     document: Document
     folder: Path
     environ: Mapping[str, str] = attrs.field(repr=False)
-    real: bool
+    look_up: bool
     directory: Directory
 
     def path(self, text: str) -> Path:
@@ -53,12 +53,12 @@ class Sources:
             name: In any case.
 
         Returns:
-            Its name; None where there is no such system.
+            Its name; None if there is no such system.
         """
         try:
             return self.directory.system(name).name
         except UnknownError as error:
-            # Where the key itself is wrong, nothing is known about the systems of the file.
+            # If the key itself is wrong, nothing is known about the systems of the file.
             if isinstance(self.document.table.get("systems", {}), Mapping):
                 message = f"system {name!r} is neither published nor in [systems.NAME]"
                 self.document.report("config.system", path, f"{message}{error.hint}")
@@ -81,13 +81,13 @@ class Sources:
 
         Args:
             table: The table that names it.
-            key: Its key, as ``password``.
+            key: Its key, such as ``password``.
             literal: The value of ``<key>``, which is always refused.
             variable: The value of ``<key>_env``.
             file: The value of ``<key>_file``.
 
         Returns:
-            The password; None where none is named; a stand-in where it cannot be read and that was reported.
+            The password; None if none is named; a stand-in if it cannot be read and that was reported.
         """
         if literal is not None:
             message = f'do not write a password into this file; give {key}_env = "NAME" or {key}_file = "path".'
@@ -97,9 +97,9 @@ class Sources:
             self.document.report("toml.value", (*table, f"{key}_file"), f"give {key}_env or {key}_file, not both.")
             return _STAND_IN
         if variable is not None:
-            return (self.variable((*table, f"{key}_env"), variable) if self.real else None) or _STAND_IN
+            return (self.variable((*table, f"{key}_env"), variable) if self.look_up else None) or _STAND_IN
         if file is not None:
-            return self._read((*table, f"{key}_file"), self.path(file)) if self.real else _STAND_IN
+            return self._read((*table, f"{key}_file"), self.path(file)) if self.look_up else _STAND_IN
         return None
 
     def _read(self, path: KeyPath, file: Path) -> str:

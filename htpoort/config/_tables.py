@@ -32,7 +32,7 @@ _TIMING: Final = Timing()
 
 @attrs.frozen(kw_only=True)
 class Tls:
-    """Hold what three tables have in common."""
+    """The keys that three tables have in common."""
 
     ca_file: str | None = None
     certificate: str | None = None
@@ -44,7 +44,7 @@ class Tls:
 
 @attrs.frozen(kw_only=True)
 class Login(Tls):
-    """Hold what two tables have in common."""
+    """The keys that two tables have in common."""
 
     port: int | None = None
     username: str | None = None
@@ -56,7 +56,7 @@ class Login(Tls):
 @final
 @attrs.frozen(kw_only=True)
 class LedgerTable:
-    """Hold ``[ledger]``."""
+    """The keys of ``[ledger]``."""
 
     url: str | None = None
     url_env: str | None = None
@@ -67,7 +67,7 @@ class LedgerTable:
 @final
 @attrs.frozen(kw_only=True)
 class OutboxTable(Login):
-    """Hold ``[[outbox]]``."""
+    """The keys of ``[[outbox]]``."""
 
     server: str = required("localhost")
     security: Security = Security.STARTTLS
@@ -83,7 +83,7 @@ class OutboxTable(Login):
 @final
 @attrs.frozen(kw_only=True)
 class SmtpTable(Tls):
-    """Hold ``[[smtp]]``."""
+    """The keys of ``[[smtp]]``."""
 
     hostname: str = required("localhost")
     mailboxes: tuple[str, ...] = required(["edi@forwarder.example"])
@@ -103,7 +103,7 @@ class SmtpTable(Tls):
 @final
 @attrs.frozen(kw_only=True)
 class Pop3Table(Login):
-    """Hold ``[[pop3]]``."""
+    """The keys of ``[[pop3]]``."""
 
     host: str = required("localhost")
     security: Security = Security.IMPLICIT
@@ -118,7 +118,7 @@ class Pop3Table(Login):
 @final
 @attrs.frozen(kw_only=True)
 class DeliveryTable:
-    """Hold ``[delivery.SYSTEM]``."""
+    """The keys of ``[delivery.SYSTEM]``."""
 
     maildir: str | None = None
     command: tuple[str, ...] | None = None
@@ -128,7 +128,7 @@ class DeliveryTable:
 @final
 @attrs.frozen(kw_only=True)
 class TimingTable:
-    """Hold ``[timing]``."""
+    """The keys of ``[timing]``."""
 
     poll: timedelta = _TIMING.poll_interval
     lease: timedelta = _TIMING.lease
@@ -143,7 +143,7 @@ class TimingTable:
 @final
 @attrs.frozen(kw_only=True)
 class CutoverTable:
-    """Hold ``[cutover]``."""
+    """The keys of ``[cutover]``."""
 
     default: str = "AGS"
     leaving: str = "AGS"

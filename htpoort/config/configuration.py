@@ -1,7 +1,7 @@
 """
 The values of a configuration file, and the parts that are made of them.
 
-Never does: show a password.
+This module never shows a password.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig"]
 @attrs.frozen(kw_only=True)
 class CutoverConfig:
     """
-    Hold which parties move from one system to another, and when.
+    Which parties move from one system to another, and when.
 
     Args:
         plan: The system that takes the declarations of each party, day by day.
@@ -49,7 +49,7 @@ class CutoverConfig:
 @attrs.frozen(kw_only=True)
 class LedgerConfig:
     """
-    Hold what every command on a ledger needs.
+    What every command on a ledger needs.
 
     Args:
         file: The name of the configuration file, for errors.
@@ -57,7 +57,7 @@ class LedgerConfig:
         parties: The declarants whose replies are accepted.
         url: URL of the ledger; a relative file is made absolute. The repr does not show it: it may hold a password.
         retention_days: Finished exchanges are kept for at least so many days.
-        cutover: Which parties move, and when; None where the file has no ``[cutover]``.
+        cutover: Which parties move, and when; None if the file has no ``[cutover]``.
         transaction_timeout: How long a transaction may take on PostgreSQL.
     """
 
@@ -138,7 +138,7 @@ class LedgerConfig:
             texts: Their party IDs, in any case.
 
         Returns:
-            Each party once, in the order of *texts*; all parties of the file where *texts* is empty.
+            Each party once, in the order of *texts*; all parties of the file if *texts* is empty.
 
         Raises:
             InputError: The file does not list one of them. No other party is named, because a user who asks for one
@@ -164,7 +164,7 @@ class LedgerConfig:
 @attrs.frozen(kw_only=True)
 class AgentConfig:
     """
-    Hold everything that an agent needs; nothing of it is started.
+    Everything that an agent needs; nothing of it is started.
 
     Args:
         ledger: What every command needs.

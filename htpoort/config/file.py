@@ -23,7 +23,7 @@ from htpoort.core.party import PartyId
 from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.ledger import SECRET_PARAMETERS, check_url
 
-__all__ = ["read_agent", "read_ledger", "read_settings"]
+__all__ = ["read_agent", "read_agent_without_secrets", "read_ledger"]
 
 _KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "timing")
 _MOST_DAYS: Final = 36_525
@@ -45,9 +45,9 @@ def read_ledger(path: Path | str, *, environ: Mapping[str, str] = os.environ) ->
         Directory, parties and ledger.
 
     Raises:
-        InputError: The file cannot be read, or is wrong; has every problem.
+        InputError: The file cannot be read, or is wrong; the error lists every problem.
     """
-    return _read(path, environ, real=False).ledger
+    return _read(path, environ, look_up=False).ledger
 
 
 def read_agent(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -62,14 +62,14 @@ def read_agent(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> 
         The whole configuration, with its passwords read and its certificates checked.
 
     Raises:
-        InputError: The file cannot be read, or it or a file that it names is wrong; has every problem.
+        InputError: The file cannot be read, or it or a file that it names is wrong; the error lists every problem.
     """
-    return _read(path, environ, real=True)
+    return _read(path, environ, look_up=True)
 
 
-def read_settings(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
+def read_agent_without_secrets(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
     """
-    Read everything in order to show it: no password, certificate or program is looked up.
+    Read everything that an agent needs, but look up no password, certificate or program.
 
     Args:
         path: The TOML file; relative paths in it start from its folder.
@@ -79,12 +79,12 @@ def read_settings(path: Path | str, *, environ: Mapping[str, str] = os.environ) 
         The whole configuration. Each password in it is a stand-in, so no agent can log in with it.
 
     Raises:
-        InputError: The file cannot be read, or is wrong; has every problem.
+        InputError: The file cannot be read, or is wrong; the error lists every problem.
     """
-    return _read(path, environ, real=False)
+    return _read(path, environ, look_up=False)
 
 
-def _read(path: Path | str, environ: Mapping[str, str], *, real: bool) -> AgentConfig:
+def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> AgentConfig:
     document, folder = _open(Path(path))
     for key in document.table:
         if key == "windows":
@@ -93,7 +93,7 @@ def _read(path: Path | str, environ: Mapping[str, str], *, real: bool) -> AgentC
         elif key not in _KNOWN:
             document.report_unknown((key,), _KNOWN)
     directory = add_systems(HTPOORT, document)
-    sources = Sources(document=document, folder=folder, environ=environ, real=real, directory=directory)
+    sources = Sources(document=document, folder=folder, environ=environ, look_up=look_up, directory=directory)
     config = AgentConfig(
         ledger=_ledger(sources, _parties(document)),
         outboxes=_outboxes(sources),
@@ -111,7 +111,7 @@ def _open(path: Path) -> tuple[Document, Path]:
         octets = path.read_bytes()
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}."
-        raise InputError("", (Problem("config.file", message),)) from None
+        raise InputError("", (Problem("config.file", message),)) from error
     return Document.parse(octets, name=str(path)), path.absolute().parent
 
 
@@ -122,7 +122,7 @@ def _parties(document: Document) -> tuple[PartyId, ...]:
     value = document.table.get("parties")
     if not isinstance(value, list) or not value:
         code = "toml.missing" if value is None else "toml.type"
-        document.report(code, ("parties",), 'give an array of party IDs, as ["NL123456789.02.05"].')
+        document.report(code, ("parties",), 'give an array of party IDs, such as ["NL123456789.02.05"].')
         return ()
     parties: dict[str, PartyId] = {}
     for number, text in enumerate(cast("list[object]", value)):
@@ -195,7 +195,7 @@ def _url(sources: Sources, table: LedgerTable) -> str:
 
 
 def _cutover(sources: Sources, parties: Iterable[PartyId]) -> CutoverConfig | None:
-    """Read ``[cutover]``; None where the file has none, or where no plan can be made of it."""
+    """Read ``[cutover]``; None if the file has none, or if no plan can be made of it."""
     document = sources.document
     if not document.has(("cutover",)):
         return None
@@ -220,9 +220,9 @@ def _plan(sources: Sources, table: CutoverTable, parties: Iterable[PartyId]) -> 
     tables = plan_files.from_tables(document, ("cutover", "move"), directory)
     moves = (*tables.values(), *_moves_of_file(sources, table))
     default = sources.system(("cutover", "default"), table.default)
-    # Where the parties are wrong, no party can be missing among them.
+    # If the parties are wrong, no party can be missing among them.
     problems = () if document.is_refused((), "parties") else unknown_parties(moves, parties)
-    # Moves are checked even where the default is not a system, which was reported.
+    # Moves are checked even if the default is not a system, which was reported.
     name = next(iter(directory)).name if default is None else default
     try:
         plan = CutoverPlan(directory=directory, default=name, moves=moves)
@@ -230,7 +230,7 @@ def _plan(sources: Sources, table: CutoverTable, parties: Iterable[PartyId]) -> 
         plan, problems = None, (*error.problems, *problems)
     places = {move.place: path for path, move in tables.items()}
     for problem in problems:
-        # A problem begins with the place of its move, which has a line of its own where it is a table.
+        # A problem begins with the place of its move, which has a line of its own if it is a table.
         place, _, message = problem.message.partition(": ")
         if place in places:
             document.add_problem(places[place], attrs.evolve(problem, message=message))
@@ -240,7 +240,7 @@ def _plan(sources: Sources, table: CutoverTable, parties: Iterable[PartyId]) -> 
 
 
 def _moves_of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
-    """Read the moves of the CSV file, where one is named."""
+    """Read the moves of the CSV file, if one is named."""
     if table.moves is None:
         return ()
     document, path, file = sources.document, ("cutover", "moves"), sources.path(table.moves)

@@ -186,7 +186,7 @@ def _open(path: Path) -> tuple[Document, Path]:
         octets = path.read_bytes()
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}."
-        raise InputError("", (Problem("config.file", message),)) from None
+        raise InputError("", (Problem("config.file", message),)) from error
     return Document.parse(octets, name=str(path)), path.absolute().parent
 
 

@@ -105,7 +105,10 @@ class TestQueue:
                     f"{CLIENT} or {PARTY}? Known: {PARTY}, {CLIENT}."
                 ),
             ),
-            ({"system": "NCTS"}, "system 'NCTS' is not in the directory. Known: AGS, DMS."),
+            (
+                {"system": "NCTS"},
+                "--system 'NCTS' is not in the published systems or [systems] of ",
+            ),
             ({"reference": "a b"}, "reference is 'a b'"),
             ({"business-reference": "LRN\n1"}, "--business-reference is empty or contains a control character"),
             ({"business-reference": ""}, "--business-reference is empty or contains a control character"),

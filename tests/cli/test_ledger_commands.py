@@ -709,9 +709,10 @@ class TestManyLines:
     def test_an_unknown_number(self, htpoort: Run, full: Office) -> None:
         """Ten numbers are named, and how many more there are."""
         del full
+        place = "the quarantine (see htpoort quarantine list --all)"
         numbers = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 491 more"
 
-        expected = f"htpoort: message '999999' is not in the quarantine. Known: {numbers}.\n"
+        expected = f"htpoort: message '999999' is not in {place}. Known: {numbers}.\n"
         assert expected == htpoort("quarantine", "show", "999999").err
 
     def test_no_message_is_read_for_a_list(self, htpoort: Run, full: Office) -> None:
@@ -877,7 +878,7 @@ class TestQuarantine:
         assert "The reference K1 was sent to DMS, but AGS answers." in result.err
 
     def test_release_despite_what_is_known(self, htpoort: Run, busy: Office) -> None:
-        """With a reason the order is carried out; what it overrides and the reason are logged."""
+        """With a reason the message is released; what it overrides and the reason are logged."""
         chosen = ["quarantine", "release", "1", "--system", "AGS", "--party", PARTY, "--json"]
         blank = htpoort(*chosen, "--despite", " ")
         result = htpoort(*chosen, "--despite", "Customs confirmed it")

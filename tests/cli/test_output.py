@@ -22,7 +22,7 @@ from htpoort.ledger import Ledger, QuarantineState
 PARTY: Final = "NL123456789.02.05"
 NOON: Final = datetime(2018, 1, 5, 12, 0, 0, tzinfo=UTC)
 COMMAND: Final = (sys.executable, "-m", "htpoort.cli")
-TAKEN: Final = "htpoort: Standard output could not be written: {}; what was ordered is done.\n"
+TAKEN: Final = "htpoort: The command succeeded, but standard output could not be written: {}.\n"
 REPLY: Final = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
 LOST: Final = "htpoort: The result could not be written to standard output: {}.\n"
 WHY: Final = {"closed": "it is closed", "full": "No space left on device", "gone": "Broken pipe"}
@@ -174,7 +174,7 @@ class TestDone:
 
     @pytest.mark.parametrize("out", WHY)
     def test_resolve(self, office: Office, out: str) -> None:
-        """An order is carried out once; the code says so."""
+        """A command that was carried out exits with 0."""
         office.queue("K1", outcome=Outcome.UNKNOWN)
         ran = office.run("resolve", "K1", "--sent", "--json", out=out)
 
@@ -223,7 +223,7 @@ class TestDone:
         assert (0, TAKEN.format(WHY["closed"]), None) == (ran.code, ran.err, message)
 
     def test_a_built_message_in_its_file(self, office: Office) -> None:
-        """The file is what was ordered."""
+        """The result is the file."""
         options = (*build_options(reference="K1"), "--output", "made.eml", "--json")
         ran = office.run("build", *options, out="full", stdin=b"<MetaData/>")
 
@@ -353,7 +353,7 @@ class TestCharacters:
         assert b"\\U0001f69a" in ran.out
 
     def test_of_an_order(self, office: Office) -> None:
-        """An order is carried out, and what it prints is escaped."""
+        """A command is carried out, and what it prints is escaped."""
         office.queue("K1", lrn=self.LRN, outcome=Outcome.UNKNOWN)
         ran = office.run("resolve", "K1", "--close", env=LOCALES["ascii"])
 

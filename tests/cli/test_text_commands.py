@@ -156,7 +156,7 @@ class TestBuild:
             ({"party": "NL1\r\nBcc: x"}, "party is"),
             ({"date": "2026-11-02T09:05:07"}, "without a time zone"),
             ({"date": "yesterday"}, "date is 'yesterday'"),
-            ({"system": "NCTS"}, "system 'NCTS' is not in the directory. Known: AGS, DMS."),
+            ({"system": "NCTS"}, "--system 'NCTS' is not in the published systems or the file of --systems. "),
             ({"mailbox": "еdi@forwarder.example"}, "mailbox holds U+0435"),
         ],
     )

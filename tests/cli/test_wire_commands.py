@@ -222,7 +222,7 @@ class TestDemo:
         elsewhere = (*first[:5], "another process", first[6])
 
         assert [True, False, False, False, False, False] == [
-            demo.Outcome(subjects=subjects, replies=replies, intruders=intruders).right
+            demo.DemoResult(subjects=subjects, replies=replies, intruders=intruders).right
             for subjects, replies, intruders in (
                 (outcome.subjects, outcome.replies, outcome.intruders),
                 (outcome.subjects, others, outcome.intruders),

@@ -22,6 +22,8 @@ CLEAR = "security is plain, so the password could be read on the way; use startt
 TIMING = "delivery, grace, lease, poll, redeliver, rest, rest_login, retry_delay"
 TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
 NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."
+CHECK = "check the path and the permissions of its folders"
+RUN = "check the path, and chmod +x the file."
 LITERAL_URL = (
     'do not write a password into this file; put the URL into an environment variable, and give url_env = "NAME".'
 )
@@ -180,17 +182,17 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give either maildir or command."),
         (
             '[delivery.DMS]\nmaildir = "htpoort.toml/m"\n',
-            "5: delivery.DMS.maildir: FOLDER/htpoort.toml/m cannot be written.",
+            f"5: delivery.DMS.maildir: FOLDER/htpoort.toml/m cannot be written: Not a directory; {CHECK}.",
         ),
         ("[delivery.DMS]\ncommand = []\n", "5: delivery.DMS.command: give the program and its arguments."),
         ('[delivery.DMS]\ncommand = [""]\n', "5: delivery.DMS.command: give the program and its arguments."),
         (
             '[delivery.DMS]\ncommand = ["no-such-program"]\n',
-            "5: delivery.DMS.command[0]: there is no program no-such-program that can be run.",
+            f"5: delivery.DMS.command[0]: there is no program no-such-program that this user can run; {RUN}",
         ),
         (
             '[delivery.DMS]\ncommand = ["./htpoort.toml"]\n',
-            "5: delivery.DMS.command[0]: there is no program FOLDER/htpoort.toml that can be run.",
+            f"5: delivery.DMS.command[0]: there is no program FOLDER/htpoort.toml that this user can run; {RUN}",
         ),
         (
             '[delivery.DMS]\nmaildir = "m"\n[delivery.dms]\nmaildir = "m"\n',
@@ -267,9 +269,9 @@ def test_a_literal_key_password(refused: Refuse, files: SimpleNamespace) -> None
             "3: parties[1]: nl123456789.02.05 is already listed.",
         ),
         ('parties = [\n  "NL123456789.02.05",\n  1,\n]', "3: parties[1]: give a string."),
-        ("parties = []", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
-        ("parties = 1", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
-        ("", '1: parties: give an array of party IDs, as ["NL123456789.02.05"].'),
+        ("parties = []", '1: parties: give an array of party IDs, such as ["NL123456789.02.05"].'),
+        ("parties = 1", '1: parties: give an array of party IDs, such as ["NL123456789.02.05"].'),
+        ("", '1: parties: give an array of party IDs, such as ["NL123456789.02.05"].'),
     ],
 )
 def test_parties(refused: Refuse, text: str, expected: str) -> None:
@@ -480,8 +482,11 @@ def test_a_maildir_that_cannot_be_examined(refused: Refuse, folder: Path) -> Non
     name = "a" * 256
 
     assert [
-        f"htpoort.toml:5: delivery.AGS.maildir: {folder}/{name} cannot be written.",
-        f"htpoort.toml:7: delivery.DMS.maildir: {folder}/round/m cannot be written.",
+        f"htpoort.toml:5: delivery.AGS.maildir: {folder}/{name} cannot be written: File name too long; {CHECK}.",
+        (
+            f"htpoort.toml:7: delivery.DMS.maildir: {folder}/round/m cannot be written: "
+            f"Too many levels of symbolic links; {CHECK}."
+        ),
         "htpoort.toml:9: outbox[0].server: this setting is needed.",
     ] == refused(f'{SMALL}[delivery.AGS]\nmaildir = "{name}"\n[delivery.DMS]\nmaildir = "round/m"\n\n[[outbox]]\n')
 

@@ -1,8 +1,8 @@
 """
 Find From and Subject in a raw message by one scan of its header block, and undo folding and encoded words.
 
-Never does: raise on what a peer sent, read the body, or use the `email` package, which raises `IndexError` on some From
-lines.
+This module never raises on what a peer sent, reads the body, or uses the `email` package, which raises `IndexError` on
+some From lines.
 """
 
 from __future__ import annotations
@@ -130,12 +130,12 @@ class Headers:
 def _line_problems(block: bytes) -> list[Problem]:
     """Find what two programs could read differently in a header block."""
     problems: list[Problem] = []
-    if (at := block.find(b"\0")) >= 0:
-        problems.append(Problem("header.nul", "There is a NUL in the header block.", at - 1, at, _STANDARD))
+    if (index := block.find(b"\0")) >= 0:
+        problems.append(Problem("header.nul", "There is a NUL in the header block.", index - 1, index, _STANDARD))
     if bare := grammar.BARE_CR.search(block):
-        at = bare.start()
+        index = bare.start()
         message = "There is a carriage return without a line feed in the header block."
-        problems.append(Problem("header.bare-cr", message, at - 1, at, _STANDARD))
+        problems.append(Problem("header.bare-cr", message, index - 1, index, _STANDARD))
     if block[1:2] in b" \t":
         problems.append(
             Problem("header.bad-line", "The header block begins with a continuation line.", 0, 1, _STANDARD)

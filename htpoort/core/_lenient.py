@@ -1,7 +1,7 @@
 """
 Read an envelope that is not in the canonical form, and report everything that is wrong with it.
 
-Never does: raise. Every text gives a reading.
+This module never raises. Every text gives a reading.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ def _unread_problems(text: str, known: set[int]) -> list[Problem]:
         return problems
     for group in grammar.BRACKETED.finditer(text):
         if group.start() not in known and (odd := grammar.UNPRINTABLE.search(group[0])):
-            at = group.start() + odd.start()
+            index = group.start() + odd.start()
             message = f"A bracket group holds U+{ord(odd[0]):04X}; another program may read another envelope in it."
-            problems.append(Problem("envelope.group-character", message, at, at + 1))
+            problems.append(Problem("envelope.group-character", message, index, index + 1))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Read the values of TOML: which type of Python takes which value, and what to write where it does not."""
+"""Read the values of TOML: which type of Python takes which value, and what to write if it does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Delay = NewType("Delay", timedelta)
 
 @final
 class WrongValue(Exception):  # noqa: N818 - half a sentence on its way to a Problem
-    """Describe what to give instead; empty where the items of an array were described one by one."""
+    """What to give instead; empty if the items of an array were described one by one."""
 
     def __init__(self, advice: str, code: str = "toml.type") -> None:
         super().__init__(advice, code)
@@ -77,7 +77,7 @@ def _duration(value: object) -> timedelta | None:
 def _time(value: object) -> timedelta:
     duration = _duration(value)
     if not duration:
-        advice = 'give a time above 0, as "30s", "5m" or "1h30m".'
+        advice = 'give a time above 0 such as "30s", "5m" or "1h30m".'
         raise WrongValue(advice)
     return duration
 
@@ -85,7 +85,7 @@ def _time(value: object) -> timedelta:
 def _delay(value: object) -> timedelta:
     duration = _duration(value)
     if duration is None:
-        advice = 'give a time, as "0s", "30s", "5m" or "1h30m".'
+        advice = 'give a time such as "0s", "30s", "5m" or "1h30m".'
         raise WrongValue(advice)
     return duration
 
@@ -94,14 +94,14 @@ def _day(value: object) -> date:
     day = parse_day(value) if isinstance(value, str) else value
     # A datetime is a date to Python; on which day it falls depends on the zone.
     if not isinstance(day, date) or isinstance(day, datetime):
-        advice = "give a day, as 2026-12-01."
+        advice = "give a day such as 2026-12-01."
         raise WrongValue(advice, "toml.value")
     return day
 
 
 def _moment(value: object) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        advice = "give a moment with its offset from UTC, as 2026-11-02T18:00:00+01:00."
+        advice = "give a moment with its offset from UTC, such as 2026-11-02T18:00:00+01:00."
         raise WrongValue(advice)
     return value
 
@@ -119,7 +119,7 @@ _READERS: Final[Mapping[object, tuple[Callable[[object], object], str]]] = {
     str: (_exactly(str, "give a string."), "strings"),
     int: (_exactly(int, "give a whole number."), "whole numbers"),
     bool: (_exactly(bool, "give true or false."), "true or false"),
-    timedelta: (_time, 'times, as ["30s", "5m"]'),
+    timedelta: (_time, 'times such as ["30s", "5m"]'),
     Delay: (_delay, "times"),
     date: (_day, "days"),
     datetime: (_moment, "moments"),

@@ -1,7 +1,7 @@
 """
 Check the mailboxes that a user configures, to send from, to send to and to receive in: one rule for all.
 
-Never does: look up a domain, or judge what a peer sent.
+This module never looks up a domain, and never judges what a peer sent.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def mailbox_problems(field: str, text: object) -> tuple[Problem, ...]:
     if not isinstance(text, str):
         return (Problem("input.type", f"{field} is {type(text).__name__}; give a str."),)
     if not text.isascii():
-        at = next(offset for offset, character in enumerate(text) if not character.isascii())
-        message = f"{field} holds U+{ord(text[at]):04X}, which makes it another mailbox; write it in ASCII."
-        return (Problem("input.mailbox", message, at, at + 1),)
+        index = next(offset for offset, character in enumerate(text) if not character.isascii())
+        message = f"{field} holds U+{ord(text[index]):04X}, which makes it another mailbox; write it in ASCII."
+        return (Problem("input.mailbox", message, index, index + 1),)
     why = _why_not(text)
     return () if why is None else (Problem("input.mailbox", f"{field} is not a {why}", 0, len(text)),)
 

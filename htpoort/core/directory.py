@@ -1,7 +1,7 @@
 """
-Know the declaration systems, and which mailbox and process IDs belong to each.
+The declaration systems, and which mailbox and process IDs belong to each.
 
-Never does: guess a system from the letters of a name.
+This module never guesses a system from the letters of a name.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["AGS", "DMS", "HTPOORT", "DeclarationSystem", "Directory", "Mark"]
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9._-])?")
 _PAGE: Final = 'Douane, "Hoe bereid ik me voor op DMS?"'
 
-# Checked once by a test instead of at every import, which then needs no validator.
-_PUBLISHED: Final = frozenset({"ags@htpoort.nl", "dms@htpoort.nl"})
+# The published mailboxes. A test checks them once instead of every import, which then needs no validator.
+_MAILBOXES: Final = {"AGS": "ags@htpoort.nl", "DMS": "dms@htpoort.nl"}
 
 
 class Mark(enum.Enum):
@@ -58,7 +58,7 @@ def _process_id_alone(system: DeclarationSystem) -> frozenset[str]:
 @attrs.frozen(kw_only=True)
 class DeclarationSystem:
     """
-    Describe one system that takes declarations (*aangiftesysteem*).
+    One system that takes declarations (*aangiftesysteem*).
 
     >>> DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL").reply_ids
     frozenset({'EXIT.NL'})
@@ -75,7 +75,7 @@ class DeclarationSystem:
         mark: How certain they are.
 
     Raises:
-        InputError: A value is invalid; has every problem.
+        InputError: A value is invalid. The error lists every problem.
     """
 
     name: str
@@ -92,7 +92,7 @@ class DeclarationSystem:
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
             message = f"name is {name!r}; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores."
             problems.append(Problem("input.system-name", message))
-        if not (isinstance(mailbox, str) and mailbox in _PUBLISHED):
+        if not (isinstance(mailbox, str) and mailbox in _MAILBOXES.values()):
             problems.extend(address.mailbox_problems("mailbox", mailbox))
         problems.extend(_id_problems("process_id", self.process_id))
         if not isinstance(reply_ids, frozenset) or not reply_ids:
@@ -122,12 +122,12 @@ def _clashes(systems: tuple[DeclarationSystem, ...]) -> tuple[Problem, ...]:
     """Find names, mailboxes and process IDs that two systems share."""
     owners: dict[tuple[str, str], int] = {}
     problems: list[Problem] = []
-    for at, system in enumerate(systems):
+    for index, system in enumerate(systems):
         ids = {ascii_lower(text): text for text in (*sorted(system.reply_ids), system.process_id)}
         keys = [("name", system.name), ("mailbox", system.mailbox), *(("process ID", text) for text in ids.values())]
         for what, text in keys:
-            other = owners.setdefault((what, ascii_lower(text)), at)
-            if other != at:
+            other = owners.setdefault((what, ascii_lower(text)), index)
+            if other != index:
                 both = f"{systems[other].name} and {system.name}"
                 message = f"The systems {both} share the {what} {text}; a reply could come from either."
                 problems.append(Problem("directory.shared", message))
@@ -150,7 +150,7 @@ def _index(keys: Callable[[DeclarationSystem], Iterable[str]]) -> _Index:
 @attrs.frozen
 class Directory:
     """
-    Hold the declaration systems that a program knows.
+    The declaration systems that a program knows.
 
     >>> HTPOORT.by_mailbox("DMS@htpoort.nl").name
     'DMS'
@@ -161,7 +161,7 @@ class Directory:
         systems: The systems; no two share a name, a mailbox or a process ID, in any case.
 
     Raises:
-        InputError: Two systems share one of these; names both systems.
+        InputError: Two systems share one of these; the error names both.
     """
 
     systems: tuple[DeclarationSystem, ...]
@@ -258,7 +258,7 @@ class Directory:
             A new directory; this one does not change.
 
         Raises:
-            InputError: A name, mailbox or process ID belongs to another system already; names both systems.
+            InputError: A name, mailbox or process ID belongs to another system already; the error names both.
         """
         return Directory((*self.systems, *systems))
 
@@ -282,7 +282,7 @@ class Directory:
             A directory of just these systems; ``HTPOORT.add(*directory)`` adds them to the published ones.
 
         Raises:
-            InputError: The text is not TOML, or a table is wrong; has every problem with its path.
+            InputError: The text is not TOML, or a table is wrong. The error lists every problem with its path.
         """
         return cls._from_document(Document.parse(text, name=name))
 
@@ -298,7 +298,7 @@ class Directory:
             A directory of just these systems.
 
         Raises:
-            InputError: A table is wrong; has every problem with its path.
+            InputError: A table is wrong. The error lists every problem with its path.
         """
         return cls._from_document(Document(table))
 
@@ -318,7 +318,7 @@ def add_systems(directory: Directory, document: Document) -> Directory:
 
     Args:
         directory: The directory; it does not change.
-        document: Holds the tables, and keeps every problem with them.
+        document: The document with the tables; it keeps every problem with them.
 
     Returns:
         A new directory. A stand-in replaces a system that is wrong, so that no name of it is reported as unknown.
@@ -350,7 +350,7 @@ def _find(index: Mapping[str, DeclarationSystem], kind: str, key: str, known: It
 @final
 @attrs.frozen(kw_only=True)
 class _SystemTable:
-    """Hold ``[systems.NAME]``; its stand-ins are valid and clash with nothing."""
+    """One ``[systems.NAME]``; its stand-ins are valid and clash with nothing."""
 
     mailbox: str = required("x@customs.example")
     process_id: str = required("X")
@@ -361,7 +361,7 @@ class _SystemTable:
 
 
 def _read_system(document: Document, path: KeyPath) -> DeclarationSystem | None:
-    """Read one system; None where its table is wrong."""
+    """Read one system; None if its table is wrong."""
     table = document.read(path, _SystemTable)
     if table is None:
         return None
@@ -377,7 +377,7 @@ def _read_system(document: Document, path: KeyPath) -> DeclarationSystem | None:
 
 AGS: Final = DeclarationSystem(
     name="AGS",
-    mailbox="ags@htpoort.nl",
+    mailbox=_MAILBOXES["AGS"],
     process_id="DMS.NL",
     title="Declarations, the old system (Aangiftesysteem)",
     source=_PAGE,
@@ -387,7 +387,7 @@ AGS: Final = DeclarationSystem(
 
 DMS: Final = DeclarationSystem(
     name="DMS",
-    mailbox="dms@htpoort.nl",
+    mailbox=_MAILBOXES["DMS"],
     process_id="DMS4.NL",
     title="Declarations, the new system (DMS 4)",
     source=_PAGE,

@@ -1,7 +1,7 @@
 """
 Build and read the routing envelope of a Subject, `[V=…][A=…][K=…][S=…]`.
 
-Never does: know a system, a mailbox or a party, or interpret S.
+This module never knows a system, a mailbox or a party, and never interprets S.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 What can go wrong, as data: every error holds the place, the reason and what to do.
 
-Never does: catch, log or print anything, or show a payload or a password.
+This module never catches, logs or prints anything, and never shows a payload or a password.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Problem:
         code: Stable, dotted; programs may compare it.
         message: One sentence for people.
         start: The first character concerned, as an offset from 0 in the text that was read.
-        stop: One past the last character concerned; equal to *start* where something is missing.
-        source: The document that makes the rule; empty where it is a limit of this library.
+        stop: One past the last character concerned; equal to *start* if something is missing.
+        source: The document that makes the rule; empty if it is a limit of this library.
     """
 
     code: str
@@ -71,9 +71,9 @@ def _pointed(text: str, problem: Problem) -> str:
     window = text[first : first + _SHOWN]
     # One column for each character, or the caret points to the wrong place.
     line = "".join(c if c.isascii() and c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in window)
-    at = max(0, min(problem.start - first, len(window)))
+    index = max(0, min(problem.start - first, len(window)))
     width = max(1, min(problem.stop, first + len(window)) - problem.start)
-    return f"{problem.message}\n  {line}\n  {' ' * at}{'^' * width}"
+    return f"{problem.message}\n  {line}\n  {' ' * index}{'^' * width}"
 
 
 @attrs.define(eq=False, str=False, slots=False)
@@ -95,7 +95,8 @@ class InputError(_TextError, ValueError):
 
     Args:
         text: The value or the name of the field, as the caller gave it.
-        problems: Everything that is wrong with it; never empty.
+        problems: Everything that is wrong with it; never empty. The message of a problem with one argument begins with
+            the name of that argument: a reader of a file or of options replaces it by the key or the option.
     """
 
 
@@ -142,9 +143,9 @@ class UnknownError(HtpoortError, LookupError):
     htpoort.core.errors.UnknownError: system 'DSM' is not in the directory; did you mean DMS? Known: AGS, DMS.
 
     Args:
-        kind: What it is the name of, as ``party``.
+        kind: What it is the name of, such as ``party``.
         key: The name that was looked for.
-        place: Where such names are defined, as ``htpoort.toml (parties)``.
+        place: Where such names are defined, such as ``htpoort.toml (parties)``.
         known: The names that are defined there, sorted; of very many the first.
         more: How many more there are.
     """
@@ -163,7 +164,7 @@ class UnknownError(HtpoortError, LookupError):
     @property
     def hint(self) -> str:
         """The end of the sentence: the names that *key* may be a slip of, and those that are known."""
-        # A ledger or a service provider may have a hundred thousand, and no one reads them in a sentence.
+        # A ledger or a service provider may have a hundred thousand, too many to read in a sentence.
         named = ", ".join(self.known[:_NAMED])
         left = len(self.known[_NAMED:]) + self.more
         question = did_you_mean(self.near)
@@ -183,7 +184,7 @@ class LedgerError(HtpoortError):
         location: Path or URL of the ledger, without a password.
         operation: What the ledger was doing.
         advice: What to do, in one sentence.
-        retryable: Whether the trouble may pass without a change, as a lock or a full disk may.
+        retryable: Whether the trouble, such as a lock or a full disk, may pass without a change.
     """
 
     location: str
@@ -236,15 +237,15 @@ class SendError(HtpoortError):
     Args:
         recipient: The mailbox that the message was for.
         kind: The way in which it failed.
-        code: The SMTP reply code, 400 to 599; None where the server gave none.
+        code: The SMTP reply code, 400 to 599; None if the server gave none.
         reply: The text of the server's reply, or of the network error.
         is_server_trouble: Whether the trouble is with the server and not with this message, so that any other message
             would have failed too: all that goes wrong before MAIL is accepted, and a 421 or a required login before
             the content.
 
     Attributes:
-        retryable: Whether a program may send the same message again without a change: after a 4xx reply, where
-            there was no connection, and where the connection was lost before the final dot.
+        retryable: Whether a program may send the same message again without a change: after a 4xx reply, if
+            there was no connection, or if the connection was lost before the final dot.
     """
 
     recipient: str

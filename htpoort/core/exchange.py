@@ -1,7 +1,7 @@
 """
 The life of one exchange as a table: what each event means in each state.
 
-Never does: store, send, wait, or know the time.
+This module never stores, sends, waits, or knows the time.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class NextStep(enum.Enum):
     SEND = "send"
     """A worker may send it now."""
     RETRY = "retry"
-    """A worker may send it again when the retry schedule says so."""
+    """A worker may send it again when it is due by the retry schedule."""
     ASK = "ask"
     """It needs attention: a person must decide."""
 
@@ -195,7 +195,7 @@ def retry_delay(
         repeat_last: Use the last delay for all further attempts, so that there is always a next one.
 
     Returns:
-        The delay; None where the schedule is used up.
+        The delay; None if the schedule is used up.
 
     Raises:
         InputError: *attempts* or *jitter* is out of range, or there is no last delay to repeat.
@@ -316,9 +316,9 @@ _IGNORED: Final = {
 _NEW_K: Final = "a resubmission is a new exchange with a new K."
 _REFUSED: Final = {
     _E.QUEUED: f"This K was used before; {_NEW_K}",
-    _E.ATTEMPT_STARTED: "It is {}; only a queued or deferred exchange is sent.",
-    _E.RESOLVED_AS_SENT: "It is {}; only an unknown exchange can be resolved.",
-    _E.RESEND_ORDERED: "It is {}; it is sent without an order.",
+    _E.ATTEMPT_STARTED: "The exchange is {}; only a queued or deferred one is sent.",
+    _E.RESOLVED_AS_SENT: "The exchange is {}; only an unknown one can be resolved.",
+    _E.RESEND_ORDERED: "The exchange is {}; it is sent without an order, so wait for its outcome.",
     _E.CLOSED: "An attempt is under way; wait for its outcome.",
 }
 _SENT_OR_CLOSED: Final = frozenset({_S.ACCEPTED, _S.ANSWERED, _S.CLOSED})
@@ -338,7 +338,7 @@ def _otherwise(state: State, event: Event) -> Decision:
     if event is _E.CLOSED and state is _S.CLOSED:
         return Decision(state, ignored="It is already closed.")
     if event is _E.RESEND_ORDERED and state in _SENT_OR_CLOSED:
-        why = "It is closed" if state is _S.CLOSED else "The gateway has it"
+        why = "The exchange is closed" if state is _S.CLOSED else "The gateway has it"
         return Decision(state, refused=f"{why}; {_NEW_K}")
     if event in _IGNORED:
         return Decision(state, ignored=_IGNORED[event])
@@ -358,7 +358,7 @@ def decide(state: State, event: Event) -> Decision:
     >>> decide(State.SENDING, Event.OUTCOME_UNKNOWN).state
     <State.UNKNOWN: 'unknown'>
     >>> decide(State.UNKNOWN, Event.ATTEMPT_STARTED).refused
-    'It is unknown; only a queued or deferred exchange is sent.'
+    'The exchange is unknown; only a queued or deferred one is sent.'
 
     Args:
         state: The state of the exchange.

@@ -1,7 +1,7 @@
 """
 Build the message of a declaration, and read the headers of a reply.
 
-Never does: send a message, or choose a time, a Message-ID or a reference.
+This module never sends a message, and never chooses a time, a Message-ID or a reference.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         The message, with Subject on one physical line.
 
     Raises:
-        InputError: Some values cannot be sent; lists them all, each by its argument's name.
+        InputError: Some values cannot be sent. The error lists every problem, each by its argument's name.
         UnknownError: *directory* has no system of that name.
 
     Source:
@@ -240,7 +240,7 @@ def _value_problems(payload: object, date: object, layout: object) -> list[Probl
     if not isinstance(date, datetime):
         problems.append(Problem("input.date", f"date is {type(date).__name__}; give an aware datetime."))
     elif date.utcoffset() is None:
-        message = f"date is {date.isoformat()} without a time zone; give an aware datetime, as datetime.now(UTC)."
+        message = f"date is {date.isoformat()} without a time zone; give an aware datetime such as datetime.now(UTC)."
         problems.append(Problem("input.date", message))
     elif date.year < _OLDEST_YEAR:
         problems.append(Problem("input.date", f"date is in the year {date.year}; a message has no date before 1900."))

@@ -1,7 +1,7 @@
 """
 Read and compare party IDs, such as NL123456789.02.05.
 
-Never does: verify check digits. The eleven-test fails on the official examples.
+This module never verifies check digits. The eleven-test fails on the official examples.
 """
 
 from __future__ import annotations

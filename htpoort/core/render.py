@@ -1,7 +1,7 @@
 """
 Render a message from values that were checked: headers by hand, one physical line each.
 
-Never does: check a value, fold a line, or choose a time, a Message-ID or a random boundary.
+This module never checks a value, folds a line, or chooses a time, a Message-ID or a random boundary.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Route each reply to the process that it belongs to, or quarantine it with a reas
 Two pure steps: a `Router` finds system and party from the message alone; `correlate` compares the result with what was
 sent. A ledger does the second in the transaction that stores the reply.
 
-Never does: raise on what a peer sent, answer a message, or store one.
+This module never raises on what a peer sent, answers a message, or stores one.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
     return tuple(parties.values())
 
 
-def _unwritten(envelope: RoutingEnvelope) -> tuple[Problem, ...]:
+def _impossible_values(envelope: RoutingEnvelope) -> tuple[Problem, ...]:
     """Find what no writer can have written. V and A are not checked here: they must be values that the router knows."""
     problems: tuple[Problem, ...] = ()
     if not grammar.WRITER_REFERENCE.fullmatch(envelope.reference):
@@ -253,7 +253,7 @@ def _unwritten(envelope: RoutingEnvelope) -> tuple[Problem, ...]:
     return problems
 
 
-def _by_text(router: Router) -> dict[str, PartyId]:
+def _parties_by_text(router: Router) -> dict[str, PartyId]:
     return {str(party).lower(): party for party in router.parties}
 
 
@@ -275,7 +275,7 @@ class Router:
         parties: The declarants whose replies are routed; at least one.
         sent: Looks up what was sent with a reference; each routed reply is then compared by `correlate`. Its exceptions
             pass through. Leave it out with a ledger, which compares by itself.
-        size_limit: The most octets of a message that is routed.
+        size_limit: The largest message that is routed, in octets.
 
     Raises:
         InputError: *parties* is empty, or contains a value that is not a party ID.
@@ -290,7 +290,7 @@ class Router:
     sent: SentLookup | None = attrs.field(default=None, repr=False)
     size_limit: int = grammar.MESSAGE_LIMIT
     _by_text: dict[str, PartyId] = attrs.field(
-        init=False, eq=False, repr=False, default=attrs.Factory(_by_text, takes_self=True)
+        init=False, eq=False, repr=False, default=attrs.Factory(_parties_by_text, takes_self=True)
     )
 
     def route(self, *, mailbox: str, subject: str) -> Routed | Quarantined:
@@ -352,7 +352,7 @@ class Router:
             absent = error.problems[0].code == "envelope.absent"
             reason = Reason.NO_ENVELOPE if absent else Reason.BAD_ENVELOPE
             return Quarantined(reason=reason, problems=error.problems, mailbox=mailbox, body_start=body_start)
-        if problems := _unwritten(envelope):
+        if problems := _impossible_values(envelope):
             return Quarantined(
                 reason=Reason.BAD_ENVELOPE,
                 problems=problems,

@@ -1,7 +1,7 @@
 """
 Handle text from outside: compare it by ASCII alone, put it on one printable line, hide secrets in it.
 
-Never does: decide what is secret.
+This module never decides what is secret.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def refused_setting() -> Any:  # noqa: ANN401 - a field of any type
     Declare a setting that exists only to be refused, such as a password; it is not listed among the known ones.
 
     Returns:
-        A field of an attrs class, None where the file does not have it.
+        A field of an attrs class, None if the file does not have it.
     """
     return attrs.field(default=None, repr=False, metadata={_SECRET: True})
 
@@ -112,11 +112,11 @@ def _without_none(hint: object) -> object:
 @final
 class Document:
     """
-    Hold a TOML document while it is read: its tables, and every problem that was found in it.
+    A TOML document while it is read: its tables, and every problem that was found in it.
 
     Args:
         table: The whole document, as `tomllib` parsed it.
-        name: The file that it comes from; empty where there is none. Then problems have a path and no line.
+        name: The file that it comes from; empty if there is none. Then problems have a path and no line.
         text: The text of the file, in which the lines of settings are found.
     """
 
@@ -171,7 +171,7 @@ class Document:
             path: The keys that lead to it.
 
         Returns:
-            The value as TOML has it; None where the document does not have it.
+            The value as TOML has it; None if the document does not have it.
         """
         value = cast("object", self.table)
         for part in path:
@@ -202,7 +202,7 @@ class Document:
             path: The array.
 
         Returns:
-            The path of each table; none where the array is missing, or is not one, which becomes a problem.
+            The path of each table; none if the array is missing, or is not one, which becomes a problem.
         """
         entries = self.value(path)
         if entries is None:
@@ -221,7 +221,7 @@ class Document:
             key: What holds them, at the top of the document.
 
         Returns:
-            The path of each table; none where the key is missing, or does not hold tables, which becomes a problem.
+            The path of each table; none if the key is missing, or does not hold tables, which becomes a problem.
         """
         entries = self.table.get(key, {})
         if not isinstance(entries, Mapping):
@@ -233,11 +233,11 @@ class Document:
 
     def report(self, code: str, path: KeyPath, message: str) -> None:
         """
-        Keep a problem.
+        Keep a problem with a setting.
 
         Args:
             code: Stable, dotted.
-            path: The setting; where it is missing, the line of what it belongs to is shown.
+            path: The setting; if it is missing, the line of what it belongs to is shown.
             message: One sentence.
         """
         self.add_problem(path, Problem(code, message))
@@ -290,7 +290,7 @@ class Document:
         End the reading.
 
         Raises:
-            InputError: There were problems; has all of them.
+            InputError: There were problems. The error lists every problem.
         """
         if self._problems:
             raise InputError("", self.problems)
@@ -308,7 +308,7 @@ class Document:
                 what the document has.
 
         Returns:
-            The value; None where there is no table, or where a setting is missing or wrong that has no stand-in.
+            The value; None if there is no table, or if a setting is missing or wrong that has no stand-in.
         """
         table = self.value(path)
         if not isinstance(table, Mapping):
@@ -343,7 +343,7 @@ class Document:
         self.report("toml.unknown-key", path, f"there is no such setting{question} Known: {', '.join(names)}.")
 
     def _read(self, path: KeyPath, field: attrs.Attribute[Any], hint: object, value: object) -> Mapping[str, object]:
-        """Read one setting; empty where it is wrong and nothing can stand in for it."""
+        """Read one setting; empty if it is wrong and nothing can stand in for it."""
         path = (*path, field.name)
         try:
             if hint is object:
@@ -381,8 +381,8 @@ class Document:
 
         Args:
             path: The table that the value is built from.
-            make: Builds it; an InputError describes each problem in a sentence that begins with a field.
-            fallback: Returned where it cannot be built, so that the rest can be checked too.
+            make: Builds it; the message of each problem of an InputError begins with the name of the field.
+            fallback: Returned if it cannot be built, so that the rest can be checked too.
             names: The keys of fields that have another name in the document.
 
         Returns:

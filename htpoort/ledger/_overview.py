@@ -99,7 +99,7 @@ class Overview(LedgerPart):
         quiet_days: int = QUIET_DAYS,
     ) -> OldSystemFacts:
         """
-        Collect what this ledger knows of a system that is being left, for `htpoort.decide_switch_off`.
+        Collect what this ledger knows of the old system of a move, for `htpoort.decide_switch_off`.
 
         Args:
             system: Its name, as in the directory.

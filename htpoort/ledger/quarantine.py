@@ -385,9 +385,7 @@ def _is_another_party(addressee: str, party: PartyId) -> bool:
 
 
 def _problem(reason: Reason, message: str) -> Problem:
-    if reason is Reason.OTHER_PARTY:
-        return Problem("release.other-party", message)
-    return Problem("release.other-system", message)
+    return Problem(f"release.{reason.value}", message)
 
 
 def _refuse_blank(reason: str) -> None:

@@ -64,7 +64,7 @@ class GatewayTls:
 
     Raises:
         InputError: Clients must show a certificate, but *ca_file* is missing or they may connect without TLS;
-            *client* is not a member of its enum. Has a problem for each.
+            *client* is not a member of its enum. The error lists every problem.
 
     Source:
         Interface description of the MSA and the dated notices about its TLS.

@@ -142,7 +142,7 @@ class Declarant:
         username: For its logins; by default the mailbox.
 
     Raises:
-        InputError: Values are invalid; has a problem for each.
+        InputError: Values are invalid. The error lists every problem.
     """
 
     mailbox: str
@@ -178,8 +178,8 @@ class Declarants:
         beyond_loopback: Whether their servers may be on other machines.
 
     Raises:
-        InputError: Two have the same mailbox or the same user name, or a server is on another machine;
-            has every problem.
+        InputError: Two have the same mailbox or the same user name, or a server is on another machine.
+            The error lists every problem.
     """
 
     def __init__(self, declarants: Mapping[str, SmtpServer] | Iterable[Declarant], *, beyond_loopback: bool) -> None:

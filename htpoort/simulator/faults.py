@@ -155,7 +155,7 @@ class SmtpFault:
         after: How long GREYLIST defers.
 
     Raises:
-        InputError: Values are invalid, or contradict each other; has every problem.
+        InputError: Values are invalid, or contradict each other. The error lists every problem.
     """
 
     at: SmtpStep
@@ -255,7 +255,7 @@ class Pop3Fault:
         done: At QUIT: whether messages are deleted before the fault is shown.
 
     Raises:
-        InputError: Values are invalid, or contradict each other; has every problem.
+        InputError: Values are invalid, or contradict each other. The error lists every problem.
     """
 
     command: str = attrs.field(converter=_upper)

@@ -44,7 +44,7 @@ class ScriptedReply:
         fault: What is wrong with it.
 
     Raises:
-        InputError: Values are invalid; has a problem for each.
+        InputError: Values are invalid. The error lists every problem.
     """
 
     kind: ReplyKind = ReplyKind.ACCEPTANCE
@@ -99,7 +99,7 @@ class Scenario:
         times: For how many declarations it applies, at least 1; None for any number.
 
     Raises:
-        InputError: Values are invalid; has a problem for each.
+        InputError: Values are invalid. The error lists every problem.
     """
 
     name: str = ""
@@ -201,7 +201,7 @@ class Window:
         delay: How much later each reply comes, if the behaviour is DELAY.
 
     Raises:
-        InputError: Values are invalid; has a problem for each.
+        InputError: Values are invalid. The error lists every problem.
     """
 
     system: str

@@ -53,7 +53,7 @@ class Script:
         repeated: What it does with a K that it has accepted before from the same party.
 
     Raises:
-        InputError: *per_hour* is below 1, or *repeated* is not a member of its enum; has a problem for each.
+        InputError: *per_hour* is below 1, or *repeated* is not a member of its enum. The error lists every problem.
 
     Source:
         100 messages an hour have been seen in the business test environment (field).
@@ -86,7 +86,8 @@ class Script:
             The script.
 
         Raises:
-            InputError: The file cannot be read, or values in it are invalid; has every problem, with its path and line.
+            InputError: The file cannot be read, or values in it are invalid. The error lists every problem with its
+                path and line.
         """
         document, folder = _open(Path(path))
         script = _read(document, folder)

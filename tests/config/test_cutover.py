@@ -94,7 +94,7 @@ def test_defaults(read: Read) -> None:
             '[[cutover.move]]\nparty = "NL123456789.02.05"\nsince = 2026-12-01T00:00:00\nkinds = "x"\n',
             [
                 "4: cutover.move[0].system: this setting is needed.",
-                "6: cutover.move[0].since: give a day, as 2026-12-01.",
+                "6: cutover.move[0].since: give a day such as 2026-12-01.",
                 (
                     "7: cutover.move[0].kinds: there is no such setting; did you mean kind? "
                     "Known: kind, note, party, since, system."
@@ -136,7 +136,7 @@ def test_defaults(read: Read) -> None:
             '[cutover]\nmoves = "bad.csv"\n',
             [
                 "5: cutover.moves: bad.csv, line 2: system is empty.",
-                "5: cutover.moves: bad.csv, line 2: since is 'soon'; give a day, as 2026-12-01 or 01-12-2026.",
+                "5: cutover.moves: bad.csv, line 2: since is 'soon'; give a day such as 2026-12-01 or 01-12-2026.",
             ],
         ),
         (

@@ -17,7 +17,7 @@ SMALL = 'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"
 OUTBOX = '[[outbox]]\nserver = "smtp.forwarder.example"\n'
 SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
 POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
-TIMES = 'above 0, as "30s", "5m" or "1h30m"'
+TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "security is plain, so the password could be read on the way; use starttls or implicit."
 TIMING = "delivery, grace, lease, poll, redeliver, rest, rest_login, retry_delay"
 TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
@@ -85,7 +85,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             f'{OUTBOX}retry = ["5m", "soon", "7m"]\n',
             f"6: outbox[0].retry[1]: give a time {TIMES}.",
         ),
-        (f'{OUTBOX}retry = "5m"\n', '6: outbox[0].retry: give an array of times, as ["30s", "5m"].'),
+        (f'{OUTBOX}retry = "5m"\n', '6: outbox[0].retry: give an array of times such as ["30s", "5m"].'),
         # smtp
         (
             "[[smtp]]\nport = 0\nhostname = 'a.example'\n",
@@ -318,7 +318,7 @@ def test_an_invalid_party(refused: Refuse) -> None:
         ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
         (
             '[ledger]\nurl = "sqlite:///x"\ntransaction_timeout = "0s"\n',
-            '4: ledger.transaction_timeout: give a time above 0, as "30s", "5m" or "1h30m".',
+            '4: ledger.transaction_timeout: give a time above 0 such as "30s", "5m" or "1h30m".',
         ),
     ]
     + [

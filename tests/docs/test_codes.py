@@ -28,6 +28,7 @@ MADE = {
     },
     "f'{name.lower()}.missing'": ["from.missing", "subject.missing"],
     "f'{name.lower()}.repeated'": ["from.repeated", "subject.repeated"],
+    "f'release.{reason.value}'": ["release.other-party", "release.other-system"],
     "f'route.{reason.value}'": [
         "route.unknown-mailbox",
         "route.unknown-process",

@@ -26,9 +26,9 @@ from htpoort.simulator import (
 )
 
 EXAMPLES = Path(__file__).parents[2] / "examples/scenarios"
-DELAY = 'a time, as "0s", "30s", "5m" or "1h30m"'
-TIMES = 'a time above 0, as "30s", "5m" or "1h30m"'
-MOMENT = "a moment with its offset from UTC, as 2026-11-02T18:00:00+01:00"
+DELAY = 'a time such as "0s", "30s", "5m" or "1h30m"'
+TIMES = 'a time above 0 such as "30s", "5m" or "1h30m"'
+MOMENT = "a moment with its offset from UTC, such as 2026-11-02T18:00:00+01:00"
 
 WHOLE = """
 per_hour = 100

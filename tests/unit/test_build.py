@@ -452,6 +452,12 @@ def test_type_refused(field: str, value: object, message: str) -> None:
     assert [("input.type", message, 0, 0)] == refused(**{field: value})
 
 
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, value, _ in OTHER_TYPES])
+def test_a_problem_begins_with_its_argument(field: str, value: object) -> None:
+    """The first word is the argument, so that readers of files and options can put the key or the option there."""
+    assert [field] == [message.split()[0] for _, message, _, _ in refused(**{field: value})]
+
+
 VALUES = [
     ("payload", b"", "input.payload", "payload is empty; give the octets of the declaration."),
     ("payload", "<a/>", "input.payload", "payload is str; give the octets of the declaration."),
@@ -463,7 +469,7 @@ VALUES = [
         "date",
         datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 - naive on purpose
         "input.date",
-        "date is 2026-01-02T03:04:05 without a time zone; give an aware datetime, as datetime.now(UTC).",
+        "date is 2026-01-02T03:04:05 without a time zone; give an aware datetime such as datetime.now(UTC).",
     ),
     (
         "date",

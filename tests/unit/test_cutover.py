@@ -283,13 +283,13 @@ class TestToml:
             ("toml.unknown-key", "defualt: there is no such setting; did you mean default? Known: default, move."),
             ("toml.type", "default: give a string."),
             ("toml.missing", "move[0].system: this setting is needed."),
-            ("toml.value", "move[0].since: give a day, as 2026-12-01."),
+            ("toml.value", "move[0].since: give a day such as 2026-12-01."),
             (
                 "toml.unknown-key",
                 "move[0].kinds: there is no such setting; did you mean kind? Known: kind, note, party, since, system.",
             ),
             ("toml.type", "move[1].party: give a string."),
-            ("toml.value", "move[1].since: give a day, as 2026-12-01."),
+            ("toml.value", "move[1].since: give a day such as 2026-12-01."),
             ("party.form", f"move[2].party: party is 'NL'; {form}"),
         ]
 
@@ -321,7 +321,7 @@ class TestToml:
         assert problems(error) == [
             ("party.form", f"move[0].party: party is 'NL'; {form}"),
             ("cutover.system", "move[0].system: system 'EXIT' is not in the directory. Known: AGS, DMS."),
-            ("toml.value", "move[0].since: give a day, as 2026-12-01."),
+            ("toml.value", "move[0].since: give a day such as 2026-12-01."),
             (
                 "cutover.kind",
                 (
@@ -430,7 +430,7 @@ class TestCsv:
         form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
         advice = "give 1 to 64 printable characters, no blank at either end, or leave it out."
         assert problems(error) == [
-            ("csv.cells", "line 2: since is '1/12/2026'; give a day, as 2026-12-01 or 01-12-2026."),
+            ("csv.cells", "line 2: since is '1/12/2026'; give a day such as 2026-12-01 or 01-12-2026."),
             ("party.form", f"line 2: party is 'NL'; {form}"),
             ("cutover.kind", f"line 2: kind is 'im\\x01port'; {advice}"),
             ("cutover.system", "line 2: system 'EXIT' is not in the directory. Known: AGS, DMS."),
@@ -449,7 +449,7 @@ class TestCsv:
             ("csv.column", "line 1: there is no column system; the first line names the columns."),
             ("csv.column", f"line 1: 'systeem' is not a column of a move, or appears twice; {known}"),
             ("party.form", f"line 2: party is 'NL'; {form}"),
-            ("csv.cells", "line 4: since is '1/12/2026'; give a day, as 2026-12-01 or 01-12-2026."),
+            ("csv.cells", "line 4: since is '1/12/2026'; give a day such as 2026-12-01 or 01-12-2026."),
         ]
 
     def test_lines_are_read_above_what_is_no_csv(self) -> None:

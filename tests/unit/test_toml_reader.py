@@ -104,21 +104,21 @@ def test_what_is_left_out_has_its_default() -> None:
         ("number = true", "toml.type", "number: give a whole number."),
         ("number = 1.0", "toml.type", "number: give a whole number."),
         ("switch = 1", "toml.type", "switch: give true or false."),
-        ("day = 2026-12-01T00:00:00", "toml.value", "day: give a day, as 2026-12-01."),
-        ('day = "tomorrow"', "toml.value", "day: give a day, as 2026-12-01."),
+        ("day = 2026-12-01T00:00:00", "toml.value", "day: give a day such as 2026-12-01."),
+        ('day = "tomorrow"', "toml.value", "day: give a day such as 2026-12-01."),
         (
             "moment = 2026-11-02T18:00:00",
             "toml.type",
-            "moment: give a moment with its offset from UTC, as 2026-11-02T18:00:00+01:00.",
+            "moment: give a moment with its offset from UTC, such as 2026-11-02T18:00:00+01:00.",
         ),
-        ('time = "0s"', "toml.type", 'time: give a time above 0, as "30s", "5m" or "1h30m".'),
-        ('time = ""', "toml.type", 'time: give a time above 0, as "30s", "5m" or "1h30m".'),
-        ("time = 5", "toml.type", 'time: give a time above 0, as "30s", "5m" or "1h30m".'),
-        ('delay = "soon"', "toml.type", 'delay: give a time, as "0s", "30s", "5m" or "1h30m".'),
+        ('time = "0s"', "toml.type", 'time: give a time above 0 such as "30s", "5m" or "1h30m".'),
+        ('time = ""', "toml.type", 'time: give a time above 0 such as "30s", "5m" or "1h30m".'),
+        ("time = 5", "toml.type", 'time: give a time above 0 such as "30s", "5m" or "1h30m".'),
+        ('delay = "soon"', "toml.type", 'delay: give a time such as "0s", "30s", "5m" or "1h30m".'),
         ('colour = "green"', "toml.value", "colour: give one of red, blue."),
         ("colour = 1", "toml.value", "colour: give one of red, blue."),
         ('texts = "a"', "toml.type", "texts: give an array of strings."),
-        ('times = "5m"', "toml.type", 'times: give an array of times, as ["30s", "5m"].'),
+        ('times = "5m"', "toml.type", 'times: give an array of times such as ["30s", "5m"].'),
         ('texts = ["a", 1]', "toml.type", "texts[1]: give a string."),
     ],
 )
@@ -130,8 +130,8 @@ def test_each_mistake(text: str, code: str, message: str) -> None:
 def test_every_wrong_item_is_reported() -> None:
     """Each item of an array has a problem of its own."""
     assert [
-        ("toml.type", 'times[0]: give a time above 0, as "30s", "5m" or "1h30m".'),
-        ("toml.type", 'times[2]: give a time above 0, as "30s", "5m" or "1h30m".'),
+        ("toml.type", 'times[0]: give a time above 0 such as "30s", "5m" or "1h30m".'),
+        ("toml.type", 'times[2]: give a time above 0 such as "30s", "5m" or "1h30m".'),
     ] == problems('times = ["soon", "5m", 7]')
 
 

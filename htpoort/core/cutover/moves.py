@@ -1,7 +1,7 @@
 """
 One move: a party uses a declaration system from a day on.
 
-Never does: ask what day it is.
+This module never asks what day it is.
 """
 
 from __future__ import annotations

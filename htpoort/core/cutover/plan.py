@@ -1,7 +1,8 @@
 """
 Which declaration system a party uses on which day, while it moves from one to another.
 
-Never does: decide where a reply belongs. That is the system that its K was sent to, whatever the plan says today.
+This module never decides where a reply belongs: that is the system that its K was sent to, whatever the plan is
+today.
 """
 
 from __future__ import annotations
@@ -136,9 +137,9 @@ class CutoverPlan:
             raise InputError("", problems)
         for key in ((name, kind_key(kind)), (name, None)) if kind is not None else ((name, None),):
             days, systems = self._days.get(key, ((), ()))
-            at = bisect.bisect_right(days, day)
-            if at:
-                return systems[at - 1]
+            index = bisect.bisect_right(days, day)
+            if index:
+                return systems[index - 1]
         return self.directory.system(self.default)
 
     def moves_of(self, party: PartyId | str) -> tuple[Move, ...]:

@@ -27,7 +27,7 @@ _ReadMoves = tuple[tuple[Move, ...], tuple[Problem, ...]]
 @final
 @attrs.frozen(kw_only=True)
 class _PlanTable:
-    """Hold the top of a plan."""
+    """The top of a plan."""
 
     default: str | None = None
     move: object = None
@@ -36,7 +36,7 @@ class _PlanTable:
 @final
 @attrs.frozen(kw_only=True)
 class _MoveTable:
-    """Hold ``[[move]]``; its stand-ins are valid."""
+    """One ``[[move]]``; its stand-ins are valid."""
 
     party: str = required("NL0")
     system: str = required("X")
@@ -54,7 +54,7 @@ def from_toml(text: str, directory: Directory) -> tuple[str | None, _ReadMoves]:
         directory: The systems.
 
     Returns:
-        The name of the default system, None where it is not given; the moves, and every problem with its path.
+        The name of the default system, None if it is not given; the moves, and every problem with its path.
 
     Raises:
         InputError: The text is not TOML.
@@ -74,7 +74,7 @@ def from_tables(document: Document, path: KeyPath, directory: Directory) -> dict
     Read the moves of an array of tables.
 
     Args:
-        document: Holds the tables, and keeps every problem with them.
+        document: The document with the tables; it keeps every problem with them.
         path: The array.
         directory: The systems.
 
@@ -121,8 +121,8 @@ def from_csv(text: str, directory: Directory) -> _ReadMoves:
         Problem(
             "csv.column", f"{first}: {name!r} is not a column of a move, or appears twice; known: {', '.join(_KEYS)}."
         )
-        for at, name in enumerate(names)
-        if name not in _KEYS or name in names[:at]
+        for index, name in enumerate(names)
+        if name not in _KEYS or name in names[:index]
     ]
     problems[:0] = columns
     moves: list[Move] = []
@@ -130,7 +130,7 @@ def from_csv(text: str, directory: Directory) -> _ReadMoves:
         move, wrong = _read_line(names, cells, f"line {line}", directory)
         problems += [attrs.evolve(problem, message=f"line {line}: {problem.message}") for problem in wrong]
         moves += [] if move is None else [move]
-    # Where a column is missing or repeated, no line can be trusted.
+    # If a column is missing or repeated, no line can be trusted.
     return () if columns else tuple(moves), tuple(problems)
 
 
@@ -159,7 +159,7 @@ def _lines(text: str, problems: list[Problem]) -> list[tuple[int, list[str]]]:
 def _read_line(
     names: list[str], cells: list[str], place: str, directory: Directory
 ) -> tuple[Move | None, list[Problem]]:
-    """Read the move of one line; None with its problems where something is wrong."""
+    """Read the move of one line; None with its problems if something is wrong."""
     if len(cells) > len(names):
         # Which cell is one too many is not known, so none of them can be trusted.
         message = f"there are {len(cells)} cells and {len(names)} columns; put a cell with a divider in it in quotes."
@@ -169,7 +169,7 @@ def _read_line(
     problems = [Problem("csv.cells", f"{name} is empty.") for name in _NEEDED if name in names and name not in row]
     since = parse_day(row.get("since", ""))
     if since is None and "since" in row:
-        message = f"since is {row['since']!r}; give a day, as 2026-12-01 or 01-12-2026."
+        message = f"since is {row['since']!r}; give a day such as 2026-12-01 or 01-12-2026."
         problems.append(Problem("csv.cells", message))
     # Stand-ins replace what is missing, so that the rest is checked.
     party, system = row.get("party", "NL0"), row.get("system", "X")

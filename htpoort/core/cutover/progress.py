@@ -46,9 +46,9 @@ class PartyTotals:
         sent: The party's declarations that the system's mail server took, or may have taken.
         open: Its declarations of all kinds that are neither answered nor closed. Those that are queued or were refused
             by the mail server count too.
-        oldest: When the oldest open declaration was queued, aware; None where none is open.
+        oldest: When the oldest open declaration was queued, aware; None if none is open.
         replies: Replies of the system to the party, without copies.
-        last_reply: When the last of those first came, aware; None where none came.
+        last_reply: When the last of those first came, aware; None if none came.
     """
 
     sent: int = 0
@@ -73,7 +73,7 @@ class MoveStage(enum.Enum):
     """How far a party has come."""
 
     NOT_YET = "not-yet"
-    """All its declarations go to the system that is left."""
+    """All its declarations go to the old system."""
     MOVING = "moving"
     """Some kinds still go there or did until lately, some declarations are open there, or a reply came lately."""
     MOVED = "moved"
@@ -90,7 +90,7 @@ class MoveProgress:
         party: V.
         stage: Not yet, moving or moved.
         now: The system of each kind of declaration today; the key None is for all other kinds.
-        at_old_system: What the ledger holds of the party and the system that is left.
+        at_old_system: What the ledger holds of the party and the old system.
         totals: The same for each system of the plan's directory, by its name.
         waits_for: Sentences, each a reason why the old system may not be switched off for this party; empty if it may.
     """
@@ -144,7 +144,7 @@ def move_progress(  # noqa: PLR0913 - one argument for each thing that decides
 @attrs.frozen(kw_only=True)
 class OldSystemFacts:
     """
-    What a whole ledger knows of a system that is being left, read at one moment: `Ledger.old_system_facts`.
+    What a whole ledger knows of the old system, read at one moment: `Ledger.old_system_facts`.
 
     Args:
         system: The name of the system.
@@ -154,7 +154,7 @@ class OldSystemFacts:
         totals: What the ledger holds of those parties.
         open: The system's exchanges, of any party, that are neither answered nor closed.
         undelivered: Its replies, of any party, that wait for delivery.
-        last_reply: When its last reply came, copies and all parties included, aware; None where none came within
+        last_reply: When its last reply came, copies and all parties included, aware; None if none came within
             *quiet_days*.
         quarantined: Messages in quarantine, of any sender, that are neither released nor discarded.
         known: Whether the ledger holds any exchange or any reply of the system.
@@ -176,10 +176,10 @@ class OldSystemFacts:
 @attrs.frozen(kw_only=True)
 class SwitchOff:
     """
-    The answer whether a system may be switched off.
+    The answer whether the old system may be switched off.
 
     Args:
-        system: The name of the system that is being left.
+        system: The name of the old system.
         waits_for: Sentences, each a reason why it may not be switched off yet; empty if it may.
         progress: How far each party has moved.
     """
@@ -196,11 +196,11 @@ class SwitchOff:
 
 def decide_switch_off(plan: CutoverPlan, facts: OldSystemFacts) -> SwitchOff:
     """
-    Decide whether the system that is being left may be switched off.
+    Decide whether the old system may be switched off.
 
     It may not while a party still uses it or has a declaration open there, while a reply may still come or waits for
     delivery, or while a message in quarantine may be one of its replies. A ledger that holds nothing of the system
-    cannot answer: silence means nothing where no one has listened.
+    cannot answer: silence means nothing if the ledger never listened.
 
     Args:
         plan: Which party uses which system, and when.
@@ -249,7 +249,7 @@ def _reasons(facts: OldSystemFacts, progress: tuple[MoveProgress, ...]) -> list[
         last = day_of(facts.last_reply).isoformat()
         reasons.append(f"The last reply of {name} came on {last}, less than {facts.quiet_days} days ago.")
     if facts.quarantined:
-        # No one can say whose these are, or they would not be in quarantine.
+        # Their system is unknown, or they would not be in quarantine.
         reasons.append(f"Messages in quarantine that may be from {name}: {facts.quarantined}; release or discard each.")
     if not facts.known:
         reasons.append(

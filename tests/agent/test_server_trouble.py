@@ -255,7 +255,7 @@ class TestServer:
         assert (f"SMTP 127.0.0.1:{port}", why) == (trouble.name, trouble.why)
         assert trouble.since < trouble.next_try
         assert {("DMS", State.QUEUED), ("DMS", State.SENDING)} >= set(meanwhile.exchanges)
-        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.pausing())
+        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.resting())
 
     async def test_a_wrong_password(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
         """A wrong password causes one login, however many connections and declarations there are, and then a pause."""
@@ -401,7 +401,7 @@ class TestStatus:
                 await reached(ledger, "K1", State.ACCEPTED)
                 await asyncio.to_thread(run, ledger, "DROP TRIGGER refuse")
 
-        assert () == ledger.servers.pausing()
+        assert () == ledger.servers.resting()
 
     async def test_a_text_that_cannot_be_stored(self, ledger: Ledger, router: Router) -> None:
         """If the database cannot store the text of the server, the pause is recorded without it."""

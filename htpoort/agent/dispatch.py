@@ -6,7 +6,7 @@ An agent sends what is queued.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import final
 
@@ -18,14 +18,11 @@ from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import Layout, Submission, build
 from htpoort.core.party import PartyId
+from htpoort.core.routing import read_parties
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import Exchange, Ledger
 
 __all__ = ["Destination", "Dispatched", "Dispatcher"]
-
-
-def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
-    return tuple(value if isinstance(value, PartyId) else PartyId.parse(value) for value in values)
 
 
 @final
@@ -77,10 +74,13 @@ class Dispatcher:
         shadow: The system that every message is also built for, and never sent to.
         directory: The systems.
         source: Where *parties* are listed, for the error about an unknown party.
+
+    Raises:
+        InputError: *parties* is empty, or has values that are not party IDs. The error lists every problem.
     """
 
     ledger: Ledger
-    parties: tuple[PartyId, ...] = attrs.field(converter=_parties)
+    parties: tuple[PartyId, ...] = attrs.field(converter=read_parties)
     plan: CutoverPlan | None = None
     shadow: DeclarationSystem | None = None
     directory: Directory = HTPOORT

@@ -216,8 +216,19 @@ def _correlated(routed: Routed, correlation: Correlation) -> Routed:
     )
 
 
-def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
-    """Read the parties, and report every value that is not a party ID."""
+def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
+    """
+    Read the parties of a router or a dispatcher.
+
+    Args:
+        values: Party IDs, at least one.
+
+    Returns:
+        Each party once, in order.
+
+    Raises:
+        InputError: There is no value, or some are not party IDs. The error lists every problem.
+    """
     parties: dict[str, PartyId] = {}
     problems: list[Problem] = []
     single: object = values  # a str is an iterable of str too
@@ -286,7 +297,7 @@ class Router:
     """
 
     directory: Directory = HTPOORT
-    parties: tuple[PartyId, ...] = attrs.field(converter=_parties)
+    parties: tuple[PartyId, ...] = attrs.field(converter=read_parties)
     sent: SentLookup | None = attrs.field(default=None, repr=False)
     size_limit: int = grammar.MESSAGE_LIMIT
     _by_text: dict[str, PartyId] = attrs.field(

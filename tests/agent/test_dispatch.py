@@ -241,3 +241,11 @@ class TestShadow:
             dispatch(shadowing(ledger), shadow_payload=b"")
 
         assert [] == list(ledger.exchanges.listed())
+
+
+def test_every_value_that_is_not_a_party_is_reported(ledger: Ledger) -> None:
+    """A dispatcher lists each value that is not a party ID, and not the first one alone."""
+    with pytest.raises(InputError) as caught:
+        Dispatcher(ledger=ledger, parties=["x", "NL123456789.02.05", "y"])
+    named = {text for text in ("'x'", "'y'") for problem in caught.value.problems if text in problem.message}
+    assert {"'x'", "'y'"} == named

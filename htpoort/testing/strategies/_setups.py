@@ -12,16 +12,12 @@ from htpoort.core import grammar
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.errors import InputError
 from htpoort.core.party import PartyId
-from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, Router, SentRecord
+from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, Router, SentRecord, read_parties
 from htpoort.core.text import ascii_lower
 from htpoort.testing.strategies._values import SENDABLE, bounds, declaration_systems, party_ids, references
 
 SMALLEST_LIMIT: Final = 131_072
 """Octets that a router must accept, so that each genuine reply fits."""
-
-
-def _parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
-    return Router(parties=values).parties
 
 
 def _records(values: Iterable[SentRecord] | None) -> tuple[SentRecord, ...] | None:
@@ -48,7 +44,7 @@ class RouterSetup:
     """
 
     directory: Directory = HTPOORT
-    parties: tuple[PartyId, ...] = attrs.field(converter=_parties)
+    parties: tuple[PartyId, ...] = attrs.field(converter=read_parties)
     sent: tuple[SentRecord, ...] | None = attrs.field(default=None, converter=_records)
     size_limit: int = grammar.MESSAGE_LIMIT
 

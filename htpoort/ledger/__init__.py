@@ -1,9 +1,18 @@
-"""Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines."""
+"""
+Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines.
 
-from htpoort.ledger._engine import SECRET_PARAMETERS, check_url
+Which module builds on which: `ledger` opens it, and has a part for each of `outbox` (what is sent), `inbox` (what came
+in), `quarantine` and `servers`; `_overview` answers questions about the whole. `outbox` builds on `_queueing` (put in),
+`_attempts` (claims and outcomes) and `_exchange_lists` (read). `inbox` builds on `_attempts`, because a reply settles
+its exchange, and `quarantine` on `inbox`, because a released message becomes a reply. The methods of all of them are
+made by `_connection` (one writing thread, readers beside it), and use `_statement` (statements prepared once, the log
+of events) on the tables of `_schema`. At the bottom, `_sqlite` and `_postgresql` connect to a database, `_agent_lock`
+keeps a second agent away, `_driver_errors` explains errors, and `records` are the values that are returned.
+"""
+
 from htpoort.ledger._overview import RETENTION_DAYS
-from htpoort.ledger.inbox import Fetched, Replies
-from htpoort.ledger.ledger import TRANSACTION_TIMEOUT, Ledger, Servers
+from htpoort.ledger.inbox import Replies
+from htpoort.ledger.ledger import SECRET_PARAMETERS, TRANSACTION_TIMEOUT, Ledger, check_url
 from htpoort.ledger.outbox import Exchanges
 from htpoort.ledger.quarantine import Quarantine
 from htpoort.ledger.records import (
@@ -19,6 +28,7 @@ from htpoort.ledger.records import (
     Stored,
     Story,
 )
+from htpoort.ledger.servers import Fetched, Servers
 
 __all__ = [
     "RETENTION_DAYS",

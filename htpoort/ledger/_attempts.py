@@ -49,9 +49,9 @@ CLAIM: Final = Statement(
     .values(
         state=State.SENDING.value,
         attempts=_exchanges.c.attempts + 1,
-        owner=sa.bindparam("by"),
-        lease=sa.bindparam("until"),
-        changed=sa.bindparam("now"),
+        owner=sa.bindparam("owner"),
+        lease=sa.bindparam("lease"),
+        changed=sa.bindparam("at"),
     )
 )
 
@@ -60,7 +60,7 @@ CLAIM: Final = Statement(
 def due_in(state: State, systems: int) -> Statement:
     """Prepare the query for what is due in a state, for a number of systems."""
     # What is queued is due at once, whatever its time: a clock that was set back must not hold it up.
-    due = sa.true() if state is State.QUEUED else _exchanges.c.due <= sa.bindparam("now")
+    due = sa.true() if state is State.QUEUED else _exchanges.c.due <= sa.bindparam("at")
     return Statement(
         sa
         .select(*_TO_SEND)
@@ -110,14 +110,14 @@ _STARTED: Final = (
         _events.c.event.in_(_COUNTED),
         _events.c.at > sa.bindparam("since"),
         # A clock that was ahead for a moment must not use up the hours until then.
-        _events.c.at <= sa.bindparam("now"),
+        _events.c.at <= sa.bindparam("at"),
         _exchanges.c.system.in_(sa.bindparam("systems", expanding=True)),
     )
 )
 _HOUR: Final = timedelta(hours=1)
-_RATE_LOCKS: Final = 0x68_74_70_6F
-"""Marks our advisory locks among those of a server ("htpo" in ASCII)."""
-_LOCK_RATE: Final = sa.select(sa.func.pg_advisory_xact_lock(_RATE_LOCKS, sa.bindparam("system", type_=sa.Integer)))
+_LOCK_RATE: Final = sa.select(
+    sa.func.pg_advisory_xact_lock(_schema.ADVISORY_LOCK, sa.bindparam("system", type_=sa.Integer))
+)
 _LAST_RESEND: Final = (
     sa
     .select(sa.func.coalesce(sa.func.max(_events.c.id), 0))
@@ -140,7 +140,7 @@ def allowed_now(connection: sa.Connection, systems: Sequence[str], per_hour: int
             connection.execute(_LOCK_RATE, {"system": number})
     # Counted in the log, so that the limit holds over a restart and over many machines.
     flush_log(connection)
-    values = {"since": now - _HOUR, "now": now, "systems": list(systems)}
+    values = {"since": now - _HOUR, "at": now, "systems": list(systems)}
     started: int = connection.execute(_STARTED, values).scalar_one()
     return max(0, per_hour - max(0, started))
 
@@ -169,11 +169,13 @@ ANY_ATTEMPT: Final = 1  # the bit of a later attempt, and of a person's statemen
 
 _update: Final = sa.update(_exchanges).where(_exchanges.c.id == sa.bindparam("key"))
 # When an attempt ends, it no longer keeps a reply waiting.
-_move: Final = _update.values(state=sa.bindparam("to"), changed=sa.bindparam("at"), owner=None, lease=None, early=False)
-_MOVE: Final = Statement(_move)
-_MOVE_WITH_DUE: Final = Statement(_move.values(due=sa.bindparam("when")))
+_set_state: Final = _update.values(
+    state=sa.bindparam("state"), changed=sa.bindparam("at"), owner=None, lease=None, early=False
+)
+_SET_STATE: Final = Statement(_set_state)
+_SET_STATE_AND_DUE: Final = Statement(_set_state.values(due=sa.bindparam("due")))
 _SETTLE: Final = Statement(
-    _move.where(
+    _set_state.where(
         _exchanges.c.state == State.SENDING.value,
         _exchanges.c.attempts == sa.bindparam("attempt"),
         _exchanges.c.early.is_(False),
@@ -182,7 +184,10 @@ _SETTLE: Final = Statement(
 SET_BEGUN: Final = Statement(_update.values(begun=sa.bindparam("mask")))
 _SET_EARLY: Final = Statement(_update.values(early=True))
 _MARK_NOT_SENT: Final = Statement(
-    sa.update(_replies).where(_replies.c.exchange == sa.bindparam("of")).values(correlation=Correlation.NOT_SENT.value)
+    sa
+    .update(_replies)
+    .where(_replies.c.exchange == sa.bindparam("exchange"))
+    .values(correlation=Correlation.NOT_SENT.value)
 )
 
 
@@ -204,11 +209,11 @@ def apply_event(  # noqa: PLR0913 - one argument for each thing that is written
     """Apply an event to an exchange in a state, and log the result."""
     decision = decide(state, event)
     if not decision.ignored and not decision.refused:
-        values: dict[str, object] = {"key": key, "to": decision.state.value, "at": at}
+        values: dict[str, object] = {"key": key, "state": decision.state.value, "at": at}
         if due is None:
-            _MOVE.write(connection, values)
+            _SET_STATE.write(connection, values)
         else:
-            _MOVE_WITH_DUE.write(connection, values | {"when": due})
+            _SET_STATE_AND_DUE.write(connection, values | {"due": due})
     why = decision.ignored or decision.refused
     logged = "; ".join(part for part in (detail, why) if part)
     log(connection, at, event.value, exchange=key, state=decision.state.value, detail=logged)
@@ -238,7 +243,7 @@ def decide_early_replies(
 ) -> State:
     """Decide about the replies that came during an attempt, which has led to a state."""
     if not mask:
-        _MARK_NOT_SENT.write(connection, {"of": row.id})
+        _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         return state
     detail = "it came while an attempt was under way"
     return apply_event(connection, row.id, state, Event.REPLY_RECEIVED, at=at, detail=detail).state
@@ -256,7 +261,7 @@ def settle_at_once(
     decision = decide(State.SENDING, event)
     if event in _WITH_DUE or decision.ignored or decision.refused:
         return None
-    values = {"key": claimed.key, "attempt": claimed.attempt, "to": decision.state.value, "at": at, "bit": bit}
+    values = {"key": claimed.key, "attempt": claimed.attempt, "state": decision.state.value, "at": at, "bit": bit}
     return decision.state if _SETTLE.write(connection, values) == 1 else None
 
 
@@ -267,6 +272,6 @@ def record_begun(connection: sa.Connection, row: sa.Row[Any], mask: int, *, at: 
         return state
     SET_BEGUN.write(connection, {"key": row.id, "mask": mask})
     if not mask and state is State.ANSWERED:
-        _MARK_NOT_SENT.write(connection, {"of": row.id})
+        _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         state = apply_event(connection, row.id, state, Event.NEVER_SENT, at=at).state
     return state

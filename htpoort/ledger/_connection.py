@@ -13,16 +13,19 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast, final
 
 import sqlalchemy as sa
 
 from htpoort.core.errors import HtpoortError, LedgerError
-from htpoort.ledger import _engine
+from htpoort.ledger import _driver_errors
 from htpoort.ledger._statement import events_at_end
 
 if TYPE_CHECKING:
-    from htpoort.ledger._engine import Database
+    from htpoort.ledger._postgresql import Server
+    from htpoort.ledger._sqlite import SqliteFile
+
+    Database: TypeAlias = SqliteFile | Server
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -149,7 +152,7 @@ class Writer:
         try:
             results = self._transaction([operation for operation, _ in wanted])
         except BaseException as error:  # noqa: BLE001 - passed on to the callers; this thread must not end
-            if not _engine.collided(error) and (len(wanted) == 1 or self._affects_all(error)):
+            if not _driver_errors.collided(error) and (len(wanted) == 1 or self._affects_all(error)):
                 for _, future in wanted:
                     future.set_exception(self._translated(error))
                 return
@@ -164,7 +167,7 @@ class Writer:
             try:
                 (result,) = self._transaction([operation])
             except BaseException as error:  # noqa: BLE001 - passed on to the caller
-                if left and _engine.collided(error):
+                if left and _driver_errors.collided(error):
                     continue
                 future.set_exception(self._translated(error))
             else:
@@ -181,7 +184,7 @@ class Writer:
             # If the file was replaced meanwhile, this commit went into the old one and must not be acknowledged.
             self._database.verify(connection)
         except BaseException as error:
-            if _engine.read_only(error):
+            if _driver_errors.read_only(error):
                 connection.invalidate()
             connection.close()
             raise
@@ -201,8 +204,8 @@ class Writer:
         """Keep our own errors, and translate a driver's."""
         if isinstance(error, HtpoortError):
             return error
-        if isinstance(error, _engine.DRIVER_ERRORS):
-            return _engine.translate_driver_error(error, self._location, "Writing")
+        if isinstance(error, _driver_errors.DRIVER_ERRORS):
+            return _driver_errors.translate_driver_error(error, self._location, "Writing")
         return error
 
 
@@ -235,8 +238,8 @@ class Connections:
         try:
             with self.engine.connect() as connection:
                 return operation(connection, *args, **options)
-        except _engine.DRIVER_ERRORS as error:
-            raise _engine.translate_driver_error(error, self.database.location, "Reading") from None
+        except _driver_errors.DRIVER_ERRORS as error:
+            raise _driver_errors.translate_driver_error(error, self.database.location, "Reading") from None
 
     def stream(
         self, operation: Callable[Concatenate[sa.Connection, P], Iterator[T]], /, *args: P.args, **options: P.kwargs
@@ -245,8 +248,8 @@ class Connections:
         try:
             with self._streaming() as connection:
                 yield from operation(connection, *args, **options)
-        except _engine.DRIVER_ERRORS as error:
-            raise _engine.translate_driver_error(error, self.database.location, "Reading") from None
+        except _driver_errors.DRIVER_ERRORS as error:
+            raise _driver_errors.translate_driver_error(error, self.database.location, "Reading") from None
 
     @contextlib.contextmanager
     def _streaming(self) -> Generator[sa.Connection]:
@@ -260,6 +263,12 @@ class Connections:
 
 
 # ── methods ──────────────────────────────────────────────────────────────────
+#
+# How a call becomes an operation: in `@writes def claim(self, connection, system, …)`, the body is the operation, with
+# a connection in a transaction. Callers see `claim(system, …)`: it hands the operation to the writer's thread, and
+# waits until that is committed and synced. `claim_soon = soon(claim)` hands it over too, and returns a future at once.
+# `@reads` runs the operation in the caller's thread, on a connection of its own; `@streams` does so while the caller
+# iterates.
 
 
 class LedgerPart:  # noqa: B903 - a base of classes with methods

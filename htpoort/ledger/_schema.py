@@ -1,16 +1,25 @@
 """
-Declare the tables of the ledger.
+Declare the tables of the ledger, and create or upgrade them.
 
-A change here needs a migration in `migrations/versions`, and its name in `_upgrade.SCHEMA`.
+A change of a table needs a migration in `migrations/versions`, and its name in `SCHEMA`.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
+
+from htpoort.core.errors import LedgerError
+from htpoort.ledger._sqlite import no_ledger
+
+if TYPE_CHECKING:
+    from htpoort.ledger._postgresql import Server
+    from htpoort.ledger._sqlite import SqliteFile
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -108,7 +117,7 @@ replies: Final = sa.Table(
     sa.Column("party", sa.Text, nullable=False),
     sa.Column("reference", sa.Text, nullable=False),
     sa.Column("correlation", sa.Text, nullable=False),
-    sa.Column("content", sa.Text, nullable=False, comment="SHA-256 of the body"),
+    sa.Column("body_sha256", sa.Text, nullable=False),
     sa.Column("copies", sa.Integer, nullable=False),
     sa.Column("received", Moment, nullable=False),
     sa.Column("delivered", Moment),
@@ -118,7 +127,7 @@ replies: Final = sa.Table(
     sa.Column("lease", Moment),
     sa.Column("trouble", sa.Text, comment="why the last delivery failed"),
     sa.Column("message", _KEY, nullable=False, comment="the number of its message"),
-    sa.UniqueConstraint("reference", "party", "system", "content", name="htpoort_one_copy"),
+    sa.UniqueConstraint("reference", "party", "system", "body_sha256", name="htpoort_one_copy"),
     sa.Index("htpoort_replies_exchange", "exchange"),
     sa.Index("htpoort_replies_standing", "party", "system", "received"),
     sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
@@ -139,9 +148,9 @@ quarantine: Final = sa.Table(
     sa.Column("subject", sa.Text),
     sa.Column("state", sa.Text, nullable=False, comment="held, released or discarded"),
     sa.Column("copies", sa.Integer, nullable=False),
-    sa.Column("content", sa.Text, nullable=False, comment="SHA-256 of the whole message"),
+    sa.Column("message_sha256", sa.Text, nullable=False),
     sa.Column("message", _KEY, nullable=False, comment="the number of its message"),
-    sa.UniqueConstraint("content", name="htpoort_one_quarantined"),
+    sa.UniqueConstraint("message_sha256", name="htpoort_one_quarantined"),
     sa.Index("htpoort_quarantine_state", "state"),
 )
 
@@ -181,3 +190,109 @@ resting: Final = sa.Table(
     sa.Column("next_try", Moment, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
 )
+
+
+# ── creating and upgrading ───────────────────────────────────────────────────
+
+SCHEMA: Final = "v1"
+"""The schema of this version: the last of the migrations."""
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+ADVISORY_LOCK: Final = 0x68_74_70_6F
+"""
+Marks the advisory locks of htpoort among those of a PostgreSQL server ("htpo" in ASCII).
+
+Alone, it is the lock for upgrading: of several agents that start together, one upgrades. With a second number, it is
+the lock for counting the attempts of a system.
+"""
+_DEVELOPMENT: Final = frozenset({"0001", "0002", "0003", "0004"})
+"""Schemas of development versions, before the first release."""
+_ENCODINGS: Final = ("UTF8", "SQL_ASCII")
+"""Encodings of PostgreSQL that store any text; SQL_ASCII stores octets as they are given."""
+
+
+def upgrade(connection: sa.Connection, database: SqliteFile | Server, *, create: bool) -> bool:
+    """
+    Create the tables, or upgrade them.
+
+    Args:
+        connection: A connection in a transaction of its own, for writing.
+        database: The ledger's database.
+        create: Whether to create the tables if there are none.
+
+    Returns:
+        Whether there were none.
+
+    Raises:
+        LedgerError: The schema is of a newer htpoort, or of a development version; or there are no tables, and none
+            are to be created, or the database cannot store every text.
+    """
+    if _schema_of(connection) == SCHEMA:
+        return False
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    # Another agent may have upgraded in the meantime.
+    schema = _schema_of(connection)
+    if schema == SCHEMA:
+        return False
+    if schema is None and not create:
+        raise no_ledger(database.location)
+    if schema is None and connection.dialect.name == "postgresql":
+        _refuse_encoding(connection, database.location)
+    database.lift_time_limit(connection)
+    _migrate(connection, schema, database.location)
+    return schema is None
+
+
+def _schema_of(connection: sa.Connection) -> str | None:
+    """Read which schema the tables have; None if there are none."""
+    if not sa.inspect(connection).has_table("htpoort_version"):
+        return None
+    schema: str | None = connection.exec_driver_sql("SELECT version_num FROM htpoort_version").scalar()
+    return schema
+
+
+def _migrate(connection: sa.Connection, schema: str | None, location: str) -> None:
+    """
+    Run the migrations that follow a schema.
+
+    Raises:
+        LedgerError: The schema is none of the migrations'.
+    """
+    # Imported here: Alembic is slow to import, and most commands open a ledger that needs no upgrade.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # Alembic logs each step at INFO
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+    if schema is not None and schema not in known:
+        raise LedgerError(location, "Opening", _unknown_schema(schema))
+    command.upgrade(config, "head")
+
+
+def _unknown_schema(schema: str) -> str:
+    """Explain why the tables cannot be used, and what to do."""
+    if schema in _DEVELOPMENT:
+        return (
+            f"It was made by a development version of htpoort before 0.1.0 (schema {schema}), which this version "
+            "cannot read. Export what you need with that version (htpoort export --raw), then let the URL name a new "
+            "file or an empty database."
+        )
+    return f"It has schema {schema}, of a newer htpoort; install that version, or a later one."
+
+
+def _refuse_encoding(connection: sa.Connection, location: str) -> None:
+    """
+    Refuse a new ledger in a database that cannot store every text: a reply with such a text would never be stored.
+
+    Raises:
+        LedgerError: The database has another encoding.
+    """
+    encoding: str = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding not in _ENCODINGS:
+        advice = f"The database has the encoding {encoding}; create it with ENCODING 'UTF8' TEMPLATE template0."
+        raise LedgerError(location, "Opening", advice)

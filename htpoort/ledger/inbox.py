@@ -1,5 +1,5 @@
 """
-Store what comes in, hand replies out for delivery, and remember which mails of POP3 mailboxes are stored.
+Store what comes in, as a reply or in quarantine, and hand replies out for delivery.
 
 Never does: deliver, acknowledge anything to a peer, or forget a message.
 """
@@ -7,7 +7,7 @@ Never does: deliver, acknowledge anything to a peer, or forget a message.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast, final
 
@@ -18,17 +18,17 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event
 from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
 from htpoort.ledger import _attempts, _schema
-from htpoort.ledger._connection import LedgerPart, reads, soon, streams, writes
+from htpoort.ledger._connection import LedgerPart, soon, streams, writes
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
 from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
 from htpoort.ledger.records import QuarantineState, Reply, Stored
+from htpoort.ledger.servers import remember
 
-__all__ = ["Fetched", "Replies"]
+__all__ = ["Replies"]
 
 _replies: Final = _schema.replies
 _quarantine: Final = _schema.quarantine
 _messages: Final = _schema.messages
-_fetched: Final = _schema.fetched
 
 WITH_MESSAGE: Final = sa.select(_replies, _messages.c.raw).join(_messages, _messages.c.id == _replies.c.message)
 """Selects what `reply_of` needs."""
@@ -61,16 +61,18 @@ _SAME_REPLY: Final = sa.select(_replies.c.id, _replies.c.correlation).where(
     _replies.c.reference == sa.bindparam("reference"),
     _replies.c.party == sa.bindparam("party"),
     _replies.c.system == sa.bindparam("system"),
-    _replies.c.content == sa.bindparam("content"),
+    _replies.c.body_sha256 == sa.bindparam("body_sha256"),
 )
 _COUNT_REPLY: Final = (
     sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(copies=_replies.c.copies + 1)
 )
 _CORRELATE: Final = (
-    sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(correlation=sa.bindparam("now"))
+    sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(correlation=sa.bindparam("correlation"))
 )
 _INSERT_QUARANTINED: Final = InsertIfNew(_quarantine)
-_SAME_QUARANTINED: Final = sa.select(_quarantine.c.id).where(_quarantine.c.content == sa.bindparam("content"))
+_SAME_QUARANTINED: Final = sa.select(_quarantine.c.id).where(
+    _quarantine.c.message_sha256 == sa.bindparam("message_sha256")
+)
 _COUNT_QUARANTINED: Final = (
     sa.update(_quarantine).where(_quarantine.c.id == sa.bindparam("key")).values(copies=_quarantine.c.copies + 1)
 )
@@ -81,12 +83,11 @@ def store_reply(
 ) -> Stored:
     """Store a reply, and apply it to its exchange; one that was fetched before is not counted as a copy."""
     # Two copies of a reply have different trace headers, but the same body.
-    content = hashlib.sha256(memoryview(raw)[routed.body_start :]).hexdigest()
     same = {
         "reference": routed.reference,
         "party": str(routed.party),
         "system": routed.system.name,
-        "content": content,
+        "body_sha256": hashlib.sha256(memoryview(raw)[routed.body_start :]).hexdigest(),
     }
     # Locked: another machine's worker may be writing to it.
     exchange = select_for_update(connection, str(routed.party), routed.reference)
@@ -137,7 +138,7 @@ def _count_copy(  # noqa: PLR0913 - one argument for each thing that decides
     log(connection, at, "reply-repeated", reply=key)
     was_early = correlation == Correlation.NOT_SENT.value and routed.correlation is not Correlation.NOT_SENT
     if exchange is not None and was_early:
-        connection.execute(_CORRELATE, {"key": key, "now": routed.correlation.value})
+        connection.execute(_CORRELATE, {"key": key, "correlation": routed.correlation.value})
         _attempts.apply_reply(connection, exchange, key, at=at)
 
 
@@ -145,7 +146,7 @@ def _store_quarantined(
     connection: sa.Connection, quarantined: Quarantined, raw: bytes, *, at: datetime, fetched_before: bool
 ) -> Stored:
     """Store a message whose process is not known."""
-    content = hashlib.sha256(raw).hexdigest()
+    message_sha256 = hashlib.sha256(raw).hexdigest()
     values: dict[str, object] = {
         "received": at,
         "reason": quarantined.reason.value,
@@ -154,11 +155,11 @@ def _store_quarantined(
         "subject": None if quarantined.envelope is None else quarantined.envelope.render(),
         "state": QuarantineState.HELD.value,
         "copies": 1,
-        "content": content,
+        "message_sha256": message_sha256,
     }
     key = _INSERT_QUARANTINED(connection, values, raw)
     if key is None:
-        first: int = connection.execute(_SAME_QUARANTINED, {"content": content}).scalar_one()
+        first: int = connection.execute(_SAME_QUARANTINED, {"message_sha256": message_sha256}).scalar_one()
         if not fetched_before:
             connection.execute(_COUNT_QUARANTINED, {"key": first})
             log(connection, at, "quarantine-repeated", quarantine=first)
@@ -170,10 +171,10 @@ def _store_quarantined(
 _CLAIMABLE: Final = (
     WITH_MESSAGE
     .where(
-        _replies.c.system == sa.bindparam("of"),
+        _replies.c.system == sa.bindparam("system"),
         _replies.c.delivered.is_(None),
-        _replies.c.due <= sa.bindparam("now"),
-        sa.or_(_replies.c.lease.is_(None), _replies.c.lease < sa.bindparam("now")),
+        _replies.c.due <= sa.bindparam("at"),
+        sa.or_(_replies.c.lease.is_(None), _replies.c.lease < sa.bindparam("at")),
     )
     .order_by(_replies.c.due, _replies.c.id)
     .limit(sa.bindparam("most"))
@@ -183,13 +184,13 @@ _CLAIM: Final = Statement(
     sa
     .update(_replies)
     .where(_replies.c.id == sa.bindparam("key"))
-    .values(owner=sa.bindparam("by"), lease=sa.bindparam("until"), attempts=_replies.c.attempts + 1)
+    .values(owner=sa.bindparam("owner"), lease=sa.bindparam("lease"), attempts=_replies.c.attempts + 1)
 )
 _release: Final = sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(owner=None, lease=None)
 _MARK_DELIVERED: Final = Statement(_release.values(delivered=sa.bindparam("at"), trouble=None))
-_fail: Final = _release.values(due=sa.bindparam("when"), trouble=sa.bindparam("why"))
+_fail: Final = _release.values(due=sa.bindparam("due"), trouble=sa.bindparam("trouble"))
 _MARK_FAILED: Final = Statement(_fail)
-_MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("by")))
+_MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("owner")))
 _EXCHANGE_OF: Final = Statement(sa.select(_replies.c.exchange).where(_replies.c.id == sa.bindparam("key")))
 
 
@@ -231,7 +232,7 @@ class Replies(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         # The same octets under a known UIDL are a mail that was fetched twice, and not a copy.
-        fetched_before = account is not None and not _remember(connection, account, uidl, at=at)
+        fetched_before = account is not None and not remember(connection, account, uidl, at=at)
         routing = router.route_message(raw, mail_from)
         if isinstance(routing, Routed) and routing.correlation is Correlation.NOT_CHECKED:
             routing = correlate(routing, sent_records(connection, routing.reference))
@@ -271,9 +272,9 @@ class Replies(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         query = _CLAIMABLE.where(_replies.c.id.not_in(without)) if without else _CLAIMABLE
-        rows = connection.execute(query, {"of": system, "now": at, "most": most}).all()
+        rows = connection.execute(query, {"system": system, "at": at, "most": most}).all()
         if rows:
-            _CLAIM.write_many(connection, [{"key": row.id, "by": owner, "until": at + lease} for row in rows])
+            _CLAIM.write_many(connection, [{"key": row.id, "owner": owner, "lease": at + lease} for row in rows])
         return [attrs.evolve(reply_of(row), attempts=row.attempts + 1) for row in rows]
 
     claim_soon = soon(claim)
@@ -319,7 +320,7 @@ class Replies(LedgerPart):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        values = {"key": key, "when": due, "why": storable(trouble), "by": owner}
+        values = {"key": key, "due": due, "trouble": storable(trouble), "owner": owner}
         (_MARK_FAILED if owner is None else _MARK_OWN_FAILED).write(connection, values)
         exchange = _exchange_of(connection, key)
         log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
@@ -448,51 +449,3 @@ def _undelivered(system: str | None, after: datetime) -> sa.ColumnElement[bool]:
 def _exchange_of(connection: sa.Connection, key: int) -> int | None:
     ((exchange,),) = cast("list[tuple[int | None]]", _EXCHANGE_OF.rows(connection, {"key": key}))
     return exchange
-
-
-@final
-class Fetched(LedgerPart):
-    """The UIDLs of mails that are stored, so that none is stored twice; available as ``ledger.fetched``."""
-
-    @reads
-    def known(self, connection: sa.Connection, account: str) -> frozenset[str]:
-        """
-        List the mails of a POP3 account that are stored and may still be in its mailbox.
-
-        Args:
-            account: The account, as `Replies.take_in` got it.
-
-        Returns:
-            Their UIDLs.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        return frozenset(connection.execute(sa.select(_fetched.c.uidl).where(_fetched.c.account == account)).scalars())
-
-    @writes
-    def forget(self, connection: sa.Connection, account: str, gone: Iterable[str]) -> None:
-        """
-        Forget mails that are no longer in a POP3 mailbox: another mail may get their UIDL (RFC 1939, section 7).
-
-        Args:
-            account: The account, as `Replies.take_in` got it.
-            gone: Their UIDLs.
-
-        Raises:
-            LedgerError: The ledger could not be written.
-        """
-        for uidl in gone:
-            connection.execute(sa.delete(_fetched).where(_fetched.c.account == account, _fetched.c.uidl == uidl))
-
-    forget_soon = soon(forget)
-
-
-def _remember(connection: sa.Connection, account: str, uidl: str, *, at: datetime) -> bool:
-    """Record that a mail is stored, in the same transaction as the mail; return whether its UIDL was new."""
-    known = sa.select(_fetched.c.at).where(_fetched.c.account == account, _fetched.c.uidl == uidl)
-    # Equal mails may share a UIDL (RFC 1939, section 7), and a mail may come again after a session that broke.
-    if connection.execute(known).first() is not None:
-        return False
-    connection.execute(sa.insert(_fetched), {"account": account, "uidl": uidl, "at": at})
-    return True

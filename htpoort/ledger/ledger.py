@@ -12,25 +12,28 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, Self, TypeVar, final
+from urllib.parse import quote_plus
 
 import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import URL, make_url
 
-from htpoort.core.errors import InputError, Problem
+from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
-from htpoort.ledger import _engine, _schema, _upgrade
-from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
-from htpoort.ledger._engine import check_url
+from htpoort.ledger import _driver_errors, _schema
+from htpoort.ledger._connection import Connections
 from htpoort.ledger._overview import Overview
+from htpoort.ledger._sqlite import SqliteFile
 from htpoort.ledger._statement import any_row
-from htpoort.ledger.inbox import Fetched, Replies
+from htpoort.ledger.inbox import Replies
 from htpoort.ledger.outbox import Exchanges
 from htpoort.ledger.quarantine import Quarantine
-from htpoort.ledger.records import Resting
+from htpoort.ledger.servers import Fetched, Servers
 
 if TYPE_CHECKING:
-    from htpoort.ledger._engine import Database
+    from htpoort.ledger._connection import Database
 
-__all__ = ["Ledger", "Servers"]
+__all__ = ["SECRET_PARAMETERS", "TRANSACTION_TIMEOUT", "Ledger", "check_url"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -42,7 +45,6 @@ TRANSACTION_TIMEOUT: Final = timedelta(seconds=35)
 
 _exchanges: Final = _schema.exchanges
 _replies: Final = _schema.replies
-_resting: Final = _schema.resting
 
 
 @final
@@ -95,7 +97,7 @@ class Ledger(Overview):
         if transaction_timeout <= timedelta(0):
             message = f"transaction_timeout is {transaction_timeout}; give a time above 0."
             raise InputError("", (Problem("ledger.transaction-timeout", message),))
-        database = _engine.database(check_url(url), create=create, transaction_timeout=transaction_timeout)
+        database = _database(check_url(url), create=create, transaction_timeout=transaction_timeout)
         try:
             return cls(database, new=_set_up_tables(database, create=create))
         except BaseException:
@@ -186,62 +188,6 @@ class Ledger(Overview):
         return self._connections.write(_set_leases, conditions, at + length)
 
 
-@final
-class Servers(LedgerPart):
-    """The mail servers that rest after trouble, for `htpoort status`; available as ``ledger.servers``."""
-
-    @writes
-    def record_pause(
-        self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str
-    ) -> None:
-        """
-        Record that a server rests after trouble; a record of another agent is overwritten.
-
-        Args:
-            name: The agent's name for the server.
-            since: When the trouble began.
-            next_try: When the server is tried again.
-            why: A sentence without a password.
-
-        Raises:
-            LedgerError: The ledger could not be written.
-        """
-        values = {"since": since, "next_try": next_try, "why": why}
-        if connection.execute(sa.update(_resting).where(_resting.c.name == name).values(values)).rowcount == 0:
-            connection.execute(sa.insert(_resting), {"name": name, **values})
-
-    record_pause_soon = soon(record_pause)
-
-    @writes
-    def clear_pause(self, connection: sa.Connection, name: str) -> None:
-        """
-        Record that a server works.
-
-        Args:
-            name: The name that `record_pause` got.
-
-        Raises:
-            LedgerError: The ledger could not be written.
-        """
-        connection.execute(sa.delete(_resting).where(_resting.c.name == name))
-
-    clear_pause_soon = soon(clear_pause)
-
-    @reads
-    def resting(self, connection: sa.Connection) -> tuple[Resting, ...]:
-        """
-        List the servers that rest.
-
-        Returns:
-            The servers as the agents saw them at their last try, those with the oldest trouble first.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        rows = connection.execute(sa.select(_resting).order_by(_resting.c.since, _resting.c.name))
-        return tuple(Resting(name=row.name, since=row.since, next_try=row.next_try, why=row.why) for row in rows)
-
-
 def _set_leases(
     connection: sa.Connection, conditions: tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]], until: datetime
 ) -> int:
@@ -259,8 +205,113 @@ def _set_up_tables(database: Database, *, create: bool) -> bool:
         tries -= 1
         try:
             with database.engine.execution_options(writing=True).connect() as connection, connection.begin():
-                return _upgrade.upgrade(connection, database, create=create)
-        except _engine.DRIVER_ERRORS as error:
+                return _schema.upgrade(connection, database, create=create)
+        except _driver_errors.DRIVER_ERRORS as error:
             # Another machine may set up the same database at this moment.
-            if not tries or not _engine.collided(error):
-                raise _engine.translate_driver_error(error, database.location, "Opening") from None
+            if not tries or not _driver_errors.collided(error):
+                raise _driver_errors.translate_driver_error(error, database.location, "Opening") from None
+
+
+# ── the URL ──────────────────────────────────────────────────────────────────
+
+_DRIVERS: Final = ("sqlite", "postgresql+psycopg")
+SECRET_PARAMETERS: Final = frozenset({
+    "password",
+    "sslpassword",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+})
+"""Parameters of libpq in the query of a URL whose values are secret."""
+_SHOWN: Final = frozenset({
+    *("host", "hostaddr", "port", "dbname", "user", "service", "passfile", "application_name", "client_encoding"),
+    *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    *("tcp_user_timeout", "target_session_attrs", "load_balance_hosts", "require_auth", "channel_binding"),
+    *("sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_min_protocol_version"),
+})
+"""
+Parameters of libpq that hold no secret. Any other value is hidden: `options` or a misspelt name may hold a secret.
+"""
+_HIDDEN: Final = "***"
+
+
+def check_url(url: str) -> URL:
+    """
+    Check the URL of a ledger and parse it, without opening anything.
+
+    >>> check_url("sqlite:///htpoort.db").database
+    'htpoort.db'
+
+    Args:
+        url: A URL as `Ledger.open` takes it.
+
+    Returns:
+        SQLAlchemy's URL object, which shows no secret when printed.
+
+    Raises:
+        LedgerError: It is not a URL, its database is not supported, or it has options for a SQLite file. The advice
+            says what to give.
+    """
+    advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
+    # Not the URL itself: a password cannot be recognised in it.
+    location = "the given URL"
+    if "\0" in url:
+        raise LedgerError(location, "Reading", "It contains a NUL character; remove it.")
+    try:
+        parts = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        raise LedgerError(location, "Reading", advice) from None
+    if parts.drivername != "sqlite" and "@" in f"{parts.host}{parts.database}":
+        raise LedgerError(location, "Reading", "It contains more than one @; write each @ of a password as %40.")
+    if parts.drivername not in _DRIVERS:
+        raise LedgerError(shown(parts), "Opening", advice)
+    if parts.drivername == "sqlite" and parts.database in {None, "", ":memory:"}:
+        raise LedgerError(shown(parts), "Opening", "A ledger in memory is lost when the process ends; name a file.")
+    if parts.drivername == "sqlite" and parts.query:
+        advice = "A SQLite URL takes no options; remove the ? and what follows it."
+        raise LedgerError(shown(parts), "Opening", advice)
+    return _Url(*parts)
+
+
+def shown(url: URL) -> str:
+    """Show a URL without its password, and without values of its query that may be secret."""
+    query = {name: value if name in _SHOWN else _HIDDEN for name, value in url.query.items()}
+    # Values of a query are quoted in a URL.
+    return url.set(query=query).render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
+
+
+@final
+class _Url(URL):
+    """A URL that is safe to print; SQLAlchemy's own class hides the password before the host only."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        # As a plain URL, or this would call itself.
+        return shown(URL(*self))
+
+    __str__ = __repr__
+
+
+def _database(url: URL, *, create: bool, transaction_timeout: timedelta) -> Database:
+    """
+    Choose the database of a ledger, without connecting to it.
+
+    Args:
+        url: The URL of the ledger.
+        create: Whether to create a SQLite file, or to use an empty one.
+        transaction_timeout: How long a transaction may take on PostgreSQL.
+
+    Raises:
+        LedgerError: The SQLite file or its folder does not exist, or the file cannot be created; or the driver of
+            PostgreSQL is not installed.
+    """
+    location = shown(url)
+    if url.drivername == "sqlite":
+        return SqliteFile(url, location, create=create)
+    try:
+        from htpoort.ledger._postgresql import Server  # noqa: PLC0415 - its driver is an extra
+    except ImportError:
+        advice = 'The driver of PostgreSQL is not installed; run: pip install "htpoort[postgres]"'
+        raise LedgerError(location, "Opening", advice) from None
+    return Server(url, location, transaction_timeout=transaction_timeout)

@@ -115,7 +115,7 @@ class Exchanges(ExchangeLists):
         """
         if per_hour is not None:
             most = min(most, _attempts.allowed_now(connection, systems, per_hour, at))
-        values = {"now": at, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
+        values = {"at": at, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
         # One query for each state: an index has the exchanges in this order, so that a long queue needs no sorting.
         due = [
             (*row[:2], state, row)
@@ -127,7 +127,7 @@ class Exchanges(ExchangeLists):
         if claimed:
             until = at + lease
             _attempts.CLAIM.write_many(
-                connection, [{"key": each.key, "by": owner, "until": until, "now": at} for each in claimed]
+                connection, [{"key": each.key, "owner": owner, "lease": until, "at": at} for each in claimed]
             )
         for each in claimed:
             detail = f"attempt {each.attempt} by {owner}"

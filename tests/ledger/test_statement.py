@@ -57,12 +57,12 @@ def test_a_key_is_given_once(ledger: Ledger) -> None:
         "subject": None,
         "state": "held",
         "copies": 1,
-        "content": "abc",
+        "message_sha256": "abc",
     }
     adding = InsertIfNew(_schema.quarantine)
 
     def operation(connection: sa.Connection) -> list[int | None]:
-        return [adding(connection, stranger | {"content": content}, b"x") for content in ("abc", "abc", "def")]
+        return [adding(connection, stranger | {"message_sha256": content}, b"x") for content in ("abc", "abc", "def")]
 
     first, again, other = ledger.write_soon(operation).result()
     assert again is None
@@ -73,7 +73,7 @@ def test_a_key_is_given_once(ledger: Ledger) -> None:
 
 def _held(connection: sa.Connection, key: int) -> tuple[object, ...]:
     table = _schema.quarantine
-    query = sa.select(table.c.content, table.c.problems, table.c.subject).where(table.c.id == key)
+    query = sa.select(table.c.message_sha256, table.c.problems, table.c.subject).where(table.c.id == key)
     return tuple(connection.execute(query).one())
 
 

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import InputError, LedgerError, Router, State, Submission
-from htpoort.ledger import Ledger, QuarantineState, _upgrade
+from htpoort.ledger import Ledger, QuarantineState, _schema
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
@@ -46,9 +46,9 @@ def upgrade():
 KILLED = """
 import os, pathlib, signal, sys
 import sqlalchemy as sa
-from htpoort.ledger import Ledger, _upgrade
+from htpoort.ledger import Ledger, _schema
 
-_upgrade.MIGRATIONS, _upgrade.SCHEMA = pathlib.Path(sys.argv[2]), "v2"
+_schema.MIGRATIONS, _schema.SCHEMA = pathlib.Path(sys.argv[2]), "v2"
 
 def end(connection, cursor, statement, parameters, context, many):
     if "DROP INDEX" in statement:
@@ -142,7 +142,7 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
 def migrations(tmp_path: Path) -> Path:
     """Give a folder of migrations in which the second schema follows the first."""
     folder = tmp_path / "migrations"
-    shutil.copytree(_upgrade.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(_schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / "v2_second.py").write_text(SECOND_SCHEMA)
     return folder
 
@@ -152,8 +152,8 @@ def old(url: str, clock: Clock, declaration: Make, migrations: Path, monkeypatch
     """Give a ledger of the first schema, in use, before a version that knows the second one opens it."""
     with Ledger.open(url) as ledger:
         ledger.write_soon(fill, clock(), declaration).result()
-    monkeypatch.setattr(_upgrade, "MIGRATIONS", migrations)
-    monkeypatch.setattr(_upgrade, "SCHEMA", SECOND)
+    monkeypatch.setattr(_schema, "MIGRATIONS", migrations)
+    monkeypatch.setattr(_schema, "SCHEMA", SECOND)
     return url
 
 
@@ -348,8 +348,6 @@ class TestFailing:
 
 def test_the_migrations_make_the_indexes(url: str) -> None:
     """A ledger that was upgraded has the very indexes that the code declares, with their conditions."""
-    from htpoort.ledger import _schema
-
     Ledger.open(url).close()
     upgraded = indexes(url)
     engine = sa.create_engine(url)

@@ -91,7 +91,7 @@ def _create_replies() -> None:
         sa.Column("party", sa.Text, nullable=False),
         sa.Column("reference", sa.Text, nullable=False),
         sa.Column("correlation", sa.Text, nullable=False),
-        sa.Column("content", sa.Text, nullable=False),
+        sa.Column("body_sha256", sa.Text, nullable=False),
         sa.Column("copies", sa.Integer, nullable=False),
         sa.Column("received", sa.BigInteger, nullable=False),
         sa.Column("delivered", sa.BigInteger),
@@ -101,7 +101,7 @@ def _create_replies() -> None:
         sa.Column("lease", sa.BigInteger),
         sa.Column("trouble", sa.Text),
         sa.Column("message", _KEY, nullable=False),
-        sa.UniqueConstraint("reference", "party", "system", "content", name="htpoort_one_copy"),
+        sa.UniqueConstraint("reference", "party", "system", "body_sha256", name="htpoort_one_copy"),
     )
     _index("htpoort_replies_exchange", "htpoort_replies", ["exchange"])
     _index("htpoort_replies_standing", "htpoort_replies", ["party", "system", "received"])
@@ -121,9 +121,9 @@ def _create_quarantine() -> None:
         sa.Column("subject", sa.Text),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("copies", sa.Integer, nullable=False),
-        sa.Column("content", sa.Text, nullable=False),
+        sa.Column("message_sha256", sa.Text, nullable=False),
         sa.Column("message", _KEY, nullable=False),
-        sa.UniqueConstraint("content", name="htpoort_one_quarantined"),
+        sa.UniqueConstraint("message_sha256", name="htpoort_one_quarantined"),
     )
     _index("htpoort_quarantine_state", "htpoort_quarantine", ["state"])
 

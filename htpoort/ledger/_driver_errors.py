@@ -1,108 +1,14 @@
-"""
-Check the URL of a ledger, choose its database, and explain a database's errors in one sentence.
-
-Never does: show a password.
-"""
+"""Recognise the errors of the databases, and explain each in one sentence that says what to do."""
 
 from __future__ import annotations
 
 import errno
 import sqlite3
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeAlias, final
-from urllib.parse import quote_plus
+from typing import Final
 
 from sqlalchemy import exc
-from sqlalchemy.engine import URL, make_url
 
 from htpoort.core.errors import LedgerError
-from htpoort.ledger._sqlite import SqliteFile
-
-if TYPE_CHECKING:
-    from htpoort.ledger._postgresql import Server
-
-    Database: TypeAlias = SqliteFile | Server
-
-_DRIVERS: Final = ("sqlite", "postgresql+psycopg")
-SECRET_PARAMETERS: Final = frozenset({
-    "password",
-    "sslpassword",
-    "oauth_client_secret",
-    "scram_client_key",
-    "scram_server_key",
-})
-"""Parameters of libpq in the query of a URL whose values are secret."""
-_SHOWN: Final = frozenset({
-    *("host", "hostaddr", "port", "dbname", "user", "service", "passfile", "application_name", "client_encoding"),
-    *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
-    *("tcp_user_timeout", "target_session_attrs", "load_balance_hosts", "require_auth", "channel_binding"),
-    *("sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_min_protocol_version"),
-})
-"""
-Parameters of libpq that hold no secret. Any other value is hidden: `options` or a misspelt name may hold a secret.
-"""
-_HIDDEN: Final = "***"
-
-
-def check_url(url: str) -> URL:
-    """
-    Check the URL of a ledger and parse it, without opening anything.
-
-    >>> check_url("sqlite:///htpoort.db").database
-    'htpoort.db'
-
-    Args:
-        url: A URL as `Ledger.open` takes it.
-
-    Returns:
-        SQLAlchemy's URL object, which shows no secret when printed.
-
-    Raises:
-        LedgerError: It is not a URL, its database is not supported, or it has options for a SQLite file. The advice
-            says what to give.
-    """
-    advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
-    # Not the URL itself: a password cannot be recognised in it.
-    location = "the given URL"
-    if "\0" in url:
-        raise LedgerError(location, "Reading", "It contains a NUL character; remove it.")
-    try:
-        parts = make_url(url)
-    except (exc.ArgumentError, ValueError):
-        raise LedgerError(location, "Reading", advice) from None
-    if parts.drivername != "sqlite" and "@" in f"{parts.host}{parts.database}":
-        raise LedgerError(location, "Reading", "It contains more than one @; write each @ of a password as %40.")
-    if parts.drivername not in _DRIVERS:
-        raise LedgerError(shown(parts), "Opening", advice)
-    if parts.drivername == "sqlite" and parts.database in {None, "", ":memory:"}:
-        raise LedgerError(shown(parts), "Opening", "A ledger in memory is lost when the process ends; name a file.")
-    if parts.drivername == "sqlite" and parts.query:
-        advice = "A SQLite URL takes no options; remove the ? and what follows it."
-        raise LedgerError(shown(parts), "Opening", advice)
-    return _Url(*parts)
-
-
-def shown(url: URL) -> str:
-    """Show a URL without its password, and without values of its query that may be secret."""
-    query = {name: value if name in _SHOWN else _HIDDEN for name, value in url.query.items()}
-    # Values of a query are quoted in a URL.
-    return url.set(query=query).render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
-
-
-@final
-class _Url(URL):
-    """A URL that is safe to print; SQLAlchemy's own class hides the password before the host only."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        # As a plain URL, or this would call itself.
-        return shown(URL(*self))
-
-    __str__ = __repr__
-
-
-# ── databases ────────────────────────────────────────────────────────────────
 
 DRIVER_ERRORS: Final = (exc.SQLAlchemyError, OSError, UnicodeError)
 """The errors of a database, which `translate_driver_error` translates."""
@@ -114,30 +20,6 @@ added (PostgreSQL, Appendix A).
 """
 _READ_ONLY: Final = "25006"
 """SQLSTATE of a write in a read-only transaction."""
-
-
-def database(url: URL, *, create: bool, transaction_timeout: timedelta) -> Database:
-    """
-    Choose the database of a ledger, without connecting to it.
-
-    Args:
-        url: The URL of the ledger.
-        create: Whether to create a SQLite file, or to use an empty one.
-        transaction_timeout: How long a transaction may take on PostgreSQL.
-
-    Raises:
-        LedgerError: The SQLite file or its folder does not exist, or the file cannot be created; or the driver of
-            PostgreSQL is not installed.
-    """
-    location = shown(url)
-    if url.drivername == "sqlite":
-        return SqliteFile(url, location, create=create)
-    try:
-        from htpoort.ledger._postgresql import Server  # noqa: PLC0415 - its driver is an extra
-    except ImportError:
-        advice = 'The driver of PostgreSQL is not installed; run: pip install "htpoort[postgres]"'
-        raise LedgerError(location, "Opening", advice) from None
-    return Server(url, location, transaction_timeout=transaction_timeout)
 
 
 _SQLITE: Final = {
@@ -186,12 +68,18 @@ def _advice(error: BaseException, origin: BaseException) -> tuple[str, bool]:
         return f"The disk reports an error: {origin.strerror}.", True
     if isinstance(origin, sqlite3.Error) and hasattr(origin, "sqlite_errorcode"):
         # The low octet is the kind of error, the rest its details (sqlite.org/rescode.html).
-        return _SQLITE.get(origin.sqlite_errorcode & 0xFF, (f"SQLite reports {origin.sqlite_errorname}.", False))
+        return _SQLITE.get(
+            origin.sqlite_errorcode & 0xFF,
+            (f"SQLite reports {origin.sqlite_errorname}; see sqlite.org/rescode.html.", False),
+        )
     return _server_advice(origin) or (
         # There is no SQLSTATE if the server is lost.
         ("The server cannot be reached; check that it is running, and the network.", True)
         if isinstance(error, exc.OperationalError | exc.InterfaceError)
-        else (f"The database reports {type(origin).__name__}.", False)
+        else (
+            f"The database reports {type(origin).__name__}; see its log, and try again.",
+            False,
+        )
     )
 
 

@@ -1,0 +1,122 @@
+"""Remember about mail servers which mails of a mailbox are stored, and which server is paused after trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, final
+
+import sqlalchemy as sa
+
+from htpoort.ledger import _schema
+from htpoort.ledger._connection import LedgerPart, reads, soon, writes
+from htpoort.ledger.records import Resting
+
+__all__ = ["Fetched", "Servers"]
+
+_fetched: Final = _schema.fetched
+_resting: Final = _schema.resting
+
+
+@final
+class Fetched(LedgerPart):
+    """The UIDLs of mails that are stored, so that none is stored twice; available as ``ledger.fetched``."""
+
+    @reads
+    def known(self, connection: sa.Connection, account: str) -> frozenset[str]:
+        """
+        List the mails of a POP3 account that are stored and may still be in its mailbox.
+
+        Args:
+            account: The account, as `Replies.take_in` got it.
+
+        Returns:
+            Their UIDLs.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        return frozenset(connection.execute(sa.select(_fetched.c.uidl).where(_fetched.c.account == account)).scalars())
+
+    @writes
+    def forget(self, connection: sa.Connection, account: str, gone: Iterable[str]) -> None:
+        """
+        Forget mails that are no longer in a POP3 mailbox: another mail may get their UIDL (RFC 1939, section 7).
+
+        Args:
+            account: The account, as `Replies.take_in` got it.
+            gone: Their UIDLs.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        for uidl in gone:
+            connection.execute(sa.delete(_fetched).where(_fetched.c.account == account, _fetched.c.uidl == uidl))
+
+    forget_soon = soon(forget)
+
+
+def remember(connection: sa.Connection, account: str, uidl: str, *, at: datetime) -> bool:
+    """Record that a mail is stored, in the same transaction as the mail; return whether its UIDL was new."""
+    known = sa.select(_fetched.c.at).where(_fetched.c.account == account, _fetched.c.uidl == uidl)
+    # Equal mails may share a UIDL (RFC 1939, section 7), and a mail may come again after a session that broke.
+    if connection.execute(known).first() is not None:
+        return False
+    connection.execute(sa.insert(_fetched), {"account": account, "uidl": uidl, "at": at})
+    return True
+
+
+@final
+class Servers(LedgerPart):
+    """The mail servers that rest after trouble, for `htpoort status`; available as ``ledger.servers``."""
+
+    @writes
+    def record_pause(
+        self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str
+    ) -> None:
+        """
+        Record that a server rests after trouble; a record of another agent is overwritten.
+
+        Args:
+            name: The agent's name for the server.
+            since: When the trouble began.
+            next_try: When the server is tried again.
+            why: A sentence without a password.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        values = {"since": since, "next_try": next_try, "why": why}
+        if connection.execute(sa.update(_resting).where(_resting.c.name == name).values(values)).rowcount == 0:
+            connection.execute(sa.insert(_resting), {"name": name, **values})
+
+    record_pause_soon = soon(record_pause)
+
+    @writes
+    def clear_pause(self, connection: sa.Connection, name: str) -> None:
+        """
+        Record that a server works.
+
+        Args:
+            name: The name that `record_pause` got.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        connection.execute(sa.delete(_resting).where(_resting.c.name == name))
+
+    clear_pause_soon = soon(clear_pause)
+
+    @reads
+    def resting(self, connection: sa.Connection) -> tuple[Resting, ...]:
+        """
+        List the servers that rest.
+
+        Returns:
+            The servers as the agents saw them at their last try, those with the oldest trouble first.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        rows = connection.execute(sa.select(_resting).order_by(_resting.c.since, _resting.c.name))
+        return tuple(Resting(name=row.name, since=row.since, next_try=row.next_try, why=row.why) for row in rows)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import attrs
 import sqlalchemy as sa
 
 from htpoort.core.exchange import Decision, Event, Outcome, State, decide
@@ -29,6 +30,7 @@ _events: Final = _schema.events
 
 # ── claims ───────────────────────────────────────────────────────────────────
 
+# No event is applied to each: the state table leads from these states to *sending*, and a test checks that they agree.
 WAITING: Final = tuple(state for state in State if state.is_waiting)
 _TO_SEND: Final = (
     _exchanges.c.due,
@@ -165,7 +167,7 @@ EVENT_OF: Final = {
 _WITH_DUE: Final = frozenset({Event.DEFERRED, Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY})
 _WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN})
 _LAST_BIT: Final = 62  # attempts that have a bit of their own
-ANY_ATTEMPT: Final = 1  # the bit of a later attempt, and of a person's statement that the gateway has the message
+_ANY_ATTEMPT: Final = 1
 
 _update: Final = sa.update(_exchanges).where(_exchanges.c.id == sa.bindparam("key"))
 # When an attempt ends, it no longer keeps a reply waiting.
@@ -181,7 +183,7 @@ _SETTLE: Final = Statement(
         _exchanges.c.early.is_(False),
     ).values(begun=_exchanges.c.begun.bitwise_or(sa.bindparam("bit")))
 )
-SET_BEGUN: Final = Statement(_update.values(begun=sa.bindparam("mask")))
+_SET_BEGUN: Final = Statement(_update.values(begun=sa.bindparam("begun")))
 _SET_EARLY: Final = Statement(_update.values(early=True))
 _MARK_NOT_SENT: Final = Statement(
     sa
@@ -191,9 +193,40 @@ _MARK_NOT_SENT: Final = Statement(
 )
 
 
-def bit_of(attempt: int) -> int:
-    """Return the bit of an attempt in the mask of attempts whose content may have left."""
-    return 1 << attempt if 1 <= attempt <= _LAST_BIT else ANY_ATTEMPT
+@attrs.frozen
+class AttemptSet:
+    """
+    The attempts whose content may have left, as the column *begun* holds them.
+
+    Args:
+        mask: Bit N is attempt N. Bit 0 is any later attempt, and a person's statement that the gateway has the message.
+    """
+
+    mask: int = 0
+
+    def __bool__(self) -> bool:
+        return self.mask != 0
+
+    def including(self, attempt: int) -> AttemptSet:
+        """Add an attempt."""
+        return AttemptSet(self.mask | _bit_of(attempt))
+
+    def excluding(self, attempt: int) -> AttemptSet:
+        """Remove an attempt; bit 0 stays, because others share it."""
+        return AttemptSet(self.mask & (~_bit_of(attempt) | _ANY_ATTEMPT))
+
+    def including_any(self) -> AttemptSet:
+        """Add the statement that the gateway has the message, whatever a worker still reports."""
+        return AttemptSet(self.mask | _ANY_ATTEMPT)
+
+
+def _bit_of(attempt: int) -> int:
+    return 1 << attempt if 1 <= attempt <= _LAST_BIT else _ANY_ATTEMPT
+
+
+def set_begun(connection: sa.Connection, key: int, begun: AttemptSet) -> None:
+    """Record the attempts of an exchange whose content may have left."""
+    _SET_BEGUN.write(connection, {"key": key, "begun": begun.mask})
 
 
 def apply_event(  # noqa: PLR0913 - one argument for each thing that is written
@@ -239,10 +272,10 @@ def attempt_decides(exchange: LockedExchange) -> bool:
 
 
 def decide_early_replies(
-    connection: sa.Connection, row: sa.Row[Any], state: State, mask: int, *, at: datetime
+    connection: sa.Connection, row: sa.Row[Any], state: State, begun: AttemptSet, *, at: datetime
 ) -> State:
     """Decide about the replies that came during an attempt, which has led to a state."""
-    if not mask:
+    if not begun:
         _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         return state
     detail = "it came while an attempt was under way"
@@ -255,23 +288,29 @@ def content_may_have_left(outcome: Outcome, *, content_begun: bool) -> bool:
 
 
 def settle_at_once(
-    connection: sa.Connection, claimed: Claimed, event: Event, *, bit: int, at: datetime
+    connection: sa.Connection, claimed: Claimed, event: Event, *, begun: AttemptSet, at: datetime
 ) -> State | None:
     """Settle the current attempt without reading its row first; None if this attempt needs a closer look."""
     decision = decide(State.SENDING, event)
     if event in _WITH_DUE or decision.ignored or decision.refused:
         return None
-    values = {"key": claimed.key, "attempt": claimed.attempt, "state": decision.state.value, "at": at, "bit": bit}
+    values = {
+        "key": claimed.key,
+        "attempt": claimed.attempt,
+        "state": decision.state.value,
+        "at": at,
+        "bit": begun.mask,
+    }
     return decision.state if _SETTLE.write(connection, values) == 1 else None
 
 
-def record_begun(connection: sa.Connection, row: sa.Row[Any], mask: int, *, at: datetime) -> State:
+def record_begun(connection: sa.Connection, row: sa.Row[Any], begun: AttemptSet, *, at: datetime) -> State:
     """Record which attempts may have got as far as their content; if none has, no reply can be an answer."""
     state = State(row.state)
-    if mask == row.begun:
+    if begun.mask == row.begun:
         return state
-    SET_BEGUN.write(connection, {"key": row.id, "mask": mask})
-    if not mask and state is State.ANSWERED:
+    set_begun(connection, row.id, begun)
+    if not begun and state is State.ANSWERED:
         _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         state = apply_event(connection, row.id, state, Event.NEVER_SENT, at=at).state
     return state

@@ -23,7 +23,7 @@ from htpoort.ledger._connection import LedgerPart, reads, soon, writes
 from htpoort.ledger._exchange_lists import NOT_SENT_REPLIES
 from htpoort.ledger._queueing import exchange_of, in_groups, sent_records
 from htpoort.ledger.inbox import WITH_MESSAGE, reply_of
-from htpoort.ledger.records import Entry, Exchange, QuarantineState, Reply, Status, Story
+from htpoort.ledger.records import Entry, Exchange, LedgerEvent, QuarantineState, Reply, Status, Story
 
 _exchanges: Final = _schema.exchanges
 _replies: Final = _schema.replies
@@ -260,7 +260,11 @@ _LAST_REPLY: Final = (
     .outerjoin(_exchanges, _exchanges.c.id == _events.c.exchange)
     .outerjoin(_replies, _replies.c.id == _events.c.reply)
     .where(
-        _events.c.event.in_((Event.REPLY_RECEIVED.value, Event.EARLY_REPLY_RECEIVED.value, "reply-repeated")),
+        _events.c.event.in_((
+            Event.REPLY_RECEIVED.value,
+            Event.EARLY_REPLY_RECEIVED.value,
+            LedgerEvent.REPLY_REPEATED.value,
+        )),
         _events.c.at > sa.bindparam("after"),
         sa.or_(_system == sa.bindparam("system"), _system.is_(None)),
     )

@@ -1,5 +1,5 @@
 """
-Put declarations and their shadows into the ledger, and recognise one that is queued twice.
+Put declarations and their shadows into the ledger, recognise one that is queued twice, and find exchanges by K.
 
 Never does: send; no agent takes up a shadow.
 """

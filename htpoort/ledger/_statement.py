@@ -3,6 +3,8 @@ Run the statements that are needed for every message: prepared once, then given 
 
 SQLAlchemy takes ten times as long to execute a statement as SQLite does. A `Statement` lets SQLAlchemy write the SQL
 once for each kind of database, and runs it on the driver's cursor, on the same connection and in the same transaction.
+
+Built on it, for outbox and inbox alike: rows with a message, the log of events, and due times.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from htpoort.core.exchange import State
 from htpoort.ledger import _schema
+from htpoort.ledger.records import LedgerEvent
 
 T = TypeVar("T")
 Values = Mapping[str, object]
@@ -302,7 +305,9 @@ def correct_due(connection: sa.Connection, table: sa.Table, condition: sa.Column
         until = due.isoformat(timespec="seconds")
         detail = f"it was due at {until}, later than any wait: a clock was ahead; it is due now"
         if table is _schema.exchanges:
-            log(connection, at, "due-disbelieved", exchange=key, state=State.DEFERRED.value, detail=detail)
+            log(
+                connection, at, LedgerEvent.DUE_CORRECTED.value, exchange=key, state=State.DEFERRED.value, detail=detail
+            )
         else:
-            log(connection, at, "due-disbelieved", reply=key, detail=detail)
+            log(connection, at, LedgerEvent.DUE_CORRECTED.value, reply=key, detail=detail)
     return len(rows)

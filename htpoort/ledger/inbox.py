@@ -21,7 +21,7 @@ from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import LedgerPart, soon, streams, writes
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
 from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
-from htpoort.ledger.records import QuarantineState, Reply, Stored
+from htpoort.ledger.records import LedgerEvent, QuarantineState, Reply, Stored
 from htpoort.ledger.servers import remember
 
 __all__ = ["Replies"]
@@ -135,7 +135,7 @@ def _count_copy(  # noqa: PLR0913 - one argument for each thing that decides
 ) -> None:
     """Count a copy. If the first one came too early to be an answer, this one may be an answer."""
     connection.execute(_COUNT_REPLY, {"key": key})
-    log(connection, at, "reply-repeated", reply=key)
+    log(connection, at, LedgerEvent.REPLY_REPEATED.value, reply=key)
     was_early = correlation == Correlation.NOT_SENT.value and routed.correlation is not Correlation.NOT_SENT
     if exchange is not None and was_early:
         connection.execute(_CORRELATE, {"key": key, "correlation": routed.correlation.value})
@@ -162,9 +162,9 @@ def _store_quarantined(
         first: int = connection.execute(_SAME_QUARANTINED, {"message_sha256": message_sha256}).scalar_one()
         if not fetched_before:
             connection.execute(_COUNT_QUARANTINED, {"key": first})
-            log(connection, at, "quarantine-repeated", quarantine=first)
+            log(connection, at, LedgerEvent.QUARANTINE_REPEATED.value, quarantine=first)
         return Stored(routing=quarantined, key=first, repeated=True)
-    log(connection, at, "quarantined", quarantine=key, detail=quarantined.reason.value)
+    log(connection, at, LedgerEvent.QUARANTINED.value, quarantine=key, detail=quarantined.reason.value)
     return Stored(routing=quarantined, key=key, repeated=False)
 
 
@@ -292,7 +292,7 @@ class Replies(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         _MARK_DELIVERED.write(connection, {"key": key, "at": at})
-        log(connection, at, "delivered", reply=key, exchange=_exchange_of(connection, key))
+        log(connection, at, LedgerEvent.DELIVERED.value, reply=key, exchange=_exchange_of(connection, key))
 
     mark_delivered_soon = soon(mark_delivered)
 
@@ -323,7 +323,7 @@ class Replies(LedgerPart):
         values = {"key": key, "due": due, "trouble": storable(trouble), "owner": owner}
         (_MARK_FAILED if owner is None else _MARK_OWN_FAILED).write(connection, values)
         exchange = _exchange_of(connection, key)
-        log(connection, at, "delivery-failed", reply=key, exchange=exchange, detail=trouble)
+        log(connection, at, LedgerEvent.DELIVERY_FAILED.value, reply=key, exchange=exchange, detail=trouble)
 
     mark_failed_soon = soon(mark_failed)
 
@@ -420,7 +420,7 @@ class Replies(LedgerPart):
             condition &= _replies.c.id.in_(keys)
         due = [key for key, _ in make_due(connection, _replies, condition, at=at)]
         for key in due:
-            log(connection, at, "delivery-ordered", reply=key)
+            log(connection, at, LedgerEvent.DELIVERY_ORDERED.value, reply=key)
         return due
 
     deliver_again_now_soon = soon(deliver_again_now)

@@ -35,6 +35,8 @@ class Exchanges(ExchangeLists):
     """
     The exchanges of a ledger, one for each declaration; available as ``ledger.exchanges``.
 
+    Its reading methods (`find`, `listed`, `unanswered`, …) are inherited from `ExchangeLists`.
+
     A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
     """
 
@@ -172,32 +174,27 @@ class Exchanges(ExchangeLists):
             InputError: There was no such attempt.
             LedgerError: The ledger could not be written.
         """
-        event, bit = _attempts.EVENT_OF[outcome], _attempts.bit_of(claimed.attempt)
+        event, attempt = _attempts.EVENT_OF[outcome], claimed.attempt
         if outcome is Outcome.RETURNED:
             event, due = Event.RETURNED_TO_RETRY if claimed.retried else event, at
-        begun = _attempts.content_may_have_left(outcome, content_begun=content_begun)
-        after = _attempts.settle_at_once(connection, claimed, event, bit=bit if begun else 0, at=at)
+        may_have_left = _attempts.content_may_have_left(outcome, content_begun=content_begun)
+        begun = _attempts.AttemptSet().including(attempt) if may_have_left else _attempts.AttemptSet()
+        after = _attempts.settle_at_once(connection, claimed, event, begun=begun, at=at)
         if after is not None:
             log(connection, at, event.value, exchange=claimed.key, state=after.value, detail=detail)
             return after
-        row = connection.execute(_FOR_UPDATE, {"key": claimed.key}).one()
-        if not 1 <= claimed.attempt <= row.attempts:
-            message = (
-                f"{row.reference} of {row.party} had {row.attempts} attempts; number {claimed.attempt} has no outcome."
-            )
-            raise InputError("", (Problem("ledger.no-attempt", message),))
-        mask = row.begun | bit if begun else row.begun & ~bit | row.begun & _attempts.ANY_ATTEMPT
-        state = _attempts.record_begun(connection, row, mask, at=at)
-        if claimed.attempt != row.attempts and outcome is not Outcome.ACCEPTED:
-            why = f"of attempt {claimed.attempt}, not of {row.attempts}"
-            logged = "; ".join(part for part in (detail, why) if part)
-            log(connection, at, event.value, exchange=claimed.key, state=state.value, detail=logged)
+        row = _lock_attempt(connection, claimed)
+        begun = _attempts.AttemptSet(row.begun)
+        begun = begun.including(attempt) if may_have_left else begun.excluding(attempt)
+        state = _attempts.record_begun(connection, row, begun, at=at)
+        if attempt != row.attempts and outcome is not Outcome.ACCEPTED:
+            _log_late_outcome(connection, row, claimed, event, state=state, at=at, detail=detail)
         else:
             state = _attempts.apply_event(connection, row.id, state, event, at=at, detail=detail, due=due).state
             if event is Event.DEFERRED and due is None:
                 state = _attempts.apply_event(connection, row.id, state, Event.GIVEN_UP, at=at).state
-        if row.early and (mask or claimed.attempt == row.attempts):
-            state = _attempts.decide_early_replies(connection, row, state, mask, at=at)
+        if row.early and (begun or attempt == row.attempts):
+            state = _attempts.decide_early_replies(connection, row, state, begun, at=at)
         return state
 
     settle_soon = soon(settle)
@@ -246,13 +243,13 @@ class Exchanges(ExchangeLists):
         query = sa.select(_exchanges).where(_exchanges.c.state == State.SENDING.value, without_worker | dead)
         lost: list[Exchange] = []
         for row in connection.execute(query.with_for_update(skip_locked=True)).all():
-            mask = row.begun | _attempts.bit_of(row.attempts)
-            _attempts.SET_BEGUN.write(connection, {"key": row.id, "mask": mask})
+            begun = _attempts.AttemptSet(row.begun).including(row.attempts)
+            _attempts.set_begun(connection, row.id, begun)
             state = _attempts.apply_event(
                 connection, row.id, State.SENDING, Event.OUTCOME_UNKNOWN, at=at, detail="its worker was lost"
             ).state
             if row.early:
-                state = _attempts.decide_early_replies(connection, row, state, mask, at=at)
+                state = _attempts.decide_early_replies(connection, row, state, begun, at=at)
             lost.append(attrs.evolve(exchange_of(row), state=state))
         return lost
 
@@ -340,8 +337,7 @@ class Exchanges(ExchangeLists):
             LedgerError: The ledger could not be written.
         """
         row = _find_for_order(connection, reference, party)
-        # Whatever a worker still reports.
-        _attempts.SET_BEGUN.write(connection, {"key": row.id, "mask": row.begun | _attempts.ANY_ATTEMPT})
+        _attempts.set_begun(connection, row.id, _attempts.AttemptSet(row.begun).including_any())
         return _carry_out(connection, row, Event.RESOLVED_AS_SENT, at=at)
 
     resolve_as_sent_soon = soon(resolve_as_sent)
@@ -389,6 +385,38 @@ class Exchanges(ExchangeLists):
         return _carry_out(connection, _find_for_order(connection, reference, party), Event.CLOSED, at=at)
 
     close_soon = soon(close)
+
+
+def _lock_attempt(connection: sa.Connection, claimed: Claimed) -> sa.Row[Any]:
+    """
+    Lock the exchange of an attempt.
+
+    Raises:
+        InputError: There was no such attempt.
+    """
+    row = connection.execute(_FOR_UPDATE, {"key": claimed.key}).one()
+    if not 1 <= claimed.attempt <= row.attempts:
+        message = (
+            f"{row.reference} of {row.party} had {row.attempts} attempts; number {claimed.attempt} has no outcome."
+        )
+        raise InputError("", (Problem("ledger.no-attempt", message),))
+    return row
+
+
+def _log_late_outcome(  # noqa: PLR0913 - one argument for each thing that is written
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    claimed: Claimed,
+    event: Event,
+    *,
+    state: State,
+    at: datetime,
+    detail: str,
+) -> None:
+    """Log the outcome of an attempt before the last one, which changes nothing."""
+    why = f"of attempt {claimed.attempt}, not of {row.attempts}"
+    logged = "; ".join(part for part in (detail, why) if part)
+    log(connection, at, event.value, exchange=claimed.key, state=state.value, detail=logged)
 
 
 def _find_for_order(connection: sa.Connection, reference: str, party: str | None) -> sa.Row[Any]:

@@ -1,6 +1,8 @@
 """
 List the quarantine, and release or discard its messages.
 
+A message comes into quarantine in `Replies.take_in` of `htpoort.ledger.inbox`.
+
 Never does: choose a process, delete a message, or release one against what is known without a person's reason.
 """
 
@@ -26,7 +28,7 @@ from htpoort.ledger._overview import log_entries
 from htpoort.ledger._queueing import sent_records
 from htpoort.ledger._statement import log
 from htpoort.ledger.inbox import store_reply
-from htpoort.ledger.records import Entry, QuarantinedMessage, QuarantineState, Stored
+from htpoort.ledger.records import Entry, LedgerEvent, QuarantinedMessage, QuarantineState, Stored
 
 __all__ = ["Quarantine"]
 
@@ -427,9 +429,8 @@ def _row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[A
         first = connection.execute(sa.select(_quarantine.c.id).where(waiting).order_by(_quarantine.c.id).limit(_NAMED))
         known = tuple(str(number) for number in first.scalars())
         number = sa.select(sa.func.count()).select_from(_quarantine).where(waiting)
-        raise UnknownError(
-            "message", str(key), "the quarantine", known, connection.execute(number).scalar_one() - len(known)
-        )
+        place = "the quarantine" if known else "the quarantine, where no message needs a decision"
+        raise UnknownError("message", str(key), place, known, connection.execute(number).scalar_one() - len(known))
     return row
 
 
@@ -453,4 +454,4 @@ def _mark(  # noqa: PLR0913 - one argument for each thing that is written
 ) -> None:
     """Record what a person decided about a message, and as which reply it was released."""
     connection.execute(sa.update(_quarantine).where(_quarantine.c.id == key).values(state=state.value))
-    log(connection, at, state.value, quarantine=key, reply=reply, detail=detail)
+    log(connection, at, LedgerEvent(state.value).value, quarantine=key, reply=reply, detail=detail)

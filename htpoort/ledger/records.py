@@ -16,6 +16,7 @@ __all__ = [
     "Claimed",
     "Entry",
     "Exchange",
+    "LedgerEvent",
     "QuarantineState",
     "QuarantinedMessage",
     "Reply",
@@ -216,6 +217,29 @@ class Stored:
     repeated: bool
 
 
+class LedgerEvent(enum.Enum):
+    """What the log records besides the events of an exchange (`htpoort.core.exchange.Event`)."""
+
+    REPLY_REPEATED = "reply-repeated"
+    """A copy of a stored reply came."""
+    DELIVERED = "delivered"
+    """A reply was delivered."""
+    DELIVERY_FAILED = "delivery-failed"
+    """The delivery of a reply failed; it is tried again."""
+    DELIVERY_ORDERED = "delivery-ordered"
+    """A person ordered a reply to be delivered without waiting for its next time."""
+    DUE_CORRECTED = "due-disbelieved"
+    """A next time was later than any wait, because a clock was ahead; it is due now."""
+    QUARANTINED = "quarantined"
+    """A message came whose process is not known."""
+    QUARANTINE_REPEATED = "quarantine-repeated"
+    """A copy of a message in quarantine came."""
+    RELEASED = "released"
+    """A person released a message from quarantine to a process."""
+    DISCARDED = "discarded"
+    """A person decided that a message in quarantine is for no process."""
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Entry:
@@ -224,7 +248,7 @@ class Entry:
 
     Args:
         at: When it happened.
-        event: What happened.
+        event: What happened: the value of an `htpoort.core.exchange.Event`, or of a `LedgerEvent`.
         state: The state of the exchange afterwards; None if there is no exchange.
         detail: More, in one line.
     """

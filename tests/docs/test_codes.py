@@ -14,7 +14,7 @@ import htpoort
 from htpoort import Correlation, Mark, Reason, SendError, SendFailure, State
 from htpoort.cli import _app
 from htpoort.core import routing
-from htpoort.ledger import QuarantineState
+from htpoort.ledger import LedgerEvent, QuarantineState
 from htpoort.transport import FetchFailure
 
 PAGE = "docs/reference/codes.md"
@@ -78,6 +78,7 @@ def test_every_problem_code_is_listed_once(
         ("## Why replies were not fetched", FetchFailure),
         ("## States", State),
         ("## States of the quarantine", QuarantineState),
+        ("## Events of the ledger", LedgerEvent),
         ("## Correlation", Correlation),
         ("## Reasons", Reason),
         ("## Marks", Mark),

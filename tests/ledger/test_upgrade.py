@@ -114,7 +114,7 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
             party=PARTY,
             reference=reference,
             correlation="matched" if exchange else "unknown-reference",
-            content=hashlib.sha256(b"<Response/>\r\n").hexdigest(),
+            body_sha256=hashlib.sha256(b"<Response/>\r\n").hexdigest(),
             copies=1,
             received=at,
             delivered=delivered,
@@ -132,7 +132,7 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
             problems='["There is no envelope."]',
             state=state,
             copies=1,
-            content=hashlib.sha256(state.encode()).hexdigest(),
+            message_sha256=hashlib.sha256(state.encode()).hexdigest(),
             message=message,
         )
     add(connection, "fetched", account="edi@pop.forwarder.example:995", uidl="7", at=at)

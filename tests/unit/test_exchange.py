@@ -191,3 +191,9 @@ def test_what_a_state_means() -> None:
     assert {State.ANSWERED, State.CLOSED} == {state for state in State if not state.is_open}
     assert {State.QUEUED, State.DEFERRED} == {state for state in State if state.is_waiting}
     assert {State.UNKNOWN, State.REFUSED, State.FAILED} == {state for state in State if state.needs_attention}
+
+
+def test_what_waits_may_be_sent() -> None:
+    """An attempt may start exactly in the states that wait: the ledger claims these without asking the table."""
+    waiting = {state for state in State if state.is_waiting}
+    assert waiting == {state for state in State if decide(state, Event.ATTEMPT_STARTED).state is State.SENDING}

@@ -196,4 +196,4 @@ def test_what_a_state_means() -> None:
 def test_what_waits_may_be_sent() -> None:
     """An attempt may start exactly in the states that wait: the ledger claims these without asking the table."""
     waiting = {state for state in State if state.is_waiting}
-    assert waiting == {state for state in State if decide(state, Event.ATTEMPT_STARTED).state is State.SENDING}
+    assert waiting == {state for state in State if not decide(state, Event.ATTEMPT_STARTED).refused}

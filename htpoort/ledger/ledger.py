@@ -52,7 +52,7 @@ class Ledger(Overview):
     """
     The durable record (*administratie*) of exchanges, replies and quarantine.
 
-    Open one with `open`. Its reading methods and pruning (`status`, `story`, `leaving_facts`, …) are inherited from
+    Open one with `open`. Its reading methods and pruning (`status`, `story`, `old_system_facts`, …) are inherited from
     `Overview`. Any thread may call. A method that writes returns once its work is committed and synced; its
     twin in ``_soon`` returns a future instead, for an event loop. Times are arguments, aware.
 

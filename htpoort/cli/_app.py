@@ -15,7 +15,7 @@ from typing import Any, Final, final
 import typer
 from typer.core import TyperGroup
 
-from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli import _facts, _input, _output, _show, _usage
 from htpoort.cli._output import BAD_INPUT, FAILED, QUARANTINED
 from htpoort.core.errors import HtpoortError, InputError, LedgerError, SendError
 
@@ -51,7 +51,7 @@ class _Loader(UserDict[str, Any]):
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer brings a click of its own, whose types it hides
         module = importlib.import_module(f"htpoort.cli.{self.data[name]}")
         command: Any = typer.main.get_command(module.app)
-        return command if command.name == name else command.commands[name]
+        return _usage.in_plain_words(command if command.name == name else command.commands[name])
 
 
 class _Commands(TyperGroup):
@@ -94,14 +94,17 @@ def run(arguments: Sequence[str]) -> int:
         The exit code: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.
     """
     try:
-        app(args=list(arguments), prog_name="htpoort")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else FAILED
+        code: object = app(args=list(arguments), prog_name="htpoort", standalone_mode=False)
+    except typer.Abort:
+        return FAILED
+    except typer.TyperException as error:
+        _show.failed(_usage.sentence(error))
+        return BAD_INPUT
     except (HtpoortError, OSError) as error:
         return _failed(_input.in_options(error), as_json="--json" in arguments)
     except _output.OutputLostError:
         return FAILED
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _failed(error: HtpoortError | OSError, *, as_json: bool) -> int:

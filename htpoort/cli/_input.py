@@ -87,7 +87,7 @@ MessageNumber = Annotated[
 ]
 ReplyNumbers = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[NUMBER]...", min=1, max=_LARGEST_NUMBER, help="Numbers of replies; by default all."),
+    typer.Argument(metavar="NUMBER", min=1, max=_LARGEST_NUMBER, help="Numbers of replies; by default all."),
 ]
 
 _OPTIONS: Final = {

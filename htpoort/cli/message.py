@@ -32,7 +32,7 @@ app = _input.group()
 @app.command()
 def parse(
     subject: Annotated[
-        str | None, typer.Argument(help="Text of a Subject; - or no argument reads standard input.")
+        str | None, typer.Argument(metavar="SUBJECT", help="Text of a Subject; - or no argument reads standard input.")
     ] = None,
     file: Annotated[str | None, typer.Option("--file", metavar="FILE", help="Read the text from this file.")] = None,
     *,

@@ -76,7 +76,7 @@ _OF_A_MESSAGE: Final = [
     ("--mailbox", "", "--mailbox is not a plain mailbox"),
     ("--reference", "a b", "--reference is 'a b'; give 1 to 35 letters and digits."),
     ("--reference", "", "--reference is ''"),
-    ("--layout", "inline", "'--layout'"),
+    ("--layout", "inline", "--layout is 'inline'; give body or attachment."),
     ("--file-name", "a/b", "--file-name is 'a/b'"),
     ("--content-type", "xml", "--content-type is 'xml'"),
     ("--date", "yesterday", "--date is 'yesterday'; give ISO 8601"),
@@ -98,13 +98,16 @@ _CONFIG: Final = [
     ("--config", "bad.toml", "bad.toml:1: colour: there is no such setting"),
     ("--config", "broken.toml", "broken.toml:2: This is not TOML"),
 ]
-_LIMIT: Final = [("--limit", "0", "'--limit'"), ("--limit", "many", "'--limit'")]
+_LIMIT: Final = [
+    ("--limit", "0", "--limit is '0'; give a whole number, 1 or more."),
+    ("--limit", "many", "--limit is 'many'; give a whole number, 1 or more."),
+]
 _A_SYSTEM: Final = [("--system", "DSM", "[systems] of htpoort.toml; did you mean DMS?")]
 _ONE_PARTY: Final = [("--party", "Jansen BV", "--party")]
 _NUMBER: Final = [
     ("NUMBER", "99", "is not in the quarantine (see htpoort quarantine list --all)"),
-    ("NUMBER", "first", "'NUMBER'"),
-    ("NUMBER", "0", "'NUMBER'"),
+    ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
+    ("NUMBER", "0", "NUMBER is '0'; give a whole number, 1 to"),
 ]
 _SHA256: Final = [("--sha256", "00", "not the one given by --sha256")]
 
@@ -130,15 +133,15 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_SHA256,
         ("--server", "", "--server is ''"),
         ("--server", "a b", "--server is 'a b'"),
-        ("--port", "0", "'--port'"),
-        ("--port", "smtp", "'--port'"),
-        ("--security", "tls", "'--security'"),
+        ("--port", "0", "--port is '0'; give a whole number, "),
+        ("--port", "smtp", "--port is 'smtp'; give a whole number, "),
+        ("--security", "tls", "--security is 'tls'; give starttls, implicit or plain."),
         ("--username", "edi", "--password is missing"),
         ("--password", "secret", "--username is missing"),
         ("--key", "nowhere", "--key and --key-password need --certificate."),
         ("--key-password", "secret", "--key and --key-password need --certificate."),
-        ("--timeout", "0", "'--timeout'"),
-        ("--timeout", "soon", "'--timeout'"),
+        ("--timeout", "0", "--timeout is '0'; give a number, 0.1 or more."),
+        ("--timeout", "soon", "--timeout is 'soon'; give a number, 0.1 or more."),
     ],
     "queue": [
         *_OF_A_MESSAGE,
@@ -155,16 +158,21 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_CONFIG,
         *_LIMIT,
         *_A_SYSTEM,
-        ("--older-than", "-1", "'--older-than'"),
+        ("--older-than", "-1", "--older-than is '-1'; give a whole number, 0 to"),
         ("--party", "Jansen BV", "--party"),
     ],
     "resolve": [*_CONFIG, ("K", "K7", "K 'K7': no exchange"), ("--party", "Jansen BV", "of --party Jansen BV")],
-    "redeliver": [*_CONFIG, *_A_SYSTEM, ("[NUMBER]...", "99", "number 99"), ("[NUMBER]...", "first", "'[NUMBER]...'")],
-    "export": [*_CONFIG, ("--state", "lost", "'--state': 'lost' is not one of 'queued', ")],
+    "redeliver": [
+        *_CONFIG,
+        *_A_SYSTEM,
+        ("NUMBER", "99", "number 99"),
+        ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
+    ],
+    "export": [*_CONFIG, ("--state", "lost", "--state is 'lost'; give queued, held, sending, ")],
     "prune": [
         *_CONFIG,
-        ("--older-than", "-1", "'--older-than'"),
-        ("--older-than", "all", "'--older-than'"),
+        ("--older-than", "-1", "--older-than is '-1'; give a whole number, 0 to"),
+        ("--older-than", "all", "--older-than is 'all'; give a whole number, 0 to"),
         ("--older-than", "1", "--older-than is 1; [ledger] retention_days keeps 2557 days, so give at least 2557."),
     ],
     "quarantine list": [*_CONFIG, *_LIMIT],
@@ -204,12 +212,12 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--declarant", "edi", "--declarant: mailbox is 'edi'"),
         ("--declarant", "edi@forwarder.example=mx:99999", "--declarant: port is 99999"),
         ("--declarant", "edi@forwarder.example=192.0.2.1:25", "--beyond-loopback"),
-        ("--port", "smtp", "'--port'"),
-        ("--tls-port", "-1", "'--tls-port'"),
-        ("--pop3-port", "65536", "'--pop3-port'"),
-        ("--pop3s-port", "x", "'--pop3s-port'"),
+        ("--port", "smtp", "--port is 'smtp'; give a whole number, "),
+        ("--tls-port", "-1", "--tls-port is '-1'; give a whole number, "),
+        ("--pop3-port", "65536", "--pop3-port is '65536'; give a whole number, "),
+        ("--pop3s-port", "x", "--pop3s-port is 'x'; give a whole number, "),
         ("--certificates", "folder", "--certificates and --client-certificate need --tls."),
-        ("--client-certificate", "maybe", "'--client-certificate'"),
+        ("--client-certificate", "maybe", "--client-certificate is 'maybe'; give none, optional or required."),
         ("--host", "192.0.2.1", "--host: '192.0.2.1' is not an address of this machine"),
     ],
     "demo": [],
@@ -348,3 +356,73 @@ def test_every_option_is_tried() -> None:
 def test_the_options_are_right(htpoort: Run) -> None:
     """The values that are not wrong above are taken: nothing but the wrong one is answered."""
     assert 0 == htpoort("build", *build_options(), stdin=b"<MetaData/>").code
+
+
+OTHER_TYPES: Final = re.compile(
+    r"<(?:str|int|float|path|bool)\b|\b(?:int|float) range|list\[|Value error|Input should|\]\.\.\.\]|<=x"
+)
+"""How the libraries that read the command line speak of values."""
+
+
+def test_help_names_values_in_plain_words(htpoort: Run) -> None:
+    """The help of a command shows the name of each value, such as PORT, and no type of Python."""
+    for command in [*RIGHT, "", "quarantine", "cutover"]:
+        result = htpoort(*command.split(), "--help")
+
+        assert (0, []) == (result.code, OTHER_TYPES.findall(result.text)), command
+
+
+def test_help_names_the_value_of_every_option() -> None:
+    """No option that takes a value is shown without a name for it."""
+    group: Any = typer.main.get_command(_app.app)
+    commands = [inner for one in group.commands.values() for inner in getattr(one, "commands", {"": one}).values()]
+
+    assert [] == [
+        (command.name, parameter.opts)
+        for command in commands
+        for parameter in command.params
+        if not getattr(parameter, "is_flag", False) and parameter.metavar is None
+    ]
+
+
+QUOTES: Final = "put a value that has spaces in quotes."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("send --port abc", "--port is 'abc'; give a whole number, 1 to 65535."),
+        ("send --port 0", "--port is '0'; give a whole number, 1 to 65535."),
+        ("simulate --port 65536", "--port is '65536'; give a whole number, 0 to 65535."),
+        ("build --layout zip", "--layout is 'zip'; give body or attachment."),
+        ("redeliver 1 first", "NUMBER is 'first'; give a whole number, 1 to 9223372036854775807."),
+        ("build", "--system is missing."),
+        ("resolve", "K is missing."),
+        ("send --port", "--port needs a value after it."),
+        ("fetch --json=1", "--json takes no value."),
+        ("fetch extra", f"'extra' is too many for htpoort fetch; {QUOTES} For all arguments: htpoort fetch --help"),
+        (
+            "fetch --jsn",
+            "--jsn is not an option of htpoort fetch; did you mean --json? For all options: htpoort fetch --help",
+        ),
+        ("fetch -x", "-x is not an option of htpoort fetch. For all options: htpoort fetch --help"),
+        ("nix", "'nix' is not a command of htpoort. For all commands: htpoort --help"),
+        (
+            "quarantine nix",
+            "'nix' is not a command of htpoort quarantine. For all commands: htpoort quarantine --help",
+        ),
+    ],
+)
+def test_usage_errors_have_one_form(htpoort: Run, arguments: str, expected: str) -> None:
+    """A command line that cannot be read gets one line on standard error, in plain words, and exit code 2."""
+    result = htpoort(*arguments.split())
+
+    assert (2, b"", f"htpoort: {expected}\n") == (result.code, result.out, result.err)
+
+
+def test_a_group_without_a_command_shows_its_help(htpoort: Run) -> None:
+    """What a group can do is shown on standard error, and the exit code is 2."""
+    result = htpoort("quarantine")
+
+    assert 2 == result.code
+    assert result.err.startswith("Usage: htpoort quarantine")

@@ -1,0 +1,160 @@
+"""
+Word the help of every command and every usage error in one way.
+
+The library that reads the command line describes values as types of Python. Here, an option is shown with the name of
+its value, such as PORT, and a wrong value is answered with the option, the value and what to give.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+__all__ = ["in_plain_words", "sentence"]
+
+_VALUES: Final = {
+    "business_reference": "TEXT",
+    "ca_file": "FILE",
+    "certificate": "FILE",
+    "content_type": "TYPE",
+    "date": "TIME",
+    "file_name": "NAME",
+    "host": "HOST",
+    "key": "FILE",
+    "key_password": "PASSWORD",
+    "kind": "NAME",
+    "mail_from": "ADDRESS",
+    "mailbox": "ADDRESS",
+    "message_id": "ID",
+    "party": "ID",
+    "password": "PASSWORD",
+    "pop3_port": "PORT",
+    "pop3s_port": "PORT",
+    "port": "PORT",
+    "reference": "K",
+    "server": "HOST",
+    "subject": "SUBJECT",
+    "system": "NAME",
+    "timeout": "SECONDS",
+    "tls_port": "PORT",
+    "username": "NAME",
+    "why": "REASON",
+}
+"""The name of the value of each option that does not bring one of its own."""
+
+_EXTRA: Final = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", re.DOTALL)
+_NO_COMMAND: Final = re.compile(r"No such command (.*)\.", re.DOTALL)
+
+
+def in_plain_words(command: Any) -> Any:  # noqa: ANN401 - typer brings a click of its own, whose types it hides
+    """
+    Show the arguments and options of a command, or of each command of a group, without types of Python.
+
+    Args:
+        command: As typer made it; it is changed.
+
+    Returns:
+        The same command.
+    """
+    for inner in getattr(command, "commands", {}).values():
+        in_plain_words(inner)
+    for parameter in command.params:
+        values = parameter.type_descriptor
+        if parameter.param_type_name == "argument":
+            # Its name is enough.
+            parameter.display_type_rich = _no_type
+        elif parameter.metavar is None and not parameter.is_flag:
+            choices = "|".join(str(choice.value) for choice in values.choices or ())
+            parameter.metavar = choices or _VALUES.get(parameter.name)
+        if parameter.min is not None and parameter.param_type_name == "option":
+            parameter.help = f"{parameter.help} {_range(parameter.min, parameter.max).capitalize()}."
+        # What is read is checked against the limits of the annotation; these are only shown.
+        parameter.min = parameter.max = None
+    return command
+
+
+def _no_type(ctx: object) -> None:
+    """Show nothing beside the name of an argument."""
+    del ctx
+
+
+def sentence(error: Any) -> str:  # noqa: ANN401 - typer hides the types of its errors
+    """
+    Word a usage error.
+
+    Args:
+        error: Any error of the library that reads the command line.
+
+    Returns:
+        A sentence for standard error; the help where a group was called without a command.
+    """
+    command = getattr(getattr(error, "ctx", None), "command_path", "htpoort")
+    text = str(error.message)
+    if text.startswith("Usage: "):
+        return text
+    return f"htpoort: {_of_value(error) or _of_option(error, command) or _of_argument(text, command) or text}"
+
+
+def _of_value(error: Any) -> str:  # noqa: ANN401 - typer hides the types of its errors
+    """Word a value that is missing or cannot be read; empty for another error."""
+    parameter = getattr(error, "param", None)
+    if parameter is None:
+        return ""
+    name = _name(parameter)
+    if error.__cause__ is None:
+        return f"{name} is missing."
+    return f"{name} is {_wrong(error.__cause__)!r}; give {_right(parameter)}."
+
+
+def _name(parameter: Any) -> str:  # noqa: ANN401 - typer hides the types of its parameters
+    """Name an option, or an argument as the help does."""
+    return str(parameter.metavar if parameter.param_type_name == "argument" else parameter.opts[0])
+
+
+def _wrong(cause: Any) -> str:  # noqa: ANN401 - an error of pydantic, which typer reads values with
+    """Find the value that could not be read; of several, the first that is wrong."""
+    first = cause.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    return _wrong(inner) if hasattr(inner, "errors") else str(first["input"])
+
+
+def _right(parameter: Any) -> str:  # noqa: ANN401 - typer hides the types of its parameters
+    """Say what an option or argument takes."""
+    values = parameter.type_descriptor
+    if values.choices:
+        *others, last = (str(choice.value) for choice in values.choices)
+        return f"{', '.join(others)} or {last}"
+    given = values.parameter_info
+    kind = "a number" if values.annotation is float else "a whole number"
+    return f"{kind}, {_range(given.min, given.max)}"
+
+
+def _range(least: float, most: float | None) -> str:
+    """Write the limits of a number."""
+    return f"{least} or more" if most is None else f"{least} to {most}"
+
+
+def _of_option(error: Any, command: str) -> str:  # noqa: ANN401 - typer hides the types of its errors
+    """Word an option that does not exist, or that is given with or without a value; empty for another error."""
+    option = getattr(error, "option_name", None)
+    if option is None:
+        return ""
+    if "not take a value" in error.message:
+        return f"{option} takes no value."
+    if "requires" in error.message:
+        return f"{option} needs a value after it."
+    nearest = " or ".join(sorted(getattr(error, "possibilities", None) or ()))
+    meant = f"; did you mean {nearest}?" if nearest else "."
+    return f"{option} is not an option of {command}{meant} For all options: {command} --help"
+
+
+def _of_argument(text: str, command: str) -> str:
+    """Word an argument that has no place, or a command that does not exist; empty for another error."""
+    if found := _EXTRA.fullmatch(text):
+        return (
+            f"{found[1]!r} is too many for {command}; put a value that has spaces in quotes. "
+            f"For all arguments: {command} --help"
+        )
+    if found := _NO_COMMAND.fullmatch(text):
+        return f"{found[1]} is not a command of {command}. For all commands: {command} --help"
+    return ""

@@ -100,7 +100,7 @@ def drawn(result: dict[str, Any]) -> str:
 def main() -> None:
     """Draw every result of times that is given, or all that are kept."""
     parser = argparse.ArgumentParser(description="Draw the figures of the benchmarks as SVG.")
-    parser.add_argument("json", nargs="*", type=Path, help="results; those in benchmarks/results where none is given")
+    parser.add_argument("json", nargs="*", type=Path, help="results; those in benchmarks/results if none is given")
     parser.add_argument("--into", type=Path, default=_ROOT.parent / "docs" / "_static", help="folder of the pictures")
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ class Goal:
         label: What is compared with what.
         case: Name of the case that is judged.
         reference: Name of the case that it is measured against.
-        at_most: The ratio to reach; None where the ratio is only told.
+        at_most: The ratio to reach; None if the ratio is only shown.
         note: What there is to know about it.
     """
 
@@ -191,7 +191,7 @@ def report(  # noqa: PLR0913 - the parts of a result
     more: Mapping[str, object],
     path: Path | None,
 ) -> None:
-    """Print the result, ratios last, and write it to a file where one is given."""
+    """Print the result, ratios last, and write it to a file if one is given."""
     made = Environment.of(packages)
     cases = tuple(cases)
     groups = {case.name: case.group for case in cases}

@@ -1,7 +1,7 @@
 """
 Compare how much two programs do in a second, round by round, and write it down.
 
-Never does: know what is measured, or write a path or the name of a machine into a result.
+This module never knows what is measured, and never writes a path or the name of a machine into a result.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Ratio:
         label: What is compared with what.
         case: Name of the case that is judged.
         reference: Name of the case that it is measured against.
-        at_least: The ratio to reach; None where it is only told.
-        at_most: The ratio not to pass, for times; None where it is only told.
+        at_least: The ratio to reach; None if it is only shown.
+        at_most: The ratio not to pass, for times; None if it is only shown.
         note: What there is to know about it.
     """
 
@@ -138,7 +138,7 @@ def report(  # noqa: PLR0913 - the parts of a result
     more: Mapping[str, object],
     path: Path | None,
 ) -> None:
-    """Print the result, ratios last, and write it to a file where one is given."""
+    """Print the result, ratios last, and write it to a file if one is given."""
     made = Environment.of(packages)
     names = dict.fromkeys(name for one in rounds for name in one)
     figures = [

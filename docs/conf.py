@@ -65,7 +65,7 @@ nitpick_ignore = [
         "datetime.timedelta",
         "htpoort.ledger._connection.Connections",
         "Database",
-        "htpoort.testing.running.Background",
+        "htpoort.testing.handles.Background",
         "htpoort.ledger.ledger.T",
         "hypothesis.strategies.SearchStrategy",
         "pathlib.Path",
@@ -85,7 +85,7 @@ _POLICY = re.compile(r"= TlsPolicy\(.*\), ca_file")
 
 
 def _sentence_only(_app: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
-    """Keep napoleon from taking what stands before a colon for a type, in the docstring of a constant."""
+    """Keep napoleon from reading the text before a colon as a type, in the docstring of a constant."""
     if what in {"attribute", "data", "property"}:
         lines[:0] = ["..", ""]  # an empty comment
 

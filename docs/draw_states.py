@@ -11,7 +11,7 @@ from htpoort.core.exchange import TABLE
 
 HERE: Final = Path(__file__).parent
 
-# Where each state stands, in columns and rows; the arrows come from the table.
+# The column and row of each state; the arrows come from the table.
 PLACES: Final = {
     State.HELD: (0, 0),
     State.QUEUED: (0, 1),
@@ -38,7 +38,7 @@ def drawn(state: State, event: Event) -> bool:
     """
     Say whether a move has an arrow of its own.
 
-    The caption has the rest: a reply and an order to close come almost anywhere, and so does the late word
+    The caption has the rest: a reply and an order to close come in almost every state, and so does the late report
     of a worker that was thought dead.
     """
     if event is Event.CLOSED or (event is Event.REPLY_RECEIVED and state is not State.ACCEPTED):
@@ -62,7 +62,7 @@ def middle(state: State) -> tuple[float, float]:
 
 
 def arrow(start: State, stop: State, events: list[Event], *, back: bool) -> str:
-    """Draw one arrow with its events; two that go both ways stand a little apart."""
+    """Draw one arrow with its events; two in opposite directions are drawn side by side."""
     (x1, y1), (x2, y2) = middle(start), middle(stop)
     length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
     aside = 9 if back else 0

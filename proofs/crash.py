@@ -46,7 +46,7 @@ _ROOMS: Final = tuple(
 @dataclass(frozen=True)
 class Point:
     """
-    Hold where to kill.
+    The place where to kill.
 
     Args:
         by: ``syscalls`` or ``lines``.
@@ -62,7 +62,7 @@ class Point:
 @dataclass(frozen=True)
 class Trial:
     """
-    Hold what one trial does.
+    What one trial does.
 
     Args:
         number: The number of the trial.
@@ -86,7 +86,7 @@ class Trial:
 @dataclass
 class TrialResult:
     """
-    Hold the result of one trial.
+    The result of one trial.
 
     Args:
         trial: The number of the trial.

@@ -99,7 +99,7 @@ class Lines:
 @dataclass(frozen=True)
 class Scene:
     """
-    Hold where a trial happens and what is declared.
+    The place of a trial, and what is declared in it.
 
     Args:
         folder: The folder of the trial.

@@ -213,7 +213,7 @@ class Child:
 @attrs.frozen(kw_only=True)
 class RunReport:
     """
-    Hold the result of a run.
+    The result of a run.
 
     Args:
         exchanges: How many were queued.

@@ -178,7 +178,7 @@ def rehearse(
         _show.as_json(rehearsal(result))
     else:
         show_rehearsal(result)
-    if not result.right:
+    if not result.correct:
         raise typer.Exit(_output.FAILED)
 
 
@@ -222,15 +222,15 @@ def _summary(result: Rehearsal) -> Facts:
         "lost": went["nowhere"],
         "after_a_move": sum(reply.after_move for reply in result.replies),
         "agent_restarted": _minute(result.restarted),
-        "wrong": len(result.wrong),
+        "wrong": len(result.incorrect),
     }
 
 
 def rehearsal(result: Rehearsal) -> Facts:
     """Describe a rehearsal for `--json`."""
     return {
-        "right": result.right,
-        "silent": list(result.silent),
+        "right": result.correct,
+        "silent": list(result.without_reply),
         "summary": _summary(result),
         "declarations": [_declared(each) for each in result.declarations],
         "replies": [_came(each) for each in result.replies],
@@ -243,7 +243,7 @@ def show_rehearsal(result: Rehearsal) -> None:
     for each in result.replies:
         replies[each.declaration.reference].append(each)
     _show.table("What went where", _COLUMNS, [_row(each, replies[each.reference]) for each in result.declarations])
-    wrong = [each for each in result.replies if not each.right]
+    wrong = [each for each in result.replies if not each.correct]
     if wrong:
         _show.table("Wrong", ("came", "K", "answer", "belongs", "went"), map(_wrong, wrong))
     _show.rows(_summary(result))
@@ -255,21 +255,21 @@ def _came_to(result: Rehearsal) -> Iterable[str]:
     """Sum the rehearsal up in a line or two."""
     missing = _not_taken(result)
     refused = f"{missing} declaration{' was' if missing == 1 else 's were'} not taken" if missing else ""
-    if result.wrong:
+    if result.incorrect:
         yield "SOMETHING WENT ELSEWHERE; see above."
     if not result.replies:
         yield "NOTHING WAS ANSWERED, so nothing was rehearsed."
-    elif result.silent:
-        its = "its part was" if len(result.silent) == 1 else "their parts were"
-        silent = f"{' and '.join(result.silent)} ANSWERED NOTHING, so {its} not rehearsed."
+    elif result.without_reply:
+        its = "its part was" if len(result.without_reply) == 1 else "their parts were"
+        silent = f"{' and '.join(result.without_reply)} ANSWERED NOTHING, so {its} not rehearsed."
         yield f"{refused}, and {silent}" if refused else silent
-    elif not result.wrong:
+    elif not result.incorrect:
         sentence = f"that was taken went where it belongs; {refused}" if refused else "went where it belongs"
         yield f"Everything {sentence}."
 
 
 def _not_taken(result: Rehearsal) -> int:
-    return sum(declaration.taken_by is None for declaration in result.declarations)
+    return sum(declaration.accepted_by is None for declaration in result.declarations)
 
 
 def _row(declared: RehearsedDeclaration, replies: list[ReplyVerdict]) -> tuple[object, ...]:
@@ -281,11 +281,11 @@ def _row(declared: RehearsedDeclaration, replies: list[ReplyVerdict]) -> tuple[o
         declared.party,
         declared.kind,
         declared.reference,
-        declared.taken_by or f"not taken by {declared.planned}",
+        declared.accepted_by or f"not taken by {declared.planned}",
         _counted(processes),
         sum(reply.after_move for reply in replies),
         _counted(reasons),
-        "yes" if declared.right and all(reply.right for reply in replies) else "NO",
+        "yes" if declared.correct and all(reply.correct for reply in replies) else "NO",
     )
 
 
@@ -309,8 +309,8 @@ def _declared(declared: RehearsedDeclaration) -> Facts:
         "kind": declared.kind,
         "reference": declared.reference,
         "system": declared.planned,
-        "taken_by": declared.taken_by,
-        "right": declared.right,
+        "taken_by": declared.accepted_by,
+        "right": declared.correct,
     }
 
 
@@ -325,7 +325,7 @@ def _came(reply: ReplyVerdict) -> Facts:
         "after_move": reply.after_move,
         "belongs": _place(reply.expected),
         "went": [_place(place) for place in reply.arrived],
-        "right": reply.right,
+        "right": reply.correct,
     }
 
 

@@ -240,7 +240,7 @@ def summary(gateway: Gateway) -> dict[str, object]:
         "refused": len(gateway.refused),
         "answered": sum(sent.error is None for sent in gateway.sent),
         "undelivered": len(gateway.undelivered),
-        "faults": len(gateway.shown) + len(gateway.pop3_shown),
+        "faults": len(gateway.shown_faults) + len(gateway.shown_pop3_faults),
         "next_answer": None if due is None else due.isoformat(timespec="seconds"),
     }
 
@@ -264,7 +264,9 @@ class Traffic:
     def __init__(self, gateway: Gateway, *, as_json: bool) -> None:
         self._gateway = gateway
         self._as_json = as_json
-        self._seen: dict[str, int] = dict.fromkeys(("received", "refused", "sent", "shown", "pop3_shown"), 0)
+        self._seen: dict[str, int] = dict.fromkeys(
+            ("received", "refused", "sent", "shown_faults", "shown_pop3_faults"), 0
+        )
         self._feed = _show.Feed("Traffic", _COLUMNS)
 
     def __enter__(self) -> Self:
@@ -295,8 +297,10 @@ class Traffic:
         found = [(one.at, _taken(one)) for one in self._new("received", self._gateway.received)]
         found += [(now, _refused(*one)) for one in self._new("refused", self._gateway.refused)]
         found += [(one.at, _sent(one)) for one in self._new("sent", self._gateway.sent)]
-        found += [(at, _fault(fault)) for at, fault in self._new("shown", self._gateway.shown)]
-        found += [(at, _pop3_fault(fault)) for at, fault in self._new("pop3_shown", self._gateway.pop3_shown)]
+        found += [(at, _fault(fault)) for at, fault in self._new("shown_faults", self._gateway.shown_faults)]
+        found += [
+            (at, _pop3_fault(fault)) for at, fault in self._new("shown_pop3_faults", self._gateway.shown_pop3_faults)
+        ]
         return found
 
     def _new(self, name: str, values: Sequence[T]) -> Sequence[T]:

@@ -4,7 +4,7 @@ Rehearse a move: play a plan against the simulator, and check where each reply a
 Needs `pip install htpoort[simulator]`.
 """
 
-from htpoort.rehearsal._play import SCRIPT, Routing, rehearse
+from htpoort.rehearsal._play import SCRIPT, RouterFactory, rehearse
 from htpoort.rehearsal._verdicts import Arrival, Destination, Rehearsal, RehearsedDeclaration, ReplyVerdict
 
 __all__ = [
@@ -14,6 +14,6 @@ __all__ = [
     "Rehearsal",
     "RehearsedDeclaration",
     "ReplyVerdict",
-    "Routing",
+    "RouterFactory",
     "rehearse",
 ]

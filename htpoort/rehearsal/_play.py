@@ -59,7 +59,7 @@ _LAST: Final = date(2099, 12, 31)
 _EDIFACT: Final = b"UNB+UNOC:3+REHEARSAL+DMS.NL+261201:0030+1'\r\n"
 _XML: Final = b'<MetaData xmlns="urn:wco:datamodel:WCO:DMS.Declaration:1"/>\r\n'
 
-Routing = Callable[[Directory, tuple[PartyId, ...], SentLookup], Router]
+RouterFactory = Callable[[Directory, tuple[PartyId, ...], SentLookup], Router]
 """Makes the router of a rehearsal from the systems, the parties, and the ledger's look-up of what was sent."""
 
 
@@ -69,7 +69,7 @@ def _router(directory: Directory, parties: tuple[PartyId, ...], _sent: SentLooku
 
 
 async def rehearse(
-    plan: CutoverPlan, *, parties: Iterable[PartyId] = (), script: Script = SCRIPT, router: Routing = _router
+    plan: CutoverPlan, *, parties: Iterable[PartyId] = (), script: Script = SCRIPT, router: RouterFactory = _router
 ) -> Rehearsal:
     """
     Play a plan against the simulator, in simulated time and with a ledger of its own.
@@ -112,13 +112,13 @@ async def rehearse(
         async with run:
             await _play(run, declared, middle, plan.directory)
             held = await run.quarantine()
-    taken = {one.envelope.reference: one.system.name for one in run.gateway.received}
-    declarations = tuple(attrs.evolve(one, taken_by=taken.get(one.reference)) for one in declared)
+    accepted = {one.envelope.reference: one.system.name for one in run.gateway.received}
+    declarations = tuple(attrs.evolve(one, accepted_by=accepted.get(one.reference)) for one in declared)
     places = arrivals(run.delivered, held)
-    sent = sorted((*run.gateway.sent, *run.astray), key=operator.attrgetter("at"))
+    sent = sorted((*run.gateway.sent, *run.misaddressed), key=operator.attrgetter("at"))
     return Rehearsal(
         declarations=declarations,
-        replies=verdicts(plan, {one.reference: one for one in declarations}, declaring, sent, places),
+        replies=verdicts(plan, {one.reference: one for one in declarations}, declaring, sent, places, mailbox=MAILBOX),
         restarted=middle,
     )
 
@@ -203,4 +203,4 @@ async def _play(
         if moment == middle:
             await run.restart()
         await run.send(at.get(moment, ()))
-    await run.play_out()
+    await run.play_to_end()

@@ -39,7 +39,7 @@ _TIMING: Final = Timing(
     poll_interval=timedelta(milliseconds=20),
     lease=timedelta(days=36_500),
 )
-_OPEN: Final = (State.QUEUED, State.SENDING, State.DEFERRED)
+_TO_SEND: Final = (State.QUEUED, State.SENDING, State.DEFERRED)
 
 
 @final
@@ -58,7 +58,7 @@ class RehearsalRun:
     Attributes:
         clock: The simulated time.
         gateway: The gateway, with its own record of what it accepted and sent.
-        astray: What was sent in addition: for each reply to a stranger, the same reply to another of the parties.
+        misaddressed: What was sent in addition: for each reply to a stranger, the same reply to another of the parties.
         delivered: Each delivery, with the name of the system whose process received it, in order.
     """
 
@@ -74,7 +74,7 @@ class RehearsalRun:
     ) -> None:
         self.clock = SimulatedClock(start)
         self.gateway = Gateway(directory=directory, script=script, clock=self.clock)
-        self.astray: list[SentReply] = []
+        self.misaddressed: list[SentReply] = []
         self.delivered: list[tuple[str, Reply]] = []
         self._url = url
         self._router = router
@@ -115,15 +115,15 @@ class RehearsalRun:
         now = self.clock()
         queued = [self._ledger.exchanges.queue_soon(one, at=now) for one in declarations]
         await asyncio.gather(*map(asyncio.wrap_future, queued))
-        await self._settled()
+        await self._wait_until_idle()
 
     async def pass_to(self, moment: datetime) -> None:
         """Advance the time to a moment; everything due by then happens at its own moment."""
         await self._pass(moment)
         await self.clock.advance_to(moment)
-        await self._settled()
+        await self._wait_until_idle()
 
-    async def play_out(self) -> None:
+    async def play_to_end(self) -> None:
         """Advance the time until nothing is left to happen, and wait until the last reply is delivered."""
         await self._pass(None)
         while (await run_in_thread(self._ledger.status)).undelivered:  # noqa: ASYNC110 - no event reports it
@@ -172,30 +172,30 @@ class RehearsalRun:
 
     async def _pass(self, end: datetime | None) -> None:
         """Advance from one due moment to the next, up to an end."""
-        await self._settled()
+        await self._wait_until_idle()
         while (moment := await self._next_moment()) is not None and (end is None or moment <= end):
             await self.clock.advance_to(max(moment, self.clock()))
-            await self._settled()
+            await self._wait_until_idle()
 
     async def _next_moment(self) -> datetime | None:
         """Return when the next reply, or the next attempt at a deferred declaration, is due."""
         deferred = await run_in_thread(lambda: [one.due for one in self._ledger.exchanges.listed(State.DEFERRED)])
-        answer = self.gateway.next_moment
-        return min([*deferred, *([] if answer is None else [answer])], default=None)
+        reply = self.gateway.next_moment
+        return min([*deferred, *([] if reply is None else [reply])], default=None)
 
-    async def _settled(self) -> None:
+    async def _wait_until_idle(self) -> None:
         """Wait until everything due by now is sent, replied to and stored."""
         self._agent.wake()
         await self.gateway.wait_for_due_replies()
-        while await run_in_thread(self._sends):  # noqa: ASYNC110 - no event reports what the agent sent
+        while await run_in_thread(self._is_sending):  # noqa: ASYNC110 - no event reports what the agent sent
             await asyncio.sleep(_POLL_INTERVAL)
         await self.gateway.wait_for_due_replies()
         for one in self.gateway.sent[self._checked :]:
             self._checked += 1
             if one.scripted.fault is ReplyFault.OTHER_PARTY:
-                await self._lead_astray(one)
+                await self._misaddress(one)
 
-    async def _lead_astray(self, one: SentReply) -> None:
+    async def _misaddress(self, one: SentReply) -> None:
         """
         Send a reply that went to a stranger to another of the parties too.
 
@@ -216,7 +216,7 @@ class RehearsalRun:
             await self.gateway.push(message)
         except SendError as failed:
             error = failed
-        self.astray.append(
+        self.misaddressed.append(
             SentReply(
                 declaration=declaration,
                 scripted=one.scripted,
@@ -227,6 +227,6 @@ class RehearsalRun:
             )
         )
 
-    def _sends(self) -> bool:
+    def _is_sending(self) -> bool:
         now = self.clock()
-        return any(one.state is State.SENDING or one.due <= now for one in self._ledger.exchanges.listed(*_OPEN))
+        return any(one.state is State.SENDING or one.due <= now for one in self._ledger.exchanges.listed(*_TO_SEND))

@@ -1,7 +1,7 @@
 """
-Hold the outcome of a rehearsal, and check it against the gateway's own record.
+The outcome of a rehearsal, and how it is checked against the gateway's own record.
 
-Never does: ask the router or the plan where a reply belongs; they are what is tested.
+This module never asks the router or the plan where a reply belongs: they are what is tested.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from htpoort.core.party import PartyId
 from htpoort.core.routing import Correlation, Reason
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import QuarantinedMessage, Reply
-from htpoort.rehearsal._run import MAILBOX
 from htpoort.simulator.declarations import SentReply
 from htpoort.simulator.faults import ReplyFault
 from htpoort.simulator.scenarios import ReplyKind
@@ -42,7 +41,7 @@ class Destination(enum.StrEnum):
     PROCESS = "process"
     """Delivered to the process of a system."""
     QUARANTINE = "quarantine"
-    """Held in quarantine until someone decides."""
+    """Held in quarantine until it is released or discarded."""
     REFUSED = "refused"
     """Refused by the agent: addressed to a mailbox that the agent does not have."""
     NOWHERE = "nowhere"
@@ -53,7 +52,7 @@ class Destination(enum.StrEnum):
 @attrs.frozen(kw_only=True)
 class Arrival:
     """
-    Hold where a reply arrived, or where it belongs.
+    The place where a reply arrived, or where it belongs.
 
     Args:
         destination: Where it ended.
@@ -77,7 +76,7 @@ class Arrival:
 @attrs.frozen(kw_only=True)
 class RehearsedDeclaration:
     """
-    Hold one declaration of a rehearsal.
+    One declaration of a rehearsal.
 
     Args:
         at: When it was sent, in Europe/Amsterdam.
@@ -85,7 +84,7 @@ class RehearsedDeclaration:
         kind: Its kind, if the plan has moves for that kind alone; None for all others.
         reference: K.
         planned: The system that the plan names.
-        taken_by: The system that accepted it, by the gateway's own record; None if none did.
+        accepted_by: The system that accepted it, by the gateway's own record; None if none did.
     """
 
     at: datetime
@@ -93,19 +92,19 @@ class RehearsedDeclaration:
     kind: str | None
     reference: str
     planned: str
-    taken_by: str | None = None
+    accepted_by: str | None = None
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether no system accepted it but the one that the plan names."""
-        return self.taken_by in {None, self.planned}
+        return self.accepted_by in {None, self.planned}
 
 
 @final
 @attrs.frozen(kw_only=True)
 class ReplyVerdict:
     """
-    Hold one reply to a declaration, and whether it arrived where it belongs.
+    One reply to a declaration, and whether it arrived where it belongs.
 
     Args:
         declaration: The declaration.
@@ -128,7 +127,7 @@ class ReplyVerdict:
     arrived: tuple[Arrival, ...]
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether it arrived where it belongs, once, and nowhere else."""
         return self.arrived == (self.expected,)
 
@@ -142,7 +141,7 @@ class ReplyVerdict:
 @attrs.frozen(kw_only=True)
 class Rehearsal:
     """
-    Hold the outcome of a rehearsal.
+    The outcome of a rehearsal.
 
     Args:
         declarations: In the order in which they were sent.
@@ -155,21 +154,21 @@ class Rehearsal:
     restarted: datetime
 
     @property
-    def wrong(self) -> tuple[RehearsedDeclaration | ReplyVerdict, ...]:
+    def incorrect(self) -> tuple[RehearsedDeclaration | ReplyVerdict, ...]:
         """The declarations that another system accepted, and the replies that arrived elsewhere."""
         everything: tuple[RehearsedDeclaration | ReplyVerdict, ...] = (*self.declarations, *self.replies)
-        return tuple(one for one in everything if not one.right)
+        return tuple(one for one in everything if not one.correct)
 
     @property
-    def silent(self) -> tuple[str, ...]:
+    def without_reply(self) -> tuple[str, ...]:
         """The systems that the plan names and that sent no reply, so that their part was not rehearsed."""
         replying = {one.declaration.planned for one in self.replies}
         return tuple(sorted({one.planned for one in self.declarations} - replying))
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether everything arrived where it belongs, and each system that the plan names replied at least once."""
-        return not self.silent and not self.wrong
+        return not self.without_reply and not self.incorrect
 
 
 # ── the verdicts ────────────────────────────────────────────────────────────
@@ -183,7 +182,7 @@ _Copy = tuple[str, str, str, str, bytes]
 @attrs.frozen(kw_only=True)
 class Arrivals:
     """
-    Hold where each message arrived.
+    The places where each message arrived.
 
     Args:
         octets: The arrivals of each message.
@@ -222,12 +221,14 @@ def arrivals(delivered: Iterable[tuple[str, Reply]], held: Iterable[tuple[Quaran
     return Arrivals(octets=octets, copies=copies)
 
 
-def verdicts(
+def verdicts(  # noqa: PLR0913 - one argument for each record that is compared
     plan: CutoverPlan,
     declared: Mapping[str, RehearsedDeclaration],
     parties: Iterable[PartyId],
     sent: Iterable[SentReply],
     places: Arrivals,
+    *,
+    mailbox: str,
 ) -> tuple[ReplyVerdict, ...]:
     """Compare where each message of the gateway arrived with where it belongs."""
     known = {ascii_lower(str(party)) for party in parties}
@@ -245,18 +246,18 @@ def verdicts(
                 times=1 + len(repeats),
                 at=first.at.astimezone(ZoneInfo(ZONE)),
                 planned_then=plan.system_for(declaration.party, on=first.at, kind=declaration.kind).name,
-                expected=_expected(first, known),
+                expected=_expected(first, known, mailbox),
                 arrived=places.of(first),
             )
         )
     return tuple(replies)
 
 
-def _expected(sent: SentReply, parties: set[str]) -> Arrival:
-    """Return where a message belongs: at the system that accepted the declaration, whatever the plan says today."""
+def _expected(sent: SentReply, parties: set[str], mailbox: str) -> Arrival:
+    """Return where a message belongs: at the system that accepted the declaration, whatever the plan is today."""
     declaration, fault = sent.declaration, sent.scripted.fault
     own, addressee = ascii_lower(declaration.envelope.sender), ascii_lower(sent.message.envelope.addressee)
-    if sent.message.rcpt_to != MAILBOX:
+    if sent.message.rcpt_to != mailbox:
         return Arrival(destination=Destination.REFUSED)
     if addressee != own:
         reason = Reason.OTHER_PARTY if addressee in parties else Reason.UNKNOWN_ADDRESSEE

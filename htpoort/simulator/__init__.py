@@ -5,7 +5,7 @@ If the behaviour of the real gateway is not published, the simulator makes a cho
 """
 
 from htpoort.simulator.certificates import ClientCertificate, GatewayTls
-from htpoort.simulator.clock import Clock, RealClock, Settle, SimulatedClock
+from htpoort.simulator.clock import Clock, IdleWait, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, Mailbox, MailboxMessage
 from htpoort.simulator.declarations import Channel, Declaration, SentReply
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
@@ -23,6 +23,7 @@ __all__ = [
     "FaultAction",
     "Gateway",
     "GatewayTls",
+    "IdleWait",
     "Mailbox",
     "MailboxMessage",
     "Pop3Fault",
@@ -34,7 +35,6 @@ __all__ = [
     "Script",
     "ScriptedReply",
     "SentReply",
-    "Settle",
     "SimulatedClock",
     "SmtpFault",
     "SmtpStep",

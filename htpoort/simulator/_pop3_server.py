@@ -1,7 +1,7 @@
 """
 Serve the declarants' mailboxes by POP3, and show the faults of a script.
 
-Never does: delete a message before QUIT, or start a thread.
+This module never deletes a message before QUIT, and never starts a thread.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class _Pop3Connection:
                 await self._write(bytes((octet,)))
                 await asyncio.sleep(0)
         else:
-            response = perform() if fault.done or name in _MULTILINE else b""
+            response = perform() if fault.deleted or name in _MULTILINE else b""
             if name in _MULTILINE:
                 # The peer gets half of a message or listing, which it must not take for a whole one.
                 await self._write(response[: len(response) // 2])

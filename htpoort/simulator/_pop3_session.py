@@ -1,7 +1,7 @@
 """
-Hold the state of one POP3 session: what each command does, and the response to it.
+One POP3 session: what each command does, and the response to it.
 
-Never does: read or write a connection, or delete a message before QUIT.
+This module never reads or writes a connection, and never deletes a message before QUIT.
 """
 
 from __future__ import annotations

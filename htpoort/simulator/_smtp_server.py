@@ -54,9 +54,9 @@ class SubmissionServer(Receiver):
     def _dialogue(self, tracker: ConnectionTracker, peer: str) -> ReceiverDialogue:
         return _FaultyDialogue(tracker, peer, self)
 
-    def _in_place_of_greeting(self, answer: str) -> bytes:
+    def _in_place_of_greeting(self, response: str) -> bytes:
         # A client that expects TLS cannot read text in the clear.
-        return b"" if self.implicit else super()._in_place_of_greeting(answer)
+        return b"" if self.implicit else super()._in_place_of_greeting(response)
 
 
 @final
@@ -151,7 +151,7 @@ class _FaultyDialogue(ReceiverDialogue):
         async def accept() -> None:
             replies.append(await self._answer(incoming))
 
-        if fault.is_taken:
+        if fault.accepts_declaration:
             # Closing the connection meanwhile must not send 421 either.
             await self._run_detached(accept())
         if not await self._show(fault):

@@ -6,18 +6,19 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from htpoort.simulator.clock import Clock
 
+L = TypeVar("L", bound=Hashable)
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("htpoort.simulator")
 
 
-class Timetable(Generic[T]):
+class Timetable(Generic[L, T]):
     """
     Hand over each item when it is due.
 
@@ -30,12 +31,12 @@ class Timetable(Generic[T]):
             empty. Items that are put in meanwhile may join the queue.
     """
 
-    def __init__(self, clock: Clock, work: Callable[[str, deque[T]], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, work: Callable[[L, deque[T]], Awaitable[None]]) -> None:
         self._clock = clock
         self._work = work
-        self._later: list[tuple[datetime, int, str, T]] = []
+        self._later: list[tuple[datetime, int, L, T]] = []
         self._number = 0
-        self._due: dict[str, deque[T]] = {}
+        self._due: dict[L, deque[T]] = {}
         self._failed: list[Exception] = []
         self._closed = False
         self._workers: set[asyncio.Task[None]] = set()
@@ -47,7 +48,7 @@ class Timetable(Generic[T]):
         """The moment of the next item; None if there is none."""
         return self._later[0][0] if self._later else None
 
-    def put(self, moment: datetime, lane: str, item: T) -> None:
+    def put(self, moment: datetime, lane: L, item: T) -> None:
         """
         Add an item; after `close` it is dropped.
 
@@ -73,8 +74,8 @@ class Timetable(Generic[T]):
                 self._sleeper.cancel()
             self._sleeper = None if self._until is None else asyncio.create_task(self._sleep(self._until))
 
-    async def settled(self) -> None:
-        """Wait until everything that is due is done; raise one error of the work each time."""
+    async def wait_until_idle(self) -> None:
+        """Wait until everything that is due is done; raise one error of the work at each call."""
         self.release()
         while self._workers:
             # Unlike gather, this does not cancel the workers when the caller is cancelled.
@@ -100,7 +101,7 @@ class Timetable(Generic[T]):
             self._due.clear()
             self._sleeper = self._until = None
 
-    def _hand_over(self, lane: str, item: T) -> None:
+    def _hand_over(self, lane: L, item: T) -> None:
         if lane in self._due:
             self._due[lane].append(item)
             return
@@ -109,12 +110,12 @@ class Timetable(Generic[T]):
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
-    async def _run_lane(self, lane: str) -> None:
+    async def _run_lane(self, lane: L) -> None:
         try:
             while self._due[lane]:
                 await self._work(lane, self._due[lane])
         except Exception as error:  # noqa: BLE001 - whatever it is, the other lanes continue
-            # No one may be waiting: log it now, and raise it in the next call of settled().
+            # Perhaps no caller is waiting: log the error now, and raise it in the next call of wait_until_idle().
             _LOG.exception("The work of lane %s failed; what was due there is lost", lane)
             self._failed.append(error)
         finally:

@@ -1,7 +1,7 @@
 """
 Write the bodies of replies, and read the declarant's own reference from a declaration.
 
-Every body says that it is synthetic, so that no one takes it for a message of Customs.
+Every body is marked as synthetic, so that it cannot be mistaken for a message of Customs.
 """
 
 from __future__ import annotations

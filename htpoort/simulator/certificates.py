@@ -1,7 +1,7 @@
 """
-Hold the TLS settings of the gateway: its certificate, its versions, and whether clients show a certificate.
+The TLS settings of the gateway: its certificate, its versions, and whether clients show a certificate.
 
-The certificates that it makes are trusted by no one but a client that is given its authority.
+Only clients that are given its authority trust the certificates that it makes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ClientCertificate(enum.StrEnum):
 @attrs.frozen(kw_only=True)
 class GatewayTls:
     """
-    Hold the certificate of the gateway and what it requires of clients.
+    The certificate of the gateway, and what it requires of clients.
 
     `made` writes all files to a folder; or name your own.
 

@@ -16,7 +16,7 @@ __all__ = ["Clock", "RealClock", "SimulatedClock"]
 _START: Final = datetime(2026, 11, 2, 8, tzinfo=UTC)  # a Monday morning
 _RECHECK: Final = 60.0  # seconds after which a change of the machine's clock is noticed
 
-Settle = Callable[[], Awaitable[None]]
+IdleWait = Callable[[], Awaitable[None]]
 """Awaited before time moves on; returns when everything that is due is done."""
 
 
@@ -69,7 +69,7 @@ class RealClock:
 @final
 class SimulatedClock:
     """
-    A time that stands still until it is moved.
+    A time that does not pass until it is moved.
 
     >>> clock = SimulatedClock()
     >>> asyncio.run(clock.advance(timedelta(days=3)))
@@ -91,7 +91,7 @@ class SimulatedClock:
         self._now = _aware("start", start).astimezone(UTC)
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._slept = 0
-        self._settles: list[Settle] = []
+        self._idle_waits: list[IdleWait] = []
         self._moving = asyncio.Lock()
 
     def __call__(self) -> datetime:
@@ -150,31 +150,31 @@ class SimulatedClock:
             message = f"moment is {moment.isoformat()}, before the present, {self._now.isoformat()}; give a later one."
             raise InputError("moment", (Problem("simulator.clock", message),))
         async with self._moving:
-            await self._settled()
+            await self._wait_until_idle()
             while (first := self.next_moment) is not None and first <= moment:
                 self._now = max(self._now, first.astimezone(UTC))
                 heapq.heappop(self._sleepers)[2].set_result(None)
-                await self._settled()
+                await self._wait_until_idle()
             self._now = max(self._now, moment.astimezone(UTC))
 
-    def join(self, settle: Settle) -> Callable[[], None]:
+    def join(self, wait: IdleWait) -> Callable[[], None]:
         """
         Add a function that time waits for.
 
         Args:
-            settle: Awaited before the next sleeper wakes.
+            wait: Awaited before the next sleeper wakes.
 
         Returns:
             A function that removes it again.
         """
-        self._settles.append(settle)
-        return lambda: self._settles.remove(settle)
+        self._idle_waits.append(wait)
+        return lambda: self._idle_waits.remove(wait)
 
-    async def _settled(self) -> None:
+    async def _wait_until_idle(self) -> None:
         # A sleeper that was woken continues in the next round of the loop.
         await asyncio.sleep(0)
-        for settle in tuple(self._settles):
-            await settle()
+        for wait in tuple(self._idle_waits):
+            await wait()
 
 
 def _aware(field: str, moment: datetime) -> datetime:

@@ -30,7 +30,7 @@ def _nothing() -> None:
 @final
 class MailboxMessage(NamedTuple):
     """
-    Hold one message of a POP3 mailbox.
+    One message of a POP3 mailbox.
 
     Args:
         uidl: Its unique ID: 32 hexadecimal digits.
@@ -130,7 +130,7 @@ _NOT_YOURS: Final = "553 5.7.1 You may send from your own mailbox only"
 @attrs.frozen(kw_only=True)
 class Declarant:
     """
-    Hold one declarant as the gateway knows it.
+    One declarant as the gateway knows it.
 
     With *server*, replies are pushed there (SMTP-MTA); with *password*, they are stored in a POP3 mailbox
     (SMTP-MSA and POP3); with both, both. With neither, declarations are accepted and get no reply.

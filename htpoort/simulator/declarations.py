@@ -28,7 +28,7 @@ __all__ = ["Channel", "Declaration", "SentReply"]
 @attrs.frozen(kw_only=True)
 class Declaration:
     """
-    Hold one declaration that the gateway accepted.
+    One declaration that the gateway accepted.
 
     Args:
         number: Counted from 1, in the order of acceptance.
@@ -64,7 +64,7 @@ class Channel(enum.StrEnum):
 @attrs.frozen(kw_only=True)
 class SentReply:
     """
-    Hold one reply that was sent, or given up.
+    One reply that was sent, or given up.
 
     Args:
         declaration: The declaration.
@@ -106,13 +106,13 @@ def window_of(windows: Iterable[Window], system: str, moment: datetime) -> Windo
 
 
 @final
-class DeclarationDesk:
+class DeclarationIntake:
     """
     Take declarations, or refuse them.
 
     What the real gateway does with a bad Subject, with a repeated K, and with more messages than it
     accepts in an hour is unknown. Here a bad Subject is refused, so that the tester sees the mistake; the other
-    two are as the script says.
+    two are handled as the script orders.
 
     Args:
         script: Windows, rate, and what happens to a repeated K.
@@ -190,14 +190,14 @@ class DeclarationDesk:
         """Defer what exceeds the rate, in any hour, counted for each mailbox."""
         if self._script.per_hour is None:
             return
-        taken = self._hour.setdefault(ascii_lower(declaration.mailbox), deque())
-        while taken and taken[0] + _HOUR <= declaration.at:
-            taken.popleft()
-        if len(taken) >= self._script.per_hour:
+        accepted = self._hour.setdefault(ascii_lower(declaration.mailbox), deque())
+        while accepted and accepted[0] + _HOUR <= declaration.at:
+            accepted.popleft()
+        if len(accepted) >= self._script.per_hour:
             why = f"More than {self._script.per_hour} messages in an hour"
             self.refused.append((declaration.subject, why))
             raise Refusal(_LATER, f"4.7.1 {why}, try again later")
-        taken.append(declaration.at)
+        accepted.append(declaration.at)
 
     def _refuse(self, subject: str | None, why: str) -> NoReturn:
         self.refused.append((subject or "", why))

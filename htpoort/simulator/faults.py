@@ -139,7 +139,7 @@ _USUAL: Final = {
 @attrs.frozen(kw_only=True)
 class SmtpFault:
     """
-    Hold one fault of the SMTP server.
+    One fault of the SMTP server.
 
     >>> SmtpFault(at=SmtpStep.RCPT, action=FaultAction.DEFER).reply
     (450, 'Mailbox busy')
@@ -150,7 +150,7 @@ class SmtpFault:
         times: How often it is shown, at least 1; GREYLIST: for how many pairs of sender and recipient. None for always.
         code: In place of the usual code: 500 to 599 to refuse, 400 to 499 to defer.
         text: In place of the usual text; one line of ASCII.
-        taken: At the final dot: whether the gateway accepts the declaration, and replies to it, before it shows the
+        accepted: At the final dot: whether the gateway accepts the declaration, and replies to it, before it shows the
             fault. With REFUSE and DEFER it never does; with TRICKLE, which sends 250, it always does.
         after: How long GREYLIST defers.
 
@@ -163,7 +163,7 @@ class SmtpFault:
     times: int | None = 1
     code: int | None = None
     text: str = ""
-    taken: bool = True
+    accepted: bool = True
     after: timedelta = _GREYLISTED
 
     def __attrs_post_init__(self) -> None:
@@ -182,9 +182,9 @@ class SmtpFault:
         return self.code or code, self.text or text
 
     @property
-    def is_taken(self) -> bool:
+    def accepts_declaration(self) -> bool:
         """Whether the server accepts the declaration in spite of the fault."""
-        return self.at is SmtpStep.DOT and self.taken and self.action not in _CODED
+        return self.at is SmtpStep.DOT and self.accepted and self.action not in _CODED
 
 
 def _smtp_problems(fault: SmtpFault) -> list[Problem]:
@@ -219,10 +219,10 @@ def _smtp_clashes(fault: SmtpFault) -> list[str]:
         found.append(f"code and text do not go with {fault.action}; leave them out.")
     elif codes is not None and fault.code is not None and fault.code not in codes:
         found.append(f"code is {fault.code}; to {fault.action}, give {codes.start} to {codes.stop - 1}.")
-    if fault.at is not SmtpStep.DOT and not fault.taken:
-        found.append(f"taken is set at {fault.at}; it applies at dot only, so leave it out.")
-    elif fault.action is FaultAction.TRICKLE and not fault.taken:
-        found.append("taken is false with trickle, which sends 250: the declaration would be lost; leave it out.")
+    if fault.at is not SmtpStep.DOT and not fault.accepted:
+        found.append(f"accepted is set at {fault.at}; it applies at dot only, so leave it out.")
+    elif fault.action is FaultAction.TRICKLE and not fault.accepted:
+        found.append("accepted is false with trickle, which sends 250: the declaration would be lost; leave it out.")
     if fault.action is not FaultAction.GREYLIST and fault.after != _GREYLISTED:
         found.append(f"after is set for {fault.action}; it applies to greylist only, so leave it out.")
     return found
@@ -243,7 +243,7 @@ def _upper(command: str) -> str:
 @attrs.frozen(kw_only=True)
 class Pop3Fault:
     """
-    Hold one fault of the POP3 server.
+    One fault of the POP3 server.
 
     >>> Pop3Fault(command="quit", action=FaultAction.DROP).command
     'QUIT'
@@ -252,7 +252,7 @@ class Pop3Fault:
         command: The command, or ``GREETING``, in any case; stored in upper case.
         action: What the server does in place of it: REFUSE, DROP, STALL or TRICKLE.
         times: How often it is shown, at least 1; None for always.
-        done: At QUIT: whether messages are deleted before the fault is shown.
+        deleted: At QUIT: whether messages are deleted before the fault is shown.
 
     Raises:
         InputError: Values are invalid, or contradict each other. The error lists every problem.
@@ -261,7 +261,7 @@ class Pop3Fault:
     command: str = attrs.field(converter=_upper)
     action: FaultAction
     times: int | None = 1
-    done: bool = False
+    deleted: bool = False
 
     def __attrs_post_init__(self) -> None:
         problems = member_problems("simulator.pop3-fault", action=(self.action, FaultAction))
@@ -272,8 +272,8 @@ class Pop3Fault:
             message = f"command is {self.command!r}; give one of {', '.join(_COMMANDS)}."
             problems.append(Problem("simulator.pop3-fault", message))
         problems.extend(Problem("simulator.pop3-fault", message) for message in _times_problems(self.times))
-        if self.done and self.command != "QUIT":
-            message = f"done is set at {self.command}; only QUIT deletes, so leave it out."
+        if self.deleted and self.command != "QUIT":
+            message = f"deleted is set at {self.command}; only QUIT deletes, so leave it out."
             problems.append(Problem("simulator.pop3-fault", message))
         if problems:
             raise InputError("", tuple(problems))

@@ -1,7 +1,7 @@
 """
 Play the Handel & Transport Gateway: take declarations, reply to them, and show the faults of a script.
 
-Never does: leave loopback, unless the caller asks for it by name.
+This module never leaves loopback, unless the caller sets *beyond_loopback*.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from htpoort.core.message import Submission
 from htpoort.core.text import ascii_lower
 from htpoort.simulator._files import MessageRecorder
 from htpoort.simulator._pop3_server import Pop3Server
-from htpoort.simulator._reply_desk import PUSH_SCHEDULE, ReplyDesk, ReplySender
+from htpoort.simulator._replier import PUSH_SCHEDULE, Replier, ReplySender
 from htpoort.simulator._smtp_server import SubmissionServer
 from htpoort.simulator.certificates import GatewayTls
 from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, Declarants, Mailbox
-from htpoort.simulator.declarations import Declaration, DeclarationDesk, SentReply
+from htpoort.simulator.declarations import Declaration, DeclarationIntake, SentReply
 from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
 from htpoort.simulator.script import Script
 from htpoort.transport import LOOPBACK, Incoming, SmtpInbox, SmtpServer, hosts
@@ -58,7 +58,7 @@ class Gateway:
             A declaration from another mailbox is accepted, and gets no reply.
         script: Its replies and faults; by default one acceptance at once.
         tls: Its certificate, for STARTTLS and for the ports of implicit TLS. The gateway then takes nothing before
-            TLS, unless *tls* says otherwise. Without it there is no TLS.
+            TLS, unless *tls* allows it. Without it there is no TLS.
         host: The address to listen on.
         port: For SMTP; 0 chooses a free one, here and below.
         tls_port: For SMTP with implicit TLS.
@@ -116,8 +116,8 @@ class Gateway:
         self._listening: dict[str, SubmissionServer | Pop3Server] = {}
         self._networks = _ANYWHERE if beyond_loopback else LOOPBACK
         self._recorder = None if record is None else MessageRecorder(Path(record))
-        self._desk = DeclarationDesk(script=script, directory=directory, clock=self._clock, recorder=self._recorder)
-        self._replies = ReplyDesk(
+        self._intake = DeclarationIntake(script=script, directory=directory, clock=self._clock, recorder=self._recorder)
+        self._replier = Replier(
             script=script,
             directory=directory,
             declarants=self._declarants,
@@ -126,10 +126,10 @@ class Gateway:
             recorder=self._recorder,
         )
         self._running = contextlib.AsyncExitStack()
-        self.received: list[Declaration] = self._desk.received
-        self.refused: list[tuple[str, str]] = self._desk.refused
-        self.sent: list[SentReply] = self._replies.sent
-        self.undelivered: list[SendError] = self._replies.undelivered
+        self.received: list[Declaration] = self._intake.received
+        self.refused: list[tuple[str, str]] = self._intake.refused
+        self.sent: list[SentReply] = self._replier.sent
+        self.undelivered: list[SendError] = self._replier.undelivered
 
     @property
     def smtp_port(self) -> int:
@@ -162,19 +162,19 @@ class Gateway:
         return self._tls
 
     @property
-    def shown(self) -> tuple[tuple[datetime, SmtpFault], ...]:
+    def shown_faults(self) -> tuple[tuple[datetime, SmtpFault], ...]:
         """The SMTP faults that it showed, with their moments, in order."""
         return tuple(self._faults.shown)
 
     @property
-    def pop3_shown(self) -> tuple[tuple[datetime, Pop3Fault], ...]:
+    def shown_pop3_faults(self) -> tuple[tuple[datetime, Pop3Fault], ...]:
         """The POP3 faults that it showed, with their moments, in order."""
         return tuple(self._pop3_faults.shown)
 
     @property
     def next_moment(self) -> datetime | None:
         """When the next reply, or the next retried push, is due; None if there is none."""
-        return self._replies.timetable.next_moment
+        return self._replier.timetable.next_moment
 
     async def __aenter__(self) -> Self:
         """
@@ -185,8 +185,8 @@ class Gateway:
             OSError: An address cannot be listened on.
         """
         async with contextlib.AsyncExitStack() as starting:
-            self._replies.timetable.open()
-            starting.push_async_callback(self._replies.timetable.close)
+            self._replier.timetable.open()
+            starting.push_async_callback(self._replier.timetable.close)
             if isinstance(self._clock, SimulatedClock):
                 starting.callback(self._clock.join(self.wait_for_due_replies))
             for name, server in self._servers().items():
@@ -239,7 +239,7 @@ class Gateway:
 
         This does not wait for replies that are due later; `play` does.
         """
-        await self._replies.timetable.settled()
+        await self._replier.timetable.wait_until_idle()
 
     async def play(self, until: timedelta | None = None) -> None:
         """
@@ -284,9 +284,9 @@ class Gateway:
 
     async def _take(self, incoming: Incoming) -> None:
         """Take a declaration, and schedule its replies."""
-        declaration = await self._desk.take(incoming)
+        declaration = await self._intake.take(incoming)
         if declaration is not None:
-            self._replies.begin(declaration)
+            self._replier.begin(declaration)
 
     async def _pass_to(self, moment: datetime) -> None:
         if isinstance(self._clock, SimulatedClock):

@@ -1,7 +1,7 @@
 """
 Write what the gateway replies: the official reply form around a synthetic body, with or without a fault.
 
-Every body says that it is synthetic, so that no one takes it for a message of Customs.
+Every body is marked as synthetic, so that it cannot be mistaken for a message of Customs.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ReplyKind(enum.StrEnum):
 @attrs.frozen(kw_only=True)
 class ScriptedReply:
     """
-    Hold one reply that a script gives to a declaration.
+    One reply that a script gives to a declaration.
 
     Args:
         kind: What it says.
@@ -84,7 +84,7 @@ def _accepted() -> tuple[ScriptedReply, ...]:
 @attrs.frozen(kw_only=True)
 class Scenario:
     """
-    Hold the replies to the declarations that fit.
+    The replies to the declarations that fit.
 
     >>> never = Scenario(name="no reply", reference="22096222734662", replies=())
     >>> never.fits(system="DMS", party="NL123456789.02.05", reference="22096222734662")
@@ -181,7 +181,7 @@ class Behaviour(enum.StrEnum):
 @attrs.frozen(kw_only=True)
 class Window:
     """
-    Hold one service window of one system.
+    One service window of one system.
 
     >>> from datetime import UTC
     >>> window = Window(

@@ -1,5 +1,5 @@
 """
-Hold the script of a gateway, and read it from a TOML file.
+The script of a gateway, and how it is read from a TOML file.
 
 A file with mistakes gives one error with every problem, each with its path and line.
 """
@@ -40,7 +40,7 @@ def _usual() -> tuple[Scenario, ...]:
 @attrs.frozen(kw_only=True)
 class Script:
     """
-    Hold everything that the gateway plays.
+    Everything that the gateway plays.
 
     Args:
         scenarios: The first that fits a declaration and is not used up applies; if there is none, the declaration is
@@ -101,7 +101,7 @@ class Script:
 @final
 @attrs.frozen(kw_only=True)
 class ScriptTable:
-    """Hold the file; each of its arrays is read apart."""
+    """The whole file; each of its arrays is read separately."""
 
     per_hour: int | None = None
     repeated: RepeatedK | None = None
@@ -114,7 +114,7 @@ class ScriptTable:
 @final
 @attrs.frozen(kw_only=True)
 class ScenarioTable:
-    """Hold ``[[scenario]]``."""
+    """The table ``[[scenario]]``."""
 
     name: str | None = None
     system: str | None = None
@@ -127,7 +127,7 @@ class ScenarioTable:
 @final
 @attrs.frozen(kw_only=True)
 class ReplyTable:
-    """Hold ``[[scenario.reply]]``."""
+    """The table ``[[scenario.reply]]``."""
 
     kind: ReplyKind | None = None
     after: Delay | None = None
@@ -137,7 +137,7 @@ class ReplyTable:
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """Hold what two tables have in common."""
+    """What two tables have in common."""
 
     times: int | None = None
     always: bool | None = None
@@ -146,30 +146,30 @@ class Times:
 @final
 @attrs.frozen(kw_only=True)
 class FaultTable(Times):
-    """Hold ``[[fault]]``."""
+    """The table ``[[fault]]``."""
 
     at: SmtpStep = required("mail")
     action: FaultAction = required("refuse")
     code: int | None = None
     text: str | None = None
-    taken: bool | None = None
+    accepted: bool | None = None
     after: timedelta | None = None
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Pop3FaultTable(Times):
-    """Hold ``[[pop3_fault]]``."""
+    """The table ``[[pop3_fault]]``."""
 
     command: str = required("QUIT")
     action: FaultAction = required("refuse")
-    done: bool | None = None
+    deleted: bool | None = None
 
 
 @final
 @attrs.frozen(kw_only=True)
 class WindowTable:
-    """Hold ``[[window]]``."""
+    """The table ``[[window]]``."""
 
     system: str = required("DMS")
     behaviour: Behaviour = required("delay")
@@ -254,7 +254,7 @@ def _fault(document: Document, path: KeyPath) -> SmtpFault | None:
     settings = _given(table, "at", "action", "text") | _times(document, path, table)
     # What these may be depends on place and action, so they are checked only where both are right.
     if not document.is_refused(path, "at", "action"):
-        settings |= _given(table, "code", "taken", "after")
+        settings |= _given(table, "code", "accepted", "after")
     return document.build(path, lambda: SmtpFault(**settings), None)
 
 
@@ -262,7 +262,7 @@ def _pop3_fault(document: Document, path: KeyPath) -> Pop3Fault | None:
     table = document.read(path, Pop3FaultTable)
     if table is None:
         return None
-    settings = _given(table, "command", "action", "done") | _times(document, path, table)
+    settings = _given(table, "command", "action", "deleted") | _times(document, path, table)
     return document.build(path, lambda: Pop3Fault(**settings), None)
 
 

@@ -8,13 +8,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from htpoort.testing.running import ReceivedReply, RunningClock, RunningGateway, RunningReceiver
+    from htpoort.testing.handles import ReceivedReply, RunningClock, RunningGateway, RunningReceiver
 
 __all__ = ["ReceivedReply", "RunningClock", "RunningGateway", "RunningReceiver"]
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        return getattr(importlib.import_module("htpoort.testing.running"), name)
+        return getattr(importlib.import_module("htpoort.testing.handles"), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -1,7 +1,7 @@
 """
 A plugin of pytest with a gateway, a receiver, a ledger and a clock for tests; pytest finds it by itself.
 
-Never does: import or start anything before a test names a fixture.
+This module never imports or starts anything before a test names a fixture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from htpoort.ledger import Ledger
     from htpoort.simulator import Declarant, GatewayTls
-    from htpoort.testing.running import Background, RunningClock, RunningGateway, RunningReceiver
+    from htpoort.testing.handles import Background, RunningClock, RunningGateway, RunningReceiver
 
 _MARKERS = (
     (
@@ -40,27 +40,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
 
 
-def _making() -> ModuleType:
+def _fixtures() -> ModuleType:
     """Import the module that makes the fixtures."""
     try:
-        from htpoort.testing import _making  # noqa: PLC0415 - only for a test that names a fixture
+        from htpoort.testing import _fixtures  # noqa: PLC0415 - only for a test that names a fixture
     except ModuleNotFoundError as error:
         message = f"{error}: the fixtures of htpoort need more packages; run `pip install htpoort[testing]`."
         raise pytest.UsageError(message) from error
-    return _making
+    return _fixtures
 
 
 @pytest.fixture
 def _htp_background() -> Iterator[Background]:
     """Run an event loop in a thread of its own, so that any kind of test can use the fixtures."""
-    with _making().Background() as background:
+    with _fixtures().Background() as background:
         yield background
 
 
 @pytest.fixture(scope="session")
 def _htp_certificates(tmp_path_factory: pytest.TempPathFactory) -> GatewayTls:
     """Make certificates, once per run."""
-    made: GatewayTls = _making().certificates(tmp_path_factory.mktemp("htp-tls"))
+    made: GatewayTls = _fixtures().certificates(tmp_path_factory.mktemp("htp-tls"))
     return made
 
 
@@ -78,14 +78,14 @@ def htp_declarants(request: pytest.FixtureRequest) -> Sequence[Declarant]:
     By default one, ``edi@forwarder.example``. With htp_receiver its replies are pushed there; without, it logs in with
     its mailbox and ``geheim``, and fetches its replies by POP3.
     """
-    one: Sequence[Declarant] = _making().declarants(pushed="htp_receiver" in request.fixturenames)
+    one: Sequence[Declarant] = _fixtures().declarants(pushed="htp_receiver" in request.fixturenames)
     return one
 
 
 @pytest.fixture
 def htp_clock(_htp_background: Background) -> RunningClock:
-    """Give the simulated clock of htp_gateway; it stands still until a test moves it."""
-    made: RunningClock = _making().clock(_htp_background)
+    """Give the simulated clock of htp_gateway; its time does not pass until a test moves it."""
+    made: RunningClock = _fixtures().clock(_htp_background)
     return made
 
 
@@ -103,7 +103,7 @@ def htp_receiver(
             "name htp_receiver among the test's arguments."
         )
         raise pytest.UsageError(message)
-    with _making().receiver(_htp_background, htp_declarants, htp_parties) as receiver:
+    with _fixtures().receiver(_htp_background, htp_declarants, htp_parties) as receiver:
         yield receiver
 
 
@@ -114,19 +114,19 @@ def htp_gateway(
     htp_clock: RunningClock,
     htp_declarants: Sequence[Declarant],
 ) -> Iterator[RunningGateway]:
-    """Run the gateway on free ports of loopback, as the test's markers say."""
-    making = _making()
+    """Run the gateway on free ports of loopback, as the test's markers order."""
+    fixtures = _fixtures()
     node = cast("pytest.Item", request.node)
     marked = {name: [*node.iter_markers(f"htp_{name}")] for name in ("script", "scenario", "tls")}
     tls = None
     if marked["tls"]:
-        tls = making.tls(marked["tls"][0], lambda: request.getfixturevalue("_htp_certificates"))
-    with making.gateway(
+        tls = fixtures.tls(marked["tls"][0], lambda: request.getfixturevalue("_htp_certificates"))
+    with fixtures.gateway(
         _htp_background,
         clock=htp_clock,
         declarants=htp_declarants,
         receiver=request.getfixturevalue("htp_receiver") if "htp_receiver" in request.fixturenames else None,
-        script=making.script(marked["script"], marked["scenario"], request.path.parent),
+        script=fixtures.script(marked["script"], marked["scenario"], request.path.parent),
         tls=tls,
     ) as running:
         node.stash[_ALONE] = "htp_receiver" not in request.fixturenames
@@ -137,5 +137,5 @@ def htp_gateway(
 @pytest.fixture
 def htp_ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Open an empty ledger on SQLite in the test's own folder."""
-    with _making().ledger(tmp_path) as ledger:
+    with _fixtures().ledger(tmp_path) as ledger:
         yield ledger

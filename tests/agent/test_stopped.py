@@ -24,7 +24,7 @@ HURRIED = attrs.evolve(QUICK, grace=timedelta(milliseconds=500))
 async def stopped(gateway: Gateway, ledger: Ledger, router: Router, outbox: Outbox) -> None:
     """Run an agent until the gateway shows its fault, and stop it there."""
     async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=HURRIED), asyncio.timeout(60):
-        while not gateway.shown:  # noqa: ASYNC110 - no event reports it
+        while not gateway.shown_faults:  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0)
 
 

@@ -47,7 +47,7 @@ ONE_MOVE = CutoverPlan(moves=[Move(party=MOVES, system="DMS", since=date(2026, 1
 
 def wrong(found: Rehearsal) -> list[ReplyVerdict]:
     """List the replies that arrived elsewhere."""
-    return [one for one in found.replies if not one.right]
+    return [one for one in found.replies if not one.correct]
 
 
 class TestTheDocumentedMove:
@@ -56,9 +56,9 @@ class TestTheDocumentedMove:
     async def test_everything_goes_where_it_belongs(self) -> None:
         """Before, on and after each move and the roll-back, each reply reaches the process its K was sent to."""
         found = await rehearse(PLAN, parties=PARTIES)
-        sent = {(one.at, str(one.party)): one.taken_by for one in found.declarations}
+        sent = {(one.at, str(one.party)): one.accepted_by for one in found.declarations}
 
-        assert found.right
+        assert found.correct
         assert {
             datetime(2026, 11, 30, 23, 30, tzinfo=WINTER): "AGS",
             datetime(2026, 12, 1, 0, 30, tzinfo=WINTER): "DMS",
@@ -110,9 +110,9 @@ class TestTheDocumentedMove:
         )
         found = await rehearse(plan, parties=PARTIES)
 
-        assert found.right
+        assert found.correct
         assert {(None, "2026-11-30", "AGS"), ("import", "2026-11-16", "AGS"), ("import", "2026-11-30", "DMS")} <= {
-            (one.kind, one.at.date().isoformat(), one.taken_by) for one in found.declarations
+            (one.kind, one.at.date().isoformat(), one.accepted_by) for one in found.declarations
         }
 
     async def test_kinds_in_any_case(self) -> None:
@@ -125,14 +125,14 @@ class TestTheDocumentedMove:
         )
         found = await rehearse(plan, parties=PARTIES)
 
-        assert found.right
+        assert found.correct
         assert {
             (None, "2026-11-17", "AGS"),
             ("Import", "2026-11-16", "AGS"),
             ("Import", "2026-11-17", "DMS"),
             ("Import", "2026-11-23", "DMS"),
             ("Import", "2026-11-24", "AGS"),
-        } <= {(one.kind, one.at.date().isoformat(), one.taken_by) for one in found.declarations}
+        } <= {(one.kind, one.at.date().isoformat(), one.accepted_by) for one in found.declarations}
         assert {None, "Import"} == {one.kind for one in found.declarations}
 
     @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ class TestTheDocumentedMove:
         plan = CutoverPlan(moves=[Move(party=party, system="DMS", since=date(2026, 12, 1)) for party in moving])
         found = await rehearse(plan, parties=[PartyId.parse(party) for party in parties])
 
-        assert found.right
+        assert found.correct
         assert Counter(dict.fromkeys([*moving, stands_in], 3)) == Counter(str(one.party) for one in found.declarations)
 
     async def test_answers_for_the_wrong_party(self) -> None:
@@ -187,7 +187,7 @@ class TestWrongRouters:
 
         found = await rehearse(ONE_MOVE, parties=PARTIES, router=forgetful)
 
-        assert not found.right
+        assert not found.correct
         assert {("AGS", "DMS process"), ("DMS", "AGS process")} == {
             (one.declaration.planned, f"{one.arrived[0].name} {one.arrived[0].destination}")
             for one in wrong(found)
@@ -257,7 +257,7 @@ class TestWrongRouters:
         found = await rehearse(ONE_MOVE, script=Script(), router=broken)
 
         assert {"nowhere"} == {str(place) for one in found.replies for place in one.arrived}
-        assert not found.right
+        assert not found.correct
 
 
 class TestScenarios:
@@ -296,8 +296,8 @@ class TestScenarios:
         found = await rehearse(ONE_MOVE, parties=PARTIES, script=Script(faults=faults))
         first, second = (one.reference for one in found.declarations[:2])
 
-        assert found.right
-        assert None is found.declarations[0].taken_by
+        assert found.correct
+        assert None is found.declarations[0].accepted_by
         assert first not in {one.declaration.reference for one in found.replies}
         (reply,) = (one for one in found.replies if one.declaration.reference == second)
         assert timedelta(minutes=4) < reply.at - reply.declaration.at < timedelta(minutes=10)
@@ -310,9 +310,9 @@ class TestScenarios:
         async with asyncio.timeout(60):
             found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
 
-        assert found.right
+        assert found.correct
         assert (["AGS"] if at is SmtpStep.DOT and taken else [None]) + ["AGS"] == [
-            one.taken_by for one in found.declarations[:2]
+            one.accepted_by for one in found.declarations[:2]
         ]
 
     @pytest.mark.parametrize(
@@ -327,14 +327,14 @@ class TestScenarios:
         """A system that accepts nothing or sends no reply was not rehearsed: the rehearsal fails, and names it."""
         found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)
 
-        assert (("DMS",), [], False) == (found.silent, wrong(found), found.right)
+        assert (("DMS",), [], False) == (found.without_reply, wrong(found), found.correct)
         assert {"AGS"} == {one.declaration.planned for one in found.replies}
 
     async def test_nothing_is_answered(self) -> None:
         """A rehearsal without a reply shows nothing, so it is not right."""
         found = await rehearse(ONE_MOVE, script=Script(scenarios=()))
 
-        assert ((), ("AGS", "DMS"), False) == (found.replies, found.silent, found.right)
+        assert ((), ("AGS", "DMS"), False) == (found.replies, found.without_reply, found.correct)
 
 
 async def test_what_cannot_be_rehearsed() -> None:

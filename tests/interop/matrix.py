@@ -75,7 +75,7 @@ TEMPLATE: Final = f"""\
 # Interoperation
 
 A run of `tests/interop/` wrote this page, and every later run is compared with it. Programs of other authors send to
-our servers, and ours send to theirs. Each cell stands for a message that went over a real socket, and answers one
+our servers, and ours send to theirs. Each cell is the result of one message over a real socket, and answers one
 question: did the envelope arrive as it was written?
 
 Each combination is tested with three references (K): 14 characters as in the official examples, 32 as seen in the

@@ -85,5 +85,5 @@ async def test_a_schedule_that_begins_again() -> None:
     schedule.open()
     for lane in ("lane", "other"):
         schedule.put(clock(), lane, 3)
-    await schedule.settled()
+    await schedule.wait_until_idle()
     assert [3, 3] == done

@@ -269,10 +269,10 @@ class TestPlay:
 
     async def test_nothing_is_due_after_the_end(self) -> None:
         """An item that is added after the end wakes no worker."""
-        schedule = Timetable[str](SimulatedClock(), _nobody)
+        schedule = Timetable[str, str](SimulatedClock(), _nobody)
         await schedule.close()
         schedule.put(SimulatedClock()() + HOUR, "lane", "late")
-        await schedule.settled()
+        await schedule.wait_until_idle()
 
         assert schedule.next_moment is None
 
@@ -301,7 +301,7 @@ class TestPlay:
             done.append(due.popleft())
 
         clock = SimulatedClock()
-        schedule = Timetable[str](clock, work)
+        schedule = Timetable[str, str](clock, work)
         for again in ("before", "after"):
             schedule.open()
             schedule.put(clock(), "lane", f"at once {again}")
@@ -309,7 +309,7 @@ class TestPlay:
             if again == "before":
                 await schedule.close()
         await clock.advance(HOUR)
-        await schedule.settled()
+        await schedule.wait_until_idle()
         await schedule.close()
 
         assert ["at once after", "later after"] == done

@@ -60,7 +60,7 @@ def test_silence_has_no_reply(action: FaultAction) -> None:
     ("settings", "expected"),
     [
         ({"at": SmtpStep.DOT, "action": FaultAction.DROP}, True),
-        ({"at": SmtpStep.DOT, "action": FaultAction.DROP, "taken": False}, False),
+        ({"at": SmtpStep.DOT, "action": FaultAction.DROP, "accepted": False}, False),
         ({"at": SmtpStep.DOT, "action": FaultAction.STALL}, True),
         ({"at": SmtpStep.DOT, "action": FaultAction.TRICKLE}, True),
         ({"at": SmtpStep.DOT, "action": FaultAction.REFUSE}, False),
@@ -70,7 +70,7 @@ def test_silence_has_no_reply(action: FaultAction) -> None:
 )
 def test_what_is_taken(settings: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 - a table
     """A declaration can only be accepted after the final dot, and never when it is refused or deferred."""
-    assert expected == SmtpFault(**settings).is_taken
+    assert expected == SmtpFault(**settings).accepts_declaration
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_what_is_taken(settings: dict[str, Any], expected: bool) -> None:  # noq
         ({"action": FaultAction.DEFER, "code": 550}, "code is 550; to defer, give 400 to 499."),
         ({"action": FaultAction.DROP, "code": 550}, "code and text do not go with drop; leave them out."),
         ({"action": FaultAction.STALL, "text": "no"}, "code and text do not go with stall; leave them out."),
-        ({"at": SmtpStep.MAIL, "taken": False}, "taken is set at mail; it applies at dot only, so leave it out."),
+        ({"at": SmtpStep.MAIL, "accepted": False}, "accepted is set at mail; it applies at dot only, so leave it out."),
         (
-            {"action": FaultAction.TRICKLE, "taken": False},
-            "taken is false with trickle, which sends 250: the declaration would be lost; leave it out.",
+            {"action": FaultAction.TRICKLE, "accepted": False},
+            "accepted is false with trickle, which sends 250: the declaration would be lost; leave it out.",
         ),
         ({"after": timedelta(hours=1)}, "after is set for refuse; it applies to greylist only, so leave it out."),
         (
@@ -129,9 +129,9 @@ def test_refuses_a_fault_that_means_nothing(settings: dict[str, Any], expected: 
 def test_refuses_everything_at_once() -> None:
     """An error has every problem of a fault."""
     with pytest.raises(InputError) as caught:
-        SmtpFault(at=SmtpStep.MAIL, action=FaultAction.DROP, times=0, code=550, taken=False)
+        SmtpFault(at=SmtpStep.MAIL, action=FaultAction.DROP, times=0, code=550, accepted=False)
 
-    assert ["times", "code", "taken"] == [one.message.split()[0] for one in caught.value.problems]
+    assert ["times", "code", "accepted"] == [one.message.split()[0] for one in caught.value.problems]
 
 
 def test_a_command_of_pop3_comes_in_any_case() -> None:
@@ -162,7 +162,7 @@ def test_a_command_of_pop3_comes_in_any_case() -> None:
             ("action is 'explode'; give one of refuse, defer, greylist, drop, stall, trickle."),
         ),
         ({"times": 0}, "times is 0; give at least 1, or always = true in a file, None in Python."),
-        ({"command": "DELE", "done": True}, "done is set at DELE; only QUIT deletes, so leave it out."),
+        ({"command": "DELE", "deleted": True}, "deleted is set at DELE; only QUIT deletes, so leave it out."),
     ],
 )
 def test_refuses_a_pop3_fault_that_means_nothing(settings: dict[str, Any], expected: str) -> None:

@@ -255,7 +255,7 @@ async def test_before_the_final_dot(
         [reply.reference for reply in play.process.taken],
     )
     assert (2 if returned or state is State.DEFERRED else 1, []) == (found.attempts, play.quarantine)
-    assert [(at, action)] == [(fault.at, fault.action) for _, fault in play.gateway.shown]
+    assert [(at, action)] == [(fault.at, fault.action) for _, fault in play.gateway.shown_faults]
 
 
 AT_THE_DOT = [
@@ -270,17 +270,17 @@ AT_THE_DOT = [
 ]
 
 
-@pytest.mark.parametrize(("action", "taken", "first", "last"), AT_THE_DOT)
+@pytest.mark.parametrize(("action", "accepted", "first", "last"), AT_THE_DOT)
 async def test_at_the_final_dot(  # noqa: PLR0913, PLR0917 - the columns of the table
     ledger: Ledger,
     tls: GatewayTls,
     action: FaultAction,
-    taken: bool,  # noqa: FBT001 - the same
+    accepted: bool,  # noqa: FBT001 - the same
     first: State,
     last: State,
 ) -> None:
     """A declaration that may have been accepted is never sent again: it is held as unknown until a reply settles it."""
-    script = Script(scenarios=ANSWERED_LATER, faults=(SmtpFault(at=SmtpStep.DOT, action=action, taken=taken),))
+    script = Script(scenarios=ANSWERED_LATER, faults=(SmtpFault(at=SmtpStep.DOT, action=action, accepted=accepted),))
     patience = 1.0 if action is FaultAction.STALL else 60.0
     async with scene(ledger, tls, script, final_patience=patience) as play:
         seen = await play.send(State.DEFERRED, State.ACCEPTED, State.REFUSED, State.UNKNOWN)

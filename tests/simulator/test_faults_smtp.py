@@ -57,7 +57,7 @@ async def test_as_often_as_its_times() -> None:
         codes = [await asyncio.to_thread(sent, gateway.smtp_port) for _ in range(4)]
 
     assert [421, 421, 550, 250] == codes
-    assert [faults[0], faults[0], faults[1]] == [fault for _, fault in gateway.shown]
+    assert [faults[0], faults[0], faults[1]] == [fault for _, fault in gateway.shown_faults]
 
 
 async def test_for_ever() -> None:
@@ -122,7 +122,7 @@ async def test_refused_at_quit() -> None:
 )
 async def test_a_reset_is_a_reset(at: SmtpStep) -> None:
     """A dropped connection ends with a reset, so that no client takes it for an orderly end."""
-    fault = SmtpFault(at=at, action=FaultAction.DROP, taken=at is not SmtpStep.DOT)
+    fault = SmtpFault(at=at, action=FaultAction.DROP, accepted=at is not SmtpStep.DOT)
 
     def read_to_the_end(port: int) -> bool:
         lines = ("EHLO x", f"MAIL FROM:<{MAILBOX}>", "RCPT TO:<dms@htpoort.nl>", "DATA", "Subject: x\r\n\r\n.")
@@ -155,16 +155,16 @@ async def test_closing_ends_what_stalls(at: SmtpStep) -> None:
     async with asyncio.timeout(30):
         async with Gateway(script=Script(faults=(fault,))) as gateway:
             thread = asyncio.create_task(asyncio.to_thread(waiting, gateway.smtp_port))
-            while not gateway.shown:  # noqa: ASYNC110 - what is awaited happens in this loop
+            while not gateway.shown_faults:  # noqa: ASYNC110 - what is awaited happens in this loop
                 await asyncio.sleep(0)
         await ended.wait()
         await thread
 
 
-@pytest.mark.parametrize("taken", [True, False])
-async def test_closing_says_no_code_where_the_dot_stalls(taken: bool) -> None:  # noqa: FBT001 - a column of the table
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_closing_says_no_code_where_the_dot_stalls(accepted: bool) -> None:  # noqa: FBT001 - a column of the table
     """A gateway that closes during a stall at the dot sends no 421, which would deny what it may have accepted."""
-    fault = SmtpFault(at=SmtpStep.DOT, action=FaultAction.STALL, taken=taken)
+    fault = SmtpFault(at=SmtpStep.DOT, action=FaultAction.STALL, accepted=accepted)
     async with asyncio.timeout(30):
         async with Gateway(script=Script(faults=(fault,))) as gateway:
             server = SmtpServer(host="127.0.0.1", port=gateway.smtp_port, security=Security.PLAIN)
@@ -187,11 +187,11 @@ async def test_closing_says_no_code_where_the_dot_stalls(taken: bool) -> None:  
                 return None
 
             sending = asyncio.create_task(kind())
-            while not gateway.shown:  # noqa: ASYNC110 - what is awaited happens in this loop
+            while not gateway.shown_faults:  # noqa: ASYNC110 - what is awaited happens in this loop
                 await asyncio.sleep(0)
         found = await sending
 
-    assert (SendFailure.UNKNOWN, ["22096222734662"] * taken) == (
+    assert (SendFailure.UNKNOWN, ["22096222734662"] * accepted) == (
         found,
         [one.envelope.reference for one in gateway.received],
     )
@@ -203,7 +203,7 @@ async def test_a_peer_that_leaves_ends_what_stalls() -> None:
     async with Gateway(script=Script(faults=(fault,))) as gateway:
         before = asyncio.all_tasks()
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.smtp_port)
-        while not gateway.shown:  # noqa: ASYNC110 - what is awaited happens in this loop
+        while not gateway.shown_faults:  # noqa: ASYNC110 - what is awaited happens in this loop
             await asyncio.sleep(0)
         (talk,) = asyncio.all_tasks() - before
         writer.write_eof()

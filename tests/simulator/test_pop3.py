@@ -588,7 +588,7 @@ class TestFaults:
     async def test_lost_after_the_deletions(self, action: FaultAction) -> None:
         """A connection that is lost after the deletions of QUIT looks the same to the client; the messages are gone."""
         box, shelf = filled(ONE), Shelf()
-        fault = Pop3Fault(command="QUIT", action=action, done=True)
+        fault = Pop3Fault(command="QUIT", action=action, deleted=True)
         async with serving(box, fault) as server:
             with pytest.raises(FetchError) as caught:
                 await account(server, timeout=1 if action is FaultAction.STALL else 60).fetch(shelf)

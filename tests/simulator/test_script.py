@@ -67,7 +67,7 @@ after = "1m"
 [[fault]]
 at = "dot"
 action = "drop"
-taken = false
+accepted = false
 always = true
 
 [[fault]]
@@ -78,7 +78,7 @@ always = false
 [[pop3_fault]]
 command = "quit"
 action = "drop"
-done = true
+deleted = true
 times = 2
 
 [[window]]
@@ -154,10 +154,10 @@ def test_everything_that_can_be_said(read: Read) -> None:
                 text="Come again",
                 after=timedelta(minutes=1),
             ),
-            SmtpFault(at=SmtpStep.DOT, action=FaultAction.DROP, taken=False, times=None),
+            SmtpFault(at=SmtpStep.DOT, action=FaultAction.DROP, accepted=False, times=None),
             SmtpFault(at=SmtpStep.QUIT, action=FaultAction.STALL),
         ),
-        pop3_faults=(Pop3Fault(command="QUIT", action=FaultAction.DROP, done=True, times=2),),
+        pop3_faults=(Pop3Fault(command="QUIT", action=FaultAction.DROP, deleted=True, times=2),),
         windows=(
             Window(
                 system="AGS",
@@ -282,7 +282,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ),
         (
             '[[fault]]\nat = "mail"\naction = "drop"\ntaken = false',
-            "4: fault[0].taken: taken is set at mail; it applies at dot only, so leave it out.",
+            "4: fault[0].accepted: accepted is set at mail; it applies at dot only, so leave it out.",
         ),
         (
             '[[fault]]\nat = "mail"\naction = "drop"\ntimes = 2\nalways = true',
@@ -295,7 +295,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ('[[pop3_fault]]\naction = "drop"', "1: pop3_fault[0].command: this setting is needed."),
         (
             '[[pop3_fault]]\ncommand = "RETR"\naction = "drop"\ndone = true',
-            "4: pop3_fault[0].done: done is set at RETR; only QUIT deletes, so leave it out.",
+            "4: pop3_fault[0].deleted: deleted is set at RETR; only QUIT deletes, so leave it out.",
         ),
         # windows
         (

@@ -31,8 +31,8 @@ from htpoort.simulator import (
     SmtpFault,
     SmtpStep,
 )
-from htpoort.testing import RunningClock, RunningGateway, RunningReceiver, _making
-from htpoort.testing.running import Background
+from htpoort.testing import RunningClock, RunningGateway, RunningReceiver, _fixtures
+from htpoort.testing.handles import Background
 from htpoort.transport import Incoming, Pop3Mailbox, Receiver, Security, SmtpServer, send
 
 PARTY, MAILBOX, PASSWORD = "NL123456789.02.05", "edi@forwarder.example", "geheim"
@@ -414,7 +414,7 @@ class TestMarkers:
     def test_what_no_script_is(self, tmp_path: Path, marker: pytest.MarkDecorator, text: str) -> None:
         """The error about a wrong marker has its name."""
         with pytest.raises(InputError) as caught:
-            _making.script([marker.mark], [], tmp_path)
+            _fixtures.script([marker.mark], [], tmp_path)
         assert text == str(caught.value).splitlines()[0]
 
     @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ class TestMarkers:
     def test_what_no_scenario_is(self, tmp_path: Path, marker: pytest.MarkDecorator, text: str) -> None:
         """The same for a scenario."""
         with pytest.raises(InputError) as caught:
-            _making.script([], [marker.mark], tmp_path)
+            _fixtures.script([], [marker.mark], tmp_path)
         assert text == str(caught.value).splitlines()[0]
 
     @pytest.mark.parametrize(
@@ -449,9 +449,9 @@ class TestMarkers:
         """The error about an unknown field, or a value of a wrong type, has the name of the marker."""
         name, mark = marker.mark.name, marker.mark
         made = {
-            "htp_script": lambda: _making.script([mark], [], tmp_path),
-            "htp_scenario": lambda: _making.script([], [mark], tmp_path),
-            "htp_tls": lambda: _making.tls(mark, lambda: _making.certificates(tmp_path)),
+            "htp_script": lambda: _fixtures.script([mark], [], tmp_path),
+            "htp_scenario": lambda: _fixtures.script([], [mark], tmp_path),
+            "htp_tls": lambda: _fixtures.tls(mark, lambda: _fixtures.certificates(tmp_path)),
         }
         with pytest.raises(InputError, match=rf"^The marker {name} cannot be used: .*{field}") as caught:
             made[name]()
@@ -459,13 +459,13 @@ class TestMarkers:
 
     def test_certificates_of_ones_own(self, tmp_path: Path) -> None:
         """A GatewayTls, or its files by name, is used unchanged, and no certificate is made."""
-        made = _making.certificates(tmp_path)
+        made = _fixtures.certificates(tmp_path)
 
         def never() -> None:
             raise AssertionError
 
         for marker in (pytest.mark.htp_tls(made), pytest.mark.htp_tls(**attrs.asdict(made, recurse=False))):
-            assert made == _making.tls(marker.mark, never)  # type: ignore[arg-type]
+            assert made == _fixtures.tls(marker.mark, never)  # type: ignore[arg-type]
 
 
 class TestDeclarants:
@@ -507,6 +507,6 @@ class TestDeclarants:
         with (
             Background() as background,
             pytest.raises(InputError, match="htp_declarants is empty"),
-            _making.gateway(background, clock=htp_clock, declarants=(), receiver=None, script=Script(), tls=None),
+            _fixtures.gateway(background, clock=htp_clock, declarants=(), receiver=None, script=Script(), tls=None),
         ):
             pass

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 LISTING = """
 import sys
 
-ROOMS = ("htpoort.simulator", "htpoort.transport", "htpoort.ledger", "htpoort.testing.running")
+ROOMS = ("htpoort.simulator", "htpoort.transport", "htpoort.ledger", "htpoort.testing.handles")
 FOREIGN = ("sqlalchemy", "aiosmtpd", "aiosmtplib", "trustme")
 
 

@@ -93,7 +93,7 @@ def print_fields(value: object, names: tuple[str, ...], raw: bytes, printer: _Pr
 @attrs.frozen(kw_only=True)
 class ReplyMessage:
     """
-    Hold one message that a declarant receives, and what a router must decide about it.
+    One message that a declarant receives, and what a router must decide about it.
 
     Args:
         mail_from: MAIL FROM; None for a message from a POP3 mailbox, which has none, and empty for a null sender.
@@ -114,7 +114,7 @@ class ReplyMessage:
 
 @attrs.frozen(kw_only=True)
 class _Draft:
-    """Hold a reply before it is written."""
+    """A reply before it is written."""
 
     setup: RouterSetup
     sender: str | None

@@ -28,7 +28,7 @@ def _records(values: Iterable[SentRecord] | None) -> tuple[SentRecord, ...] | No
 @attrs.frozen(kw_only=True)
 class RouterSetup:
     """
-    Hold what a router knows, so that the strategies can write replies for it.
+    What a router knows, so that the strategies can write replies for it.
 
     >>> RouterSetup(parties=["NL123456789.02.05"]).router().directory is HTPOORT
     True
@@ -88,7 +88,7 @@ class RouterSetup:
 @attrs.frozen(kw_only=True)
 class RoutedTo:
     """
-    Hold the process that a reply belongs to.
+    The process that a reply belongs to.
 
     Args:
         system: The name of the system that replies, as in the directory.
@@ -107,7 +107,7 @@ class RoutedTo:
 @attrs.frozen(kw_only=True)
 class QuarantinedFor:
     """
-    Hold why a message is quarantined.
+    The reason for which a message is quarantined.
 
     Args:
         reason: The first thing that is wrong.

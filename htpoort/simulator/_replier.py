@@ -81,7 +81,7 @@ def push_delay(error: SendError, attempts: int, schedule: Sequence[timedelta]) -
 @attrs.frozen(kw_only=True)
 class _DueReply:
     """
-    Hold a reply that is due, or will be.
+    A reply that is due, or will be.
 
     Args:
         declaration: The declaration.
@@ -96,14 +96,31 @@ class _DueReply:
     attempts: int = 0
 
 
-_WRITE: Final = "write"
+@final
+@attrs.frozen
+class _Lane:
+    """
+    One lane of the timetable: a step of the work for one declarant.
+
+    Args:
+        mailbox: The declarant's mailbox, in lower case.
+        channel: How the replies in it are sent; None for those that are still to be written.
+    """
+
+    mailbox: str = attrs.field(converter=ascii_lower)
+    channel: Channel | None = None
+
+    def __str__(self) -> str:
+        return f"{self.channel or 'write'} {self.mailbox}"
+
+
 _UNKNOWN: Final = "No declarant with this mailbox receives replies"
 
 
 @final
-class ReplyDesk:
+class Replier:
     """
-    Reply to declarations as a script says.
+    Reply to declarations in the way that a script describes.
 
     Args:
         script: Scenarios and windows.
@@ -119,7 +136,7 @@ class ReplyDesk:
         undelivered: The errors of those given up.
     """
 
-    def __init__(  # noqa: PLR0913 - a desk needs as many things
+    def __init__(  # noqa: PLR0913 - it needs as many things
         self,
         *,
         script: Script,
@@ -131,7 +148,7 @@ class ReplyDesk:
     ) -> None:
         self.sent: list[SentReply] = []
         self.undelivered: list[SendError] = []
-        self.timetable: Timetable[_DueReply] = Timetable(clock, self._work)
+        self.timetable: Timetable[_Lane, _DueReply] = Timetable(clock, self._work)
         self._windows = script.windows
         self._left = [(scenario, scenario.times) for scenario in script.scenarios]
         self._directory = directory
@@ -152,8 +169,8 @@ class ReplyDesk:
         elif window is not None and window.behaviour is Behaviour.DELAY:
             begins += window.delay
         for scripted in scenario.in_order:
-            lane = f"{_WRITE} {ascii_lower(declaration.mailbox)}"
-            self.timetable.put(begins + scripted.after, lane, _DueReply(declaration=declaration, scripted=scripted))
+            due = _DueReply(declaration=declaration, scripted=scripted)
+            self.timetable.put(begins + scripted.after, _Lane(declaration.mailbox), due)
 
     def _chosen(self, declaration: Declaration) -> Scenario | None:
         """Return the first scenario that fits and is not used up, and count it."""
@@ -166,17 +183,16 @@ class ReplyDesk:
                 return scenario
         return None
 
-    async def _work(self, lane: str, due: deque[_DueReply]) -> None:
+    async def _work(self, lane: _Lane, due: deque[_DueReply]) -> None:
         """Write, store or push the replies that are due in a lane."""
-        step, _, mailbox = lane.partition(" ")
-        if step == _WRITE:
-            while due:
+        if lane.channel is Channel.PUSH:
+            await self._push(lane, due)
+            return
+        while due:
+            if lane.channel is Channel.POP3:
+                self._store(lane.mailbox, due.popleft())
+            else:
                 await self._write(due.popleft())
-        elif step == Channel.POP3:
-            while due:
-                self._drop(mailbox, due.popleft())
-        else:
-            await self._push(mailbox, due)
 
     async def _write(self, due: _DueReply) -> None:
         """Write a reply, and hand it to every channel of the declarant."""
@@ -196,7 +212,7 @@ class ReplyDesk:
             for channel in channels:
                 if self._recorder is not None:
                     await self._recorder.write("out", message.envelope.reference, message.data)
-                lane = f"{channel} {ascii_lower(cast('Declarant', owner).mailbox)}"
+                lane = _Lane(cast("Declarant", owner).mailbox, channel)
                 self.timetable.put(now, lane, attrs.evolve(due, message=message))
 
     def _other_mailbox(self, declaration: Declaration) -> str:
@@ -205,7 +221,7 @@ class ReplyDesk:
         others = (one.mailbox for one in self._declarants if one.channels and ascii_lower(one.mailbox) != own)
         return next(others, OTHER_MAILBOX)
 
-    def _drop(self, mailbox: str, due: _DueReply) -> None:
+    def _store(self, mailbox: str, due: _DueReply) -> None:
         """Store a reply in the declarant's mailbox; give up one that is for an unknown mailbox."""
         message, error = cast("Submission", due.message), None
         if ascii_lower(message.rcpt_to) == mailbox:
@@ -215,21 +231,21 @@ class ReplyDesk:
             self.undelivered.append(error)
         self._report(attrs.evolve(due, attempts=1), Channel.POP3, error)
 
-    async def _push(self, mailbox: str, due: deque[_DueReply]) -> None:
+    async def _push(self, lane: _Lane, due: deque[_DueReply]) -> None:
         """Push the replies that are due over one connection, as long as the declarant's server stays the same."""
-        server = self._server_of(mailbox)
+        server = self._server_of(lane.mailbox)
         async with ReplySender(server) as sender:
-            while due and self._server_of(mailbox) is server:
-                await self._push_one(sender, mailbox, due.popleft())
+            while due and self._server_of(lane.mailbox) is server:
+                await self._push_one(sender, lane, due.popleft())
 
-    async def _push_one(self, sender: ReplySender, mailbox: str, due: _DueReply) -> None:
+    async def _push_one(self, sender: ReplySender, lane: _Lane, due: _DueReply) -> None:
         tried = attrs.evolve(due, attempts=due.attempts + 1)
         try:
             await sender.send(cast("Submission", due.message))
         except SendError as error:
             wait = push_delay(error, tried.attempts, self._retries)
             if wait is not None:
-                self.timetable.put(self._clock() + wait, f"{Channel.PUSH} {mailbox}", tried)
+                self.timetable.put(self._clock() + wait, lane, tried)
                 return
             self.undelivered.append(error)
             self._report(tried, Channel.PUSH, error)

@@ -14,7 +14,7 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.routing import SentRecord
 from htpoort.ledger import Ledger
 from htpoort.simulator import Declarant, Gateway, GatewayTls, Scenario, Script, SimulatedClock
-from htpoort.testing.running import Background, RunningClock, RunningGateway, RunningReceiver
+from htpoort.testing.handles import Background, RunningClock, RunningGateway, RunningReceiver
 
 __all__ = ["Background", "certificates", "clock", "declarants", "gateway", "ledger", "receiver", "script", "tls"]
 
@@ -44,7 +44,7 @@ def declarants(*, pushed: bool) -> tuple[Declarant, ...]:
 
 
 def clock(background: Background) -> RunningClock:
-    """Make a clock that stands still."""
+    """Make a clock whose time does not pass until it is moved."""
     return RunningClock(background, SimulatedClock())
 
 
@@ -97,7 +97,7 @@ def gateway(  # noqa: PLR0913 - one argument for each fixture and marker
     inner = Gateway(declarants=known, script=script, tls=tls, clock=clock.simulated)
     running = RunningGateway(background, inner, known[0])
     if receiver is not None:
-        receiver.knows(lambda reference: _sent(running, reference))
+        receiver.set_sent(lambda reference: _sent(running, reference))
     running.start()
     try:
         yield running
@@ -113,9 +113,9 @@ def ledger(folder: Path) -> Ledger:
 def _sent(running: RunningGateway, reference: str) -> list[SentRecord]:
     """List the declarations with a K that the gateway accepted."""
     return [
-        SentRecord(system=taken.system.name, party=taken.envelope.sender, reference=reference)
-        for taken in running.received
-        if taken.envelope.reference == reference
+        SentRecord(system=declaration.system.name, party=declaration.envelope.sender, reference=reference)
+        for declaration in running.received
+        if declaration.envelope.reference == reference
     ]
 
 

@@ -141,7 +141,7 @@ class RunningClock:
 @attrs.frozen(kw_only=True)
 class ReceivedReply:
     """
-    Hold one message that the receiver accepted.
+    One message that the receiver accepted.
 
     Args:
         incoming: The message, with MAIL FROM and RCPT TO.
@@ -177,7 +177,7 @@ class RunningReceiver:
         """Stop listening."""
         self._background.call(lambda: self._receiver.__aexit__(None, None, None), timeout=_TIMEOUT)
 
-    def knows(self, sent: Callable[[str], Sequence[SentRecord]]) -> None:
+    def set_sent(self, sent: Callable[[str], Sequence[SentRecord]]) -> None:
         """
         Give the router what was sent; with ``htp_gateway``, that is what the gateway accepted.
 

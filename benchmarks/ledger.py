@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from rates import MEMORY, Ratio, Round, folder_in, report, sync_time
+from comparison import MEMORY, Ratio, Round, folder_in, report, sync_time
 
 from htpoort import DMS, Outcome, Router, State, Submission, build
 from htpoort.ledger import Ledger

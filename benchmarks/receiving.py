@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from aiosmtpd import smtp
-from rates import MEMORY, Ratio, Round, folder_in, report, started, sync_time
+from comparison import MEMORY, Ratio, Round, folder_in, report, started, sync_time
 
 from htpoort import DMS, Outcome, Router, State, build
 from htpoort.agent import Agent, SmtpInbox

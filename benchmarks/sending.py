@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import aiosmtplib
-from rates import MEMORY, Ratio, Round, folder_in, report, started, sync_time
+from comparison import MEMORY, Ratio, Round, folder_in, report, started, sync_time
 
 from htpoort import DMS, Router, State, Submission, build
 from htpoort.agent import Agent, Outbox

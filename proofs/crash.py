@@ -26,20 +26,21 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import lives
+import processes
 import tracing
+from crash_verdict import TrialResult, judge
 
 import htpoort
 
 _BLOCK: Final = 4096
 _ROOMS: Final = tuple(
-    str(Path(htpoort.__file__).parent / room) for room in ("agent", "ledger", "transport", "delivery", "exchange.py")
+    str(Path(htpoort.__file__).parent / room)
+    for room in ("agent", "ledger", "transport", "delivery", "core/exchange.py")
 )
 
 
@@ -83,36 +84,6 @@ class Trial:
     unsynced: bool = False
 
 
-@dataclass
-class TrialResult:
-    """
-    The result of one trial.
-
-    Args:
-        trial: The number of the trial.
-        killed: What was in progress at each kill, such as ``before fdatasync of the ledger's log``.
-        points: The points that were reached.
-        queued: Declarations whose `queue` had returned.
-        took: Declarations that the gateway accepted.
-        acked: Replies that got 250.
-        resent: Declarations that were ordered to be sent again.
-        twice: Replies that a process got more than once.
-        wrong: The violations, each as one sentence.
-        folder: Kept if there is a violation.
-    """
-
-    trial: int
-    killed: list[str] = field(default_factory=list)
-    points: list[str] = field(default_factory=list)
-    queued: int = 0
-    took: int = 0
-    acked: int = 0
-    resent: int = 0
-    twice: int = 0
-    wrong: list[str] = field(default_factory=list)
-    folder: str = ""
-
-
 # ── points ───────────────────────────────────────────────────────────────────
 
 
@@ -126,7 +97,7 @@ class Watch:
         power: Keep a copy of what was synced.
     """
 
-    def __init__(self, scene: lives.Scene, point: Point | None, *, power: bool) -> None:
+    def __init__(self, scene: processes.Scene, point: Point | None, *, power: bool) -> None:
         self._folder = str(scene.folder)
         self._point = point
         self._power = power
@@ -173,7 +144,7 @@ def _keep(path: Path) -> None:
         shutil.copyfile(path, path.with_name(f"{path.name}.kept"))
 
 
-def _cut(scene: lives.Scene, chance: random.Random) -> None:
+def _cut(scene: processes.Scene, chance: random.Random) -> None:
     """Turn every file into what a power cut may leave: any part of what was not synced."""
     share = 0.0 if scene.unsynced else chance.choice((0.0, 0.5, 1.0))
     for name in ("ledger.db", "ledger.db-wal", "process.jsonl"):
@@ -194,7 +165,7 @@ def _cut(scene: lives.Scene, chance: random.Random) -> None:
     (scene.folder / "ledger.db-shm").unlink(missing_ok=True)
 
 
-def _by_lines(scene: lives.Scene, point: Point | None, counted: Path) -> None:
+def _by_lines(scene: processes.Scene, point: Point | None, counted: Path) -> None:
     """Run an agent that kills itself before one line of htpoort."""
     count = [0]
     last = 0 if point is None else point.number
@@ -214,18 +185,18 @@ def _by_lines(scene: lives.Scene, point: Point | None, counted: Path) -> None:
     threading.settrace(called)
     sys.settrace(called)
     try:
-        lives.agent(scene)
+        processes.agent(scene)
     finally:
         sys.settrace(None)
         threading.settrace(None)
     counted.write_text(str(count[0]), encoding="ascii")
 
 
-def _life(scene: lives.Scene, point: Point, *, power: bool) -> tuple[int, str]:
+def _life(scene: processes.Scene, point: Point, *, power: bool) -> tuple[int, str]:
     """Run one agent until a point; return its exit code and what it was doing."""
     if point.by == "syscalls":
         watch = Watch(scene, point, power=power)
-        return tracing.trace(lambda: lives.agent(scene), watch), watch.reached
+        return tracing.trace(lambda: processes.agent(scene), watch), watch.reached
     counted = scene.folder / "counted"
     code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, point, counted)))
     return code, counted.read_text() if code == -signal.SIGKILL else ""
@@ -239,7 +210,7 @@ def count_points(by: str, seed: int) -> int:
             count = int((scene.folder / "counted").read_text()) if code == 0 else 0
         else:
             watch = Watch(scene, None, power=False)
-            code = tracing.trace(lambda: lives.agent(scene), watch)
+            code = tracing.trace(lambda: processes.agent(scene), watch)
             count = watch.count
     if code:
         message = f"an agent that was not killed ended with {code}"
@@ -253,7 +224,9 @@ def count_points(by: str, seed: int) -> int:
 @contextlib.contextmanager
 def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
     folder = Path(tempfile.mkdtemp(prefix=f"htpoort-crash-{trial.number}-"))
-    scene = lives.Scene(folder=folder, number=number, seed=trial.seed, maildir=trial.maildir, unsynced=trial.unsynced)
+    scene = processes.Scene(
+        folder=folder, number=number, seed=trial.seed, maildir=trial.maildir, unsynced=trial.unsynced
+    )
     scene.reserve()
     try:
         yield scene
@@ -263,8 +236,8 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
 
 
 @contextlib.contextmanager
-def _world(scene: lives.Scene) -> Any:  # noqa: ANN401 - a generator
-    world = tracing.fork(lambda: lives.world(scene))
+def _world(scene: processes.Scene) -> Any:  # noqa: ANN401 - a generator
+    world = tracing.fork(lambda: processes.world(scene))
     try:
         tracing.wait_for_file(world, scene.folder / "gateway")
         yield world
@@ -288,113 +261,13 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
             outcome.points.append(f"{trial.seed}:{len(outcome.killed)}:{point}")
             if trial.power:
                 _cut(scene, chance)
-        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: lives.agent(scene)))):
+        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: processes.agent(scene)))):
             outcome.wrong.append(f"the last agent ended with {code}")
-        _judge(scene, outcome)
+        judge(scene, outcome)
         if outcome.wrong and not trial.unsynced:
             (scene.folder / "keep").touch()
             outcome.folder = str(scene.folder)
     return outcome
-
-
-def _judge(scene: lives.Scene, outcome: TrialResult) -> None:
-    """Check everything that outlived the agents, and report violations."""
-    wrong = outcome.wrong
-    queued = {(one["party"], one["k"]): one["system"] for one in scene.lines("queued").all()}
-    took, acked = scene.lines("took").all(), scene.lines("acked").all()
-    resent = collections.Counter((one["party"], one["k"]) for one in scene.lines("resent").all())
-    outcome.queued, outcome.took, outcome.acked = len(queued), len(took), len(acked)
-    outcome.resent = resent.total()
-    wrong += [f"refused: {one}" for one in scene.lines("refused").all()]
-    _judge_sent(scene, took, resent, wrong)
-    with contextlib.closing(sqlite3.connect(scene.database)) as database:
-        if (result := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
-            wrong.append(f"the database is damaged: {result}")
-        wrong += [f"foreign key: {row}" for row in database.execute("PRAGMA foreign_key_check")]
-        kept = {
-            (party, k): (system, state)
-            for party, k, system, state in database.execute(
-                "SELECT party, reference, system, state FROM htpoort_exchanges"
-            )
-        }
-        replies = database.execute(
-            "SELECT replies.id, system, party, reference, delivered, raw FROM htpoort_replies AS replies"
-            " JOIN htpoort_messages AS messages ON messages.id = replies.message"
-        ).fetchall()
-        strangers = database.execute("SELECT reason FROM htpoort_quarantine").fetchall()
-    wrong += [f"queued and lost: {k}" for k in queued if k not in kept]
-    wrong += [
-        f"queued for {system}, kept for {kept[k][0]}: {k}" for k, system in queued.items() if kept[k][0] != system
-    ]
-    wrong += [f"{k} is {state} at the end" for k, (_, state) in kept.items() if state != "answered"]
-    wrong += [f"in quarantine: {reason}" for (reason,) in strangers]
-    _judge_received(scene, acked, replies, outcome)
-
-
-def _judge_sent(
-    scene: lives.Scene, took: list[dict[str, Any]], resent: collections.Counter[tuple[str, str]], wrong: list[str]
-) -> None:
-    """Check that nothing was sent under two K's, twice without an order, or without being declared."""
-    declared = {
-        (one.envelope.sender, one.envelope.reference): (one.system, lives.digest(one.data))
-        for one in scene.declarations()
-    }
-    times: collections.Counter[tuple[str, str]] = collections.Counter()
-    under: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
-    for one in took:
-        k = (one["party"], one["k"])
-        times[k] += 1
-        under[one["payload"]].add(k)
-        if declared.get(k) != (one["system"], one["raw"]):
-            wrong.append(f"the gateway took another message than was declared: {k}")
-    wrong += [f"sent under several K's: {ks}" for ks in under.values() if len(ks) > 1]
-    wrong += [f"taken {number} times: {k}" for k, number in times.items() if number > 1 + resent[k]]
-    wrong += [f"never taken: {k}" for k in declared if not times[k]]
-
-
-def _judge_received(
-    scene: lives.Scene, acked: list[dict[str, Any]], replies: list[tuple[Any, ...]], outcome: TrialResult
-) -> None:
-    """Check that what was acknowledged is stored once, and was delivered to its process and to no other."""
-    wrong = outcome.wrong
-    kept: dict[str, tuple[Any, ...]] = {}
-    for reply in replies:
-        body = lives.digest(reply[5].partition(b"\r\n\r\n")[2])
-        if body in kept:
-            wrong.append(f"kept twice: replies {kept[body][0]} and {reply[0]}")
-        kept[body] = reply
-    delivered = collections.Counter((one["process"], one["party"], one["k"], one["body"]) for one in _deliveries(scene))
-    for one in acked:
-        expected = (one["system"], one["party"], one["k"])
-        stored = kept.get(one["body"])
-        if stored is None:
-            wrong.append(f"acknowledged and lost: {one}")
-        elif tuple(stored[1:4]) != expected:
-            wrong.append(f"acknowledged for {expected}, kept for {stored[1:4]}")
-        elif stored[4] is None:
-            wrong.append(f"acknowledged and not marked as delivered: {one}")
-        elif not delivered[*expected, one["body"]]:
-            wrong.append(f"acknowledged and not delivered: {one}")
-    pushed = {(one["system"], one["party"], one["k"], one["body"]) for one in acked}
-    wrong += [f"delivered to another process: {one}" for one in delivered if one not in pushed]
-    outcome.twice = sum(number > 1 for number in delivered.values())
-
-
-def _deliveries(scene: lives.Scene) -> Iterable[dict[str, Any]]:
-    """Return what the processes got."""
-    yield from scene.lines("process").all()
-    for system in lives.SYSTEMS:
-        # Like readers of a Maildir: a folder of a self-test that was killed has a name that begins with a dot.
-        for file in (scene.folder / f"maildir-{system.name}").glob("new/[!.]*"):
-            raw = file.read_bytes()
-            reply = htpoort.read(raw)
-            assert reply.envelope is not None
-            yield {
-                "process": system.name,
-                "party": reply.envelope.addressee,
-                "k": reply.envelope.reference,
-                "body": lives.digest(raw.partition(b"\r\n\r\n")[2]),
-            }
 
 
 # ── all trials ───────────────────────────────────────────────────────────────

@@ -32,7 +32,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import lives
+import processes
 import tracing
 
 from htpoort import AGS, DMS, HTPOORT, LedgerError, Router, State
@@ -81,7 +81,7 @@ class Disk:
         by_limit: The agent breaks its own disk, and confirms it.
     """
 
-    def __init__(self, scene: lives.Scene, *, by_limit: bool) -> None:
+    def __init__(self, scene: processes.Scene, *, by_limit: bool) -> None:
         self._sign = scene.folder / "broken"
         self._seen = scene.folder / "broken.seen"
         self._by_limit = by_limit
@@ -120,28 +120,28 @@ class Disk:
 # ── the agent ────────────────────────────────────────────────────────────────
 
 
-def agent(scene: lives.Scene, disk: Disk) -> None:
+def agent(scene: processes.Scene, disk: Disk) -> None:
     """Run an agent that follows the orders in a file."""
     asyncio.run(_agent(scene, disk))
 
 
-async def _agent(scene: lives.Scene, disk: Disk) -> None:
+async def _agent(scene: processes.Scene, disk: Disk) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     inbox = SmtpInbox(
-        hostname="forwarder.example", mailboxes=(lives.MAILBOX,), host=scene.host, port=scene.port("inbox")
+        hostname="forwarder.example", mailboxes=(processes.MAILBOX,), host=scene.host, port=scene.port("inbox")
     )
     outbox = Outbox(
-        server=lives.server(scene.host, scene.port("gateway")), retry_schedule=(timedelta(milliseconds=20),) * 50
+        server=processes.server(scene.host, scene.port("gateway")), retry_schedule=(timedelta(milliseconds=20),) * 50
     )
     declarations = list(scene.declarations())
     with Ledger.open(f"sqlite:///{scene.database}") as ledger:
         async with Agent(
             ledger=ledger,
-            router=Router(directory=HTPOORT, parties=lives.PARTIES, sent=ledger.sent),
+            router=Router(directory=HTPOORT, parties=processes.PARTIES, sent=ledger.sent),
             outboxes=[outbox],
             inboxes=[inbox],
-            deliveries={system.name: lives.Process(scene, system.name) for system in lives.SYSTEMS},
-            timing=lives.QUICK,
+            deliveries={system.name: processes.Process(scene, system.name) for system in processes.SYSTEMS},
+            timing=processes.QUICK,
         ) as running:
             (scene.folder / "ready").touch()
             done = len(scene.lines("done").all())
@@ -151,7 +151,7 @@ async def _agent(scene: lives.Scene, disk: Disk) -> None:
                     number = order["queue"]
                     done += 1
                     try:
-                        await asyncio.wrap_future(ledger.exchanges.queue_soon(declarations[number], at=lives.now()))
+                        await asyncio.wrap_future(ledger.exchanges.queue_soon(declarations[number], at=processes.now()))
                     except LedgerError as error:
                         print(f"queue {number}: {error}", file=sys.stderr, flush=True)
                     else:
@@ -173,7 +173,7 @@ class Scenario:
         figures: The result to fill in.
     """
 
-    def __init__(self, scene: lives.Scene, disk: Disk, figures: Figures) -> None:
+    def __init__(self, scene: processes.Scene, disk: Disk, figures: Figures) -> None:
         self._scene = scene
         self._disk = disk
         self._figures = figures
@@ -182,11 +182,11 @@ class Scenario:
 
     async def run(self) -> None:
         """Run all steps."""
-        mailboxes = [system.mailbox for system in lives.SYSTEMS]
+        mailboxes = [system.mailbox for system in processes.SYSTEMS]
         async with Receiver(
             self._accept, hostname="gateway.example", mailboxes=mailboxes, host=self._scene.host
         ) as gateway:
-            lives.write_file(self._scene.folder / "gateway", str(gateway.port))
+            processes.write_file(self._scene.folder / "gateway", str(gateway.port))
             await self._until((self._scene.folder / "ready").exists)
             await self._receive()
             await self._send()
@@ -197,7 +197,7 @@ class Scenario:
 
     async def _accept(self, incoming: Incoming) -> None:
         """Accept a declaration; if asked to, break the disk before the agent gets its 250."""
-        self._scene.lines("took").add(raw=lives.digest(incoming.raw))
+        self._scene.lines("took").add(raw=processes.digest(incoming.raw))
         if self._fails_next:
             self._fails_next = False
             await self._disk.fail()
@@ -226,18 +226,18 @@ class Scenario:
 
     def _push(self, number: int) -> int:
         """Push one reply as a foreign program does; return the code of the answer to the final dot."""
-        system, party = (AGS, DMS)[number % 2], lives.PARTIES[number % 2]
+        system, party = (AGS, DMS)[number % 2], processes.PARTIES[number % 2]
         raw = (
             f"From: {system.mailbox}\r\nSubject: [V={min(system.reply_ids)}][A={party}][K=R{number}][S=0]\r\n\r\n"
             f"reply {number} {'x' * 5000}\r\n"
         )
         with smtplib.SMTP(self._scene.host, self._scene.port("inbox"), "mx.gateway.example", timeout=30) as client:
             try:
-                client.sendmail(system.mailbox, [lives.MAILBOX], raw.encode())
+                client.sendmail(system.mailbox, [processes.MAILBOX], raw.encode())
             except smtplib.SMTPDataError as error:
                 return int(error.smtp_code)
         facts: dict[str, Any] = {"system": system.name, "party": party, "k": f"R{number}"}
-        self._scene.lines("acked").add(**facts, body=lives.digest(raw.encode().partition(b"\r\n\r\n")[2]))
+        self._scene.lines("acked").add(**facts, body=processes.digest(raw.encode().partition(b"\r\n\r\n")[2]))
         return 250
 
     # Outgoing declarations.
@@ -311,14 +311,14 @@ def show_failure(failure: str, number: int) -> Figures:
     """Let the disk fail in one way, and check the result."""
     figures = Figures(failure)
     folder = Path(tempfile.mkdtemp(prefix=f"htpoort-{failure}-"))
-    scene = lives.Scene(folder=folder, number=number, declared=4)
+    scene = processes.Scene(folder=folder, number=number, declared=4)
     scene.reserve()
     (folder / "log").touch()
     disk = Disk(scene, by_limit=failure == LIMIT)
     story = tracing.fork(lambda: _run_scenario(scene, disk, figures))
     try:
         tracing.wait_for_file(story, folder / "gateway")
-        _run_lives(scene, disk, failure, figures)
+        _run_agents(scene, disk, failure, figures)
         if code := tracing.wait_for_exit(story):
             figures.wrong.append(f"the story ended with {code}")
     except BaseException:
@@ -335,7 +335,7 @@ def show_failure(failure: str, number: int) -> Figures:
     return figures
 
 
-def _run_scenario(scene: lives.Scene, disk: Disk, figures: Figures) -> None:
+def _run_scenario(scene: processes.Scene, disk: Disk, figures: Figures) -> None:
     try:
         asyncio.run(Scenario(scene, disk, figures).run())
     finally:
@@ -343,7 +343,7 @@ def _run_scenario(scene: lives.Scene, disk: Disk, figures: Figures) -> None:
     (scene.folder / "figures.json").write_text(json.dumps(vars(figures)))
 
 
-def _run_lives(scene: lives.Scene, disk: Disk, failure: str, figures: Figures) -> None:
+def _run_agents(scene: processes.Scene, disk: Disk, failure: str, figures: Figures) -> None:
     """Run one agent until it is killed, and another one to its end."""
     calls, number = FAILURES.get(failure, ((), 0))
 
@@ -389,7 +389,7 @@ def _keep(log: int, into_log: int, path: Path) -> None:
             file.write(piece)
 
 
-def _judge(scene: lives.Scene, figures: Figures) -> None:
+def _judge(scene: processes.Scene, figures: Figures) -> None:
     """Report violations."""
     wrong = figures.wrong
     if set(figures.before) | set(figures.after) != {250}:
@@ -413,7 +413,7 @@ def _judge(scene: lives.Scene, figures: Figures) -> None:
     _judge_received(scene, figures)
 
 
-def _judge_received(scene: lives.Scene, figures: Figures) -> None:
+def _judge_received(scene: processes.Scene, figures: Figures) -> None:
     """Check that what was acknowledged is stored once and was delivered, and that the file is intact."""
     with contextlib.closing(sqlite3.connect(scene.database)) as database:
         if (result := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:

@@ -259,10 +259,9 @@ def _bounce(declaration: Declaration, *, date: datetime, message_id: str) -> Sub
     Source:
         RFC 3464; RFC 6522 for the three parts; RFC 5321, section 4.5.5, for the empty MAIL FROM.
     """
-    system, mailbox, request = declaration.system, declaration.mailbox, declaration.envelope
-    domain = system.mailbox.rpartition("@")[2]
+    system, mailbox = declaration.system, declaration.mailbox
     headers = (
-        f"From: Mail Delivery System <MAILER-DAEMON@{domain}>",
+        f"From: Mail Delivery System <MAILER-DAEMON@{_domain(system)}>",
         f"To: {mailbox}",
         "Subject: Undelivered Mail Returned to Sender",
         f"Date: {render.rfc5322_date(date)}",
@@ -271,6 +270,25 @@ def _bounce(declaration: Declaration, *, date: datetime, message_id: str) -> Sub
         "MIME-Version: 1.0",
         f'Content-Type: multipart/report; report-type=delivery-status; boundary="{_BOUNDARY}"',
     )
+    parts = (line for part in _bounce_parts(declaration) for line in (f"--{_BOUNDARY}", *part))
+    lines = (*headers, "", *parts, f"--{_BOUNDARY}--")
+    return Submission(
+        mail_from="",
+        rcpt_to=mailbox,
+        envelope=_reply_envelope(declaration.envelope, min(system.reply_ids)),
+        system=system.name,
+        message_id=message_id,
+        data="".join(f"{line}\r\n" for line in lines).encode("ascii"),
+    )
+
+
+def _domain(system: DeclarationSystem) -> str:
+    return system.mailbox.rpartition("@")[2]
+
+
+def _bounce_parts(declaration: Declaration) -> tuple[tuple[str, ...], ...]:
+    """Write the explanation, the delivery status, and the headers of the declaration."""
+    system = declaration.system
     explanation = (
         "Content-Type: text/plain; charset=us-ascii",
         "",
@@ -280,7 +298,7 @@ def _bounce(declaration: Declaration, *, date: datetime, message_id: str) -> Sub
     status = (
         "Content-Type: message/delivery-status",
         "",
-        f"Reporting-MTA: dns; {domain}",
+        f"Reporting-MTA: dns; {_domain(system)}",
         "",
         f"Final-Recipient: rfc822; {system.mailbox}",
         "Action: failed",
@@ -290,17 +308,8 @@ def _bounce(declaration: Declaration, *, date: datetime, message_id: str) -> Sub
     undelivered = (
         "Content-Type: text/rfc822-headers",
         "",
-        f"From: {mailbox}",
+        f"From: {declaration.mailbox}",
         f"To: {system.mailbox}",
-        f"Subject: {request}",
+        f"Subject: {declaration.envelope}",
     )
-    parts = (line for part in (explanation, status, undelivered) for line in (f"--{_BOUNDARY}", *part))
-    lines = (*headers, "", *parts, f"--{_BOUNDARY}--")
-    return Submission(
-        mail_from="",
-        rcpt_to=mailbox,
-        envelope=_reply_envelope(request, min(system.reply_ids)),
-        system=system.name,
-        message_id=message_id,
-        data="".join(f"{line}\r\n" for line in lines).encode("ascii"),
-    )
+    return explanation, status, undelivered

@@ -281,7 +281,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
             "2: fault[0].at: give one of greeting, ehlo, starttls, auth, mail, rcpt, data, content, dot, quit.",
         ),
         (
-            '[[fault]]\nat = "mail"\naction = "drop"\ntaken = false',
+            '[[fault]]\nat = "mail"\naction = "drop"\naccepted = false',
             "4: fault[0].accepted: accepted is set at mail; it applies at dot only, so leave it out.",
         ),
         (
@@ -294,7 +294,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ),
         ('[[pop3_fault]]\naction = "drop"', "1: pop3_fault[0].command: this setting is needed."),
         (
-            '[[pop3_fault]]\ncommand = "RETR"\naction = "drop"\ndone = true',
+            '[[pop3_fault]]\ncommand = "RETR"\naction = "drop"\ndeleted = true',
             "4: pop3_fault[0].deleted: deleted is set at RETR; only QUIT deletes, so leave it out.",
         ),
         # windows
@@ -373,9 +373,9 @@ def test_everything_at_once(refused: Callable[[str], list[str]]) -> None:
     [
         ('[[fault]]\nat = "nowhere"\naction = "defer"\ntimes = 0\ncode = 999\ntext = ""\n', ["at", "times"]),
         ('[[fault]]\nat = "rcpt"\naction = "sulk"\ntimes = 0\ncode = 450\nafter = "1m"\n', ["action", "times"]),
-        ('[[fault]]\nat = "rcpt"\ntext = "\\u0007"\ntaken = false\n', ["action", "text"]),
+        ('[[fault]]\nat = "rcpt"\ntext = "\\u0007"\naccepted = false\n', ["action", "text"]),
         ('[[pop3_fault]]\ncommand = "SING"\naction = "sulk"\ntimes = 0\n', ["action", "command", "times"]),
-        ('[[pop3_fault]]\naction = "drop"\ntimes = 0\ndone = true\n', ["command", "times"]),
+        ('[[pop3_fault]]\naction = "drop"\ntimes = 0\ndeleted = true\n', ["command", "times"]),
         (
             '[[window]]\nsystem = ""\nbehaviour = "sleep"\nbegins = 2026-11-02T18:00:00+01:00\nends = "late"\n',
             ["behaviour", "ends", "system"],

@@ -76,7 +76,7 @@ def started(*command: str, before: Sequence[str] = ()) -> Generator[tuple[IO[str
 
 
 def sync_time(folder: Path) -> float:
-    """Tell what one fdatasync of one page costs in a folder, in microseconds: the median of 100."""
+    """Measure what one fdatasync of one page costs in a folder, in microseconds: the median of 100."""
     times: list[float] = []
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         for _ in range(100):
@@ -89,7 +89,7 @@ def sync_time(folder: Path) -> float:
 
 @contextmanager
 def folder_in(parent: Path | None) -> Generator[Path]:
-    """Make a folder for one measurement, and take it away again."""
+    """Make a folder for one measurement, and remove it afterwards."""
     folder = Path(tempfile.mkdtemp(dir=parent))
     try:
         yield folder
@@ -98,7 +98,7 @@ def folder_in(parent: Path | None) -> Generator[Path]:
 
 
 def verdict(ratio: Ratio, rounds: Sequence[Round]) -> dict[str, object]:
-    """Compare within each round; tell the median of the rounds and the range."""
+    """Compare within each round; return the median of the rounds and the range."""
     each = [one[ratio.case] / one[ratio.reference] for one in rounds if ratio.case in one]
     value = statistics.median(each)
     missed = 0.0
@@ -119,13 +119,13 @@ def verdict(ratio: Ratio, rounds: Sequence[Round]) -> dict[str, object]:
 
 def line(found: Mapping[str, object]) -> str:
     """Write one ratio as a line that says whether the goal was reached."""
-    said = ""
+    goal_text = ""
     if found["reached"] is not None:
         goal = f">= {found['at_least']:g}" if found["at_least"] is not None else f"<= {found['at_most']:g}"
-        said = f"goal {goal} " + ("reached" if found["reached"] else f"missed by {found['missed_by']:.2f}")
+        goal_text = f"goal {goal} " + ("reached" if found["reached"] else f"missed by {found['missed_by']:.2f}")
     note = f" ({found['note']})" if found["note"] else ""
     spread = f"{found['lowest']:.2f} to {found['highest']:.2f}"
-    return f"{found['ratio']:8.2f} x  {spread:>16}  {said:27}  {found['label']}{note}"
+    return f"{found['ratio']:8.2f} x  {spread:>16}  {goal_text:27}  {found['label']}{note}"
 
 
 def report(  # noqa: PLR0913 - the parts of a result
@@ -139,14 +139,14 @@ def report(  # noqa: PLR0913 - the parts of a result
     path: Path | None,
 ) -> None:
     """Print the result, ratios last, and write it to a file if one is given."""
-    made = Environment.of(packages)
+    environment = Environment.of(packages)
     names = dict.fromkeys(name for one in rounds for name in one)
     figures = [
         {"case": name, "median": round(statistics.median([one[name] for one in rounds if name in one]), 1)}
         for name in names
     ]
-    print(f"\n{title}, {made.date}")
-    print(", ".join(f"{name} {version}" for name, version in made.versions.items()))
+    print(f"\n{title}, {environment.date}")
+    print(", ".join(f"{name} {version}" for name, version in environment.versions.items()))
     for name, value in more.items():
         print(f"{name}: {value}")
     print(f"\nmedians of {len(rounds)} rounds, {unit}")
@@ -157,5 +157,12 @@ def report(  # noqa: PLR0913 - the parts of a result
     for one in found:
         print(line(one))
     if path:
-        result = {"title": title, **attrs.asdict(made), "unit": unit, "figures": figures, "ratios": found, **more}
+        result = {
+            "title": title,
+            **attrs.asdict(environment),
+            "unit": unit,
+            "figures": figures,
+            "ratios": found,
+            **more,
+        }
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """
 The processes that the proofs start and kill: an agent, and the world that it exchanges messages with.
 
-Each life is a function for a separate process. What must outlive it is in files of its folder: lines
+Each of them is a function for a separate process. What must outlive it is in files of its folder: lines
 that are appended with one write, so that they remain however the process ends.
 """
 
@@ -43,7 +43,7 @@ QUICK: Final = Timing(
     retry_delay=timedelta(milliseconds=20),
     redelivery_schedule=(timedelta(milliseconds=20),),
 )
-_LOOK: Final = 0.005  # seconds between two checks of what the gateway accepted
+_POLL_INTERVAL: Final = 0.005  # seconds between two checks of what the gateway accepted
 _STILL: Final = 20  # checks without a change, after which nothing is in transit
 _LONGEST: Final = 60.0  # seconds for a life that is not killed
 _SHORT: Final = 20.0  # the same if the ledger is broken on purpose, and may never settle
@@ -146,7 +146,7 @@ class Scene:
             polls.write(b".")
 
     def reserve(self) -> None:
-        """Choose the port of the agent's inbox, the same for each of its lives."""
+        """Choose the port of the agent's inbox, the same for each time that it runs."""
         with socket.socket() as chosen:
             chosen.bind((self.host, 0))
             (self.folder / "inbox").write_text(str(chosen.getsockname()[1]))
@@ -197,7 +197,7 @@ async def _world(scene: Scene) -> None:
                 scene.lines("refused").add(subject=subject, why=why)
             gateway.refused.clear()
             scene.count_poll()
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
 def _facts(taken: Declaration) -> dict[str, str]:
@@ -226,7 +226,7 @@ async def _push_reply(scene: Scene, taken: Declaration, number: int) -> None:
             if error.code is not None and error.code >= 500:
                 scene.lines("refused").add(**facts, why=str(error))
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_INTERVAL)
         else:
             scene.lines("acked").add(**facts, body=digest(body), tries=tries)
             return
@@ -342,7 +342,7 @@ async def _wait_until_idle(scene: Scene, ledger: Ledger) -> None:
         since = (polls if since is None else since) if rest else None
         if since is not None and polls - since >= (_STILL if unknown else 0):
             return
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_POLL_INTERVAL)
 
 
 def _progress(scene: Scene, ledger: Ledger) -> tuple[bool, int]:

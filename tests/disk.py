@@ -1,4 +1,4 @@
-"""A disk that fails, for real: the system itself refuses what this process writes; and one that never answers."""
+"""A disk that really fails, because the system refuses what this process writes; and a disk that never answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 @contextmanager
 def failing_disk() -> Generator[None]:
-    """Let every write to a file of this process fail with EFBIG, an I/O error for SQLite; pipes and sockets work."""
+    """Make every write of this process to a file fail with EFBIG, an I/O error for SQLite; pipes and sockets work."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -27,20 +27,20 @@ def failing_disk() -> Generator[None]:
 @contextmanager
 def hanging_disk(folder: Path) -> Generator[threading.Semaphore]:
     """
-    Let every sync of this process below a folder wait until the end of the block, as on a disk that died.
+    Make every sync of this process below a folder wait until the end of the block, as on a disk that died.
 
-    Gives what can be acquired once for each that waits.
+    Yields a semaphore that can be acquired once for each sync that waits.
     """
     sync, alive, hung, below = os.fsync, threading.Event(), threading.Semaphore(0), str(folder.resolve())
 
-    def hangs(number: int) -> None:
+    def hanging_sync(number: int) -> None:
         if Path(f"/proc/self/fd/{number}").readlink().is_relative_to(below):
             hung.release()
             alive.wait()
         sync(number)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "fsync", hangs)
+        patched.setattr(os, "fsync", hanging_sync)
         try:
             yield hung
         finally:
@@ -49,14 +49,14 @@ def hanging_disk(folder: Path) -> Generator[threading.Semaphore]:
 
 @contextmanager
 def no_links(folder: Path) -> Generator[None]:
-    """Let no hard link of this process be made below a folder, as on a file system that has none."""
+    """Refuse every hard link of this process below a folder, as a file system without hard links does."""
     link, below = os.link, str(folder.resolve())
 
-    def refused(source: str | Path, target: str | Path, **options: bool) -> None:
+    def refusing_link(source: str | Path, target: str | Path, **options: bool) -> None:
         if Path(target).resolve().is_relative_to(below):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(source), None, str(target))
         link(source, target, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "link", refused)
+        patched.setattr(os, "link", refusing_link)
         yield

@@ -310,17 +310,6 @@ def words(option: str, text: str) -> str:
         raise refusal("input.value", message) from None
 
 
-def printable(option: str, text: str) -> None:
-    """
-    Check a text that appears in lists later.
-
-    Raises:
-        InputError: It is empty, or has a control character.
-    """
-    if not (text and text.isprintable()):
-        raise refusal("input.value", f"{option} is empty or holds a control character.")
-
-
 def day(text: str, option: str) -> date:
     """
     Read a day.

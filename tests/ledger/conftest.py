@@ -1,4 +1,4 @@
-"""Every test of the ledger runs on SQLite and on PostgreSQL."""
+"""Fixtures that run each test of the ledger on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database."""
+    """Return the URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'htpoort.db'}"
     return new_database(request.getfixturevalue("server"))
@@ -39,19 +39,19 @@ def ledger(url: str) -> Iterator[Ledger]:
 
 @pytest.fixture
 def router() -> Router:
-    """Find system and party; the ledger compares with what was sent."""
+    """Return a router that finds system and party; the ledger compares the K with what was sent."""
     return Router(parties=["NL123456789.02.05", "NL123456789.03.05"])
 
 
 @pytest.fixture
 def clock() -> Callable[[float], datetime]:
-    """Give a moment some minutes after noon of the second of November 2026."""
+    """Return a function that returns the moment a number of minutes after noon on 2 November 2026."""
     return lambda minutes=0.0: NOON + timedelta(minutes=minutes)
 
 
 @pytest.fixture
 def declaration() -> Callable[..., Submission]:
-    """Build a declaration."""
+    """Return a function that builds a declaration."""
 
     def make(
         reference: str, *, system: DeclarationSystem = DMS, party: str = "NL123456789.02.05", payload: bytes = b"<a/>"
@@ -71,14 +71,14 @@ def declaration() -> Callable[..., Submission]:
 
 @pytest.fixture
 def sent(ledger: Ledger, declaration: Callable[..., Submission]) -> Callable[..., Exchange]:
-    """Queue a declaration, and let the mail server take it."""
+    """Return a function that queues a declaration and records that the mail server accepted it."""
 
     def make(reference: str, *, at: datetime = NOON, system: DeclarationSystem = DMS) -> Exchange:
         queued = ledger.exchanges.queue(declaration(reference, system=system), at=at)
-        claimed = ledger.exchanges.claim_soon([system.name], owner="a", most=1, at=at, lease=timedelta(minutes=2))
-        for one in claimed.result():
-            assert reference == one.reference
-            ledger.exchanges.settle_soon(one, Outcome.ACCEPTED, at=at).result()
+        claims = ledger.exchanges.claim_soon([system.name], owner="a", most=1, at=at, lease=timedelta(minutes=2))
+        for claimed in claims.result():
+            assert reference == claimed.reference
+            ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=at).result()
         return queued
 
     return make
@@ -86,7 +86,7 @@ def sent(ledger: Ledger, declaration: Callable[..., Submission]) -> Callable[...
 
 @pytest.fixture
 def reply() -> Callable[..., bytes]:
-    """Write a reply."""
+    """Return a function that writes a reply."""
 
     def make(  # noqa: PLR0913 - one for each part of a reply
         reference: str,

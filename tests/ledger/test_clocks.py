@@ -1,4 +1,4 @@
-"""Moments of the future in the ledger are not believed: a clock that was ahead for a moment holds nothing up."""
+"""The ledger corrects times too far in the future: a clock that was ahead for a moment delays nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from htpoort.ledger import Claimed, Ledger, Reply
 PARTY = "NL123456789.02.05"
 LEASE = timedelta(minutes=2)
 YEAR = 365 * 24 * 60
-LONGEST = timedelta(hours=8, minutes=48)  # eight hours, and a tenth by chance
+LONGEST = timedelta(hours=8, minutes=48)  # eight hours, and up to a tenth at random
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
@@ -19,20 +19,20 @@ Write = Callable[..., bytes]
 
 
 def claim(ledger: Ledger, at: datetime, *, owner: str = "a", per_hour: int | None = None) -> list[Claimed]:
-    """Take up what is due."""
+    """Claim the declarations that are due."""
     return ledger.exchanges.claim_soon(("DMS",), owner=owner, most=9, at=at, lease=LEASE, per_hour=per_hour).result()
 
 
-def give(ledger: Ledger, at: datetime, owner: str = "a") -> list[Reply]:
-    """Take up what is to be delivered."""
+def claim_replies(ledger: Ledger, at: datetime, owner: str = "a") -> list[Reply]:
+    """Claim the replies that are due for delivery."""
     return ledger.replies.claim_soon("DMS", owner=owner, most=9, at=at, lease=LEASE).result()
 
 
 class TestDeclarations:
-    """What is due later than the longest wait is due now."""
+    """A declaration that is due later than the longest wait becomes due now."""
 
     def test_deferred_by_a_clock_that_was_ahead(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """For a moment it was next year: what was deferred then goes out this year, and the log says so."""
+        """A declaration deferred while the clock was a year ahead goes out this year, and the log shows why."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock(YEAR))
         ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(YEAR), due=clock(YEAR + 5)).result()
@@ -40,14 +40,14 @@ class TestDeclarations:
         number = ledger.exchanges.correct_due(["DMS"], at=clock(1), longest=LONGEST)
         last = ledger.story("K1")[0].entries[-1]
 
-        assert ([], 1, ["K1"]) == (before, number, [one.reference for one in claim(ledger, clock(1))])
+        assert ([], 1, ["K1"]) == (before, number, [claimed.reference for claimed in claim(ledger, clock(1))])
         assert ("due-disbelieved", "deferred") == (last.event, last.state)
         assert "it was due at 2027-11-02T12:05:00+00:00, later than any wait: a clock was ahead; it is due now" == (
             last.detail
         )
 
     def test_a_wait_of_the_schedule_stays(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What is deferred for as long as the schedule may say waits on; so does what is of another system."""
+        """A declaration deferred within the longest wait of the schedule keeps waiting; so do other systems."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(), due=clock() + LONGEST).result()
@@ -62,46 +62,46 @@ def test_attempts_of_the_future_use_up_no_rate(ledger: Ledger, clock: Clock, dec
     for number in range(4):
         ledger.exchanges.queue(declaration(f"K{number}"), at=clock())
     ahead = claim(ledger, clock(YEAR), per_hour=2)
-    right = claim(ledger, clock(1), per_hour=2)
+    on_time = claim(ledger, clock(1), per_hour=2)
     over = claim(ledger, clock(2), per_hour=2)
 
     assert (["K0", "K1"], ["K2", "K3"], []) == (
-        [one.reference for one in ahead],
-        [one.reference for one in right],
+        [claimed.reference for claimed in ahead],
+        [claimed.reference for claimed in on_time],
         over,
     )
 
 
 class TestReplies:
-    """A reply whose delivery failed by a clock that was ahead is delivered now."""
+    """A reply whose delivery failed while the clock was ahead is delivered now."""
 
-    def failed(self, ledger: Ledger, router: Router, raw: bytes, at: datetime, due: datetime) -> int:
-        """Let a delivery fail; gives the number of the reply."""
+    def fail_delivery(self, ledger: Ledger, router: Router, raw: bytes, at: datetime, due: datetime) -> int:
+        """Let a delivery fail; return the number of the reply."""
         ledger.replies.take_in(router, raw, mail_from=None, at=at)
-        (given,) = give(ledger, at)
-        ledger.replies.mark_failed_soon(given.key, at=at, due=due, trouble="away").result()
-        return given.key
+        (claimed,) = claim_replies(ledger, at)
+        ledger.replies.mark_failed_soon(claimed.key, at=at, due=due, trouble="away").result()
+        return claimed.key
 
-    def test_is_due_now(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """What would wait until next year is given out; the log says why."""
-        key = self.failed(ledger, router, reply("K1"), clock(YEAR), clock(YEAR + 1))
-        before = give(ledger, clock(1))
+    def test_a_failed_delivery_is_due_now(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+        """A reply that would wait until next year can be claimed; the log shows why."""
+        key = self.fail_delivery(ledger, router, reply("K1"), clock(YEAR), clock(YEAR + 1))
+        before = claim_replies(ledger, clock(1))
         number = ledger.replies.correct_due("DMS", at=clock(1), longest=timedelta(minutes=66))
 
-        assert ([], 1, [key]) == (before, number, [one.key for one in give(ledger, clock(1))])
+        assert ([], 1, [key]) == (before, number, [reply.key for reply in claim_replies(ledger, clock(1))])
         assert "due-disbelieved" == ledger.story("K1")[0].entries[-1].event
 
     def test_a_wait_of_the_schedule_stays(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """A failure of now waits for as long as the schedule says."""
-        self.failed(ledger, router, reply("K1"), clock(), clock(66))
+        """A delivery that failed under the right clock waits as long as the schedule sets."""
+        self.fail_delivery(ledger, router, reply("K1"), clock(), clock(66))
         number = ledger.replies.correct_due("DMS", at=clock(), longest=timedelta(minutes=66))
 
-        assert (0, []) == (number, give(ledger, clock(65)))
+        assert (0, []) == (number, claim_replies(ledger, clock(65)))
 
     def test_an_order_to_deliver_again_now(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """A person need not wait: all, those of a system, or those that are named are due now."""
+        """An operator need not wait: the named replies, those of one system, or all of them become due now."""
         first, second, third = (
-            self.failed(ledger, router, reply(f"K{number}"), clock(), clock(60)) for number in range(3)
+            self.fail_delivery(ledger, router, reply(f"K{number}"), clock(), clock(60)) for number in range(3)
         )
         named = ledger.replies.deliver_again_now(at=clock(1), keys=[second])
         others = ledger.replies.deliver_again_now(at=clock(1), system="AGS")
@@ -109,38 +109,40 @@ class TestReplies:
         again = ledger.replies.deliver_again_now(at=clock(1))
 
         assert ([second], [], [first, third], []) == (named, others, rest, again)
-        assert [first, second, third] == sorted(one.key for one in give(ledger, clock(1)))
+        assert [first, second, third] == sorted(reply.key for reply in claim_replies(ledger, clock(1)))
         assert "delivery-ordered" == ledger.story("K1")[0].entries[-1].event
 
-    def test_what_was_delivered_is_not(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """Delivered is over."""
+    def test_a_delivered_reply_is_not_delivered_again(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write
+    ) -> None:
+        """An order to deliver again does not touch a reply that was delivered."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
-        (given,) = give(ledger, clock())
-        ledger.replies.mark_delivered_soon(given.key, at=clock()).result()
+        (claimed,) = claim_replies(ledger, clock())
+        ledger.replies.mark_delivered_soon(claimed.key, at=clock()).result()
 
-        assert ([], []) == (ledger.replies.deliver_again_now(at=clock(1)), give(ledger, clock(9)))
+        assert ([], []) == (ledger.replies.deliver_again_now(at=clock(1)), claim_replies(ledger, clock(9)))
 
 
 class TestLeases:
-    """A worker that died while its clock was ahead holds nothing until next year."""
+    """A worker that died while its clock was ahead does not keep its claims until next year."""
 
     def test_are_shortened(self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
-        """Both kinds end a lease from now on; then the exchange is unknown, and the reply is another's."""
+        """Both leases now end after one lease time; then the exchange is unknown, and another worker gets the reply."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         ledger.replies.take_in(router, reply("K9"), mail_from=None, at=clock())
         claim(ledger, clock(YEAR), owner="dead")
-        give(ledger, clock(YEAR), owner="dead")
+        claim_replies(ledger, clock(YEAR), owner="dead")
         number = ledger.shorten_leases(at=clock(), length=LEASE, longest=timedelta(hours=1))
         early = ledger.exchanges.expire_soon(at=clock(1)).result()
         late = ledger.exchanges.expire_soon(at=clock(3)).result()
-        found = ledger.exchanges.find("K1", party=PARTY)
+        exchange = ledger.exchanges.find("K1", party=PARTY)
 
-        assert (2, [], ["K1"]) == (number, early, [one.reference for one in late])
-        assert State.UNKNOWN is (found and found.state)
-        assert ["K9"] == [one.reference for one in give(ledger, clock(3), owner="b")]
+        assert (2, [], ["K1"]) == (number, early, [lost.reference for lost in late])
+        assert State.UNKNOWN is (exchange and exchange.state)
+        assert ["K9"] == [claimed.reference for claimed in claim_replies(ledger, clock(3), owner="b")]
 
-    def test_a_worker_that_lives_keeps_them(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Its clock may be wrong as long as it lives: it renews what was shortened."""
+    def test_a_living_worker_keeps_its_lease(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A living worker may have a wrong clock: it renews the lease that was shortened."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock(YEAR))
         ledger.shorten_leases(at=clock(), length=LEASE, longest=timedelta(hours=1))
@@ -149,7 +151,7 @@ class TestLeases:
         assert [] == ledger.exchanges.expire_soon(at=clock(3)).result()
 
     def test_a_lease_of_now_stays(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What no clock has spoiled is not touched."""
+        """A lease that no wrong clock extended is not touched."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         claim(ledger, clock())
 

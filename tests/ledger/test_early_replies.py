@@ -1,4 +1,4 @@
-"""A reply never settles what was not sent: the ledger knows whether content of a declaration may have left."""
+"""A reply never settles a declaration that was not sent: the ledger knows whether its content may have left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Desk:
         self._minute = 0
 
     def now(self) -> datetime:
-        """Give a moment a minute after the last one."""
+        """Return the moment one minute after the last one."""
         self._minute += 1
         return self._clock(self._minute)
 
@@ -42,7 +42,7 @@ class Desk:
         return self.ledger.exchanges.settle_soon(claimed, outcome, at=at, due=at, content_begun=begun).result()
 
     def attempt(self, outcome: Outcome, *, begun: bool) -> State:
-        """Make an attempt that ends so."""
+        """Make an attempt that ends with this outcome."""
         return self.end(self.claim(), outcome, begun=begun)
 
     def lose(self) -> None:
@@ -50,33 +50,33 @@ class Desk:
         self.ledger.exchanges.expire_soon(at=self._clock(self._minute + 3)).result()
         self._minute += 3
 
-    def take(self, body: str = "<Response/>", trace: str = "") -> Stored:
-        """Take a reply in."""
+    def receive(self, body: str = "<Response/>", trace: str = "") -> Stored:
+        """Receive a reply."""
         raw = self._reply("K1", body=body, trace=trace)
         return self.ledger.replies.take_in(self._router, raw, mail_from="", at=self.now())
 
     @property
-    def found(self) -> Exchange:
-        """Say where the exchange stands."""
-        found = self.ledger.exchanges.find("K1", party=PARTY)
-        assert found is not None
-        return found
+    def exchange(self) -> Exchange:
+        """The exchange as the ledger has it now."""
+        exchange = self.ledger.exchanges.find("K1", party=PARTY)
+        assert exchange is not None
+        return exchange
 
     @property
-    def marks(self) -> list[str]:
-        """Give the correlation of each reply."""
-        return [one.correlation for one in self.ledger.replies.listed()]
+    def correlations(self) -> list[str]:
+        """The correlation of each reply."""
+        return [stored.correlation for stored in self.ledger.replies.listed()]
 
     @property
-    def asks(self) -> tuple[int, list[str]]:
-        """Say how many exchanges ask for a person because of their replies, and which."""
-        named = self.ledger.exchanges.with_not_sent_replies(most=9)
-        return self.ledger.status().not_sent_replies, [one.reference for one in named]
+    def attention(self) -> tuple[int, list[str]]:
+        """How many exchanges need attention because of an early reply, and which."""
+        exchanges = self.ledger.exchanges.with_not_sent_replies(most=9)
+        return self.ledger.status().not_sent_replies, [exchange.reference for exchange in exchanges]
 
 
 @pytest.fixture
 def desk(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> Desk:
-    """Queue K1."""
+    """Queue K1; return a desk for it."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     return Desk(ledger, router, clock, reply)
 
@@ -87,12 +87,12 @@ def defer(desk: Desk) -> None:
 
 
 def refuse(desk: Desk) -> None:
-    """The gateway says no to MAIL."""
+    """The gateway refuses MAIL."""
     desk.attempt(Outcome.REFUSED, begun=False)
 
 
 def fail(desk: Desk) -> None:
-    """The gateway cannot be reached for as long as the schedule says."""
+    """The gateway cannot be reached until the schedule ends."""
     claimed = desk.claim()
     desk.ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=desk.now(), content_begun=False).result()
 
@@ -102,12 +102,12 @@ def hold(desk: Desk) -> None:
     desk.ledger.exchanges.hold(["DMS"], at=desk.now())
 
 
-def nothing(_desk: Desk) -> None:
-    """Nothing happens: it is queued."""
+def do_nothing(_desk: Desk) -> None:
+    """Nothing happens: the declaration stays queued."""
 
 
 NEVER_SENT = {
-    State.QUEUED: nothing,
+    State.QUEUED: do_nothing,
     State.HELD: hold,
     State.DEFERRED: defer,
     State.REFUSED: refuse,
@@ -116,31 +116,31 @@ NEVER_SENT = {
 
 
 @pytest.mark.parametrize("state", NEVER_SENT, ids=lambda state: state.value)
-class TestWhatWasNotSent:
-    """Where no attempt got as far as the content, the gateway cannot have the declaration, whatever a reply says."""
+class TestNotSent:
+    """If no attempt reached the content, the gateway cannot have the declaration, whatever a reply contains."""
 
     def test_stays_as_it_is(self, desk: Desk, state: State) -> None:
-        """One reply with its K: the declaration stays to be sent; the reply is kept, marked, and asks for a person."""
+        """After a reply with its K the declaration can still be sent; the reply is kept, marked and needs attention."""
         NEVER_SENT[state](desk)
-        stored = desk.take()
+        stored = desk.receive()
 
-        assert (state, False) == (desk.found.state, desk.found.content_begun)
+        assert (state, False) == (desk.exchange.state, desk.exchange.content_begun)
         assert isinstance(stored.routing, Routed)
         assert Correlation.NOT_SENT is stored.routing.correlation
-        assert (["not-sent"], (1, ["K1"])) == (desk.marks, desk.asks)
+        assert (["not-sent"], (1, ["K1"])) == (desk.correlations, desk.attention)
 
     def test_the_reply_is_delivered(self, desk: Desk, state: State) -> None:
-        """Its process gets the reply as any other, with the mark."""
+        """The reply's process gets it like any other reply, with the mark."""
         NEVER_SENT[state](desk)
-        desk.take()
-        (given,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=desk.now(), lease=LEASE).result()
+        desk.receive()
+        (claimed,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=desk.now(), lease=LEASE).result()
 
-        assert ("K1", "not-sent") == (given.reference, given.correlation)
+        assert ("K1", "not-sent") == (claimed.reference, claimed.correlation)
 
-    def test_the_story_says_why(self, desk: Desk, state: State) -> None:
-        """The log names the reply and why it settles nothing."""
+    def test_the_story_explains_it(self, desk: Desk, state: State) -> None:
+        """The log names the reply and explains why it settles nothing."""
         NEVER_SENT[state](desk)
-        key = desk.take().key
+        key = desk.receive().key
         last = desk.ledger.story("K1")[0].entries[-1]
 
         assert ("early-reply-received", state.value) == (last.event, last.state)
@@ -151,53 +151,57 @@ class TestWhatWasNotSent:
 
 
 def test_it_is_sent_afterwards_and_answered(desk: Desk) -> None:
-    """The early reply stops nothing: K1 is sent, a later reply answers it, and no person is asked any more."""
-    desk.take(body="<Forged/>")
+    """The early reply stops nothing: K1 is sent, a later reply answers it, and nothing needs attention any more."""
+    desk.receive(body="<Forged/>")
     accepted = desk.attempt(Outcome.ACCEPTED, begun=True)
-    asked = desk.asks
-    desk.take(body="<Genuine/>")
+    before = desk.attention
+    desk.receive(body="<Genuine/>")
 
-    assert (State.ACCEPTED, (1, ["K1"])) == (accepted, asked)
-    assert (State.ANSWERED, ["not-sent", "matched"], (0, [])) == (desk.found.state, desk.marks, desk.asks)
+    assert (State.ACCEPTED, (1, ["K1"])) == (accepted, before)
+    assert (State.ANSWERED, ["not-sent", "matched"], (0, [])) == (
+        desk.exchange.state,
+        desk.correlations,
+        desk.attention,
+    )
 
 
-def test_a_person_who_closes_it_is_asked_no_more(desk: Desk) -> None:
-    """Closing says that nothing more is to be done."""
-    desk.take()
+def test_a_closed_exchange_needs_no_attention(desk: Desk) -> None:
+    """When an operator closes the exchange, its early reply needs no more attention."""
+    desk.receive()
     desk.ledger.exchanges.close("K1", at=desk.now())
 
-    assert (State.CLOSED, (0, [])) == (desk.found.state, desk.asks)
+    assert (State.CLOSED, (0, [])) == (desk.exchange.state, desk.attention)
 
 
-def test_what_was_closed_unsent(desk: Desk) -> None:
-    """A reply to what a person closed before it was sent is marked, and changes nothing."""
+def test_a_reply_to_an_exchange_closed_unsent(desk: Desk) -> None:
+    """A reply to an exchange that was closed before it was sent is marked and changes nothing."""
     desk.ledger.exchanges.close("K1", at=desk.now())
-    desk.take()
+    desk.receive()
 
-    assert (State.CLOSED, ["not-sent"]) == (desk.found.state, desk.marks)
+    assert (State.CLOSED, ["not-sent"]) == (desk.exchange.state, desk.correlations)
 
 
 class TestACopy:
-    """The same reply once more, when content has left meanwhile, may be an answer."""
+    """A copy of an early reply may be an answer if content has left in the meantime."""
 
-    def test_after_it_was_sent(self, desk: Desk) -> None:
-        """It answers, and loses its mark."""
-        desk.take()
+    def test_after_the_declaration_was_sent(self, desk: Desk) -> None:
+        """The copy answers the exchange, and the reply loses its mark."""
+        desk.receive()
         desk.attempt(Outcome.ACCEPTED, begun=True)
-        again = desk.take(trace="X-Trace: 2\r\n")
+        again = desk.receive(trace="X-Trace: 2\r\n")
 
-        assert (True, State.ANSWERED, ["matched"]) == (again.repeated, desk.found.state, desk.marks)
+        assert (True, State.ANSWERED, ["matched"]) == (again.repeated, desk.exchange.state, desk.correlations)
 
-    def test_before_that(self, desk: Desk) -> None:
-        """It is counted, and nothing else."""
-        desk.take()
-        again = desk.take()
+    def test_before_the_declaration_was_sent(self, desk: Desk) -> None:
+        """The copy is counted and changes nothing else."""
+        desk.receive()
+        again = desk.receive()
 
-        assert (True, State.QUEUED, ["not-sent"]) == (again.repeated, desk.found.state, desk.marks)
+        assert (True, State.QUEUED, ["not-sent"]) == (again.repeated, desk.exchange.state, desk.correlations)
 
 
-class TestWhileItIsSent:
-    """While the first attempt is under way nothing is known for sure: its end decides."""
+class TestDuringAnAttempt:
+    """While the first attempt is under way nothing is certain: the end of the attempt decides."""
 
     @pytest.mark.parametrize(
         ("outcome", "begun", "after", "mark"),
@@ -205,7 +209,7 @@ class TestWhileItIsSent:
             # The reply was faster than the record of the 250.
             (Outcome.ACCEPTED, True, State.ANSWERED, "matched"),
             (Outcome.UNKNOWN, True, State.ANSWERED, "matched"),
-            # The server says no, but had the content, and something answers.
+            # The server refuses, but it had the content, and a reply came.
             (Outcome.REFUSED, True, State.ANSWERED, "matched"),
             (Outcome.DEFERRED, True, State.ANSWERED, "matched"),
             # Nothing can have left.
@@ -214,107 +218,107 @@ class TestWhileItIsSent:
         ],
     )
     def test_the_end_decides(self, desk: Desk, *, outcome: Outcome, begun: bool, after: State, mark: str) -> None:
-        """Content that may have left makes the reply an answer; else the declaration stays to be sent."""
+        """If content may have left, the reply is an answer; otherwise the declaration can still be sent."""
         claimed = desk.claim()
-        desk.take()
-        during = desk.found.state
+        desk.receive()
+        during = desk.exchange.state
         ended = desk.end(claimed, outcome, begun=begun)
 
-        assert (State.SENDING, after, after) == (during, ended, desk.found.state)
-        assert ([mark], int(mark == "not-sent")) == (desk.marks, desk.asks[0])
+        assert (State.SENDING, after, after) == (during, ended, desk.exchange.state)
+        assert ([mark], int(mark == "not-sent")) == (desk.correlations, desk.attention[0])
 
-    def test_deferred_is_sent_again(self, desk: Desk) -> None:
-        """After a reply and an attempt that got nowhere, the very same message goes out."""
+    def test_a_deferred_declaration_is_sent_again(self, desk: Desk) -> None:
+        """After a reply and an attempt without content, the very same message goes out."""
         claimed = desk.claim()
-        desk.take()
+        desk.receive()
         desk.end(claimed, Outcome.DEFERRED, begun=False)
 
         assert claimed.raw == desk.claim().raw
 
-    def test_given_up(self, desk: Desk) -> None:
-        """The last attempt of the schedule, which got nowhere, has failed in spite of the reply."""
+    def test_the_last_attempt_fails(self, desk: Desk) -> None:
+        """If the last attempt of the schedule sent no content, the exchange has failed despite the reply."""
         claimed = desk.claim()
-        desk.take()
+        desk.receive()
         desk.ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=desk.now(), content_begun=False).result()
 
-        assert (State.FAILED, ["not-sent"]) == (desk.found.state, desk.marks)
+        assert (State.FAILED, ["not-sent"]) == (desk.exchange.state, desk.correlations)
 
-    def test_its_worker_is_lost(self, desk: Desk) -> None:
-        """Nobody knows how far it got, so the reply is an answer."""
+    def test_the_worker_is_lost(self, desk: Desk) -> None:
+        """No one knows how far the worker got, so the reply is an answer."""
         desk.claim()
-        desk.take()
+        desk.receive()
         desk.lose()
 
-        assert (State.ANSWERED, ["matched"]) == (desk.found.state, desk.marks)
+        assert (State.ANSWERED, ["matched"]) == (desk.exchange.state, desk.correlations)
 
-    def test_the_worker_was_not_dead(self, desk: Desk) -> None:
-        """Its late word that no content left is certain: the answer is taken back, and the declaration is sent."""
+    def test_a_worker_thought_dead_reports(self, desk: Desk) -> None:
+        """A late report that no content left is certain: the reply no longer answers, and the declaration is sent."""
         claimed = desk.claim()
-        desk.take()
+        desk.receive()
         desk.lose()
-        answered = desk.found.state
+        answered = desk.exchange.state
         late = desk.end(claimed, Outcome.DEFERRED, begun=False)
 
-        assert (State.ANSWERED, State.DEFERRED, ["not-sent"]) == (answered, late, desk.marks)
-        assert (1, ["K1"]) == desk.asks
+        assert (State.ANSWERED, State.DEFERRED, ["not-sent"]) == (answered, late, desk.correlations)
+        assert (1, ["K1"]) == desk.attention
 
 
 class TestAnEarlierAttempt:
-    """Content of any attempt is enough for a reply to be an answer."""
+    """If content left in any attempt, a reply is an answer."""
 
-    def test_before_the_one_under_way(self, desk: Desk) -> None:
+    def test_before_the_current_attempt(self, desk: Desk) -> None:
         """The reply answers at once, and the outcome of the second attempt changes nothing."""
         desk.attempt(Outcome.UNKNOWN, begun=True)
         desk.ledger.exchanges.resend("K1", at=desk.now())
         claimed = desk.claim()
-        desk.take()
-        during = desk.found.state
+        desk.receive()
+        during = desk.exchange.state
         desk.end(claimed, Outcome.DEFERRED, begun=False)
 
-        assert (State.ANSWERED, State.ANSWERED, ["matched"]) == (during, desk.found.state, desk.marks)
+        assert (State.ANSWERED, State.ANSWERED, ["matched"]) == (during, desk.exchange.state, desk.correlations)
 
     @pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.REFUSED])
-    def test_that_the_server_did_not_take(self, desk: Desk, outcome: Outcome) -> None:
+    def test_a_refusal_after_the_content(self, desk: Desk, outcome: Outcome) -> None:
         """A 4xx or 5xx after the content is no proof against a reply."""
         desk.attempt(outcome, begun=True)
-        desk.take()
+        desk.receive()
 
-        assert (State.ANSWERED, True) == (desk.found.state, desk.found.content_begun)
+        assert (State.ANSWERED, True) == (desk.exchange.state, desk.exchange.content_begun)
 
-    def test_that_was_thought_lost(self, desk: Desk) -> None:
-        """Two workers are lost; the late word of one does not speak for the other."""
+    def test_two_lost_workers(self, desk: Desk) -> None:
+        """Two workers are lost; the late report of one does not count for the other."""
         first = desk.claim()
         desk.lose()
         desk.ledger.exchanges.resend("K1", at=desk.now())
         second = desk.claim()
         desk.lose()
         desk.end(first, Outcome.DEFERRED, begun=False)
-        known = [desk.found.content_begun]
+        known = [desk.exchange.content_begun]
         desk.end(second, Outcome.DEFERRED, begun=False)
-        desk.take()
+        desk.receive()
 
-        assert ([True], False, State.DEFERRED) == (known, desk.found.content_begun, desk.found.state)
+        assert ([True], False, State.DEFERRED) == (known, desk.exchange.content_begun, desk.exchange.state)
 
-    def test_a_person_knows(self, desk: Desk) -> None:
-        """Who resolves an exchange as sent takes the worker's late word upon himself: a reply is an answer."""
+    def test_an_exchange_resolved_as_sent(self, desk: Desk) -> None:
+        """Once an operator resolved the exchange as sent, the worker's late report is ignored: a reply is an answer."""
         claimed = desk.claim()
         desk.lose()
         desk.ledger.exchanges.resolve_as_sent("K1", at=desk.now())
         desk.end(claimed, Outcome.DEFERRED, begun=False)
-        waiting = desk.found.state
-        desk.take()
+        waiting = desk.exchange.state
+        desk.receive()
 
-        assert (State.ACCEPTED, State.ANSWERED) == (waiting, desk.found.state)
+        assert (State.ACCEPTED, State.ANSWERED) == (waiting, desk.exchange.state)
 
 
 @pytest.mark.parametrize("attempts", [62, 63, 64, 70])
 def test_many_attempts(desk: Desk, attempts: int) -> None:
-    """However many attempts there were, one whose content may have left is enough."""
+    """However many attempts were made, one whose content may have left is enough."""
     for _ in range(attempts - 1):
         defer(desk)
-    before = desk.found.content_begun
+    before = desk.exchange.content_begun
     desk.attempt(Outcome.DEFERRED, begun=True)
     defer(desk)
-    desk.take()
+    desk.receive()
 
-    assert (False, State.ANSWERED) == (before, desk.found.state)
+    assert (False, State.ANSWERED) == (before, desk.exchange.state)

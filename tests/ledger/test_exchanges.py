@@ -1,4 +1,4 @@
-"""Exchanges in the ledger: queued once, claimed by one, settled by the table."""
+"""Exchanges in the ledger: queued once, claimed by one worker, settled by the state table."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Make = Callable[..., Submission]
 def claim(
     ledger: Ledger, at: datetime, *, owner: str = "a", most: int = 10, per_hour: int | None = None
 ) -> list[Claimed]:
-    """Take up what is due for both systems."""
+    """Claim the declarations that are due for both systems."""
     return ledger.exchanges.claim_soon(
         ("AGS", "DMS"), owner=owner, most=most, at=at, lease=LEASE, per_hour=per_hour
     ).result()
 
 
 def state(ledger: Ledger, reference: str = "K1", party: str = PARTY) -> State:
-    """Look up where an exchange stands."""
-    found = ledger.exchanges.find(reference, party=party)
-    assert found is not None
-    return found.state
+    """Look up the state of an exchange."""
+    exchange = ledger.exchanges.find(reference, party=party)
+    assert exchange is not None
+    return exchange.state
 
 
 def rebuilt(**changed: Any) -> Submission:
-    """Build the declaration K1 an hour later, perhaps with something changed."""
+    """Build the declaration K1 an hour later, with the given changes."""
     values = {
         "system": DMS,
         "party": PARTY,
@@ -52,10 +52,10 @@ def rebuilt(**changed: Any) -> Submission:
 
 
 class TestQueue:
-    """A declaration that was queued is on disk under a K that is its own for ever."""
+    """A queued declaration is on disk, under a K that belongs to it permanently."""
 
-    def test_is_there_with_its_message(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What was queued can be looked up and claimed, its bytes untouched."""
+    def test_keeps_the_message(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A queued declaration can be looked up and claimed with its octets unchanged."""
         submission = declaration("K1")
         queued = ledger.exchanges.queue(submission, at=clock(), business_reference="LRN1")
         (claimed,) = claim(ledger, clock())
@@ -92,7 +92,7 @@ class TestQueue:
     def test_the_same_declaration_built_anew(
         self, ledger: Ledger, clock: Clock, declaration: Make, anew: dict[str, Any]
     ) -> None:
-        """A caller that repeats itself later has another Date and Message-ID; the first message is the one sent."""
+        """A caller that repeats itself later builds another Date and Message-ID; the first message is the one sent."""
         first = ledger.exchanges.queue(declaration("K1"), at=clock())
         again = ledger.exchanges.queue(rebuilt(**anew), at=clock(5))
         (claimed,) = claim(ledger, clock(5))
@@ -105,12 +105,12 @@ class TestQueue:
     def test_the_same_declaration_in_another_encoding(
         self, ledger: Ledger, clock: Clock, declaration: Make, encoding: str
     ) -> None:
-        """So may the transfer encoding be another one, as after an upgrade; what it carries is compared."""
+        """The transfer encoding may differ too, as after an upgrade; the decoded content is compared."""
         body = {"7bit": b"<a/> \r\n", "base64": b"PGEvPiA=\r\n"}[encoding]
-        made = declaration("K1", payload=b"<a/> ")
-        head = made.data.partition(b"Content-Transfer-Encoding: ")[0]
+        submission = declaration("K1", payload=b"<a/> ")
+        head = submission.data.partition(b"Content-Transfer-Encoding: ")[0]
         earlier = head + b"Content-Transfer-Encoding: " + encoding.encode() + b"\r\n\r\n" + body
-        ledger.exchanges.queue(attrs.evolve(made, data=earlier), at=clock())
+        ledger.exchanges.queue(attrs.evolve(submission, data=earlier), at=clock())
 
         assert ledger.exchanges.queue(rebuilt(payload=b"<a/> "), at=clock(5)).repeated
 
@@ -120,13 +120,13 @@ class TestQueue:
     def test_another_declaration_built_anew(
         self, ledger: Ledger, clock: Clock, declaration: Make, other: dict[str, Any]
     ) -> None:
-        """What decides where it or its replies go, or what it says, makes it another one; the K is not for that."""
+        """Another content, system, mailbox or S makes it another declaration, which needs a K of its own."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         with pytest.raises(InputError, match="queued K1 before"):
             ledger.exchanges.queue(rebuilt(**other), at=clock(5))
 
-    def test_what_was_pruned_is_not_compared(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Where the message is gone nothing says that it is the same: refused, with the first named."""
+    def test_a_pruned_message_is_not_compared(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """If the first message is pruned, it cannot be compared: refused, and the error names the first."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         ledger.exchanges.close("K1", at=clock())
         ledger.prune(before=clock(1), at=clock(2), days=0)
@@ -142,37 +142,37 @@ class TestQueue:
                 ledger.exchanges.queue(other, at=clock())
             assert ["ledger.reference-used"] == [problem.code for problem in caught.value.problems]
 
-    def test_who_repeats_himself_is_not_led_to_another_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A declaration that was built anew after an interruption: where the first stands is told, and what to do."""
+    def test_a_repeated_declaration_gets_no_other_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """If the declaration was built anew, the error shows the state of the first one and what to do."""
         ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
         (claimed,) = claim(ledger, clock(1))
         ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(2)).result()
         with pytest.raises(InputError) as caught:
             ledger.exchanges.queue(declaration("K1", payload=b"<a> </a>"), at=clock(3))
 
-        told = caught.value.problems[0].message
-        assert told.startswith(f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is accepted now")
-        assert "there is nothing to queue; if it is another one, it needs a new K." in told
+        message = caught.value.problems[0].message
+        assert message.startswith(f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is accepted now")
+        assert "there is nothing to queue; if it is another one, it needs a new K." in message
 
     @pytest.mark.parametrize("reference", ["", "LRN\0", "LRN\n1", "LRN\udc80"])
-    def test_a_reference_of_ones_own_that_cannot_be_kept(
+    def test_a_business_reference_that_cannot_be_stored(
         self, ledger: Ledger, clock: Clock, declaration: Make, reference: str
     ) -> None:
-        """What is compared later is not changed, and what could not be stored or shown is refused at once."""
+        """A business reference is never changed, so one that could not be stored or shown is refused at once."""
         with pytest.raises(InputError) as caught:
             ledger.exchanges.queue(declaration("K1"), at=clock(), business_reference=reference)
 
         assert ["input.value"] == [problem.code for problem in caught.value.problems]
 
     def test_two_parties_may_use_one_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """K is unique for each party, not for all."""
+        """K is unique for each party, not for all parties."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         ledger.exchanges.queue(declaration("K1", party="NL123456789.03.05"), at=clock())
 
         assert [PARTY, "NL123456789.03.05"] == sorted(record.party for record in ledger.sent("K1"))
 
-    def test_a_bad_one_in_a_batch_spoils_no_other(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Of many that are handed over together, the one that cannot be queued fails alone."""
+    def test_one_failure_in_a_batch(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """If one declaration of a batch cannot be queued, the others are queued."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         gate = ledger.exchanges.claim_soon(("DMS",), owner="a", most=0, at=clock(), lease=LEASE)
         futures = [
@@ -187,7 +187,7 @@ class TestQueue:
         assert (State.QUEUED, State.QUEUED) == (state(ledger, "K2"), state(ledger, "K3"))
 
     def test_can_be_held(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What is queued in a service window waits for its end."""
+        """A declaration queued in a service window waits for the end of the window."""
         ledger.exchanges.queue(declaration("K1"), at=clock(), held=True)
 
         assert [] == claim(ledger, clock())
@@ -196,32 +196,32 @@ class TestQueue:
 
 
 class TestClaim:
-    """What is due is taken up by one worker, oldest first."""
+    """One worker claims a due declaration, oldest first."""
 
-    def test_nobody_else_gets_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A second worker finds nothing."""
+    def test_no_other_worker_gets_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A second worker gets nothing."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
 
         assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(), owner="a")]
         assert [] == claim(ledger, clock(), owner="b")
 
     def test_oldest_first_and_no_more_than_asked(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Two of three come, in the order in which they were queued."""
+        """A worker that asks for two of three gets the two that were queued first."""
         for minute, reference in enumerate(("K3", "K1", "K2")):
             ledger.exchanges.queue(declaration(reference), at=clock(minute))
 
         assert ["K3", "K1"] == [claimed.reference for claimed in claim(ledger, clock(9), most=2)]
 
     def test_only_for_the_systems_asked(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A worker of AGS leaves what is for DMS."""
+        """A worker of AGS leaves the declarations for DMS."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         ledger.exchanges.queue(declaration("K2", system=AGS), at=clock())
         claimed = ledger.exchanges.claim_soon(("AGS",), owner="a", most=9, at=clock(), lease=LEASE).result()
 
-        assert ["K2"] == [one.reference for one in claimed]
+        assert ["K2"] == [exchange.reference for exchange in claimed]
 
     def test_a_rate_holds_over_a_restart(self, url: str, clock: Clock, declaration: Make) -> None:
-        """Attempts of the last hour count towards the limit, also those of an earlier process."""
+        """Attempts of the last hour count towards the limit, including those of an earlier process."""
         with Ledger.open(url) as first:
             for number in range(5):
                 first.exchanges.queue(declaration(f"K{number}"), at=clock())
@@ -233,10 +233,10 @@ class TestClaim:
 
 
 class TestReturned:
-    """What a server in trouble did not take waits as before: nothing of it was said, so nothing counts."""
+    """A declaration that was returned unsent, because its server is in trouble, waits as before."""
 
     def test_queued_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """One that was queued is queued, at once, and its next attempt is the first of its schedule."""
+        """A queued declaration is queued again at once, and its next attempt is the first of its schedule."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         for _ in range(9):
             (claimed,) = claim(ledger, clock())
@@ -246,7 +246,7 @@ class TestReturned:
         assert (10, 1, False) == (claimed.attempt, claimed.counted_attempts, claimed.retried)
 
     def test_deferred_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """One that had been deferred is deferred, and due at once; the attempt before counts, and no other."""
+        """A deferred declaration is deferred again and due at once; only the attempt before the return counts."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(), due=clock(5)).result()
@@ -257,8 +257,8 @@ class TestReturned:
         (claimed,) = claim(ledger, clock(6))
         assert (5, 2, True) == (claimed.attempt, claimed.counted_attempts, claimed.retried)
 
-    def test_it_holds_up_no_other(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """One that a server never takes, and that is charged to the server, lets all that waits go first."""
+    def test_others_go_first(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A declaration that the server returns each time lets all others that wait go first."""
         for reference in ("K1", "K2", "K3"):
             ledger.exchanges.queue(declaration(reference), at=clock())
         (claimed,) = claim(ledger, clock(1), most=1)
@@ -271,8 +271,8 @@ class TestReturned:
 
         assert ["K2", "K3", "K1", "K2"] == taken
 
-    def test_it_uses_up_no_rate(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What was returned does not count for the attempts an hour."""
+    def test_it_does_not_count_for_the_rate(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A returned attempt does not count towards the attempts an hour."""
         for reference in ("K1", "K2"):
             ledger.exchanges.queue(declaration(reference), at=clock())
         for _ in range(3):
@@ -282,8 +282,8 @@ class TestReturned:
         assert 1 == len(claim(ledger, clock(), per_hour=1))
         assert [] == claim(ledger, clock(), per_hour=1)
 
-    def test_said_twice(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A return that is recorded again, after a lost answer of the database, takes the next claim from nobody."""
+    def test_recorded_twice(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A return recorded again, after a lost answer of the database, does not end the next worker's claim."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (first,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(first, Outcome.RETURNED, at=clock()).result()
@@ -292,8 +292,8 @@ class TestReturned:
 
         assert (State.SENDING, []) == (state(ledger), claim(ledger, clock()))
 
-    def test_the_late_word_of_a_worker(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A worker that was thought dead knows that nothing was sent, so it is unknown no more."""
+    def test_a_late_report(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """If a worker thought dead reports that nothing was sent, the exchange is no longer unknown."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.expire_soon(at=clock(60)).result()
@@ -303,7 +303,7 @@ class TestReturned:
 
 
 class TestSettle:
-    """The outcome of an attempt is what the table says."""
+    """The state table decides what the outcome of an attempt leads to."""
 
     @pytest.mark.parametrize(
         ("outcome", "after"),
@@ -317,7 +317,7 @@ class TestSettle:
     def test_moves_by_the_table(
         self, ledger: Ledger, clock: Clock, declaration: Make, outcome: Outcome, after: State
     ) -> None:
-        """Each outcome has its state; deferred without another time has failed."""
+        """Each outcome leads to its state; deferred without a retry time has failed."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
 
@@ -325,7 +325,7 @@ class TestSettle:
         assert after == state(ledger)
 
     def test_deferred_waits_for_its_time(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What was deferred is taken up again when its time comes, with the same K, as the next attempt."""
+        """A deferred declaration can be claimed again at its retry time, with the same K, as the next attempt."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (first,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(first, Outcome.DEFERRED, at=clock(), due=clock(5)).result()
@@ -335,20 +335,18 @@ class TestSettle:
         assert ("K1", 1, 2) == (second.reference, first.attempt, second.attempt)
 
     def test_a_clock_that_is_set_back(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What is queued goes out at once, whenever it was queued; only what was deferred waits for its time."""
+        """A queued declaration goes out at once, whenever it was queued; only a deferred one waits for its time."""
         for reference in ("K1", "K2"):
             ledger.exchanges.queue(declaration(reference), at=clock(60))
         first, _ = claim(ledger, clock(60))
         ledger.exchanges.settle_soon(first, Outcome.DEFERRED, at=clock(60), due=clock(65)).result()
         ledger.exchanges.queue(declaration("K3"), at=clock(60))
 
-        assert ["K3"] == [one.reference for one in claim(ledger, clock(0))]
-        assert ["K1"] == [one.reference for one in claim(ledger, clock(65))]
+        assert ["K3"] == [claimed.reference for claimed in claim(ledger, clock(0))]
+        assert ["K1"] == [claimed.reference for claimed in claim(ledger, clock(65))]
 
-    def test_a_late_word_of_an_old_attempt_starts_nothing(
-        self, ledger: Ledger, clock: Clock, declaration: Make
-    ) -> None:
-        """While a second attempt is under way, the failure of the first one, told late, does not free the message."""
+    def test_a_late_failure_of_an_old_attempt(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """While a second attempt is under way, a late failure of the first one does not release the message."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (first,) = claim(ledger, clock())
         ledger.exchanges.expire_soon(at=clock(3)).result()
@@ -360,8 +358,8 @@ class TestSettle:
         assert State.SENDING == after
         assert [] == claim(ledger, clock(9))
 
-    def test_a_late_word_that_it_was_taken_counts(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A worker that was thought dead and says that the gateway has the message is believed."""
+    def test_a_late_acceptance_counts(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """If a worker thought dead reports that the gateway accepted the message, that counts."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (first,) = claim(ledger, clock())
         ledger.exchanges.expire_soon(at=clock(3)).result()
@@ -376,14 +374,14 @@ class TestSettle:
     def test_no_outcome_without_an_attempt(
         self, ledger: Ledger, clock: Clock, declaration: Make, *, outcome: Outcome, attempt: int
     ) -> None:
-        """What was never taken up is not settled: a word about an attempt that was not begun is refused."""
+        """The outcome of an attempt that was never begun is refused."""
         queued = ledger.exchanges.queue(declaration("K1"), at=clock())
         before = 0
         if attempt > 1:
             (claimed,) = claim(ledger, clock())
             before = claimed.attempt
             ledger.exchanges.settle_soon(claimed, Outcome.DEFERRED, at=clock(), due=clock()).result()
-        made_up = Claimed(
+        invented = Claimed(
             key=queued.key,
             attempt=attempt,
             counted_attempts=1,
@@ -396,13 +394,13 @@ class TestSettle:
             raw=b"",
         )
         with pytest.raises(InputError) as caught:
-            ledger.exchanges.settle_soon(made_up, outcome, at=clock(1)).result()
+            ledger.exchanges.settle_soon(invented, outcome, at=clock(1)).result()
 
         assert ["ledger.no-attempt"] == [problem.code for problem in caught.value.problems]
         assert (State.DEFERRED if before else State.QUEUED) == state(ledger)
 
-    def test_a_text_that_no_database_takes(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What a server says is for people: what cannot be stored of it is a question mark."""
+    def test_characters_that_cannot_be_stored(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Each character of a server's text that cannot be stored becomes a question mark."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(1), detail="250 a\0b\udc80c €").result()
@@ -411,10 +409,10 @@ class TestSettle:
 
 
 class TestLeases:
-    """What a dead worker held may have been sent, so it becomes unknown."""
+    """A declaration that a dead worker held may have been sent, so it becomes unknown."""
 
     def test_a_lease_runs_out(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Before the lease ends nothing happens, after it the exchange is unknown and is not sent by itself."""
+        """Before the lease ends nothing happens; after it the exchange is unknown and is not sent automatically."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         claim(ledger, clock())
         early = ledger.exchanges.expire_soon(at=clock(1)).result()
@@ -424,8 +422,8 @@ class TestLeases:
         assert State.UNKNOWN == state(ledger)
         assert [] == claim(ledger, clock(99))
 
-    def test_a_worker_that_lives_keeps_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A renewed lease holds; one of another worker, or of what is not under way, is not renewed."""
+    def test_a_living_worker_keeps_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A worker renews its own lease, not that of another worker."""
         for reference in ("K1", "K2"):
             ledger.exchanges.queue(declaration(reference), at=clock())
         first, second = claim(ledger, clock(), owner="a")
@@ -433,33 +431,33 @@ class TestLeases:
         foreign = ledger.exchanges.renew_soon([second.key], owner="b", until=clock(9)).result()
         lost = ledger.exchanges.expire_soon(at=clock(3)).result()
 
-        assert (1, 0, ["K2"]) == (renewed, foreign, [one.reference for one in lost])
+        assert (1, 0, ["K2"]) == (renewed, foreign, [exchange.reference for exchange in lost])
 
     @pytest.mark.parametrize(("column", "me"), [("owner", None), ("lease", None), ("owner", "me"), ("lease", "me")])
     def test_sending_without_a_worker(
         self, ledger: Ledger, clock: Clock, declaration: Make, *, column: str, me: str | None
     ) -> None:
-        """What is sending without an owner or a lease is nobody's: it is found at once, and is unknown."""
+        """An exchange that is sending without an owner or a lease becomes unknown at once."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         claim(ledger, clock(), owner="me")
         spoil = f"UPDATE htpoort_exchanges SET {column} = NULL"  # noqa: S608 - a name of this file
         ledger.write_soon(lambda connection: connection.exec_driver_sql(spoil) and None).result()
         lost = ledger.exchanges.expire_soon(at=clock(), except_owner=me).result()
 
-        assert (["K1"], State.UNKNOWN) == ([one.reference for one in lost], state(ledger))
+        assert (["K1"], State.UNKNOWN) == ([exchange.reference for exchange in lost], state(ledger))
 
-    def test_alone_takes_back_at_once(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Where only one worker can be alive, whatever others held is theirs no more; its own stays."""
+    def test_a_sole_worker_expires_the_others(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """If only one worker can be alive, the leases of all others end at once; its own stay."""
         for owner, reference in (("dead", "K1"), ("me", "K2")):
             ledger.exchanges.queue(declaration(reference), at=clock())
             claim(ledger, clock(), owner=owner)
         lost = ledger.exchanges.expire_soon(at=clock(), except_owner="me").result()
 
-        assert ["K1"] == [one.reference for one in lost]
+        assert ["K1"] == [exchange.reference for exchange in lost]
 
 
 class TestOrder:
-    """A person settles what no program can."""
+    """An operator decides what no program can."""
 
     @pytest.mark.parametrize(
         ("order", "event", "after"),
@@ -479,7 +477,7 @@ class TestOrder:
         event: str,
         after: State,
     ) -> None:
-        """Each order has its state, and is logged."""
+        """Each order leads to its state and is logged."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.UNKNOWN, at=clock()).result()
@@ -488,7 +486,7 @@ class TestOrder:
         assert (event, after.value) == attrs.astuple(ledger.story("K1")[0].entries[-1])[1:3]
 
     def test_resent_with_the_same_k_at_once(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What is ordered to be sent again goes out with the same bytes, whatever its retry time was."""
+        """A declaration ordered to be sent again goes out at once with the same octets, whatever its retry time was."""
         submission = declaration("K1")
         ledger.exchanges.queue(submission, at=clock())
         (claimed,) = claim(ledger, clock())
@@ -498,7 +496,7 @@ class TestOrder:
         assert [submission.data] == [again.raw for again in claim(ledger, clock(1))]
 
     def test_resent_from_the_start_of_the_schedule(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Attempts go on being numbered after an order, but those before it are not counted as tries."""
+        """After an order the numbering of attempts continues, but earlier attempts do not count as tries."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         ledger.exchanges.queue(declaration("K2"), at=clock())
         counted: list[list[tuple[str, int, int]]] = []
@@ -506,9 +504,13 @@ class TestOrder:
             if minute == 2:
                 ledger.exchanges.resend("K1", at=clock(minute))
             claimed = claim(ledger, clock(minute))
-            counted.append(sorted((one.reference, one.attempt, one.counted_attempts) for one in claimed))
-            for one in claimed:
-                ledger.exchanges.settle_soon(one, Outcome.DEFERRED, at=clock(minute), due=clock(minute + 1)).result()
+            counted.append(
+                sorted((attempt.reference, attempt.attempt, attempt.counted_attempts) for attempt in claimed)
+            )
+            for attempt in claimed:
+                ledger.exchanges.settle_soon(
+                    attempt, Outcome.DEFERRED, at=clock(minute), due=clock(minute + 1)
+                ).result()
 
         assert [
             [("K1", 1, 1), ("K2", 1, 1)],
@@ -517,8 +519,8 @@ class TestOrder:
             [("K1", 4, 2), ("K2", 4, 4)],
         ] == counted
 
-    def test_a_state_may_forbid_it(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What was accepted cannot be ordered again, and nothing of the order is logged."""
+    def test_an_order_refused_by_the_state(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """An accepted declaration cannot be ordered again, and the refused order is not logged."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         (claimed,) = claim(ledger, clock())
         ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock()).result()
@@ -528,12 +530,12 @@ class TestOrder:
         assert (State.ACCEPTED, "accepted") == (state(ledger), ledger.story("K1")[0].entries[-1].event)
 
     def test_an_unknown_k(self, ledger: Ledger, clock: Clock) -> None:
-        """A K that nobody used is told."""
+        """An order for a K that was never used is refused."""
         with pytest.raises(UnknownError):
             ledger.exchanges.close("K9", at=clock())
 
     def test_two_parties_with_one_k(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Where two parties used a K, the order must say which."""
+        """If two parties used a K, the order must name the party."""
         for party in (PARTY, "NL123456789.03.05"):
             ledger.exchanges.queue(declaration("K1", party=party), at=clock())
         with pytest.raises(InputError) as caught:
@@ -545,7 +547,7 @@ class TestOrder:
 
 
 def test_a_window_holds_what_waits_and_lets_it_go(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """A service window of one system holds what waits for it, and nothing else."""
+    """A service window of one system holds the declarations that wait for it, and no others."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     ledger.exchanges.queue(declaration("K2", system=AGS), at=clock())
     held = ledger.exchanges.hold(["DMS"], at=clock(1))
@@ -557,33 +559,33 @@ def test_a_window_holds_what_waits_and_lets_it_go(ledger: Ledger, clock: Clock, 
 
 
 def test_no_public_method_takes_an_event() -> None:
-    """What happens to an exchange is ordered by name: the alphabet of the table is no argument of the ledger."""
-    taken = {
-        f"{room.__name__}.{name}"
-        for room in (Exchanges, Fetched, Ledger, Quarantine, Replies)
-        for name, method in inspect.getmembers(room, inspect.isfunction)
+    """A method of its own orders each thing that happens to an exchange: no argument is an event of the state table."""
+    methods = {
+        f"{owner.__name__}.{name}"
+        for owner in (Exchanges, Fetched, Ledger, Quarantine, Replies)
+        for name, method in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_") and "Event" in str(inspect.signature(method))
     }
 
-    assert set() == taken
+    assert set() == methods
 
 
 def test_lists_exchanges(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """All, or those in some states, oldest first."""
+    """The list holds all exchanges, or those in the given states, oldest first."""
     for reference in ("K2", "K1"):
         ledger.exchanges.queue(declaration(reference), at=clock())
     claim(ledger, clock(), most=1)
 
-    assert ["K2", "K1"] == [one.reference for one in ledger.exchanges.listed()]
-    assert ["K1"] == [one.reference for one in ledger.exchanges.listed(State.QUEUED, State.HELD)]
+    assert ["K2", "K1"] == [exchange.reference for exchange in ledger.exchanges.listed()]
+    assert ["K1"] == [exchange.reference for exchange in ledger.exchanges.listed(State.QUEUED, State.HELD)]
 
 
 class TestUnanswered:
-    """What Customs has or may have, and did not reply to: accepted and unknown, and nothing else."""
+    """Unanswered are the exchanges that Customs has or may have and did not reply to: accepted and unknown."""
 
     @pytest.fixture
     def mixed(self, ledger: Ledger, clock: Clock, declaration: Make) -> Ledger:
-        """Give an exchange in each state that an attempt can lead to, and one that waits."""
+        """Queue an exchange for each state that an attempt can lead to, and one that waits."""
         outcomes = (Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.REFUSED, Outcome.DEFERRED)
         for number, outcome in enumerate(outcomes, 1):
             ledger.exchanges.queue(declaration(f"K{number}", system=AGS if number == 2 else DMS), at=clock())
@@ -592,26 +594,28 @@ class TestUnanswered:
         ledger.exchanges.queue(declaration("K5"), at=clock())
         return ledger
 
-    def test_which(self, mixed: Ledger) -> None:
-        """Accepted and unknown, oldest first."""
+    def test_accepted_and_unknown(self, mixed: Ledger) -> None:
+        """The list holds the accepted and the unknown, oldest first."""
         assert [("K1", State.ACCEPTED), ("K2", State.UNKNOWN)] == [
-            (one.reference, one.state) for one in mixed.exchanges.unanswered()
+            (exchange.reference, exchange.state) for exchange in mixed.exchanges.unanswered()
         ]
 
     def test_narrowed(self, mixed: Ledger, clock: Clock) -> None:
-        """By the moment since which they wait, by system, by party in any case."""
-        found = [
+        """The list can be narrowed by waiting time, by system, and by party in any case."""
+        lists = [
             mixed.exchanges.unanswered(before=clock(2)),
             mixed.exchanges.unanswered(system="AGS"),
             mixed.exchanges.unanswered(party=PARTY.lower()),
             mixed.exchanges.unanswered(party="NL123456789.03.05"),
         ]
 
-        assert [["K1"], ["K2"], ["K1", "K2"], []] == [[one.reference for one in each] for each in found]
+        assert [["K1"], ["K2"], ["K1", "K2"], []] == [
+            [exchange.reference for exchange in exchanges] for exchanges in lists
+        ]
 
     def test_needing_attention(self, mixed: Ledger) -> None:
-        """What goes no further by itself, over all systems, those first that were queued first."""
+        """The list holds what does not continue automatically, of all systems, oldest first."""
         assert (["K2", "K3"], ["K2"]) == (
-            [one.reference for one in mixed.exchanges.needing_attention(most=9)],
-            [one.reference for one in mixed.exchanges.needing_attention(most=1)],
+            [exchange.reference for exchange in mixed.exchanges.needing_attention(most=9)],
+            [exchange.reference for exchange in mixed.exchanges.needing_attention(most=1)],
         )

@@ -1,4 +1,4 @@
-"""The file of a SQLite ledger: the file itself counts, not its name; and it is its owner's alone."""
+"""The file of a SQLite ledger: the file counts, not its name; and only its owner can open it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import stat
-import subprocess  # noqa: S404 - another process and its umask are what it is about
+import subprocess  # noqa: S404 - the test is about another process and its umask
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ NAMES = ("htpoort.db", "htpoort.db-wal", "htpoort.db-shm")
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the path of a ledger that is still to be made."""
+    """Return the path of a ledger that does not exist yet."""
     return tmp_path / "htpoort.db"
 
 
@@ -38,19 +38,19 @@ def ledger(path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def refusal(future_of: Callable[[], object]) -> tuple[bool, str]:
-    """Run what must fail; gives whether the error is retryable, and its advice."""
+def refusal(operation: Callable[[], object]) -> tuple[bool, str]:
+    """Run an operation that must fail; return whether the error is retryable, and its advice."""
     with pytest.raises(LedgerError) as caught:
-        future_of()
+        operation()
     return caught.value.retryable, caught.value.advice
 
 
 class TestReplaced:
-    """What is written to a file that its name no longer means would be lost with it, so it fails."""
+    """A write fails if the ledger's name no longer refers to the open file, with which the write would be lost."""
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_a_file_that_is_gone(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make, name: str) -> None:
-        """A file of the open database that is deleted: nothing is written, and the error names the file."""
+    def test_a_deleted_file(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make, name: str) -> None:
+        """If a file of the open database is deleted, nothing is written, and the error names the file."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         gone = path.with_name(name)
         gone.unlink()
@@ -62,7 +62,7 @@ class TestReplaced:
     def test_another_ledger_in_its_place(
         self, ledger: Ledger, path: Path, tmp_path: Path, clock: Clock, declaration: Make
     ) -> None:
-        """A ledger that is moved over it, as when a copy is put back: reads and writes fail, and it is not touched."""
+        """If another ledger replaces the file, as when a copy is put back, reads and writes fail and change nothing."""
         with Ledger.open(f"sqlite:///{tmp_path / 'other.db'}") as other:
             other.exchanges.queue(declaration("K9"), at=clock())
         (tmp_path / "other.db").rename(path)
@@ -76,14 +76,14 @@ class TestReplaced:
         assert [True, True, True] == refused
         assert before == path.read_bytes()
 
-    def test_no_claim(self, ledger: Ledger, path: Path, tmp_path: Path, clock: Clock, declaration: Make) -> None:
-        """Nothing is given out to be sent, as what was sent could not be recorded; once the file is back, it is."""
+    def test_claims_nothing(self, ledger: Ledger, path: Path, tmp_path: Path, clock: Clock, declaration: Make) -> None:
+        """While the file is away nothing is claimed, as no outcome could be recorded; once it is back, claims work."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
         lease = clock(2) - clock(0)
 
         def claim() -> list[str]:
             taken = ledger.exchanges.claim_soon(("DMS",), owner="a", most=1, at=clock(), lease=lease).result()
-            return [one.reference for one in taken]
+            return [exchange.reference for exchange in taken]
 
         away = tmp_path / "away"
         away.mkdir()
@@ -95,8 +95,8 @@ class TestReplaced:
 
         assert (True, ["K1"]) == (retryable, claim())
 
-    def test_while_it_is_written(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make) -> None:
-        """A file that is replaced during a transaction: what was committed into the old one is not acknowledged."""
+    def test_during_a_transaction(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make) -> None:
+        """If the file is replaced during a transaction, what was committed into the old file is not acknowledged."""
         began, go_on = threading.Event(), threading.Event()
 
         def hold(_connection: sa.Connection) -> None:
@@ -114,21 +114,21 @@ class TestReplaced:
         )
 
     def test_a_folder_that_is_replaced(self, tmp_path: Path, clock: Clock, declaration: Make) -> None:
-        """The folder is moved away and another is there: noticed, and no new ledger is made in the other one."""
+        """A folder that replaces the ledger's folder is noticed, and no new ledger is created in it."""
         folder = tmp_path / "folder"
         folder.mkdir()
         with Ledger.open(f"sqlite:///{folder / 'htpoort.db'}") as ledger:
             folder.rename(tmp_path / "old")
             folder.mkdir()
             retryable, _advice = refusal(lambda: ledger.exchanges.queue(declaration("K1"), at=clock()))
-            # More readers than connections that are open, so that new ones are made.
+            # Use more readers than open connections, so that the ledger opens new ones.
             with ledger._connections.engine.connect(), pytest.raises(LedgerError):
                 ledger.status()
 
             assert (True, []) == (retryable, list(folder.iterdir()))
 
     def test_a_link_that_points_elsewhere(self, path: Path, tmp_path: Path, clock: Clock, declaration: Make) -> None:
-        """A symbolic link that is changed means another file: others queue there, so nothing is written here."""
+        """A changed symbolic link leads other processes to another file, so nothing is written to the first one."""
         link = tmp_path / "link.db"
         link.symlink_to(path)
         Ledger.open(f"sqlite:///{tmp_path / 'second.db'}").close()
@@ -143,50 +143,50 @@ class TestReplaced:
     def test_a_process_that_changes_its_folder(
         self, tmp_path: Path, clock: Clock, declaration: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A relative path means the file that it meant when it was opened, also for a new connection."""
+        """A relative path keeps meaning the file that was opened, also for a new connection."""
         monkeypatch.chdir(tmp_path)
         with Ledger.open("sqlite:///htpoort.db") as ledger:
             ledger.exchanges.queue(declaration("K1"), at=clock())
             (tmp_path / "elsewhere").mkdir()
             monkeypatch.chdir(tmp_path / "elsewhere")
-            with ledger._connections.engine.connect() as one, one.begin():
+            with ledger._connections.engine.connect() as connection, connection.begin():
                 assert (
                     1 == ledger.status().exchanges["DMS", ledger.exchanges.queue(declaration("K1"), at=clock()).state]
                 )
 
         assert [] == list((tmp_path / "elsewhere").iterdir())
 
-    def test_what_happens_beside_it(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make) -> None:
-        """The same file goes on, whatever else happens beside it: a backup, a reader, a hard link made later."""
+    def test_harmless_changes(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make) -> None:
+        """A backup, another reader or a later hard link of the same file does not stop the ledger."""
         with sqlite3.connect(path) as reader, sqlite3.connect(path.with_name("copy.db")) as copy:
             reader.backup(copy)
         reader.close()
         copy.close()
         os.link(path, path.with_name("snapshot.db"))
         ledger.exchanges.queue(declaration("K1"), at=clock())
-        with ledger._connections.engine.connect() as one, one.begin():
-            found = [exchange.reference for exchange in ledger.exchanges.listed()]
+        with ledger._connections.engine.connect() as connection, connection.begin():
+            references = [exchange.reference for exchange in ledger.exchanges.listed()]
 
-        assert ["K1"] == found
+        assert ["K1"] == references
 
 
 class TestSecondName:
-    """Two names of one ledger are one ledger: one agent."""
+    """Two names of one ledger are one ledger, for one agent."""
 
     def test_a_symbolic_link(self, path: Path, tmp_path: Path) -> None:
-        """An agent that was given a link is refused while another works on the file itself, and the other way round."""
+        """An agent on a link is refused while another agent works on the file itself, and the other way round."""
         (tmp_path / "elsewhere").mkdir()
         link = tmp_path / "elsewhere" / "link.db"
         link.symlink_to(path)
         with Ledger.open(f"sqlite:///{path}") as first, Ledger.open(f"sqlite:///{link}") as second:
-            for one, other in ((first, second), (second, first)):
-                with one.agent_lock(), pytest.raises(LedgerError, match="Another agent"), other.agent_lock():
+            for holder, other in ((first, second), (second, first)):
+                with holder.agent_lock(), pytest.raises(LedgerError, match="Another agent"), other.agent_lock():
                     pass
 
-        assert ["link.db"] == [found.name for found in link.parent.iterdir()]
+        assert ["link.db"] == [file.name for file in link.parent.iterdir()]
 
     def test_a_linked_folder(self, tmp_path: Path) -> None:
-        """The same through a link to the folder."""
+        """An agent is also refused if a link leads to the folder of the ledger."""
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "real")
         urls = [f"sqlite:///{tmp_path / folder / 'htpoort.db'}" for folder in ("real", "link")]
@@ -200,7 +200,7 @@ class TestSecondName:
             pass
 
     def test_a_hard_link(self, ledger: Ledger, path: Path, tmp_path: Path) -> None:
-        """A file with two names of the same rank is refused: SQLite keeps a log for each, and damages the file."""
+        """A file with two hard links is refused: SQLite would keep a log for each name and damage the file."""
         del ledger
         os.link(path, tmp_path / "second.db")
         with pytest.raises(LedgerError, match="a hard link") as caught:
@@ -208,8 +208,8 @@ class TestSecondName:
 
         assert not caught.value.retryable
 
-    def test_a_lock_that_is_removed(self, path: Path, clock: Clock, declaration: Make) -> None:
-        """An agent whose lock file is deleted takes it anew; where another agent was quicker, it writes no more."""
+    def test_a_deleted_lock_file(self, path: Path, clock: Clock, declaration: Make) -> None:
+        """An agent whose lock file is deleted locks a new one; if another agent was quicker, it writes no more."""
         url, lock = f"sqlite:///{path}", path.with_name("htpoort.db-agent")
         with Ledger.open(url) as first, Ledger.open(url) as second, first.agent_lock():
             lock.unlink()
@@ -222,15 +222,15 @@ class TestSecondName:
             first.exchanges.queue(declaration("K3"), at=clock())
 
             assert (False, "Another agent is using this ledger; stop it, or use PostgreSQL to run several.") == refused
-            assert ["K1", "K3"] == [one.reference for one in first.exchanges.listed()]
+            assert ["K1", "K3"] == [exchange.reference for exchange in first.exchanges.listed()]
 
 
 class TestRights:
-    """A ledger holds declarations and replies: its owner alone reads it."""
+    """A ledger holds declarations and replies: only its owner can read it."""
 
     @pytest.mark.parametrize("umask", ["0o000", "0o022", "0o277"])
     def test_a_new_ledger(self, path: Path, umask: str) -> None:
-        """Each of its files is 0600, whatever the umask."""
+        """Each file of a new ledger has mode 0600, whatever the umask."""
         code = (
             f"import os, stat, pathlib; os.umask({umask})\n"
             "from htpoort.ledger import Ledger\n"
@@ -238,24 +238,24 @@ class TestRights:
             f"    for file in sorted(pathlib.Path({str(path.parent)!r}).iterdir()):\n"
             "        print(file.name, oct(stat.S_IMODE(file.stat().st_mode)))\n"
         )
-        told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own interpreter
+        output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own interpreter
 
         assert ["htpoort.db 0o600", "htpoort.db-agent 0o600", "htpoort.db-shm 0o600", "htpoort.db-wal 0o600"] == (
-            told.splitlines()
+            output.splitlines()
         )
 
-    def test_a_group_that_was_let_in(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """The rights of a ledger that is there stay; its lock gets the same, and no one is warned."""
+    def test_a_group_with_access(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """An existing ledger keeps its mode; its lock file gets the same mode, and no warning is logged."""
         Ledger.open(f"sqlite:///{path}").close()
         path.chmod(0o660)
         with Ledger.open(f"sqlite:///{path}") as ledger, ledger.agent_lock():
-            rights = {found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+            rights = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
 
         assert ({*rights}, {0o660}) == ({*NAMES, "htpoort.db-agent"}, {*rights.values()})
         assert [] == caplog.records
 
-    def test_a_ledger_that_all_can_read(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """An agent on a ledger that is open to every user of the machine works, and says how to close it."""
+    def test_a_ledger_that_every_user_can_read(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """An agent works on a ledger that every user of the machine can open, and logs how to close it."""
         Ledger.open(f"sqlite:///{path}").close()
         path.chmod(0o644)
         with Ledger.open(f"sqlite:///{path}") as ledger, ledger.agent_lock():
@@ -264,8 +264,8 @@ class TestRights:
         sentence = f"Every user of this machine can open {path}; run: chmod 600 {path}*"
         assert [("htpoort.ledger", logging.WARNING, sentence)] == caplog.record_tuples
 
-    def test_a_folder_that_is_closed(self, tmp_path: Path) -> None:
-        """A file that cannot be made is named, with the reason."""
+    def test_a_folder_that_is_missing(self, tmp_path: Path) -> None:
+        """The error names the file that cannot be created, and the reason."""
         target = tmp_path / "absent" / "htpoort.db"
         (tmp_path / "link.db").symlink_to(target)
         with pytest.raises(LedgerError) as caught:
@@ -278,10 +278,10 @@ class TestRights:
 
 
 class TestDump:
-    """What `sqlite3 .dump` rescues has lost the mark of a ledger."""
+    """A database rescued with `sqlite3 .dump` has lost the application ID of a ledger."""
 
-    def test_says_how_to_set_it(self, path: Path, tmp_path: Path, clock: Clock, declaration: Make) -> None:
-        """It is refused as it is; the command that the error names makes it a ledger again, with all that was in it."""
+    def test_the_advice_restores_it(self, path: Path, tmp_path: Path, clock: Clock, declaration: Make) -> None:
+        """The database is refused; the command in the error makes it a ledger again, with all its content."""
         with Ledger.open(f"sqlite:///{path}") as ledger:
             ledger.exchanges.queue(declaration("K1"), at=clock())
         rescued = tmp_path / "rescued.db"
@@ -294,14 +294,14 @@ class TestDump:
             new.execute("PRAGMA application_id=1752461423")
         new.close()
         with Ledger.open(f"sqlite:///{rescued}") as again:
-            found = [one.reference for one in again.exchanges.listed()]
+            references = [exchange.reference for exchange in again.exchanges.listed()]
 
         assert advice.endswith("run: sqlite3 FILE 'PRAGMA application_id=1752461423'")
-        assert ["K1"] == found
+        assert ["K1"] == references
 
 
-def test_a_list_that_is_not_read_to_its_end(path: Path, clock: Clock, declaration: Make) -> None:
-    """A list that outlives its ledger keeps the file open only as long as the list itself is there."""
+def test_a_list_not_read_to_its_end(path: Path, clock: Clock, declaration: Make) -> None:
+    """A list that outlives its ledger keeps the file open only as long as the list exists."""
     with Ledger.open(f"sqlite:///{path}") as ledger:
         for reference in ("K1", "K2"):
             ledger.exchanges.queue(declaration(reference), at=clock())
@@ -314,7 +314,7 @@ def test_a_list_that_is_not_read_to_its_end(path: Path, clock: Clock, declaratio
 
 
 def link(fd: Path) -> str:
-    """Give what a descriptor is of; one that listing the folder had needed is gone by now."""
+    """Return the path of a descriptor; empty if it is closed by now, as is the one that listed the folder."""
     try:
         return str(fd.readlink())
     except FileNotFoundError:

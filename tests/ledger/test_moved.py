@@ -1,4 +1,4 @@
-"""A ledger that is moved or replaced while an agent has it open: no other process touches what lies beside it."""
+"""A ledger moved or replaced while an agent has it open: no other process touches the files in its place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import resource
 import signal
 import sqlite3
-import subprocess  # noqa: S404 - other processes are what it is about
+import subprocess  # noqa: S404 - the tests are about other processes
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -39,13 +39,13 @@ ADVICE: Final = (
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the path of a ledger that is still to be made."""
+    """Return the path of a ledger that does not exist yet."""
     return tmp_path / "htpoort.db"
 
 
 @contextmanager
 def agent(path: Path, *, record: bool = True) -> Generator[subprocess.Popen[str]]:
-    """Let another process work as the agent of a ledger, of an older version where it records nothing."""
+    """Run an agent in another process; with record=False one of an older version, which records nothing."""
     forget = "" if record else f"os.truncate({str(path.with_name('htpoort.db-agent'))!r}, 0)"
     code = (
         "import os, sys\n"
@@ -61,7 +61,7 @@ def agent(path: Path, *, record: bool = True) -> Generator[subprocess.Popen[str]
 
 @contextmanager
 def started(*command: str, folder: Path | None = None) -> Generator[subprocess.Popen[str]]:
-    """Start a process that prints a line when it is ready, and kill it in the end if it is still there."""
+    """Start a process that prints a line when it is ready; kill it at the end."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:  # noqa: S603 - our own
         try:
@@ -73,7 +73,7 @@ def started(*command: str, folder: Path | None = None) -> Generator[subprocess.P
 
 
 def copied(path: Path) -> Path:
-    """Back a ledger up as run.md says."""
+    """Back a ledger up as run.md describes."""
     copy = path.with_name("copy.db")
     with sqlite3.connect(path) as old, sqlite3.connect(copy) as new:
         old.backup(new)
@@ -89,24 +89,24 @@ def contents(path: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def references(path: Path) -> list[str]:
-    """Say what is queued in a ledger."""
+    """List the K of each exchange in a ledger."""
     with Ledger.open(f"sqlite:///{path}", create=False) as ledger:
-        return [one.reference for one in ledger.exchanges.listed()]
+        return [exchange.reference for exchange in ledger.exchanges.listed()]
 
 
 class TestCommands:
-    """`htpoort run` and the other commands, each in a process of its own."""
+    """`htpoort run` and the other commands, each in its own process."""
 
     @staticmethod
     def run(folder: Path, *arguments: str) -> tuple[int, str]:
-        """Run a command; gives its exit code, and its output or else its error."""
+        """Run a command; return its exit code, and its output or, if that is empty, its error."""
         started = [*COMMAND, *arguments]
         ran = subprocess.run(started, cwd=folder, input="<x/>", capture_output=True, text=True, check=False)  # noqa: S603 - ours
         return ran.returncode, ran.stdout or ran.stderr
 
     @pytest.mark.parametrize(("command", "replaced"), [("status", True), ("queue", False), ("run", True)])
     def test_beside_an_agent(self, tmp_path: Path, path: Path, command: str, *, replaced: bool) -> None:
-        """While the file is replaced or only away, a command refuses; once it is back, nothing is lost."""
+        """While the file is replaced or missing, a command refuses; once the file is back, nothing is lost."""
         (tmp_path / "htpoort.toml").write_text(CONFIG)
         arguments = {"queue": build_options(reference="K2")}.get(command, [])
         with started(*COMMAND, "run", folder=tmp_path) as running:
@@ -121,7 +121,7 @@ class TestCommands:
             after = contents(path)
             old.rename(path)
             queued = self.run(tmp_path, "queue", *build_options(reference="K3"))[0]
-            # As a power cut would: nothing is written at the end.
+            # Kill it, as a power cut would: it writes nothing at the end.
             running.send_signal(signal.SIGKILL)
             running.wait()
         status = json.loads(self.run(tmp_path, "status", "--json")[1])
@@ -133,14 +133,14 @@ class TestCommands:
 
 
 class TestOpening:
-    """Each way to open a ledger looks before SQLite does."""
+    """Each way to open a ledger checks the file before SQLite opens it."""
 
     @pytest.mark.parametrize("create", [True, False])
     @pytest.mark.parametrize("replaced", [True, False])
     def test_a_replaced_file(
         self, path: Path, clock: Clock, declaration: Make, *, create: bool, replaced: bool
     ) -> None:
-        """It is refused, may pass, and no file is made, changed or deleted."""
+        """The refusal is retryable, and no file is created, changed or deleted."""
         with agent(path):
             with Ledger.open(f"sqlite:///{path}") as ledger:
                 ledger.exchanges.queue(declaration("K1"), at=clock())
@@ -161,7 +161,7 @@ class TestOpening:
             )
             assert (before, ["K1"]) == (after, references(path))
 
-    def test_by_a_symbolic_link(self, path: Path, tmp_path: Path) -> None:
+    def test_through_a_symbolic_link(self, path: Path, tmp_path: Path) -> None:
         """A link to the ledger leads to the same lock."""
         link = tmp_path / "link.db"
         link.symlink_to(path)
@@ -173,7 +173,7 @@ class TestOpening:
         assert (ADVICE.format(link), False) == (caught.value.advice, path.exists())
 
     def test_in_the_process_of_the_agent(self, path: Path) -> None:
-        """The program that runs the agent may open the ledger again, and is refused in the same way."""
+        """The agent's own process may open the ledger a second time, and gets the same refusal."""
         url = f"sqlite:///{path}"
         with Ledger.open(url) as first, first.agent_lock():
             Ledger.open(url).close()
@@ -187,8 +187,8 @@ class TestOpening:
 
         assert ADVICE.format(path) == caught.value.advice
 
-    def test_moved_with_all_that_belongs_to_it(self, path: Path, clock: Clock, declaration: Make) -> None:
-        """A file that is moved together with its log and its lock is the agent's, there too; here is none then."""
+    def test_moved_with_its_log_and_lock(self, path: Path, clock: Clock, declaration: Make) -> None:
+        """A file moved with its log and lock stays the agent's ledger; a new one can be created in the old place."""
         away = path.with_name("away")
         away.mkdir()
         with agent(path):
@@ -203,10 +203,10 @@ class TestOpening:
 
 
 class TestNotRefused:
-    """Only a living agent that has another file open keeps others away."""
+    """Only a living agent that has another file open makes the ledger refuse."""
 
-    def test_an_agent_that_died(self, path: Path) -> None:
-        """What a dead agent wrote into its lock file says nothing: a copy can be put in the place of its ledger."""
+    def test_a_dead_agent(self, path: Path) -> None:
+        """The record in a dead agent's lock file does not count: a copy can replace the ledger."""
         with agent(path) as process:
             process.kill()
             process.wait()
@@ -219,13 +219,13 @@ class TestNotRefused:
         with Ledger.open(f"sqlite:///{path}") as ledger, ledger.agent_lock():
             assert [] == references(path)
 
-    def test_an_agent_that_wrote_nothing(self, path: Path) -> None:
-        """An agent of an older version leaves its lock file empty: nothing is known then, and all is as before."""
+    def test_an_agent_without_a_record(self, path: Path) -> None:
+        """An agent of an older version leaves its lock file empty; the ledger then opens without the check."""
         with agent(path, record=False):
             assert [] == references(path)
 
     def test_an_agent_at_work(self, path: Path) -> None:
-        """Others read and write beside an agent, and a second agent is refused as before."""
+        """Other processes read and write beside an agent, and a second agent is refused."""
         with agent(path):
             with Ledger.open(f"sqlite:///{path}") as ledger, pytest.raises(LedgerError) as caught, ledger.agent_lock():
                 pass
@@ -233,8 +233,8 @@ class TestNotRefused:
             assert [] == references(path)
         assert "Another agent is using this ledger; stop it, or use PostgreSQL to run several." == caught.value.advice
 
-    def test_an_agent_that_starts_while_others_look(self, path: Path) -> None:
-        """A process that looks at the lock all the time keeps no agent from starting."""
+    def test_an_agent_that_starts_during_checks(self, path: Path) -> None:
+        """A process that checks the lock continuously does not keep an agent from starting."""
         lock = path.with_name("htpoort.db-agent")
         code = (
             "import fcntl\n"
@@ -253,8 +253,8 @@ class TestNotRefused:
                     with ledger.agent_lock():
                         pass
 
-    def test_a_disk_that_is_full(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """An agent that cannot write which file it has open starts, warns, and leaves nothing old in the lock file."""
+    def test_a_full_disk(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """An agent that cannot record its open file starts, logs a warning and clears the old record."""
         lock = path.with_name("htpoort.db-agent")
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         with Ledger.open(f"sqlite:///{path}") as ledger:
@@ -263,12 +263,12 @@ class TestNotRefused:
             try:
                 with ledger.agent_lock():
                     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-                    found = references(path)
+                    listed = references(path)
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
         warning = (
             f"{lock} cannot be written: File too large. If the ledger is replaced, other processes will not notice."
         )
-        assert ([], "") == (found, lock.read_text())
+        assert ([], "") == (listed, lock.read_text())
         assert [("htpoort.ledger", logging.WARNING, warning)] == caplog.record_tuples

@@ -1,4 +1,4 @@
-"""How parties stand with systems, as a move needs to know it."""
+"""What the ledger knows of each party and system, for a move to another system."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ Make = Callable[..., Submission]
 Write = Callable[..., bytes]
 
 
-def test_what_was_sent_is_open_and_came_back(
-    ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
-) -> None:
-    """Each party and system by itself: what the gateway has, what is open since when, how many replies and the last."""
+def test_party_totals(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
+    """The totals show, for each party and system, what was sent, what is open since when, and the replies."""
     for minute, reference in enumerate(("K1", "K2", "K3")):
         ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(minute))
     claimed = ledger.exchanges.claim_soon(("AGS",), owner="a", most=2, at=clock(5), lease=LEASE).result()
-    for one in claimed:
-        ledger.exchanges.settle_soon(one, Outcome.ACCEPTED, at=clock(6)).result()
+    for attempt in claimed:
+        ledger.exchanges.settle_soon(attempt, Outcome.ACCEPTED, at=clock(6)).result()
     ledger.replies.take_in(router, reply("K1", **FROM_AGS), mail_from=None, at=clock(7))
     ledger.replies.take_in(router, reply("K1", body="<further/>", **FROM_AGS), mail_from=None, at=clock(9))
     ledger.exchanges.queue(declaration("K4", party=CLIENT), at=clock(10))
-    # One of a K that was never sent counts too: it shows that the system is alive for the party.
+    # A reply to a K that was never sent counts too: it shows that the system still sends to the party.
     ledger.replies.take_in(router, reply("K9"), mail_from=None, at=clock(11))
 
     assert ledger.party_totals([PartyId.parse(PARTY), CLIENT.lower()]) == {
@@ -43,22 +41,22 @@ def test_what_was_sent_is_open_and_came_back(
     }
 
 
-def test_nobody_else(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """Who was not asked for is not told of."""
+def test_only_the_parties_asked_for(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """The totals hold no party that was not asked for."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
 
     assert ledger.party_totals([CLIENT]) == ledger.party_totals([]) == {}
 
 
 class TestLastReply:
-    """When a system last said anything, to whomever."""
+    """When the last reply of a system came, to any party."""
 
     def test_of_every_party_and_copies_too(
         self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
     ) -> None:
-        """An answer, a reply of a K that was never sent, and a copy each count from the moment that they came."""
+        """An answer, a reply to a K that was never sent, and a copy all count, at their arrival."""
         ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
-        told: list[datetime | None] = []
+        moments: list[datetime | None] = []
         for minute, raw in enumerate((
             reply("K9"),
             reply("K1", **FROM_AGS),
@@ -68,34 +66,34 @@ class TestLastReply:
             b"junk",
         )):
             ledger.replies.take_in(router, raw, mail_from=None, at=clock(minute))
-            told.append(ledger.last_reply("AGS", after=clock(-1)))
+            moments.append(ledger.last_reply("AGS", after=clock(-1)))
 
-        assert told == [None, clock(1), clock(2), clock(3), clock(3), clock(3)]
+        assert moments == [None, clock(1), clock(2), clock(3), clock(3), clock(3)]
         assert ledger.last_reply("DMS", after=clock(-1)) == clock(4)
 
     def test_after(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """What came at that moment or before it is not looked at."""
+        """A reply that came at the given moment or before it does not count."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(5))
 
         assert [ledger.last_reply("DMS", after=clock(minute)) for minute in (4, 5)] == [clock(5), None]
 
     def test_a_copy_of_what_was_pruned(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """A copy whose reply is gone may be of any system, so that it counts for each until it is pruned too."""
+        """A copy of a pruned reply may be of any system, so it counts for each system until it is pruned too."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         (waiting,) = ledger.replies.claim_soon("DMS", owner="a", most=1, at=clock(), lease=LEASE).result()
         ledger.replies.mark_delivered_soon(waiting.key, at=clock()).result()
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(40 * DAY))
-        told: list[datetime | None] = []
+        moments: list[datetime | None] = []
         for day in (35, 45):
             ledger.prune(before=clock(day * DAY), at=clock(90 * DAY), days=30)
-            told += [ledger.last_reply(system, after=clock(30 * DAY)) for system in ("AGS", "DMS")]
+            moments += [ledger.last_reply(system, after=clock(30 * DAY)) for system in ("AGS", "DMS")]
 
-        assert told == [clock(40 * DAY), clock(40 * DAY), None, None]
+        assert moments == [clock(40 * DAY), clock(40 * DAY), None, None]
 
 
 @pytest.mark.parametrize("number", [1, 501, 1_200])
 def test_any_number_of_parties(ledger: Ledger, clock: Clock, declaration: Make, number: int) -> None:
-    """A broker of many parties asks once."""
+    """One call takes any number of parties."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     parties = [PARTY, *(f"NL{other:09}.02.05" for other in range(1, number))]
 
@@ -103,12 +101,12 @@ def test_any_number_of_parties(ledger: Ledger, clock: Clock, declaration: Make, 
 
 
 class TestOldSystemFacts:
-    """What the whole ledger knows of a system that is being left, in one call."""
+    """old_system_facts collects what the whole ledger knows of a system that is being left."""
 
     def test_of_every_party(
         self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
     ) -> None:
-        """What is open, undelivered or in quarantine counts, whosever it is; totals are of the parties asked for."""
+        """Open exchanges, undelivered replies and quarantine count for every party, totals for those asked for."""
         ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
         ledger.exchanges.queue(declaration("K2", system=AGS, party=CLIENT), at=clock())
         ledger.exchanges.queue(declaration("K3"), at=clock())
@@ -133,14 +131,14 @@ class TestOldSystemFacts:
     def test_the_last_reply_counts_for_the_quiet_days(  # noqa: PLR0913, PLR0917 - one fixture for each thing
         self, ledger: Ledger, router: Router, clock: Clock, reply: Write, quiet_days: int, heard: object
     ) -> None:
-        """An older reply is no reason to wait, but shows that this ledger has listened."""
+        """A reply before the quiet days is no reason to wait, but shows that this ledger receives from the system."""
         ledger.replies.take_in(router, reply("K9", **FROM_AGS), mail_from=None, at=clock())
         facts = ledger.old_system_facts("AGS", parties=[], at=clock(2 * DAY), quiet_days=quiet_days)
 
         assert (heard, True) == (facts.last_reply is not None, facts.known)
 
     def test_of_an_unknown_system(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A ledger that holds nothing of a system says so, whatever it holds of another."""
+        """A system of which the ledger holds nothing is not known, even if it holds another."""
         ledger.exchanges.queue(declaration("K1"), at=clock())
 
         assert not ledger.old_system_facts("AGS", parties=[], at=clock()).known

@@ -1,4 +1,4 @@
-"""A person releases from quarantine; what the ledger knows to be wrong needs a reason, whoever asks and however."""
+"""Releasing from quarantine: a choice that contradicts the ledger needs a reason, through every method."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from htpoort import (
 )
 from htpoort.ledger import Exchange, Ledger, QuarantineState
 
-OURS, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+OWN, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
 LEASE = timedelta(minutes=2)
 BTO = DeclarationSystem(
     name="BTO",
@@ -43,26 +43,26 @@ Write = Callable[..., bytes]
 Send = Callable[..., Exchange]
 
 
-def choice(reference: str = "K1", *, party: str = OURS, system: DeclarationSystem = DMS) -> dict[str, Any]:
-    """Choose the process that a message belongs to."""
+def choice(reference: str = "K1", *, party: str = OWN, system: DeclarationSystem = DMS) -> dict[str, Any]:
+    """Return the choice of system, party and K for a message."""
     return {"system": system, "party": PartyId.parse(party), "reference": reference}
 
 
 class Desk:
-    """A ledger, and a person at its quarantine."""
+    """A ledger, and an operator at its quarantine."""
 
     def __init__(self, ledger: Ledger, router: Router, clock: Clock) -> None:
         self.ledger = ledger
         self._router, self._clock = router, clock
 
-    def apart(self, raw: bytes) -> int:
-        """Take in a message that is set apart."""
+    def quarantine(self, raw: bytes) -> int:
+        """Receive a message that goes to quarantine; return its number."""
         stored = self.ledger.replies.take_in(self._router, raw, mail_from=None, at=self._clock(1))
         assert isinstance(stored.routing, Quarantined)
         return stored.key
 
     def refused(self, key: int, chosen: dict[str, Any]) -> list[str]:
-        """Release it; gives the codes of the refusal."""
+        """Release a message, which must be refused; return the codes of the problems."""
         with pytest.raises(InputError) as caught:
             self.ledger.quarantine.release(key, **chosen, at=self._clock(2))
         assert QuarantineState.HELD is self.ledger.quarantine.get(key).state
@@ -71,55 +71,55 @@ class Desk:
 
 @pytest.fixture
 def desk(ledger: Ledger, router: Router, clock: Clock) -> Desk:
-    """Give a ledger."""
+    """Return a desk at a new ledger."""
     return Desk(ledger, router, clock)
 
 
 class TestRefused:
-    """What is known to contradict is refused, and nothing has changed."""
+    """A choice that contradicts what is known is refused, and changes nothing."""
 
     @pytest.mark.parametrize("reference", ["../outside", "2209622 2730006", "a-b", "1" * 36, "?"])
     def test_a_k_that_cannot_have_been_sent(self, desk: Desk, reply: Write, clock: Clock, reference: str) -> None:
-        """A K that no writer writes reaches no process, whatever the reason; under another K it does."""
+        """A message cannot be released under an invalid K, even with a reason; under another K it can."""
         raw = reply("K1").replace(b"[K=K1]", f"[K={reference}]".encode())
-        key = desk.apart(raw)
+        key = desk.quarantine(raw)
         assert ["release.reference"] == desk.refused(key, choice(reference))
         with pytest.raises(InputError):
             desk.ledger.quarantine.release_despite(key, **choice(reference), reason="by telephone", at=clock(2))
         stored = desk.ledger.quarantine.release(key, **choice("K1"), at=clock(3))
 
         assert isinstance(stored.routing, Routed)
-        assert [("K1", raw)] == [(one.reference, one.raw) for one in desk.ledger.replies.listed()]
+        assert [("K1", raw)] == [(reply.reference, reply.raw) for reply in desk.ledger.replies.listed()]
 
     def test_another_party_sent_it(self, desk: Desk, sent: Send, reply: Write) -> None:
-        """The client never sent K1, and another party of the ledger did: its very reason was other-party."""
+        """The client never sent K1, another party of the ledger did: refused for the reason that set it apart."""
         sent("K1")
-        key = desk.apart(reply("K1", party=CLIENT))
+        key = desk.quarantine(reply("K1", party=CLIENT))
         codes = desk.refused(key, choice(party=CLIENT))
 
         assert ("other-party", ["release.other-party"]) == (desk.ledger.quarantine.get(key).reason, codes)
         assert [] == list(desk.ledger.replies.listed())
 
-    def test_another_party_sent_it_who_is_chosen(self, desk: Desk, sent: Send, reply: Write) -> None:
-        """Given to the party that sent K1, it is still addressed to another one in its envelope."""
+    def test_the_chosen_party_sent_it(self, desk: Desk, sent: Send, reply: Write) -> None:
+        """Released to the party that sent K1, the envelope still names another party: refused."""
         sent("K1")
-        key = desk.apart(reply("K1", party=CLIENT))
+        key = desk.quarantine(reply("K1", party=CLIENT))
 
-        assert ["release.other-party"] == desk.refused(key, choice(party=OURS))
+        assert ["release.other-party"] == desk.refused(key, choice(party=OWN))
 
     def test_another_system(self, desk: Desk, sent: Send, reply: Write) -> None:
-        """K1 went to AGS, and DMS answers: given to DMS it contradicts the K, given to AGS its mailbox and V."""
+        """K1 went to AGS, and DMS replies: DMS contradicts the K, and AGS contradicts mailbox and V."""
         sent("K1", system=AGS)
-        key = desk.apart(reply("K1"))
+        key = desk.quarantine(reply("K1"))
 
         assert "other-system" == desk.ledger.quarantine.get(key).reason
         assert ["release.other-system"] == desk.refused(key, choice(system=DMS))
         assert ["release.other-system", "release.other-system"] == desk.refused(key, choice(system=AGS))
 
-    def test_the_advice_names_the_option_once(self, desk: Desk, sent: Send, reply: Write, clock: Clock) -> None:
-        """Two contradictions are two sentences; what to do follows once, and names the option and the method."""
+    def test_the_advice_is_given_once(self, desk: Desk, sent: Send, reply: Write, clock: Clock) -> None:
+        """Each contradiction has a sentence; the advice follows once."""
         sent("K1", system=AGS)
-        key = desk.apart(reply("K1"))
+        key = desk.quarantine(reply("K1"))
         with pytest.raises(InputError) as caught:
             desk.ledger.quarantine.release(key, **choice(system=AGS), at=clock(2))
 
@@ -131,92 +131,92 @@ class TestRefused:
             ),
         ] == [problem.message for problem in caught.value.problems]
 
-    def test_under_another_reference(self, desk: Desk, sent: Send, reply: Write) -> None:
-        """A K of one's own does not make the message's own K another one's no more."""
+    def test_under_another_k(self, desk: Desk, sent: Send, reply: Write) -> None:
+        """Choosing another K does not remove the contradiction of the message's own K."""
         sent("K1")
-        key = desk.apart(reply("K1", party=CLIENT))
+        key = desk.quarantine(reply("K1", party=CLIENT))
 
         assert ["release.other-party"] == desk.refused(key, choice("K9", party=CLIENT))
 
     @pytest.mark.parametrize("system", [AGS, DMS])
     def test_two_systems_in_one_message(self, desk: Desk, reply: Write, system: DeclarationSystem) -> None:
         """The mailbox is of AGS and the process ID of DMS: either choice contradicts one of them."""
-        key = desk.apart(reply("K1", mailbox="ags@htpoort.nl"))
+        key = desk.quarantine(reply("K1", mailbox="ags@htpoort.nl"))
 
         assert ["release.other-system"] == desk.refused(key, choice(system=system))
 
     def test_another_party_in_its_envelope(self, desk: Desk, reply: Write) -> None:
-        """A names a party that is not the chosen one, even if it is none of ours."""
-        key = desk.apart(reply("K1", party="NL123456789.99.05"))
+        """A names a party other than the chosen one, even one that is not configured: refused."""
+        key = desk.quarantine(reply("K1", party="NL123456789.99.05"))
 
         assert ["release.other-party"] == desk.refused(key, choice())
 
-    def test_a_system_of_ones_own(self, desk: Desk, clock: Clock, reply: Write) -> None:
-        """The directory says of which system a mailbox is; one that it does not have speaks against nothing."""
+    def test_a_system_added_to_the_directory(self, desk: Desk, clock: Clock, reply: Write) -> None:
+        """The directory knows the system of a mailbox; a mailbox that is not in the directory contradicts nothing."""
         raw = reply("K1", mailbox="bto@gateway.example", process_id="BTO.NL")
-        key = desk.apart(raw)
+        key = desk.quarantine(raw)
         with pytest.raises(InputError) as caught:
             desk.ledger.quarantine.release(key, **choice(), at=clock(2), directory=HTPOORT.add(BTO))
         desk.ledger.quarantine.release(key, **choice(), at=clock(2))
 
         assert ["release.other-system"] * 2 == [problem.code for problem in caught.value.problems]
-        assert [raw] == [one.raw for one in desk.ledger.replies.listed()]
+        assert [raw] == [stored.raw for stored in desk.ledger.replies.listed()]
 
 
 class TestAllowed:
-    """What is only unknown, or said in other words, is a person's to decide."""
+    """The operator decides about what is unknown or written in another way."""
 
     @pytest.mark.parametrize("party", ["NL123456789", "nl123456789.02", "NL123456789.02.05.01", "the declarant"])
-    def test_the_same_party_in_other_words(
+    def test_the_same_party_written_in_another_way(
         self, desk: Desk, sent: Send, clock: Clock, reply: Write, *, party: str
     ) -> None:
-        """A with fewer or more groups, or that is no party ID, names nobody else."""
+        """An A with fewer or more groups, or that is not a party ID, names no other party."""
         sent("K1")
-        key = desk.apart(reply("K1", party=party))
+        key = desk.quarantine(reply("K1", party=party))
         stored = desk.ledger.quarantine.release(key, **choice(), at=clock(2))
-        found = desk.ledger.exchanges.find("K1", party=OURS)
+        exchange = desk.ledger.exchanges.find("K1", party=OWN)
 
         assert isinstance(stored.routing, Routed)
-        assert (Correlation.MATCHED, State.ANSWERED) == (stored.routing.correlation, found and found.state)
+        assert (Correlation.MATCHED, State.ANSWERED) == (stored.routing.correlation, exchange and exchange.state)
 
     def test_without_an_envelope(self, desk: Desk, sent: Send, clock: Clock) -> None:
-        """A message that says nothing contradicts nothing."""
+        """A message without an envelope contradicts nothing."""
         sent("K1")
-        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
         desk.ledger.quarantine.release(key, **choice(), at=clock(2))
 
-        assert ["matched"] == [one.correlation for one in desk.ledger.replies.listed()]
+        assert ["matched"] == [reply.correlation for reply in desk.ledger.replies.listed()]
 
-    def test_the_ledger_says_whether_it_was_sent(self, desk: Desk, clock: Clock) -> None:
-        """A caller who says "matched" of a K that nobody sent is not believed."""
-        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+    def test_the_ledger_decides_the_correlation(self, desk: Desk, clock: Clock) -> None:
+        """A message released under a K that was never sent has the correlation unknown-reference."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
         stored = desk.ledger.quarantine.release(key, **choice("K9"), at=clock(2))
 
         assert isinstance(stored.routing, Routed)
         assert (Correlation.UNKNOWN_REFERENCE, ["unknown-reference"]) == (
             stored.routing.correlation,
-            [one.correlation for one in desk.ledger.replies.listed()],
+            [reply.correlation for reply in desk.ledger.replies.listed()],
         )
 
 
 class TestDespite:
-    """An order of its own overrides; its reason is needed and logged."""
+    """release_despite overrides the refusal; it needs a reason, which is logged."""
 
-    def test_is_stored_and_answers_nothing(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
+    def test_it_is_stored_and_answers_nothing(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
         """A reply under another party's K goes to the chosen process; the exchange of that K is not touched."""
         sent("K1")
-        key = desk.apart(reply("K1", party=CLIENT))
+        key = desk.quarantine(reply("K1", party=CLIENT))
         desk.ledger.quarantine.release_despite(key, **choice(party=CLIENT), reason="Customs says so", at=clock(2))
-        (given,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(3), lease=LEASE).result()
-        found = desk.ledger.exchanges.find("K1", party=OURS)
+        (claimed,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(3), lease=LEASE).result()
+        exchange = desk.ledger.exchanges.find("K1", party=OWN)
 
-        assert (CLIENT, None, "unknown-reference") == (given.party, given.exchange, given.correlation)
-        assert State.ACCEPTED is (found and found.state)
+        assert (CLIENT, None, "unknown-reference") == (claimed.party, claimed.exchange, claimed.correlation)
+        assert State.ACCEPTED is (exchange and exchange.state)
 
-    def test_is_logged_with_what_it_overrides(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
-        """The log has the choice, the codes and the reason."""
+    def test_it_is_logged_with_what_it_overrides(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
+        """The log holds the choice, the codes and the reason."""
         sent("K1")
-        key = desk.apart(reply("K1", party=CLIENT))
+        key = desk.quarantine(reply("K1", party=CLIENT))
         desk.ledger.quarantine.release_despite(key, **choice(party=CLIENT), reason="Customs says so", at=clock(2))
         query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
         logged = desk.ledger.write_soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
@@ -225,9 +225,9 @@ class TestDespite:
         assert f"{detail}, despite release.other-party: Customs says so" == logged
 
     @pytest.mark.parametrize("reason", ["", " ", "\n\t"])
-    def test_not_without_a_reason(self, desk: Desk, clock: Clock, reason: str) -> None:
-        """A blank reason is none; the same holds for what is discarded."""
-        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+    def test_a_reason_is_needed(self, desk: Desk, clock: Clock, reason: str) -> None:
+        """A blank reason is refused, for release_despite and for discard."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
         with pytest.raises(InputError) as released:
             desk.ledger.quarantine.release_despite(key, **choice(), reason=reason, at=clock(2))
         with pytest.raises(InputError) as discarded:
@@ -238,9 +238,9 @@ class TestDespite:
         ]
         assert QuarantineState.HELD is desk.ledger.quarantine.get(key).state
 
-    def test_only_once(self, desk: Desk, clock: Clock) -> None:
-        """What was decided before is not released again, for whatever reason."""
-        key = desk.apart(b"Subject: hello\r\n\r\nx\r\n")
+    def test_a_discarded_message(self, desk: Desk, clock: Clock) -> None:
+        """A message that was already discarded is not released, even with a reason."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
         desk.ledger.quarantine.discard(key, at=clock(2), reason="not ours")
         with pytest.raises(InputError) as caught:
             desk.ledger.quarantine.release_despite(key, **choice(), reason="it is", at=clock(3))
@@ -250,7 +250,7 @@ class TestDespite:
 
 @pytest.mark.parametrize(
     ("party", "system", "reason"),
-    [(CLIENT, DMS, Reason.OTHER_PARTY), (OURS, AGS, Reason.OTHER_SYSTEM)],
+    [(CLIENT, DMS, Reason.OTHER_PARTY), (OWN, AGS, Reason.OTHER_SYSTEM)],
     ids=["another party", "another system"],
 )
 def test_a_router_without_the_ledger(  # noqa: PLR0913 - four fixtures and a table
@@ -264,7 +264,7 @@ def test_a_router_without_the_ledger(  # noqa: PLR0913 - four fixtures and a tab
     system: DeclarationSystem,
     reason: Reason,
 ) -> None:
-    """A router that was not given the ledger's records leads nothing astray: the ledger itself compares K."""
+    """A router without the ledger's records misroutes nothing: the ledger itself compares the K."""
     sent("K1")
     raw = reply("K1", party=party, mailbox=system.mailbox, process_id=system.process_id)
     stored = ledger.replies.take_in(attrs.evolve(router, sent=None), raw, mail_from=None, at=clock(1))

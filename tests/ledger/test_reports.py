@@ -1,4 +1,4 @@
-"""Questions to the ledger: counts, stories, pruning."""
+"""What the ledger reports: counts, stories, pruning."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Send = Callable[..., Exchange]
 def test_status_counts(  # noqa: PLR0913 - six fixtures
     ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
 ) -> None:
-    """Counts by system and state, the oldest that is open, replies and strangers that wait."""
+    """The status counts exchanges by system and state, replies to deliver and quarantine, and has the oldest times."""
     sent("K1")
     ledger.exchanges.queue(declaration("K2"), at=clock(1))
     ledger.exchanges.queue(declaration("K3", system=AGS), at=clock(2))
@@ -42,7 +42,7 @@ def test_status_counts(  # noqa: PLR0913 - six fixtures
 
 
 def test_an_empty_ledger_has_a_status(ledger: Ledger) -> None:
-    """Nothing is there, and nothing waits."""
+    """The status of an empty ledger is empty."""
     status = ledger.status()
 
     assert ({}, {}, {}, 0, 0) == (
@@ -54,8 +54,8 @@ def test_an_empty_ledger_has_a_status(ledger: Ledger) -> None:
     )
 
 
-def test_the_whole_story(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
-    """Every event of an exchange is told in order, with the state after it, and its replies."""
+def test_a_story(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
+    """A story holds every event of an exchange in order, with the state after it, and its replies."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     (claimed,) = ledger.exchanges.claim_soon(("DMS",), owner="a", most=1, at=clock(1), lease=LEASE).result()
     ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(2), detail="250 OK").result()
@@ -72,11 +72,11 @@ def test_the_whole_story(ledger: Ledger, router: Router, clock: Clock, declarati
         (clock(4), "delivered", None),
     ] == [(entry.at, entry.event, entry.state) for entry in story.entries]
     assert "250 OK" == story.entries[2].detail
-    assert [reply("K1")] == [one.raw for one in story.replies]
+    assert [reply("K1")] == [stored.raw for stored in story.replies]
 
 
-def test_every_decision_is_told(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """An event that changed nothing stands in the log too, with the reason."""
+def test_a_story_holds_every_decision(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """The log also holds an event that changed nothing, with the reason."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     ledger.exchanges.close("K1", at=clock(1))
     ledger.exchanges.close("K1", at=clock(2))
@@ -84,8 +84,8 @@ def test_every_decision_is_told(ledger: Ledger, clock: Clock, declaration: Make)
     assert "It is already closed." == ledger.story("K1")[0].entries[-1].detail
 
 
-def test_a_story_that_is_none(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
-    """A K that nobody used, or not the party that is asked for, is told."""
+def test_a_missing_story(ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write) -> None:
+    """Asking for a K that was never used, or not by the given party, is an error."""
     ledger.exchanges.queue(declaration("K1"), at=clock())
     ledger.replies.take_in(router, reply("K2"), mail_from=None, at=clock())
     for reference, party in (("K9", None), ("K1", CLIENT), ("K2", CLIENT)):
@@ -94,10 +94,10 @@ def test_a_story_that_is_none(ledger: Ledger, router: Router, clock: Clock, decl
 
 
 class TestStoriesOfReplies:
-    """What came in is told under its K, whether that was sent or not."""
+    """A story includes the replies to its K, whether the K was sent or not."""
 
     def test_a_k_that_was_never_sent(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
-        """There is no exchange; the replies and what happened to them are told, each system and party by itself."""
+        """Replies to a K without an exchange have a story for each system and party."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         ledger.replies.take_in(router, reply("K1", body="<Second/>"), mail_from=None, at=clock(1))
         ledger.replies.take_in(router, reply("K1", party=CLIENT), mail_from=None, at=clock(2))
@@ -121,7 +121,7 @@ class TestStoriesOfReplies:
     def test_a_reply_before_its_exchange(
         self, ledger: Ledger, router: Router, clock: Clock, declaration: Make, reply: Write
     ) -> None:
-        """A reply that came before its K was queued is no answer to it, and is told beside it."""
+        """A reply that came before its K was queued does not answer it, and has a story of its own."""
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         ledger.exchanges.queue(declaration("K1"), at=clock(1))
         sent, alone = ledger.story("K1", party=PARTY)
@@ -129,8 +129,8 @@ class TestStoriesOfReplies:
         assert (["queued"], ()) == ([entry.event for entry in sent.entries], sent.replies)
         assert (None, ["reply-received"]) == (alone.exchange, [entry.event for entry in alone.entries])
 
-    def test_a_copy_is_told(self, ledger: Ledger, router: Router, clock: Clock, sent: Send, reply: Write) -> None:
-        """A copy of a reply stands in the story of its exchange, where it came."""
+    def test_a_copy(self, ledger: Ledger, router: Router, clock: Clock, sent: Send, reply: Write) -> None:
+        """The story of an exchange holds each copy of a reply, in the order of arrival."""
         sent("K1", at=clock())
         for minutes in (1, 2):
             ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(minutes))
@@ -141,24 +141,26 @@ class TestStoriesOfReplies:
         ]
 
 
-def test_the_oldest(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """Those of one system and state that were queued first come first, and no more than are asked for."""
+def test_the_oldest_exchanges(ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """`oldest` lists exchanges of one system and state, those queued first first, and no more than asked for."""
     for reference, minutes in (("K1", 3), ("K2", 1), ("K3", 1), ("K4", 0)):
         ledger.exchanges.queue(declaration(reference), at=clock(minutes))
     ledger.exchanges.queue(declaration("K5", system=AGS), at=clock())
     ledger.exchanges.close("K4", at=clock())
 
-    assert ["K2", "K3"] == [one.reference for one in ledger.exchanges.oldest("DMS", State.QUEUED, most=2)]
-    assert ["K2", "K3", "K1"] == [one.reference for one in ledger.exchanges.oldest("DMS", State.QUEUED, most=20)]
+    assert ["K2", "K3"] == [exchange.reference for exchange in ledger.exchanges.oldest("DMS", State.QUEUED, most=2)]
+    assert ["K2", "K3", "K1"] == [
+        exchange.reference for exchange in ledger.exchanges.oldest("DMS", State.QUEUED, most=20)
+    ]
 
 
 class TestMessages:
-    """Exchanges are listed with the messages that they send."""
+    """Exchanges are listed with their messages."""
 
     def test_octet_for_octet(  # noqa: PLR0913 - six fixtures
         self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
-        """Each has its message as it was queued; one that was pruned has none."""
+        """Each exchange has its message as it was queued, or None if it was pruned."""
         TestPrune.filled(ledger, router, clock, declaration, sent, reply)
         ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
 
@@ -166,8 +168,8 @@ class TestMessages:
             (exchange.reference, message) for exchange, message in ledger.exchanges.messages()
         ]
 
-    def test_of_states(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Only the messages of exchanges in the states that are asked for are given, oldest first."""
+    def test_of_the_given_states(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Only the exchanges in the given states are listed, oldest first."""
         for reference in ("K1", "K2", "K3"):
             ledger.exchanges.queue(declaration(reference), at=clock())
         ledger.exchanges.close("K2", at=clock())
@@ -178,7 +180,7 @@ class TestMessages:
         ]
 
     def test_never_all_in_memory(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Messages are read as they are asked for: of thirty million octets no more than a part is held at once."""
+        """Messages are read as the caller iterates: never all thirty million octets are in memory."""
         payload = b"<a>" + b"x" * 50_000
         futures = [
             ledger.exchanges.queue_soon(declaration(f"K{number}", payload=payload), at=clock()) for number in range(600)
@@ -197,34 +199,34 @@ class TestMessages:
 
 
 class TestCounting:
-    """Counts are read from indexes: a ledger of seven years is told at once."""
+    """Counts are read from indexes, so that a ledger of seven years is reported at once."""
 
     @pytest.fixture
     def plans(self, tmp_path: Path) -> Iterator[Callable[[Callable[[Ledger], object]], list[str]]]:
-        """Give what SQLite says that it will do for the questions of an operation."""
+        """Return a function that returns SQLite's query plan for the statements of an operation."""
         with Ledger.open(f"sqlite:///{tmp_path / 'plans.db'}") as ledger:
 
-            def told(ask: Callable[[Ledger], object]) -> list[str]:
-                asked: list[tuple[str, Any]] = []
+            def query_plan(operation: Callable[[Ledger], object]) -> list[str]:
+                statements: list[tuple[str, Any]] = []
 
                 def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-                    asked.append((statement, parameters))
+                    statements.append((statement, parameters))
 
                 engine = ledger._connections.engine
                 sa.event.listen(engine, "before_cursor_execute", note)
-                ask(ledger)
+                operation(ledger)
                 sa.event.remove(engine, "before_cursor_execute", note)
                 with engine.connect() as connection:
                     return [
                         row[3]
-                        for statement, parameters in asked
+                        for statement, parameters in statements
                         for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                     ]
 
-            yield told
+            yield query_plan
 
     def test_status(self, plans: Callable[..., list[str]]) -> None:
-        """Exchanges and quarantine are counted without one of their rows, replies with those that wait."""
+        """Exchanges and quarantine are counted from indexes alone; of the replies only those that wait are read."""
         assert [
             "SCAN htpoort_exchanges USING COVERING INDEX htpoort_exchanges_status",
             "SCAN htpoort_replies USING INDEX htpoort_replies_waiting",
@@ -234,33 +236,33 @@ class TestCounting:
         ] == plans(lambda ledger: ledger.status())
 
     def test_oldest(self, plans: Callable[..., list[str]]) -> None:
-        """Those that wait longest are found in their order; the others of their system and state are not read."""
+        """The oldest exchanges are read in their order, without reading the others of their system and state."""
         assert ["SEARCH htpoort_exchanges USING INDEX htpoort_exchanges_status (system=? AND state=?)"] == plans(
             lambda ledger: ledger.exchanges.oldest("DMS", State.UNKNOWN, most=20)
         )
 
     def test_messages_of_a_state(self, plans: Callable[..., list[str]]) -> None:
-        """Of the other states no message is read, and those that are read are not sorted, large as they may be."""
+        """No message of another state is read, and no message is sorted."""
         first, *others = plans(lambda ledger: list(ledger.exchanges.messages(State.UNKNOWN)))
 
         assert "SEARCH htpoort_exchanges USING INTEGER PRIMARY KEY (rowid=?)" == first
         assert [] == [other for other in others if other.startswith("SCAN") or "TEMP B-TREE" in other]
 
     def test_last_reply(self, plans: Callable[..., list[str]], clock: Clock) -> None:
-        """Only what was logged since then is read, and of that only what came in."""
+        """Only events of arrivals since the given moment are read."""
         first, *others = plans(lambda ledger: ledger.last_reply("AGS", after=clock()))
 
         assert "SEARCH htpoort_events USING INDEX htpoort_events_event (event=? AND at>?)" == first
         assert [True, True] == ["USING INTEGER PRIMARY KEY" in other for other in others]
 
     def test_unanswered(self, plans: Callable[..., list[str]]) -> None:
-        """Only the exchanges of the state that is asked for are read."""
+        """Only exchanges in the given state are read."""
         first, *_ = plans(lambda ledger: list(ledger.exchanges.listed(State.ACCEPTED)))
 
         assert first.startswith("SEARCH htpoort_exchanges USING INDEX ")
 
     def test_deliveries(self, plans: Callable[..., list[str]], clock: Clock) -> None:
-        """What waits for delivery is found in its order, without what was delivered in all the years."""
+        """Waiting replies are read in their order, without reading those that were delivered."""
         claim = plans(
             lambda ledger: ledger.replies.claim_soon("DMS", owner="a", most=5, at=clock(), lease=LEASE).result()
         )
@@ -272,13 +274,13 @@ class TestCounting:
 
 
 class TestPrune:
-    """What is over and older than the retention can be removed; that a K was used cannot."""
+    """Finished exchanges older than the retention can be deleted; used references are kept."""
 
     @staticmethod
     def filled(  # noqa: PLR0913, PLR0917 - six fixtures
         ledger: Ledger, router: Router, clock: Clock, declaration: Make, sent: Send, reply: Write
     ) -> None:
-        """Fill a ledger with one exchange that is over, one that is open, and a stranger of each kind."""
+        """Fill a ledger with a finished and an open exchange, and a held and a discarded message in quarantine."""
         sent("K1", at=clock())
         ledger.exchanges.queue(declaration("K2"), at=clock())
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
@@ -296,19 +298,19 @@ class TestPrune:
         "messages of exchanges": 1,
     }
 
-    def test_counts_before_it_removes(  # noqa: PLR0913 - six fixtures
+    def test_prunable_counts(  # noqa: PLR0913 - six fixtures
         self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
-        """A dry run tells what would go, and removes nothing."""
+        """`prunable` counts what `prune` would delete, and deletes nothing."""
         self.filled(ledger, router, clock, declaration, sent, reply)
-        told = [ledger.prunable(before=clock(DAY), at=clock(40 * DAY), days=30) for _ in range(2)]
+        counts = [ledger.prunable(before=clock(DAY), at=clock(40 * DAY), days=30) for _ in range(2)]
 
-        assert [self.EXPECTED, self.EXPECTED] == told
+        assert [self.EXPECTED, self.EXPECTED] == counts
 
-    def test_removes_what_it_told(  # noqa: PLR0913 - six fixtures
+    def test_prune_deletes_what_was_counted(  # noqa: PLR0913 - six fixtures
         self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
-        """What is open, held or waiting stays; the rest goes, and a second time nothing."""
+        """Open, held and waiting rows stay; the rest is deleted, and a second call deletes nothing."""
         self.filled(ledger, router, clock, declaration, sent, reply)
         removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
         again = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
@@ -320,10 +322,10 @@ class TestPrune:
             for claimed in ledger.exchanges.claim_soon(("DMS",), owner="a", most=9, at=clock(), lease=LEASE).result()
         ]
 
-    def test_a_reply_that_waits_keeps_its_exchange(
+    def test_a_waiting_reply_keeps_its_exchange(
         self, ledger: Ledger, router: Router, clock: Clock, sent: Send, reply: Write
     ) -> None:
-        """An exchange was answered, but its process has not heard of it yet: nothing of either goes."""
+        """While the reply to an answered exchange is undelivered, neither is deleted."""
         sent("K1", at=clock())
         ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
         removed = ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
@@ -333,15 +335,15 @@ class TestPrune:
     def test_a_k_stays_used(  # noqa: PLR0913 - six fixtures
         self, ledger: Ledger, router: Router, clock: Clock, *, declaration: Make, sent: Send, reply: Write
     ) -> None:
-        """Also after its message is gone a K is not used again."""
+        """A K cannot be used again after its message was deleted."""
         self.filled(ledger, router, clock, declaration, sent, reply)
         ledger.prune(before=clock(DAY), at=clock(40 * DAY), days=30)
 
         with pytest.raises(InputError):
             ledger.exchanges.queue(declaration("K1"), at=clock(40 * DAY))
 
-    def test_refuses_to_reach_into_the_retention(self, ledger: Ledger, clock: Clock) -> None:
-        """Seven years are kept unless the caller says otherwise."""
+    def test_within_the_retention(self, ledger: Ledger, clock: Clock) -> None:
+        """Seven years are kept unless the caller gives another number of days."""
         with pytest.raises(InputError) as caught:
             ledger.prunable(before=clock(), at=clock(2556 * DAY))
         counted = ledger.prunable(before=clock(), at=clock(2557 * DAY))

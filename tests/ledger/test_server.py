@@ -1,4 +1,4 @@
-"""The PostgreSQL server of a ledger: its settings, its silence, its encoding, and many that begin on it at once."""
+"""The PostgreSQL server of a ledger: settings, silence, encoding, and many machines that start at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOO_SLOW = (
 
 
 def altered(server: str, *settings: str) -> str:
-    """Create a database whose owner has set something for each session."""
+    """Create a database whose owner has changed settings for each session."""
     url = new_database(server)
     name = url.partition("?")[0].rpartition("/")[2]
     with psycopg.connect(server, autocommit=True) as connection:
@@ -50,7 +50,7 @@ def encoded(server: str, encoding: str) -> str:
 
 
 def shown(ledger: Ledger, setting: str) -> list[str]:
-    """Ask the writer and a reader for a setting."""
+    """Return a setting as the writer and a reader have it."""
 
     def ask(connection: sa.Connection) -> str:
         value: str = connection.exec_driver_sql(f"SHOW {setting}").scalar_one()
@@ -64,7 +64,7 @@ class TestFirstStart:
 
     @pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
     def test_twenty_at_once(self, server: str, level: str, clock: Clock, declaration: Make) -> None:
-        """Each of them gets the ledger, one of them a new one, whatever isolation the owner has set; and each works."""
+        """Each machine gets a working ledger, one of them a new one, whatever isolation the owner has set."""
         url = altered(server, f"default_transaction_isolation = '{level}'")
         barrier = threading.Barrier(20)
 
@@ -83,7 +83,7 @@ class TestFirstStart:
 
     @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
     def test_claims_at_once(self, server: str, level: str, clock: Clock, declaration: Make) -> None:
-        """Under an isolation that the owner has raised, workers still claim side by side, each what is left."""
+        """Under a higher isolation level of the owner, workers still claim side by side, each what is left."""
         url = altered(server, f"default_transaction_isolation = '{level}'")
         with Ledger.open(url) as ledger:
             for queued in [ledger.exchanges.queue_soon(declaration(f"K{n:02}"), at=clock()) for n in range(40)]:
@@ -92,10 +92,10 @@ class TestFirstStart:
             def claim(owner: int) -> list[str]:
                 taken: list[str] = []
                 with Ledger.open(url) as own:
-                    while found := own.exchanges.claim_soon(
+                    while claims := own.exchanges.claim_soon(
                         ("DMS",), owner=str(owner), most=2, at=clock(), lease=SOON
                     ).result():
-                        taken += [one.reference for one in found]
+                        taken += [claimed.reference for claimed in claims]
                 return taken
 
             with ThreadPoolExecutor(4) as threads:
@@ -104,8 +104,8 @@ class TestFirstStart:
             assert [f"K{n:02}" for n in range(40)] == sorted(taken)
             assert ["read committed", "read committed"] == shown(ledger, "transaction_isolation")
 
-    def test_tables_of_an_older_version_at_the_same_moment(self, server: str) -> None:
-        """Tables that another program makes just now, without our lock, are an error that may be tried again."""
+    def test_tables_of_another_program(self, server: str) -> None:
+        """Tables that another program creates at that moment, without the ledger's lock, are a retryable error."""
         url = new_database(server)
         with psycopg.connect(url.replace("+psycopg", "")) as other:
             other.execute("CREATE TABLE htpoort_exchanges (id int)")
@@ -116,22 +116,22 @@ class TestFirstStart:
 
 
 class TestSettings:
-    """What the ledger rests on is set for its sessions, whatever the server's owner has set."""
+    """The ledger sets what it relies on for its sessions, whatever the server's owner has set."""
 
     def test_a_commit_is_synced(self, server: str) -> None:
-        """A database that answers a commit before it is synced answers the ledger afterwards."""
+        """A database set to confirm commits before they are synced confirms the ledger's commits afterwards."""
         with Ledger.open(altered(server, "synchronous_commit = off")) as ledger:
             assert ["on", "on"] == shown(ledger, "synchronous_commit")
 
-    def test_a_commit_that_waits_for_more(self, server: str) -> None:
-        """What asks for more than a sync of this machine stays."""
+    def test_a_stricter_setting(self, server: str) -> None:
+        """A setting that waits for more than a sync of this server stays."""
         with Ledger.open(altered(server, "synchronous_commit = remote_apply")) as ledger:
             assert ["remote_apply", "remote_apply"] == shown(ledger, "synchronous_commit")
 
 
 @contextmanager
 def going_on(stopped: list[int]) -> Generator[None]:
-    """Let the server's processes go on that a block has stopped, so that the server can end."""
+    """Continue the server processes that a block has stopped, so that the server can end."""
     try:
         yield
     finally:
@@ -140,10 +140,10 @@ def going_on(stopped: list[int]) -> Generator[None]:
 
 
 class TestSilence:
-    """A server that keeps its connection and says nothing costs one error in time, not the ledger."""
+    """A server that keeps its connection but stops answering costs one error, in time; the ledger works on."""
 
     def test_the_writer(self, server: str, clock: Clock, declaration: Make) -> None:
-        """A server process that hangs is given up: an error that may pass and says why; the next operation is done."""
+        """The writer abandons a server process that hangs, with a retryable error; the next operation works."""
         hanging: list[int] = []
         with going_on(hanging), Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
 
@@ -154,13 +154,13 @@ class TestSilence:
 
             error = ledger.write_soon(hang).exception()
             ledger.exchanges.queue(declaration("K1"), at=clock())
-            found = [one.reference for one in ledger.exchanges.listed()]
+            references = [exchange.reference for exchange in ledger.exchanges.listed()]
 
         assert isinstance(error, LedgerError)
-        assert (True, TOO_SLOW, ["K1"]) == (error.retryable, error.advice, found)
+        assert (True, TOO_SLOW, ["K1"]) == (error.retryable, error.advice, references)
 
     def test_between_two_transactions(self, server: str, clock: Clock, declaration: Make) -> None:
-        """A connection that went silent while no one used it is replaced by another, and costs nothing but the time."""
+        """A connection that went silent while unused is replaced, and costs only time."""
         hanging: list[int] = []
         with going_on(hanging), Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
             hanging.append(
@@ -170,12 +170,12 @@ class TestSilence:
             )
             os.kill(hanging[0], signal.SIGSTOP)
             ledger.exchanges.queue(declaration("K1"), at=clock())
-            found = [one.reference for one in ledger.exchanges.listed()]
+            references = [exchange.reference for exchange in ledger.exchanges.listed()]
 
-        assert ["K1"] == found
+        assert ["K1"] == references
 
     def test_a_reader(self, server: str) -> None:
-        """The same holds for one that reads, and for each part of a list; a list may take longer as a whole."""
+        """The time limit also holds for a reader and for each part of a list; a whole list may take longer."""
         with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
 
             def slow(connection: sa.Connection) -> object:
@@ -196,7 +196,7 @@ class TestSilence:
         assert [0, 1, 2] == listed
 
     def test_a_transaction_as_a_whole(self, server: str) -> None:
-        """Many answers that each come in time are too many when the transaction is not over in time."""
+        """A transaction that takes too long is abandoned, even if each answer comes in time."""
         with Ledger.open(new_database(server), transaction_timeout=SOON) as ledger:
 
             def many(connection: sa.Connection) -> None:
@@ -208,14 +208,14 @@ class TestSilence:
         assert isinstance(error, LedgerError)
         assert TOO_SLOW == error.advice
 
-    def test_what_takes_long_by_itself(self, server: str, clock: Clock) -> None:
-        """Pruning, which a person waits for, has no deadline; what comes after it has one again."""
+    def test_pruning_has_no_limit(self, server: str, clock: Clock) -> None:
+        """Pruning, which an operator waits for, has no time limit; the next operation has one again."""
         with Ledger.open(url := new_database(server), transaction_timeout=SOON) as ledger:
             with psycopg.connect(url.replace("+psycopg", "")) as other:
                 other.execute("LOCK TABLE htpoort_events IN ACCESS EXCLUSIVE MODE")
                 with ThreadPoolExecutor(1) as thread:
                     pruning = thread.submit(ledger.prune, before=clock(0), at=clock(60), days=0)
-                    # Longer than it may take otherwise.
+                    # Longer than another operation may take.
                     other.execute("SELECT pg_sleep(2)")
                     other.rollback()
                     pruned = pruning.result()
@@ -225,19 +225,19 @@ class TestSilence:
         assert isinstance(error, LedgerError)
         assert TOO_SLOW == error.advice
 
-    def test_a_time_that_is_none(self, server: str) -> None:
-        """A deadline that is over before it begins is refused."""
+    def test_a_limit_of_zero(self, server: str) -> None:
+        """A time limit of 0 is refused."""
         with pytest.raises(InputError, match="give a time above 0"):
             Ledger.open(new_database(server), transaction_timeout=timedelta(0))
 
 
 class TestEncoding:
-    """A ledger stores every text, or it is not begun."""
+    """A ledger stores every text, or it is not created."""
 
     TEXT = "Straße → 漢字"
 
     def test_sql_ascii(self, server: str, clock: Clock) -> None:
-        """A database without an encoding of its own gives back what it was given."""
+        """A database without an encoding returns the text that was stored."""
         with Ledger.open(encoded(server, "SQL_ASCII")) as ledger:
             router = Router(parties=["NL123456789.02.05"])
             raw = f"Subject: {self.TEXT}\r\n\r\n".encode()
@@ -251,8 +251,8 @@ class TestEncoding:
 
             assert (raw, self.TEXT) == (ledger.quarantine.message(1), why)
 
-    def test_one_that_cannot_store_all(self, server: str) -> None:
-        """An encoding that has no room for every character is refused before anything is created."""
+    def test_latin1(self, server: str) -> None:
+        """An encoding that lacks characters is refused before anything is created."""
         url = encoded(server, "LATIN1")
         with pytest.raises(LedgerError) as caught:
             Ledger.open(url)

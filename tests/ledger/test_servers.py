@@ -1,4 +1,4 @@
-"""Servers that rest after trouble: each once, as it was last seen, until it works."""
+"""Servers that rest after trouble: each is listed once, with its last trouble, until it works."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from htpoort.ledger import Ledger, Resting
 Clock = Callable[..., datetime]
 
 
-def test_rests_and_works(ledger: Ledger, clock: Clock) -> None:
-    """The last that was noted of a server holds, oldest trouble first; one that works is gone."""
+def test_pauses(ledger: Ledger, clock: Clock) -> None:
+    """The last record of a server counts; the oldest trouble comes first; a server that works is not listed."""
     at, minute = clock(), timedelta(minutes=1)
     ledger.servers.record_pause_soon("b", since=at, next_try=at + minute, why="no route").result()
     ledger.servers.record_pause_soon("a", since=at + minute, next_try=at + 2 * minute, why="refused").result()
@@ -20,6 +20,6 @@ def test_rests_and_works(ledger: Ledger, clock: Clock) -> None:
     ledger.servers.clear_pause_soon("b").result()
     ledger.servers.clear_pause_soon("c").result()
 
-    one = Resting(name="b", since=at, next_try=at + 3 * minute, why="timed out")
-    other = Resting(name="a", since=at + minute, next_try=at + 2 * minute, why="refused")
-    assert ((one, other), (other,)) == (both, ledger.servers.resting())
+    first = Resting(name="b", since=at, next_try=at + 3 * minute, why="timed out")
+    second = Resting(name="a", since=at + minute, next_try=at + 2 * minute, why="refused")
+    assert ((first, second), (second,)) == (both, ledger.servers.resting())

@@ -1,4 +1,4 @@
-"""Shadows: what the other system would have got is kept beside the exchange, and never sent."""
+"""Shadows: the ledger keeps the message for the other system beside the exchange, and never sends it."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ Make = Callable[..., Submission]
 
 def kept(ledger: Ledger, *parties: str) -> list[tuple[str, str, bytes, bytes]]:
     """List K, the system of the shadow, and both messages."""
-    found = ledger.exchanges.shadows(parties or None)
-    return [(one.exchange.reference, one.system, one.sent, one.raw) for one in found]
+    shadows = ledger.exchanges.shadows(parties or None)
+    return [(shadow.exchange.reference, shadow.system, shadow.sent, shadow.raw) for shadow in shadows]
 
 
 class TestQueue:
     """Message and shadow are committed together, and belong together."""
 
     def test_both_are_kept(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Both are there octet for octet; an exchange without a shadow is not among them."""
+        """Message and shadow are kept octet for octet; an exchange without a shadow is not listed."""
         sent, shadow = declaration("K1", system=AGS), declaration("K1")
         queued = ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
         ledger.exchanges.queue(declaration("K2"), at=clock())
-        (found,) = ledger.exchanges.shadows()
+        (stored,) = ledger.exchanges.shadows()
 
         assert ("AGS", "K1", State.QUEUED) == (queued.system, queued.reference, queued.state)
-        assert queued == found.exchange
-        assert ("DMS", sent.data, shadow.data) == (found.system, found.sent, found.raw)
+        assert queued == stored.exchange
+        assert ("DMS", sent.data, shadow.data) == (stored.system, stored.sent, stored.raw)
 
-    def test_the_same_again_is_the_same(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Who was interrupted may repeat both, or the message alone; nothing is there twice."""
+    def test_the_same_again(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """An interrupted caller may repeat both, or the message alone; nothing is stored twice."""
         sent, shadow = declaration("K1", system=AGS), declaration("K1")
         first, again, alone = (
             ledger.exchanges.queue(sent, at=clock(minute), shadow=beside)
@@ -55,11 +55,13 @@ class TestQueue:
         assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
 
     def test_the_same_built_anew(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Both may be built anew, with another Date and Message-ID; those that were kept first stay."""
+        """A caller may build both anew, with another Date and Message-ID; the first ones stay."""
         sent, shadow = declaration("K1", system=AGS), declaration("K1")
         later = [
-            attrs.evolve(one, data=one.data.replace(b"Date: Mon, 02", b"Date: Tue, 03").replace(b"<K1@", b"<K1-2@"))
-            for one in (sent, shadow)
+            attrs.evolve(
+                submission, data=submission.data.replace(b"Date: Mon, 02", b"Date: Tue, 03").replace(b"<K1@", b"<K1-2@")
+            )
+            for submission in (sent, shadow)
         ]
         ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
         again = ledger.exchanges.queue(later[0], at=clock(5), shadow=later[1])
@@ -68,7 +70,7 @@ class TestQueue:
         assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
 
     def test_another_shadow_is_refused(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A K has one shadow, so that what was compared stays what was compared."""
+        """A K has one shadow, so that a comparison stays valid."""
         sent, shadow = declaration("K1", system=AGS), declaration("K1")
         ledger.exchanges.queue(sent, at=clock(), shadow=shadow)
         with pytest.raises(InputError, match="with another shadow") as caught:
@@ -77,8 +79,8 @@ class TestQueue:
         assert ["ledger.shadow"] == [problem.code for problem in caught.value.problems]
         assert [("K1", "DMS", sent.data, shadow.data)] == kept(ledger)
 
-    def test_what_does_not_belong_together(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """A shadow of another K or party, or for the same system, is refused, all at once; nothing is queued."""
+    def test_a_shadow_that_does_not_match(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """A shadow of another K or party, or for the same system, is refused with every problem; nothing is queued."""
         sent = declaration("K1", system=AGS)
         wrong = (declaration("K2"), declaration("K1", party=CLIENT), declaration("K2", system=AGS), sent)
         counts: list[int] = []
@@ -92,7 +94,7 @@ class TestQueue:
         assert ({}, []) == (ledger.status().exchanges, kept(ledger))
 
     def test_a_k_that_is_used_gets_no_shadow(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Where the message is refused, its shadow is not kept either."""
+        """If the message is refused, its shadow is not kept either."""
         ledger.exchanges.queue(declaration("K1", system=AGS, payload=b"<b/>"), at=clock())
         with pytest.raises(InputError, match="queued K1 before"):
             ledger.exchanges.queue(declaration("K1", system=AGS), at=clock(), shadow=declaration("K1"))
@@ -101,22 +103,23 @@ class TestQueue:
 
 
 def test_listed_for_some_parties(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """The shadows of a party are its own, oldest first; of a party without one there is none."""
+    """The list for a party holds its own shadows, oldest first, and is empty for a party without one."""
     for party in (PARTY, CLIENT):
         for reference in ("K1", "K2"):
-            made = {"party": party}
             ledger.exchanges.queue(
-                declaration(reference, system=AGS, **made), at=clock(), shadow=declaration(reference, **made)
+                declaration(reference, system=AGS, party=party),
+                at=clock(),
+                shadow=declaration(reference, party=party),
             )
 
-    assert ["K1", "K2"] == [one[0] for one in kept(ledger, PARTY.lower())]
-    assert {PARTY} == {one.exchange.party for one in ledger.exchanges.shadows([PARTY])}
+    assert ["K1", "K2"] == [row[0] for row in kept(ledger, PARTY.lower())]
+    assert {PARTY} == {shadow.exchange.party for shadow in ledger.exchanges.shadows([PARTY])}
     assert 4 == len(kept(ledger, CLIENT, PARTY, *(f"NL{number:09}.02.05" for number in range(600))))
     assert [] == kept(ledger, "NL123456789.99.05") == list(ledger.exchanges.shadows([]))
 
 
 def test_pruned_with_its_message(ledger: Ledger, clock: Clock, declaration: Make) -> None:
-    """The shadow of what is over goes with the message; that of what is open stays."""
+    """The shadow of a finished exchange is deleted with its message; that of an open one stays."""
     for reference in ("K1", "K2"):
         ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(), shadow=declaration(reference))
     (first,) = ledger.exchanges.claim_soon(("AGS",), owner="a", most=1, at=clock(), lease=LEASE).result()
@@ -128,14 +131,14 @@ def test_pruned_with_its_message(ledger: Ledger, clock: Clock, declaration: Make
 
     assert (1, 1) == (counted["shadows"], counted["messages of exchanges"])
     assert counted == removed
-    assert ["K2"] == [one[0] for one in kept(ledger)]
+    assert ["K2"] == [row[0] for row in kept(ledger)]
 
 
 class TestNeverSent:
-    """No agent takes a shadow up."""
+    """No agent sends a shadow."""
 
     def test_not_claimed(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """What is due for the system of the shadows is nothing; for that of the messages, each once."""
+        """Nothing is due for the system of the shadows; for that of the messages, each is due once."""
         for number in range(20):
             reference = f"K{number:02}"
             ledger.exchanges.queue(declaration(reference, system=AGS), at=clock(), shadow=declaration(reference))
@@ -160,7 +163,7 @@ class TestNeverSent:
             outbox = Outbox(server=server(gateway.smtp_port))
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
                 await self.all_sent(ledger)
-            # One more agent finds nothing that is left.
+            # A second agent finds nothing left to send.
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK) as agent:
                 agent.wake()
 

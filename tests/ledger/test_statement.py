@@ -1,4 +1,4 @@
-"""Statements that go past SQLAlchemy: the same rows and the same errors, on each kind of database."""
+"""Statements that bypass SQLAlchemy give the same rows and the same errors, on each kind of database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOON = 1_793_620_800_000_000  # microseconds from 1970 to noon of 2 November 202
 
 
 def test_writes_and_finds(ledger: Ledger, clock: Clock) -> None:
-    """Values go in by their types, those that stand in the statement too; rows come out as the driver gives them."""
+    """Parameters and literal values are written by their types; rows are read as the driver returns them."""
 
     def operation(connection: sa.Connection) -> tuple[int, list[tuple[object, ...]]]:
         REMEMBER.write_many(connection, [{"account": "a", "uidl": uidl, "at": clock()} for uidl in ("u1", "u2", "u3")])
@@ -37,8 +37,8 @@ def test_writes_and_finds(ledger: Ledger, clock: Clock) -> None:
     assert (2, [("u1", NOON), ("u2", later), ("u3", later)]) == ledger.write_soon(operation).result()
 
 
-def test_what_it_wrote_is_what_sqlalchemy_reads(ledger: Ledger, clock: Clock) -> None:
-    """A moment that went past SQLAlchemy comes back through it as the same moment."""
+def test_sqlalchemy_reads_the_same_moment(ledger: Ledger, clock: Clock) -> None:
+    """SQLAlchemy reads a moment that bypassed it as the same moment."""
 
     def operation(connection: sa.Connection) -> datetime:
         REMEMBER.write(connection, {"account": "a", "uidl": "u1", "at": clock(7)})
@@ -47,9 +47,9 @@ def test_what_it_wrote_is_what_sqlalchemy_reads(ledger: Ledger, clock: Clock) ->
     assert clock(7) == ledger.write_soon(operation).result()
 
 
-def test_a_key_is_given_once(ledger: Ledger) -> None:
-    """The first row gets a key; its like gets none, and leaves the first as it was."""
-    stranger = {
+def test_only_the_first_insert_returns_a_key(ledger: Ledger) -> None:
+    """The first row gets a key; an equal row gets none and does not change the first."""
+    message = {
         "received": datetime.fromisoformat("2026-11-02T12:00:00Z"),
         "reason": "no-envelope",
         "problems": ["one"],
@@ -59,10 +59,10 @@ def test_a_key_is_given_once(ledger: Ledger) -> None:
         "copies": 1,
         "message_sha256": "abc",
     }
-    adding = InsertIfNew(_schema.quarantine)
+    insert = InsertIfNew(_schema.quarantine)
 
     def operation(connection: sa.Connection) -> list[int | None]:
-        return [adding(connection, stranger | {"message_sha256": content}, b"x") for content in ("abc", "abc", "def")]
+        return [insert(connection, message | {"message_sha256": content}, b"x") for content in ("abc", "abc", "def")]
 
     first, again, other = ledger.write_soon(operation).result()
     assert again is None
@@ -77,8 +77,8 @@ def _held(connection: sa.Connection, key: int) -> tuple[object, ...]:
     return tuple(connection.execute(query).one())
 
 
-def test_an_error_says_no_values(ledger: Ledger, clock: Clock) -> None:
-    """What the database refuses is a LedgerError that shows nothing of what was to be written; the next is written."""
+def test_an_error_shows_no_values(ledger: Ledger, clock: Clock) -> None:
+    """If the database refuses a row, the LedgerError shows none of its values; the next row is written."""
     row = {"account": "a", "uidl": "PAYLOAD", "at": clock()}
     with pytest.raises(LedgerError) as caught:
         ledger.write_soon(REMEMBER.write_many, [row, row]).result()
@@ -96,7 +96,7 @@ def test_a_naive_moment(ledger: Ledger) -> None:
 
 
 def test_a_server_that_is_lost(server: str, clock: Clock) -> None:
-    """A connection that is lost before a statement is told as such, and is not used again."""
+    """A connection lost before a statement is reported as lost, and is not used again."""
     row = {"account": "a", "uidl": "u1", "at": clock()}
 
     def cut_off(connection: sa.Connection) -> None:

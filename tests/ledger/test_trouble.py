@@ -1,4 +1,4 @@
-"""What the ledger does while its database fails: each operation is tried once, and everybody is told."""
+"""What the ledger does while its database fails: it tries each operation once, and each caller gets an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Make = Callable[..., Submission]
 
 
 class Batch:
-    """Operations that are certainly committed together."""
+    """Operations that the ledger must commit together."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.runs: list[int] = []
@@ -49,7 +49,7 @@ class Batch:
         self._futures.append(self._ledger.write_soon(operation))
 
     def errors(self) -> list[BaseException | None]:
-        """Let them be run, and give what came of each."""
+        """Let the operations run; return the error of each, or None."""
         self._go.set()
         self._before.result()
         return [future.exception() for future in self._futures]
@@ -65,8 +65,8 @@ def sqlite(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def test_a_disk_that_fails_is_not_asked_once_for_each(sqlite: Ledger) -> None:
-    """A commit that the disk refuses is told to all; on a slow dying disk nobody waits for the failures of others."""
+def test_a_failing_disk_is_tried_once(sqlite: Ledger) -> None:
+    """If the disk refuses a commit, all its operations fail together: none waits for another one's failure."""
     batch = Batch(sqlite)
     for number in range(3):
         batch.add(number, WRITE.format(number))
@@ -78,17 +78,17 @@ def test_a_disk_that_fails_is_not_asked_once_for_each(sqlite: Ledger) -> None:
 
 
 def test_a_disk_that_works_again(sqlite: Ledger, declaration: Make, clock: Clock) -> None:
-    """What was refused was not kept, and the same connection takes it when the disk works again."""
+    """A refused operation is not kept; the same connection accepts it once the disk works again."""
     with failing_disk(), pytest.raises(LedgerError, match="The disk reports an error"):
         sqlite.exchanges.queue(declaration("K1"), at=clock())
     before = list(sqlite.exchanges.listed())
     sqlite.exchanges.queue(declaration("K1"), at=clock())
 
-    assert ([], ["K1"]) == (before, [one.reference for one in sqlite.exchanges.listed()])
+    assert ([], ["K1"]) == (before, [exchange.reference for exchange in sqlite.exchanges.listed()])
 
 
-def test_a_server_that_is_lost_is_not_asked_twice(server: str) -> None:
-    """What may have been committed before the server was lost is not done a second time; whoever asked decides."""
+def test_a_lost_server_is_not_tried_twice(server: str) -> None:
+    """An operation that may have been committed before the server was lost is not repeated; its caller decides."""
     with Ledger.open(new_database(server)) as ledger:
         batch = Batch(ledger)
         batch.add(0, WRITE.format(0))
@@ -102,11 +102,11 @@ def test_a_server_that_is_lost_is_not_asked_twice(server: str) -> None:
 
 
 def test_a_character_that_no_database_has(url: str) -> None:
-    """Half a character, which a driver cannot encode, is an error of the ledger, and no traceback of the driver."""
+    """Half a character, which a driver cannot encode, is a LedgerError, not an error of the driver."""
     with Ledger.open(url) as ledger:
 
         def note(connection: sa.Connection) -> None:
-            connection.execute(sa.text("SELECT :said"), {"said": "\udc80"}).scalar_one()
+            connection.execute(sa.text("SELECT :text"), {"text": "\udc80"}).scalar_one()
 
         with pytest.raises(LedgerError, match="lacks a character") as caught:
             ledger.write_soon(note).result()
@@ -118,7 +118,7 @@ LOCK = "LOCK TABLE htpoort_events IN SHARE MODE"
 
 
 def test_a_lock_that_another_session_keeps(server: str, declaration: Make, clock: Clock) -> None:
-    """A lock that is not let go costs an answer that says so, not the ledger; nothing of the operation is kept."""
+    """If another session keeps a lock, the operation fails with that reason and writes nothing; the ledger works on."""
     url = new_database(server)
     with Ledger.open(f"{url}&options=-c%20lock_timeout%3D50ms") as ledger:
         with psycopg.connect(url.replace("+psycopg", "")) as other:
@@ -132,12 +132,12 @@ def test_a_lock_that_another_session_keeps(server: str, declaration: Make, clock
         assert (True, [], ["K1"]) == (
             caught.value.retryable,
             before,
-            [one.reference for one in ledger.exchanges.listed()],
+            [exchange.reference for exchange in ledger.exchanges.listed()],
         )
 
 
-def test_what_the_server_breaks_off(server: str) -> None:
-    """A server that limits the time of statements and of idle transactions is told as that, and may be asked again."""
+def test_timeouts_of_the_server(server: str) -> None:
+    """If the server ends a statement or an idle transaction after its time limit, the error is retryable."""
     with Ledger.open(new_database(server)) as ledger:
 
         def slow(connection: sa.Connection) -> None:
@@ -145,7 +145,7 @@ def test_what_the_server_breaks_off(server: str) -> None:
             connection.exec_driver_sql("SELECT pg_sleep(60)")
 
         def idle(connection: sa.Connection) -> None:
-            # Long enough for the answer to be read before the server's last word; read together, that is lost.
+            # Long enough for the answer to be read before the server's last message; if read together, it is lost.
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1s'")
             driver = connection.connection.dbapi_connection
             assert isinstance(driver, psycopg.Connection)
@@ -157,8 +157,8 @@ def test_what_the_server_breaks_off(server: str) -> None:
         errors = [ledger.write_soon(operation).exception() for operation in (slow, idle)]
         kept = ledger.write_soon(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()).result()
 
-    told = [error for error in errors if isinstance(error, LedgerError) and error.retryable]
+    retryable = [error for error in errors if isinstance(error, LedgerError) and error.retryable]
     assert [True, True] == [
-        word in error.advice for word, error in zip(("statement_timeout", "idle"), told, strict=True)
+        word in error.advice for word, error in zip(("statement_timeout", "idle"), retryable, strict=True)
     ]
     assert 1 == kept

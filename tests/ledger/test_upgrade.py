@@ -1,7 +1,7 @@
 """
-Upgrading a ledger that an earlier version has filled: nothing is lost, and a failure leaves it as it was.
+Upgrading a ledger that an earlier version has filled: nothing is lost, and a failure changes nothing.
 
-The schema to upgrade to is made here: the first schema is the only one that there is.
+These tests write the second schema themselves, because so far only the first one exists.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
-import subprocess  # noqa: S404 - other processes are what it is about
+import subprocess  # noqa: S404 - the tests are about other processes
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -60,18 +60,18 @@ Ledger.open(sys.argv[1])
 
 
 def microseconds(at: datetime) -> int:
-    """Write a moment as the ledger stores it."""
+    """Convert a moment to the number that the ledger stores."""
     return round(at.timestamp()) * 1_000_000
 
 
 def add(connection: sa.Connection, table: str, **values: object) -> None:
-    """Add a row by plain SQL, as it stands there in a file of the first version."""
+    """Add a row by plain SQL, as the first version stores it."""
     columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
     connection.execute(sa.text(f"INSERT INTO htpoort_{table} ({columns}) VALUES ({places})"), values)  # noqa: S608 - names of this file
 
 
 def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
-    """Put exchanges in several states, replies, events, quarantine and a fetched mail in."""
+    """Add exchanges in several states, replies, events, quarantined messages and a fetched mail."""
     at = microseconds(noon)
     contents = [declaration(f"K{number}").data for number in range(1, 6)]
     contents += [b"a reply of long ago", b"another reply of long ago", b"held", b"discarded"]
@@ -140,7 +140,7 @@ def fill(connection: sa.Connection, noon: datetime, declaration: Make) -> None:
 
 @pytest.fixture
 def migrations(tmp_path: Path) -> Path:
-    """Give a folder of migrations in which the second schema follows the first."""
+    """Return a folder of migrations in which the second schema follows the first."""
     folder = tmp_path / "migrations"
     shutil.copytree(_schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / "v2_second.py").write_text(SECOND_SCHEMA)
@@ -149,7 +149,7 @@ def migrations(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(url: str, clock: Clock, declaration: Make, migrations: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give a ledger of the first schema, in use, before a version that knows the second one opens it."""
+    """Return the URL of a filled ledger of the first schema, for a version that knows the second one."""
     with Ledger.open(url) as ledger:
         ledger.write_soon(fill, clock(), declaration).result()
     monkeypatch.setattr(_schema, "MIGRATIONS", migrations)
@@ -157,36 +157,36 @@ def old(url: str, clock: Clock, declaration: Make, migrations: Path, monkeypatch
     return url
 
 
-def looked(url: str, query: str) -> list[tuple[Any, ...]]:
-    """Ask the database by plain SQL."""
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Query the database by plain SQL."""
     engine = sa.create_engine(url)
     with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(sa.text(query))]
+        rows = [tuple(row) for row in connection.execute(sa.text(sql))]
     engine.dispose()
     return rows
 
 
 def indexes(url: str) -> list[tuple[Any, ...]]:
-    """List the indexes as the database tells them."""
+    """List the indexes as the database describes them."""
     if url.startswith("sqlite"):
-        return looked(url, "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
-    return looked(url, "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname")
+        return query(url, "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
+    return query(url, "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname")
 
 
 def everything(url: str) -> list[Any]:
     """Read version, indexes and every row."""
-    rows = [looked(url, f"SELECT * FROM htpoort_{table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608 - names of this file
+    rows = [query(url, f"SELECT * FROM htpoort_{table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608 - names of this file
     return [version(url), indexes(url), *rows]
 
 
 def version(url: str) -> str:
-    """Say which version the tables have."""
-    ((found,),) = looked(url, "SELECT version_num FROM htpoort_version")
-    return str(found)
+    """Return the version of the tables."""
+    ((number,),) = query(url, "SELECT version_num FROM htpoort_version")
+    return str(number)
 
 
-class TestWhatWasThere:
-    """Every row of the old version is there in the new one, and goes on where it stood."""
+class TestContent:
+    """Every row of the old version is in the new one, and the agent continues from it."""
 
     @pytest.fixture
     def ledger(self, old: str) -> Iterator[Ledger]:
@@ -194,8 +194,8 @@ class TestWhatWasThere:
         with Ledger.open(old) as opened:
             yield opened
 
-    def test_the_version_is_this_one(self, old: str) -> None:
-        """Opening upgrades, once; a second time there is nothing to do."""
+    def test_upgraded_once(self, old: str) -> None:
+        """The first opening upgrades; the second one changes nothing."""
         before = version(old)
         Ledger.open(old).close()
         once = everything(old)
@@ -212,17 +212,17 @@ class TestWhatWasThere:
         assert before[2:] == [[row[:-1] for row in exchanges], *others]
 
     def test_exchanges(self, ledger: Ledger, clock: Clock) -> None:
-        """Each is found with its state, its times and its own reference, and its K is known as sent."""
-        found = ledger.exchanges.find("K4", party="nl123456789.02.05")
-        states = {one.reference: one.state.value for one in ledger.exchanges.listed()}
+        """Each exchange keeps its state, times and business reference, and its K is known as sent."""
+        exchange = ledger.exchanges.find("K4", party="nl123456789.02.05")
+        states = {each.reference: each.state.value for each in ledger.exchanges.listed()}
 
-        assert found is not None
+        assert exchange is not None
         assert (4, "LRN4", State.UNKNOWN, 1, clock()) == (
-            found.key,
-            found.business_reference,
-            found.state,
-            found.attempts,
-            found.due,
+            exchange.key,
+            exchange.business_reference,
+            exchange.state,
+            exchange.attempts,
+            exchange.due,
         )
         assert {
             "K1": "answered",
@@ -232,10 +232,10 @@ class TestWhatWasThere:
             "K5": "sending",
             "K6": "closed",
         } == states
-        assert [("DMS", PARTY, "K6")] == [(one.system, one.party, one.reference) for one in ledger.sent("K6")]
+        assert [("DMS", PARTY, "K6")] == [(sent.system, sent.party, sent.reference) for sent in ledger.sent("K6")]
 
     def test_status(self, ledger: Ledger, clock: Clock) -> None:
-        """What is counted is what was there."""
+        """The status counts the old rows."""
         status = ledger.status()
         states = (State.ANSWERED, State.ACCEPTED, State.QUEUED, State.UNKNOWN, State.SENDING, State.CLOSED)
 
@@ -244,26 +244,28 @@ class TestWhatWasThere:
         assert ({"DMS": 1}, 1) == (status.undelivered, status.quarantined)
 
     def test_stories(self, ledger: Ledger, clock: Clock) -> None:
-        """The log goes on where it stood, also that of a reply with a K that nobody sent."""
+        """The log continues, also that of a reply to a K that was never sent."""
         ledger.exchanges.resolve_as_sent("K4", at=clock(1))
         (settled,), (alone,) = ledger.story("K4"), ledger.story("K9")
 
         assert ["queued", "resolved-as-sent"] == [entry.event for entry in settled.entries]
         assert (None, ["reply-received"]) == (alone.exchange, [entry.event for entry in alone.entries])
 
-    def test_what_waits_is_taken_up(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """The agent sends what was queued, octet for octet, delivers what waited, and asks about what was under way."""
+    def test_waiting_work_continues(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Queued messages are claimed octet for octet, waiting replies too; what was being sent becomes unknown."""
         claim = ledger.exchanges.claim_soon(("DMS",), owner="a", most=9, at=clock(1), lease=LEASE)
         waiting = ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(1), lease=LEASE)
         lost = ledger.exchanges.expire_soon(at=clock(1))
 
-        assert [("K3", 1, declaration("K3").data)] == [(one.reference, one.attempt, one.raw) for one in claim.result()]
-        assert [("K9", 2, b"another reply of long ago")] == [
-            (one.reference, one.attempts, one.raw) for one in waiting.result()
+        assert [("K3", 1, declaration("K3").data)] == [
+            (claimed.reference, claimed.attempt, claimed.raw) for claimed in claim.result()
         ]
-        assert ["K5"] == [one.reference for one in lost.result()]
+        assert [("K9", 2, b"another reply of long ago")] == [
+            (reply.reference, reply.attempts, reply.raw) for reply in waiting.result()
+        ]
+        assert ["K5"] == [exchange.reference for exchange in lost.result()]
 
-    def test_replies_to_what_was_sent(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
+    def test_replies_to_old_exchanges(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """A reply to an old K answers it; a copy of an old reply is recognised."""
         first = ledger.replies.take_in(router, reply("K2"), mail_from=None, at=clock(1))
         again = ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(1))
@@ -273,12 +275,12 @@ class TestWhatWasThere:
         assert State.ANSWERED is (answered and answered.state)
 
     def test_a_k_stays_used(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
-        """Also a K whose message was pruned before."""
+        """A K stays used even if its message was pruned before the upgrade."""
         with pytest.raises(InputError):
             ledger.exchanges.queue(declaration("K6"), at=clock(1))
 
-    def test_the_rest(self, ledger: Ledger) -> None:
-        """Quarantine and the fetched mails are there."""
+    def test_quarantine_and_fetched_mails(self, ledger: Ledger) -> None:
+        """Quarantined messages and fetched mails are kept."""
         assert [(QuarantineState.HELD, b"held"), (QuarantineState.DISCARDED, b"discarded")] == [
             (held.state, raw) for held, raw in ledger.quarantine.messages(None)
         ]
@@ -286,10 +288,10 @@ class TestWhatWasThere:
 
 
 class TestFailing:
-    """An upgrade happens whole or not at all; what it leaves is a ledger of the old version, fit for use."""
+    """An upgrade happens whole or not at all; a failure leaves a usable ledger of the old version."""
 
-    def test_something_is_in_the_way(self, old: str) -> None:
-        """If the last step fails, the first one is undone too; once the cause is gone, the upgrade is done."""
+    def test_a_failing_step(self, old: str) -> None:
+        """If the last step fails, the first one is undone too; once the cause is gone, the upgrade succeeds."""
         engine = sa.create_engine(old)
         with engine.begin() as connection:
             connection.execute(sa.text("CREATE INDEX htpoort_exchanges_changed ON htpoort_events (at)"))
@@ -304,8 +306,8 @@ class TestFailing:
 
         assert (FIRST, before, SECOND) == (before[0], after, version(old))
 
-    def test_it_is_killed(self, old: str, migrations: Path) -> None:
-        """A process that is killed between two steps leaves no half; the next one upgrades."""
+    def test_a_killed_process(self, old: str, migrations: Path) -> None:
+        """A process killed between two steps leaves no partial upgrade; the next process upgrades."""
         before = everything(old)
         killed = subprocess.run([sys.executable, "-c", KILLED, old, str(migrations)], check=False)  # noqa: S603 - our own interpreter
         after = everything(old)
@@ -314,11 +316,11 @@ class TestFailing:
         assert (-signal.SIGKILL, before, SECOND) == (killed.returncode, after, version(old))
 
     @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-    def test_the_disk_is_full(self, old: str) -> None:
-        """No room for the new indexes is told as passing trouble; with room it is done."""
+    def test_a_full_disk(self, old: str) -> None:
+        """Without room for the new indexes the error is retryable; with room the upgrade succeeds."""
 
         def limit(connection: Any, _record: object) -> None:
-            connection.execute("PRAGMA max_page_count=1").close()  # as many as there are
+            connection.execute("PRAGMA max_page_count=1").close()  # no more than the file has
 
         before = everything(old)
         sa.event.listen(sa.Engine, "connect", limit)
@@ -333,7 +335,7 @@ class TestFailing:
         assert (True, before, SECOND) == (caught.value.retryable, after, version(old))
 
     def test_agents_that_start_together_upgrade_once(self, old: str) -> None:
-        """Eight that open an old ledger at the same time all get it."""
+        """Eight callers that open an old ledger at the same time all get it."""
         opened: list[Ledger] = []
         threads = [threading.Thread(target=lambda: opened.append(Ledger.open(old))) for _ in range(8)]
         for thread in threads:
@@ -346,7 +348,7 @@ class TestFailing:
         assert (8, SECOND) == (len(opened), version(old))
 
 
-def test_the_migrations_make_the_indexes(url: str) -> None:
+def test_the_migrations_build_the_indexes(url: str) -> None:
     """A ledger that was upgraded has the very indexes that the code declares, with their conditions."""
     Ledger.open(url).close()
     upgraded = indexes(url)

@@ -19,20 +19,20 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def url(server: str) -> str:
-    """Give an empty database."""
+    """Return the URL of an empty database."""
     return new_database(server)
 
 
 @pytest.fixture
-def here(url: str) -> Iterator[Ledger]:
+def local(url: str) -> Iterator[Ledger]:
     """Open the ledger as one machine does."""
     with Ledger.open(url) as opened:
         yield opened
 
 
 @pytest.fixture
-def there(url: str, here: Ledger) -> Iterator[Ledger]:
+def remote(url: str, local: Ledger) -> Iterator[Ledger]:
     """Open the ledger as another machine does."""
-    assert not here.exclusive
+    assert not local.exclusive
     with Ledger.open(url) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""A server that takes no writes for a while, as at a change of the primary: what is known is recorded afterwards."""
+"""A server that is read-only for a while, as at a failover: the ledger records the outcomes afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from htpoort.transport import Incoming, Receiver
 
 
 def read_only(url: str, *, on: bool) -> None:
-    """Let every new session only read, or write again; those that are open end when they let others only read."""
+    """Make every new session read-only, and end the open ones, or let new sessions write again."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         (name,) = connection.execute("SELECT current_database()").fetchone() or ("",)
         setting = "SET default_transaction_read_only = on" if on else "RESET default_transaction_read_only"
@@ -29,8 +29,8 @@ def read_only(url: str, *, on: bool) -> None:
             connection.execute(others, (name,))
 
 
-def test_is_told_and_passes(url: str) -> None:
-    """The error says what it is and that it passes; a session that may only read is not used again."""
+def test_the_error_is_retryable(url: str) -> None:
+    """The error names the cause and is retryable; a read-only session is not used again."""
     with Ledger.open(url) as ledger:
         read_only(url, on=True)
         with pytest.raises(LedgerError) as lost:
@@ -41,21 +41,21 @@ def test_is_told_and_passes(url: str) -> None:
         ledger.exchanges.queue(declaration("K1"), at=now())
 
         assert [True, True] == [caught.value.retryable for caught in (lost, refused)]
-        assert ["K1"] == [one.reference for one in ledger.exchanges.listed()]
+        assert ["K1"] == [exchange.reference for exchange in ledger.exchanges.listed()]
 
 
 async def outcome(ledger: Ledger) -> Exchange | None:
-    """Wait until the attempt has ended; gives the exchange."""
+    """Wait until the attempt has ended; return the exchange."""
     while True:
-        found = await asyncio.to_thread(ledger.exchanges.find, "K1", party=PARTY)
-        if found is None or found.state is not State.SENDING:
-            return found
+        exchange = await asyncio.to_thread(ledger.exchanges.find, "K1", party=PARTY)
+        if exchange is None or exchange.state is not State.SENDING:
+            return exchange
         # Reading the ledger takes a turn of another thread; nothing else is waited for.
         await asyncio.sleep(0)
 
 
 async def test_the_outcome_is_recorded(url: str) -> None:
-    """The gateway took the declaration, and the ledger only reads: later it says accepted, and not unknown."""
+    """If the gateway accepts a declaration while the ledger is read-only, its state is accepted later, not unknown."""
     loop, trouble = asyncio.get_running_loop(), asyncio.Event()
 
     class Watch(logging.Handler):
@@ -77,8 +77,8 @@ async def test_the_outcome_is_recorded(url: str) -> None:
                 async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
                     await trouble.wait()
                     await asyncio.to_thread(read_only, url, on=False)
-                    found = await outcome(ledger)
+                    exchange = await outcome(ledger)
     finally:
         log.removeHandler(watch)
 
-    assert State.ACCEPTED is (found and found.state)
+    assert State.ACCEPTED is (exchange and exchange.state)

@@ -1,4 +1,4 @@
-"""Many machines on one ledger: what two of them do at the same time comes out as if one had waited for the other."""
+"""Many machines on one ledger: two operations at the same time end as if one had waited for the other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from htpoort.ledger import Ledger, QuarantineState
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
-PATIENCE = 60.0  # seconds; a busy machine is no bug
+PATIENCE = 60.0  # seconds; a busy machine is not a failure
 WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 TOUCH = sa.text("UPDATE htpoort_exchanges SET attempts = attempts + 1 WHERE reference = :reference")
 
@@ -38,7 +38,7 @@ def declaration(reference: str, payload: bytes = b"<a/>") -> Submission:
 
 
 def router() -> Router:
-    """Find system and party; the ledger compares with what was sent."""
+    """Return a router that finds system and party; the ledger compares the K with what was sent."""
     return Router(parties=[PARTY])
 
 
@@ -50,15 +50,15 @@ def reply(reference: str, trace: str = "") -> bytes:
 
 
 def state(ledger: Ledger, reference: str = "K1") -> State:
-    """Look a state up."""
-    found = ledger.exchanges.find(reference, party=PARTY)
-    assert found is not None
-    return found.state
+    """Look up the state of an exchange."""
+    exchange = ledger.exchanges.find(reference, party=PARTY)
+    assert exchange is not None
+    return exchange.state
 
 
 @contextmanager
 def one_batch(ledger: Ledger) -> Generator[None]:
-    """Keep a machine's writer busy, so that what is handed over in the block is one transaction."""
+    """Keep a machine's writer busy, so that it writes all operations of the block in one transaction."""
     began, go_on = threading.Event(), threading.Event()
 
     def busy(_connection: sa.Connection) -> None:
@@ -66,7 +66,7 @@ def one_batch(ledger: Ledger) -> Generator[None]:
         assert go_on.wait(PATIENCE)
 
     ledger.write_soon(busy)
-    # Before that, what follows could be taken into the same transaction, or a part of it only.
+    # Before `busy` runs, the operations that follow could join its transaction, all or in part.
     assert began.wait(PATIENCE)
     try:
         yield
@@ -76,10 +76,10 @@ def one_batch(ledger: Ledger) -> Generator[None]:
 
 class Transaction:
     """
-    Hold a machine's transaction open: what is handed over in the block is written when it ends, committed at `commit`.
+    Hold a machine's transaction open: the operations of the block are written at its end and committed by `commit`.
 
     Args:
-        ledger: Of the machine.
+        ledger: The ledger as the machine has it open.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -88,12 +88,12 @@ class Transaction:
         self._written, self._commit = threading.Event(), threading.Event()
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Keep the writer busy."""
         self._batch.__enter__()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Let it write, and stop before the commit."""
+        """Let the writer write, and stop before the commit."""
         self._ledger.write_soon(self._hold)
         self._batch.__exit__(None, None, None)
         assert self._written.wait(PATIENCE)
@@ -103,29 +103,29 @@ class Transaction:
         assert self._commit.wait(PATIENCE)
 
     def commit(self) -> None:
-        """Let it commit."""
+        """Let the transaction commit."""
         self._commit.set()
 
 
-def until_it_waits(ledger: Ledger) -> None:
-    """Wait until some transaction of the server waits for a lock of another."""
+def wait_for_a_blocked_lock(ledger: Ledger) -> None:
+    """Wait until a transaction of the server waits for a lock of another one."""
     end = time.monotonic() + PATIENCE
     while not ledger._connections.read(lambda connection: connection.execute(WAITING).scalar_one()):
-        assert time.monotonic() < end, "nobody waits"
+        assert time.monotonic() < end, "no transaction waits"
 
 
 class TestClaims:
     """Workers of many machines claim with FOR UPDATE SKIP LOCKED."""
 
-    def test_nobody_gets_what_another_has(self, url: str, here: Ledger) -> None:
-        """Four machines with four threads each claim 200 exchanges: each comes to one of them, and none is left."""
-        for queued in [here.exchanges.queue_soon(declaration(f"K{number:03}"), at=NOON) for number in range(200)]:
+    def test_each_exchange_has_one_claim(self, url: str, local: Ledger) -> None:
+        """Four machines with four threads each claim 200 exchanges: each exchange is claimed once, and none is left."""
+        for queued in [local.exchanges.queue_soon(declaration(f"K{number:03}"), at=NOON) for number in range(200)]:
             queued.result()
 
         def claim(ledger: Ledger, owner: str) -> list[str]:
             taken: list[str] = []
-            while found := ledger.exchanges.claim_soon(("DMS",), owner=owner, most=3, at=NOON, lease=LEASE).result():
-                taken += [one.reference for one in found]
+            while claims := ledger.exchanges.claim_soon(("DMS",), owner=owner, most=3, at=NOON, lease=LEASE).result():
+                taken += [claimed.reference for claimed in claims]
             return taken
 
         with ExitStack() as stack, ThreadPoolExecutor(16) as threads:
@@ -135,67 +135,72 @@ class TestClaims:
 
         assert [f"K{number:03}" for number in range(200)] == sorted(taken)
 
-    def test_what_is_being_claimed_is_passed_over(self, here: Ledger, there: Ledger) -> None:
-        """A claim waits for nobody: what another machine is about to take, not committed yet, is not seen."""
+    def test_an_uncommitted_claim_is_skipped(self, local: Ledger, remote: Ledger) -> None:
+        """A claim never waits: it skips the exchanges of another machine's uncommitted claim."""
         for reference in ("K1", "K2"):
-            here.exchanges.queue(declaration(reference), at=NOON)
-        with Transaction(here) as first:
-            mine = here.exchanges.claim_soon(("DMS",), owner="here", most=1, at=NOON, lease=LEASE)
-        theirs = there.exchanges.claim_soon(("DMS",), owner="there", most=2, at=NOON, lease=LEASE).result()
+            local.exchanges.queue(declaration(reference), at=NOON)
+        with Transaction(local) as first:
+            mine = local.exchanges.claim_soon(("DMS",), owner="local", most=1, at=NOON, lease=LEASE)
+        theirs = remote.exchanges.claim_soon(("DMS",), owner="remote", most=2, at=NOON, lease=LEASE).result()
         first.commit()
 
-        assert (["K1"], ["K2"]) == ([one.reference for one in mine.result()], [one.reference for one in theirs])
+        assert (["K1"], ["K2"]) == (
+            [claimed.reference for claimed in mine.result()],
+            [claimed.reference for claimed in theirs],
+        )
 
-    def test_replies_come_to_one(self, here: Ledger, there: Ledger) -> None:
-        """A reply that one machine is about to deliver is not given to another."""
-        here.replies.take_in(router(), reply("K1"), mail_from=None, at=NOON)
-        with Transaction(here) as first:
-            mine = here.replies.claim_soon("DMS", owner="here", most=1, at=NOON, lease=LEASE)
-        theirs = there.replies.claim_soon("DMS", owner="there", most=1, at=NOON, lease=LEASE).result()
+    def test_each_reply_has_one_claim(self, local: Ledger, remote: Ledger) -> None:
+        """A reply that one machine is about to deliver cannot be claimed by another."""
+        local.replies.take_in(router(), reply("K1"), mail_from=None, at=NOON)
+        with Transaction(local) as first:
+            mine = local.replies.claim_soon("DMS", owner="local", most=1, at=NOON, lease=LEASE)
+        theirs = remote.replies.claim_soon("DMS", owner="remote", most=1, at=NOON, lease=LEASE).result()
         first.commit()
 
         assert (1, []) == (len(mine.result()), theirs)
 
 
 class TestRate:
-    """Machines that share a rate begin together no more attempts in an hour than it allows."""
+    """Machines that share a rate together begin no more attempts in an hour than it allows."""
 
     @pytest.mark.parametrize(("mine", "theirs"), [(("DMS",), ("DMS",)), (("AGS", "DMS"), ("DMS",))])
-    def test_two_that_count_at_once(
-        self, here: Ledger, there: Ledger, mine: tuple[str, ...], theirs: tuple[str, ...]
+    def test_two_claims_at_once(
+        self, local: Ledger, remote: Ledger, mine: tuple[str, ...], theirs: tuple[str, ...]
     ) -> None:
-        """Who claims while another claims for the same system counts what that one takes, committed or not."""
+        """A claim waits for another machine's claim for the same system, and counts its attempts."""
         for number in range(6):
-            here.exchanges.queue(declaration(f"K{number}"), at=NOON)
-        with Transaction(here) as first:
-            one = here.exchanges.claim_soon(mine, owner="here", most=2, at=NOON, lease=LEASE, per_hour=3)
-        two = there.exchanges.claim_soon(theirs, owner="there", most=4, at=NOON, lease=LEASE, per_hour=3)
-        until_it_waits(here)
+            local.exchanges.queue(declaration(f"K{number}"), at=NOON)
+        with Transaction(local) as first:
+            first_claim = local.exchanges.claim_soon(mine, owner="local", most=2, at=NOON, lease=LEASE, per_hour=3)
+        second_claim = remote.exchanges.claim_soon(theirs, owner="remote", most=4, at=NOON, lease=LEASE, per_hour=3)
+        wait_for_a_blocked_lock(local)
         first.commit()
 
-        assert (2, 1) == (len(one.result()), len(two.result()))
+        assert (2, 1) == (len(first_claim.result()), len(second_claim.result()))
 
-    def test_other_systems_do_not_wait(self, here: Ledger, there: Ledger) -> None:
-        """A rate of one system keeps nobody waiting who claims for another."""
-        here.exchanges.queue(declaration("K1"), at=NOON)
-        with Transaction(here) as first:
-            here.exchanges.claim_soon(("AGS",), owner="here", most=1, at=NOON, lease=LEASE, per_hour=1)
-        claimed = there.exchanges.claim_soon(("DMS",), owner="there", most=1, at=NOON, lease=LEASE, per_hour=1).result()
+    def test_other_systems_do_not_wait(self, local: Ledger, remote: Ledger) -> None:
+        """The rate of one system does not delay claims for another."""
+        local.exchanges.queue(declaration("K1"), at=NOON)
+        with Transaction(local) as first:
+            local.exchanges.claim_soon(("AGS",), owner="local", most=1, at=NOON, lease=LEASE, per_hour=1)
+        claimed = remote.exchanges.claim_soon(
+            ("DMS",), owner="remote", most=1, at=NOON, lease=LEASE, per_hour=1
+        ).result()
         first.commit()
 
-        assert ["K1"] == [one.reference for one in claimed]
+        assert ["K1"] == [exchange.reference for exchange in claimed]
 
-    def test_many_at_once(self, url: str, here: Ledger) -> None:
-        """Four machines with four threads each begin 40 attempts of 60, and none more, whatever their systems."""
-        for queued in [here.exchanges.queue_soon(declaration(f"K{number:03}"), at=NOON) for number in range(60)]:
+    def test_many_at_once(self, url: str, local: Ledger) -> None:
+        """Four machines with four threads each begin exactly 40 of 60 attempts, whatever their systems."""
+        for queued in [local.exchanges.queue_soon(declaration(f"K{number:03}"), at=NOON) for number in range(60)]:
             queued.result()
 
         def claim(ledger: Ledger, systems: tuple[str, ...]) -> int:
             begun = 0
-            while found := ledger.exchanges.claim_soon(
+            while claims := ledger.exchanges.claim_soon(
                 systems, owner="any", most=3, at=NOON, lease=LEASE, per_hour=40
             ).result():
-                begun += len(found)
+                begun += len(claims)
             return begun
 
         with ExitStack() as stack, ThreadPoolExecutor(16) as threads:
@@ -208,141 +213,141 @@ class TestRate:
 
 
 class TestQuarantine:
-    """A person's decision about a message is made once, although two persons make it at the same time."""
+    """Only one decision about a message counts, even if two operators decide at the same time."""
 
-    def test_released_here_and_discarded_there(self, here: Ledger, there: Ledger) -> None:
-        """Who comes second is refused: a message that reached a process is not marked as being for none."""
+    def test_released_and_discarded_at_once(self, local: Ledger, remote: Ledger) -> None:
+        """The second decision is refused: a message that reached a process is not marked as discarded."""
         raw = b"From: dms@htpoort.nl\r\nSubject: hello\r\n\r\nx\r\n"
-        key = here.replies.take_in(router(), raw, mail_from=None, at=NOON).key
-        with Transaction(here) as held:
-            released = here.quarantine.release_soon(
+        key = local.replies.take_in(router(), raw, mail_from=None, at=NOON).key
+        with Transaction(local) as held:
+            released = local.quarantine.release_soon(
                 key, system=DMS, party=PartyId.parse(PARTY), reference="K1", at=NOON
             )
         with ThreadPoolExecutor(1) as pool:
-            discarding = pool.submit(there.quarantine.discard, key, at=NOON, why="spam")
-            until_it_waits(here)
+            discarding = pool.submit(remote.quarantine.discard, key, at=NOON, reason="spam")
+            wait_for_a_blocked_lock(local)
             held.commit()
             with pytest.raises(InputError) as caught:
                 discarding.result(PATIENCE)
 
         assert not released.result(PATIENCE).repeated
         assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
-        assert QuarantineState.RELEASED is here.quarantine.get(key).state
+        assert QuarantineState.RELEASED is local.quarantine.get(key).state
 
 
 class TestLeases:
-    """What a machine held that is gone comes back, once."""
+    """The claims of a dead machine expire once."""
 
-    def test_a_dead_machine_is_told_once(self, here: Ledger, there: Ledger) -> None:
-        """A lease that has run out makes the exchange unknown; the second machine that looks finds nothing more."""
-        here.exchanges.queue(declaration("K1"), at=NOON)
-        here.exchanges.claim_soon(("DMS",), owner="dead", most=1, at=NOON, lease=LEASE).result()
-        within = there.exchanges.expire_soon(at=NOON + LEASE).result()
-        after = there.exchanges.expire_soon(at=NOON + LEASE + timedelta(seconds=1)).result()
-        again = here.exchanges.expire_soon(at=NOON + timedelta(hours=1)).result()
+    def test_a_lease_expires_once(self, local: Ledger, remote: Ledger) -> None:
+        """A lease that has run out makes the exchange unknown; a second machine finds nothing more to expire."""
+        local.exchanges.queue(declaration("K1"), at=NOON)
+        local.exchanges.claim_soon(("DMS",), owner="dead", most=1, at=NOON, lease=LEASE).result()
+        within = remote.exchanges.expire_soon(at=NOON + LEASE).result()
+        after = remote.exchanges.expire_soon(at=NOON + LEASE + timedelta(seconds=1)).result()
+        again = local.exchanges.expire_soon(at=NOON + timedelta(hours=1)).result()
 
-        assert ([], ["K1"], []) == (within, [one.reference for one in after], again)
-        assert State.UNKNOWN == state(here)
+        assert ([], ["K1"], []) == (within, [lost.reference for lost in after], again)
+        assert State.UNKNOWN == state(local)
 
-    def test_two_that_look_at_once(self, here: Ledger, there: Ledger) -> None:
-        """What one machine is taking back, not committed yet, the other passes over: the log tells it once."""
-        here.exchanges.queue(declaration("K1"), at=NOON)
-        here.exchanges.claim_soon(("DMS",), owner="dead", most=1, at=NOON, lease=LEASE).result()
+    def test_two_machines_expire_at_once(self, local: Ledger, remote: Ledger) -> None:
+        """A machine skips a lease that another one is expiring, not committed yet: the log holds one entry."""
+        local.exchanges.queue(declaration("K1"), at=NOON)
+        local.exchanges.claim_soon(("DMS",), owner="dead", most=1, at=NOON, lease=LEASE).result()
         late = NOON + timedelta(hours=1)
-        with Transaction(here) as first:
-            here.exchanges.expire_soon(at=late)
-        theirs = there.exchanges.expire_soon(at=late).result()
+        with Transaction(local) as first:
+            local.exchanges.expire_soon(at=late)
+        theirs = remote.exchanges.expire_soon(at=late).result()
         first.commit()
-        here.exchanges.expire_soon(at=late).result()
+        local.exchanges.expire_soon(at=late).result()
 
         assert [] == theirs
-        told = [entry.event for entry in here.story("K1")[0].entries]
-        assert ["queued", "attempt-started", "connection-lost"] == told
+        events = [entry.event for entry in local.story("K1")[0].entries]
+        assert ["queued", "attempt-started", "connection-lost"] == events
 
-    def test_a_worker_that_was_thought_dead(self, here: Ledger, there: Ledger) -> None:
-        """Its late 250 is the truth; its late failure of an older attempt is not."""
-        here.exchanges.queue(declaration("K1"), at=NOON)
-        (claimed,) = here.exchanges.claim_soon(("DMS",), owner="slow", most=1, at=NOON, lease=LEASE).result()
-        there.exchanges.expire_soon(at=NOON + timedelta(hours=1)).result()
+    def test_a_worker_that_was_thought_dead(self, local: Ledger, remote: Ledger) -> None:
+        """If a worker thought dead reports a late 250, the exchange is accepted."""
+        local.exchanges.queue(declaration("K1"), at=NOON)
+        (claimed,) = local.exchanges.claim_soon(("DMS",), owner="slow", most=1, at=NOON, lease=LEASE).result()
+        remote.exchanges.expire_soon(at=NOON + timedelta(hours=1)).result()
 
-        assert State.ACCEPTED == here.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=NOON).result()
+        assert State.ACCEPTED == local.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=NOON).result()
 
 
 class TestAtTheSameTime:
     """Two machines write the same thing at the same time."""
 
-    def test_one_reply_over_two_machines(self, here: Ledger, there: Ledger) -> None:
-        """Copies of a reply that come to two machines at once are one reply, and both may be acknowledged."""
-        here.exchanges.queue(declaration("K1"), at=NOON)
-        with Transaction(here) as first:
-            mine = here.replies.take_in_soon(router(), reply("K1"), mail_from=None, at=NOON)
-        theirs = there.replies.take_in_soon(router(), reply("K1", "X: 1\r\n"), mail_from=None, at=NOON)
-        until_it_waits(here)
+    def test_one_reply_over_two_machines(self, local: Ledger, remote: Ledger) -> None:
+        """Copies of a reply that reach two machines at once are one reply, and both may be acknowledged."""
+        local.exchanges.queue(declaration("K1"), at=NOON)
+        with Transaction(local) as first:
+            mine = local.replies.take_in_soon(router(), reply("K1"), mail_from=None, at=NOON)
+        theirs = remote.replies.take_in_soon(router(), reply("K1", "X: 1\r\n"), mail_from=None, at=NOON)
+        wait_for_a_blocked_lock(local)
         first.commit()
 
         assert (False, True) == (mine.result().repeated, theirs.result().repeated)
-        assert [2] == [stored.copies for stored in here.replies.listed()]
+        assert [2] == [stored.copies for stored in local.replies.listed()]
 
-    def test_one_stranger_over_two_machines(self, here: Ledger, there: Ledger) -> None:
-        """The same holds for what nobody can tell a process of."""
-        with Transaction(here) as first:
-            mine = here.replies.take_in_soon(router(), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
-        theirs = there.replies.take_in_soon(router(), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
-        until_it_waits(here)
+    def test_one_quarantined_message_over_two_machines(self, local: Ledger, remote: Ledger) -> None:
+        """Copies of an unroutable message that reach two machines at once are one message in quarantine."""
+        with Transaction(local) as first:
+            mine = local.replies.take_in_soon(router(), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
+        theirs = remote.replies.take_in_soon(router(), b"Subject: x\r\n\r\n", mail_from=None, at=NOON)
+        wait_for_a_blocked_lock(local)
         first.commit()
 
         assert (False, True) == (mine.result().repeated, theirs.result().repeated)
 
     @pytest.mark.parametrize(("payload", "error"), [(b"<a/>", None), (b"<b/>", InputError)])
     def test_one_k_over_two_machines(
-        self, here: Ledger, there: Ledger, payload: bytes, error: type[Exception] | None
+        self, local: Ledger, remote: Ledger, payload: bytes, error: type[Exception] | None
     ) -> None:
-        """The same message twice is queued once; another message under the K is refused, whoever was first."""
-        with Transaction(here) as first:
-            mine = here.exchanges.queue_soon(declaration("K1"), at=NOON)
-        theirs = there.exchanges.queue_soon(declaration("K1", payload), at=NOON)
-        until_it_waits(here)
+        """The same message on two machines is queued once; another message under its K is refused."""
+        with Transaction(local) as first:
+            mine = local.exchanges.queue_soon(declaration("K1"), at=NOON)
+        theirs = remote.exchanges.queue_soon(declaration("K1", payload), at=NOON)
+        wait_for_a_blocked_lock(local)
         first.commit()
         mine.result()
 
         failed = theirs.exception()
         assert error == (None if failed is None else type(failed))
-        assert 1 == len(list(here.exchanges.listed()))
+        assert 1 == len(list(local.exchanges.listed()))
 
-    def test_one_mail_of_pop3_over_two_machines(self, here: Ledger, there: Ledger) -> None:
-        """A mail that two machines fetch from one mailbox at once is remembered once, and stored once."""
+    def test_one_mail_of_pop3_over_two_machines(self, local: Ledger, remote: Ledger) -> None:
+        """A UIDL that two machines store at once is known once; two mails with that UIDL are both stored."""
         options = {"mail_from": None, "at": NOON, "account": "edi@mail.example:995"}
-        with Transaction(here) as first:
-            here.replies.take_in_soon(router(), reply("K1"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
-        theirs = there.replies.take_in_soon(router(), reply("K2"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
-        until_it_waits(here)
+        with Transaction(local) as first:
+            local.replies.take_in_soon(router(), reply("K1"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
+        theirs = remote.replies.take_in_soon(router(), reply("K2"), uidl="u1", **options)  # type: ignore[arg-type]  # the parts
+        wait_for_a_blocked_lock(local)
         first.commit()
         theirs.result()
 
-        assert frozenset({"u1"}) == here.fetched.known("edi@mail.example:995")
-        assert ["K1", "K2"] == [stored.reference for stored in here.replies.listed()]
+        assert frozenset({"u1"}) == local.fetched.known("edi@mail.example:995")
+        assert ["K1", "K2"] == [stored.reference for stored in local.replies.listed()]
 
-    def test_a_reply_to_what_is_being_closed(self, here: Ledger, there: Ledger) -> None:
-        """A person's order is not written over by a reply that comes at the same moment."""
-        here.exchanges.queue(declaration("K1"), at=NOON)
-        with Transaction(here) as first:
-            here.exchanges.close_soon("K1", at=NOON)
-        theirs = there.replies.take_in_soon(router(), reply("K1"), mail_from=None, at=NOON)
-        until_it_waits(here)
+    def test_a_reply_during_a_close(self, local: Ledger, remote: Ledger) -> None:
+        """A reply that comes at the same moment does not undo an operator's order to close."""
+        local.exchanges.queue(declaration("K1"), at=NOON)
+        with Transaction(local) as first:
+            local.exchanges.close_soon("K1", at=NOON)
+        theirs = remote.replies.take_in_soon(router(), reply("K1"), mail_from=None, at=NOON)
+        wait_for_a_blocked_lock(local)
         first.commit()
         theirs.result()
 
-        assert State.CLOSED == state(here)
+        assert State.CLOSED == state(local)
 
 
 class TestDeadlock:
-    """Two machines that wait for one another: the server ends one, and the ledger runs it again."""
+    """If two machines wait for each other, the server ends one transaction, and the ledger runs it again."""
 
     @pytest.mark.parametrize("together", [True, False], ids=["a batch", "one operation"])
-    def test_is_survived(self, here: Ledger, there: Ledger, together: bool) -> None:  # noqa: FBT001 - pytest gives it by name
-        """Both machines' work is done, whole, in the end; nobody hears of it."""
+    def test_both_succeed(self, local: Ledger, remote: Ledger, together: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+        """The operations of both machines succeed in the end, and no caller gets an error."""
         for reference in ("K1", "K2"):
-            here.exchanges.queue(declaration(reference), at=NOON)
+            local.exchanges.queue(declaration(reference), at=NOON)
         barrier = threading.Barrier(2)
         met: set[Ledger] = set()
 
@@ -350,16 +355,16 @@ class TestDeadlock:
             for reference in references:
                 connection.execute(TOUCH, {"reference": reference})
                 if ledger not in met:
-                    # Both have their first row before either asks for its second.
+                    # Both have locked their first row before either asks for its second.
                     met.add(ledger)
                     barrier.wait(PATIENCE)
 
         done: list[Future[None]] = []
-        for ledger, references in ((here, ("K1", "K2")), (there, ("K2", "K1"))):
+        for ledger, references in ((local, ("K1", "K2")), (remote, ("K2", "K1"))):
             steps = [(reference,) for reference in references] if together else [references]
             with one_batch(ledger):
                 done += [ledger.write_soon(touch, ledger, *step) for step in steps]
         for future in done:
             future.result()
 
-        assert [2, 2] == [exchange.attempts for exchange in here.exchanges.listed()]
+        assert [2, 2] == [exchange.attempts for exchange in local.exchanges.listed()]

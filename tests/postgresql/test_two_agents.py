@@ -18,7 +18,7 @@ def two_agents() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Its classes are looked up by the name of their module.
+    # The script's classes are looked up by the name of their module.
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
@@ -26,8 +26,8 @@ def two_agents() -> ModuleType:
 
 def test_two_agents_that_are_killed(two_agents: ModuleType, url: str, tmp_path: Path) -> None:
     """Each exchange is accepted once or visible as unknown; each acknowledged reply is stored and delivered."""
-    found = two_agents.run(url, tmp_path, exchanges=300, kills=3)
+    result = two_agents.run(url, tmp_path, exchanges=300, kills=3)
 
-    assert found.holds, found
-    assert (300, 3) == (found.answered + found.unknown, found.kills)
-    assert found.acknowledged == found.answered
+    assert result.holds, result
+    assert (300, 3) == (result.answered + result.unknown, result.kills)
+    assert result.acknowledged == result.answered

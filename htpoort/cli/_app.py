@@ -50,8 +50,12 @@ class _Loader(UserDict[str, Any]):
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer brings a click of its own, whose types it hides
         module = importlib.import_module(f"htpoort.cli.{self.data[name]}")
-        command: Any = typer.main.get_command(module.app)
-        return _usage.in_plain_words(command if command.name == name else command.commands[name])
+        found: Any = typer.main.get_command(module.app)
+        command = found if found.name == name else found.commands[name]
+        for shown in (command, *getattr(command, "commands", {}).values()):
+            # Without it, the lists of commands end in the middle of a sentence.
+            shown.short_help = shown.help
+        return _usage.in_plain_words(command)
 
 
 class _Commands(TyperGroup):

@@ -21,6 +21,7 @@ from htpoort.core.routing import Quarantined, Routed
 if TYPE_CHECKING:
     from htpoort.core.cutover import MovePreview, MoveProgress, SwitchOff
     from htpoort.ledger import Entry, Exchange, Ledger, QuarantinedMessage, Reply, Shadow, Story
+    from htpoort.simulator import Declaration, Pop3Fault, SentReply, SmtpFault
 
 Facts = dict[str, Any]
 
@@ -346,3 +347,49 @@ def shadow_lines(shadows: Iterable[Facts]) -> Iterator[Facts]:
         own = {name: value for name, value in facts.items() if name != "differences"}
         for difference in facts["differences"] or [{"what": None, "sent": None, "shadow": None}]:
             yield {**own, **difference}
+
+
+# ── the simulator ────────────────────────────────────────────────────────────
+
+
+def _event(event: str, envelope: RoutingEnvelope | None, what: str, *, system: str = "", mailbox: str = "") -> Facts:
+    return {
+        "event": event,
+        "system": system,
+        "mailbox": mailbox,
+        "reference": "" if envelope is None else envelope.reference,
+        "what": what,
+    }
+
+
+def taken(one: Declaration) -> Facts:
+    """Describe a declaration that the gateway took."""
+    return _event("taken", one.envelope, one.subject, system=one.system.name, mailbox=one.mailbox)
+
+
+def refused(subject: str, why: str) -> Facts:
+    """Describe a message that the gateway refused."""
+    return _event("refused", RoutingEnvelope.find(subject), f"{why} Subject: {subject}")
+
+
+def sent(one: SentReply) -> Facts:
+    """Describe a reply that the gateway sent, or gave up."""
+    parts = [one.scripted.kind.value, f"by {one.channel}"]
+    if one.scripted.fault is not None:
+        parts.append(f"with fault {one.scripted.fault}")
+    if one.attempts > 1:
+        parts.append(f"at try {one.attempts}")
+    event, more = ("answered", "") if one.error is None else ("given up", f": {one.error}")
+    message = one.message
+    what = ", ".join(parts) + more
+    return _event(event, message.envelope, what, system=message.system, mailbox=message.rcpt_to)
+
+
+def smtp_fault(fault: SmtpFault) -> Facts:
+    """Describe a fault that the gateway showed over SMTP."""
+    return _event("fault", None, f"{fault.action} at {fault.at}")
+
+
+def pop3_fault(fault: Pop3Fault) -> Facts:
+    """Describe a fault that the gateway showed over POP3."""
+    return _event("fault", None, f"{fault.action} at {fault.command} of POP3")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import hashlib
-import json
+import os
+import re
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TextIO, TypeVar, cast
@@ -24,7 +26,6 @@ from htpoort.core import toml_reader
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import Submission, build
-from htpoort.core.routing import SentRecord
 
 if TYPE_CHECKING:
     from htpoort.config import LedgerConfig
@@ -169,6 +170,28 @@ def about(option: str) -> Generator[None]:
         raise InputError("", tuple(problems)) from None
 
 
+@contextlib.contextmanager
+def listening(names: Mapping[str, tuple[str, str]]) -> Generator[None]:
+    """
+    If a block cannot listen on an address, name the setting that is wrong.
+
+    Args:
+        names: By ``host:port``, the names of the settings of the port and of the host.
+    """
+    try:
+        yield
+    except OSError as error:
+        address = str(error.filename)
+        if address not in names or error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
+            raise
+        host, _, port = address.rpartition(":")
+        of_port, of_host = names[address]
+        if error.errno == errno.EADDRINUSE:
+            reason = f"{port} is in use on {host}; stop the other program, or give another port"
+            raise OSError(error.errno, reason, of_port) from None
+        raise OSError(error.errno, f"{host} is not an address of this machine", of_host) from None
+
+
 def refusal(code: str, message: str) -> InputError:
     """Make the error of one problem."""
     return InputError("", (Problem(code, message),))
@@ -224,6 +247,8 @@ def payload(path: str, sha256: str | None, option: str = "PAYLOAD") -> bytes:
     Raises:
         InputError: It cannot be read, is empty, or has another digest.
     """
+    if sha256 is not None and not re.fullmatch(r"[0-9A-Fa-f]{64}", sha256.strip()):
+        raise refusal("input.sha256", f"--sha256 is {sha256!r}; give 64 hexadecimal digits.")
     data = octets(path, option)
     if not data:
         message = f"{option} is empty; the program that should have written it may have failed. Nothing was done."
@@ -245,47 +270,8 @@ def directory(path: str | None) -> Directory:
     if path is None:
         return HTPOORT
     text = octets(path, "--systems").decode("utf-8", "replace")
-    return HTPOORT.add(*Directory.from_toml(text, name="standard input" if path == "-" else path))
-
-
-def sent(path: str) -> Callable[[str], list[SentRecord]]:
-    """
-    Read what was sent: JSON lines with the texts system, party and reference.
-
-    Returns:
-        A function that gives the records of a reference.
-
-    Raises:
-        InputError: The file cannot be read, or has lines of another form; names each line.
-    """
-    records: dict[str, list[SentRecord]] = {}
-    problems: list[Problem] = []
-    for number, content in enumerate(octets(path, "--sent").decode("utf-8", "replace").splitlines(), start=1):
-        if not content.strip():
-            continue
-        record = _record(content)
-        if record is None:
-            message = f'--sent: {path}, line {number}: write {{"system": "…", "party": "…", "reference": "…"}}.'
-            problems.append(Problem("input.sent", message))
-        else:
-            records.setdefault(record.reference, []).append(record)
-    if problems:
-        raise InputError("", tuple(problems))
-    return lambda reference: records.get(reference, [])
-
-
-def _record(content: str) -> SentRecord | None:
-    try:
-        found: object = json.loads(content)
-    except (ValueError, RecursionError):  # a number of 5,000 digits; ten thousand nested arrays
-        return None
-    if not isinstance(found, dict):
-        return None
-    table = cast("dict[str, object]", found)
-    system, party, reference = (table.get(key) for key in ("system", "party", "reference"))
-    if isinstance(system, str) and isinstance(party, str) and isinstance(reference, str):
-        return SentRecord(system=system, party=party, reference=reference)
-    return None
+    with file_of("--systems"):
+        return HTPOORT.add(*Directory.from_toml(text, name="standard input" if path == "-" else path))
 
 
 # ── values ───────────────────────────────────────────────────────────────────
@@ -410,20 +396,23 @@ def _systems_in(place: str) -> Generator[None]:
 
 @contextlib.contextmanager
 def file_of(option: str, advice: str = "") -> Generator[None]:
-    """If a block cannot read a file, name the option that the file is from. What is in it has its place already."""
+    """If a block cannot read a file, or it is not TOML, name the option. What is in it has its place already."""
     try:
         yield
     except InputError as error:
+        first = error.problems[0]
         # The cause is the error of the operating system.
-        if not isinstance(error.__cause__, OSError):
+        unread = isinstance(error.__cause__, OSError)
+        if not unread and first.code != "toml.syntax":
             raise
-        message = f"{option}: {error.problems[0].message} {advice}".rstrip()
-        raise refusal(error.problems[0].code, message) from None
+        message = f"{option}: {first.message} {advice if unread else ''}".rstrip()
+        raise refusal(first.code, message) from None
 
 
-def configured() -> contextlib.AbstractContextManager[None]:
+def configured(path: Path) -> contextlib.AbstractContextManager[None]:
     """If a block cannot read the configuration, name the option and the variable."""
-    return file_of("--config", "Give the file by --config or HTPOORT_CONFIG.")
+    option = "HTPOORT_CONFIG" if os.environ.get("HTPOORT_CONFIG") == str(path) else "--config"
+    return file_of(option, "Give the file by --config or HTPOORT_CONFIG.")
 
 
 @contextlib.contextmanager
@@ -444,7 +433,7 @@ def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig,
     """
     from htpoort.config import read_ledger  # noqa: PLC0415 - SQLAlchemy would double the start of `parse`
 
-    with configured():
+    with configured(path):
         settings = read_ledger(path)
     with settings.open(create=create) as ledger, _systems_in(f"[systems] of {settings.file}"):
         yield settings, ledger

@@ -36,7 +36,7 @@ Parties = Annotated[
 @contextlib.contextmanager
 def _opened(path: Path) -> Generator[tuple[AgentConfig, CutoverConfig, Ledger]]:
     """Read a configuration with a plan, without its passwords, and open its ledger."""
-    with _input.configured():
+    with _input.configured(path):
         settings = read_agent_without_secrets(path)
     cutover = _cutover_of(settings.ledger, path)
     with settings.ledger.open(create=False) as ledger:
@@ -95,7 +95,8 @@ def _show_preview(day: str, moves: list[Facts]) -> None:
     ]
     _show.table("What changes", ("from", "to", "what", "before", "after"), dict.fromkeys(changes))
     untested = dict.fromkeys(sentence for facts in moves for sentence in facts["untested"])
-    _show.table("Never tested", ("what",), [(sentence,) for sentence in untested])
+    if untested:
+        _show.table("Never tested", ("what",), [(sentence,) for sentence in untested])
 
 
 @app.command()
@@ -186,7 +187,7 @@ def _rehearsed(path: Path, scenario: Path | None) -> Rehearsal:
     from htpoort.rehearsal import SCRIPT, rehearse  # noqa: PLC0415 - the simulator would double the start of the others
     from htpoort.simulator import Script  # noqa: PLC0415 - see above
 
-    with _input.configured():
+    with _input.configured(path):
         settings = read_ledger(path)
     script = SCRIPT
     if scenario is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Generator, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
@@ -119,10 +120,12 @@ def _naming(reference: str, party: str | None, lacking: str) -> Generator[None]:
         yield
     except UnknownError:
         of = "" if party is None else f" of --party {party}"
-        message = (
-            f"K {reference!r}: no {lacking}{of} in this ledger has this reference. Check its spelling and case; it "
-            "may be in another ledger, or of another party, or its reply may be in quarantine: htpoort quarantine list."
-        )
+        message = f"K {reference!r}: no {lacking}{of} in this ledger has this reference. "
+        if re.fullmatch(r"[0-9A-Za-z]{1,35}", reference):
+            message += "Check its spelling and case; it may be in another ledger, or of another party"
+            message += ", or its reply may be in quarantine: htpoort quarantine list." if "reply" in lacking else "."
+        else:
+            message += "A reference has 1 to 35 letters and digits."
         raise _input.refusal("ledger.unknown-reference", message) from None
 
 
@@ -188,7 +191,9 @@ def resolve(  # noqa: PLR0913 - one option for each decision
 ) -> None:
     """Settle an exchange that may or may not have been sent, send it again, or close it."""
     if sent + resend + close != 1:
-        raise _input.refusal("input.usage", "Give one of --sent, --resend and --close.")
+        raise _input.refusal(
+            "input.usage", f"Give {'only ' if sent + resend + close else ''}one of --sent, --resend and --close."
+        )
     reference, party = _typed(reference, party)
     with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange"):
         exchanges = ledger.exchanges

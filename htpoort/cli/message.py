@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json as json_format
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -24,7 +26,8 @@ from htpoort.cli._input import (
     Systems,
 )
 from htpoort.core.envelope import RoutingEnvelope
-from htpoort.core.routing import Quarantined, Router
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.routing import Quarantined, Router, SentRecord
 
 app = _input.group()
 
@@ -116,7 +119,7 @@ def route(  # noqa: PLR0913 - one option for each value that routing compares
     """Show which process a reply belongs to; exit code 3 if it must be quarantined."""
     if (mailbox is None) != (subject is None):
         raise _input.refusal("input.usage", "Give --mailbox and --subject together, or MESSAGE.")
-    lookup = None if sent is None else _input.sent(sent)
+    lookup = None if sent is None else _sent(sent)
     directory = _input.directory(systems)
     with _input.naming(parties="--party"):
         router = Router(directory=directory, parties=party, sent=lookup)
@@ -130,3 +133,43 @@ def route(  # noqa: PLR0913 - one option for each value that routing compares
     (_show.as_json if json else _show.rows)(_facts.routing(found))
     if isinstance(found, Quarantined):
         raise typer.Exit(_output.QUARANTINED)
+
+
+def _sent(path: str) -> Callable[[str], list[SentRecord]]:
+    """
+    Read what was sent: JSON lines with the texts system, party and reference.
+
+    Returns:
+        A function that gives the records of a reference.
+
+    Raises:
+        InputError: The file cannot be read, or has lines of another form; names each line.
+    """
+    records: dict[str, list[SentRecord]] = {}
+    problems: list[Problem] = []
+    for number, content in enumerate(_input.octets(path, "--sent").decode("utf-8", "replace").splitlines(), start=1):
+        if not content.strip():
+            continue
+        record = _record(content)
+        if record is None:
+            message = f'--sent: {path}, line {number}: write {{"system": "…", "party": "…", "reference": "…"}}.'
+            problems.append(Problem("input.sent", message))
+        else:
+            records.setdefault(record.reference, []).append(record)
+    if problems:
+        raise InputError("", tuple(problems))
+    return lambda reference: records.get(reference, [])
+
+
+def _record(content: str) -> SentRecord | None:
+    try:
+        found: object = json_format.loads(content)
+    except (ValueError, RecursionError):  # a number of 5,000 digits; ten thousand nested arrays
+        return None
+    if not isinstance(found, dict):
+        return None
+    table = cast("dict[str, object]", found)
+    system, party, reference = (table.get(key) for key in ("system", "party", "reference"))
+    if isinstance(system, str) and isinstance(party, str) and isinstance(reference, str):
+        return SentRecord(system=system, party=party, reference=reference)
+    return None

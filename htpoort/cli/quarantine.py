@@ -75,7 +75,9 @@ def release(  # noqa: PLR0913 - one option for each part of the decision
     ] = None,
     despite: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="Release it even if the ledger contradicts; the reason goes into the log."),
+        typer.Option(
+            metavar="REASON", help="Release it although the ledger contradicts it; the reason goes into the log."
+        ),
     ] = None,
     config: Config = CONFIG,
     json: Json = False,

@@ -46,7 +46,7 @@ def run(
 
 
 async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
-    with _input.configured():
+    with _input.configured(path):
         config = read_agent(path)
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
         if ledger.new:
@@ -59,9 +59,20 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, agent.stop)
-        async with agent:
-            _started(config, ledger, agent.ports, as_json=as_json)
-            await agent.wait_for_stop_request()
+        with _input.listening(_addresses(config)):
+            async with agent:
+                _started(config, ledger, agent.ports, as_json=as_json)
+                await agent.wait_for_stop_request()
+
+
+def _addresses(config: AgentConfig) -> dict[str, tuple[str, str]]:
+    """Name the keys of the file for each address that the agent listens on."""
+    smtp = (inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox))
+    file = config.ledger.file
+    return {
+        f"{inbox.host}:{inbox.port}": (f"{file}: smtp[{number}].port", f"{file}: smtp[{number}].host")
+        for number, inbox in enumerate(smtp)
+    }
 
 
 def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_json: bool) -> None:
@@ -95,7 +106,7 @@ def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
 
 
 async def _fetch(path: Path) -> list[Facts]:
-    with _input.configured():
+    with _input.configured(path):
         config = read_agent(path)
     inboxes = [inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)]
     with config.ledger.open() as ledger:

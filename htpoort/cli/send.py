@@ -81,7 +81,8 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
         data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known
     )
     if certificate is None and (key is not None or key_password is not None):
-        raise _input.refusal("input.usage", "--key and --key-password need --certificate.")
+        option = "--key-password" if key is None else "--key"
+        raise _input.refusal("input.usage", f"{option} needs --certificate.")
     if security is Security.PLAIN and (ca_file is not None or certificate is not None):
         raise _input.refusal("input.usage", "--security plain uses no TLS, so leave out --ca-file and --certificate.")
     with _input.naming(host="--server"):
@@ -142,27 +143,15 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
     with _input.opened(config, create=True) as (settings, ledger):
         _check_shadow_payload(settings, payload, shadow_payload)
         reference = _input.words("--reference", reference)
-        if business_reference is not None:
-            business_reference = _input.words("--business-reference", business_reference)
+        lrn = None if business_reference is None else _input.words("--business-reference", business_reference)
         now, dispatcher = _clock.now(), settings.dispatcher(ledger)
         with _naming_system():
             # Before PAYLOAD is read, which may be a terminal.
             chosen = dispatcher.choose(party=party, reference=reference, at=now, system=system, kind=kind)
         if date is not None and _input.date_problems(date):
             # Nothing may be queued, so only build the message, and report everything that is wrong with it.
-            _input.built(
-                _input.payload(payload, sha256),
-                chosen.system.name,
-                party,
-                mailbox,
-                reference,
-                layout,
-                file_name,
-                content_type,
-                date,
-                message_id,
-                settings.directory,
-            )
+            data, to, known = _input.payload(payload, sha256), chosen.system.name, settings.directory
+            _input.built(data, to, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
         dispatched = dispatcher.dispatch(
             _input.payload(payload, sha256),
             party=party,
@@ -174,7 +163,7 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
             shadow_payload=None
             if shadow_payload is None
             else lambda: _input.payload(shadow_payload, None, "--shadow-payload"),
-            business_reference=business_reference,
+            business_reference=lrn,
             layout=layout.value,
             content_type=content_type,
             file_name=file_name,

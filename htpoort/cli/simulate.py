@@ -21,22 +21,17 @@ import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _input, _output, _show
+from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import Json, Systems
 from htpoort.core.directory import DMS, Directory
-from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
     ClientCertificate,
     Declarant,
-    Declaration,
     Gateway,
     GatewayTls,
-    Pop3Fault,
     Script,
-    SentReply,
-    SmtpFault,
 )
 from htpoort.transport import Security, SmtpServer
 from htpoort.transport.hosts import is_loopback
@@ -85,8 +80,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     json: Json = False,
 ) -> None:
     """Play the gateway on loopback until Ctrl-C."""
-    if not tls and (certificates is not None or client_certificate is not ClientCertificate.NONE):
-        raise _input.refusal("input.usage", "--certificates and --client-certificate need --tls.")
+    _check_tls_options(certificates, client_certificate, tls=tls)
     # The gateway goes on whether anyone reads what it prints or not.
     _output.make_optional()
     with _input.about("--declarant"):
@@ -94,8 +88,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     if not beyond_loopback:
         _check_loopback(host, declarants)
     directory = _input.directory(systems)
-    if record is not None:
-        _make_folder("--record", record)
+    _make_folder("--record", record)
     with Certificates(tls=tls, folder=certificates, client=client_certificate).made() as made:
         gateway = Gateway(
             directory=directory,
@@ -110,7 +103,18 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
             pop3_port=pop3_port,
             pop3s_port=pop3s_port,
         )
-        asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
+        ports = {"--port": port, "--tls-port": tls_port, "--pop3-port": pop3_port, "--pop3s-port": pop3s_port}
+        with _input.listening({f"{host}:{number}": (option, "--host") for option, number in ports.items()}):
+            asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
+
+
+def _check_tls_options(certificates: Path | None, client: ClientCertificate, *, tls: bool) -> None:
+    """Refuse the options that only --tls uses."""
+    if tls:
+        return
+    if certificates is not None or client is not ClientCertificate.NONE:
+        option = "--client-certificate" if certificates is None else "--certificates"
+        raise _input.refusal("input.usage", f"{option} needs --tls.")
 
 
 @final
@@ -159,12 +163,15 @@ def _script(scenario: Path | None) -> Script:
         return Script.read(scenario)
 
 
-def _make_folder(option: str, folder: Path) -> None:
-    """Make a folder that only its owner may read, if it does not exist."""
+def _make_folder(option: str, folder: Path | None) -> None:
+    """Make a folder that only its owner may read, if one is given and does not exist."""
+    if folder is None:
+        return
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"{option} {folder}") from None
+        reason = "it is a file; give a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise OSError(error.errno, reason, f"{option} {folder}") from None
 
 
 def read_declarant(text: str) -> Declarant:
@@ -294,12 +301,13 @@ class Traffic:
 
     def _news(self) -> list[tuple[datetime, Facts]]:
         now = _clock.now()
-        found = [(one.at, _taken(one)) for one in self._new("received", self._gateway.received)]
-        found += [(now, _refused(*one)) for one in self._new("refused", self._gateway.refused)]
-        found += [(one.at, _sent(one)) for one in self._new("sent", self._gateway.sent)]
-        found += [(at, _fault(fault)) for at, fault in self._new("shown_faults", self._gateway.shown_faults)]
+        found = [(one.at, _facts.taken(one)) for one in self._new("received", self._gateway.received)]
+        found += [(now, _facts.refused(*one)) for one in self._new("refused", self._gateway.refused)]
+        found += [(one.at, _facts.sent(one)) for one in self._new("sent", self._gateway.sent)]
+        found += [(at, _facts.smtp_fault(fault)) for at, fault in self._new("shown_faults", self._gateway.shown_faults)]
         found += [
-            (at, _pop3_fault(fault)) for at, fault in self._new("shown_pop3_faults", self._gateway.shown_pop3_faults)
+            (at, _facts.pop3_fault(fault))
+            for at, fault in self._new("shown_pop3_faults", self._gateway.shown_pop3_faults)
         ]
         return found
 
@@ -307,44 +315,6 @@ class Traffic:
         fresh = values[self._seen[name] :]
         self._seen[name] += len(fresh)
         return fresh
-
-
-def _event(event: str, envelope: RoutingEnvelope | None, what: str, *, system: str = "", mailbox: str = "") -> Facts:
-    return {
-        "event": event,
-        "system": system,
-        "mailbox": mailbox,
-        "reference": "" if envelope is None else envelope.reference,
-        "what": what,
-    }
-
-
-def _taken(one: Declaration) -> Facts:
-    return _event("taken", one.envelope, one.subject, system=one.system.name, mailbox=one.mailbox)
-
-
-def _refused(subject: str, why: str) -> Facts:
-    return _event("refused", RoutingEnvelope.find(subject), f"{why} Subject: {subject}")
-
-
-def _sent(one: SentReply) -> Facts:
-    parts = [one.scripted.kind.value, f"by {one.channel}"]
-    if one.scripted.fault is not None:
-        parts.append(f"with fault {one.scripted.fault}")
-    if one.attempts > 1:
-        parts.append(f"at try {one.attempts}")
-    event, more = ("answered", "") if one.error is None else ("given up", f": {one.error}")
-    message = one.message
-    what = ", ".join(parts) + more
-    return _event(event, message.envelope, what, system=message.system, mailbox=message.rcpt_to)
-
-
-def _fault(fault: SmtpFault) -> Facts:
-    return _event("fault", None, f"{fault.action} at {fault.at}")
-
-
-def _pop3_fault(fault: Pop3Fault) -> Facts:
-    return _event("fault", None, f"{fault.action} at {fault.command} of POP3")
 
 
 # ── what to paste into other programs ────────────────────────────────────────

@@ -498,7 +498,7 @@ class TestRun:
 
     @pytest.mark.parametrize("as_json", [False, True])
     def test_an_address_that_is_taken(self, htpoort: Run, office: Path, *, as_json: bool) -> None:
-        """An address that cannot be listened on gives exit code 1, and is named."""
+        """A port that is in use gives exit code 1, and its key is named."""
         with socket.create_server(("127.0.0.1", 0)) as there:
             port = there.getsockname()[1]
             (office / "htpoort.toml").write_text(CONFIG + INBOX.replace("port = 0", f"port = {port}"))
@@ -506,7 +506,8 @@ class TestRun:
         reported = result.facts["message"] if as_json else result.err
 
         assert 1 == result.code
-        assert f"127.0.0.1:{port}: Address already in use" in reported
+        advice = "stop the other program, or give another port"
+        assert f"htpoort.toml: smtp[0].port: {port} is in use on 127.0.0.1; {advice}" in reported
 
     def test_nothing_is_started(self, htpoort: Run, office: Path) -> None:
         """All mistakes in the configuration are reported at once, and no ledger is created."""

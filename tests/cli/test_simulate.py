@@ -293,12 +293,22 @@ class TestRefused:
             for line in result.err.splitlines()
         ]
 
-    @pytest.mark.parametrize("options", [["--certificates", "x"], ["--client-certificate", "required"]])
-    def test_certificates_without_tls(self, htpoort: Run, options: list[str]) -> None:
-        """Certificates are of no use without TLS."""
-        result = htpoort("simulate", *options)
+    @pytest.mark.parametrize("option", ["--certificates", "--client-certificate"])
+    def test_certificates_without_tls(self, htpoort: Run, option: str) -> None:
+        """Certificates are of no use without TLS, and only the option that was given is named."""
+        result = htpoort("simulate", option, "required")
 
-        assert (2, "htpoort: --certificates and --client-certificate need --tls.\n") == (result.code, result.err)
+        assert (2, f"htpoort: {option} needs --tls.\n") == (result.code, result.err)
+
+    @pytest.mark.parametrize("option", ["--port", "--pop3-port"])
+    def test_a_port_that_is_in_use(self, htpoort: Run, option: str) -> None:
+        """The option of the port is named, with exit code 1."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            result = htpoort("simulate", option, str(port), "--declarant", "edi@forwarder.example:geheim")
+
+        message = f"htpoort: {option}: {port} is in use on 127.0.0.1; stop the other program, or give another port\n"
+        assert (1, message) == (result.code, result.err)
 
     @pytest.mark.parametrize(
         "options", [["--host", "192.0.2.1"], ["--declarant", "edi@forwarder.example=mx.forwarder.example:25"]]

@@ -90,13 +90,13 @@ _OF_A_MESSAGE: Final = [
 _SYSTEMS: Final = [
     ("--systems", "nowhere", "--systems: nowhere cannot be read"),
     ("--systems", "bad.toml", "bad.toml:1: colour: there is no such setting"),
-    ("--systems", "broken.toml", "broken.toml:2: This is not TOML"),
+    ("--systems", "broken.toml", "--systems: broken.toml:2: This is not TOML"),
 ]
 _CONFIG: Final = [
     ("--config", "nowhere", "--config: nowhere cannot be read: No such file or directory. Give the file by --config"),
     ("--config", "folder", "--config: folder cannot be read: Is a directory."),
     ("--config", "bad.toml", "bad.toml:1: colour: there is no such setting"),
-    ("--config", "broken.toml", "broken.toml:2: This is not TOML"),
+    ("--config", "broken.toml", "--config: broken.toml:2: This is not TOML"),
 ]
 _LIMIT: Final = [
     ("--limit", "0", "--limit is '0'; give a whole number, 1 or more."),
@@ -109,7 +109,10 @@ _NUMBER: Final = [
     ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
     ("NUMBER", "0", "NUMBER is '0'; give a whole number, 1 to"),
 ]
-_SHA256: Final = [("--sha256", "00", "not the one given by --sha256")]
+_SHA256: Final = [
+    ("--sha256", "00", "--sha256 is '00'; give 64 hexadecimal digits."),
+    ("--sha256", "0" * 64, "not the one given by --sha256"),
+]
 
 WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "parse": [("--file", "nowhere", "--file: nowhere cannot be read")],
@@ -138,8 +141,8 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--security", "tls", "--security is 'tls'; give starttls, implicit or plain."),
         ("--username", "edi", "--password is missing"),
         ("--password", "secret", "--username is missing"),
-        ("--key", "nowhere", "--key and --key-password need --certificate."),
-        ("--key-password", "secret", "--key and --key-password need --certificate."),
+        ("--key", "nowhere", "--key needs --certificate."),
+        ("--key-password", "secret", "--key-password needs --certificate."),
         ("--timeout", "0", "--timeout is '0'; give a number, 0.1 or more."),
         ("--timeout", "soon", "--timeout is 'soon'; give a number, 0.1 or more."),
     ],
@@ -207,7 +210,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_SYSTEMS,
         ("--scenario", "nowhere", "--scenario: nowhere cannot be read"),
         ("--scenario", "bad.toml", "bad.toml:1: colour: there is no such setting"),
-        ("--record", "empty", "--record empty: File exists"),
+        ("--record", "empty", "--record empty: it is a file; give a folder"),
         ("--declarant", "", "--declarant: '' is not a declarant; give MAILBOX=HOST:PORT"),
         ("--declarant", "edi", "--declarant: mailbox is 'edi'"),
         ("--declarant", "edi@forwarder.example=mx:99999", "--declarant: port is 99999"),
@@ -216,7 +219,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--tls-port", "-1", "--tls-port is '-1'; give a whole number, "),
         ("--pop3-port", "65536", "--pop3-port is '65536'; give a whole number, "),
         ("--pop3s-port", "x", "--pop3s-port is 'x'; give a whole number, "),
-        ("--certificates", "folder", "--certificates and --client-certificate need --tls."),
+        ("--certificates", "folder", "--certificates needs --tls."),
         ("--client-certificate", "maybe", "--client-certificate is 'maybe'; give none, optional or required."),
         ("--host", "192.0.2.1", "--host: '192.0.2.1' is not an address of this machine"),
     ],

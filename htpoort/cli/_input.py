@@ -336,6 +336,17 @@ def date_problems(text: str) -> tuple[Problem, ...]:
     return ()
 
 
+def check_layout(layout: LayoutChoice, file_name: str | None) -> None:
+    """
+    Check that a name of an attachment is given for an attachment.
+
+    Raises:
+        InputError: The payload is the body, which has no name.
+    """
+    if file_name is not None and layout is not LayoutChoice.ATTACHMENT:
+        raise refusal("input.usage", "--file-name names an attachment; add --layout attachment, or leave it out.")
+
+
 def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
     data: bytes,
     system: str,
@@ -356,6 +367,7 @@ def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
         InputError: Some values cannot be sent; the error lists every problem.
         UnknownError: There is no such system.
     """
+    check_layout(layout, file_name)
     problems = () if date is None else date_problems(date)
     try:
         with _systems_in("the file of --systems"):

@@ -106,7 +106,7 @@ def table(
         _page("" if printed else title, columns, page)
         printed += len(page)
     if not printed:
-        _page(title, columns, [])
+        line(f"{title}: nothing.")
     if printed == limit and next(waiting, None) is not None:
         line(f"These are the first {limit}, and there are more. {rest}")
 

@@ -98,8 +98,9 @@ def build(  # noqa: PLR0913 - one option for each part of a message
 @app.command()
 def route(  # noqa: PLR0913 - one option for each value that routing compares
     message: Annotated[
-        str, typer.Argument(metavar="MESSAGE", help="File with the message; - is standard input.")
-    ] = "-",
+        str | None,
+        typer.Argument(metavar="MESSAGE", help="File with the message; - or no argument reads standard input."),
+    ] = None,
     *,
     party: Annotated[list[str], typer.Option(help="Party ID that you take replies for; may be repeated.")],
     mailbox: Annotated[
@@ -117,7 +118,7 @@ def route(  # noqa: PLR0913 - one option for each value that routing compares
     json: Json = False,
 ) -> None:
     """Show which process a reply belongs to; exit code 3 if it must be quarantined."""
-    if (mailbox is None) != (subject is None):
+    if (mailbox is None) != (subject is None) or (mailbox is not None and message is not None):
         raise _input.refusal("input.usage", "Give --mailbox and --subject together, or MESSAGE.")
     lookup = None if sent is None else _sent(sent)
     directory = _input.directory(systems)
@@ -126,7 +127,7 @@ def route(  # noqa: PLR0913 - one option for each value that routing compares
     if mailbox is not None and subject is not None:
         found = router.route(mailbox=mailbox, subject=subject)
     else:
-        found = router.route_message(_input.octets(message, "MESSAGE"), mail_from)
+        found = router.route_message(_input.octets(message or "-", "MESSAGE"), mail_from)
     if isinstance(found, Quarantined):
         # The exit code shows it, whether the reason can be printed or not.
         _output.make_optional()

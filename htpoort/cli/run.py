@@ -101,6 +101,8 @@ def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
     else:
         for report in reports:
             _show.rows(report)
+        if not reports:
+            _show.line(f"There is no [[pop3]] in {config}; nothing was fetched.")
     if any(report["error"] is not None for report in reports):
         raise typer.Exit(_output.FAILED)
 

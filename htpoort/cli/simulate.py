@@ -80,11 +80,13 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     json: Json = False,
 ) -> None:
     """Play the gateway on loopback until Ctrl-C."""
-    _check_tls_options(certificates, client_certificate, tls=tls)
+    _check_tls_options(certificates, client_certificate, tls_port, pop3s_port, tls=tls)
     # The gateway goes on whether anyone reads what it prints or not.
     _output.make_optional()
     with _input.about("--declarant"):
         declarants = [read_declarant(text) for text in declarant or ()]
+    if (pop3_port or pop3s_port) and not any(one.password for one in declarants):
+        raise _input.refusal("input.usage", "--pop3-port and --pop3s-port need a --declarant that fetches its replies.")
     if not beyond_loopback:
         _check_loopback(host, declarants)
     directory = _input.directory(systems)
@@ -108,13 +110,19 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
             asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
 
 
-def _check_tls_options(certificates: Path | None, client: ClientCertificate, *, tls: bool) -> None:
+def _check_tls_options(
+    certificates: Path | None, client: ClientCertificate, tls_port: int, pop3s_port: int, *, tls: bool
+) -> None:
     """Refuse the options that only --tls uses."""
-    if tls:
-        return
-    if certificates is not None or client is not ClientCertificate.NONE:
-        option = "--client-certificate" if certificates is None else "--certificates"
-        raise _input.refusal("input.usage", f"{option} needs --tls.")
+    given = {
+        "--certificates": certificates is not None,
+        "--client-certificate": client is not ClientCertificate.NONE,
+        "--tls-port": tls_port != 0,
+        "--pop3s-port": pop3s_port != 0,
+    }
+    for option, is_given in given.items():
+        if is_given and not tls:
+            raise _input.refusal("input.usage", f"{option} needs --tls.")
 
 
 @final

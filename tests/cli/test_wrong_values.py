@@ -77,7 +77,7 @@ _OF_A_MESSAGE: Final = [
     ("--reference", "a b", "--reference is 'a b'; give 1 to 35 letters and digits."),
     ("--reference", "", "--reference is ''"),
     ("--layout", "inline", "--layout is 'inline'; give body or attachment."),
-    ("--file-name", "a/b", "--file-name is 'a/b'"),
+    ("--file-name", "a.xml", "--file-name names an attachment; add --layout attachment, or leave it out."),
     ("--content-type", "xml", "--content-type is 'xml'"),
     ("--date", "yesterday", "--date is 'yesterday'; give ISO 8601"),
     ("--date", "2026-11-02T09:05:07", "--date is '2026-11-02T09:05:07', without a time zone"),
@@ -150,6 +150,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_OF_A_MESSAGE,
         *_SHA256,
         *_CONFIG,
+        ("--kind", "", "--kind is ''; give a kind as [cutover] names it, or leave it out."),
         ("--business-reference", "", "--business-reference is empty"),
         ("--business-reference", "a\nb", "--business-reference is empty or contains a control character"),
     ],
@@ -216,6 +217,9 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--declarant", "edi@forwarder.example=mx:99999", "--declarant: port is 99999"),
         ("--declarant", "edi@forwarder.example=192.0.2.1:25", "--beyond-loopback"),
         ("--port", "smtp", "--port is 'smtp'; give a whole number, "),
+        ("--tls-port", "2525", "--tls-port needs --tls."),
+        ("--pop3-port", "1110", "--pop3-port and --pop3s-port need a --declarant that fetches its replies."),
+        ("--pop3s-port", "1995", "--pop3s-port needs --tls."),
         ("--tls-port", "-1", "--tls-port is '-1'; give a whole number, "),
         ("--pop3-port", "65536", "--pop3-port is '65536'; give a whole number, "),
         ("--pop3s-port", "x", "--pop3s-port is 'x'; give a whole number, "),
@@ -429,3 +433,39 @@ def test_a_group_without_a_command_shows_its_help(htpoort: Run) -> None:
 
     assert 2 == result.code
     assert result.err.startswith("Usage: htpoort quarantine")
+
+
+def test_a_name_of_an_attachment_is_checked(htpoort: Run) -> None:
+    """A name that could leave the folder of a receiver is refused."""
+    options = (*build_options(), "--layout", "attachment", "--file-name", "a/b")
+    result = htpoort("build", *options, stdin=b"<MetaData/>")
+
+    assert 2 == result.code
+    assert "--file-name is 'a/b'" in result.err
+
+
+def test_a_reply_is_described_or_given(htpoort: Run) -> None:
+    """A message beside --mailbox and --subject would be ignored, so it is refused."""
+    described = ("--mailbox", "dms@htpoort.nl", "--subject", "x")
+    result = htpoort("route", "message.eml", "--party", PARTY, *described)
+
+    assert (2, "htpoort: Give --mailbox and --subject together, or MESSAGE.\n") == (result.code, result.err)
+
+
+def test_fetch_without_a_mailbox_says_so(htpoort: Run, office: Path) -> None:
+    """Where no POP3 mailbox is configured, a person reads it, and a program gets an empty list."""
+    del office
+
+    assert (0, "There is no [[pop3]] in htpoort.toml; nothing was fetched.\n") == (
+        htpoort("fetch").code,
+        htpoort("fetch").text,
+    )
+    assert [] == htpoort("fetch", "--json").facts
+
+
+@pytest.mark.parametrize(("command", "title"), [("unanswered", "Unanswered"), ("cutover shadows", "Shadows")])
+def test_an_empty_table_is_a_sentence(htpoort: Run, office: Path, command: str, title: str) -> None:
+    """A table without lines has no frame."""
+    del office
+
+    assert f"{title}: nothing.\n" == htpoort(*command.split()).text

@@ -100,8 +100,8 @@ class Receiver:
     def _dialogue(self, tracker: ConnectionTracker, peer: str) -> ReceiverDialogue:  # noqa: PLR6301 - the simulator's misbehaves
         return ReceiverDialogue(tracker, peer)
 
-    def _in_place_of_greeting(self, answer: str) -> bytes:  # noqa: PLR6301 - the simulator's may begin with TLS
-        return f"{answer}\r\n".encode()
+    def _in_place_of_greeting(self, response: str) -> bytes:  # noqa: PLR6301 - the simulator's may begin with TLS
+        return f"{response}\r\n".encode()
 
     def _admit(self, connection: socket.socket, peer: str) -> ReceiverDialogue | None:
         """Start the dialogue of a connection; or refuse it, and return None."""

@@ -190,7 +190,8 @@ _release: Final = sa.update(_replies).where(_replies.c.id == sa.bindparam("key")
 _MARK_DELIVERED: Final = Statement(_release.values(delivered=sa.bindparam("at"), trouble=None))
 _fail: Final = _release.values(due=sa.bindparam("due"), trouble=sa.bindparam("trouble"))
 _MARK_FAILED: Final = Statement(_fail)
-_MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("owner")))
+# Not "owner": SQLAlchemy reserves the names of columns that the statement sets.
+_MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("held_by")))
 _EXCHANGE_OF: Final = Statement(sa.select(_replies.c.exchange).where(_replies.c.id == sa.bindparam("key")))
 
 
@@ -320,7 +321,7 @@ class Replies(LedgerPart):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        values = {"key": key, "due": due, "trouble": storable(trouble), "owner": owner}
+        values = {"key": key, "due": due, "trouble": storable(trouble), "held_by": owner}
         (_MARK_FAILED if owner is None else _MARK_OWN_FAILED).write(connection, values)
         exchange = _exchange_of(connection, key)
         log(connection, at, LedgerEvent.DELIVERY_FAILED.value, reply=key, exchange=exchange, detail=trouble)

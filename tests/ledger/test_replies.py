@@ -181,6 +181,19 @@ class TestDelivery:
 
         assert ([], "disk full", (1, 2)) == (early, second.trouble, (first.attempts, second.attempts))
 
+    def test_a_worker_fails_its_own_claim_only(
+        self, ledger: Ledger, router: Router, clock: Clock, reply: Write
+    ) -> None:
+        """A failure that names a worker is recorded if that worker has the reply, and changes nothing otherwise."""
+        ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock())
+        (first,) = claim(ledger, clock(), owner="a")
+        troubles: list[str] = []
+        for owner in ("b", "a"):
+            ledger.replies.mark_failed_soon(first.key, at=clock(), due=clock(5), trouble="full", owner=owner).result()
+            troubles += [one.trouble for one in ledger.replies.listed()]
+
+        assert ["", "full"] == troubles
+
     def test_a_clock_that_is_set_back(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """A new reply is delivered at once, whenever it came; only a failed delivery waits for its time."""
         for reference in ("K1", "K2"):

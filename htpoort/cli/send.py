@@ -142,7 +142,7 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
     """Build a message and put it into the ledger; an agent sends it."""
     _input.check_layout(layout, file_name)
     if kind is not None and not kind.strip():
-        raise _input.refusal("input.usage", f"--kind is {kind!r}; give a kind as [cutover] names it, or leave it out.")
+        raise _input.refusal("cutover.kind", f"--kind is {kind!r}; give a kind as [cutover] names it, or leave it out.")
     with _input.opened(config, create=True) as (settings, ledger):
         _check_shadow_payload(settings, payload, shadow_payload)
         reference = _input.words("--reference", reference)

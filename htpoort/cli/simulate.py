@@ -83,10 +83,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     _check_tls_options(certificates, client_certificate, tls_port, pop3s_port, tls=tls)
     # The gateway goes on whether anyone reads what it prints or not.
     _output.make_optional()
-    with _input.about("--declarant"):
-        declarants = [read_declarant(text) for text in declarant or ()]
-    if (pop3_port or pop3s_port) and not any(one.password for one in declarants):
-        raise _input.refusal("input.usage", "--pop3-port and --pop3s-port need a --declarant that fetches its replies.")
+    declarants = _declarants(declarant or (), has_pop3_port=bool(pop3_port or pop3s_port))
     if not beyond_loopback:
         _check_loopback(host, declarants)
     directory = _input.directory(systems)
@@ -180,6 +177,15 @@ def _make_folder(option: str, folder: Path | None) -> None:
     except OSError as error:
         reason = "it is a file; give a folder" if isinstance(error, FileExistsError) else error.strerror
         raise OSError(error.errno, reason, f"{option} {folder}") from None
+
+
+def _declarants(texts: Sequence[str], *, has_pop3_port: bool) -> list[Declarant]:
+    """Read the values of --declarant; a port for POP3 needs one that fetches its replies."""
+    with _input.about("--declarant"):
+        declarants = [read_declarant(text) for text in texts]
+    if has_pop3_port and not any(one.password for one in declarants):
+        raise _input.refusal("input.usage", "--pop3-port and --pop3s-port need a --declarant that fetches its replies.")
+    return declarants
 
 
 def read_declarant(text: str) -> Declarant:

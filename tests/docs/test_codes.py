@@ -21,7 +21,9 @@ PAGE = "docs/reference/codes.md"
 
 # Codes that are computed; a new one raises a KeyError here.
 MADE = {
-    "error.problems[0].code": [],  # an error that is raised again in other words keeps its code
+    # An error that is raised again in other words keeps its code.
+    "error.problems[0].code": [],
+    "first.code": [],
     **{
         f"f'{{self.protocol}}.{name}'": [f"smtp.{name}", f"pop3.{name}"]
         for name in ("host", "login", "login-in-the-clear", "port", "security", "timeout")

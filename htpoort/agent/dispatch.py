@@ -115,9 +115,11 @@ class Dispatcher:
         Raises:
             UnknownError: The party is not one of *parties*, so its replies would be quarantined; or the
                 directory has no such system.
-            InputError: Neither *system* nor a plan is given, or *kind* is not a valid kind.
+            InputError: Neither *system* nor a plan is given, *kind* is not a valid kind, or *at* is not an aware
+                datetime.
             LedgerError: The ledger could not be read.
         """
+        _check_moment(at)
         own = self._own(party)
         target = self._system(own, reference, at, system, kind)
         shadow = None if self.shadow is None or self.shadow.name == target.name else self.shadow
@@ -180,7 +182,8 @@ class Dispatcher:
         destination = self.choose(party=party, reference=reference, at=at, system=system, kind=kind)
         # The same for both messages, so that a shadow does not differ in what is generated here.
         when = at if date is None else date
-        unique = _clock.message_id(mailbox) if message_id is None else message_id
+        # A mailbox that is not text is refused by `build`.
+        unique = _clock.message_id(str(mailbox)) if message_id is None else message_id
 
         def submission(data: bytes, target: DeclarationSystem, of_type: str | None) -> Submission:
             return build(
@@ -223,3 +226,16 @@ class Dispatcher:
             message = "system is not given, and there is no plan to choose it by; give the name of a system."
             raise InputError("", (Problem("dispatch.no-system", message),))
         return self.plan.system_for(party, on=at, kind=kind)
+
+
+def _check_moment(at: object) -> None:
+    """
+    Check the time that the caller gives.
+
+    Raises:
+        InputError: It is not an aware datetime.
+    """
+    if isinstance(at, datetime) and at.utcoffset() is not None:
+        return
+    given = f"{at.isoformat()} without a time zone" if isinstance(at, datetime) else type(at).__name__
+    raise InputError("", (Problem("input.date", f"at is {given}; give an aware datetime."),))

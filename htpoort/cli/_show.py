@@ -26,7 +26,12 @@ _ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
 
 def _plain(value: object) -> Text:
     """Escape control characters, and keep rich from reading markup."""
-    return Text("" if value is None else printable(str(value)))
+    return Text("" if value is None else _text(value))
+
+
+def _text(value: object) -> str:
+    """Write a value for a person, with control characters escaped."""
+    return printable(("yes" if value else "no") if isinstance(value, bool) else str(value))
 
 
 def printable(text: str) -> str:
@@ -63,12 +68,17 @@ def json_line(facts: Facts, *, at_once: bool = False) -> None:
         sys.stdout.flush()
 
 
+def _csv_text(value: object) -> str:
+    """Write a value for a program, as JSON spells true and false, with control characters escaped."""
+    return printable(str(value).lower() if isinstance(value, bool) else str(value))
+
+
 def csv_lines(columns: Sequence[str], lines: Iterable[Facts]) -> None:
     """Print facts as comma-separated values, one line each (RFC 4180), with control characters escaped."""
     writer = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for facts in lines:
-        writer.writerow({name: "" if value is None else printable(str(value)) for name, value in facts.items()})
+        writer.writerow({name: "" if value is None else _csv_text(value) for name, value in facts.items()})
 
 
 def rows(facts: Facts) -> None:
@@ -82,7 +92,7 @@ def rows(facts: Facts) -> None:
             if len(problems) > PROBLEMS:
                 pairs.append((single, f"and {len(problems) - PROBLEMS} more"))
         elif value is not None:
-            pairs.append((name, printable(str(value))))
+            pairs.append((name, _text(value)))
     width = max((len(name) for name, _ in pairs), default=0)
     for name, text in pairs:
         line(f"{name:<{width}}  {text}")

@@ -89,7 +89,7 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
     for key in document.table:
         if key == "windows":
             # The key is reserved, so that a program that cannot read it yet does not obey half of a file.
-            document.report("toml.unknown-key", (key,), "service windows are not read yet; leave it out.")
+            document.report("toml.unknown-key", (key,), "this file has no service windows; leave it out.")
         elif key not in _KNOWN:
             document.report_unknown((key,), _KNOWN)
     directory = add_systems(HTPOORT, document)
@@ -147,7 +147,7 @@ def _ledger(sources: Sources, parties: tuple[PartyId, ...]) -> LedgerConfig:
     if table is not None:
         url = _url(sources, table)
         if table.retention_days < 0:
-            document.report("toml.value", ("ledger", "retention_days"), "give days, 0 or more.")
+            document.report("toml.value", ("ledger", "retention_days"), "give a number of days, 0 or more.")
         elif cutover is not None and table.retention_days < cutover.quiet_days:
             message = f"give at least {cutover.quiet_days}, the days of cutover.quiet_days: replies count until then."
             document.report("toml.value", ("ledger", "retention_days"), message)
@@ -206,7 +206,7 @@ def _cutover(sources: Sources, parties: Iterable[PartyId]) -> CutoverConfig | No
     leaving = sources.system(("cutover", "leaving"), table.leaving)
     shadow = _shadow(sources, table)
     if not 0 <= table.quiet_days <= _MOST_DAYS:
-        document.report("toml.value", ("cutover", "quiet_days"), f"give days, 0 to {_MOST_DAYS}.")
+        document.report("toml.value", ("cutover", "quiet_days"), f"give a number of days, 0 to {_MOST_DAYS}.")
     if plan is None or leaving is None or document.is_refused(("cutover",), "quiet_days"):
         return None
     return CutoverConfig(

@@ -314,7 +314,17 @@ class Router:
 
         Returns:
             Where the reply belongs, or why it is quarantined. Never raises on what a peer sent.
+
+        Raises:
+            InputError: *mailbox* or *subject* is not text.
         """
+        texts: dict[str, object] = {"mailbox": mailbox, "subject": subject}
+        if problems := tuple(
+            Problem("input.type", f"{name} is {type(text).__name__}; give a str.")
+            for name, text in texts.items()
+            if not isinstance(text, str)
+        ):
+            raise InputError("", problems)
         return self._route(mailbox, subject, 0)
 
     def route_message(self, raw: bytes, mail_from: str | None = None) -> Routed | Quarantined:

@@ -29,6 +29,7 @@ _STAND_IN: Final = "stand-in"
 _SECRET: Final = "secret"  # noqa: S105 - a key of metadata
 _FIELD: Final = r"[a-z_]+"
 _BARE_KEY: Final = r"[A-Za-z0-9_-]+"
+_TOML_TWICE: Final = r"Cannot declare \((.+)\) twice"
 _TOML_PLACE: Final = r" \(at line (\d+), column \d+\)\Z"
 
 
@@ -160,6 +161,9 @@ class Document:
             place = re.search(_TOML_PLACE, reason)
             # "At end of document" has no number.
             line = text.count("\n") + 1 if place is None else int(place[1])
+            if (twice := re.match(_TOML_TWICE, reason)) is not None:
+                path = tuple(re.findall(r"'([^']*)'", twice[1]))
+                _refuse_document(name, line, f"[{show_path(path)}] appears twice; put its settings together.")
             shown = re.sub(_TOML_PLACE, "", reason) if name else reason
             _refuse_document(name, line, f"This is not TOML: {shown}.")
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, Self, TypeVar, final
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, Self, TypeVar, cast, final
 from urllib.parse import quote_plus
 
 import sqlalchemy as sa
@@ -92,7 +92,7 @@ class Ledger(Overview):
             The ledger; close it, or use it as a context manager.
 
         Raises:
-            InputError: *transaction_timeout* is not above 0.
+            InputError: *url* is not a str, or *transaction_timeout* is not above 0.
             LedgerError: The ledger cannot be opened. The advice says what to do, and never shows a password.
         """
         if transaction_timeout <= timedelta(0):
@@ -250,12 +250,16 @@ def check_url(url: str) -> URL:
         SQLAlchemy's URL object, which shows no secret when printed.
 
     Raises:
+        InputError: It is not a str.
         LedgerError: It is not a URL, its database is not supported, or it has options for a SQLite file. The advice
             says what to give.
     """
     advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
     # Not the URL itself: a password cannot be recognised in it.
     location = "the given URL"
+    if not isinstance(cast("object", url), str):
+        message = f"url is {type(url).__name__}; give a str such as sqlite:///htpoort.db."
+        raise InputError("", (Problem("input.type", message),))
     if "\0" in url:
         raise LedgerError(location, "Reading", "It contains a NUL character; remove it.")
     try:

@@ -333,7 +333,7 @@ def _routed(held: QuarantinedMessage, raw: bytes, choice: _Choice) -> Routed:
         raise InputError("", (Problem("release.reference", message),))
     if not grammar.WRITER_REFERENCE.fullmatch(reference):
         # Also with a reason: the process may use K as the name of a file.
-        message = f"reference is {reference!r}, which cannot have been sent as K; give one of letters and digits."
+        message = f"reference is {reference!r}, which no declaration can have as K; give 1 to 35 letters and digits."
         raise InputError("", (Problem("release.reference", message),))
     if own is None:
         process_id = min(choice.system.reply_ids)
@@ -398,7 +398,7 @@ def _refuse_blank(reason: str) -> None:
         InputError: *reason* is blank.
     """
     if not reason.strip():
-        raise InputError("", (Problem("ledger.reason", "reason is blank; give one for the log."),))
+        raise InputError("", (Problem("ledger.reason", "reason is blank; give a reason for the log."),))
 
 
 def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 import ssl
 from collections.abc import Callable
 from datetime import date, datetime
@@ -360,7 +361,7 @@ def _fill(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     if (certificate := settings.certificate) is not None:
         key = settings.key or certificate
         # OpenSSL does not say which of two files is missing.
-        _use("certificate", certificate, Path(certificate).read_bytes)
+        _use("certificate", certificate, lambda: _check_certificate(certificate))
         _use("key", key, Path(key).read_bytes)
         # A function, because OpenSSL would ask on the terminal if no password were given.
         _use("key", key, lambda: context.load_cert_chain(certificate, key, lambda: settings.key_password or ""))
@@ -374,6 +375,13 @@ _ADVICE: Final = {
     "key": "Give a readable PEM file with the key of the certificate, and its password if it has one.",
 }
 """What to do about a file that cannot be used, by its field."""
+_EMPTY: Final = {
+    "ca_file": "it holds no certificate in PEM form",
+    "certificate": "it holds no certificate in PEM form",
+    "key": "it holds no key in PEM form, or the password is wrong",
+}
+"""What is wrong with a file if OpenSSL gives no reason."""
+_PEM_CERTIFICATE: Final = re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----")
 
 
 def _use(field: str, value: Path | str, use: Callable[[], object]) -> None:
@@ -383,6 +391,15 @@ def _use(field: str, value: Path | str, use: Callable[[], object]) -> None:
     except (OSError, ValueError) as error:
         # The reason of OpenSSL is a name such as KEY_VALUES_MISMATCH.
         reason = str(getattr(error, "reason", None) or "").replace("_", " ").lower()
-        why = reason or getattr(error, "strerror", None) or "OpenSSL gives no reason"
+        # The strerror of an SSLError holds the place in OpenSSL's source, which helps nobody.
+        system = None if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
+        why = reason or system or _EMPTY.get(field, "OpenSSL gives no reason")
         problem = Problem("tls.file", f"{field} cannot be used: {why}. {_ADVICE[field]}", 0, len(str(value)))
         raise InputError(str(value), (problem,)) from error
+
+
+def _check_certificate(certificate: Path | str) -> None:
+    """Name the certificate if it holds none; OpenSSL does not say in which of two files something is missing."""
+    if _PEM_CERTIFICATE.search(Path(certificate).read_bytes()) is None:
+        message = _EMPTY["certificate"]
+        raise ValueError(message)

@@ -138,6 +138,8 @@ class TestRefused:
             ({"reference": "a b"}, InputError),
             ({"payload": b""}, InputError),
             ({"mailbox": "edi"}, InputError),
+            ({"mailbox": None}, InputError),
+            ({"at": "noon"}, InputError),
             ({"kind": "import "}, InputError),
             ({"business_reference": ""}, InputError),
             ({"business_reference": "LRN\n1"}, InputError),

@@ -62,10 +62,10 @@ def test_defaults(read: Read) -> None:
                     "6: cutover.leaving: system 'GAS' is neither published nor in [systems.NAME]; did you mean AGS? "
                     "Known: AGS, DMS."
                 ),
-                "7: cutover.quiet_days: give days, 0 to 36525.",
+                "7: cutover.quiet_days: give a number of days, 0 to 36525.",
             ],
         ),
-        ("[cutover]\nquiet_days = 36526\n", ["5: cutover.quiet_days: give days, 0 to 36525."]),
+        ("[cutover]\nquiet_days = 36526\n", ["5: cutover.quiet_days: give a number of days, 0 to 36525."]),
         ('[cutover]\nmode = "both"\n', ["5: cutover.mode: give one of live, shadow."]),
         (
             '[cutover]\nmode = "shadow"\n',
@@ -202,7 +202,7 @@ def test_nothing_false_follows_from_a_mistake(refused: Refuse, text: str, expect
         ("retention_days = 13", "quiet_days = 14", ["4: ledger.retention_days: give at least 14"]),
         # The line of the table, where the setting has none.
         ("", "quiet_days = 2558", ["2: ledger.retention_days: give at least 2558"]),
-        ("retention_days = -1", "", ["4: ledger.retention_days: give days, 0 or more."]),
+        ("retention_days = -1", "", ["4: ledger.retention_days: give a number of days, 0 or more."]),
     ],
 )
 def test_what_is_pruned_cannot_keep_a_system(refused: Refuse, ledger: str, quiet: str, expected: list[str]) -> None:

@@ -229,7 +229,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             '[timing]\nsleep = "5s"\n',
             f"5: timing.sleep: there is no such setting. Known: {TIMING}.",
         ),
-        ("[windows]\n", "4: windows: service windows are not read yet; leave it out."),
+        ("[windows]\n", "4: windows: this file has no service windows; leave it out."),
         (
             "[colours]\n",
             f"4: colours: there is no such setting. Known: {TABLES}.",
@@ -315,7 +315,10 @@ def test_an_invalid_party(refused: Refuse) -> None:
             "3: ledger.url: A SQLite URL takes no options; remove the ? and what follows it.",
         ),
         ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: It contains a NUL character; remove it."),
-        ('[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n', "4: ledger.retention_days: give days, 0 or more."),
+        (
+            '[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n',
+            "4: ledger.retention_days: give a number of days, 0 or more.",
+        ),
         (
             '[ledger]\nurl = "sqlite:///x"\ntransaction_timeout = "0s"\n',
             '4: ledger.transaction_timeout: give a time above 0 such as "30s", "5m" or "1h30m".',

@@ -529,6 +529,26 @@ class TestOrder:
 
         assert (State.ACCEPTED, "accepted") == (state(ledger), ledger.story("K1")[0].entries[-1].event)
 
+    @pytest.mark.parametrize("after", [State.QUEUED, State.ACCEPTED, State.CLOSED])
+    def test_only_the_unknown_is_settled_as_sent(
+        self, ledger: Ledger, clock: Clock, declaration: Make, after: State
+    ) -> None:
+        """In any other state the order is refused, and nothing of it is logged."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        if after is State.ACCEPTED:
+            (claimed,) = claim(ledger, clock())
+            ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock()).result()
+        elif after is State.CLOSED:
+            ledger.exchanges.close("K1", at=clock())
+        before = ledger.story("K1")
+        with pytest.raises(InputError) as caught:
+            ledger.exchanges.resolve_as_sent("K1", at=clock(1))
+
+        (problem,) = caught.value.problems
+        assert before == ledger.story("K1")
+        assert "ledger.refused" == problem.code
+        assert f"K1 is {after.value}; only an exchange that is unknown can be settled as sent." == problem.message
+
     def test_an_unknown_k(self, ledger: Ledger, clock: Clock) -> None:
         """An order for a K that was never used is refused."""
         with pytest.raises(UnknownError):

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote, quote_plus
 
 import pytest
 import sqlalchemy as sa
 from databases import new_database
 
-from htpoort import HTPOORT, LedgerError, Submission
+from htpoort import HTPOORT, InputError, LedgerError, Submission
 from htpoort.config import LedgerConfig, read_ledger
 from htpoort.ledger import Ledger, check_url
 
@@ -507,6 +507,17 @@ def test_a_cancelled_operation_is_not_run(ledger: Ledger, clock: Clock, declarat
     first.result()
 
     assert (True, []) == (cancelled, list(ledger.exchanges.listed()))
+
+
+def test_a_url_that_is_not_text() -> None:
+    """A URL that is not text, as of a variable that is not set, is the caller's mistake."""
+    url: Any = None
+    with pytest.raises(InputError) as caught:
+        Ledger.open(url)
+
+    assert ["url is NoneType; give a str such as sqlite:///htpoort.db."] == [
+        problem.message for problem in caught.value.problems
+    ]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])

@@ -70,7 +70,7 @@ MOVES = {
     ),
 }
 # The states in which an order comes late: it changes nothing, and is not an error.
-HARMLESS = {"resolved-as-sent": {"accepted", "answered", "closed"}, "resend-ordered": set(), "closed": {"closed"}}
+HARMLESS: dict[str, set[str]] = {"resolved-as-sent": set(), "resend-ordered": set(), "closed": {"closed"}}
 
 
 @attrs.define

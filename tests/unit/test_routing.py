@@ -94,6 +94,16 @@ def test_goes_where_it_belongs(  # noqa: PLR0913, PLR0917 - the four fields and 
     assert PartyId.parse(party) == found.party
 
 
+def test_what_is_not_text() -> None:
+    """An argument that is not text is the caller's mistake, and each one is named."""
+    with pytest.raises(InputError) as caught:
+        ROUTER.route(**dict.fromkeys(("mailbox", "subject"), 3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    assert ["mailbox is int; give a str.", "subject is int; give a str."] == [
+        problem.message for problem in caught.value.problems
+    ]
+
+
 def test_party_as_the_router_was_given_it() -> None:
     """The party is the router's own, whatever case the reply wrote."""
     assert PARTY == str(routed(route(party=PARTY.lower())).party)

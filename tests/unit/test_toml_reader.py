@@ -234,6 +234,7 @@ def test_nothing_wrong() -> None:
         ("a = ", "", "This is not TOML: Invalid value (at end of document)."),
         ("a = 1\nb = \n", "", "This is not TOML: Invalid value (at line 2, column 5)."),
         ("a = 1\nb = \n", "f.toml", "f.toml:2: This is not TOML: Invalid value."),
+        ("[a]\n[a.b]\n[a.b]\n", "f.toml", "f.toml:3: [a.b] appears twice; put its settings together."),
         ("a = 1\nb = [", "f.toml", "f.toml:2: This is not TOML: Invalid value (at end of document)."),
         (b"a = 1\nb = '\xff'\n", "", "This is not UTF-8, so it is not TOML."),
         (b"a = 1\nb = '\xff'\n", "f.toml", "f.toml:2: This is not UTF-8, so it is not TOML."),

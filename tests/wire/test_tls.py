@@ -186,7 +186,7 @@ class TestBadFiles:
             ({"ca_file": "{place}"}, "ca_file"),
             ({"ca_file": "a\0b"}, "ca_file"),
             ({"certificate": "{none}"}, "certificate"),
-            ({"certificate": "{garbage}"}, "key"),
+            ({"certificate": "{garbage}"}, "certificate"),
             ({"certificate": "{host_chain}", "key": "{none}"}, "key"),
             ({"certificate": "{host_chain}", "key": "{garbage}"}, "key"),
             ({"certificate": "{host_chain}", "key": "{client_key}"}, "key"),
@@ -205,6 +205,20 @@ class TestBadFiles:
         assert "tls.file" == problem.code
         assert problem.message.startswith(f"{field} cannot be used: ")
         assert caught.value.text == given.get(field, given.get("certificate"))
+
+    def test_a_certificate_that_is_none(self, tmp_path: Path) -> None:
+        """A file without a certificate is named by its own field, in plain words."""
+        file = tmp_path / "declaration.xml"
+        file.write_text("<Declaration/>")
+        with pytest.raises(InputError) as caught:
+            client_context(TlsSettings(certificate=file))
+
+        assert [
+            (
+                "certificate cannot be used: it holds no certificate in PEM form. "
+                "Give a readable PEM file with the certificate and its chain."
+            )
+        ] == [problem.message for problem in caught.value.problems]
 
     def test_a_server_without_a_certificate(self) -> None:
         """A server needs a certificate."""

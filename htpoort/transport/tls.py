@@ -391,7 +391,7 @@ def _use(field: str, value: Path | str, use: Callable[[], object]) -> None:
     except (OSError, ValueError) as error:
         # The reason of OpenSSL is a name such as KEY_VALUES_MISMATCH.
         reason = str(getattr(error, "reason", None) or "").replace("_", " ").lower()
-        # The strerror of an SSLError holds the place in OpenSSL's source, which helps nobody.
+        # The strerror of an SSLError holds the place in OpenSSL's source, which is of no use to an operator.
         system = None if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
         why = reason or system or _EMPTY.get(field, "OpenSSL gives no reason")
         problem = Problem("tls.file", f"{field} cannot be used: {why}. {_ADVICE[field]}", 0, len(str(value)))

@@ -74,7 +74,7 @@ class ServerUse:
     """
     Decide which connections to a mail server may be used.
 
-    If a connection fails while others work, that connection is paused; otherwise the whole outbox does. Until one
+    If a connection fails while others work, that connection is paused; otherwise the whole outbox is. Until one
     connection has worked, only one is tried at a time, so that a wrong password causes one login instead of one for
     each connection. If a server accepts only some of the connections, those go on, and one of the others is tried
     after each pause.

@@ -231,7 +231,7 @@ def _failure(error: SendError | LeaseLostError, claimed: Claimed, *, content_beg
         return _Attempt(Outcome.RETURNED, _detail(error), content_begun=False)
     if isinstance(error, LeaseLostError):
         # The final dot was not sent, so the server has not accepted it.
-        why = f"{error}; nothing was sent"
+        why = f"{error}; the final dot was not sent, so the server has not accepted it"
         _warn(claimed, Outcome.DEFERRED, f"{why}.")
         return _Attempt(Outcome.DEFERRED, why, content_begun=content_begun, retry_now=True)
     detail = _detail(error)

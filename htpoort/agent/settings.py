@@ -116,10 +116,10 @@ class Timing:
             if value <= timedelta(0)
         )
         if not self.redelivery_schedule:
-            message = "redelivery_schedule is empty; give at least one delay; no reply is abandoned."
+            message = "redelivery_schedule is empty; give at least one delay: delivery is repeated until it succeeds."
             problems += (Problem("timing.value", message),)
         if not self.pause_schedule:
-            message = "pause_schedule is empty; give at least one pause; no server is abandoned."
+            message = "pause_schedule is empty; give at least one pause: a server is tried until it works."
             problems += (Problem("timing.value", message),)
         if problems:
             raise InputError("", problems)

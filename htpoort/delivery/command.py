@@ -73,7 +73,12 @@ class CommandDelivery:
         argv = cast("object", self.argv)
         texts = isinstance(argv, tuple) and all(map(_checks.is_argument, cast("tuple[object, ...]", argv)))
         if not texts or not self.argv or not self.argv[0]:
-            problems.append(Problem("delivery.command", "argv is not a tuple of texts without NUL, the program first."))
+            problems.append(
+                Problem(
+                    "delivery.command",
+                    "argv is not a command; give the program and its arguments as a tuple of texts without NUL.",
+                )
+            )
         problems += _checks.timeout(self.timeout)
         if problems:
             raise InputError("", tuple(problems))

@@ -219,11 +219,11 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ("[timing]\npoll = 5\n", f"5: timing.poll: give a time {TIMES}."),
         (
             "[timing]\nrest = []\n",
-            "5: timing.rest: rest is empty; give at least one pause; no server is abandoned.",
+            "5: timing.rest: rest is empty; give at least one pause: a server is tried until it works.",
         ),
         (
             "[timing]\nredeliver = []\n",
-            "5: timing.redeliver: redeliver is empty; give at least one delay; no reply is abandoned.",
+            "5: timing.redeliver: redeliver is empty; give at least one delay: delivery is repeated until it succeeds.",
         ),
         (
             '[timing]\nsleep = "5s"\n',

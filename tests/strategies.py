@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from hypothesis import Phase, find, settings, strategies as st
 
-from htpoort import AGS, DMS, DeclarationSystem
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, SentRecord
+from htpoort.testing.strategies import RouterSetup
 
 T = TypeVar("T")
 
@@ -45,6 +46,21 @@ systems = st.sampled_from([AGS, DMS])
 
 NOON = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
 """A moment for messages whose moment does not matter."""
+
+PARTY, OTHER = "NL123456789.02.05", "NL123456789.03.05"
+NCTS = DeclarationSystem(
+    name="NCTS", mailbox="ncts@customs.example", process_id="NCTS.NL", reply_ids=frozenset({"DVA.NL"})
+)
+SETUP = RouterSetup(
+    directory=HTPOORT.add(NCTS),
+    parties=[PARTY, OTHER],
+    sent=[
+        SentRecord(system="DMS", party=PARTY, reference="K1"),
+        SentRecord(system="AGS", party=OTHER, reference="K2"),
+    ],
+    size_limit=200_000,
+)
+"""A setup in which a reply can be quarantined for every reason."""
 
 hostile = st.sampled_from([
     *("[", "]", "[V=", "[A=", "[K=", "[S=0]", "V", "=", " ", "\t", "\r", "\n", "\r\n", "\r\n ", "\n\n", "\r\n\r\n"),

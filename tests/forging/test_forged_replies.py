@@ -25,12 +25,11 @@ from forging.scenes import Scene, scene
 from hypothesis import Phase, given, settings, strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.vendor.pretty import pretty
-from strategies import draws_exactly, simplest
+from strategies import PARTY, SETUP, draws_exactly, simplest
 
 from htpoort import (
     HTPOORT,
     Correlation,
-    DeclarationSystem,
     Outcome as Sent,
     Quarantined,
     Reason,
@@ -40,21 +39,6 @@ from htpoort import (
 )
 from htpoort.ledger import Ledger
 from htpoort.testing.strategies import QuarantinedFor, RoutedTo, RouterSetup, router_setups, verdict
-
-PARTY, OTHER = "NL123456789.02.05", "NL123456789.03.05"
-NCTS = DeclarationSystem(
-    name="NCTS", mailbox="ncts@customs.example", process_id="NCTS.NL", reply_ids=frozenset({"DVA.NL"})
-)
-SETUP = RouterSetup(
-    directory=HTPOORT.add(NCTS),
-    parties=[PARTY, OTHER],
-    sent=[
-        SentRecord(system="DMS", party=PARTY, reference="K1"),
-        SentRecord(system="AGS", party=OTHER, reference="K2"),
-    ],
-    size_limit=200_000,
-)
-"""A setup that every forgery is possible with."""
 
 
 def routed(message: LabelledReply) -> Routed | Quarantined:

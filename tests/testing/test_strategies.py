@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings, strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.vendor.pretty import pretty
-from strategies import draws_exactly, simplest
+from strategies import PARTY, SETUP, draws_exactly, simplest
 
 from htpoort import (
     AGS,
@@ -29,7 +29,6 @@ from htpoort import (
     Reason,
     Routed,
     RoutingEnvelope,
-    SentRecord,
     Submission,
     read,
 )
@@ -48,21 +47,6 @@ from htpoort.testing.strategies import (
     submissions,
     verdict,
 )
-
-PARTY, OTHER = "NL123456789.02.05", "NL123456789.03.05"
-NCTS = DeclarationSystem(
-    name="NCTS", mailbox="ncts@customs.example", process_id="NCTS.NL", reply_ids=frozenset({"DVA.NL"})
-)
-SETUP = RouterSetup(
-    directory=HTPOORT.add(NCTS),
-    parties=[PARTY, OTHER],
-    sent=[
-        SentRecord(system="DMS", party=PARTY, reference="K1"),
-        SentRecord(system="AGS", party=OTHER, reference="K2"),
-    ],
-    size_limit=200_000,
-)
-"""A setup that every reason is possible with."""
 
 
 def routed(message: ReplyMessage) -> Routed | Quarantined:

@@ -116,10 +116,6 @@ class QuarantinedFor:
     reason: Reason
 
 
-Verdict: TypeAlias = RoutedTo | QuarantinedFor
-"""What a router must decide about a message."""
-
-
 def verdict(result: Routed | Quarantined) -> RoutedTo | QuarantinedFor:
     """
     Reduce the result of htpoort's router to what is compared.

@@ -164,11 +164,13 @@ def _free(maildir: Path, name: str, raw: bytes, *, first: bool) -> str | None:
         OSError: A file cannot be read, or too many other files have its name.
     """
     for free in (name, *(f"{name}.{number}" for number in range(1, _NAMES))):
-        # In ``new`` first, because readers move files from there to ``cur``.
-        if _is_whole(maildir / "new" / free, raw):
-            return None
+        # In ``new`` first, because readers move files from there to ``cur``. And first whether the name is taken, only
+        # then by what: the other way round, another delivery of this reply may take it between the two looks, and its
+        # file would be passed over as if it were of another reply.
         if not os.path.lexists(maildir / "new" / free):
             return None if not first and any(_is_whole(path, raw) for path in _marked(maildir, name)) else free
+        if _is_whole(maildir / "new" / free, raw):
+            return None
     raise OSError(errno.EMLINK, f"{_NAMES} other files have the name of the reply")
 
 

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -170,11 +171,15 @@ class TestRepeated:
         await deliver(reply(attempts=attempts))
         assert expected == len(files(tmp_path))
 
-    async def test_at_the_same_time(self, tmp_path: Path, reply: Made) -> None:
-        """Many deliveries of one reply at the same time make one file."""
-        deliver = MaildirDelivery(tmp_path)
-        await asyncio.gather(*(deliver(reply()) for _ in range(50)))
-        assert 1 == len(files(tmp_path))
+    async def test_at_the_same_time(self, tmp_path: Path, reply: Made, request: pytest.FixtureRequest) -> None:
+        """Many deliveries of one reply at the same time make one file, wherever one interrupts another."""
+        request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+        sys.setswitchinterval(1e-6)  # threads change after nearly every step
+        for name in map(str, range(100)):
+            # Each delivery has threads of its own, like those of two processes.
+            delivers = [MaildirDelivery(tmp_path / name) for _ in range(4)]
+            await asyncio.gather(*(deliver(reply()) for deliver in delivers for _ in range(5)))
+            assert 1 == len(files(tmp_path / name))
 
     async def test_after_it_was_removed(self, tmp_path: Path, reply: Made) -> None:
         """At least once: a reader that has removed the file finds it again, with the same name."""

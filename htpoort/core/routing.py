@@ -251,6 +251,15 @@ def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
     return tuple(parties.values())
 
 
+def _not_text(**values: object) -> tuple[Problem, ...]:
+    """List the arguments that are not text."""
+    return tuple(
+        Problem("input.type", f"{name} is {type(value).__name__}; give a str.")
+        for name, value in values.items()
+        if not isinstance(value, str)
+    )
+
+
 def _impossible_values(envelope: RoutingEnvelope) -> tuple[Problem, ...]:
     """Find what no writer can have written. V and A are not checked here: they must be values that the router knows."""
     problems: tuple[Problem, ...] = ()
@@ -318,11 +327,9 @@ class Router:
         Raises:
             InputError: *mailbox* or *subject* is not text.
         """
-        texts: dict[str, object] = {"mailbox": mailbox, "subject": subject}
-        if problems := tuple(
-            Problem("input.type", f"{name} is {type(text).__name__}; give a str.")
-            for name, text in texts.items()
-            if not isinstance(text, str)
+        # Exact types first, because this is called for each reply; a subclass of str is text too.
+        if (type(mailbox) is not str or type(subject) is not str) and (
+            problems := _not_text(mailbox=mailbox, subject=subject)
         ):
             raise InputError("", problems)
         return self._route(mailbox, subject, 0)

@@ -317,7 +317,7 @@ _NEW_K: Final = "a resubmission is a new exchange with a new K."
 _REFUSED: Final = {
     _E.QUEUED: f"This K was used before; {_NEW_K}",
     _E.ATTEMPT_STARTED: "The exchange is {}; only a queued or deferred one is sent.",
-    _E.RESOLVED_AS_SENT: "The exchange is {}; only an unknown one can be resolved.",
+    _E.RESOLVED_AS_SENT: "The exchange is {}; only one that is unknown can be resolved as sent.",
     _E.RESEND_ORDERED: "The exchange is {}; it is sent without an order, so wait for its outcome.",
     _E.CLOSED: "An attempt is under way; wait for its outcome.",
 }
@@ -333,8 +333,6 @@ def _otherwise(state: State, event: Event) -> Decision:
     """Decide the pairs that change no state: replies that answer nothing, orders that come too late, then the rest."""
     if event is _E.EARLY_REPLY_RECEIVED:
         return _EARLY_REPLIES.get(state) or Decision(state, NextStep.ASK, ignored=_EARLY)
-    if event is _E.RESOLVED_AS_SENT and state in _SENT_OR_CLOSED:
-        return Decision(state, ignored="It is already known to be sent.")
     if event is _E.CLOSED and state is _S.CLOSED:
         return Decision(state, ignored="It is already closed.")
     if event is _E.RESEND_ORDERED and state in _SENT_OR_CLOSED:

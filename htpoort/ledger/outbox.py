@@ -337,9 +337,6 @@ class Exchanges(ExchangeLists):
             LedgerError: The ledger could not be written.
         """
         row = _find_for_order(connection, reference, party)
-        if row.state != State.UNKNOWN.value:
-            message = f"{reference} is {row.state}; only an exchange that is unknown can be settled as sent."
-            raise InputError("", (Problem("ledger.refused", message),))
         _attempts.set_begun(connection, row.id, _attempts.AttemptSet(row.begun).including_any())
         return _carry_out(connection, row, Event.RESOLVED_AS_SENT, at=at)
 

@@ -547,7 +547,7 @@ class TestOrder:
         (problem,) = caught.value.problems
         assert before == ledger.story("K1")
         assert "ledger.refused" == problem.code
-        assert f"K1 is {after.value}; only an exchange that is unknown can be settled as sent." == problem.message
+        assert f"The exchange is {after.value}; only one that is unknown can be resolved as sent." == problem.message
 
     def test_an_unknown_k(self, ledger: Ledger, clock: Clock) -> None:
         """An order for a K that was never used is refused."""

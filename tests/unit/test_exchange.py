@@ -125,6 +125,14 @@ def test_what_the_gateway_has_is_not_sent_again(state: State, event: Event) -> N
     assert decide(state, event).refused.endswith("a resubmission is a new exchange with a new K.")
 
 
+@pytest.mark.parametrize("state", [state for state in State if state is not State.UNKNOWN])
+def test_only_the_unknown_is_resolved_as_sent(state: State) -> None:
+    """In any other state it is known whether the gateway has the message, or it is still to be sent: a refusal."""
+    refused = f"The exchange is {state.value}; only one that is unknown can be resolved as sent."
+
+    assert refused == decide(state, Event.RESOLVED_AS_SENT).refused
+
+
 @pytest.mark.parametrize(
     ("state", "event", "next_step"),
     [

@@ -36,6 +36,8 @@ __all__ = ["Agent"]
 _TIMING: Final = Timing()
 _LEDGER_INTERVAL: Final = timedelta(minutes=1)
 """The agent writes to its ledger at least this often, and each write checks that the file is still the same."""
+_PAUSE_KEPT: Final = timedelta(days=1)
+"""An agent that runs tries a paused server again, and records it, long before this has passed since the next try."""
 _CLOCK_INTERVAL: Final = 1.0  # seconds between two checks of the clock, by which an agent notices that it was suspended
 
 
@@ -184,12 +186,15 @@ class Agent:
             worker.wake.set()
 
     async def _recover(self) -> None:
-        """Take back what an earlier agent held, if it has certainly ended."""
+        """Take back what an earlier agent held, if it has certainly ended, and forget the servers that it paused."""
         context = self._context
         alone = context.ledger.exclusive
         await self._expire(at=context.clock(), except_owner=context.owner if alone else None)
         if alone:
             await asyncio.wrap_future(context.ledger.replies.drop_claims_soon())
+        # A server may have been removed from the configuration: no agent would clear its pause.
+        due_before = None if alone else context.clock() - _PAUSE_KEPT
+        await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before))
 
     async def _keep_leases(self) -> None:
         """Renew the leases of this agent, and take back those of agents that have ended."""

@@ -194,9 +194,9 @@ def status(ledger: Ledger) -> Facts:
         "undelivered": dict(sorted(counts.undelivered.items())),
         "quarantined": counts.quarantined,
         "asks": [_in_short(each) for each in ledger.exchanges.needing_attention(most=_MOST)],
-        "resting": [
+        "paused": [
             {"server": pause.name, "since": moment(pause.since), "next_try": moment(pause.next_try), "why": pause.why}
-            for pause in ledger.servers.resting()
+            for pause in ledger.servers.paused()
         ],
         "early": counts.not_sent_replies,
         "early_replies": [_in_short(each) for each in ledger.exchanges.with_not_sent_replies(most=_MOST)],

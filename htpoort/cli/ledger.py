@@ -59,11 +59,11 @@ def status(*, config: Config = CONFIG, json: Json = False) -> None:
         _show_attention(facts)
     if facts["early"]:
         _show_early(facts)
-    if facts["resting"]:
+    if facts["paused"]:
         _show.table(
             "Servers that pause after a failure",
-            tuple(facts["resting"][0]),
-            [tuple(one.values()) for one in facts["resting"]],
+            tuple(facts["paused"][0]),
+            [tuple(one.values()) for one in facts["paused"]],
         )
 
 

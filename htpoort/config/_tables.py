@@ -136,8 +136,8 @@ class TimingTable:
     retry_delay: timedelta = _TIMING.retry_delay
     redeliver: tuple[timedelta, ...] = _TIMING.redelivery_schedule
     delivery: timedelta = _TIMING.delivery_timeout
-    rest: tuple[timedelta, ...] = _TIMING.pause_schedule
-    rest_login: timedelta = _TIMING.login_pause
+    pause: tuple[timedelta, ...] = _TIMING.pause_schedule
+    pause_login: timedelta = _TIMING.login_pause
 
 
 @final

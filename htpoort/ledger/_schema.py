@@ -182,8 +182,8 @@ fetched: Final = sa.Table(
     sa.Column("at", Moment, nullable=False),
 )
 
-resting: Final = sa.Table(
-    "htpoort_resting",
+paused_servers: Final = sa.Table(
+    "htpoort_paused_servers",
     metadata,
     sa.Column("name", sa.Text, primary_key=True, comment="the agent's name for the server"),
     sa.Column("since", Moment, nullable=False, comment="when the trouble began"),

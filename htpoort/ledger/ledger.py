@@ -61,7 +61,7 @@ class Ledger(Overview):
         replies: What came in and was routed.
         quarantine: What came in and could not be routed.
         fetched: Which mails of POP3 mailboxes are stored.
-        servers: Which servers rest after trouble.
+        servers: Which servers are paused after trouble.
         location: The URL of the ledger, without a password.
         new: Whether the ledger was created by opening it.
     """

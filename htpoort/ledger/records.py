@@ -17,10 +17,10 @@ __all__ = [
     "Entry",
     "Exchange",
     "LedgerEvent",
+    "PausedServer",
     "QuarantineState",
     "QuarantinedMessage",
     "Reply",
-    "Resting",
     "Shadow",
     "Status",
     "Stored",
@@ -279,9 +279,9 @@ class Story:
 
 @final
 @attrs.frozen(kw_only=True)
-class Resting:
+class PausedServer:
     """
-    A server that rests after trouble.
+    A server that is not tried for a while, after trouble.
 
     Args:
         name: The agent's name for it, such as ``POP3 pop.forwarder.example:995 as edi``.

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, soon, writes
-from htpoort.ledger.records import Resting
+from htpoort.ledger.records import PausedServer
 
 __all__ = ["Fetched", "Servers"]
 
 _fetched: Final = _schema.fetched
-_resting: Final = _schema.resting
+_paused: Final = _schema.paused_servers
 
 
 @final
@@ -68,14 +68,14 @@ def remember(connection: sa.Connection, account: str, uidl: str, *, at: datetime
 
 @final
 class Servers(LedgerPart):
-    """The mail servers that rest after trouble, for `htpoort status`; available as ``ledger.servers``."""
+    """The mail servers that are paused after trouble, for `htpoort status`; available as ``ledger.servers``."""
 
     @writes
     def record_pause(
         self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str
     ) -> None:
         """
-        Record that a server rests after trouble; a record of another agent is overwritten.
+        Record that a server is paused after trouble; a record of another agent is overwritten.
 
         Args:
             name: The agent's name for the server.
@@ -87,8 +87,8 @@ class Servers(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         values = {"since": since, "next_try": next_try, "why": why}
-        if connection.execute(sa.update(_resting).where(_resting.c.name == name).values(values)).rowcount == 0:
-            connection.execute(sa.insert(_resting), {"name": name, **values})
+        if connection.execute(sa.update(_paused).where(_paused.c.name == name).values(values)).rowcount == 0:
+            connection.execute(sa.insert(_paused), {"name": name, **values})
 
     record_pause_soon = soon(record_pause)
 
@@ -103,14 +103,31 @@ class Servers(LedgerPart):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        connection.execute(sa.delete(_resting).where(_resting.c.name == name))
+        connection.execute(sa.delete(_paused).where(_paused.c.name == name))
 
     clear_pause_soon = soon(clear_pause)
 
-    @reads
-    def resting(self, connection: sa.Connection) -> tuple[Resting, ...]:
+    @writes
+    def clear_pauses(self, connection: sa.Connection, *, due_before: datetime | None = None) -> None:
         """
-        List the servers that rest.
+        Forget the pauses that earlier agents recorded, perhaps of servers that are no longer configured.
+
+        Args:
+            due_before: Only those whose next try was before this moment. Give it if other agents use the ledger: an
+                agent that runs records a server again at each try.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        statement = sa.delete(_paused)
+        connection.execute(statement if due_before is None else statement.where(_paused.c.next_try < due_before))
+
+    clear_pauses_soon = soon(clear_pauses)
+
+    @reads
+    def paused(self, connection: sa.Connection) -> tuple[PausedServer, ...]:
+        """
+        List the servers that are paused.
 
         Returns:
             The servers as the agents saw them at their last try, those with the oldest trouble first.
@@ -118,5 +135,5 @@ class Servers(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        rows = connection.execute(sa.select(_resting).order_by(_resting.c.since, _resting.c.name))
-        return tuple(Resting(name=row.name, since=row.since, next_try=row.next_try, why=row.why) for row in rows)
+        rows = connection.execute(sa.select(_paused).order_by(_paused.c.since, _paused.c.name))
+        return tuple(PausedServer(name=row.name, since=row.since, next_try=row.next_try, why=row.why) for row in rows)

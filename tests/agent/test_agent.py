@@ -176,7 +176,7 @@ class TestOutcomes:
             closed.bind(("127.0.0.1", 0))  # reserved until the end, and never listened on
             outbox = Outbox(server=server(closed.getsockname()[1]))
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
-                while not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - no event reports it
+                while not await asyncio.to_thread(ledger.servers.paused):  # noqa: ASYNC110 - no event reports it
                     await asyncio.sleep(0)
 
         entries = ledger.story("K1")[0].entries
@@ -573,7 +573,7 @@ async def test_an_attempt_without_content_has_sent_nothing(
         outbox = Outbox(server=server(port), retry_schedule=(timedelta(hours=1),))
         async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
             # A server that cannot be reached is paused, and the declaration waits as before.
-            while not there and not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - the same
+            while not there and not await asyncio.to_thread(ledger.servers.paused):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0)
             await reached(ledger, "K1", after)
     ledger.replies.take_in(router, reply("K1"), mail_from="", at=now())

@@ -16,10 +16,10 @@ from htpoort._aio import ConcurrentExitStack
 from htpoort.agent import Agent, Outbox, Timing
 from htpoort.agent._context import WorkerContext
 from htpoort.agent.outbox import OutboxWorker
-from htpoort.ledger import Ledger, Resting
+from htpoort.ledger import Ledger, PausedServer
 
 PATIENT = (timedelta(hours=1),)
-REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON htpoort_resting WHEN {} BEGIN SELECT RAISE(ABORT, 'no'); END"
+REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON htpoort_paused_servers WHEN {} BEGIN SELECT RAISE(ABORT, 'no'); END"
 
 
 async def reached(ledger: Ledger, reference: str, *states: State) -> State:
@@ -146,10 +146,10 @@ def pausing(*waits: float, login: float = 3_600) -> Timing:
     return attrs.evolve(QUICK, pause_schedule=pauses, login_pause=timedelta(seconds=login))
 
 
-async def resting_server(ledger: Ledger) -> Resting:
+async def paused_server(ledger: Ledger) -> PausedServer:
     """Wait until the ledger knows that a server is paused; return its status."""
     async with asyncio.timeout(60):
-        while not (found := await asyncio.to_thread(ledger.servers.resting)):  # noqa: ASYNC110 - no event reports it
+        while not (found := await asyncio.to_thread(ledger.servers.paused)):  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0)
     return found[0]
 
@@ -181,7 +181,7 @@ class TestServer:
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(3_600)):
                 for number in range(100):
                     await reached(ledger, f"K{number:02}", State.ACCEPTED, State.DEFERRED, State.REFUSED)
-                trouble = await resting_server(ledger)
+                trouble = await paused_server(ledger)
 
         assert {("DMS", State.ACCEPTED): 100} == ledger.status().exchanges
         assert not any("deferred" in events(ledger, f"K{number:02}") for number in range(100))
@@ -208,7 +208,7 @@ class TestServer:
                 asyncio.timeout(60),
             ):
                 number = 0
-                while len(taken) < 4 or await asyncio.to_thread(ledger.servers.resting):
+                while len(taken) < 4 or await asyncio.to_thread(ledger.servers.paused):
                     number += 2
                     for each in (number - 1, number):
                         ledger.exchanges.queue(declaration(f"K{each}"), at=now())
@@ -247,7 +247,7 @@ class TestServer:
             outbox = Outbox(server=server(port), retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.01, login=0.01)):
                 await often.wait()
-                trouble, meanwhile = await resting_server(ledger), ledger.status()
+                trouble, meanwhile = await paused_server(ledger), ledger.status()
                 up.set()
                 for number in range(50):
                     await reached(ledger, f"K{number:02}", State.ACCEPTED, State.REFUSED, State.DEFERRED)
@@ -255,7 +255,7 @@ class TestServer:
         assert (f"SMTP 127.0.0.1:{port}", why) == (trouble.name, trouble.why)
         assert trouble.since < trouble.next_try
         assert {("DMS", State.QUEUED), ("DMS", State.SENDING)} >= set(meanwhile.exchanges)
-        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.resting())
+        assert ({("DMS", State.ACCEPTED): 50}, ()) == (ledger.status().exchanges, ledger.servers.paused())
 
     async def test_a_wrong_password(self, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
         """A wrong password causes one login, however many connections and declarations there are, and then a pause."""
@@ -274,7 +274,7 @@ class TestServer:
             target = attrs.evolve(server(port), username="edi", password="geheim")
             outbox = Outbox(server=target, connections=8, retry_schedule=PATIENT)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(0.01)) as agent:
-                trouble = await resting_server(ledger)
+                trouble = await paused_server(ledger)
                 agent.wake()
                 await reached(ledger, "K00", State.QUEUED)
 
@@ -401,7 +401,7 @@ class TestStatus:
                 await reached(ledger, "K1", State.ACCEPTED)
                 await asyncio.to_thread(run, ledger, "DROP TRIGGER refuse")
 
-        assert () == ledger.servers.resting()
+        assert () == ledger.servers.paused()
 
     async def test_a_text_that_cannot_be_stored(self, ledger: Ledger, router: Router) -> None:
         """If the database cannot store the text of the server, the pause is recorded without it."""
@@ -410,7 +410,7 @@ class TestStatus:
         async with playing(always(connect="421 4.3.2 vol → later\r\n".encode())) as port:
             outbox = Outbox(server=server(port), connections=1)
             async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=pausing(3_600)):
-                trouble = await resting_server(ledger)
+                trouble = await paused_server(ledger)
 
         assert (f"SMTP 127.0.0.1:{port}", "(the ledger could not store the text)") == (trouble.name, trouble.why)
 

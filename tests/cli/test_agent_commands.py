@@ -399,7 +399,7 @@ class TestRun:
             "undelivered": {},
             "quarantined": 0,
             "asks": [],
-            "resting": [],
+            "paused": [],
             "early": 0,
             "early_replies": [],
         } == htpoort("status", "--json").facts

@@ -126,7 +126,7 @@ class TestStatus:
             "undelivered": {"DMS": 1},
             "quarantined": 1,
             "asks": [{"system": "DMS", "party": PARTY, "reference": "K3", "state": "unknown", "since": AT}],
-            "resting": [],
+            "paused": [],
             "early": 0,
             "early_replies": [],
         } == htpoort("status", "--json").facts
@@ -139,7 +139,7 @@ class TestStatus:
         result = htpoort("status")
 
         expected = {"server": name, "since": AT, "next_try": later.isoformat(), "why": why}
-        assert [expected] == htpoort("status", "--json").facts["resting"]
+        assert [expected] == htpoort("status", "--json").facts["paused"]
         assert (0, True) == (result.code, "Servers that pause after a failure" in result.text)
 
     def test_tells_a_person(self, htpoort: Run, busy: Office) -> None:

@@ -100,8 +100,8 @@ poll = "100ms"
 lease = "10m"
 grace = "1m"
 retry_delay = "2s"
-rest = ["2m", "1h"]
-rest_login = "2h"
+pause = ["2m", "1h"]
+pause_login = "2h"
 redeliver = ["1s", "1d"]
 delivery = "20m"
 """

@@ -19,7 +19,7 @@ SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder
 POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "security is plain, so the password could be read on the way; use starttls or implicit."
-TIMING = "delivery, grace, lease, poll, redeliver, rest, rest_login, retry_delay"
+TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, retry_delay"
 TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
 NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."
 CHECK = "check the path and the permissions of its folders"
@@ -218,8 +218,8 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         # timing and the rest
         ("[timing]\npoll = 5\n", f"5: timing.poll: give a time {TIMES}."),
         (
-            "[timing]\nrest = []\n",
-            "5: timing.rest: rest is empty; give at least one pause: a server is tried until it works.",
+            "[timing]\npause = []\n",
+            "5: timing.pause: pause is empty; give at least one pause: a server is tried until it works.",
         ),
         (
             "[timing]\nredeliver = []\n",

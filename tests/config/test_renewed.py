@@ -29,7 +29,7 @@ def renewed(authority: trustme.CA, path: Path) -> int:
     return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).serial_number
 
 
-RESTS = '[timing]\nrest = ["50ms"]'
+PAUSES = '[timing]\npause = ["50ms"]'
 
 
 def seen(port: int, context: ssl.SSLContext) -> int:
@@ -86,7 +86,7 @@ async def test_an_outbox(folder: Path, read: Read) -> None:
     async with Receiver(taken, hostname="gateway.example", mailboxes=["dms@htpoort.nl"], tls=theirs) as receiver:
         waits = ", ".join(['"50ms"'] * 100)
         config = read(
-            SMALL.replace("[timing]", RESTS)
+            SMALL.replace("[timing]", PAUSES)
             + f'[[outbox]]\nserver = "localhost"\nport = {receiver.port}\nca_file = "ca.pem"\n'
             f'certificate = "own.pem"\nconnections = 1\nretry = [{waits}]\n'
         )
@@ -96,7 +96,7 @@ async def test_an_outbox(folder: Path, read: Read) -> None:
                 ledger.exchanges.queue(declaration("K1"), at=now())
                 agent.wake()
                 async with asyncio.timeout(60):
-                    while not await asyncio.to_thread(ledger.servers.resting):  # noqa: ASYNC110 - no event tells of it
+                    while not await asyncio.to_thread(ledger.servers.paused):  # noqa: ASYNC110 - no event tells of it
                         await asyncio.sleep(0)
                 first = ledger.story("K1")[0].entries[2].detail
                 renewed(authority, own)

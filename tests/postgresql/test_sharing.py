@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Generator
@@ -14,7 +15,9 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import DMS, InputError, Outcome, PartyId, Router, State, Submission, build
+from htpoort.agent import Agent, Outbox
 from htpoort.ledger import Ledger, QuarantineState
+from htpoort.transport import Security, SmtpServer
 
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -368,3 +371,21 @@ class TestDeadlock:
             future.result()
 
         assert [2, 2] == [exchange.attempts for exchange in local.exchanges.listed()]
+
+
+async def test_servers_of_another_machine(local: Ledger, remote: Ledger) -> None:
+    """An agent that starts clears its own servers and those that no agent has tried for a day; no others."""
+    day = timedelta(days=1)
+    for name, next_try in (
+        ("SMTP 127.0.0.1:2525", NOON),
+        ("POP3 tried.example:995 as edi", NOON - day),
+        ("POP3 gone.example:995 as edi", NOON - day - timedelta(seconds=1)),
+    ):
+        remote.servers.record_pause(name, since=NOON - 2 * day, next_try=next_try, why="refused")
+    outbox = Outbox(server=SmtpServer(host="127.0.0.1", port=2525, security=Security.PLAIN))
+    async with Agent(ledger=local, router=router(), outboxes=[outbox], clock=lambda: NOON), asyncio.timeout(PATIENCE):
+        # Its own is cleared by the worker of its outbox, which has just started.
+        while len(left := await asyncio.to_thread(remote.servers.paused)) > 1:  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0)
+
+    assert ["POP3 tried.example:995 as edi"] == [server.name for server in left]

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
     )
     op.create_table(
-        "htpoort_resting",
+        "htpoort_paused_servers",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("next_try", sa.BigInteger, nullable=False),

@@ -36,7 +36,8 @@ def _delivery(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery
     if document.is_refused(path, "maildir", "command"):
         return None
     if (table.maildir is None) == (table.command is None):
-        document.report("toml.value", path, "give either maildir or command.")
+        message = "give maildir or command" if table.maildir is None else "give maildir or command, not both"
+        document.report("toml.value", path, f"{message}.")
         return None
     if table.maildir is not None:
         return _maildir(sources, path, table.maildir, table.timeout)

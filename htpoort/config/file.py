@@ -169,7 +169,8 @@ def _url(sources: Sources, table: LedgerTable) -> str:
     if document.is_refused(("ledger",), "url", "url_env"):
         return ""
     if (table.url is None) == (table.url_env is None):
-        document.report("toml.value", ("ledger",), "give either url or url_env.")
+        message = "give url or url_env" if table.url is None else "give url or url_env, not both"
+        document.report("toml.value", ("ledger",), f"{message}.")
         return ""
     path = ("ledger", "url" if table.url_env is None else "url_env")
     text = table.url if table.url_env is None else sources.variable(path, table.url_env)
@@ -178,7 +179,8 @@ def _url(sources: Sources, table: LedgerTable) -> str:
     try:
         url = check_url(text)
     except LedgerError as error:
-        document.report("config.url", path, error.advice)
+        # Here it follows a path, within a sentence.
+        document.report("config.url", path, f"{error.advice[:1].lower()}{error.advice[1:]}")
         return ""
     if table.url_env is None and (url.password is not None or SECRET_PARAMETERS & set(map(str.lower, url.query))):
         message = (

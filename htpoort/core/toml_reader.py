@@ -254,9 +254,15 @@ class Document:
             path: The setting, as above.
             problem: What is wrong; the path, the file and the line are put before its message.
         """
+        where = show_path(path)
+        self._keep(path, problem, f"{where}: {problem.message}" if where else problem.message)
+
+    def _keep(self, path: KeyPath, problem: Problem, message: str) -> None:
+        """Keep a problem; the file and the line are put before *message*."""
         line = self._line(path) if self._text else 0
-        place = ": ".join(part for part in (f"{self.name}:{line}" if self.name else "", show_path(path)) if part)
-        message = f"{place}: {problem.message}" if place else problem.message
+        if self.name:
+            # A file that is empty has no lines.
+            message = f"{self.name}:{line}: {message}" if line else f"{self.name}: {message}"
         # Any beginning of the path counts as refused with it: an array of which an item is wrong is not used.
         self._refused.update(path[:length] for length in range(1, len(path) + 1))
         self._problems.append((line, attrs.evolve(problem, message=message, start=0, stop=0)))
@@ -395,7 +401,7 @@ class Document:
         try:
             return make()
         except InputError as error:
-            kept: list[tuple[KeyPath, Problem]] = []
+            kept: list[tuple[KeyPath, Problem, str]] = []
             for problem in error.problems:
                 match = re.match(_FIELD, problem.message)
                 field = "" if match is None else match[0]
@@ -403,11 +409,12 @@ class Document:
                 spelled = (key, f"{key}_env", f"{key}_file")
                 if not self.is_refused(path, *spelled):
                     present = [name for name in spelled if self.has((*path, name))]
-                    message = f"{key}{problem.message.removeprefix(field)}"
-                    kept.append(((*path, *present[:1]), attrs.evolve(problem, message=message)))
+                    place, rest = (*path, *present[:1]), problem.message.removeprefix(field)
+                    named = "" if present[:1] == [key] else f": {key}"
+                    kept.append((place, problem, f"{show_path(place)}{named}{rest}".removeprefix(": ")))
             # Only now, because one field may have several problems.
-            for place, problem in kept:
-                self.add_problem(place, problem)
+            for place, problem, message in kept:
+                self._keep(place, problem, message)
             return fallback
 
 

@@ -76,7 +76,7 @@ class CommandDelivery:
             problems.append(
                 Problem(
                     "delivery.command",
-                    "argv is not a command; give the program and its arguments as a tuple of texts without NUL.",
+                    "argv is not a command; give the program and its arguments, each a text without NUL.",
                 )
             )
         problems += _checks.timeout(self.timeout)

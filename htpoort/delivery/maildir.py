@@ -70,7 +70,7 @@ class MaildirDelivery:
     def __attrs_post_init__(self) -> None:
         problems: list[Problem] = []
         if not isinstance(cast("object", self.path), (str, Path)) or not _checks.is_argument(str(self.path)):
-            problems.append(Problem("delivery.maildir", f"path is {self.path!r}; give the path of a Maildir."))
+            problems.append(Problem("delivery.maildir", f"path is {str(self.path)!r}; give the path of a Maildir."))
         problems += _checks.timeout(self.timeout)
         if problems:
             raise InputError("", tuple(problems))

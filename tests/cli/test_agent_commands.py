@@ -516,10 +516,10 @@ class TestRun:
 
         assert 2 == result.code
         assert [
-            "htpoort.toml:5: outbox[0].server: server is 'a b'; give the name or address of a host.",
-            "htpoort.toml:6: outbox[0].port: port is 0; give a number from 1 to 65535.",
+            "htpoort.toml:5: outbox[0].server is 'a b'; give the name or address of a host.",
+            "htpoort.toml:6: outbox[0].port is 0; give a number from 1 to 65535.",
             "htpoort.toml:7: delivery.NCTS: system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS.",
-            "htpoort.toml:7: delivery.NCTS: give either maildir or command.",
+            "htpoort.toml:7: delivery.NCTS: give maildir or command.",
         ] == result.err.removeprefix("htpoort: ").splitlines()
         assert not (office / "htpoort.db").exists()
 

@@ -85,7 +85,7 @@ def test_defaults(read: Read) -> None:
             '[[cutover.move]]\nparty = "NL"\nsystem = "DMS"\nsince = 2026-12-01\n',
             [
                 (
-                    "5: cutover.move[0].party: party is 'NL'; write two letters, digits and groups after dots, "
+                    "5: cutover.move[0].party is 'NL'; write two letters, digits and groups after dots, "
                     "as in NL123456789.02.05."
                 )
             ],
@@ -108,8 +108,8 @@ def test_defaults(read: Read) -> None:
             ),
             [
                 (
-                    "8: cutover.move[1]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of cutover.move[0]. Keep one of them."
+                    "8: cutover.move[1]: NL123456789.02.05 uses AGS from 2026-12-01, "
+                    "but by cutover.move[0] it uses DMS from that day. Keep one of them."
                 ),
                 (
                     "12: cutover.move[2]: NL123456789.09.05 moves, but is not one of the parties; "
@@ -145,8 +145,8 @@ def test_defaults(read: Read) -> None:
                 "5: cutover.default: system 'EXIT' is neither published nor in [systems.NAME]. Known: AGS, DMS.",
                 "6: cutover.moves: many.csv, line 3: system is empty.",
                 (
-                    "6: cutover.moves: many.csv, line 2: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of cutover.move[0]. Keep one of them."
+                    "6: cutover.moves: many.csv, line 2: NL123456789.02.05 uses AGS from 2026-12-01, "
+                    "but by cutover.move[0] it uses DMS from that day. Keep one of them."
                 ),
                 (
                     "6: cutover.moves: many.csv, line 4: NL123456789.09.05 uses GAS from 2026-12-01: "

@@ -178,11 +178,11 @@ class TestProblems:
             (
                 "cutover.contradiction",
                 (
-                    "nl123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01. Keep one of them."
+                    "nl123456789.02.05 uses AGS from 2026-12-01, but by another move it uses DMS "
+                    "from that day. Keep one of them."
                 ),
             ),
-            ("cutover.twice", "NL123456789.03.05 uses dms from 2026-12-01: is written twice."),
+            ("cutover.twice", "NL123456789.03.05 uses dms from 2026-12-01 is written twice; leave one out."),
             (
                 "cutover.system",
                 (
@@ -202,11 +202,11 @@ class TestProblems:
             (
                 "cutover.contradiction",
                 (
-                    "NL123456789.02.05 uses AGS for import from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS for Import from 2026-12-01. Keep one of them."
+                    "NL123456789.02.05 uses AGS for import from 2026-12-01, but by another move it uses DMS "
+                    "from that day. Keep one of them."
                 ),
             ),
-            ("cutover.twice", "NL123456789.02.05 uses DMS for IMPORT from 2026-12-01: is written twice."),
+            ("cutover.twice", "NL123456789.02.05 uses DMS for IMPORT from 2026-12-01 is written twice; leave one out."),
         ]
 
     def test_a_bad_move(self) -> None:
@@ -290,7 +290,7 @@ class TestToml:
             ),
             ("toml.type", "move[1].party: give a string."),
             ("toml.value", "move[1].since: give a day such as 2026-12-01."),
-            ("party.form", f"move[2].party: party is 'NL'; {form}"),
+            ("party.form", f"move[2].party is 'NL'; {form}"),
         ]
 
     def test_several_mistakes_in_one_move_and_in_the_whole(self) -> None:
@@ -319,13 +319,13 @@ class TestToml:
             """)
         form = "write two letters, digits and groups after dots, as in NL123456789.02.05."
         assert problems(error) == [
-            ("party.form", f"move[0].party: party is 'NL'; {form}"),
+            ("party.form", f"move[0].party is 'NL'; {form}"),
             ("cutover.system", "move[0].system: system 'EXIT' is not in the directory. Known: AGS, DMS."),
             ("toml.value", "move[0].since: give a day such as 2026-12-01."),
             (
                 "cutover.kind",
                 (
-                    "move[0].kind: kind is ' import'; give 1 to 64 printable characters, no blank at either end, or "
+                    "move[0].kind is ' import'; give 1 to 64 printable characters, no blank at either end, or "
                     "leave it out."
                 ),
             ),
@@ -334,8 +334,8 @@ class TestToml:
             (
                 "cutover.contradiction",
                 (
-                    "move[2]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[1]. Keep one of them."
+                    "move[2]: NL123456789.02.05 uses AGS from 2026-12-01, but by move[1] it uses "
+                    "DMS from that day. Keep one of them."
                 ),
             ),
             (
@@ -371,8 +371,8 @@ class TestToml:
             (
                 "cutover.contradiction",
                 (
-                    "move[1]: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of move[0]. Keep one of them."
+                    "move[1]: NL123456789.02.05 uses AGS from 2026-12-01, but by move[0] it uses "
+                    "DMS from that day. Keep one of them."
                 ),
             )
         ]
@@ -500,8 +500,8 @@ class TestCsv:
             (
                 "cutover.contradiction",
                 (
-                    "line 4: NL123456789.02.05 uses AGS from 2026-12-01: contradicts "
-                    "NL123456789.02.05 uses DMS from 2026-12-01 of line 2. Keep one of them."
+                    "line 4: NL123456789.02.05 uses AGS from 2026-12-01, but by line 2 it uses "
+                    "DMS from that day. Keep one of them."
                 ),
             ),
             (
@@ -513,7 +513,7 @@ class TestCsv:
             ),
             (
                 "cutover.twice",
-                "line 6: NL123456789.02.05 uses DMS from 2026-12-01: is written twice; see line 2.",
+                "line 6: NL123456789.02.05 uses DMS from 2026-12-01 is written twice (first in line 2); leave one out.",
             ),
         ]
 

@@ -465,14 +465,14 @@ BAD_TOML = [
                 "input.system-name",
                 "systems.-: name is '-'; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.",
             ),
-            ("input.mailbox", "systems.-.mailbox: mailbox is not a plain mailbox, name@domain."),
+            ("input.mailbox", "systems.-.mailbox is not a plain mailbox, name@domain."),
             (
                 "input.process-id",
-                f"systems.-.process_id: process_id is '!'; {IDS}",
+                f"systems.-.process_id is '!'; {IDS}",
             ),
             (
                 "input.process-id",
-                f"systems.-.reply_ids: reply_ids is '?'; {IDS}",
+                f"systems.-.reply_ids is '?'; {IDS}",
             ),
             ("toml.value", "systems.-.mark: give one of official, field, inferred, unknown."),
             ("toml.type", "systems.-.title: give a string."),
@@ -487,7 +487,7 @@ BAD_TOML = [
             ("toml.missing", "systems.B.mailbox: this setting is needed."),
             (
                 "input.process-id",
-                f"systems.B.process_id: process_id is '!'; {IDS}",
+                f"systems.B.process_id is '!'; {IDS}",
             ),
             (
                 "directory.shared",
@@ -547,11 +547,11 @@ BAD_TOML = [
             ("toml.unknown-key", "top: there is no such setting. Known: systems."),
             (
                 "input.mailbox",
-                ("systems.A.mailbox: mailbox holds U+0430, which makes it another mailbox; write it in ASCII."),
+                ("systems.A.mailbox holds U+0430, which makes it another mailbox; write it in ASCII."),
             ),
             (
                 "input.process-id",
-                f"systems.A.process_id: process_id is '!'; {IDS}",
+                f"systems.A.process_id is '!'; {IDS}",
             ),
             (
                 "input.system-name",

@@ -281,7 +281,7 @@ class TestBuild:
         document = Document.parse("[p]\nacross = -1\ny_env = 'Y'")
 
         assert Point() == document.build(("p",), lambda: Point(-1, -2), Point(), names={"x": "across"})
-        assert ["p.across: across is -1.", "p.y_env: y is -2."] == [problem.message for problem in document.problems]
+        assert ["p.across is -1.", "p.y_env: y is -2."] == [problem.message for problem in document.problems]
 
     def test_a_problem_with_the_whole(self) -> None:
         """A sentence that does not begin with a field is about the table."""

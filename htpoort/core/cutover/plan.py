@@ -63,10 +63,9 @@ def _index(plan: CutoverPlan) -> Mapping[_Key, _Days]:
 def _conflict(move: Move, other: Move) -> Problem:
     """Report two moves of one party and kind on one day."""
     if ascii_lower(other.system) == ascii_lower(move.system):
-        see = f"; see {other.place}" if other.place else ""
-        return Problem("cutover.twice", with_place(move, f"{move}: is written twice{see}."))
-    of = f" of {other.place}" if other.place else ""
-    message = f"{move}: contradicts {other}{of}. Keep one of them."
+        first = f" (first in {other.place})" if other.place else ""
+        return Problem("cutover.twice", with_place(move, f"{move} is written twice{first}; leave one out."))
+    message = f"{move}, but by {other.place or 'another move'} it uses {other.system} from that day. Keep one of them."
     return Problem("cutover.contradiction", with_place(move, message))
 
 

@@ -458,7 +458,7 @@ class _Use:
         tables = [f"parties = {_value([_PARTY])}\n", _table("[ledger]", {"url": "sqlite:///htpoort.db"})]
         tables.append(_table("[[outbox]]", outbox))
         if one.password is not None:
-            tables.append(_table("[[pop3]]", {"host": self.host, "port": self.gateway.pop3_port, **self._login}))
+            tables.append(_table("[[pop3]]", {"server": self.host, "port": self.gateway.pop3_port, **self._login}))
         if one.server is not None:
             inbox = {"hostname": one.mailbox.rpartition("@")[2], "mailboxes": [one.mailbox], "port": one.server.port}
             tables.append(_table("[[smtp]]", inbox))

@@ -6,29 +6,58 @@ import functools
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from htpoort.config._sources import Sources
 from htpoort.config._tables import DeliveryTable
-from htpoort.core.toml_reader import KeyPath
+from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
 from htpoort.ledger import Reply
 
+_TIMEOUT: Final = MaildirDelivery("replies").timeout  # a command has the same default
 
-def deliveries(sources: Sources) -> dict[str, Delivery[Reply]]:
-    """Build the deliveries of ``[delivery.SYSTEM]``, by the name of the system."""
+
+def deliveries(sources: Sources, limit: timedelta) -> dict[str, Delivery[Reply]]:
+    """
+    Build the deliveries of ``[delivery.SYSTEM]``.
+
+    Args:
+        sources: What the file refers to.
+        limit: How long the agent lets one delivery run; each needs less, because its own error explains more.
+
+    Returns:
+        The deliveries by the name of the system.
+    """
     document = sources.document
     by_system: dict[str, Delivery[Reply]] = {}
     for path in document.named_tables("delivery"):
+        if not isinstance(document.value(path), Mapping):
+            document.report("toml.type", path, "give a table for each system, such as [delivery.DMS].")
+            continue
         name = sources.system(path, str(path[-1]))
         table = document.read(path, DeliveryTable)
         if name in by_system:
             document.report("config.twice", path, f"{name} already has a delivery.")
         delivery = None if table is None else _delivery(sources, path, table)
+        if delivery is not None and table is not None:
+            _check_timeout(document, path, table.timeout, limit)
         if name is not None and delivery is not None:
             by_system[name] = delivery
     return by_system
+
+
+def _check_timeout(document: Document, path: KeyPath, given: timedelta | None, limit: timedelta) -> None:
+    """Report a time limit of a delivery that the agent's own would never let it reach."""
+    seconds = _TIMEOUT if given is None else given.total_seconds()
+    if seconds < limit.total_seconds() or document.is_refused((), "timing") or document.is_refused(path, "timeout"):
+        return
+    start = f"timeout, by default {seconds:g} s," if given is None else f"{seconds:g} s"
+    message = f"{start} is not below the {limit.total_seconds():g} s of timing.delivery, which ends a delivery first"
+    place = path if given is None else (*path, "timeout")
+    document.report("delivery.timeout", place, f"{message}; give less here, or more there.")
 
 
 def _delivery(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[Reply] | None:

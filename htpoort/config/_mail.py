@@ -151,7 +151,7 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
         _check_login(document, path, table, required=True)
         build = functools.partial(
             Pop3Account,
-            host=table.host,
+            host=table.server,
             security=table.security,
             username=table.username or "",
             password=_password(sources, path, table) or "",
@@ -163,10 +163,10 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
             listing_limit=table.listing_limit,
         )
         with_port = build if table.port is None else functools.partial(build, port=table.port)
-        server = document.build(path, with_port, _NO_POP3)
-        if server is _NO_POP3 or document.is_refused(path, "host", "port", "security", "username"):
+        server = document.build(path, with_port, _NO_POP3, names={"host": "server"})
+        if server is _NO_POP3 or document.is_refused(path, "server", "port", "security", "username"):
             continue
         if server.ledger_name in inboxes:
             document.report("config.twice", path, f"{server.ledger_name} is already listed.")
-        inboxes[server.ledger_name] = Pop3Inbox(server=server, poll_interval=table.every)
+        inboxes[server.ledger_name] = Pop3Inbox(server=server, poll_interval=table.poll)
     return list(inboxes.values())

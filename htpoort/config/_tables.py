@@ -105,9 +105,9 @@ class SmtpTable(Tls):
 class Pop3Table(Login):
     """The keys of ``[[pop3]]``."""
 
-    host: str = required("localhost")
+    server: str = required("localhost")
     security: Security = Security.IMPLICIT
-    every: timedelta = _POP3.poll_interval
+    poll: timedelta = _POP3.poll_interval
     timeout: timedelta = timedelta(seconds=_POP3.server.timeout)
     mail_timeout: timedelta = timedelta(seconds=_POP3.server.mail_timeout)
     session_timeout: timedelta = timedelta(seconds=_POP3.server.session_timeout)

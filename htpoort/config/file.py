@@ -94,12 +94,13 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
             document.report_unknown((key,), _KNOWN)
     directory = add_systems(HTPOORT, document)
     sources = Sources(document=document, folder=folder, environ=environ, look_up=look_up, directory=directory)
+    timing = _timing(document)
     config = AgentConfig(
         ledger=_ledger(sources, _parties(document)),
         outboxes=_outboxes(sources),
         inboxes=(*_mail.smtp_inboxes(sources), *_mail.pop3_inboxes(sources)),
-        deliveries=_deliveries.deliveries(sources),
-        timing=_timing(document),
+        deliveries=_deliveries.deliveries(sources, timing.delivery_timeout),
+        timing=timing,
     )
     document.finish()
     return config

@@ -167,7 +167,7 @@ def mail(reference: str, system: DeclarationSystem = DMS, party: str = PARTY) ->
 
 def pop3(box: Pop3Box, *, user: str = "edi", variable: str = "POP3_PASSWORD") -> str:
     """Fetch from a server on loopback."""
-    place = f'host = "127.0.0.1"\nport = {box.port}\nsecurity = "plain"\n'
+    place = f'server = "127.0.0.1"\nport = {box.port}\nsecurity = "plain"\n'
     return f'[[pop3]]\n{place}username = "{user}"\npassword_env = "{variable}"\n'
 
 
@@ -289,7 +289,7 @@ class TestFetch:
     def test_a_password_that_is_not_there(self, htpoort: Run, office: Path) -> None:
         """A password that the environment lacks is reported by its line, and no connection is made."""
         (office / "htpoort.toml").write_text(
-            f'{CONFIG}[[pop3]]\nhost = "pop.example"\nusername = "edi"\npassword_env = "ABSENT"\n'
+            f'{CONFIG}[[pop3]]\nserver = "pop.example"\nusername = "edi"\npassword_env = "ABSENT"\n'
         )
         result = htpoort("fetch")
 

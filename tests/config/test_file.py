@@ -71,12 +71,12 @@ commands_per_turn = 20
 mail_from_rewritten_by = ["192.0.2.10/32"]
 
 [[pop3]]
-host = "pop.forwarder.example"
+server = "pop.forwarder.example"
 port = 1995
 security = "starttls"
 username = "edi"
 password_file = "pop3-password"
-every = "2m"
+poll = "2m"
 timeout = "30s"
 mail_timeout = "5m"
 session_timeout = "30m"
@@ -253,7 +253,7 @@ class TestSmall:
         """An SMTP inbox needs names and a port; a POP3 inbox needs a host and a login."""
         text = (
             f'{SMALL}[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
-            '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\npassword_env = "POP3"\n'
+            '[[pop3]]\nserver = "pop.forwarder.example"\nusername = "edi"\npassword_env = "POP3"\n'
         )
 
         assert (

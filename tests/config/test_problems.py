@@ -17,7 +17,7 @@ Refuse = Callable[..., list[str]]
 SMALL = 'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'  # three lines
 OUTBOX = '[[outbox]]\nserver = "smtp.forwarder.example"\n'
 SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'
-POP3 = '[[pop3]]\nhost = "pop.forwarder.example"\nusername = "edi"\n'
+POP3 = '[[pop3]]\nserver = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "is plain, so the password could be read on the way; use starttls or implicit."
 TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, retry_delay"
@@ -28,6 +28,8 @@ RUN = "check the path, and chmod +x the file."
 LITERAL_URL = (
     'do not write a password into this file; put the URL into an environment variable, and give url_env = "NAME".'
 )
+DELIVERY = "give a table for each system, such as [delivery.DMS]."
+FIRST = "which ends a delivery first; give less here, or more there."
 LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_file = "path".'
 
 
@@ -142,11 +144,11 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         (f'{SMTP}ca_file = "x"\n', "8: smtp[0].ca_file: it needs certificate; give both, or neither."),
         # pop3
         (
-            '[[pop3]]\nhost = "a.example"\npassword_env = "SET"\n',
+            '[[pop3]]\nserver = "a.example"\npassword_env = "SET"\n',
             "4: pop3[0].username: this setting is needed with a password.",
         ),
         (
-            '[[pop3]]\nhost = "a.example"\nusername = ""\npassword_env = "SET"\n',
+            '[[pop3]]\nserver = "a.example"\nusername = ""\npassword_env = "SET"\n',
             "6: pop3[0].username is empty, or holds a character that no login can carry.",
         ),
         (POP3, "4: pop3[0].password: give it by password_env or password_file."),
@@ -164,7 +166,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             f'{POP3}password_env = "SET"\nmail_limit = 0\n',
             "8: pop3[0].mail_limit is 0; give octets above 0.",
         ),
-        (f'{POP3}password_env = "SET"\nevery = "0s"\n', f"8: pop3[0].every: give a time {TIMES}."),
+        (f'{POP3}password_env = "SET"\npoll = "0s"\n', f"8: pop3[0].poll: give a time {TIMES}."),
         (
             f'{POP3}password_env = "SET"\nca_file = "own.txt"\n',
             (
@@ -178,7 +180,16 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ),
         # delivery
         ('[delivery.NCTS]\nmaildir = "m"\n', f"4: delivery.NCTS: {NCTS}"),
-        ("[delivery]\nDMS = 1\n", "5: delivery.DMS: give a table."),
+        ("[delivery]\nDMS = 1\n", f"5: delivery.DMS: {DELIVERY}"),
+        ('[delivery]\nmaildir = "m"\n', f"5: delivery.maildir: {DELIVERY}"),
+        (
+            '[delivery.DMS]\ncommand = ["true"]\ntimeout = "5m"\n',
+            f"6: delivery.DMS.timeout: 300 s is not below the 300 s of timing.delivery, {FIRST}",
+        ),
+        (
+            '[timing]\ndelivery = "1m"\n[delivery.DMS]\nmaildir = "m"\n',
+            f"6: delivery.DMS: timeout, by default 60 s, is not below the 60 s of timing.delivery, {FIRST}",
+        ),
         ("[delivery.DMS]\n", "4: delivery.DMS: give maildir or command."),
         ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give maildir or command, not both."),
         (
@@ -402,7 +413,7 @@ def test_everything_at_once(refused: Refuse) -> None:
         ("7", "outbox[0].connections"),
         ("8", "outbox[0].per_hour"),
         ("9", "outbox[0].systems[0]"),
-        ("10", "pop3[0].host"),
+        ("10", "pop3[0].server"),
         ("10", "pop3[0].username"),
         ("10", "pop3[0].password"),
         ("13", "delivery.DMS.maildir"),
@@ -430,7 +441,7 @@ def test_what_is_missing_hides_nothing(refused: Refuse) -> None:
         ("10", "smtp[0].networks"),
         ("11", "smtp[0].size_limit"),
         ("12", "smtp[0].certificate"),
-        ("13", "pop3[0].host"),
+        ("13", "pop3[0].server"),
         ("15", "pop3[0].password"),
         ("16", "pop3[0].ca_file"),
     ] == [(line, re.split(r": | (?:is|holds|cannot) ", rest)[0]) for line, _, rest in found]
@@ -457,7 +468,7 @@ def test_what_is_missing_hides_nothing(refused: Refuse) -> None:
         (f'{SMTP}certificate = 1\nca_file = "x"\n', ["8: smtp[0].certificate: give a string."]),
         (
             '[[pop3]]\nusername = "edi"\npassword_env = "SET"\n' * 2,
-            ["4: pop3[0].host: this setting is needed.", "7: pop3[1].host: this setting is needed."],
+            ["4: pop3[0].server: this setting is needed.", "7: pop3[1].server: this setting is needed."],
         ),
         (
             f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\nport = "110"\n',

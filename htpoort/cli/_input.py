@@ -16,7 +16,7 @@ import sys
 from collections.abc import Generator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Final, TextIO, TypeVar, cast, final
 
 import attrs
 import typer
@@ -26,6 +26,7 @@ from htpoort.core import toml_reader
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import Submission, build
+from htpoort.core.text import unreadable
 
 if TYPE_CHECKING:
     from htpoort.config import LedgerConfig
@@ -230,8 +231,8 @@ def octets(path: str, option: str) -> bytes:
         if cast("TextIO | None", sys.stdin) is not None:
             return sys.stdin.buffer.read()
     except (OSError, ValueError) as error:  # a name with a null character is a ValueError
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise refusal("input.file", f"{option}: {name} cannot be read: {why}.") from None
+        why = unreadable(name, error) if isinstance(error, OSError) else f"{name} cannot be read: {error}."
+        raise refusal("input.file", f"{option}: {why}") from None
     raise refusal("input.file", f"{option}: standard input is closed; give a file.")
 
 
@@ -347,49 +348,56 @@ def check_layout(layout: LayoutChoice, file_name: str | None) -> None:
         raise refusal("input.usage", "--file-name names an attachment; add --layout attachment, or leave it out.")
 
 
-def built(  # noqa: PLR0913, PLR0917 - the options of build, send and queue
-    data: bytes,
-    system: str,
-    party: str,
-    mailbox: str,
-    reference: str,
-    layout: LayoutChoice,
-    file_name: str | None,
-    content_type: str | None,
-    date: str | None,
-    message_id: str | None,
-    known: Directory,
-) -> Submission:
-    """
-    Build the message that the options describe.
+@final
+@attrs.frozen(kw_only=True)
+class MessageOptions:
+    """The options of `build`, `send` and `queue` that describe a message, as the user typed them, without --system."""
 
-    Raises:
-        InputError: Some values cannot be sent; the error lists every problem.
-        UnknownError: There is no such system.
-    """
-    check_layout(layout, file_name)
-    problems = () if date is None else date_problems(date)
-    try:
-        with _systems_in("the file of --systems"):
-            submission = build(
-                system=system,
-                party=party,
-                mailbox=mailbox,
-                reference=reference,
-                payload=data,
-                # With another date in place of an invalid one, so that the other values are checked too.
-                date=_clock.now() if date is None or problems else moment(date),
-                message_id=_clock.message_id(mailbox) if message_id is None else message_id,
-                layout=layout.value,
-                content_type=content_type,
-                file_name=file_name,
-                directory=known,
-            )
-    except InputError as error:
-        raise InputError(error.text, (*error.problems, *problems)) from None
-    if problems:
-        raise InputError("", problems)
-    return submission
+    party: str
+    mailbox: str
+    reference: str
+    layout: LayoutChoice
+    file_name: str | None
+    content_type: str | None
+    date: str | None
+    message_id: str | None
+
+    def build(self, payload: bytes, *, system: str, known: Directory) -> Submission:
+        """
+        Build the message.
+
+        Args:
+            payload: The declaration.
+            system: The system that it is for.
+            known: The systems that --system may name.
+
+        Raises:
+            InputError: Some values cannot be sent; the error lists every problem.
+            UnknownError: There is no such system.
+        """
+        check_layout(self.layout, self.file_name)
+        problems = () if self.date is None else date_problems(self.date)
+        try:
+            with _systems_in("the file of --systems"):
+                submission = build(
+                    system=system,
+                    party=self.party,
+                    mailbox=self.mailbox,
+                    reference=self.reference,
+                    payload=payload,
+                    # With another date in place of an invalid one, so that the other values are checked too.
+                    date=_clock.now() if self.date is None or problems else moment(self.date),
+                    message_id=_clock.message_id(self.mailbox) if self.message_id is None else self.message_id,
+                    layout=self.layout.value,
+                    content_type=self.content_type,
+                    file_name=self.file_name,
+                    directory=known,
+                )
+        except InputError as error:
+            raise InputError(error.text, (*error.problems, *problems)) from None
+        if problems:
+            raise InputError("", problems)
+        return submission
 
 
 @contextlib.contextmanager

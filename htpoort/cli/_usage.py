@@ -7,6 +7,7 @@ its value, such as PORT, and a wrong value is answered with the option, the valu
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ _VALUES: Final = {
     "business_reference": "TEXT",
     "ca_file": "FILE",
     "certificate": "FILE",
+    "client_certificate": "WHETHER",
     "content_type": "TYPE",
     "date": "TIME",
     "file_name": "NAME",
@@ -23,6 +25,7 @@ _VALUES: Final = {
     "key": "FILE",
     "key_password": "PASSWORD",
     "kind": "NAME",
+    "layout": "LAYOUT",
     "mail_from": "ADDRESS",
     "mailbox": "ADDRESS",
     "message_id": "ID",
@@ -32,7 +35,9 @@ _VALUES: Final = {
     "pop3s_port": "PORT",
     "port": "PORT",
     "reference": "K",
+    "security": "SECURITY",
     "server": "HOST",
+    "state": "STATE",
     "subject": "SUBJECT",
     "system": "NAME",
     "timeout": "SECONDS",
@@ -59,18 +64,27 @@ def in_plain_words(command: Any) -> Any:  # noqa: ANN401 - typer brings a click 
     for inner in getattr(command, "commands", {}).values():
         in_plain_words(inner)
     for parameter in command.params:
-        values = parameter.type_descriptor
+        choices = [str(choice.value) for choice in parameter.type_descriptor.choices or ()]
         if parameter.param_type_name == "argument":
             # Its name is enough.
             parameter.display_type_rich = _no_type
+            parameter.get_usage_pieces = functools.partial(_usage_pieces, parameter)
         elif parameter.metavar is None and not parameter.is_flag:
-            choices = "|".join(str(choice.value) for choice in values.choices or ())
-            parameter.metavar = choices or _VALUES.get(parameter.name)
+            parameter.metavar = _VALUES.get(parameter.name)
+        if choices:
+            parameter.help = f"{parameter.help} One of: {', '.join(choices)}."
         if parameter.min is not None and parameter.param_type_name == "option":
             parameter.help = f"{parameter.help} {_range(parameter.min, parameter.max).capitalize()}."
         # What is read is checked against the limits of the annotation; these are only shown.
         parameter.min = parameter.max = None
     return command
+
+
+def _usage_pieces(parameter: Any, ctx: object) -> list[str]:  # noqa: ANN401 - typer hides the types of its parameters
+    """Show an argument in the line of usage: in brackets if it may be left out, with dots if it may be repeated."""
+    del ctx
+    name = parameter.metavar if parameter.required else f"[{parameter.metavar}]"
+    return [name if parameter.nargs == 1 else f"{name}..."]
 
 
 def _no_type(ctx: object) -> None:

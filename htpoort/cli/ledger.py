@@ -197,10 +197,30 @@ def resolve(  # noqa: PLR0913 - one option for each decision
     reference, party = _typed(reference, party)
     with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange"):
         exchanges = ledger.exchanges
-        decide = exchanges.resolve_as_sent if sent else exchanges.resend if resend else exchanges.close
-        exchange = decide(reference, at=_clock.now(), party=party)
+        option, decide = (
+            ("--sent", exchanges.resolve_as_sent)
+            if sent
+            else ("--resend", exchanges.resend)
+            if resend
+            else ("--close", exchanges.close)
+        )
+        with _naming_order(option):
+            exchange = decide(reference, at=_clock.now(), party=party)
         _output.mark_committed()
     (_show.as_json if json else _show.rows)(_facts.exchange(exchange))
+
+
+@contextlib.contextmanager
+def _naming_order(option: str) -> Generator[None]:
+    """If the state of an exchange does not allow an order, name the option, and the one for a new declaration."""
+    try:
+        yield
+    except InputError as error:
+        first = error.problems[0]
+        if first.code != "ledger.refused":
+            raise
+        advice = " Queue that one with a new --reference." if first.message.endswith("a new K.") else ""
+        raise _input.refusal(first.code, f"{option}: {first.message}{advice}") from None
 
 
 @app.command()

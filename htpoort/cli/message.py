@@ -80,9 +80,17 @@ def build(  # noqa: PLR0913 - one option for each part of a message
     """Build the message that carries a declaration, and write it to standard output or a file."""
     known = _input.directory(systems)
     data = _input.octets(payload, "PAYLOAD")
-    message = _input.built(
-        data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known
+    options = _input.MessageOptions(
+        party=party,
+        mailbox=mailbox,
+        reference=reference,
+        layout=layout,
+        file_name=file_name,
+        content_type=content_type,
+        date=date,
+        message_id=message_id,
     )
+    message = options.build(data, system=system, known=known)
     if output is not None:
         try:
             Path(output).write_bytes(message.data)

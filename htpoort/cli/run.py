@@ -35,7 +35,9 @@ def run(
     *,
     config: Config = CONFIG,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log successes too.")] = False,
-    json: Json = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print what was started as one JSON document, and the log as JSON lines.")
+    ] = False,
 ) -> None:
     """Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."""
     # Before anything is open, and before there is a second thread.

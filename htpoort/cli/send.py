@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Generator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli._facts import Facts
 from htpoort.cli._input import (
     CONFIG,
     Config,
@@ -35,7 +37,7 @@ from htpoort.core.message import Submission
 from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
 
 if TYPE_CHECKING:
-    from htpoort.agent import Dispatched
+    from htpoort.agent import Dispatched, Dispatcher
     from htpoort.config import LedgerConfig
 
 app = _input.group()
@@ -77,14 +79,18 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
     """Build a message and send it to one mail server."""
     known = _input.directory(systems)
     data = _input.payload(payload, sha256)
-    message = _input.built(
-        data, system, party, mailbox, reference, layout, file_name, content_type, date, message_id, known
+    options = _input.MessageOptions(
+        party=party,
+        mailbox=mailbox,
+        reference=reference,
+        layout=layout,
+        file_name=file_name,
+        content_type=content_type,
+        date=date,
+        message_id=message_id,
     )
-    if certificate is None and (key is not None or key_password is not None):
-        option = "--key-password" if key is None else "--key"
-        raise _input.refusal("input.usage", f"{option} needs --certificate.")
-    if security is Security.PLAIN and (ca_file is not None or certificate is not None):
-        raise _input.refusal("input.usage", "--security plain uses no TLS, so leave out --ca-file and --certificate.")
+    message = options.build(data, system=system, known=known)
+    _check_tls_options(security, ca_file, certificate, key, key_password)
     with _input.naming(host="--server"):
         target = SmtpServer(
             host=server,
@@ -97,10 +103,33 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
         )
     accepted = asyncio.run(_sent(message, target))
     _output.mark_committed()
-    facts = {"result": "accepted", "system": message.system, "recipient": message.rcpt_to}
-    facts |= {"mail_from": message.mail_from, "subject": message.envelope.render(), "reference": reference}
-    facts |= {"message_id": message.message_id}
-    (_show.as_json if json else _show.rows)({**facts, "code": accepted.code, "reply": accepted.reply})
+    (_show.as_json if json else _show.rows)(_accepted_facts(message, accepted))
+
+
+def _check_tls_options(
+    security: Security, ca_file: Path | None, certificate: Path | None, key: Path | None, key_password: str | None
+) -> None:
+    """Refuse an option for TLS that another one makes useless."""
+    if certificate is None and (key is not None or key_password is not None):
+        option = "--key-password" if key is None else "--key"
+        raise _input.refusal("input.usage", f"{option} needs --certificate.")
+    if security is Security.PLAIN and (ca_file is not None or certificate is not None):
+        raise _input.refusal("input.usage", "--security plain uses no TLS, so leave out --ca-file and --certificate.")
+
+
+def _accepted_facts(message: Submission, accepted: Accepted) -> Facts:
+    """Describe a message that the server accepted."""
+    return {
+        "result": "accepted",
+        "system": message.system,
+        "recipient": message.rcpt_to,
+        "mail_from": message.mail_from,
+        "subject": message.envelope.render(),
+        "reference": message.envelope.reference,
+        "message_id": message.message_id,
+        "code": accepted.code,
+        "reply": accepted.reply,
+    }
 
 
 async def _sent(message: Submission, server: SmtpServer) -> Accepted:
@@ -147,34 +176,60 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
         _check_shadow_payload(settings, payload, shadow_payload)
         reference = _input.words("--reference", reference)
         lrn = None if business_reference is None else _input.words("--business-reference", business_reference)
+        options = _input.MessageOptions(
+            party=party,
+            mailbox=mailbox,
+            reference=reference,
+            layout=layout,
+            file_name=file_name,
+            content_type=content_type,
+            date=date,
+            message_id=message_id,
+        )
         now, dispatcher = _clock.now(), settings.dispatcher(ledger)
         with _naming_system():
             # Before PAYLOAD is read, which may be a terminal.
             chosen = dispatcher.choose(party=party, reference=reference, at=now, system=system, kind=kind)
+        data = _input.payload(payload, sha256)
         if date is not None and _input.date_problems(date):
             # Nothing may be queued, so only build the message, and report everything that is wrong with it.
-            data, to, known = _input.payload(payload, sha256), chosen.system.name, settings.directory
-            _input.built(data, to, party, mailbox, reference, layout, file_name, content_type, date, message_id, known)
-        dispatched = dispatcher.dispatch(
-            _input.payload(payload, sha256),
-            party=party,
-            mailbox=mailbox,
-            reference=reference,
-            at=now,
-            system=system,
-            kind=kind,
-            shadow_payload=None
-            if shadow_payload is None
-            else lambda: _input.payload(shadow_payload, None, "--shadow-payload"),
-            business_reference=lrn,
-            layout=layout.value,
-            content_type=content_type,
-            file_name=file_name,
-            date=None if date is None else _input.moment(date),
-            message_id=message_id,
+            options.build(data, system=chosen.system.name, known=settings.directory)
+        dispatched = _dispatch(
+            dispatcher, options, data, at=now, system=system, kind=kind, lrn=lrn, shadow_payload=shadow_payload
         )
         _output.mark_committed()
     _show_queued(dispatched, json=json, shadow_payload=shadow_payload is not None)
+
+
+def _dispatch(  # noqa: PLR0913 - what the options of a message leave
+    dispatcher: Dispatcher,
+    options: _input.MessageOptions,
+    payload: bytes,
+    *,
+    at: datetime,
+    system: str | None,
+    kind: str | None,
+    lrn: str | None,
+    shadow_payload: str | None,
+) -> Dispatched:
+    return dispatcher.dispatch(
+        payload,
+        party=options.party,
+        mailbox=options.mailbox,
+        reference=options.reference,
+        at=at,
+        system=system,
+        kind=kind,
+        shadow_payload=None
+        if shadow_payload is None
+        else lambda: _input.payload(shadow_payload, None, "--shadow-payload"),
+        business_reference=lrn,
+        layout=options.layout.value,
+        content_type=options.content_type,
+        file_name=options.file_name,
+        date=None if options.date is None else _input.moment(options.date),
+        message_id=options.message_id,
+    )
 
 
 def _check_shadow_payload(settings: LedgerConfig, payload: str, shadow_payload: str | None) -> None:

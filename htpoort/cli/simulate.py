@@ -23,7 +23,7 @@ import typer
 from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
-from htpoort.cli._input import Json, Systems
+from htpoort.cli._input import Systems
 from htpoort.core.directory import DMS, Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
@@ -77,7 +77,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
         bool, typer.Option("--beyond-loopback", help="Listen on, and push to, other machines too.")
     ] = False,
     systems: Systems = None,
-    json: Json = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON: ports and logins, events, summary.")] = False,
 ) -> None:
     """Play the gateway on loopback until Ctrl-C."""
     _check_tls_options(certificates, client_certificate, tls_port, pop3s_port, tls=tls)

@@ -14,6 +14,7 @@ import attrs
 
 from htpoort.core.directory import Directory
 from htpoort.core.errors import UnknownError
+from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath
 
 _STAND_IN: Final = "stand-in"
@@ -106,7 +107,7 @@ class Sources:
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
-            self.document.report("config.file", path, f"{file} cannot be read: {error.strerror}.")
+            self.document.report("config.file", path, unreadable(file, error))
         except UnicodeDecodeError:
             self.document.report("config.file", path, f"{file} is not UTF-8.")
         except ValueError:

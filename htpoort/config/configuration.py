@@ -15,7 +15,7 @@ import attrs
 from htpoort.agent import Agent, Dispatcher, Outbox, Pop3Inbox, Timing
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
-from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Router
 from htpoort.core.text import ascii_lower
@@ -80,9 +80,13 @@ class LedgerConfig:
             The ledger; close it, or use it as a context manager.
 
         Raises:
-            LedgerError: It cannot be opened.
+            LedgerError: It cannot be opened. The advice names the file whose ``[ledger]`` gives the URL.
         """
-        return Ledger.open(self.url, create=create, transaction_timeout=self.transaction_timeout)
+        try:
+            return Ledger.open(self.url, create=create, transaction_timeout=self.transaction_timeout)
+        except LedgerError as error:
+            advice = f"{error.advice} [ledger] of {self.file} names this ledger."
+            raise attrs.evolve(error, advice=advice) from error.__cause__
 
     def router(self) -> Router:
         """
@@ -147,7 +151,8 @@ class LedgerConfig:
         keys = {ascii_lower(text): text for text in texts}
         strangers = [text for key, text in keys.items() if key not in self._by_key]
         if strangers:
-            messages = (str(UnknownError("party", text, self._source)) for text in strangers)
+            errors = (UnknownError("party", text, self._source) for text in strangers)
+            messages = (f"{error} Check its spelling, or add it there." for error in errors)
             raise InputError("", tuple(Problem("cutover.party", message) for message in messages))
         return tuple(self._by_key[key] for key in keys) or self.parties
 

@@ -20,6 +20,7 @@ from htpoort.core.cutover.moves import unknown_parties
 from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.party import PartyId
+from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.ledger import SECRET_PARAMETERS, check_url
 
@@ -111,7 +112,7 @@ def _open(path: Path) -> tuple[Document, Path]:
     try:
         octets = path.read_bytes()
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}."
+        message = unreadable(path, error)
         raise InputError("", (Problem("config.file", message),)) from error
     return Document.parse(octets, name=str(path)), path.absolute().parent
 
@@ -251,7 +252,7 @@ def _moves_of_file(sources: Sources, table: CutoverTable) -> tuple[Move, ...]:
         # Decoded here, because a file that is opened as text has its line ends changed, in cells too.
         moves, problems = plan_files.from_csv(file.read_bytes().decode("utf-8-sig"), sources.directory)
     except OSError as error:
-        document.report("config.file", path, f"{file} cannot be read: {error.strerror}.")
+        document.report("config.file", path, unreadable(file, error))
         return ()
     except UnicodeDecodeError:
         document.report("config.file", path, f"{file} is not UTF-8; save it as CSV UTF-8.")

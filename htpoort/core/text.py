@@ -46,6 +46,24 @@ def one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+def unreadable(name: object, error: OSError) -> str:
+    """
+    Write why a file cannot be read, and what to do where the reason alone does not show it.
+
+    >>> unreadable("moves.csv", PermissionError(13, "Permission denied"))
+    'moves.csv cannot be read: Permission denied; let the user who runs this read it (chown, chmod).'
+
+    Args:
+        name: The file, as the user knows it.
+        error: The error of the operating system.
+
+    Returns:
+        One sentence.
+    """
+    advice = "; let the user who runs this read it (chown, chmod)" if isinstance(error, PermissionError) else ""
+    return f"{name} cannot be read: {error.strerror}{advice}."
+
+
 @final
 class Redaction:
     """

@@ -14,6 +14,7 @@ from typing import Any, final
 import attrs
 
 from htpoort.core.errors import InputError, Problem
+from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Delay, Document, KeyPath, required
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep, member_problems
 from htpoort.simulator.scenarios import Behaviour, ReplyKind, Scenario, ScriptedReply, Window
@@ -186,7 +187,7 @@ def _open(path: Path) -> tuple[Document, Path]:
     try:
         octets = path.read_bytes()
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}."
+        message = unreadable(path, error)
         raise InputError("", (Problem("config.file", message),)) from error
     return Document.parse(octets, name=str(path)), path.absolute().parent
 

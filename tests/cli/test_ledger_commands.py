@@ -265,6 +265,7 @@ class TestNoLedger:
 
         assert (1, "") == (result.code, result.text)
         assert "htpoort.db. There is no ledger; check its URL and that its disk is mounted." in result.err
+        assert result.err.endswith(f" [ledger] of {file} names this ledger.\n")
         assert [file] == list(tmp_path.iterdir())
 
 
@@ -466,7 +467,10 @@ class TestResolve:
         result = htpoort("resolve", "K2", "--resend")
 
         assert (2, State.ACCEPTED) == (result.code, busy.state("K2"))
-        assert "a resubmission is a new exchange with a new K" in result.err
+        assert result.err == (
+            "htpoort: --resend: The gateway has it; a resubmission is a new exchange with a new K. "
+            "Queue that one with a new --reference.\n"
+        )
 
     def test_an_unknown_k(self, htpoort: Run, busy: Office) -> None:
         """A K that was never queued is bad input, even if replies have it; the error says what to check."""

@@ -303,8 +303,8 @@ class TestParties:
             read_for_the_ledger(SMALL).select_parties(["NL1", "NL123456789.02.05", "NL2"])
 
         assert [
-            ("cutover.party", "party 'NL1' is not in htpoort.toml (parties)."),
-            ("cutover.party", "party 'NL2' is not in htpoort.toml (parties)."),
+            ("cutover.party", "party 'NL1' is not in htpoort.toml (parties). Check its spelling, or add it there."),
+            ("cutover.party", "party 'NL2' is not in htpoort.toml (parties). Check its spelling, or add it there."),
         ] == [(problem.code, problem.message) for problem in caught.value.problems]
 
 

@@ -165,6 +165,34 @@ class TestCommandLine:
 
         assert options == listed
 
+    def test_values_are_named_as_in_the_help(
+        self, page: Open, in_backticks: Callable[[str], list[str]], commands: dict[str, Any], headings: dict[str, str]
+    ) -> None:
+        """The page names the value of each option, and each argument, as `--help` does."""
+        shown = {
+            name: sorted(
+                spelled if parameter.is_flag else f"{spelled} {parameter.metavar}"
+                for parameter in command.params
+                if parameter.param_type_name == "option" and parameter.name != "help"
+                for spelled in parameter.opts
+            )
+            for name, command in commands.items()
+        }
+        text = page("docs/reference/cli.md")
+        listed = {
+            name: sorted(code for row in text.rows(heading) for code in in_backticks(row[0]))
+            for name, heading in headings.items()
+        }
+        usages = {
+            name: " ".join([name, *(piece for one in command.params for piece in one.get_usage_pieces(None))])
+            for name, command in commands.items()
+        }
+
+        assert shown == listed
+        assert usages == {
+            name: heading.removeprefix("## `htpoort ").removesuffix("`") for name, heading in headings.items()
+        }
+
     def test_what_is_needed_is_marked(self, page: Open, commands: dict[str, Any], headings: dict[str, str]) -> None:
         """The page marks exactly the required options with `needed`."""
         text = page("docs/reference/cli.md")

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import re
+import socket
 import sys
 from collections.abc import Generator, Mapping
 from datetime import date, datetime
@@ -183,14 +184,22 @@ def listening(names: Mapping[str, tuple[str, str]]) -> Generator[None]:
         yield
     except OSError as error:
         address = str(error.filename)
-        if address not in names or error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
+        if address not in names:
             raise
         host, _, port = address.rpartition(":")
         of_port, of_host = names[address]
-        if error.errno == errno.EADDRINUSE:
-            reason = f"{port} is in use on {host}; stop the other program, or give another port"
-            raise OSError(error.errno, reason, of_port) from None
-        raise OSError(error.errno, f"{host} is not an address of this machine", of_host) from None
+        wrong = {
+            errno.EADDRINUSE: (of_port, f"{port} is in use on {host}; stop the other program, or give another port"),
+            errno.EACCES: (of_port, f"this user may not listen on {port}; give a port from 1024 on"),
+            errno.EADDRNOTAVAIL: (of_host, f"{host} is not an address of this machine; give one that is"),
+        }
+        # An unknown name, with a name server and without one.
+        unknown = (of_host, f"{host} is not known; give an address of this machine")
+        wrong |= dict.fromkeys((socket.EAI_NONAME, socket.EAI_AGAIN), unknown)
+        if error.errno not in wrong:
+            raise
+        setting, reason = wrong[error.errno]
+        raise OSError(error.errno, reason, setting) from None
 
 
 def refusal(code: str, message: str) -> InputError:

@@ -92,8 +92,18 @@ def outbox(sources: Sources, path: KeyPath, table: OutboxTable) -> Outbox:
 
 def smtp_inboxes(sources: Sources) -> list[SmtpInbox]:
     """Build the inboxes of ``[[smtp]]``."""
-    tables = ((path, sources.document.read(path, SmtpTable)) for path in sources.document.tables(("smtp",)))
-    return [_smtp_inbox(sources, path, table) for path, table in tables if table is not None]
+    document = sources.document
+    inboxes: list[SmtpInbox] = []
+    for path in document.tables(("smtp",)):
+        table = document.read(path, SmtpTable)
+        if table is None:
+            continue
+        inbox = _smtp_inbox(sources, path, table)
+        taken = {(other.host, other.port) for other in inboxes if other.port}
+        if (inbox.host, inbox.port) in taken and not document.is_refused(path, "host", "port"):
+            document.report("config.twice", (*path, "port"), f"{inbox.host}:{inbox.port} is already listed.")
+        inboxes.append(inbox)
+    return inboxes
 
 
 def _smtp_inbox(sources: Sources, path: KeyPath, table: SmtpTable) -> SmtpInbox:

@@ -509,6 +509,24 @@ class TestRun:
         advice = "stop the other program, or give another port"
         assert f"htpoort.toml: smtp[0].port: {port} is in use on 127.0.0.1; {advice}" in reported
 
+    @pytest.mark.parametrize(
+        ("host", "expected"),
+        [
+            ("192.0.2.1", "htpoort.toml: smtp[0].host: 192.0.2.1 is not an address of this machine; give one that is"),
+            (
+                "absent.example",
+                "htpoort.toml: smtp[0].host: absent.example is not known; give an address of this machine",
+            ),
+        ],
+    )
+    def test_a_host_that_is_not_ours(self, htpoort: Run, office: Path, host: str, expected: str) -> None:
+        """An address of another machine, or a name without one, gives exit code 1, and its key is named."""
+        inbox = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 2525\n'
+        (office / "htpoort.toml").write_text(f'{CONFIG}{inbox}host = "{host}"\n')
+        result = htpoort("run")
+
+        assert (1, f"htpoort: {expected}") == (result.code, result.err.splitlines()[-1])
+
     def test_nothing_is_started(self, htpoort: Run, office: Path) -> None:
         """All mistakes in the configuration are reported at once, and no ledger is created."""
         (office / "htpoort.toml").write_text(f'{CONFIG}[[outbox]]\nserver = "a b"\nport = 0\n[delivery.NCTS]\n')

@@ -120,6 +120,10 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             f'{SMTP}mail_from_rewritten_by = ["192.0.2.10/32"]\nnetworks = ["everywhere"]\n',
             "9: smtp[0].networks holds 'everywhere'; give an address with a prefix, such as 192.0.2.0/24.",
         ),
+        (
+            SMTP.replace("port = 0", "port = 2525") * 2,
+            "11: smtp[1].port: 127.0.0.1:2525 is already listed.",
+        ),
         (f"{SMTP}size_limit = 0\n", "8: smtp[0].size_limit is 0; give octets above 0."),
         (f"{SMTP}connections = 0\n", "8: smtp[0].connections is 0; give a whole number above 0."),
         (

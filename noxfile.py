@@ -29,7 +29,7 @@ CORE_TESTS = ("tests/unit", "tests/property", "htpoort")
 BY_VERSION = (*CORE_TESTS, *(f"tests/{room}" for room in ("typing", "config", "delivery", "wire")))
 BY_NEWEST = ("tests/ledger", "tests/agent")
 
-PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "htpoort", "examples")  # in the words that users know
+PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "htpoort", "examples", "benchmarks")  # in users' words
 SEVERAL = ("--numprocesses=3",)  # two cores are idle too often with two: many tests wait
 ENV = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
 

@@ -22,7 +22,7 @@ _ROW: Final = 20
 _OURS: Final = "#1f6f54"
 _OTHERS: Final = "#a9b4bd"
 _STYLE: Final = "text{font:13px sans-serif;fill:#222}.b{font-weight:bold}.s{font-size:12px;fill:#555}"
-_LOGARITHMIC_FROM: Final = 30  # largest over smallest, from which short bars could not be told apart
+_LOGARITHMIC_FROM: Final = 30  # largest over smallest, from which short bars would all look the same
 
 
 def shown(nanoseconds: float) -> str:

@@ -81,7 +81,7 @@ def route(of: World) -> None:
         of.router.route_message(raw)
 
 
-def tell(of: World) -> None:
+def sum_up(of: World) -> None:
     """Report the progress of a hundred parties."""
     move_progress(of.plan, old_system=AGS, at=NOON, parties=of.parties, totals=of.totals)
 
@@ -94,7 +94,7 @@ def foresee(of: World) -> None:
 WHAT: Final[dict[str, Callable[[World], None]]] = {
     "CutoverPlan.system_for": look_up,
     "Router.route_message": route,
-    "progress": tell,
+    "progress": sum_up,
     "coming": foresee,
 }
 CASES: Final = tuple(

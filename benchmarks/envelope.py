@@ -126,7 +126,7 @@ def names() -> dict[str, object]:
 
 
 def check() -> None:
-    """Make sure that everybody finds the right thing: a figure of a wrong result is worth nothing."""
+    """Make sure that each one finds the right thing: a figure of a wrong result is worth nothing."""
     request = ("NL123456789.02.05", "DMS4.NL", "22096222734662", "0")
     reply = ("DMS4.NL", "NL123456789.02.05", "22096222734662", "0")
     for line, values in ((REQUEST, request), (REPLY, reply)):

@@ -36,7 +36,7 @@ class Case:
         group: Cases of one group stand under one heading in the result; where it is part of *name*, behind
             a colon, it is not printed twice.
         ours: It is this library's; the chart shows it in another colour.
-        rough: Measure it in the first round only; for what is told, not judged.
+        rough: Measure it in the first round only; for what is shown, not judged.
     """
 
     name: str
@@ -125,7 +125,7 @@ def shown(nanoseconds: float) -> str:
 
 
 def ratios(times: Mapping[str, Sequence[float]], goals: Iterable[Goal]) -> list[dict[str, object]]:
-    """Compare within each round; tell the median of the rounds and the range."""
+    """Compare within each round; give the median of the rounds and the range."""
     found: list[dict[str, object]] = []
     for goal in goals:
         each = [ours / other for ours, other in zip(times[goal.case], times[goal.reference], strict=False)]
@@ -159,7 +159,7 @@ def verdict(ratio: Mapping[str, object]) -> str:
 @attrs.frozen
 class Environment:
     """
-    Tell day and versions, and nothing about the machine.
+    Give day and versions, and nothing about the machine.
 
     Args:
         date: Day of the run, UTC.

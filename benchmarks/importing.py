@@ -45,7 +45,7 @@ print(json.dumps([sorted(before), sorted(added)]))
 
 
 def loaded(module: str, environment: Mapping[str, str], *, before: bool = False) -> set[str]:
-    """Tell which modules an import adds to those that an interpreter has from its start, or the latter."""
+    """List which modules an import adds to those that an interpreter has from its start, or the latter."""
     command = [sys.executable, "-c", LIST.format(module)]
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout  # noqa: S603
     from_start, added = json.loads(output)
@@ -57,7 +57,7 @@ def check(environment: Mapping[str, str]) -> dict[str, list[str]]:
     ours, theirs = loaded("htpoort", environment), loaded("attrs", environment)
     assert "htpoort.core.routing" in ours
     blind = loaded("htpoort", environment, before=True).intersection(FORBIDDEN)
-    assert not blind, f"this interpreter loads {', '.join(blind)} at its start; what an import adds cannot be told"
+    assert not blind, f"this interpreter loads {', '.join(blind)} at its start; what an import adds is not known"
     found = [name for name in FORBIDDEN if name in ours]
     assert not found, f"import htpoort loads {', '.join(found)}"
     rooms = {"transport", "simulator", "cli", "ledger", "agent", "testing", "config", "delivery"}

@@ -77,7 +77,7 @@ async def stock(handler: object) -> None:
     """Serve by stock aiosmtpd until the input ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: smtp.SMTP(handler, hostname="mx.forwarder.example"), "127.0.0.1", 0)
-    await told(server.sockets[0].getsockname()[1])
+    await serve_until_end(server.sockets[0].getsockname()[1])
     server.close()
 
 
@@ -87,11 +87,11 @@ async def agent(path: Path) -> None:
         router = Router(parties=[PARTY], sent=ledger.sent)
         inbox = SmtpInbox(hostname="mx.forwarder.example", mailboxes=(MAILBOX,))
         async with Agent(ledger=ledger, router=router, inboxes=[inbox]) as running:
-            await told(running.ports[0])
+            await serve_until_end(running.ports[0])
 
 
-async def told(port: int) -> None:
-    """Say where we listen, and wait until nobody needs us."""
+async def serve_until_end(port: int) -> None:
+    """Print the port, and go on until the input ends."""
     print(port, flush=True)
     await asyncio.to_thread(sys.stdin.read)
 

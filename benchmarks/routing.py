@@ -85,7 +85,7 @@ READERS: Final = {
     "email.message_from_bytes(policy=default)": "by_email_package",
     "BytesHeaderParser(compat32)": "by_header_parser",
 }
-OURS, REFERENCE, *TOLD = READERS
+OURS, REFERENCE, *SHOWN = READERS
 
 
 def messages() -> dict[str, bytes]:
@@ -101,7 +101,7 @@ def messages() -> dict[str, bytes]:
 RAW: Final = messages()
 # In this order, so that what is compared is measured close together.
 CASES: Final = tuple(
-    Case(f"{reader}: {name}", f"{function}(raw[{name!r}])", name, ours=reader == OURS, rough=reader in TOLD)
+    Case(f"{reader}: {name}", f"{function}(raw[{name!r}])", name, ours=reader == OURS, rough=reader in SHOWN)
     for block in HEADERS
     for reader, function in READERS.items()
     for name in RAW
@@ -113,7 +113,7 @@ def goals() -> list[Goal]:
     """Compare with the reference, and each size with 20 KB."""
     found = [
         Goal(f"{reader} / {OURS}, {name}", f"{reader}: {name}", f"{OURS}: {name}")
-        for reader in TOLD
+        for reader in SHOWN
         for name in RAW
         if name.startswith(("20 KB", "2 MB"))
     ]

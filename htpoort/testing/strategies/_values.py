@@ -6,6 +6,7 @@ Their sets of characters are typed here a second time, not taken from the core, 
 
 from __future__ import annotations
 
+import functools
 import operator
 import string
 from datetime import datetime, timedelta, timezone
@@ -61,6 +62,7 @@ def bounds(name: str, least: int, most: int, *, lowest: int, highest: int) -> No
         raise InvalidArgument(message)
 
 
+@functools.cache  # a strategy that is made anew for each value is checked anew: that takes longer than drawing from it
 def texts(alphabet: str, *, min_size: int = 0, max_size: int) -> st.SearchStrategy[str]:
     """
     Draw texts from an alphabet.
@@ -76,7 +78,11 @@ def texts(alphabet: str, *, min_size: int = 0, max_size: int) -> st.SearchStrate
     Returns:
         Texts; they shrink to few characters, and to the first of *alphabet*.
     """
-    return st.lists(st.sampled_from(alphabet), min_size=min_size, max_size=max_size).map("".join)
+    octets = st.binary(min_size=min_size, max_size=max_size)  # one choice for a text, not two for each character
+    return octets.map(lambda drawn: "".join(alphabet[octet % len(alphabet)] for octet in drawn))
+
+
+_COUNTRIES: Final = texts(string.ascii_uppercase + string.ascii_lowercase, min_size=2, max_size=2)
 
 
 @st.composite
@@ -157,8 +163,7 @@ def party_ids(  # noqa: PLR0913 - one pair for each part that has a size
         longest = min(max_group_length, min_group_length + room)
         groups.append(draw(texts(ALNUM, min_size=min_group_length, max_size=longest)))
         room -= len(groups[-1]) - min_group_length
-    letters = texts(string.ascii_uppercase + string.ascii_lowercase, min_size=2, max_size=2)
-    return PartyId(country=draw(letters) if country is None else country, number=number, groups=tuple(groups))
+    return PartyId(country=draw(_COUNTRIES) if country is None else country, number=number, groups=tuple(groups))
 
 
 @st.composite
@@ -236,8 +241,10 @@ def routing_envelopes(  # noqa: PLR0913 - one for each value
     )
 
 
-_LABELS: Final = texts(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
-_ATOMS: Final = texts(string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_+", min_size=1, max_size=12)
+_LABEL: Final = texts(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
+_ATOM: Final = texts(string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_+", min_size=1, max_size=12)
+_LABELS: Final = st.lists(_LABEL, min_size=1, max_size=2)
+_ATOMS: Final = st.lists(_ATOM, min_size=1, max_size=2)
 
 
 @st.composite
@@ -248,8 +255,8 @@ def mailboxes(draw: st.DrawFn) -> str:
     Returns:
         ASCII, a dot-atom on both sides.
     """
-    local = ".".join(draw(st.lists(_ATOMS, min_size=1, max_size=2)))
-    return f"{local}@{'.'.join(draw(st.lists(_LABELS, min_size=1, max_size=2)))}.example"
+    local = ".".join(draw(_ATOMS))
+    return f"{local}@{'.'.join(draw(_LABELS))}.example"
 
 
 def process_ids() -> st.SearchStrategy[str]:
@@ -260,6 +267,11 @@ def process_ids() -> st.SearchStrategy[str]:
         1 to 35 letters, digits, dots, hyphens and underscores.
     """
     return texts(ALNUM + "._-", min_size=1, max_size=SENDABLE)
+
+
+_MAILBOXES: Final = mailboxes()
+_PUBLISHED: Final = st.booleans().map(operator.not_)
+_NAME_ENDS: Final = texts(ALNUM + " ._-", max_size=20).map(lambda text: text.rstrip(" "))
 
 
 @st.composite
@@ -288,16 +300,15 @@ def declaration_systems(
         InvalidArgument: No system has such a number; raised when the first one is drawn.
     """
     bounds("reply_ids", min_reply_ids, max_reply_ids, lowest=1, highest=35)
-    if published and min_reply_ids == 1 and draw(st.booleans().map(operator.not_)):
+    if published and min_reply_ids == 1 and draw(_PUBLISHED):
         return draw(st.sampled_from([AGS, DMS]))
     process_id = draw(process_ids())
     ids = st.just(process_id) | process_ids()
     reply_ids = st.frozensets(ids, min_size=min_reply_ids, max_size=max_reply_ids)
-    edges = st.sampled_from(ALNUM)
-    name = draw(edges) + draw(texts(ALNUM + " ._-", max_size=20).map(lambda text: text.rstrip(" ")))
+    name = draw(st.sampled_from(ALNUM)) + draw(_NAME_ENDS)
     return DeclarationSystem(
         name=name,
-        mailbox=draw(mailboxes()),
+        mailbox=draw(_MAILBOXES),
         process_id=process_id,
         reply_ids=draw(reply_ids),
         title=draw(texts(_ANY_TEXT, max_size=20)),
@@ -342,7 +353,7 @@ def submissions(  # noqa: PLR0913 - one for each thing that a message has
     if payloads is None:
         payloads = declarations(min_length=min_length, max_length=max_length)
     layout: Literal["body", "attachment"] = "attachment" if draw(st.booleans()) else "body"
-    mailbox = draw(mailboxes())
+    mailbox = draw(_MAILBOXES)
     return build(
         system=draw(declaration_systems() if systems is None else systems),
         party=draw(party_ids(max_length=SENDABLE) if parties is None else parties),

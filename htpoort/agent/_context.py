@@ -140,10 +140,22 @@ class Leases:
 
 @final
 class LeaseLostError(Exception):
-    """Another agent may hold the work by now, or the ledger cannot confirm that none does."""
+    """
+    Another agent may hold the work by now.
+
+    Args:
+        unconfirmed: Why the ledger could not be asked whether one does; None if it was asked, and one may.
+    """
+
+    def __init__(self, unconfirmed: LedgerError | None = None) -> None:
+        super().__init__()
+        self._unconfirmed = unconfirmed
 
     def __str__(self) -> str:
-        return "this agent was suspended for longer than its lease"
+        if self._unconfirmed is None:
+            return "this agent was suspended, or lost its ledger, for longer than its lease"
+        why = str(self._unconfirmed).removesuffix(".")
+        return f"the lease of this agent has ended, and the ledger could not renew it ({why})"
 
 
 @final

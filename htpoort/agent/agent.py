@@ -24,7 +24,7 @@ from htpoort.agent.delivery import DeliveryWorker, self_test
 from htpoort.agent.inbox import Intake, Pop3Worker
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
-from htpoort.core.errors import InputError, Problem
+from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
 from htpoort.core.routing import Router
 from htpoort.delivery import Delivery
@@ -194,7 +194,11 @@ class Agent:
             await asyncio.wrap_future(context.ledger.replies.drop_claims_soon())
         # A server may have been removed from the configuration: no agent would clear its pause.
         due_before = None if alone else context.clock() - _PAUSE_KEPT
-        await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before))
+        try:
+            await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before))
+        except LedgerError as error:
+            # Only htpoort status is wrong then; what can be sent and received is.
+            LOG.error("The pauses of servers that an earlier agent recorded stay: %s", error)
 
     async def _keep_leases(self) -> None:
         """Renew the leases of this agent, and take back those of agents that have ended."""

@@ -199,7 +199,7 @@ class OutboxWorker:
         try:
             held = await self._context.sending_leases.holds(claimed.key)
         except LedgerError as error:
-            raise LeaseLostError from error
+            raise LeaseLostError(error) from error
         if not held:
             raise LeaseLostError
 

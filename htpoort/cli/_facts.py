@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from htpoort.core.cutover import differences
 from htpoort.core.envelope import RoutingEnvelope
-from htpoort.core.errors import EnvelopeError, HtpoortError, InputError, Problem, SendError
+from htpoort.core.errors import EnvelopeError, HtpoortError, InputError, LedgerError, Problem, SendError, UnknownError
 from htpoort.core.exchange import State
 from htpoort.core.message import Submission
 from htpoort.core.routing import Quarantined, Routed
@@ -130,10 +130,22 @@ def sentence(error: HtpoortError | OSError) -> str:
     return str(error)
 
 
+_ERRORS: Final[Mapping[type[Exception], str]] = {
+    InputError: "input",
+    EnvelopeError: "envelope",
+    UnknownError: "unknown",
+    SendError: "send",
+    LedgerError: "ledger",
+    OSError: "system",
+}
+"""The word for each kind of error, as `docs/reference/cli.md` lists them."""
+
+
 def failure(error: HtpoortError | OSError) -> Facts:
     """Describe an error."""
     retryable = error.retryable if isinstance(error, HtpoortError) else False
-    facts: Facts = {"error": type(error).__name__, "message": sentence(error), "retryable": retryable}
+    kind = next((word for kind_of, word in _ERRORS.items() if isinstance(error, kind_of)), "other")
+    facts: Facts = {"error": kind, "message": sentence(error), "retryable": retryable}
     if isinstance(error, InputError | EnvelopeError):
         facts["problems"] = problems(error.problems)
     if isinstance(error, SendError):

@@ -240,8 +240,7 @@ def octets(path: str, option: str) -> bytes:
         if cast("TextIO | None", sys.stdin) is not None:
             return sys.stdin.buffer.read()
     except (OSError, ValueError) as error:  # a name with a null character is a ValueError
-        why = unreadable(name, error) if isinstance(error, OSError) else f"{name} cannot be read: {error}."
-        raise refusal("input.file", f"{option}: {why}") from None
+        raise refusal("input.file", f"{option}: {unreadable(name, error)}") from None
     raise refusal("input.file", f"{option}: standard input is closed; give a file.")
 
 

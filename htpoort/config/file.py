@@ -18,7 +18,7 @@ from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfi
 from htpoort.core.cutover import CutoverPlan, Move, plan_files
 from htpoort.core.cutover.moves import unknown_parties
 from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
-from htpoort.core.errors import InputError, LedgerError, Problem
+from htpoort.core.errors import InputError, LedgerError
 from htpoort.core.party import PartyId
 from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath
@@ -109,12 +109,7 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
 
 def _open(path: Path) -> tuple[Document, Path]:
     """Read the file; return it with its folder."""
-    try:
-        octets = path.read_bytes()
-    except OSError as error:
-        message = unreadable(path, error)
-        raise InputError("", (Problem("config.file", message),)) from error
-    return Document.parse(octets, name=str(path)), path.absolute().parent
+    return Document.of_file(path.read_bytes, name=str(path)), path.absolute().parent
 
 
 # ── parties and ledger ───────────────────────────────────────────────────────

@@ -189,6 +189,7 @@ class Directory:
 
         Raises:
             UnknownError: No system of this directory has the name. Has *kind*, *key*, *known*.
+            InputError: It is not a str.
         """
         return _find(self._names, "system", name, {system.name for system in self})
 
@@ -204,6 +205,7 @@ class Directory:
 
         Raises:
             UnknownError: No system of this directory has the mailbox. Has *kind*, *key*, *known*.
+            InputError: It is not a str.
         """
         return _find(self._mailboxes, "mailbox", mailbox, {system.mailbox for system in self})
 
@@ -219,6 +221,7 @@ class Directory:
 
         Raises:
             UnknownError: No system of this directory has the process ID. Has *kind*, *key*, *known*.
+            InputError: It is not a str.
         """
         known = {text for system in self for text in (system.process_id, *system.reply_ids)}
         return _find(self._process_ids, "process ID", process_id, known)
@@ -340,6 +343,9 @@ def _add_stand_in(directory: Directory, name: str, number: int) -> Directory:
 
 
 def _find(index: Mapping[str, DeclarationSystem], kind: str, key: str, known: Iterable[str]) -> DeclarationSystem:
+    text: object = key
+    if not isinstance(text, str):
+        raise InputError("", (Problem("input.type", f"{kind} is {type(text).__name__}; give a str."),))
     system = index.get(ascii_lower(key))
     if system is None:
         place = "the directory" if index else "the directory, which is empty"

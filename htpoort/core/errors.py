@@ -182,7 +182,7 @@ class LedgerError(HtpoortError):
 
     Args:
         location: Path or URL of the ledger, without a password.
-        operation: What the ledger was doing.
+        operation: What cannot be done with it, such as ``opened`` or ``written``.
         advice: What to do, in one sentence.
         retryable: Whether the trouble, such as a lock or a full disk, may pass without a change.
     """
@@ -193,7 +193,7 @@ class LedgerError(HtpoortError):
     retryable: bool = False
 
     def __str__(self) -> str:
-        return f"{self.operation} failed on {self.location}. {self.advice}"
+        return f"The ledger {self.location} cannot be {self.operation}. {self.advice}"
 
 
 class SendFailure(enum.Enum):

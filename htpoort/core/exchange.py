@@ -71,7 +71,7 @@ class Event(enum.Enum):
     """It was certainly not accepted, but may be later: 4xx, no connection, connection lost before the final dot."""
     REFUSED = "refused"
     """It was certainly not accepted, and never will be: 5xx."""
-    OUTCOME_UNKNOWN = "connection-lost"
+    OUTCOME_UNKNOWN = "outcome-unknown"
     """The connection or the worker was lost when the final dot may have been sent."""
     RETURNED_TO_QUEUE = "returned-to-queue"
     """The server failed before it accepted anything. A queued declaration waits as before."""

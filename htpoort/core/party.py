@@ -76,9 +76,13 @@ class PartyId:
             The party ID; its `str` is exactly *text*.
 
         Raises:
-            InputError: *text* is not a party ID.
+            InputError: *text* is not a party ID, or not a str.
         """
-        matched = grammar.PARTY.fullmatch(text)
+        try:
+            matched = grammar.PARTY.fullmatch(text)
+        except TypeError:
+            message = f"text is {type(text).__name__}; give a str."
+            raise InputError("", (Problem("input.type", message),)) from None
         if matched is None:
             raise _refusal(text)
         country, number, groups = _parts(matched)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from typing import Final, final
+from typing import Final, cast, final
 
 import attrs
 
@@ -345,7 +345,13 @@ class Router:
 
         Returns:
             Where the reply belongs, or why it is quarantined. Never raises on what a peer sent.
+
+        Raises:
+            InputError: *raw* is not bytes.
         """
+        # The exact type first, as in `route`.
+        if type(raw) is not bytes and not isinstance(cast("object", raw), bytes | bytearray):
+            raise InputError("", (Problem("input.type", f"raw is {type(raw).__name__}; give bytes."),))
         if len(raw) > self.size_limit:
             message = f"The message has {len(raw)} octets; at most {self.size_limit} are accepted."
             return Quarantined(

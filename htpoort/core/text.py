@@ -46,7 +46,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
-def unreadable(name: object, error: OSError) -> str:
+def unreadable(name: object, error: OSError | ValueError) -> str:
     """
     Write why a file cannot be read, and what to do where the reason alone does not show it.
 
@@ -55,13 +55,14 @@ def unreadable(name: object, error: OSError) -> str:
 
     Args:
         name: The file, as the user knows it.
-        error: The error of the operating system.
+        error: What reading it raised; a name with a NUL is a ValueError.
 
     Returns:
         One sentence.
     """
     advice = "; let the user who runs this read it (chown, chmod)" if isinstance(error, PermissionError) else ""
-    return f"{name} cannot be read: {error.strerror}{advice}."
+    reason = error.strerror if isinstance(error, OSError) else error
+    return f"{name} cannot be read: {reason}{advice}."
 
 
 @final

@@ -17,6 +17,7 @@ import attrs
 
 from htpoort.core._toml_values import Delay, WrongValue, parse_day, plural_of, reader_of
 from htpoort.core.errors import InputError, Problem, did_you_mean, near_names
+from htpoort.core.text import unreadable
 
 __all__ = ["Delay", "Document", "KeyPath", "parse_day", "refused_setting", "required", "show_path"]
 
@@ -128,6 +129,27 @@ class Document:
         self._lines: Mapping[KeyPath, int] | None = None
         self._problems: list[tuple[int, Problem]] = []
         self._refused: set[KeyPath] = set()
+
+    @classmethod
+    def of_file(cls, read: Callable[[], bytes], *, name: str) -> Document:
+        """
+        Parse the TOML file that a function reads.
+
+        Args:
+            read: Returns the octets of the file, in UTF-8.
+            name: The file, for problems.
+
+        Returns:
+            The document, of which nothing is read yet.
+
+        Raises:
+            InputError: The file cannot be read, or is not TOML.
+        """
+        try:
+            octets = read()
+        except OSError as error:
+            raise InputError("", (Problem("config.file", unreadable(name, error)),)) from error
+        return cls.parse(octets, name=name)
 
     @classmethod
     def parse(cls, text: str | bytes, *, name: str = "") -> Document:

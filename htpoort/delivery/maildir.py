@@ -168,7 +168,9 @@ def _free(maildir: Path, name: str, raw: bytes, *, first: bool) -> str | None:
         # then by what: the other way round, another delivery of this reply may take it between the two looks, and its
         # file would be passed over as if it were of another reply.
         if not os.path.lexists(maildir / "new" / free):
-            return None if not first and any(_is_whole(path, raw) for path in _marked(maildir, name)) else free
+            # At a first attempt only if a name was taken: perhaps by this reply, which a reader has just moved.
+            search = not first or free != name
+            return None if search and any(_is_whole(path, raw) for path in _marked(maildir, name)) else free
         if _is_whole(maildir / "new" / free, raw):
             return None
     raise OSError(errno.EMLINK, f"{_NAMES} other files have the name of the reply")

@@ -89,9 +89,9 @@ class AgentLock:
     def _unusable(self, error: OSError) -> LedgerError:
         if isinstance(error, BlockingIOError):
             advice = "Another agent is using this ledger; stop it, or use PostgreSQL to run several."
-            return LedgerError(self._location, "Locking", advice)
+            return LedgerError(self._location, "locked", advice)
         advice = f"{self.path} cannot be locked: {error.strerror}. Check its owner and permissions, and its folder's."
-        return LedgerError(self._location, "Locking", advice)
+        return LedgerError(self._location, "locked", advice)
 
     def lost(self) -> bool:
         """Check whether the path of the lock file refers to another file by now, which another agent may lock."""

@@ -79,7 +79,7 @@ class Writer:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
-                future.set_exception(LedgerError(self._location, "Writing", "The ledger is closed; open it again."))
+                future.set_exception(LedgerError(self._location, "written", "The ledger is closed; open it again."))
             else:
                 self._queue.put((operation, future))
         return future
@@ -107,7 +107,7 @@ class Writer:
                 f"After {_CLOSE_TIMEOUT:g} s some operations are not written, and may be lost. Check for a lock of "
                 "another session, a server that does not answer, or a slow disk."
             )
-            raise LedgerError(self._location, "Closing", advice, retryable=True)
+            raise LedgerError(self._location, "closed in time", advice, retryable=True)
 
     def _run(self) -> None:
         try:
@@ -205,7 +205,7 @@ class Writer:
         if isinstance(error, HtpoortError):
             return error
         if isinstance(error, _driver_errors.DRIVER_ERRORS):
-            return _driver_errors.translate_driver_error(error, self._location, "Writing")
+            return _driver_errors.translate_driver_error(error, self._location, "written")
         return error
 
 
@@ -239,7 +239,7 @@ class Connections:
             with self.engine.connect() as connection:
                 return operation(connection, *args, **options)
         except _driver_errors.DRIVER_ERRORS as error:
-            raise _driver_errors.translate_driver_error(error, self.database.location, "Reading") from None
+            raise _driver_errors.translate_driver_error(error, self.database.location, "read") from None
 
     def stream(
         self, operation: Callable[Concatenate[sa.Connection, P], Iterator[T]], /, *args: P.args, **options: P.kwargs
@@ -249,7 +249,7 @@ class Connections:
             with self._streaming() as connection:
                 yield from operation(connection, *args, **options)
         except _driver_errors.DRIVER_ERRORS as error:
-            raise _driver_errors.translate_driver_error(error, self.database.location, "Reading") from None
+            raise _driver_errors.translate_driver_error(error, self.database.location, "read") from None
 
     @contextlib.contextmanager
     def _streaming(self) -> Generator[sa.Connection]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import exc
 
-from htpoort.core.errors import LedgerError
+from htpoort.core.errors import HtpoortError, LedgerError
 
 DRIVER_ERRORS: Final = (exc.SQLAlchemyError, OSError, UnicodeError)
 """The errors of a database, which `translate_driver_error` translates."""
@@ -45,18 +45,21 @@ def read_only(error: BaseException) -> bool:
     return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == _READ_ONLY
 
 
-def translate_driver_error(error: BaseException, location: str, operation: str) -> LedgerError:
+def translate_driver_error(error: BaseException, location: str, operation: str) -> HtpoortError:
     """
     Translate an error of a driver into one that says what to do.
 
     Args:
         error: An error of SQLAlchemy, of a driver or of the operating system.
         location: The URL of the ledger, without a password.
-        operation: What was being done.
+        operation: What could not be done, for `LedgerError`.
 
     Returns:
-        The error to raise; *retryable* if the trouble may pass by itself.
+        The error to raise; *retryable* if the trouble may pass by itself. An error of our own, about a value of a
+        statement, is returned as it is.
     """
+    if isinstance(error, exc.StatementError) and isinstance(error.orig, HtpoortError):
+        return error.orig
     origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
     advice, retryable = _advice(error, origin)
     return LedgerError(location, operation, advice, retryable=retryable)
@@ -65,22 +68,29 @@ def translate_driver_error(error: BaseException, location: str, operation: str) 
 def _advice(error: BaseException, origin: BaseException) -> tuple[str, bool]:
     """Return what to do, and whether the trouble may pass by itself."""
     if isinstance(origin, OSError) and origin.errno in {errno.ENOSPC, errno.EIO}:
-        return f"The disk reports an error: {origin.strerror}.", True
+        return f"The disk reports an error: {origin.strerror}. Free some space, or check the disk.", True
     if isinstance(origin, sqlite3.Error) and hasattr(origin, "sqlite_errorcode"):
         # The low octet is the kind of error, the rest its details (sqlite.org/rescode.html).
         return _SQLITE.get(
             origin.sqlite_errorcode & 0xFF,
-            (f"SQLite reports {origin.sqlite_errorname}; see sqlite.org/rescode.html.", False),
+            (
+                f"SQLite reports {origin.sqlite_errorname}; look it up at sqlite.org/rescode.html, and check the file.",
+                False,
+            ),
         )
     return _server_advice(origin) or (
         # There is no SQLSTATE if the server is lost.
         ("The server cannot be reached; check that it is running, and the network.", True)
         if isinstance(error, exc.OperationalError | exc.InterfaceError)
-        else (
-            f"The database reports {type(origin).__name__}; see its log, and try again.",
-            False,
-        )
+        else (_refused(origin), False)
     )
+
+
+def _refused(origin: BaseException) -> str:
+    """Explain an error that nothing else explains."""
+    if state := getattr(origin, "sqlstate", None):
+        return f"The database refuses it (SQLSTATE {state}); its log says why. Remove the cause, and try again."
+    return "The driver refuses it; check the names and values of options in the URL, and see the log of the database."
 
 
 def _server_advice(origin: BaseException) -> tuple[str, bool] | None:

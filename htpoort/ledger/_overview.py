@@ -17,7 +17,7 @@ from htpoort.core.cutover import QUIET_DAYS, OldSystemFacts, PartyTotals
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.exchange import Event, State
 from htpoort.core.party import PartyId
-from htpoort.core.routing import SentRecord
+from htpoort.core.routing import SentRecord, read_parties
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, soon, writes
 from htpoort.ledger._exchange_lists import NOT_SENT_REPLIES
@@ -94,7 +94,7 @@ class Overview(LedgerPart):
         connection: sa.Connection,
         system: str,
         *,
-        parties: Iterable[PartyId],
+        parties: Iterable[PartyId | str],
         at: datetime,
         quiet_days: int = QUIET_DAYS,
     ) -> OldSystemFacts:
@@ -103,7 +103,7 @@ class Overview(LedgerPart):
 
         Args:
             system: Its name, as in the directory.
-            parties: All parties that the program declares for.
+            parties: All parties that the program declares for, in any case.
             at: Now, aware.
             quiet_days: Days without a reply after which no more is expected.
 
@@ -111,9 +111,14 @@ class Overview(LedgerPart):
             The facts, from the whole ledger.
 
         Raises:
+            InputError: *parties* has values that are not party IDs, each listed; or *at* is naive.
             LedgerError: The ledger could not be read.
         """
-        named = tuple(parties)
+        if at.tzinfo is None:
+            raise _schema.not_aware("at", at)
+        # One str is refused by the reader, as everywhere.
+        asked = parties if isinstance(parties, str) else tuple(parties)
+        named = read_parties(asked) if asked else ()
         # In this order: what another process writes in between can only add a reason to wait.
         status = _status(connection)
         totals = _party_totals(connection, map(str, named))
@@ -374,8 +379,11 @@ def _refuse_recent(before: datetime, at: datetime, days: int) -> None:
     Refuse to delete what may still be asked for by law.
 
     Raises:
-        InputError: *before* is within the retention period.
+        InputError: *before* is within the retention period, or a time is naive.
     """
+    for name, value in (("before", before), ("at", at)):
+        if value.tzinfo is None:
+            raise _schema.not_aware(name, value)
     if (at - before).days < days:
         message = f"before is within the last {days} days, which the configuration keeps; give an earlier day."
         raise InputError("", (Problem("ledger.retention", message),))

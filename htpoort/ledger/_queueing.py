@@ -169,11 +169,14 @@ def _find_same(connection: sa.Connection, submission: Submission) -> Exchange:
     same_system = row.system == submission.system and row.rcpt_to == submission.rcpt_to
     if same_system and stored is not None and _same_declaration(submission, stored):
         return attrs.evolve(exchange_of(row), repeated=True)
-    same = "there is nothing to queue" if same_system else f"it is for {row.system}, and there is nothing to queue"
+    advice = (
+        "If this is the same declaration, there is nothing to queue; if it is another one, it needs a new K."
+        if row.system == submission.system
+        else f"This one is for {submission.system}: a K is used for one system only, so it needs a new K."
+    )
     message = (
         f"{row.party} queued {row.reference} before, for {row.system} at {row.created.isoformat(timespec='seconds')}; "
-        f"it is {row.state} now (see htpoort show {row.reference} --party {row.party}). "
-        f"If this is the same declaration, {same}; if it is another one, it needs a new K."
+        f"it is {row.state} now (see htpoort show {row.reference} --party {row.party}). {advice}"
     )
     raise InputError("", (Problem("ledger.reference-used", message),))
 

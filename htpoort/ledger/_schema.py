@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-from htpoort.core.errors import LedgerError
+from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.ledger._sqlite import no_ledger
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+def not_aware(name: str, value: object) -> InputError:
+    """Make the error for a value that is not an aware datetime."""
+    given = f"{value.isoformat()}, without a time zone" if isinstance(value, datetime) else type(value).__name__
+    return InputError("", (Problem("input.date", f"{name} is {given}; give an aware datetime."),))
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware datetime, stored as microseconds since 1970 in UTC: the same on every database, in order as a number."""
 
@@ -32,9 +38,17 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
-        """Convert to microseconds; a naive datetime raises TypeError."""
+        """
+        Convert to microseconds.
+
+        Raises:
+            InputError: The value is not an aware datetime.
+        """
         del dialect
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        try:
+            return None if value is None else (value - _EPOCH) // _MICROSECOND
+        except TypeError:
+            raise not_aware("time", value) from None
 
     def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ANN401 - whatever the driver returns
         """Convert back to a datetime in UTC."""
@@ -270,7 +284,7 @@ def _migrate(connection: sa.Connection, schema: str | None, location: str) -> No
     config.attributes["connection"] = connection
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     if schema is not None and schema not in known:
-        raise LedgerError(location, "Opening", _unknown_schema(schema))
+        raise LedgerError(location, "opened", _unknown_schema(schema))
     command.upgrade(config, "head")
 
 
@@ -295,4 +309,4 @@ def _refuse_encoding(connection: sa.Connection, location: str) -> None:
     encoding: str = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
     if encoding not in _ENCODINGS:
         advice = f"The database has the encoding {encoding}; create it with ENCODING 'UTF8' TEMPLATE template0."
-        raise LedgerError(location, "Opening", advice)
+        raise LedgerError(location, "opened", advice)

@@ -69,11 +69,12 @@ class SqliteFile:
         self._path = Path(url.database or "").absolute()
         self._create = create
         self._first: Identity | None = None
+        self._found: Identity | None = None
         self._lock: AgentLock | None = None
         self._locking = threading.Lock()
         folder = self._path.parent
         if not folder.is_dir():
-            raise LedgerError(location, "Opening", f"There is no folder {folder}; create it, or name another file.")
+            raise LedgerError(location, "opened", f"There is no folder {folder}; create it, or name another file.")
         self._refuse_moved()
         if not create and not self._path.exists():
             raise no_ledger(location)
@@ -95,7 +96,7 @@ class SqliteFile:
             pass
         except OSError as error:
             advice = f"{path} cannot be created: {error.strerror}. Check the owner and the permissions of its folder."
-            raise LedgerError(self.location, "Opening", advice) from None
+            raise LedgerError(self.location, "opened", advice) from None
 
     # ── connections ──────────────────────────────────────────────────────────
 
@@ -104,7 +105,9 @@ class SqliteFile:
         if self._first is None:
             self._refuse_second_name()
             self._refuse_moved()
-        elif self._first != identity(self._path):
+        # Looked up before SQLite opens it: `_set_up` notices a file that takes its place meanwhile.
+        self._found = identity(self._path)
+        if self._first not in {None, self._found}:
             raise self._replaced(self._path)
         uri = f"{self._path.as_uri()}?mode=rw"
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
@@ -115,9 +118,9 @@ class SqliteFile:
             on_failure.callback(connection.close)
             _set_pragmas(connection, self.location, create=self._create)
             record.info[_OPENED] = opened = _identities(self._path)
-            self._first = self._first or opened[0]
-            if self._first != opened[0]:
+            if opened[0] != (self._first or self._found):
                 raise self._replaced(self._path)
+            self._first = opened[0]
             on_failure.pop_all()
 
     def _refuse_moved(self) -> None:
@@ -127,7 +130,7 @@ class SqliteFile:
                 f"An agent has another file open, which used to be {self._path}: it was moved, replaced or deleted. "
                 "Nothing was touched. Put that file back, or stop the agent and compare both files; then try again."
             )
-            raise LedgerError(self.location, "Opening", advice, retryable=True)
+            raise LedgerError(self.location, "opened", advice, retryable=True)
 
     def _refuse_second_name(self) -> None:
         """Refuse a file with hard links: SQLite keeps a log for each name (sqlite.org/howtocorrupt.html, 2.5)."""
@@ -135,7 +138,7 @@ class SqliteFile:
             status = self._path.stat()
             if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 advice = "The file has a second name (a hard link), by which SQLite would damage it; remove that name."
-                raise LedgerError(self.location, "Opening", advice)
+                raise LedgerError(self.location, "opened", advice)
 
     def _begin(self, connection: sa.Connection) -> None:
         self.verify(connection)
@@ -169,7 +172,7 @@ class SqliteFile:
             "Nothing is acknowledged or sent. Put it back, or stop this process, check the file, and start again; "
             "until then run no other command on this ledger."
         )
-        return LedgerError(self.location, "Checking the file", advice, retryable=True)
+        return LedgerError(self.location, "used", advice, retryable=True)
 
     # ── agents ───────────────────────────────────────────────────────────────
 
@@ -203,7 +206,7 @@ def _identities(path: Path) -> tuple[Identity | None, ...]:
 def no_ledger(location: str) -> LedgerError:
     """Make the error for a ledger that does not exist."""
     advice = "check its URL and that its disk is mounted. Only htpoort run, queue and fetch create one."
-    return LedgerError(location, "Opening", f"There is no ledger; {advice}")
+    return LedgerError(location, "opened", f"There is no ledger; {advice}")
 
 
 def _set_pragmas(connection: sqlite3.Connection, location: str, *, create: bool) -> None:
@@ -239,9 +242,9 @@ def _is_ledger(connection: sqlite3.Connection, location: str) -> bool:
             "It has the tables of a ledger but not its mark, which a copy by .dump loses. If it is a ledger, run: "
             f"sqlite3 FILE 'PRAGMA application_id={_APPLICATION}'"
         )
-        raise LedgerError(location, "Opening", advice)
+        raise LedgerError(location, "opened", advice)
     if mark != _APPLICATION and (mark or tables):
-        raise LedgerError(location, "Opening", "The file belongs to another program; name another file.")
+        raise LedgerError(location, "opened", "The file belongs to another program; name another file.")
     return bool(mark)
 
 

@@ -92,11 +92,12 @@ class Ledger(Overview):
             The ledger; close it, or use it as a context manager.
 
         Raises:
-            InputError: *url* is not a str, or *transaction_timeout* is not above 0.
+            InputError: *url* is not a str, or *transaction_timeout* is not a timedelta above 0.
             LedgerError: The ledger cannot be opened. The advice says what to do, and never shows a password.
         """
-        if transaction_timeout <= timedelta(0):
-            message = f"transaction_timeout is {transaction_timeout}; give a time above 0."
+        limit: object = transaction_timeout
+        if not isinstance(limit, timedelta) or limit <= timedelta(0):
+            message = f"transaction_timeout is {limit}; give a timedelta above 0."
             raise InputError("", (Problem("ledger.transaction-timeout", message),))
         database = _database(check_url(url), create=create, transaction_timeout=transaction_timeout)
         try:
@@ -210,7 +211,7 @@ def _set_up_tables(database: Database, *, create: bool) -> bool:
         except _driver_errors.DRIVER_ERRORS as error:
             # Another machine may set up the same database at this moment.
             if not tries or not _driver_errors.collided(error):
-                raise _driver_errors.translate_driver_error(error, database.location, "Opening") from None
+                raise _driver_errors.translate_driver_error(error, database.location, "opened") from None
 
 
 # ── the URL ──────────────────────────────────────────────────────────────────
@@ -256,25 +257,26 @@ def check_url(url: str) -> URL:
     """
     advice = "Give sqlite:///file.db or postgresql+psycopg://user@host/database."
     # Not the URL itself: a password cannot be recognised in it.
-    location = "the given URL"
+    location = "at the given URL"
     if not isinstance(cast("object", url), str):
         message = f"url is {type(url).__name__}; give a str such as sqlite:///htpoort.db."
         raise InputError("", (Problem("input.type", message),))
     if "\0" in url:
-        raise LedgerError(location, "Reading", "It contains a NUL character; remove it.")
+        raise LedgerError(location, "opened", "The URL contains a NUL character; remove it.")
     try:
         parts = make_url(url)
     except (exc.ArgumentError, ValueError):
-        raise LedgerError(location, "Reading", advice) from None
+        raise LedgerError(location, "opened", advice) from None
     if parts.drivername != "sqlite" and "@" in f"{parts.host}{parts.database}":
-        raise LedgerError(location, "Reading", "It contains more than one @; write each @ of a password as %40.")
+        advice = "The URL contains more than one @; write each @ of a password as %40."
+        raise LedgerError(location, "opened", advice)
     if parts.drivername not in _DRIVERS:
-        raise LedgerError(shown(parts), "Opening", advice)
+        raise LedgerError(shown(parts), "opened", advice)
     if parts.drivername == "sqlite" and parts.database in {None, "", ":memory:"}:
-        raise LedgerError(shown(parts), "Opening", "A ledger in memory is lost when the process ends; name a file.")
+        raise LedgerError(shown(parts), "opened", "A ledger in memory is lost when the process ends; name a file.")
     if parts.drivername == "sqlite" and parts.query:
         advice = "A SQLite URL takes no options; remove the ? and what follows it."
-        raise LedgerError(shown(parts), "Opening", advice)
+        raise LedgerError(shown(parts), "opened", advice)
     return _Url(*parts)
 
 
@@ -318,5 +320,5 @@ def _database(url: URL, *, create: bool, transaction_timeout: timedelta) -> Data
         from htpoort.ledger._postgresql import Server  # noqa: PLC0415 - its driver is an extra
     except ImportError:
         advice = 'The driver of PostgreSQL is not installed; run: pip install "htpoort[postgres]"'
-        raise LedgerError(location, "Opening", advice) from None
+        raise LedgerError(location, "opened", advice) from None
     return Server(url, location, transaction_timeout=transaction_timeout)

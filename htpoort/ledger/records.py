@@ -228,7 +228,7 @@ class LedgerEvent(enum.Enum):
     """The delivery of a reply failed; it is tried again."""
     DELIVERY_ORDERED = "delivery-ordered"
     """A person ordered a reply to be delivered without waiting for its next time."""
-    DUE_CORRECTED = "due-disbelieved"
+    DUE_CORRECTED = "due-corrected"
     """A next time was later than any wait, because a clock was ahead; it is due now."""
     QUARANTINED = "quarantined"
     """A message came whose process is not known."""

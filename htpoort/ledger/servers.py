@@ -119,8 +119,9 @@ class Servers(LedgerPart):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        statement = sa.delete(_paused)
-        connection.execute(statement if due_before is None else statement.where(_paused.c.next_try < due_before))
+        # Without a condition SQLite writes even if there is no row, which a full disk would refuse.
+        condition = _paused.c.name.is_not(None) if due_before is None else _paused.c.next_try < due_before
+        connection.execute(sa.delete(_paused).where(condition))
 
     clear_pauses_soon = soon(clear_pauses)
 

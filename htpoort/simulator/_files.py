@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Final, final
 
 from htpoort._aio import run_in_thread
 
 
-def write_private(path: Path, octets: bytes) -> None:
+def write_private(path: Path, octets: bytes, *, new: bool = False) -> None:
     """
-    Write a file with mode 0600, also where it was there with another.
+    Write a file with mode 0600, also if it exists with another.
 
     Args:
         path: The file.
         octets: Its content.
+        new: Whether the file must not exist yet.
 
     Raises:
+        FileExistsError: It must not exist, and does.
         OSError: It cannot be written.
     """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    present = os.O_EXCL if new else os.O_TRUNC
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | present, 0o600), "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(octets)
 
@@ -36,7 +41,8 @@ class MessageRecorder:
     """
     Write a copy of each message to a folder, as ``000001-in-K.eml``, ``000002-out-K.eml`` and so on.
 
-    The numbers continue after those in the folder. Every character of K but letters and digits becomes an underscore.
+    The numbers continue after those in the folder, and no file is replaced: another gateway may record there too. Every
+    character of K but letters and digits becomes an underscore.
 
     Args:
         folder: Created if it is missing; only its owner may read it and its files.
@@ -63,8 +69,10 @@ class MessageRecorder:
         Raises:
             OSError: The file cannot be written.
         """
-        # Counted here and not in the thread, so that the names follow the order of the calls.
-        self._number += 1
         shown = _OTHER.sub("_", reference or "none")[:_LONGEST]
-        path = self._folder / f"{self._number:06}-{direction}-{shown}.eml"
-        await run_in_thread(write_private, path, raw)
+        while True:
+            # Counted here and not in the thread, so that the names follow the order of the calls.
+            self._number += 1
+            path = self._folder / f"{self._number:06}-{direction}-{shown}.eml"
+            with contextlib.suppress(FileExistsError):
+                return await run_in_thread(partial(write_private, path, raw, new=True))

@@ -184,12 +184,7 @@ class WindowTable:
 
 def _open(path: Path) -> tuple[Document, Path]:
     """Read a file; return it with the folder that its relative paths start from."""
-    try:
-        octets = path.read_bytes()
-    except OSError as error:
-        message = unreadable(path, error)
-        raise InputError("", (Problem("config.file", message),)) from error
-    return Document.parse(octets, name=str(path)), path.absolute().parent
+    return Document.of_file(path.read_bytes, name=str(path)), path.absolute().parent
 
 
 def _read(document: Document, folder: Path) -> Script:
@@ -234,8 +229,7 @@ def _reply(document: Document, path: KeyPath, folder: Path) -> ScriptedReply | N
             settings["body"] = (folder / table.body_file).read_bytes()
         except (OSError, ValueError) as error:
             # A name with a NUL in it is a ValueError.
-            reason = error.strerror if isinstance(error, OSError) else error
-            document.report("config.file", (*path, "body_file"), f"{table.body_file!r} cannot be read: {reason}.")
+            document.report("config.file", (*path, "body_file"), unreadable(repr(table.body_file), error))
     return document.build(path, lambda: ScriptedReply(**settings), None, names={"body": "body_file"})
 
 

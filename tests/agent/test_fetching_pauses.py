@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 from agents import QUICK, Process, reply
+from disk import failing_disk
 from pop3_server import PASSWORD, Fault, Pop3Box
 
 from htpoort import Router
@@ -183,6 +184,20 @@ async def test_the_status_of_an_earlier_agent(ledger: Ledger, router: Router) ->
             kept = ledger.servers.paused()
 
     assert () == kept
+
+
+async def test_a_status_that_cannot_be_cleared(
+    ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent starts all the same, and the log says that the status is not right."""
+    ledger.servers.record_pause("another", since=AT, next_try=AT + HOUR, why="no")
+    with failing_disk():
+        async with Agent(ledger=ledger, router=router, timing=QUICK, clock=lambda: AT):
+            pass
+
+    assert ["The pauses of servers that an earlier agent recorded stay: "] == [
+        message.partition("The ledger")[0] for message in caplog.messages if "earlier agent" in message
+    ]
 
 
 async def test_a_mailbox_that_stays_locked_behind_a_broken_session(ledger: Ledger, router: Router) -> None:

@@ -8,7 +8,8 @@ from datetime import timedelta
 import attrs
 from agents import now
 
-from htpoort.agent._context import Leases
+from htpoort import LedgerError
+from htpoort.agent._context import LeaseLostError, Leases
 
 
 @attrs.frozen
@@ -36,3 +37,14 @@ async def test_work_that_is_claimed_again() -> None:
     leases.drop(second)
 
     assert ((1,), ()) == (between, leases.keys)
+
+
+def test_why_a_lease_is_lost() -> None:
+    """The ledger knows that another agent may have the work; or it could not be asked, and the reason is given."""
+    full = LedgerError("htpoort.db", "written", "The disk is full; free some space.", retryable=True)
+
+    assert "this agent was suspended, or lost its ledger, for longer than its lease" == str(LeaseLostError())
+    assert (
+        "the lease of this agent has ended, and the ledger could not renew it "
+        "(The ledger htpoort.db cannot be written. The disk is full; free some space)"
+    ) == str(LeaseLostError(full))

@@ -284,7 +284,7 @@ class TestFetch:
             (office / "htpoort.toml").write_text(text)
             result = await process("fetch", "--json")
 
-        assert (1, "LedgerError", 0) == (result.code, result.facts["error"], box.connections)
+        assert (1, "ledger", 0) == (result.code, result.facts["error"], box.connections)
 
     def test_a_password_that_is_not_there(self, htpoort: Run, office: Path) -> None:
         """A password that the environment lacks is reported by its line, and no connection is made."""
@@ -494,7 +494,7 @@ class TestRun:
         async with running():
             second = await process("run", "--json")
 
-        assert (1, "LedgerError") == (second.code, second.facts["error"])
+        assert (1, "ledger") == (second.code, second.facts["error"])
 
     @pytest.mark.parametrize("as_json", [False, True])
     def test_an_address_that_is_taken(self, htpoort: Run, office: Path, *, as_json: bool) -> None:

@@ -112,7 +112,7 @@ class TestNoLedger:
         result = htpoort(*command)
 
         assert (1, "", False) == (result.code, result.text, (office.folder / "absent.db").exists())
-        assert "absent.db. There is no ledger; " in result.err
+        assert "absent.db cannot be opened. There is no ledger; " in result.err
 
 
 class TestNoPlan:
@@ -247,7 +247,7 @@ class TestStatus:
         assert first.isoformat(timespec="seconds") == client["oldest"]
         assert 2 == len(client["waits_for"])
         came = f"The last reply of AGS came on {day_of(second).isoformat()}, less than 14 days ago."
-        assert ("AGS", False, ["Parties that wait for something: 2 of 2.", came]) == tuple(
+        assert ("AGS", False, ["Parties that may still need AGS: 2 of 2; each has its reasons.", came]) == tuple(
             facts[name] for name in ("leaving", "may_be_switched_off", "waits_for")
         )
 

@@ -233,7 +233,7 @@ class TestStatus:
         file.write_text('parties = []\n[ledger]\nurl = "sqlite:///new.db"\ndays = 1\n')
         result = htpoort("status", "--config", str(file), "--json")
 
-        assert (2, "InputError") == (result.code, result.facts["error"])
+        assert (2, "input") == (result.code, result.facts["error"])
         assert ["toml.type", "toml.unknown-key"] == [problem["code"] for problem in result.facts["problems"]]
         assert not (tmp_path / "new.db").exists()
 
@@ -243,7 +243,7 @@ class TestStatus:
         file.write_text(CONFIG.replace("htpoort.db", "absent/htpoort.db"))
         result = htpoort("status", "--config", str(file), "--json")
 
-        assert (1, "LedgerError") == (result.code, result.facts["error"])
+        assert (1, "ledger") == (result.code, result.facts["error"])
 
 
 class TestNoLedger:
@@ -264,7 +264,7 @@ class TestNoLedger:
         result = htpoort(*arguments.split(), "--config", str(file))
 
         assert (1, "") == (result.code, result.text)
-        assert "htpoort.db. There is no ledger; check its URL and that its disk is mounted." in result.err
+        assert "htpoort.db cannot be opened. There is no ledger; check its URL and that its disk is" in result.err
         assert result.err.endswith(f" [ledger] of {file} names this ledger.\n")
         assert [file] == list(tmp_path.iterdir())
 
@@ -487,10 +487,11 @@ class TestResolve:
         """If two parties used a K, one must be named."""
         busy.queue("K3", party=CLIENT)
 
-        assert (2, 0) == (
-            htpoort("resolve", "K3", "--close").code,
-            htpoort("resolve", "K3", "--close", "--party", CLIENT).code,
-        )
+        unnamed, named = (htpoort("resolve", "K3", "--close", *more) for more in ([], ["--party", CLIENT]))
+
+        assert (2, 0) == (unnamed.code, named.code)
+        named_in_error = f"{PARTY}, {CLIENT} used the reference K3; give one of them.\n"
+        assert f"htpoort: --party is missing: {named_in_error}" == unnamed.err
 
 
 class TestExport:

@@ -68,7 +68,7 @@ class TestParse:
         """With --json an error is JSON on standard output: class, all problems with offsets, whether to retry."""
         result = htpoort("parse", "[V=a][A=b][K=]", "--json")
 
-        assert ("EnvelopeError", False) == (result.facts["error"], result.facts["retryable"])
+        assert ("envelope", False) == (result.facts["error"], result.facts["retryable"])
         assert [("envelope.key-missing", 14, 14), ("envelope.value-empty", 13, 13)] == [
             (problem["code"], problem["start"], problem["stop"]) for problem in result.facts["problems"]
         ]

@@ -54,7 +54,7 @@ class TestSend:
             options = ["--server", "127.0.0.1", "--port", str(gateway.smtp_port)]
             result = await process("send", *build_options(), *options, "--json", stdin=b"<MetaData/>")
 
-        assert (1, "SendError", "tls", False) == (
+        assert (1, "send", "tls", False) == (
             result.code,
             result.facts["error"],
             result.facts["kind"],
@@ -94,7 +94,7 @@ class TestSend:
 
         assert (1, b"") == (sending.returncode, err)
         facts = json.loads(out)
-        assert ("SendError", kind, again) == (facts["error"], facts["kind"], facts["retryable"])
+        assert ("send", kind, again) == (facts["error"], facts["kind"], facts["retryable"])
 
     async def test_nobody_listens(self, process: Run) -> None:
         """A server that cannot be reached gives exit code 1, retryable."""

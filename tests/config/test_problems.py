@@ -330,7 +330,7 @@ def test_an_invalid_party(refused: Refuse) -> None:
             '[ledger]\nurl = "sqlite:///x.db?mode=ro"\n',
             "3: ledger.url: a SQLite URL takes no options; remove the ? and what follows it.",
         ),
-        ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: it contains a NUL character; remove it."),
+        ('[ledger]\nurl = "sqlite:///a\\u0000b"\n', "3: ledger.url: the URL contains a NUL character; remove it."),
         (
             '[ledger]\nurl = "sqlite:///x"\nretention_days = -1\n',
             "4: ledger.retention_days: give a number of days, 0 or more.",

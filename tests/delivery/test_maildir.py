@@ -171,6 +171,16 @@ class TestRepeated:
         await deliver(reply(attempts=attempts))
         assert expected == len(files(tmp_path))
 
+    async def test_cur_is_searched_if_a_name_was_taken(self, tmp_path: Path, reply: Made) -> None:
+        """At a first attempt too: another delivery may have written the reply, and a reader moved it just now."""
+        deliver = MaildirDelivery(tmp_path)
+        await deliver(reply())
+        (file,) = (tmp_path / "new").iterdir()
+        file.rename(tmp_path / "cur" / f"{file.name}:2,S")
+        file.write_bytes(b"other")
+        await deliver(reply(attempts=1))
+        assert [f"cur/{file.name}:2,S", f"new/{file.name}"] == files(tmp_path)
+
     async def test_at_the_same_time(self, tmp_path: Path, reply: Made, request: pytest.FixtureRequest) -> None:
         """Many deliveries of one reply at the same time make one file, wherever one interrupts another."""
         request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))

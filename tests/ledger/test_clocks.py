@@ -41,7 +41,7 @@ class TestDeclarations:
         last = ledger.story("K1")[0].entries[-1]
 
         assert ([], 1, ["K1"]) == (before, number, [claimed.reference for claimed in claim(ledger, clock(1))])
-        assert ("due-disbelieved", "deferred") == (last.event, last.state)
+        assert ("due-corrected", "deferred") == (last.event, last.state)
         assert "it was due at 2027-11-02T12:05:00+00:00, later than any wait: a clock was ahead; it is due now" == (
             last.detail
         )
@@ -89,7 +89,7 @@ class TestReplies:
         number = ledger.replies.correct_due("DMS", at=clock(1), longest=timedelta(minutes=66))
 
         assert ([], 1, [key]) == (before, number, [reply.key for reply in claim_replies(ledger, clock(1))])
-        assert "due-disbelieved" == ledger.story("K1")[0].entries[-1].event
+        assert "due-corrected" == ledger.story("K1")[0].entries[-1].event
 
     def test_a_wait_of_the_schedule_stays(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """A delivery that failed under the right clock waits as long as the schedule sets."""

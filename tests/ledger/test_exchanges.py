@@ -148,11 +148,21 @@ class TestQueue:
         (claimed,) = claim(ledger, clock(1))
         ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=clock(2)).result()
         with pytest.raises(InputError) as caught:
-            ledger.exchanges.queue(declaration("K1", payload=b"<a> </a>"), at=clock(3))
+            ledger.exchanges.queue(declaration("K1", system=AGS, payload=b"<a> </a>"), at=clock(3))
 
         message = caught.value.problems[0].message
         assert message.startswith(f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is accepted now")
         assert "there is nothing to queue; if it is another one, it needs a new K." in message
+
+    def test_a_k_that_another_system_has(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """The error says that only the system differs, and whose exchange has the K."""
+        ledger.exchanges.queue(declaration("K1", system=AGS), at=clock())
+        with pytest.raises(InputError) as caught:
+            ledger.exchanges.queue(declaration("K1"), at=clock())
+
+        before = f"{PARTY} queued K1 before, for AGS at 2026-11-02T12:00:00+00:00; it is queued now "
+        after = "This one is for DMS: a K is used for one system only, so it needs a new K."
+        assert f"{before}(see htpoort show K1 --party {PARTY}). {after}" == caught.value.problems[0].message
 
     @pytest.mark.parametrize("reference", ["", "LRN\0", "LRN\n1", "LRN\udc80"])
     def test_a_business_reference_that_cannot_be_stored(

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from htpoort import LedgerError, Submission
 from htpoort.ledger import Ledger
+from htpoort.ledger._sqlite import SqliteFile
 
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
@@ -47,6 +49,23 @@ def refusal(operation: Callable[[], object]) -> tuple[bool, str]:
 
 class TestReplaced:
     """A write fails if the ledger's name no longer refers to the open file, with which the write would be lost."""
+
+    def test_while_it_is_opened(self, path: Path) -> None:
+        """A file that takes the ledger's place while SQLite opens it is noticed before anything is written."""
+        Ledger.open(f"sqlite:///{path}").close()
+        copy = path.with_name("copy.db")
+        copy.write_bytes(path.read_bytes())
+        file = SqliteFile(make_url(f"sqlite:///{path}"), "htpoort.db", create=False)
+
+        def replace(connection: sqlite3.Connection, _record: object) -> None:
+            # SQLite opens the file at the first read.
+            connection.execute("SELECT count(*) FROM sqlite_master").close()
+            copy.rename(path)
+
+        sa.event.listen(file.engine, "connect", replace, insert=True)
+        retryable, advice = refusal(file.engine.connect)
+
+        assert (True, True) == (retryable, advice.startswith(f"{path} is not the file that was opened: it was moved,"))
 
     @pytest.mark.parametrize("name", NAMES)
     def test_a_deleted_file(self, ledger: Ledger, path: Path, clock: Clock, declaration: Make, name: str) -> None:

@@ -154,7 +154,7 @@ class TestOpening:
             after = {file.name: file.stat().st_ino for file in path.parent.iterdir()}
             path.with_name("old.db").rename(path)
 
-            assert ("Opening", ADVICE.format(path), True) == (
+            assert ("opened", ADVICE.format(path), True) == (
                 caught.value.operation,
                 caught.value.advice,
                 caught.value.retryable,

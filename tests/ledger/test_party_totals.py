@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from htpoort import AGS, OldSystemFacts, Outcome, PartyId, PartyTotals, Router, Submission
+from htpoort import AGS, InputError, OldSystemFacts, Outcome, PartyId, PartyTotals, Router, Submission
 from htpoort.ledger import Ledger
 
 PARTY = "NL123456789.02.05"
@@ -126,6 +126,17 @@ class TestOldSystemFacts:
             quarantined=1,
             known=True,
         )
+
+    def test_parties_as_text(self, ledger: Ledger, clock: Clock) -> None:
+        """Parties may be given as text, in any case; what is not a party ID is refused, each with its reason."""
+        facts = ledger.old_system_facts("AGS", parties=["nl123456789.02.05"], at=clock())
+        with pytest.raises(InputError) as caught:
+            ledger.old_system_facts("AGS", parties=["bad", PARTY, "worse"], at=clock())
+
+        assert ["nl123456789.02.05"] == [str(party) for party in facts.parties]
+        assert ["parties: 'bad'", "parties: 'worse'"] == [
+            ": ".join(problem.message.split(": ")[:2]) for problem in caught.value.problems
+        ]
 
     @pytest.mark.parametrize(("quiet_days", "heard"), [(1, False), (3, True), (10**10, True)])
     def test_the_last_reply_counts_for_the_quiet_days(  # noqa: PLR0913, PLR0917 - one fixture for each thing

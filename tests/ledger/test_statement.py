@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from databases import new_database
 
-from htpoort import LedgerError
+from htpoort import InputError, LedgerError
 from htpoort.ledger import Ledger, _schema
 from htpoort.ledger._statement import InsertIfNew, Statement
 
@@ -89,10 +89,15 @@ def test_an_error_shows_no_values(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_a_naive_moment(ledger: Ledger) -> None:
-    """A time without a zone is refused, as through SQLAlchemy."""
+    """A time without a zone is refused, by a prepared statement and by one that SQLAlchemy runs."""
     naive = datetime.fromisoformat("2026-11-02T12:00:00")
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError) as prepared:
         ledger.write_soon(REMEMBER.write, {"account": "a", "uidl": "u1", "at": naive}).result()
+    with pytest.raises(InputError) as usual:
+        ledger.last_reply("DMS", after=naive)
+
+    message = "time is 2026-11-02T12:00:00, without a time zone; give an aware datetime."
+    assert [message] * 2 == [error.value.problems[0].message for error in (prepared, usual)]
 
 
 def test_a_server_that_is_lost(server: str, clock: Clock) -> None:

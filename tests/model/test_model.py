@@ -55,7 +55,7 @@ MOVES = {
     "accepted": dict.fromkeys(("queued", "held", "sending", "deferred", "refused", "failed", "unknown"), "accepted"),
     "deferred": {"sending": "deferred", "unknown": "deferred"},
     "refused": {"sending": "refused", "unknown": "refused"},
-    "connection-lost": {"sending": "unknown"},
+    "outcome-unknown": {"sending": "unknown"},
     "given-up": {"deferred": "failed"},
     "reply-received": dict.fromkeys(
         ("queued", "held", "sending", "deferred", "accepted", "refused", "failed", "unknown", "answered"), "answered"
@@ -290,7 +290,7 @@ class LedgerMachine(RuleBasedStateMachine):
         after = self.ledger.exchanges.settle_soon(claimed, outcome, at=self.now, due=due, content_begun=begun).result()
 
         before = sheet.state
-        event = "connection-lost" if outcome is Outcome.UNKNOWN else outcome.value
+        event = "outcome-unknown" if outcome is Outcome.UNKNOWN else outcome.value
         if sheet.ended(event, claimed.attempt, begun=begun):
             for copy in self.copies.values():
                 copy.not_sent = copy.not_sent or copy.answers == claimed.reference
@@ -329,7 +329,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         assert sorted(lost) == sorted(exchange.reference for exchange in expired)
         for sheet in lost.values():
-            sheet.ended("connection-lost", sheet.attempts, begun=True)
+            sheet.ended("outcome-unknown", sheet.attempts, begun=True)
 
     @rule(target=attempts, silent=st.sampled_from([1, 3]))
     def taken_over(self, silent: int) -> Any:

@@ -265,7 +265,7 @@ class TestLeases:
 
         assert [] == theirs
         events = [entry.event for entry in local.story("K1")[0].entries]
-        assert ["queued", "attempt-started", "connection-lost"] == events
+        assert ["queued", "attempt-started", "outcome-unknown"] == events
 
     def test_a_worker_that_was_thought_dead(self, local: Ledger, remote: Ledger) -> None:
         """If a worker thought dead reports a late 250, the exchange is accepted."""

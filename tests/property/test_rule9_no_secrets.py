@@ -145,7 +145,7 @@ class TestRule9NoSecrets:
         """An error shows what it was given, not what surrounded it: no local variable, no cause."""
         errors = [
             UnknownError("system", "key", "the directory", ("known",)),
-            LedgerError("file", "Writing", "Wait."),
+            LedgerError("file", "written", "Wait."),
             SendError("a@b.example", SendFailure.LOGIN, 535, "5.7.8 no"),
         ]
         for error in errors:

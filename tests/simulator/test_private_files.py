@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from htpoort.cli.simulate import Certificates
 from htpoort.simulator import ClientCertificate, Declarant, Gateway, GatewayTls
+from htpoort.simulator._files import MessageRecorder
 
 MAILBOX = "edi@forwarder.example"
 DECLARATION = (
@@ -70,6 +71,15 @@ class TestRights:
             await gateway.wait_for_due_replies()
         names = ("000001-in-22096222734662.eml", "000002-out-22096222734662.eml")
         assert {"record": "0o700"} | dict.fromkeys(names, "0o600") == modes(folder)
+
+    async def test_two_gateways_record_in_one_folder(self, tmp_path: Path) -> None:
+        """Neither replaces a file of the other, though both counted the files before either wrote one."""
+        one, other = MessageRecorder(tmp_path), MessageRecorder(tmp_path)
+        await one.write("in", "K1", b"one")
+        await other.write("in", "K1", b"other")
+
+        contents = [(tmp_path / f"00000{number}-in-K1.eml").read_bytes() for number in (1, 2)]
+        assert [b"one", b"other"] == contents
 
 
 def test_the_certificate_has_a_common_name(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def errors() -> list[HtpoortError]:
     assert_type(unsent.code, int | None)
     assert_type(unsent.kind, SendFailure)
     assert_type(unsent.retryable, bool)
-    unwritten = LedgerError("htpoort.db", "Writing", "Wait.", retryable=True)
+    unwritten = LedgerError("htpoort.db", "written", "Wait.", retryable=True)
     assert_type(unwritten.location + unwritten.operation + unwritten.advice, str)
     return [*caught, unsent, unwritten]
 

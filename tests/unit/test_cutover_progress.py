@@ -282,7 +282,8 @@ class TestSwitchOff:
             PLAN, attrs.evolve(QUIET, totals={("nl123456789.02.05", "AGS"): BUSY}, open=2, quiet_days=1)
         )
 
-        assert (False, ("Parties that wait for something: 1 of 1.",)) == (found.may_be_switched_off, found.waits_for)
+        assert not found.may_be_switched_off
+        assert ("Parties that may still need AGS: 1 of 1; each has its reasons.",) == found.waits_for
         assert ("Declarations that are open there: 2, the oldest from 2026-11-20.",) == found.progress[0].waits_for
 
     def test_a_party_of_the_plan_that_was_left_out(self) -> None:

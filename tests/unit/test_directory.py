@@ -92,6 +92,22 @@ def test_unknown(method: str, key: str, known: tuple[str, ...]) -> None:
     assert (key, known) == (caught.value.key, caught.value.known)
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("system", "system is NoneType; give a str."),
+        ("by_mailbox", "mailbox is NoneType; give a str."),
+        ("by_process_id", "process ID is NoneType; give a str."),
+    ],
+)
+def test_not_text(method: str, expected: str) -> None:
+    """A name that is not text is refused, and not looked up."""
+    with pytest.raises(InputError) as caught:
+        getattr(HTPOORT, method)(None)
+
+    assert [("input.type", expected)] == problems_of(caught)
+
+
 def test_known_process_ids_include_those_of_replies() -> None:
     """The error lists the IDs of both directions."""
     with pytest.raises(UnknownError) as caught:

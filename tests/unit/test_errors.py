@@ -27,14 +27,14 @@ SAMPLES: dict[type[HtpoortError], HtpoortError] = {
     EnvelopeError: EnvelopeError("[K=]", (PROBLEM,)),
     InputError: InputError("[K=]", (PROBLEM,)),
     UnknownError: UnknownError("system", "NCTS", "the directory", ("AGS", "DMS")),
-    LedgerError: LedgerError("htpoort.db", "Recording a reply", "Free some space on the disk.", True),  # noqa: FBT003 - pickled by position
+    LedgerError: LedgerError("htpoort.db", "written", "Free some space on the disk.", True),  # noqa: FBT003 - pickled by position
     SendError: SendError("dms@htpoort.nl", SendFailure.DEFERRED, 451, "4.3.0 try again"),
 }
 SHOWN: dict[type[HtpoortError], str] = {
     EnvelopeError: "The value of K is empty.\n  [K=]\n     ^",
     InputError: "The value of K is empty.\n  [K=]\n     ^",
     UnknownError: "system 'NCTS' is not in the directory. Known: AGS, DMS.",
-    LedgerError: "Recording a reply failed on htpoort.db. Free some space on the disk.",
+    LedgerError: "The ledger htpoort.db cannot be written. Free some space on the disk.",
     SendError: ("Not sent to dms@htpoort.nl (deferred): 451 4.3.0 try again. Send it again later with the same K."),
 }
 REPRS: dict[type[HtpoortError], str] = {
@@ -42,8 +42,7 @@ REPRS: dict[type[HtpoortError], str] = {
     InputError: f"InputError(problems=({PROBLEM!r},))",
     UnknownError: "UnknownError(kind='system', key='NCTS', place='the directory', known=('AGS', 'DMS'))",
     LedgerError: (
-        "LedgerError(location='htpoort.db', operation='Recording a reply', "
-        "advice='Free some space on the disk.', retryable=True)"
+        "LedgerError(location='htpoort.db', operation='written', advice='Free some space on the disk.', retryable=True)"
     ),
     SendError: (
         "SendError(recipient='dms@htpoort.nl', kind=<SendFailure.DEFERRED: 'deferred'>, code=451, "

@@ -23,7 +23,7 @@ held     closed            closed
 sending  accepted          accepted
 sending  deferred          deferred
 sending  refused           refused
-sending  connection-lost   unknown
+sending  outcome-unknown  unknown
 sending  returned-to-queue queued
 sending  returned-to-retry deferred
 sending  reply-received    answered

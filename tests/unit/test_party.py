@@ -68,6 +68,17 @@ def test_refused(text: str) -> None:
     assert text == caught.value.text
 
 
+@pytest.mark.parametrize(
+    ("value", "message"), [(None, "text is NoneType; give a str."), (5, "text is int; give a str.")]
+)
+def test_not_text(value: object, message: str) -> None:
+    """A value of another type is refused with the name of the argument."""
+    with pytest.raises(InputError) as caught:
+        PartyId.parse(value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    assert [("input.type", message)] == [(problem.code, problem.message) for problem in caught.value.problems]
+
+
 def test_refusal_shows_the_form() -> None:
     """The error shows the form of a party ID."""
     with pytest.raises(InputError) as caught:

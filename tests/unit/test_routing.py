@@ -104,6 +104,12 @@ def test_what_is_not_text() -> None:
     ]
 
 
+def test_a_message_that_is_not_bytes() -> None:
+    """A message that was decoded to text is the caller's mistake."""
+    with pytest.raises(InputError, match=r"^raw is str; give bytes\.$"):
+        ROUTER.route_message("From: dms@htpoort.nl")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def test_party_as_the_router_was_given_it() -> None:
     """The party is the router's own, whatever case the reply wrote."""
     assert PARTY == str(routed(route(party=PARTY.lower())).party)

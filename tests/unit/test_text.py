@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from htpoort.core.text import Redaction, ascii_lower, one_line
+from htpoort.core.text import Redaction, ascii_lower, one_line, unreadable
 
 PASSWORD = "geh eim/9é"
 LOGIN = Redaction.of_login("edi", PASSWORD)
@@ -71,3 +71,19 @@ def test_one_line(text: str, expected: str) -> None:
 def test_only_ascii_is_lowered(text: str, expected: str) -> None:
     """A character outside of ASCII never becomes a letter of ours."""
     assert expected == ascii_lower(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), "a.toml cannot be read: No such file or directory."),
+        (
+            PermissionError(13, "Permission denied"),
+            "a.toml cannot be read: Permission denied; let the user who runs this read it (chown, chmod).",
+        ),
+        (ValueError("embedded null byte"), "a.toml cannot be read: embedded null byte."),
+    ],
+)
+def test_a_file_that_cannot_be_read(error: OSError | ValueError, expected: str) -> None:
+    """The sentence names the file and the reason, and says what to do if the reason alone does not."""
+    assert expected == unreadable("a.toml", error)

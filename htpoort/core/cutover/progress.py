@@ -222,15 +222,15 @@ def decide_switch_off(plan: CutoverPlan, facts: OldSystemFacts) -> SwitchOff:
         totals=facts.totals,
         quiet_days=facts.quiet_days,
     )
-    waits_for = (*_reasons_of_plan(plan, progress), *_reasons(facts, progress))
+    waits_for = (*_reasons_of_plan(plan, facts.system, progress), *_reasons(facts, progress))
     return SwitchOff(system=facts.system, waits_for=waits_for, progress=progress)
 
 
-def _reasons_of_plan(plan: CutoverPlan, progress: tuple[MoveProgress, ...]) -> list[str]:
+def _reasons_of_plan(plan: CutoverPlan, name: str, progress: tuple[MoveProgress, ...]) -> list[str]:
     """List the reasons that lie with the parties."""
     reasons: list[str] = []
     if waiting := sum(bool(each.waits_for) for each in progress):
-        reasons.append(f"Parties that wait for something: {waiting} of {len(progress)}.")
+        reasons.append(f"Parties that may still need {name}: {waiting} of {len(progress)}; each has its reasons.")
     asked = {ascii_lower(str(each.party)) for each in progress}
     if missing := [str(party) for party in plan.parties() if ascii_lower(str(party)) not in asked]:
         # Nothing is known of these, and the plan says that they use the system or did.

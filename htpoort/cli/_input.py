@@ -141,16 +141,21 @@ def in_options(error: E, options: Mapping[str, str] = _OPTIONS) -> E:
         return cast("E", attrs.evolve(error, kind=options.get(error.kind, error.kind)))
     if not isinstance(error, InputError):
         return error
-    # The text is shown with a caret below it, which does not help if it is the name of an argument.
-    text = "" if error.text in options else error.text
-    return cast("E", InputError(text, tuple(_in_options(problem, options) for problem in error.problems)))
+    # The text is shown with a caret below it, which helps only if a part of it is meant.
+    whole = all(problem.stop - problem.start == len(error.text) for problem in error.problems)
+    value = f" {error.text}" if whole and error.text not in {"", *options} else ""
+    text = "" if whole or error.text in options else error.text
+    return cast("E", InputError(text, tuple(_in_options(problem, options, value) for problem in error.problems)))
 
 
-def _in_options(problem: Problem, options: Mapping[str, str]) -> Problem:
+def _in_options(problem: Problem, options: Mapping[str, str], value: str) -> Problem:
     name, blank, rest = problem.message.partition(" ")
     colon = ":" if name.endswith(":") else ""
     option = options.get(name.removesuffix(":"))
-    return problem if option is None else attrs.evolve(problem, message=f"{option}{colon}{blank}{rest}")
+    if option is None:
+        return problem
+    shown = value if rest.startswith("cannot be used") else ""
+    return attrs.evolve(problem, message=f"{option}{shown}{colon}{blank}{rest}")
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def mailbox_problems(field: str, text: object) -> tuple[Problem, ...]:
         message = f"{field} holds U+{ord(text[index]):04X}, which makes it another mailbox; write it in ASCII."
         return (Problem("input.mailbox", message, index, index + 1),)
     why = _why_not(text)
-    return () if why is None else (Problem("input.mailbox", f"{field} is not a {why}", 0, len(text)),)
+    return () if why is None else (Problem("input.mailbox", f"{field} is {text!r}, not a {why}", 0, len(text)),)
 
 
 @functools.lru_cache(maxsize=1_024)  # a sender has few mailboxes, and each message is checked

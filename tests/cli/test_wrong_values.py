@@ -72,8 +72,8 @@ _OF_A_MESSAGE: Final = [
     ("--party", "", "--party"),
     ("--system", "DSM", "--system 'DSM' is not in the published systems or "),
     ("--system", "", "--system '' is not"),
-    ("--mailbox", "edi", "--mailbox is not a plain mailbox"),
-    ("--mailbox", "", "--mailbox is not a plain mailbox"),
+    ("--mailbox", "edi", "--mailbox is 'edi', not a plain mailbox, name@domain."),
+    ("--mailbox", "", "--mailbox is '', not a plain mailbox, name@domain."),
     ("--reference", "a b", "--reference is 'a b'; give 1 to 35 letters and digits."),
     ("--reference", "", "--reference is ''"),
     ("--layout", "inline", "--layout is 'inline'; give body or attachment."),
@@ -306,6 +306,16 @@ def test_the_answer_names_what_is_wrong(htpoort: Run, office: Path, command: str
     assert expected in result.err
     assert [] == PYTHON.findall(printed)
     assert [] == [name for name in classes() if re.search(rf"\b{name}\b", printed)]
+
+
+def test_a_file_without_a_certificate(htpoort: Run, office: Path) -> None:
+    """The option and the file are named in one sentence, without a caret below it."""
+    del office
+    given = {**RIGHT["send"], "--security": "starttls", "--certificate": "bad.toml"}
+    result = htpoort("send", *(part for pair in given.items() for part in pair), stdin=b"<MetaData/>")
+
+    assert (2, 1) == (result.code, len(result.err.splitlines()))
+    assert result.err.startswith("htpoort: --certificate bad.toml cannot be used: it holds no certificate in PEM form.")
 
 
 @pytest.mark.parametrize("command", ["build", "send", "queue"])

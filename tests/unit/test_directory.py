@@ -317,7 +317,7 @@ def test_mailbox_of_another_form(mailbox: str) -> None:
     with pytest.raises(InputError) as caught:
         DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
 
-    assert [("input.mailbox", "mailbox is not a plain mailbox, name@domain.")] == problems_of(caught)
+    assert [("input.mailbox", f"mailbox is {mailbox!r}, not a plain mailbox, name@domain.")] == problems_of(caught)
 
 
 @pytest.mark.parametrize("mailbox", ["a@-b.example", "a@" + "b" * 64 + ".example", "x" * 245 + "@b.example"])
@@ -327,8 +327,9 @@ def test_mailbox_that_cannot_be(mailbox: str) -> None:
         DeclarationSystem(name="X", mailbox=mailbox, process_id="X")
 
     ((code, message),) = problems_of(caught)
-    assert ("input.mailbox", "mailbox is not a mailbox: ") == (code, message[:26])
-    assert message[26].isupper()
+    start = f"mailbox is '{mailbox}', not a mailbox: "
+    assert ("input.mailbox", True) == (code, message.startswith(start))
+    assert message[len(start)].isupper()
     assert "." == message[-1]
 
 
@@ -481,7 +482,7 @@ BAD_TOML = [
                 "input.system-name",
                 "systems.-: name is '-'; give 1 to 64 letters, digits, blanks, dots, hyphens or underscores.",
             ),
-            ("input.mailbox", "systems.-.mailbox is not a plain mailbox, name@domain."),
+            ("input.mailbox", "systems.-.mailbox is 'x', not a plain mailbox, name@domain."),
             (
                 "input.process-id",
                 f"systems.-.process_id is '!'; {IDS}",

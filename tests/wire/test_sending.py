@@ -495,8 +495,8 @@ class TestUnfit:
             with pytest.raises(InputError) as caught:
                 await send(attrs.evolve(submission(), mail_from=mailbox, rcpt_to=mailbox), plain(server.port))
         assert [
-            "mail_from is not a plain mailbox, name@domain.",
-            "rcpt_to is not a plain mailbox, name@domain.",
+            f"mail_from is {mailbox!r}, not a plain mailbox, name@domain.",
+            f"rcpt_to is {mailbox!r}, not a plain mailbox, name@domain.",
         ] == [problem.message for problem in caught.value.problems]
         assert server.connections == 0
 

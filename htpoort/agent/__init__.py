@@ -1,10 +1,18 @@
-"""Run router, ledger, transport and delivery together, unattended."""
+"""
+Run router, ledger, transport and delivery together, unattended.
 
-from htpoort.agent.agent import Agent
-from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
-from htpoort.agent.inbox import FetchReport, fetch_once
-from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
-from htpoort.transport import SmtpInbox
+A name is imported from its module when it is first used: a program that only reads settings loads no worker.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from htpoort.agent.agent import Agent
+    from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
+    from htpoort.agent.inbox import FetchReport, fetch_once
+    from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
+    from htpoort.transport import SmtpInbox
 
 __all__ = [
     "Agent",
@@ -18,3 +26,27 @@ __all__ = [
     "Timing",
     "fetch_once",
 ]
+
+_MODULES = {
+    "Agent": "htpoort.agent.agent",
+    "Destination": "htpoort.agent.dispatch",
+    "Dispatched": "htpoort.agent.dispatch",
+    "Dispatcher": "htpoort.agent.dispatch",
+    "FetchReport": "htpoort.agent.inbox",
+    "Outbox": "htpoort.agent.settings",
+    "Pop3Inbox": "htpoort.agent.settings",
+    "SmtpInbox": "htpoort.transport",
+    "Timing": "htpoort.agent.settings",
+    "fetch_once": "htpoort.agent.inbox",
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(importlib.import_module(_MODULES[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

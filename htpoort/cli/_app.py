@@ -10,7 +10,7 @@ import contextlib
 import importlib
 from collections import UserDict
 from collections.abc import Sequence
-from typing import Any, Final, final
+from typing import Annotated, Any, Final, final
 
 import typer
 from typer.core import TyperGroup
@@ -21,27 +21,42 @@ from htpoort.core.errors import HtpoortError, InputError, LedgerError, SendError
 
 __all__ = ["BAD_INPUT", "FAILED", "QUARANTINED", "app", "run"]
 
-_MODULES: Final = {
-    "parse": "message",
-    "build": "message",
-    "route": "message",
-    "send": "send",
-    "queue": "send",
-    "run": "run",
-    "fetch": "run",
-    "status": "ledger",
-    "show": "ledger",
-    "unanswered": "ledger",
-    "resolve": "ledger",
-    "redeliver": "ledger",
-    "export": "ledger",
-    "prune": "ledger",
-    "quarantine": "quarantine",
-    "cutover": "cutover",
-    "simulate": "simulate",
-    "demo": "demo",
+COMMANDS: Final = {
+    "parse": ("message", "Read the routing envelope in a Subject."),
+    "build": ("message", "Build the message that carries a declaration, and write it to standard output or a file."),
+    "route": ("message", "Show which process a reply belongs to; exit code 3 if it must be quarantined."),
+    "send": ("send", "Build a message and send it to one mail server."),
+    "queue": ("send", "Build a message and put it into the ledger; an agent sends it."),
+    "run": ("run", "Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."),
+    "fetch": (
+        "run",
+        "Fetch once from every POP3 mailbox and store the mails; exit code 1 if a mailbox could not be read.",
+    ),
+    "status": (
+        "ledger",
+        "Count exchanges, undelivered replies and quarantined messages, and list the oldest that need attention.",
+    ),
+    "show": ("ledger", "Show all that is known of a K: its exchange, what happened, and its replies."),
+    "unanswered": (
+        "ledger",
+        "List declarations that were sent, or may have been, and have no reply; for example for Customs.",
+    ),
+    "resolve": ("ledger", "Settle an exchange that may or may not have been sent, send it again, or close it."),
+    "redeliver": ("ledger", "Deliver failed replies again now, without waiting for the next retry."),
+    "export": ("ledger", "Print every exchange and every reply, as JSON lines or as CSV."),
+    "prune": ("ledger", "Delete finished exchanges older than the retention period; used references are kept."),
+    "quarantine": ("quarantine", "List, show, release or discard messages whose process is not known."),
+    "cutover": (
+        "cutover",
+        "Move parties from one declaration system to another, as [cutover] in htpoort.toml describes it.",
+    ),
+    "simulate": ("simulate", "Play the gateway on loopback until Ctrl-C."),
+    "demo": (
+        "demo",
+        "Show the whole exchange on loopback, offline; exit code 1 if a message went to the wrong process.",
+    ),
 }
-"""The module of each command, in the order of ``htpoort --help``."""
+"""The module of each command and its line in ``htpoort --help``, which is the first of its own help."""
 
 
 @final
@@ -49,11 +64,11 @@ class _Loader(UserDict[str, Any]):
     """Map the name of a command to the command, and import its module when it is asked for."""
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer brings a click of its own, whose types it hides
-        module = importlib.import_module(f"htpoort.cli.{self.data[name]}")
+        module = importlib.import_module(f"htpoort.cli.{self.data[name][0]}")
         found: Any = typer.main.get_command(module.app)
         command = found if found.name == name else found.commands[name]
-        for shown in (command, *getattr(command, "commands", {}).values()):
-            # Without it, the lists of commands end in the middle of a sentence.
+        for shown in getattr(command, "commands", {}).values():
+            # Without it, the list of commands ends in the middle of a sentence.
             shown.short_help = shown.help
         return _usage.in_plain_words(command)
 
@@ -63,7 +78,13 @@ class _Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own
         super().__init__(**settings)
-        self.commands = _Loader(_MODULES)
+        _usage.in_plain_words(self)
+        self.commands = _Loader(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, PLR6301 - as above; typer calls it
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
         try:
@@ -78,13 +99,32 @@ app = typer.Typer(
     cls=_Commands,
     name="htpoort",
     help="Exchange declarations with Dutch Customs by e-mail.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # brackets in a help text are brackets
     pretty_exceptions_enable=False,
 )
-app.callback()(lambda: None)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the value of an option
+    if wanted:
+        # Imported here, so that no other command pays for it.
+        from importlib import metadata  # noqa: PLC0415
+
+        _show.line(f"htpoort {metadata.version('htpoort')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _htpoort(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Exchange declarations with Dutch Customs by e-mail."""
 
 
 def run(arguments: Sequence[str]) -> int:

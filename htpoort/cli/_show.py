@@ -1,4 +1,8 @@
-"""Print facts as tables, lines, JSON or CSV. What a peer wrote never controls the terminal."""
+"""
+Print facts as tables, lines, JSON or CSV. What a peer wrote never controls the terminal.
+
+What draws a table imports rich itself, so that a command that draws none starts sooner.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,19 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TextIO, cast, final
-
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Final, TextIO, cast, final
 
 from htpoort.cli._facts import Facts
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
 
 _PIPE: Final = 240
 _PAGE: Final = 200  # lines of a table that are laid out together
 PROBLEMS: Final = 100  # of one thing
 _UTF_8: Final = ("utf-8", "utf8")
 _ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
-
-
-def _plain(value: object) -> Text:
-    """Escape control characters, and keep rich from reading markup."""
-    return Text("" if value is None else _text(value))
 
 
 def _text(value: object) -> str:
@@ -123,11 +121,9 @@ def table(
 
 def _page(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
     """Print a page of a table; in a terminal that is too narrow, print a block for each line."""
-    shown = Table(title=title or None, title_justify="left")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for cells in lines:
-        shown.add_row(*(_plain(cell) for cell in cells))
+    from rich.console import Console
+
+    shown = _grid(title, columns, lines)
     # A pipe has no width, so nothing is folded.
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_PIPE)
     if shown.__rich_measure__(console, console.options).maximum <= console.width:
@@ -138,6 +134,19 @@ def _page(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]])
     for cells in lines:
         rows(dict(zip(columns, cells, strict=True)))
         line("")
+
+
+def _grid(title: str, columns: Iterable[str], lines: Iterable[Sequence[object]]) -> Table:
+    """Make a table whose cells have control characters escaped, and in which rich reads no markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=title or None, title_justify="left")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for cells in lines:
+        grid.add_row(*(Text("" if cell is None else _text(cell)) for cell in cells))
+    return grid
 
 
 @final
@@ -159,6 +168,9 @@ class Feed:
     def open(self) -> None:
         """Begin; the table has the terminal until it is closed."""
         if sys.stdout.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
             console = Console(highlight=False)
             self._live = Live(self._table(), console=console, auto_refresh=False, vertical_overflow="visible")
             self._live.start(refresh=True)
@@ -180,12 +192,7 @@ class Feed:
             self._live.stop()
 
     def _table(self) -> Table:
-        table = Table(title=self._title, title_justify="left")
-        for column in self._columns:
-            table.add_column(column, overflow="fold")
-        for cells in self._rows:
-            table.add_row(*(_plain(cell) for cell in cells))
-        return table
+        return _grid(self._title, self._columns, self._rows)
 
 
 def line(text: str) -> None:

@@ -12,7 +12,8 @@ from typing import final
 
 import attrs
 
-from htpoort.agent import Agent, Dispatcher, Outbox, Pop3Inbox, Timing
+import htpoort.agent
+from htpoort.agent import Outbox, Pop3Inbox, Timing
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
@@ -97,7 +98,7 @@ class LedgerConfig:
         """
         return Router(directory=self.directory, parties=self.parties)
 
-    def dispatcher(self, ledger: Ledger) -> Dispatcher:
+    def dispatcher(self, ledger: Ledger) -> htpoort.agent.Dispatcher:
         """
         Make a dispatcher that queues declarations in a ledger.
 
@@ -107,7 +108,7 @@ class LedgerConfig:
         Returns:
             A dispatcher for the parties and systems of the file, with its plan and its shadow system.
         """
-        return Dispatcher(
+        return htpoort.agent.Dispatcher(
             ledger=ledger,
             parties=self.parties,
             plan=None if self.cutover is None else self.cutover.plan,
@@ -216,7 +217,7 @@ class AgentConfig:
             "delivery": _shown(self.deliveries.get(system.name)),
         }
 
-    def agent(self, ledger: Ledger) -> Agent:
+    def agent(self, ledger: Ledger) -> htpoort.agent.Agent:
         """
         Make the agent; it starts when it is entered.
 
@@ -226,7 +227,7 @@ class AgentConfig:
         Returns:
             The agent of this configuration.
         """
-        return Agent(
+        return htpoort.agent.Agent(
             ledger=ledger,
             router=self.ledger.router(),
             outboxes=self.outboxes,

@@ -114,6 +114,11 @@ ADDRESS: Final = re.compile(
 )
 """A bare ASCII mailbox (RFC 5322, dot-atom on both sides)."""
 
+PLAIN_ADDRESS: Final = re.compile(
+    r"[A-Za-z0-9]++(?:[._-][A-Za-z0-9]++)*+@[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+(?:\.[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+)*+"
+)
+"""A mailbox of letters, digits and single dots, hyphens and underlines, as almost all are."""
+
 # Outside of quotes the name may not contain a character of an address, list, group or comment: programs read them
 # differently, and each difference is a forged sender somewhere.
 NAMED_ADDRESS: Final = re.compile(

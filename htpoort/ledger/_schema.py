@@ -144,11 +144,11 @@ replies: Final = sa.Table(
     sa.UniqueConstraint("reference", "party", "system", "body_sha256", name="htpoort_one_copy"),
     sa.Index("htpoort_replies_exchange", "exchange"),
     sa.Index("htpoort_replies_standing", "party", "system", "received"),
-    sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
+    sa.Index("htpoort_replies_waiting", "system", "due", sqlite_where=_UNDELIVERED),
     # Finds the few replies that need attention among those of seven years.
-    sa.Index("htpoort_replies_not_sent", "exchange", sqlite_where=_NOT_SENT, postgresql_where=_NOT_SENT),
+    sa.Index("htpoort_replies_not_sent", "exchange", sqlite_where=_NOT_SENT),
     # Finds what a worker holds when it starts or ends, without reading every reply of seven years.
-    sa.Index("htpoort_replies_owner", "owner", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
+    sa.Index("htpoort_replies_owner", "owner", sqlite_where=_CLAIMED),
 )
 
 quarantine: Final = sa.Table(
@@ -184,8 +184,8 @@ events: Final = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Index("htpoort_events_exchange", "exchange"),
     sa.Index("htpoort_events_event", "event", "at"),
-    sa.Index("htpoort_events_reply", "reply", sqlite_where=_OF_REPLY, postgresql_where=_OF_REPLY),
-    sa.Index("htpoort_events_quarantine", "quarantine", sqlite_where=_OF_QUARANTINED, postgresql_where=_OF_QUARANTINED),
+    sa.Index("htpoort_events_reply", "reply", sqlite_where=_OF_REPLY),
+    sa.Index("htpoort_events_quarantine", "quarantine", sqlite_where=_OF_QUARANTINED),
 )
 
 fetched: Final = sa.Table(
@@ -243,6 +243,7 @@ def upgrade(connection: sa.Connection, database: SqliteFile | Server, *, create:
     if _schema_of(connection) == SCHEMA:
         return False
     if connection.dialect.name == "postgresql":
+        _declare_conditions()
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
     # Another agent may have upgraded in the meantime.
     schema = _schema_of(connection)
@@ -255,6 +256,17 @@ def upgrade(connection: sa.Connection, database: SqliteFile | Server, *, create:
     database.lift_time_limit(connection)
     _migrate(connection, schema, database.location)
     return schema is None
+
+
+def _declare_conditions() -> None:
+    """
+    Give the partial indexes their condition on PostgreSQL too.
+
+    In the declarations, its name would load its dialect, which takes as long as a command needs to read its options.
+    """
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 def _schema_of(connection: sa.Connection) -> str | None:

@@ -6,25 +6,31 @@ them; `receiver_connections` accepts, counts and closes connections, `receiver_d
 `content` finds the end of a message and checks it, and `receiver_messages` has the message for the handler and the
 answers for the peer. All but the first two, and `hosts`, are also the base of the simulator's servers.
 
+A name is imported from its module when it is first used: a program that only sends loads no server.
+
 This package never stores, routes or repeats a message.
 """
 
-from htpoort.transport.pop3 import Pop3Mailbox, Store
-from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
-from htpoort.transport.receiver import Receiver
-from htpoort.transport.receiver_messages import Incoming, Refusal
-from htpoort.transport.sending import Accepted, Sender, send
-from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
-from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Limits, SmtpInbox
-from htpoort.transport.tls import (
-    POLICIES,
-    Environment,
-    TlsPolicy,
-    TlsSettings,
-    client_context,
-    policy_for,
-    server_context,
-)
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from htpoort.transport.pop3 import Pop3Mailbox, Store
+    from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
+    from htpoort.transport.receiver import Receiver
+    from htpoort.transport.receiver_messages import Incoming, Refusal
+    from htpoort.transport.sending import Accepted, Sender, send
+    from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
+    from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Limits, SmtpInbox
+    from htpoort.transport.tls import (
+        POLICIES,
+        Environment,
+        TlsPolicy,
+        TlsSettings,
+        client_context,
+        policy_for,
+        server_context,
+    )
 
 __all__ = [
     "LOOPBACK",
@@ -56,3 +62,45 @@ __all__ = [
     "send",
     "server_context",
 ]
+
+_MODULES = {
+    "LOOPBACK": "htpoort.transport.smtp_inbox",
+    "POLICIES": "htpoort.transport.tls",
+    "Accepted": "htpoort.transport.sending",
+    "Authenticator": "htpoort.transport.smtp_inbox",
+    "Environment": "htpoort.transport.tls",
+    "FetchError": "htpoort.transport.pop3_results",
+    "FetchFailure": "htpoort.transport.pop3_results",
+    "Handler": "htpoort.transport.smtp_inbox",
+    "Incoming": "htpoort.transport.receiver_messages",
+    "LeftMail": "htpoort.transport.pop3_results",
+    "Limits": "htpoort.transport.smtp_inbox",
+    "MailServer": "htpoort.transport.servers",
+    "Pop3Account": "htpoort.transport.servers",
+    "Pop3Mailbox": "htpoort.transport.pop3",
+    "Receiver": "htpoort.transport.receiver",
+    "Refusal": "htpoort.transport.receiver_messages",
+    "Security": "htpoort.transport.servers",
+    "Sender": "htpoort.transport.sending",
+    "SessionReport": "htpoort.transport.pop3_results",
+    "SmtpInbox": "htpoort.transport.smtp_inbox",
+    "SmtpServer": "htpoort.transport.servers",
+    "Store": "htpoort.transport.pop3",
+    "TlsPolicy": "htpoort.transport.tls",
+    "TlsSettings": "htpoort.transport.tls",
+    "client_context": "htpoort.transport.tls",
+    "policy_for": "htpoort.transport.tls",
+    "send": "htpoort.transport.sending",
+    "server_context": "htpoort.transport.tls",
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(importlib.import_module(_MODULES[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -6,10 +6,12 @@ import inspect
 import os
 import subprocess  # noqa: S404 - an import is only seen whole in a process of its own
 import sys
+from types import ModuleType
 
 import pytest
 
 import htpoort
+from htpoort import agent, transport
 
 PUBLIC = [
     *("AGS", "DMS", "HTPOORT", "Correlation", "CutoverPlan", "DeclarationSystem", "Directory", "EnvelopeError"),
@@ -46,6 +48,18 @@ def test_many_values_have_names(name: str) -> None:
     parameters = inspect.signature(getattr(htpoort, name)).parameters.values()
 
     assert {inspect.Parameter.KEYWORD_ONLY} == {parameter.kind for parameter in parameters}
+
+
+@pytest.mark.parametrize("package", [agent, transport], ids=lambda package: package.__name__)
+def test_a_name_that_is_imported_when_it_is_used_is_there(package: ModuleType) -> None:
+    """Each public name of a package is found, and listed, before it is used for the first time; no other name is."""
+    names = package.__all__
+
+    assert [] == [name for name in names if not hasattr(package, name)]
+    assert set(names) == set(package._MODULES)
+    assert set(names) <= set(dir(package))
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Agnet'"):
+        _ = package.Agnet
 
 
 def test_import_loads_the_core_alone() -> None:

@@ -1,11 +1,20 @@
-"""Check after a test with an event loop that it has ended its tasks and retrieved its exceptions."""
+"""Cancel a task again and again; check after a test that it has ended its tasks and retrieved its exceptions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
+
+
+async def cancel_until_done(task: asyncio.Task[Any], rounds: int = 1) -> None:
+    """Cancel a task until it has ended, each time after some rounds of the loop."""
+    while not task.done():
+        task.cancel()
+        for _ in range(rounds):
+            await asyncio.sleep(0)
 
 
 async def check_tidy(caplog: pytest.LogCaptureFixture, level: int = logging.ERROR) -> None:

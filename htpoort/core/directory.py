@@ -343,9 +343,8 @@ def _add_stand_in(directory: Directory, name: str, number: int) -> Directory:
 
 
 def _find(index: Mapping[str, DeclarationSystem], kind: str, key: str, known: Iterable[str]) -> DeclarationSystem:
-    text: object = key
-    if not isinstance(text, str):
-        raise InputError("", (Problem("input.type", f"{kind} is {type(text).__name__}; give a str."),))
+    if not isinstance(cast("object", key), str):
+        raise InputError("", (Problem("input.type", f"{kind} is {type(key).__name__}; give a str."),))
     system = index.get(ascii_lower(key))
     if system is None:
         place = "the directory" if index else "the directory, which is empty"

@@ -294,12 +294,12 @@ def _status(connection: sa.Connection) -> Status:
             oldest[row.system] = min(row.oldest, oldest.get(row.system, row.oldest))
     waiting = sa.select(_replies.c.system, sa.func.count().label("number")).where(_replies.c.delivered.is_(None))
     not_sent = NOT_SENT_REPLIES.with_only_columns(sa.func.count(_replies.c.exchange.distinct()))
-    held = sa.select(sa.func.count()).where(_quarantine.c.state == QuarantineState.HELD.value)
+    quarantined = sa.select(sa.func.count()).where(_quarantine.c.state == QuarantineState.HELD.value)
     return Status(
         exchanges=exchanges,
         oldest=oldest,
         undelivered={row.system: row.number for row in connection.execute(waiting.group_by(_replies.c.system))},
-        quarantined=connection.execute(held).scalar_one(),
+        quarantined=connection.execute(quarantined).scalar_one(),
         not_sent_replies=connection.execute(not_sent).scalar_one(),
     )
 

@@ -95,9 +95,8 @@ class Ledger(Overview):
             InputError: *url* is not a str, or *transaction_timeout* is not a timedelta above 0.
             LedgerError: The ledger cannot be opened. The advice says what to do, and never shows a password.
         """
-        limit: object = transaction_timeout
-        if not isinstance(limit, timedelta) or limit <= timedelta(0):
-            message = f"transaction_timeout is {limit}; give a timedelta above 0."
+        if not isinstance(cast("object", transaction_timeout), timedelta) or transaction_timeout <= timedelta(0):
+            message = f"transaction_timeout is {transaction_timeout}; give a timedelta above 0."
             raise InputError("", (Problem("ledger.transaction-timeout", message),))
         database = _database(check_url(url), create=create, transaction_timeout=transaction_timeout)
         try:

@@ -41,11 +41,11 @@ _NAMED: Final = 10
 _HELD: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("octets")).join(
     _messages, _messages.c.id == _quarantine.c.message
 )
-"""Selects what `_held_of` needs; the database knows the length of a message without reading it."""
+"""Selects what `_message_of` needs; the database knows the length of a message without reading it."""
 _WITH_MESSAGE: Final = _HELD.add_columns(_messages.c.raw)
 
 
-def _held_of(row: sa.Row[Any]) -> QuarantinedMessage:
+def _message_of(row: sa.Row[Any]) -> QuarantinedMessage:
     """Make the record of a row."""
     return QuarantinedMessage(
         key=row.id,
@@ -85,7 +85,7 @@ class Quarantine(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         for row in connection.execution_options(yield_per=500).execute(_in_state(_HELD, state)):
-            yield _held_of(row)
+            yield _message_of(row)
 
     @streams
     def messages(
@@ -104,7 +104,7 @@ class Quarantine(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         for row in connection.execution_options(yield_per=1).execute(_in_state(_WITH_MESSAGE, state)):
-            yield _held_of(row), row.raw
+            yield _message_of(row), row.raw
 
     @reads
     def get(self, connection: sa.Connection, key: int) -> QuarantinedMessage:
@@ -121,7 +121,7 @@ class Quarantine(LedgerPart):
             UnknownError: No message has this number.
             LedgerError: The ledger could not be read.
         """
-        return _held_of(_row(connection, key, _HELD))
+        return _message_of(_row(connection, key, _HELD))
 
     @reads
     def message(self, connection: sa.Connection, key: int) -> bytes:
@@ -259,7 +259,7 @@ class Quarantine(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         _refuse_blank(reason)
-        _still_held(connection, key)
+        _still_quarantined(connection, key)
         _mark(connection, key, QuarantineState.DISCARDED, at=at, detail=reason)
 
     discard_soon = soon(discard)
@@ -296,11 +296,11 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
         UnknownError: No message has this number.
         InputError: The message was decided about before, the choice contradicts what is known, or K is not valid.
     """
-    row = _still_held(connection, key)
-    held, raw = _held_of(row), row.raw
-    routed = _routed(held, raw, choice)
+    row = _still_quarantined(connection, key)
+    quarantined, raw = _message_of(row), row.raw
+    routed = _routed(quarantined, raw, choice)
     # Two contradictions may have the same text.
-    problems = tuple(dict.fromkeys(_contradictions(connection, held, routed, choice.directory)))
+    problems = tuple(dict.fromkeys(_contradictions(connection, quarantined, routed, choice.directory)))
     if problems and choice.reason is None:
         raise InputError("", _with_advice(problems))
     routing = correlate(routed, sent_records(connection, routed.reference))
@@ -319,17 +319,17 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
     return stored
 
 
-def _routed(held: QuarantinedMessage, raw: bytes, choice: _Choice) -> Routed:
+def _routed(quarantined: QuarantinedMessage, raw: bytes, choice: _Choice) -> Routed:
     """
     Make the routing of a message; mailbox and process ID are its own, if it has them.
 
     Raises:
         InputError: There is no K, or it cannot have been sent.
     """
-    own = None if held.subject is None else RoutingEnvelope.parse(held.subject)
+    own = None if quarantined.subject is None else RoutingEnvelope.parse(quarantined.subject)
     reference = choice.reference if choice.reference is not None else None if own is None else own.reference
     if reference is None:
-        message = f"reference is missing: message {held.key} has none of its own; give one."
+        message = f"reference is missing: message {quarantined.key} has none of its own; give one."
         raise InputError("", (Problem("release.reference", message),))
     if not grammar.WRITER_REFERENCE.fullmatch(reference):
         # Also with a reason: the process may use K as the name of a file.
@@ -347,25 +347,25 @@ def _routed(held: QuarantinedMessage, raw: bytes, choice: _Choice) -> Routed:
         party=choice.party,
         reference=reference,
         correlation=Correlation.NOT_CHECKED,
-        mailbox=held.mailbox or choice.system.mailbox,
+        mailbox=quarantined.mailbox or choice.system.mailbox,
         envelope=envelope,
         body_start=read(raw).body_start,
     )
 
 
 def _contradictions(
-    connection: sa.Connection, held: QuarantinedMessage, routed: Routed, directory: Directory
+    connection: sa.Connection, quarantined: QuarantinedMessage, routed: Routed, directory: Directory
 ) -> Iterator[Problem]:
     """List what is known and contradicts a choice; what is merely unknown does not."""
-    own = None if held.subject is None else RoutingEnvelope.parse(held.subject)
+    own = None if quarantined.subject is None else RoutingEnvelope.parse(quarantined.subject)
     references = dict.fromkeys((routed.reference, *(() if own is None else (own.reference,))))
     for reference in references:
         known = correlate(attrs.evolve(routed, reference=reference), sent_records(connection, reference))
         if isinstance(known, Quarantined):
             yield _problem(known.reason, known.problems[0].message)
-    by_mailbox = None if held.mailbox is None else directory.answering_from(held.mailbox)
+    by_mailbox = None if quarantined.mailbox is None else directory.answering_from(quarantined.mailbox)
     if by_mailbox is not None and by_mailbox.name != routed.system.name:
-        message = f"It came from {held.mailbox}, the mailbox of {by_mailbox.name}, not of {routed.system.name}."
+        message = f"It came from {quarantined.mailbox}, the mailbox of {by_mailbox.name}, not of {routed.system.name}."
         yield _problem(Reason.OTHER_SYSTEM, message)
     if own is None:
         return
@@ -434,7 +434,7 @@ def _row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[A
     return row
 
 
-def _still_held(connection: sa.Connection, key: int) -> sa.Row[Any]:
+def _still_quarantined(connection: sa.Connection, key: int) -> sa.Row[Any]:
     """
     Find and lock a message about which no person has decided yet.
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 import attrs
 import pytest
 from agents import INBOX, PARTY, QUICK, declaration, now, reply, server
+from tidy import cancel_until_done
 
 from htpoort import Event, Router, State
 from htpoort.agent import Agent, Outbox
@@ -115,10 +116,7 @@ async def test_cancelled_again_and_again(ledger: Ledger, router: Router, rounds:
         agent = Agent(ledger=ledger, router=router, outboxes=[outbox], inboxes=[INBOX], timing=QUICK)
         running = asyncio.create_task(until_stopped())
         await began.wait()
-        while not running.done():
-            running.cancel()
-            for _ in range(rounds):
-                await asyncio.sleep(0)
+        await cancel_until_done(running, rounds)
         async with Agent(ledger=ledger, router=router, timing=QUICK):
             pass
         async with asyncio.timeout(10):

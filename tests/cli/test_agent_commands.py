@@ -264,7 +264,7 @@ class TestFetch:
             ["quarantined", "0"],
         ] == lines
 
-    async def test_what_stays_is_told(self, process: Run, office: Path) -> None:
+    async def test_what_stays_is_reported(self, process: Run, office: Path) -> None:
         """A mail that is too large stays in its mailbox, with a sentence about it."""
         async with Pop3Box(mail("K1"), mail("K2"), sizes={"u1": 2**40}) as box:
             (office / "htpoort.toml").write_text(CONFIG + pop3(box))
@@ -459,7 +459,7 @@ class TestRun:
         assert ["delivery", "AGS,", "DMS"] == lines[2]
         assert ["Stop", "with", "Ctrl-C."] == lines[3]
 
-    async def test_a_new_ledger_is_told(self, office: Path) -> None:
+    async def test_a_new_ledger_is_reported(self, office: Path) -> None:
         """An agent that creates its ledger logs a warning: the real one may be on a disk that is not mounted."""
         (office / "htpoort.toml").write_text(CONFIG + INBOX)
         logs: list[list[dict[str, str]]] = []

@@ -105,7 +105,7 @@ class TestNoLedger:
     """A missing ledger is not an empty one, in which nothing would be open."""
 
     @pytest.mark.parametrize("command", [PREVIEW, ("cutover", "status"), ("cutover", "shadows")])
-    def test_is_told(self, htpoort: Run, office: Office, command: tuple[str, ...]) -> None:
+    def test_is_reported(self, htpoort: Run, office: Office, command: tuple[str, ...]) -> None:
         """Exit code 1, and no file is made."""
         config = office.folder / "htpoort.toml"
         config.write_text(config.read_text().replace("htpoort.db", "absent.db"))

@@ -257,7 +257,7 @@ class TestNoLedger:
             f"quarantine release 1 --system DMS --party {PARTY}",
         ],
     )
-    def test_is_told(self, htpoort: Run, tmp_path: Path, arguments: str) -> None:
+    def test_is_reported(self, htpoort: Run, tmp_path: Path, arguments: str) -> None:
         """Exit code 1 and a sentence that says what to do; no file is made."""
         file = tmp_path / "htpoort.toml"
         file.write_text(CONFIG)

@@ -258,7 +258,7 @@ class TestText:
         assert f"declarant  {MAILBOX}, replies pushed to 127.0.0.1:2526\n" in lines
         assert (2526, (MAILBOX,)) == (inbox.port, inbox.mailboxes)
 
-    async def test_traffic_is_told(self) -> None:
+    async def test_traffic_is_logged(self) -> None:
         """Each message that was accepted, refused or answered is a line, and the totals are at the end."""
         async with simulator(*LOGIN) as running:
             lines = await running.until("Stop with Ctrl-C.")

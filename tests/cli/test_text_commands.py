@@ -171,7 +171,7 @@ class TestBuild:
         """A message without a system is bad usage."""
         assert 2 == htpoort("build", stdin=b"<MetaData/>").code
 
-    def test_a_result_that_cannot_be_written_is_told(self, htpoort: Run, tmp_path: Path) -> None:
+    def test_a_result_that_cannot_be_written_is_reported(self, htpoort: Run, tmp_path: Path) -> None:
         """An output file that cannot be written is bad input, named in the message."""
         result = htpoort("build", *build_options(), "--output", str(tmp_path / "no" / "x.eml"), stdin=b"<MetaData/>")
 

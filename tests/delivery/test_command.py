@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import pytest
 from disk import failing_disk
+from tidy import cancel_until_done
 
 from htpoort import InputError
 from htpoort.delivery import CommandDelivery, DeliveryError
@@ -371,9 +372,7 @@ class TestTooLong:
         script = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(600)"
         task = asyncio.create_task(command(script, str(tmp_path / "fifo"))(reply()))
         pid = int(await asyncio.to_thread((tmp_path / "fifo").read_text))
-        while not task.done():
-            task.cancel()
-            await asyncio.sleep(0)
+        await cancel_until_done(task)
         assert task.cancelled()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

@@ -56,6 +56,15 @@ def test_a_url_that_cannot_be_used(url: str, advice: str) -> None:
     assert SECRET not in f"{caught.value} {caught.value!r} {pickle.dumps(caught.value)!r}"
 
 
+def test_a_time_limit_that_is_a_number(tmp_path: Path) -> None:
+    """A number has no unit, so it is refused, and no file is made."""
+    with pytest.raises(InputError) as caught:
+        Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}", transaction_timeout=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    assert "transaction_timeout is 3; give a timedelta above 0." == str(caught.value)
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_url_with_its_secrets_hidden() -> None:
     """A URL is shown with the names of its options and with harmless values; passwords and free text are hidden."""
     shown = "sqlserver://htpoort@db.example/x?options=***&other=***&passfile=.pgpass&password=***&sslpassword=***"

@@ -8,6 +8,7 @@ from collections import deque
 
 import pytest
 from ports import none_listens, own_port
+from tidy import cancel_until_done
 
 from htpoort.simulator import Declarant, Gateway, SimulatedClock
 from htpoort.simulator._timetable import Timetable
@@ -55,10 +56,7 @@ async def test_again_and_again_while_it_closes(rounds: int) -> None:
         await reader.readline()
         writer.write(command)
     assert (await reader.readline()).startswith(b"+OK")
-    while not running.done():
-        running.cancel()
-        for _ in range(rounds):
-            await asyncio.sleep(0)
+    await cancel_until_done(running, rounds)
     async with asyncio.timeout(5):
         assert b"" == await reader.read()
     writer.close()

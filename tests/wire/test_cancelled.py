@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pop3_server import PASSWORD, Pop3Box
 from ports import none_listens, own_port
+from tidy import cancel_until_done
 
 from htpoort import Submission
 from htpoort._aio import run_in_thread
@@ -33,13 +34,6 @@ def receiver(handler: Callable[[Incoming], Any], **settings: Any) -> Receiver:
     """Make a receiver for one mailbox."""
     settings.setdefault("mailboxes", ["edi@forwarder.example"])
     return Receiver(handler, hostname="mx.forwarder.example", **settings)
-
-
-async def again_and_again(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended."""
-    while not task.done():
-        task.cancel()
-        await asyncio.sleep(0)
 
 
 class TestSender:
@@ -253,7 +247,7 @@ class TestPop3:
         async with Pop3Box(REPLY, faults={place: "stall"}) as box:
             task = asyncio.create_task(Pop3Mailbox(account(box.port)).fetch(store))
             await box.reached[place].wait()
-            await again_and_again(task)
+            await cancel_until_done(task)
             await box.left.wait()
         assert task.cancelled()
         assert {"u1"} == {*stored, *box.uidls}

@@ -269,7 +269,7 @@ def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that deci
     quiet_days: int,
 ) -> MoveProgress:
     now = {kind: plan.system_for(party, on=today, kind=kind) for kind in plan.kinds_of(party)}
-    held = totals_of(totals, party, old_system)
+    at_old_system = totals_of(totals, party, old_system)
     uses = [kind for kind, system in now.items() if system is old_system]
     waits = [f"{_named(kind)} still go to {old_system.name}." for kind in uses]
     waits += [
@@ -277,13 +277,12 @@ def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that deci
         for move in plan.moves_of(party)
         if move.since > today and ascii_lower(move.system) == ascii_lower(old_system.name)
     ]
-    if held.open and held.oldest is not None:
-        waits.append(
-            f"Declarations that are open there: {held.open}, the oldest from {day_of(held.oldest).isoformat()}."
-        )
+    if at_old_system.open and at_old_system.oldest is not None:
+        oldest = day_of(at_old_system.oldest).isoformat()
+        waits.append(f"Declarations that are open there: {at_old_system.open}, the oldest from {oldest}.")
     # Whole days, as a number: a timedelta cannot hold every number of them.
-    if held.last_reply is not None and (at - held.last_reply).days < quiet_days:
-        last = day_of(held.last_reply).isoformat()
+    if at_old_system.last_reply is not None and (at - at_old_system.last_reply).days < quiet_days:
+        last = day_of(at_old_system.last_reply).isoformat()
         waits.append(f"The last reply of {old_system.name} came on {last}, less than {quiet_days} days ago.")
     elif not uses and (since := _left_on(plan, party, old_system, today)) and (today - since).days < quiet_days:
         # Silence means little while answers may still be on their way.
@@ -295,7 +294,7 @@ def _progress(  # noqa: PLR0913, PLR0917 - one argument for each thing that deci
         party=party,
         stage=MoveStage.NOT_YET if all_there else MoveStage.MOVING if waits else MoveStage.MOVED,
         now=now,
-        at_old_system=held,
+        at_old_system=at_old_system,
         totals={system.name: totals_of(totals, party, system) for system in plan.directory},
         waits_for=tuple(waits),
     )

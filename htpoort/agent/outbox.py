@@ -182,10 +182,11 @@ class OutboxWorker:
             if sender.content_begun:
                 return _Attempt(Outcome.UNKNOWN, "the agent was stopped", content_begun=True)
             return _Attempt(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
-        except Exception as error:  # noqa: BLE001 - logged with its traceback; the other declarations go on
+        except Exception:  # noqa: BLE001 - logged with its traceback; the other declarations go on
             LOG.exception("Sending %s failed with an unexpected error", claimed.reference)
             outcome = Outcome.UNKNOWN if sender.content_begun else Outcome.DEFERRED
-            return _Attempt(outcome, f"{type(error).__name__} while it was sent", content_begun=sender.content_begun)
+            why = "an unexpected error while it was sent; the log of the agent shows it"
+            return _Attempt(outcome, why, content_begun=sender.content_begun)
         return _Attempt(Outcome.ACCEPTED, f"{accepted.code} {accepted.reply}", content_begun=True)
 
     async def _checkpoint(self, sender: Sender, claimed: Claimed) -> None:

@@ -136,7 +136,8 @@ class TestMeaning:
                 state = await reached(ledger, "K1", State.DEFERRED, State.UNKNOWN)
 
         entry = ledger.story("K1")[0].entries[-1]
-        assert (State.DEFERRED, "RuntimeError while it was sent") == (state, entry.detail)
+        why = "an unexpected error while it was sent; the log of the agent shows it"
+        assert (State.DEFERRED, why) == (state, entry.detail)
         assert "Sending K1 failed with an unexpected error" in caplog.messages
 
 

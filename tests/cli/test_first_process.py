@@ -106,7 +106,7 @@ async def test_a_configuration_that_is_wrong(office: Path) -> None:
         *(sys.executable, "-c", REAPER, str(office / "htpoort.toml")), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
-    assert (2, True) == (process.returncode, b"InputError" in out)
+    assert (2, True) == (process.returncode, b'"error": "input"' in out)
 
 
 async def test_the_agent_is_killed(office: Path) -> None:

@@ -9,6 +9,7 @@ its document ends, on a free port in place of the one shown.
 from __future__ import annotations
 
 import doctest
+import gc
 import os
 import re
 import shutil
@@ -199,4 +200,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             ordered.append(item)
         else:  # the first block of a document brings all of them
             ordered += sorted(blocks.pop(item.example.document, ()), key=lambda block: block.example.start)
-    items[:] = sorted(ordered, key=lambda item: any(map(item.path.is_relative_to, SHORT)))
+    short = {path: any(map(path.is_relative_to, SHORT)) for path in {item.path for item in items}}
+    items[:] = sorted(ordered, key=lambda item: short[item.path])
+    gc.freeze()  # the modules and the tests stay until the end: no collection looks at them again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import itertools
 import os
 import tempfile
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+
+from htpoort.ledger import Ledger
 
 _numbers = itertools.count(1)
 
@@ -39,6 +42,21 @@ def _running(folder: Path) -> Generator[str]:
         yield str(server.get_uri())
     finally:
         server.cleanup()
+
+
+@functools.cache
+def _empty_ledger() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "htpoort.db"
+        Ledger.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
+def new_ledger(path: Path) -> str:
+    """Put the file of an empty ledger there, which is ten times as quick as creating its tables; return its URL."""
+    path.touch(mode=0o600)
+    path.write_bytes(_empty_ledger())
+    return f"sqlite:///{path}"
 
 
 def new_database(uri: str) -> str:

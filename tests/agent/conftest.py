@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from agents import PARTY
+from databases import new_ledger
 
 from htpoort import Router
 from htpoort.ledger import Ledger
@@ -15,7 +16,7 @@ from htpoort.ledger import Ledger
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Open a new ledger."""
-    with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as opened:
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as opened:
         yield opened
 
 

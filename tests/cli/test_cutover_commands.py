@@ -14,6 +14,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 from command_options import build_options
+from databases import new_ledger
 
 from htpoort import AGS, DMS, DeclarationSystem, Outcome, Router, Submission, build, day_of
 from htpoort._clock import now
@@ -85,7 +86,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give an empty ledger, and the configuration of one move where the command looks for it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
-    with Ledger.open("sqlite:///htpoort.db") as ledger:
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
         made = Office(tmp_path, ledger)
         made.says(move())
         yield made

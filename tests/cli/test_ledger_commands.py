@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
+from databases import new_ledger
 
 from htpoort import AGS, DMS, DeclarationSystem, Outcome, Router, State, build
 from htpoort._clock import now
@@ -95,7 +96,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
     (tmp_path / "htpoort.toml").write_text(CONFIG)
-    with Ledger.open("sqlite:///htpoort.db") as ledger:
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
         yield Office(ledger)
 
 

@@ -15,6 +15,7 @@ from typing import IO, Final
 import attrs
 import pytest
 from command_options import build_options
+from databases import new_ledger
 
 from htpoort import DMS, Outcome, Router, State, build
 from htpoort.ledger import Ledger, QuarantineState
@@ -140,9 +141,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     """Give a configuration and an empty ledger."""
     monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
     (tmp_path / "htpoort.toml").write_text(f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n')
-    made = Office(tmp_path)
-    with made.ledger():
-        return made
+    new_ledger(tmp_path / "htpoort.db")
+    return Office(tmp_path)
 
 
 class TestDone:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 import typer
 from command_options import build_options
+from databases import new_ledger
 
 import htpoort as core
 from htpoort import DMS, Router, agent, build, config, delivery, ledger, simulator, transport
@@ -265,7 +266,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken.toml").write_text("parties = [\n")
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
-    with Ledger.open(f"sqlite:///{tmp_path}/htpoort.db") as opened:
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as opened:
         for raw in (STRANGER, b"From: x@elsewhere.example\r\n\r\n-\r\n"):
             opened.replies.take_in(Router(parties=[PARTY]), raw, mail_from=None, at=NOON)
         message = build(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from databases import new_database, postgresql
+from databases import new_database, new_ledger, postgresql
 
 from htpoort import DMS, DeclarationSystem, Outcome, Router, Submission, build
 from htpoort.ledger import Exchange, Ledger
@@ -31,8 +31,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
+def ledger(url: str, tmp_path: Path) -> Iterator[Ledger]:
     """Open a new ledger."""
+    if url.startswith("sqlite:"):
+        new_ledger(tmp_path / "htpoort.db")
     with Ledger.open(url) as opened:
         yield opened
 

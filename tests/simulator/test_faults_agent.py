@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from databases import new_ledger
 
 from htpoort import AGS, DMS, DeclarationSystem, Router, State, Submission, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
@@ -131,7 +132,7 @@ class Scene:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Open a new ledger."""
-    with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as opened:
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as opened:
         yield opened
 
 

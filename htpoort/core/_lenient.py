@@ -117,9 +117,16 @@ def _group(match: re.Match[str]) -> tuple[str, list[Problem], list[Problem]]:
     return value, problems, notes
 
 
-def _unread_problems(text: str, known: set[int]) -> list[Problem]:
-    """Find what other programs may read differently: words that stay encoded, odd characters in further groups."""
+def _unread_problems(text: str, known: set[int], *, mixed: bool) -> list[Problem]:
+    """
+    Find what other programs may read differently: words that stay encoded, odd characters in further groups.
+
+    *mixed* means that encoded words stood beside characters above ASCII: then some programs decode no word.
+    """
     problems: list[Problem] = []
+    if mixed:
+        message = "Encoded words are mixed with characters above ASCII; another program may read another envelope."
+        problems.append(Problem("envelope.unread-word", message, 0, len(text), "RFC 2047"))
     if word := grammar.UNREAD_WORD.search(text):
         message = "An encoded word cannot be decoded reliably; another program may read another envelope in it."
         problems.append(Problem("envelope.unread-word", message, *word.span(), "RFC 2047"))
@@ -198,7 +205,9 @@ def read(text: str) -> Reading:
             values[key] = value
     problems = _key_problems(plain, groups) + problems
     if not canonical:
-        problems += _unread_problems(plain, {match.start() for found in groups.values() for match in found})
+        mixed = not text.isascii() and plain != _headers.unfold(text)
+        known = {match.start() for found in groups.values() for match in found}
+        problems += _unread_problems(plain, known, mixed=mixed)
     if not problems:
         notes.extend(_order_notes(plain, matches))
     return Reading(

@@ -310,6 +310,10 @@ OTHERWISE = [
         "[V=DMS4.NL][A=NL123456789.02.05][K==?utf-8?q?=5D=5BA=3DNL123456789.03.05=5D=5BK=3D?=][S=0]",
         ["envelope.reference"],
     ),
+    (
+        "\xa0] [K =?utf-8?q?=5BV=3DDMS4.NL=5D=5BA=3DNL123456789.02.05=5D=5BK=3D1=5D=5BS=3D0=5D?=",
+        ["envelope.unread-word"],
+    ),
 ]
 
 

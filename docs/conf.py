@@ -46,6 +46,7 @@ nitpick_ignore = [
         "contextlib.AbstractContextManager",
         "Handler",
         "Layout",
+        "PayloadForm",
         "SentLookup",
         "TLSVersion",
         "collections.abc.Awaitable",
@@ -78,6 +79,7 @@ nitpick_ignore = [
     )
 ]
 nitpick_ignore.extend((("py:obj", "htpoort.delivery.contract.AnyReply"), ("py:exc", "InvalidArgument")))
+nitpick_ignore.append(("py:obj", "typing.Literal['7bit'"))
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plugins at INFO, on standard error
 

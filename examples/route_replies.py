@@ -21,12 +21,15 @@ def main() -> None:
     """Route each message and print where it went."""
     router = Router(parties=["NL123456789.02.05", "NL123456789.03.05"], sent=SENT.get)
     for sender, subject in MESSAGES:
-        raw = f"From: {sender}\r\nTo: edi@forwarder.example\r\nSubject: {subject}\r\n\r\n<Response/>\r\n".encode()
+        headers = f"From: {sender}\r\nTo: edi@forwarder.example\r\nSubject: {subject}\r\n"
+        raw = f"{headers}Content-Transfer-Encoding: base64\r\n\r\nPFJlc3BvbnNlLz4=\r\n".encode()
         found = router.route_message(raw)
         if isinstance(found, Quarantined):
             print(f"quarantine: {found.reason.value}: {found.problems[0].message}")
         else:
             print(f"{found.system.name} for {found.party}: K={found.reference}, {found.correlation.value}")
+            if found.payload.octets is not None:
+                print(f"    {found.payload.octets.decode().strip()}")
 
 
 if __name__ == "__main__":

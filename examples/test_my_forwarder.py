@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from htpoort import DMS, Routed, Router, build, read
+from htpoort import DMS, Routed, Router, build
 from htpoort.simulator import ReplyFault, ReplyKind, ScriptedReply
 from htpoort.testing import RunningClock, RunningGateway
 
@@ -47,7 +47,8 @@ class Forwarder:
             found = router.route_message(raw)
             if isinstance(found, Routed):
                 replies = self.processes.setdefault((found.system.name, found.reference), [])
-                if (reply := read(raw).body.decode()) not in replies:
+                payload = found.payload.octets
+                if payload is not None and (reply := payload.decode()) not in replies:
                     replies.append(reply)
                 client.dele(number)
         client.quit()

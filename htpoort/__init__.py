@@ -40,8 +40,9 @@ from htpoort.core.errors import (
     UnknownError,
 )
 from htpoort.core.exchange import RETRY_SCHEDULE, Decision, Event, NextStep, Outcome, State, decide, retry_delay
-from htpoort.core.message import Layout, Received, Submission, build, read
+from htpoort.core.message import Layout, Received, Submission, TransferEncoding, build, read
 from htpoort.core.party import PartyId
+from htpoort.core.payload import Part, Payload, read_payload
 from htpoort.core.routing import (
     Correlation,
     Quarantined,
@@ -79,8 +80,10 @@ __all__ = [
     "NextStep",
     "OldSystemFacts",
     "Outcome",
+    "Part",
     "PartyId",
     "PartyTotals",
+    "Payload",
     "Problem",
     "Quarantined",
     "Reason",
@@ -98,6 +101,7 @@ __all__ = [
     "SwitchOff",
     "SystemSettings",
     "Totals",
+    "TransferEncoding",
     "UnknownError",
     "build",
     "correlate",
@@ -108,5 +112,6 @@ __all__ = [
     "move_progress",
     "preview_moves",
     "read",
+    "read_payload",
     "retry_delay",
 ]

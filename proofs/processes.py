@@ -190,7 +190,8 @@ async def _world(scene: Scene) -> None:
         while True:
             for taken in gateway.received[seen:]:
                 seen += 1
-                scene.lines("took").add(**_facts(taken), raw=digest(taken.raw), payload=digest(taken.payload))
+                payload = digest(taken.payload.octets or b"")
+                scene.lines("took").add(**_facts(taken), raw=digest(taken.raw), payload=payload)
                 for number in range(REPLIES):
                     group.create_task(_push_reply(scene, taken, number))
             for subject, why in gateway.refused:

@@ -111,7 +111,7 @@ class ReplySender:
             system=taken.system,
             mailbox=MAILBOX,
             request=taken.envelope,
-            payload=replies.plain_body(taken.envelope, taken.payload),
+            payload=replies.plain_body(taken.envelope, taken.payload.octets or b""),
             date=NOON,
             message_id=f"<{number}@{taken.system.mailbox.partition('@')[2]}>",
         )
@@ -145,7 +145,10 @@ async def gateway(inboxes: list[int]) -> None:
                 counted = {"received": seen, "acknowledged": len(answering.acknowledged)}
                 whole = {
                     "received": [
-                        (taken.envelope.reference, taken.envelope.sender, taken.system.name, taken.payload.decode())
+                        (
+                            *(taken.envelope.reference, taken.envelope.sender, taken.system.name),
+                            (taken.payload.octets or b"").decode(),
+                        )
                         for taken in running.received
                     ],
                     "acknowledged": answering.acknowledged,

@@ -16,7 +16,7 @@ from htpoort import _clock
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
-from htpoort.core.message import Layout, Submission, build
+from htpoort.core.message import Layout, Submission, TransferEncoding, build
 from htpoort.core.party import PartyId
 from htpoort.core.routing import read_parties
 from htpoort.core.text import ascii_lower
@@ -138,6 +138,7 @@ class Dispatcher:
         shadow_payload: bytes | Callable[[], bytes] | None = None,
         business_reference: str | None = None,
         layout: Layout = "body",
+        transfer_encoding: TransferEncoding | None = None,
         content_type: str | None = None,
         file_name: str | None = None,
         date: datetime | None = None,
@@ -161,6 +162,7 @@ class Dispatcher:
                 only if a shadow is built; by default *payload*.
             business_reference: The declarant's own reference (LRN for DMS).
             layout: As for `htpoort.build`.
+            transfer_encoding: As for `htpoort.build`.
             content_type: As for `htpoort.build`; that of a *shadow_payload* is always found from its content.
             file_name: As for `htpoort.build`.
             date: The date of the message; by default *at*.
@@ -195,6 +197,7 @@ class Dispatcher:
                 date=when,
                 message_id=unique,
                 layout=layout,
+                transfer_encoding=transfer_encoding,
                 content_type=of_type,
                 file_name=file_name,
             )

@@ -27,7 +27,7 @@ from htpoort import _clock
 from htpoort.core import toml_reader
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
-from htpoort.core.message import Submission, build
+from htpoort.core.message import Submission, TransferEncoding, build
 from htpoort.core.text import unreadable
 
 if TYPE_CHECKING:
@@ -45,6 +45,14 @@ class LayoutChoice(enum.Enum):
 
     BODY = "body"
     ATTACHMENT = "attachment"
+
+
+class TransferEncodingChoice(enum.Enum):
+    """How a payload is encoded."""
+
+    SEVEN_BIT = "7bit"
+    QUOTED_PRINTABLE = "quoted-printable"
+    BASE64 = "base64"
 
 
 def group(name: str | None = None, help_text: str | None = None) -> typer.Typer:
@@ -66,6 +74,12 @@ Mailbox = Annotated[str, typer.Option(help="The declarant's own mailbox, where r
 Reference = Annotated[str, typer.Option(help="Reference (K): 1 to 35 letters and digits, new for each declaration.")]
 LayoutOption = Annotated[
     LayoutChoice, typer.Option("--layout", help="Carry the payload as the body or as an attachment.")
+]
+TransferEncodingOption = Annotated[
+    TransferEncodingChoice | None,
+    typer.Option(
+        "--transfer-encoding", help="Encode the payload like this; by default base64 if mail servers may change it."
+    ),
 ]
 FileName = Annotated[str | None, typer.Option(help="Name of the attachment.")]
 ContentType = Annotated[str | None, typer.Option(help="Content-Type of the payload; by default guessed from it.")]
@@ -108,6 +122,7 @@ _OPTIONS: Final = {
             "content_type",
             "file_name",
             "layout",
+            "transfer_encoding",
             "business_reference",
             "kind",
             "port",
@@ -371,10 +386,16 @@ class MessageOptions:
     mailbox: str
     reference: str
     layout: LayoutChoice
+    transfer_encoding: TransferEncodingChoice | None
     file_name: str | None
     content_type: str | None
     date: str | None
     message_id: str | None
+
+    @property
+    def encoding(self) -> TransferEncoding | None:
+        """The transfer encoding as `htpoort.build` takes it."""
+        return None if self.transfer_encoding is None else self.transfer_encoding.value
 
     def build(self, payload: bytes, *, system: str, known: Directory) -> Submission:
         """
@@ -403,6 +424,7 @@ class MessageOptions:
                     date=_clock.now() if self.date is None or problems else moment(self.date),
                     message_id=_clock.message_id(self.mailbox) if self.message_id is None else self.message_id,
                     layout=self.layout.value,
+                    transfer_encoding=self.encoding,
                     content_type=self.content_type,
                     file_name=self.file_name,
                     directory=known,

@@ -28,6 +28,7 @@ _VALUES: Final = {
     "key_password": "PASSWORD",
     "kind": "NAME",
     "layout": "LAYOUT",
+    "transfer_encoding": "ENCODING",
     "mail_from": "ADDRESS",
     "mailbox": "ADDRESS",
     "message_id": "ID",

@@ -24,6 +24,7 @@ from htpoort.cli._input import (
     Reference,
     System,
     Systems,
+    TransferEncodingOption,
 )
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import InputError, Problem
@@ -67,6 +68,7 @@ def build(  # noqa: PLR0913 - one option for each part of a message
     mailbox: Mailbox,
     reference: Reference,
     layout: LayoutOption = LayoutChoice.BODY,
+    transfer_encoding: TransferEncodingOption = None,
     file_name: FileName = None,
     content_type: ContentType = None,
     date: Date = None,
@@ -85,6 +87,7 @@ def build(  # noqa: PLR0913 - one option for each part of a message
         mailbox=mailbox,
         reference=reference,
         layout=layout,
+        transfer_encoding=transfer_encoding,
         file_name=file_name,
         content_type=content_type,
         date=date,

@@ -31,6 +31,7 @@ from htpoort.cli._input import (
     Sha256,
     System,
     Systems,
+    TransferEncodingOption,
 )
 from htpoort.core.errors import InputError, SendError, SendFailure
 from htpoort.core.message import Submission
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from htpoort.config import LedgerConfig
 
 app = _input.group()
+
+_BusinessReference = Annotated[str | None, typer.Option(help="The declarant's own reference (LRN), for reports.")]
 
 
 @app.command()
@@ -68,6 +71,7 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each step of the dialogue.")] = 60.0,
     layout: LayoutOption = LayoutChoice.BODY,
+    transfer_encoding: TransferEncodingOption = None,
     file_name: FileName = None,
     content_type: ContentType = None,
     date: Date = None,
@@ -84,13 +88,13 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
         mailbox=mailbox,
         reference=reference,
         layout=layout,
+        transfer_encoding=transfer_encoding,
         file_name=file_name,
         content_type=content_type,
         date=date,
         message_id=message_id,
     )
     message = options.build(data, system=system, known=known)
-    _check_tls_options(security, ca_file, certificate, key, key_password)
     with _input.naming(host="--server"):
         target = SmtpServer(
             host=server,
@@ -99,22 +103,23 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
             username=username,
             password=password,
             timeout=timeout,
-            tls=TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password),
+            tls=_tls_settings(security, ca_file, certificate, key, key_password),
         )
     accepted = asyncio.run(_sent(message, target))
     _output.mark_committed()
     (_show.as_json if json else _show.rows)(_accepted_facts(message, accepted))
 
 
-def _check_tls_options(
+def _tls_settings(
     security: Security, ca_file: Path | None, certificate: Path | None, key: Path | None, key_password: str | None
-) -> None:
-    """Refuse an option for TLS that another one makes useless."""
+) -> TlsSettings:
+    """Read the options for TLS; refuse one that another one makes useless."""
     if certificate is None and (key is not None or key_password is not None):
         option = "--key-password" if key is None else "--key"
         raise _input.refusal("input.usage", f"{option} needs --certificate.")
     if security is Security.PLAIN and (ca_file is not None or certificate is not None):
         raise _input.refusal("input.usage", "--security plain uses no TLS, so leave out --ca-file and --certificate.")
+    return TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password)
 
 
 def _accepted_facts(message: Submission, accepted: Accepted) -> Facts:
@@ -156,10 +161,9 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
     shadow_payload: Annotated[
         str | None, typer.Option(metavar="FILE", help="The declaration for the shadow system; by default PAYLOAD.")
     ] = None,
-    business_reference: Annotated[
-        str | None, typer.Option(help="The declarant's own reference (LRN), for reports.")
-    ] = None,
+    business_reference: _BusinessReference = None,
     layout: LayoutOption = LayoutChoice.BODY,
+    transfer_encoding: TransferEncodingOption = None,
     file_name: FileName = None,
     content_type: ContentType = None,
     date: Date = None,
@@ -181,6 +185,7 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
             mailbox=mailbox,
             reference=reference,
             layout=layout,
+            transfer_encoding=transfer_encoding,
             file_name=file_name,
             content_type=content_type,
             date=date,
@@ -225,6 +230,7 @@ def _dispatch(  # noqa: PLR0913 - what the options of a message leave
         else lambda: _input.payload(shadow_payload, None, "--shadow-payload"),
         business_reference=lrn,
         layout=options.layout.value,
+        transfer_encoding=options.encoding,
         content_type=options.content_type,
         file_name=options.file_name,
         date=None if options.date is None else _input.moment(options.date),

@@ -21,7 +21,7 @@ _FROM: Final = b"\nfrom:"
 _SUBJECT: Final = b"\nsubject:"
 _BLANKS: Final = " \t\r\n"
 
-_CHARSETS: Final = {
+CHARSETS: Final = {
     name: codec
     for codec, names in {
         "utf-8": ("utf-8", "utf8"),
@@ -54,7 +54,7 @@ def _octets(encoding: str, text: str) -> bytes | None:
 
 def _word(match: re.Match[str]) -> str | None:
     """Decode one encoded word; None if programs may disagree on it."""
-    codec = _CHARSETS.get(match[1].lower())
+    codec = CHARSETS.get(match[1].lower())
     octets = _octets(match[2], match[3])
     if codec is None or octets is None:
         return None
@@ -127,7 +127,7 @@ class Headers:
     problems: tuple[Problem, ...]
 
 
-def _line_problems(block: bytes) -> list[Problem]:
+def line_problems(block: bytes) -> list[Problem]:
     """Find what two programs could read differently in a header block."""
     problems: list[Problem] = []
     if (index := block.find(b"\0")) >= 0:
@@ -147,14 +147,19 @@ def _line_problems(block: bytes) -> list[Problem]:
     return problems
 
 
-def _value(block: bytes, start: int) -> str:
+def _octets_of(block: bytes, start: int) -> bytes:
     """Cut out the value of a header with its continuation lines."""
     stop = block.find(b"\n", start)
     while block[stop + 1 : stop + 2] in {b" ", b"\t"}:
         stop = block.find(b"\n", stop + 1)
+    return block[start:stop]
+
+
+def _value(block: bytes, start: int) -> str:
+    """Read the value of a header."""
     # Octets outside of ASCII are never part of an envelope or a mailbox. They are replaced here only; the raw message
     # keeps them.
-    return block[start:stop].decode("utf-8", "replace").strip(_BLANKS)
+    return _octets_of(block, start).decode("utf-8", "replace").strip(_BLANKS)
 
 
 def _only(block: bytes, folded: bytes, prefix: bytes, name: str) -> tuple[str | None, list[Problem]]:
@@ -168,6 +173,26 @@ def _only(block: bytes, folded: bytes, prefix: bytes, name: str) -> tuple[str | 
         message = f"There is a second {name} header; it is unclear which one counts."
         return None, [Problem(f"{name.lower()}.repeated", message, second, second + len(prefix) - 1, _STANDARD)]
     return _value(block, first + len(prefix)), []
+
+
+def value_of(block: bytes, folded: bytes, name: str) -> tuple[str | None, bool]:
+    """
+    Return the first value of a header, and whether there is a second.
+
+    Args:
+        block: The header lines, with a line end before the first.
+        folded: The same in lower case.
+        name: The name of the header.
+
+    Returns:
+        The value, unfolded, with one character for each octet; None if there is none.
+    """
+    prefix = f"\n{name.lower()}:".encode()
+    first = folded.find(prefix)
+    if first < 0:
+        return None, False
+    start = first + len(prefix)
+    return unfold(_octets_of(block, start).decode("latin-1")).strip(_BLANKS), folded.find(prefix, start) >= 0
 
 
 def mailbox_of(value: str) -> str | None:
@@ -217,7 +242,7 @@ def scan(raw: bytes) -> Headers:
         return Headers(None, None, len(raw), (problem,))
     block = b"\n" + raw[:end]
     folded = block.lower()
-    problems = _line_problems(block)
+    problems = line_problems(block)
     sender, from_problems = _only(block, folded, _FROM, "From")
     subject, subject_problems = _only(block, folded, _SUBJECT, "Subject")
     mailbox = None if sender is None else mailbox_of(sender)

@@ -137,3 +137,32 @@ behind a bracket and a key that encodes another character, where a program that 
 
 ENCODED_WORD: Final = re.compile(r"=\?([A-Za-z0-9-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([!->@-~]*+)\?=")
 """One encoded word (RFC 2047, section 2), also in the lengths above 75 that field software writes."""
+
+# ── the parts of a message, as they are read ─────────────────────────────────
+
+PART_LIMIT: Final = 100
+"""Parts of a message that are read; a reply has one or two, and ten thousand are an attack."""
+
+DEPTH_LIMIT: Final = 8
+"""Multiparts in multiparts that are read; signed mail with alternatives and pictures has five."""
+
+BOUNDARY_LIMIT: Final = 200
+"""Characters of a boundary that is read; RFC 2046, section 5.1.1, allows 70."""
+
+# Possessive, like all that reads text of a peer; comments in comments are not in use.
+_COMMENTS = r"(?:[ \t]|\([^()]*+\))*+"
+MIME_WORD: Final = re.compile(rf"{_COMMENTS}([!#-'*+.0-9A-Z^-z{{|}}~-]++(?:/[!#-'*+.0-9A-Z^-z{{|}}~-]++)?+){_COMMENTS}")
+"""The word before the parameters of a header: a content type or a disposition (RFC 2045, section 5.1)."""
+
+MIME_PARAMETER: Final = re.compile(
+    rf";{_COMMENTS}(?:([!#-'*+.0-9A-Z^-z{{|}}~-]++)[ \t]*+=[ \t]*+"
+    rf'(?:"((?:[^"\\]|\\.)*+)"|([!#-\'*-:<-~\x80-\xff]++)){_COMMENTS})?+'
+)
+"""One parameter, or nothing after a semicolon. Values without quotes may have signs that need them (`----=_Part`),
+and octets above ASCII."""
+
+DELIMITER_END: Final = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\Z)")
+"""What may follow a boundary on its line (RFC 2046, section 5.1.1); on any other line it is text."""
+
+BROKEN_QUOTED: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))")
+"""An equals sign in quoted-printable that neither encodes an octet nor ends a line (RFC 2045, section 6.7)."""

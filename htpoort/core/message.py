@@ -1,5 +1,5 @@
 """
-Build the message of a declaration, and read the headers of a reply.
+Build the message of a declaration, and read a reply: its headers and what it carries.
 
 This module never sends a message, and never chooses a time, a Message-ID or a reference.
 """
@@ -16,11 +16,13 @@ from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import EnvelopeError, InputError, Problem
 from htpoort.core.party import PartyId
-from htpoort.core.render import Layout
+from htpoort.core.payload import Payload, read_payload
+from htpoort.core.render import Layout, TransferEncoding
 
-__all__ = ["Layout", "Received", "Submission", "build", "read"]
+__all__ = ["Layout", "Received", "Submission", "TransferEncoding", "build", "read"]
 
 _LAYOUTS: Final = ("body", "attachment")
+_ENCODINGS: Final = ("7bit", "quoted-printable", "base64")
 _OLDEST_YEAR: Final = 1900  # RFC 5322, section 3.3
 
 
@@ -52,7 +54,7 @@ class Submission:
 @attrs.frozen(kw_only=True)
 class Received:
     """
-    The headers of a message that matter for routing.
+    A message: the headers that matter for routing, and what it carries.
 
     Args:
         mailbox: The one mailbox of the one From, in lower case; None if it is not clear.
@@ -77,14 +79,21 @@ class Received:
         """The octets after the header block, not decoded."""
         return self.raw[self.body_start :]
 
+    @property
+    def payload(self) -> Payload:
+        """What the message carries, decoded; it is decoded anew each time."""
+        return read_payload(self.raw)
+
 
 def read(raw: bytes) -> Received:
     r"""
-    Read the headers of a message.
+    Read a message: its headers at once, its payload when it is asked for.
 
-    >>> reply = b"From: dms@htpoort.nl\r\nSubject: [V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]\r\n\r\n"
+    >>> reply = b"From: dms@htpoort.nl\r\nSubject: [V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]\r\n\r\n<Response/>"
     >>> read(reply).mailbox, read(reply).envelope.sender
     ('dms@htpoort.nl', 'DMS4.NL')
+    >>> read(reply).payload.octets
+    b'<Response/>'
 
     Args:
         raw: The whole message, with lines ended by CRLF or LF; any bytes.
@@ -122,6 +131,7 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
     s: str = "0",
     content_type: str | None = None,
     file_name: str | None = None,
+    transfer_encoding: TransferEncoding | None = None,
     directory: Directory = HTPOORT,
 ) -> Submission:
     """
@@ -132,10 +142,9 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         party: V, the declarant's party ID; 1 to 35 of ``A-Z a-z 0-9 . _ -``.
         mailbox: The declarant's own mailbox, which receives the replies; ASCII.
         reference: K, new for each transmission; 1 to 35 letters and digits.
-        payload: The declaration, XML or EDIFACT, not empty; its octets are not changed. A payload that mail servers may
-            change (8-bit, line ends other than CRLF, lines over 900 octets, lines that begin with a dot or with
-            ``From`` and a blank, lines that end in a blank or tab, empty lines at the end) is encoded in base64. A
-            payload that is the body as it is gets a CRLF at its end if it has none.
+        payload: The declaration, XML or EDIFACT, not empty; ``read(submission.data).payload.octets`` gives back the
+            same octets. A body that is sent as it is gets a CRLF at its end if it has none; then Content-Disposition
+            has the size of the payload, so that a reader can drop it.
         date: The value of Date, aware.
         message_id: ``<unique@your-domain>``; at most 250 characters.
         layout: ``"body"``: the payload is the body. ``"attachment"``: it is the only part of a multipart message.
@@ -143,6 +152,9 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         content_type: The value of Content-Type; by default it is guessed from the payload.
         file_name: The name of the attachment: 1 to 64 of ``A-Z a-z 0-9 . _ -``; by default the reference with an ending
             that fits the payload.
+        transfer_encoding: ``"7bit"``, ``"quoted-printable"`` or ``"base64"``. By default 7bit, or base64 for a payload
+            that mail servers may change: 8-bit, line ends other than CRLF, lines over 900 octets, lines that begin with
+            a dot or with ``From`` and a blank, lines that end in a blank or tab, empty lines at the end.
         directory: Where to look *system* up if it is a name.
 
     Returns:
@@ -164,6 +176,7 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         ),
         *address.mailbox_problems("mailbox", mailbox),
         *_value_problems(payload, date, layout),
+        *_encoding_problems(payload, layout, transfer_encoding),
         *_optional_problems(content_type, file_name),
     ]
     if problems:
@@ -183,6 +196,7 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         content_type=content_type or guessed,
         layout=layout,
         file_name=file_name or f"{reference}.{ending}",
+        transfer_encoding=transfer_encoding,
     )
     return Submission(
         mail_from=mailbox,
@@ -247,3 +261,18 @@ def _value_problems(payload: object, date: object, layout: object) -> list[Probl
     if cast("str", layout) not in _LAYOUTS:
         problems.append(Problem("input.layout", f"layout is {layout!r}; give one of {', '.join(_LAYOUTS)}."))
     return problems
+
+
+def _encoding_problems(payload: object, layout: Layout, encoding: object) -> list[Problem]:
+    """Refuse a transfer encoding that does not exist, or that does not protect the payload."""
+    if encoding is None:
+        return []
+    if encoding not in _ENCODINGS:
+        message = f"transfer_encoding is {encoding!r}; give one of {', '.join(_ENCODINGS)}, or leave it out."
+        return [Problem("input.transfer-encoding", message)]
+    if encoding == "7bit" and isinstance(payload, bytes) and not render.is_plain(payload, layout):
+        message = (
+            "transfer_encoding is '7bit', but mail servers may change this payload; give 'base64', or leave it out."
+        )
+        return [Problem("input.transfer-encoding", message)]
+    return []

@@ -7,12 +7,15 @@ This module never checks a value, folds a line, or chooses a time, a Message-ID 
 from __future__ import annotations
 
 import binascii
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, Literal
 
 from htpoort.core import grammar
 
 Layout = Literal["body", "attachment"]
+TransferEncoding = Literal["7bit", "quoted-printable", "base64"]
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -83,20 +86,92 @@ def _may_change(line: bytes) -> bool:
     )
 
 
-def _encoded(payload: bytes, *, attached: bool) -> tuple[str, bytes]:
-    """Choose the transfer encoding of a payload and encode it; the octets always end in CRLF."""
-    if _fits(payload) and not (attached and _DELIMITER in payload):
+def is_plain(payload: bytes, layout: Layout) -> bool:
+    """
+    Check whether a payload can be sent as it is.
+
+    Args:
+        payload: The octets to carry.
+        layout: How they are carried.
+
+    Returns:
+        Whether no mail server on the way may change an octet, and the boundary of an attachment does not occur.
+    """
+    return _fits(payload) and not (layout == "attachment" and _DELIMITER in payload)
+
+
+def _encoded(payload: bytes, encoding: TransferEncoding, *, attached: bool) -> bytes:
+    """Encode a payload; the result always ends in CRLF."""
+    if encoding == "7bit":
         # The line end before a boundary belongs to the boundary (RFC 2046, section 5.1.1).
-        return "7bit", payload if payload.endswith(b"\r\n") and not attached else payload + b"\r\n"
+        return payload if payload.endswith(b"\r\n") and not attached else payload + b"\r\n"
+    if encoding == "quoted-printable":
+        quoted = _quoted(payload)
+        if attached:
+            return quoted + b"\r\n"
+        return quoted if quoted.endswith(b"\r\n") else quoted + b"=\r\n"
     lines = (
         binascii.b2a_base64(payload[start : start + _OCTETS_PER_LINE], newline=False)
         for start in range(0, len(payload), _OCTETS_PER_LINE)
     )
-    return "base64", b"".join(line + b"\r\n" for line in lines)
+    return b"".join(line + b"\r\n" for line in lines)
 
 
-def render(
-    headers: list[tuple[str, str]], payload: bytes, *, content_type: str, layout: Layout, file_name: str
+_TO_QUOTE: Final = re.compile(rb"[^\t -<>-~]")
+_AT_START: Final = (b".", b">", b"F")  # of a line that a server may change; see grammar.CHANGED_START
+
+
+def _quoted(payload: bytes) -> bytes:
+    """
+    Encode a payload in quoted-printable; only the line ends CRLF stay as they are.
+
+    Source:
+        RFC 2045, section 6.7.
+    """
+    # Empty lines at the end get lost on the way; their line ends are encoded.
+    text = payload.rstrip(b"\r\n")
+    end = payload[len(text) :]
+    lines = text.split(b"\r\n")
+    if text and end == b"\r\n":
+        lines.append(b"")
+    else:
+        lines[-1] += end
+    return b"\r\n".join(b"=\r\n".join(_quoted_line(line)) for line in lines)
+
+
+def _quoted_line(line: bytes) -> Iterator[bytes]:
+    """Encode one line, and break it where it is too long."""
+    text = _TO_QUOTE.sub(_quote, line)
+    if text.endswith(grammar.CHANGED_ENDS):
+        text = text[:-1] + b"=%02X" % text[-1]
+    at = 0
+    while True:
+        first = b""
+        if text.startswith(_AT_START, at):
+            first, at = b"=%02X" % text[at], at + 1
+        stop = at + grammar.BASE64_LINE - 1 - len(first)  # room for the sign of a soft line break
+        if stop >= len(text):
+            yield first + text[at:]
+            return
+        # An octet is encoded in three characters, which stay together.
+        equals = text.rfind(b"=", stop - 2, stop)
+        stop = stop if equals < 0 else equals
+        yield first + text[at:stop]
+        at = stop
+
+
+def _quote(match: re.Match[bytes]) -> bytes:
+    return b"=%02X" % ord(match[0])
+
+
+def render(  # noqa: PLR0913 - one argument for each thing that a message has
+    headers: list[tuple[str, str]],
+    payload: bytes,
+    *,
+    content_type: str,
+    layout: Layout,
+    file_name: str,
+    transfer_encoding: TransferEncoding | None = None,
 ) -> bytes:
     """
     Render a message.
@@ -107,15 +182,21 @@ def render(
         content_type: The content type of the payload.
         layout: The payload as the body, or as the only part of a multipart message.
         file_name: The name of the attachment.
+        transfer_encoding: How the payload is encoded; by default 7bit if `is_plain`, and base64 otherwise. 7bit only
+            for what is plain.
 
     Returns:
         The message: 7-bit, CRLF, no line over 998 octets without its line end.
     """
     attached = layout == "attachment"
-    encoding, octets = _encoded(payload, attached=attached)
+    encoding = transfer_encoding or ("7bit" if is_plain(payload, layout) else "base64")
+    octets = _encoded(payload, encoding, attached=attached)
     carried = [("Content-Type", content_type), ("Content-Transfer-Encoding", encoding)]
     headers = [*headers, ("MIME-Version", "1.0")]
     if not attached:
+        if encoding == "7bit" and len(octets) > len(payload):
+            # It shows a reader that the line end at the end is not part of the payload (RFC 2183, section 2.7).
+            headers.append(("Content-Disposition", f"inline; size={len(payload)}"))
         return _lines([*headers, *carried]) + octets
     carried.append(("Content-Disposition", f'attachment; filename="{file_name}"'))
     outer = [
@@ -124,37 +205,6 @@ def render(
     ]
     opening, closing = _DELIMITER + b"\r\n", _DELIMITER + b"--\r\n"
     return _lines([*headers, *outer]) + opening + _lines(carried) + octets + closing
-
-
-def payload_of(raw: bytes) -> bytes | None:
-    """
-    Extract the payload of a message that `render` wrote, in any layout and transfer encoding.
-
-    Args:
-        raw: The message, as this version or an earlier one rendered it.
-
-    Returns:
-        The payload, without the line end at its end, which `render` may have added; None if `render` cannot have
-        written the message.
-    """
-    block, _, octets = raw.partition(b"\r\n\r\n")
-    attached = f"Content-Type: {_MIXED}".encode() in block.split(b"\r\n")
-    if attached:
-        opening, closing = _DELIMITER + b"\r\n", _DELIMITER + b"--\r\n"
-        if not (octets.startswith(opening) and octets.endswith(closing)):
-            return None
-        block, _, octets = octets.removeprefix(opening).removesuffix(closing).partition(b"\r\n\r\n")
-    lines = block.split(b"\r\n")
-    if b"Content-Transfer-Encoding: 7bit" in lines:
-        payload = octets.removesuffix(b"\r\n") if attached else octets
-    elif b"Content-Transfer-Encoding: base64" in lines:
-        try:
-            payload = binascii.a2b_base64(octets.replace(b"\r\n", b""), strict_mode=True)
-        except binascii.Error:
-            return None
-    else:
-        return None
-    return payload.removesuffix(b"\r\n")
 
 
 def _lines(headers: list[tuple[str, str]]) -> bytes:

@@ -20,6 +20,7 @@ from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import EnvelopeError, InputError, Problem
 from htpoort.core.party import PartyId
+from htpoort.core.payload import Payload, read_payload
 from htpoort.core.text import ascii_lower
 
 __all__ = ["Correlation", "Quarantined", "Reason", "Routed", "Router", "SentLookup", "SentRecord", "correlate"]
@@ -121,6 +122,7 @@ class Routed:
         envelope: The whole envelope, with notes on what the reader forgave.
         body_start: Offset of the first octet of the body in the message that was routed; 0 after `Router.route`, which
             sees no message. Not compared by ``==``.
+        raw: The message that was routed; empty after `Router.route`. Not compared by ``==``.
     """
 
     system: DeclarationSystem
@@ -130,6 +132,12 @@ class Routed:
     mailbox: str
     envelope: RoutingEnvelope
     body_start: int = attrs.field(default=0, eq=False)
+    raw: bytes = attrs.field(default=b"", eq=False, repr=False)
+
+    @property
+    def payload(self) -> Payload:
+        """What the message carries, decoded; it is decoded anew each time, and has no part after `Router.route`."""
+        return read_payload(self.raw)
 
 
 @final
@@ -213,6 +221,7 @@ def _correlated(routed: Routed, correlation: Correlation) -> Routed:
         mailbox=routed.mailbox,
         envelope=routed.envelope,
         body_start=routed.body_start,
+        raw=routed.raw,
     )
 
 
@@ -332,7 +341,7 @@ class Router:
             problems := _not_text(mailbox=mailbox, subject=subject)
         ):
             raise InputError("", problems)
-        return self._route(mailbox, subject, 0)
+        return self._route(mailbox, subject, 0, b"")
 
     def route_message(self, raw: bytes, mail_from: str | None = None) -> Routed | Quarantined:
         """
@@ -377,9 +386,9 @@ class Router:
                 envelope=RoutingEnvelope.find(subject),
                 body_start=body_start,
             )
-        return self._route(mailbox, subject, body_start)
+        return self._route(mailbox, subject, body_start, raw)
 
-    def _route(self, mailbox: str, subject: str, body_start: int) -> Routed | Quarantined:
+    def _route(self, mailbox: str, subject: str, body_start: int, raw: bytes) -> Routed | Quarantined:
         try:
             envelope = RoutingEnvelope.parse(subject)
         except EnvelopeError as error:
@@ -406,6 +415,7 @@ class Router:
             mailbox=ascii_lower(mailbox),
             envelope=envelope,
             body_start=body_start,
+            raw=raw,
         )
         if self.sent is None:
             return routed

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -21,6 +22,7 @@ import attrs
 
 from htpoort._aio import DaemonThreads, run_to_end
 from htpoort.core.errors import InputError, Problem
+from htpoort.core.payload import read_payload
 from htpoort.core.text import one_line
 from htpoort.delivery import _checks
 from htpoort.delivery.contract import Deliverable, DeliveryError
@@ -51,6 +53,12 @@ class CommandDelivery:
     HTPOORT_SYSTEM, HTPOORT_MAILBOX, HTPOORT_PROCESS_ID, HTPOORT_PARTY, HTPOORT_REFERENCE, HTPOORT_CORRELATION,
     HTPOORT_RECEIVED (ISO 8601, UTC as in the ledger), HTPOORT_LENGTH (octets of the message) and HTPOORT_SHA256
     (its digest, in hexadecimal). The same reply may come again, with the same key.
+
+    HTPOORT_PAYLOAD_PARTS is the number of parts that may be the payload. If it is 1 and the part can be decoded,
+    HTPOORT_PAYLOAD_FILE names a file with the decoded octets, for as long as the command runs, and
+    HTPOORT_PAYLOAD_LENGTH and HTPOORT_PAYLOAD_SHA256 describe it. HTPOORT_PAYLOAD_TYPE, HTPOORT_PAYLOAD_CHARSET and
+    HTPOORT_PAYLOAD_NAME are as declared, or empty if they are not declared or are more than plain names;
+    HTPOORT_PAYLOAD_ENDING is an ending for a file. HTPOORT_PAYLOAD_PROBLEMS has the codes of what is wrong.
 
     The end of the output of the command is logged, or is in the error if the command failed; output that is copied
     from the reply is not.
@@ -135,16 +143,17 @@ class CommandDelivery:
             ) from error
 
     async def _run(self, reply: Deliverable, limit: asyncio.Timeout) -> tuple[int, _Output]:
-        with await self._unnamed_file(reply.raw) as message:
+        files = await self._unnamed_files(reply.raw)
+        with files.message, files.payload:
             # A separate task: if it were cancelled before the command is known to run, there would be nothing to kill.
-            starting = asyncio.create_task(self._start(reply, message))
+            starting = asyncio.create_task(self._start(reply, files))
             try:
                 running = await asyncio.shield(starting)
                 await running.exited.wait()
                 # The result is known from here on, and no timeout changes it.
                 limit.reschedule(None)
                 code = cast("int", running.transport.get_returncode())
-                return code, await self._output(running, reply.raw, code)
+                return code, await self._output(running, files.contents, code)
             except BaseException:
                 await run_to_end(_kill(starting))
                 raise
@@ -153,9 +162,9 @@ class CommandDelivery:
                     starting.result().transport.close()
                     await asyncio.sleep(0)  # the loop closes the pipes in its next round
 
-    async def _unnamed_file(self, raw: bytes) -> BinaryIO:
-        """Write the whole message to a file without a name, which no crash leaves behind."""
-        future = self._threads.submit(lambda: _written(raw))
+    async def _unnamed_files(self, raw: bytes) -> _Files:
+        """Write the whole message, and its payload, to files without a name, which no crash leaves behind."""
+        future = self._threads.submit(lambda: _files(raw))
         try:
             return await asyncio.wrap_future(future)
         except OSError as error:
@@ -166,14 +175,16 @@ class CommandDelivery:
             future.add_done_callback(_close)  # the thread may still be writing
             raise
 
-    async def _output(self, running: _Process, raw: bytes, code: int) -> _Output:
+    async def _output(self, running: _Process, contents: tuple[bytes, ...], code: int) -> _Output:
         """Wait a moment for output that is still on its way, and remove what quotes the reply."""
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_OUTPUT):
                     await running.silent.wait()
             hide = _checks.redaction(self.argv)
-            future = self._threads.submit(lambda: _Output(*(hide(_text(running.output[fd], raw)) for fd in (1, 2))))
+            future = self._threads.submit(
+                lambda: _Output(*(hide(_text(running.output[fd], contents)) for fd in (1, 2)))
+            )
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             # The command has taken the reply, whether or not the caller still waits.
@@ -181,11 +192,16 @@ class CommandDelivery:
                 raise
             return _Output("", "")
 
-    async def _start(self, reply: Deliverable, message: BinaryIO) -> _Process:
+    async def _start(self, reply: Deliverable, files: _Files) -> _Process:
         # Not create_subprocess_exec: its wait() also waits until the pipes are closed, which background processes
         # of the command may keep open.
         _, running = await asyncio.get_running_loop().subprocess_exec(
-            _Process, *self.argv, stdin=message, env=_environment(reply), start_new_session=True
+            _Process,
+            *self.argv,
+            stdin=files.message,
+            env=_environment(reply, files),
+            pass_fds=(files.payload.fileno(),),
+            start_new_session=True,
         )
         return running
 
@@ -201,10 +217,57 @@ def _written(raw: bytes) -> BinaryIO:
     return cast("BinaryIO", file)
 
 
-def _close(future: Future[BinaryIO]) -> None:
-    """Close a file that was written too late."""
+@final
+@attrs.frozen
+class _Files:
+    """Hold a message and its payload in files without a name, and the facts about the payload."""
+
+    message: BinaryIO
+    payload: BinaryIO
+    facts: dict[str, str] = attrs.field(repr=False)
+    contents: tuple[bytes, ...] = attrs.field(repr=False)
+    """What a command may not print into a log: the message, and its parts as they are decoded."""
+
+
+def _files(raw: bytes) -> _Files:
+    payload = read_payload(raw)
+    octets = payload.octets
+    with contextlib.ExitStack() as unless_whole:
+        message = unless_whole.enter_context(_written(raw))
+        file = unless_whole.enter_context(_written(octets or b""))
+        unless_whole.pop_all()
+    name, charset, kind = payload.file_name or "", payload.charset or "", payload.content_type or ""
+    facts = {
+        "PARTS": str(len(payload.parts)),
+        "TYPE": kind if _TYPE.fullmatch(kind) else "",
+        "CHARSET": charset if _CHARSET.fullmatch(charset) else "",
+        "NAME": name if _NAME.fullmatch(name) else "",
+        "ENDING": payload.ending or "",
+        "PROBLEMS": " ".join(problem.code for problem in payload.problems),
+    }
+    if octets is not None:
+        facts["FILE"] = f"/dev/fd/{file.fileno()}"
+        facts["LENGTH"] = str(len(octets))
+        facts["SHA256"] = hashlib.sha256(octets).hexdigest()
+    return _Files(
+        message,
+        file,
+        {f"PAYLOAD_{name}": value for name, value in facts.items()},
+        (raw, *(part.octets for part in payload.parts if part.octets is not None)),
+    )
+
+
+# What a peer declares goes on only if it is harmless in any shell and no path.
+_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,63}")
+_CHARSET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:+_-]{0,63}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+
+def _close(future: Future[_Files]) -> None:
+    """Close files that were written too late."""
     if not future.cancelled() and future.exception() is None:
-        future.result().close()
+        future.result().message.close()
+        future.result().payload.close()
 
 
 async def _kill(starting: asyncio.Task[_Process]) -> None:
@@ -219,7 +282,7 @@ async def _kill(starting: asyncio.Task[_Process]) -> None:
                 await running.exited.wait()
 
 
-def _environment(reply: Deliverable) -> dict[str, str]:
+def _environment(reply: Deliverable, files: _Files) -> dict[str, str]:
     """Make the environment of a command."""
     facts = {
         "KEY": str(reply.key),
@@ -232,18 +295,19 @@ def _environment(reply: Deliverable) -> dict[str, str]:
         "RECEIVED": reply.received.isoformat(),
         "LENGTH": str(len(reply.raw)),
         "SHA256": hashlib.sha256(reply.raw).hexdigest(),
+        **files.facts,
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
     return inherited | {f"{_PREFIX}{name}": value for name, value in facts.items()}
 
 
-def _text(printed: bytes, raw: bytes) -> str:
+def _text(printed: bytes, contents: tuple[bytes, ...]) -> str:
     """Shorten an output to the end of one printable line, unless it quotes the reply."""
     # The command may have changed line ends and indents.
     parts = [part.translate(None, _BLANKS) for part in (printed, *printed.splitlines())]
     if any(len(part) >= _QUOTED for part in parts):
-        message = raw.translate(None, _BLANKS)
-        if any(len(part) >= _QUOTED and part in message for part in parts):
+        dense = [content.translate(None, _BLANKS) for content in contents]
+        if any(len(part) >= _QUOTED and part in content for part in parts for content in dense):
             return _COPIED
     return one_line(printed.decode("utf-8", "replace"))[-_SHOWN:]
 

@@ -13,11 +13,12 @@ from typing import Any, Final
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core import render
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
 from htpoort.core.message import Submission, read
+from htpoort.core.payload import Payload
 from htpoort.core.routing import SentRecord
+from htpoort.core.text import ascii_lower
 from htpoort.ledger import _schema
 from htpoort.ledger._statement import InsertIfNew, Statement, log, store_message
 from htpoort.ledger.records import Exchange, Shadow
@@ -186,18 +187,30 @@ def _same_declaration(submission: Submission, stored: bytes) -> bool:
     Check whether a message carries the same declaration as a stored one: payload, envelope and mailbox.
 
     A caller that repeats itself builds the message again: Date and Message-ID differ then, and the transfer encoding
-    may, with the version of this library. A stored message that `htpoort.build` cannot have built must be identical.
+    may, with the version of this library. A message that carries several parts, or anything that programs may read
+    differently, must be identical.
     """
     if stored == submission.data:
         return True
     before = read(stored)
-    payload = render.payload_of(stored)
     return (
-        payload is not None
-        and payload == render.payload_of(submission.data)
+        _same_content(before.payload, read(submission.data).payload)
         and before.envelope == submission.envelope
         and before.mailbox == submission.mail_from.lower()
     )
+
+
+def _same_content(first: Payload, second: Payload) -> bool:
+    """
+    Check whether two messages carry the same octets, in the same character set if both declare one.
+
+    One line end at the end does not count: the message may have it where the declaration has none, and it means
+    nothing in XML or EDIFACT.
+    """
+    if first.octets is None or second.octets is None or first.problems or second.problems:
+        return False
+    charsets = {ascii_lower(charset) for charset in (first.charset, second.charset) if charset is not None}
+    return len(charsets) <= 1 and first.octets.removesuffix(b"\r\n") == second.octets.removesuffix(b"\r\n")
 
 
 # ── shadows ──────────────────────────────────────────────────────────────────

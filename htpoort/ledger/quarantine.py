@@ -350,6 +350,7 @@ def _routed(quarantined: QuarantinedMessage, raw: bytes, choice: _Choice) -> Rou
         mailbox=quarantined.mailbox or choice.system.mailbox,
         envelope=envelope,
         body_start=read(raw).body_start,
+        raw=raw,
     )
 
 

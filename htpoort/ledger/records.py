@@ -10,6 +10,7 @@ from typing import final
 import attrs
 
 from htpoort.core.exchange import State
+from htpoort.core.payload import Payload, read_payload
 from htpoort.core.routing import Quarantined, Routed
 
 __all__ = [
@@ -139,6 +140,11 @@ class Reply:
     attempts: int
     trouble: str
     raw: bytes = attrs.field(repr=False)
+
+    @property
+    def payload(self) -> Payload:
+        """What the message carries, decoded; it is decoded anew each time."""
+        return read_payload(self.raw)
 
 
 @final

@@ -10,7 +10,7 @@ from htpoort.simulator.declarants import Declarant, Mailbox, MailboxMessage
 from htpoort.simulator.declarations import Channel, Declaration, SentReply
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
 from htpoort.simulator.gateway import Gateway
-from htpoort.simulator.scenarios import Behaviour, ReplyKind, Scenario, ScriptedReply, Window
+from htpoort.simulator.scenarios import Behaviour, ReplyForm, ReplyKind, Scenario, ScriptedReply, Window
 from htpoort.simulator.script import RepeatedK, Script
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "RealClock",
     "RepeatedK",
     "ReplyFault",
+    "ReplyForm",
     "ReplyKind",
     "Scenario",
     "Script",

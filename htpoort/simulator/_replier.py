@@ -150,6 +150,8 @@ class Replier:
         self.undelivered: list[SendError] = []
         self.timetable: Timetable[_Lane, _DueReply] = Timetable(clock, self._work)
         self._windows = script.windows
+        self._form = script.form
+        self._written = 0
         self._left = [(scenario, scenario.times) for scenario in script.scenarios]
         self._directory = directory
         self._declarants = declarants
@@ -204,7 +206,9 @@ class Replier:
             message_id=_clock.message_id(declaration.system.mailbox),
             directory=self._directory,
             other_mailbox=self._other_mailbox(declaration),
+            form=(scripted.form or self._form).of_reply(self._written),
         )
+        self._written += 1
         # A stray reply to an unknown mailbox is offered to the declarant's own server, which refuses it.
         owner = self._declarants.find(message.rcpt_to) or self._declarants.find(declaration.mailbox)
         channels = () if owner is None else owner.channels

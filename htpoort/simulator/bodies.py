@@ -6,11 +6,9 @@ Every body is marked as synthetic, so that it cannot be mistaken for a message o
 
 from __future__ import annotations
 
-import email
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from email.message import Message
 from typing import Final, cast
 from xml.parsers import expat
 from xml.sax.saxutils import escape
@@ -18,6 +16,7 @@ from xml.sax.saxutils import escape
 from htpoort.core import render
 from htpoort.core.directory import AGS, DMS, DeclarationSystem
 from htpoort.core.envelope import RoutingEnvelope
+from htpoort.core.payload import read_payload
 from htpoort.core.text import ascii_lower
 from htpoort.simulator.scenarios import ReplyKind
 
@@ -29,6 +28,7 @@ XML_CONTROL: Final = "urn:wco:datamodel:XML_Control:1"
 _EDIFACT: Final = "application/EDIFACT"
 _XML: Final = "application/xml"
 _NOTE: Final = "Synthetic reply of a simulator, not of Customs."
+_DEEPEST: Final = 8  # messages in messages that are read
 _LONGEST_LRN: Final = 70  # twice the longest reference of EDIFACT; a longer text is something else
 
 # ── the declaration ──────────────────────────────────────────────────────────
@@ -45,18 +45,17 @@ def content_of(raw: bytes) -> bytes:
         raw: The whole message; any octets.
 
     Returns:
-        The decoded octets of the body; of a multipart, those of its first part that is not a multipart itself.
+        The decoded octets of the body; of a multipart or an attached message, those of its first part that
+        is neither. Empty if there is none, or if none can be decoded for sure.
     """
-    try:
-        parts = email.message_from_bytes(raw).walk()
-        leaf = next(part for part in parts if not part.is_multipart())
-        return _decoded(leaf)
-    except Exception:  # noqa: BLE001 - the package raises what its documentation does not list
-        return b""
-
-
-def _decoded(part: Message) -> bytes:
-    return cast("bytes", part.get_payload(decode=True))
+    for _ in range(_DEEPEST):
+        part = next((part for part in read_payload(raw).parts if part.octets is not None), None)
+        if part is None or part.octets is None:
+            break
+        if part.content_type != "message/rfc822":
+            return part.octets
+        raw = part.octets
+    return b""
 
 
 class _ParsingOver(Exception):  # noqa: N818 - not an error: it ends the parsing

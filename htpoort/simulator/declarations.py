@@ -14,6 +14,7 @@ from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import SendError
 from htpoort.core.message import Received, Submission, read
+from htpoort.core.payload import Payload, read_payload
 from htpoort.core.text import ascii_lower
 from htpoort.simulator._files import MessageRecorder
 from htpoort.simulator.clock import Clock
@@ -38,7 +39,6 @@ class Declaration:
         subject: The Subject as it was on the wire.
         envelope: The envelope in the Subject.
         raw: The whole message.
-        payload: The body, not decoded.
     """
 
     number: int
@@ -48,7 +48,11 @@ class Declaration:
     subject: str
     envelope: RoutingEnvelope
     raw: bytes = attrs.field(repr=False)
-    payload: bytes = attrs.field(repr=False)
+
+    @property
+    def payload(self) -> Payload:
+        """What the message carries, decoded; it is decoded anew each time."""
+        return read_payload(self.raw)
 
 
 class Channel(enum.StrEnum):
@@ -183,7 +187,6 @@ class DeclarationIntake:
             subject=received.subject,
             envelope=received.envelope,
             raw=incoming.raw,
-            payload=received.body,
         )
 
     def _keep_to_the_rate(self, declaration: Declaration) -> None:

@@ -20,7 +20,7 @@ from htpoort.core.text import ascii_lower
 from htpoort.simulator import bodies
 from htpoort.simulator.declarations import Declaration
 from htpoort.simulator.faults import ReplyFault
-from htpoort.simulator.scenarios import ScriptedReply
+from htpoort.simulator.scenarios import ReplyForm, ScriptedReply
 
 __all__ = ["OTHER_MAILBOX", "OTHER_PARTY", "plain_body", "reply", "reply_subject", "scripted_reply"]
 
@@ -122,8 +122,24 @@ def reply(  # noqa: PLR0913 - one argument for each thing a reply has
     )
 
 
+_FORMS: Final[Mapping[ReplyForm, tuple[render.Layout, render.TransferEncoding | None]]] = {
+    ReplyForm.PLAIN: ("body", None),
+    ReplyForm.BASE64: ("body", "base64"),
+    ReplyForm.QUOTED_PRINTABLE: ("body", "quoted-printable"),
+    ReplyForm.ATTACHMENT: ("attachment", None),
+    ReplyForm.ATTACHMENT_BASE64: ("attachment", "base64"),
+    ReplyForm.ATTACHMENT_QUOTED: ("attachment", "quoted-printable"),
+}
+
+
 def _rendered(  # noqa: PLR0913, PLR0917 - the headers in their order, and the body
-    sender: str, to: str, subject: str, payload: bytes, date: datetime, message_id: str
+    sender: str,
+    to: str,
+    subject: str,
+    payload: bytes,
+    date: datetime,
+    message_id: str,
+    form: ReplyForm = ReplyForm.PLAIN,
 ) -> bytes:
     headers = [
         ("From", sender),
@@ -132,8 +148,16 @@ def _rendered(  # noqa: PLR0913, PLR0917 - the headers in their order, and the b
         ("Date", render.rfc5322_date(date)),
         ("Message-ID", message_id),
     ]
-    content_type, _ = render.content_type_of(payload)
-    return render.render(headers, payload, content_type=content_type, layout="body", file_name="")
+    content_type, ending = render.content_type_of(payload)
+    layout, encoding = _FORMS[form]
+    return render.render(
+        headers,
+        payload,
+        content_type=content_type,
+        layout=layout,
+        file_name=f"reply.{ending}",
+        transfer_encoding=encoding,
+    )
 
 
 # ── replies of a scenario ────────────────────────────────────────────────────
@@ -148,6 +172,7 @@ def scripted_reply(  # noqa: PLR0913 - one argument for each thing a reply has
     directory: Directory = HTPOORT,
     other_mailbox: str = OTHER_MAILBOX,
     other_party: str = OTHER_PARTY,
+    form: ReplyForm | None = None,
 ) -> Submission:
     """
     Write a reply of a scenario, genuine or with its fault.
@@ -160,6 +185,8 @@ def scripted_reply(  # noqa: PLR0913 - one argument for each thing a reply has
         directory: For the other system; if it has no other, AGS or DMS is used.
         other_mailbox: Where a WRONG_MAILBOX reply is sent.
         other_party: A of an OTHER_PARTY reply.
+        form: How it carries its body; by default the form of *scripted*, or plain. EVERY goes by the number of the
+            declaration.
 
     Returns:
         The message with its MAIL FROM, which is empty for a BOUNCE, and RCPT TO. Its envelope is that of the
@@ -196,7 +223,10 @@ def scripted_reply(  # noqa: PLR0913 - one argument for each thing a reply has
         envelope=envelope,
         system=sending.name,
         message_id=message_id,
-        data=_rendered(sender, to, subject, payload, date, message_id),
+        data=_rendered(
+            *(sender, to, subject, payload, date, message_id),
+            (form or scripted.form or ReplyForm.PLAIN).of_reply(declaration.number - 1),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.text import ascii_lower
 from htpoort.simulator.faults import ReplyFault, member_problems
 
-__all__ = ["Behaviour", "ReplyKind", "Scenario", "ScriptedReply", "Window"]
+__all__ = ["Behaviour", "ReplyForm", "ReplyKind", "Scenario", "ScriptedReply", "Window"]
 
 
 class ReplyKind(enum.StrEnum):
@@ -31,6 +31,38 @@ class ReplyKind(enum.StrEnum):
     """The declaration could not be read."""
 
 
+class ReplyForm(enum.StrEnum):
+    """How a reply carries its body. What the real gateway does is unknown, so a program must read every form."""
+
+    PLAIN = "plain"
+    """The body as it is; in base64 if mail servers may change it."""
+    BASE64 = "base64"
+    """The body in base64."""
+    QUOTED_PRINTABLE = "quoted-printable"
+    """The body in quoted-printable."""
+    ATTACHMENT = "attachment"
+    """The only part of a multipart, as it is or in base64."""
+    ATTACHMENT_BASE64 = "attachment-base64"
+    """The only part of a multipart, in base64."""
+    ATTACHMENT_QUOTED = "attachment-quoted-printable"
+    """The only part of a multipart, in quoted-printable."""
+    EVERY = "every"
+    """Each reply in the next of the other forms, in this order."""
+
+    def of_reply(self, earlier: int) -> ReplyForm:
+        """
+        Return the form of one reply.
+
+        Args:
+            earlier: The number of replies before it.
+
+        Returns:
+            This form; for EVERY the first of the others, then the second, and so on, again and again.
+        """
+        forms = [form for form in ReplyForm if form is not ReplyForm.EVERY]
+        return forms[earlier % len(forms)] if self is ReplyForm.EVERY else self
+
+
 @final
 @attrs.frozen(kw_only=True)
 class ScriptedReply:
@@ -42,6 +74,7 @@ class ScriptedReply:
         after: How long after the acceptance of the declaration it is sent; 0 or more.
         body: Its body; by default a synthetic one of *kind*.
         fault: What is wrong with it.
+        form: How it carries its body; None for the form of the script. A bounce has its own.
 
     Raises:
         InputError: Values are invalid. The error lists every problem.
@@ -51,6 +84,7 @@ class ScriptedReply:
     after: timedelta = timedelta(0)
     body: bytes | None = attrs.field(default=None, repr=False)
     fault: ReplyFault | None = None
+    form: ReplyForm | None = None
 
     def __attrs_post_init__(self) -> None:
         if problems := _reply_problems(self):
@@ -60,6 +94,10 @@ class ScriptedReply:
 def _reply_problems(reply: ScriptedReply) -> list[Problem]:
     """Find the problems of a reply."""
     problems = member_problems("simulator.answer", kind=(reply.kind, ReplyKind))
+    form = cast("object", reply.form)
+    if form is not None and not isinstance(form, ReplyForm):
+        message = f"form is {form!r}; give one of {', '.join(ReplyForm)}, or leave it out."
+        problems.append(Problem("simulator.answer", message))
     fault = cast("object", reply.fault)
     if fault is not None and not isinstance(fault, ReplyFault):
         message = f"fault is {fault!r}; give one of {', '.join(ReplyFault)}, or leave it out."

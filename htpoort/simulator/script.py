@@ -17,7 +17,7 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Delay, Document, KeyPath, required
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep, member_problems
-from htpoort.simulator.scenarios import Behaviour, ReplyKind, Scenario, ScriptedReply, Window
+from htpoort.simulator.scenarios import Behaviour, ReplyForm, ReplyKind, Scenario, ScriptedReply, Window
 
 __all__ = ["RepeatedK", "Script"]
 
@@ -52,9 +52,12 @@ class Script:
         per_hour: The number of declarations that it accepts in an hour from each declarant's mailbox;
             None for any number.
         repeated: What it does with a K that it has accepted before from the same party.
+        form: How replies carry their bodies that name no form themselves; by default each reply of the gateway in
+            the next form.
 
     Raises:
-        InputError: *per_hour* is below 1, or *repeated* is not a member of its enum. The error lists every problem.
+        InputError: *per_hour* is below 1, or *repeated* or *form* is not a member of its enum. The error lists every
+            problem.
 
     Source:
         100 messages an hour have been seen in the business test environment (field).
@@ -66,9 +69,10 @@ class Script:
     windows: tuple[Window, ...] = ()
     per_hour: int | None = None
     repeated: RepeatedK = RepeatedK.ACCEPT
+    form: ReplyForm = ReplyForm.EVERY
 
     def __attrs_post_init__(self) -> None:
-        problems = member_problems("simulator.script", repeated=(self.repeated, RepeatedK))
+        problems = member_problems("simulator.script", repeated=(self.repeated, RepeatedK), form=(self.form, ReplyForm))
         if self.per_hour is not None and self.per_hour < 1:
             message = f"per_hour is {self.per_hour}; give at least 1, or leave it out for any number."
             problems.append(Problem("simulator.script", message))
@@ -106,6 +110,7 @@ class ScriptTable:
 
     per_hour: int | None = None
     repeated: RepeatedK | None = None
+    form: ReplyForm | None = None
     scenario: object = None
     fault: object = None
     pop3_fault: object = None
@@ -134,6 +139,7 @@ class ReplyTable:
     after: Delay | None = None
     body_file: str | None = None
     fault: ReplyFault | None = None
+    form: ReplyForm | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -189,7 +195,7 @@ def _open(path: Path) -> tuple[Document, Path]:
 
 def _read(document: Document, folder: Path) -> Script:
     table = document.read((), ScriptTable) or ScriptTable()
-    settings = _given(table, "per_hour", "repeated")
+    settings = _given(table, "per_hour", "repeated", "form")
     faults = [_fault(document, path) for path in document.tables(("fault",))]
     pop3_faults = [_pop3_fault(document, path) for path in document.tables(("pop3_fault",))]
     windows = [_window(document, path) for path in document.tables(("window",))]
@@ -223,7 +229,7 @@ def _reply(document: Document, path: KeyPath, folder: Path) -> ScriptedReply | N
     table = document.read(path, ReplyTable)
     if table is None:
         return None
-    settings = _given(table, "kind", "after", "fault")
+    settings = _given(table, "kind", "after", "fault", "form")
     if table.body_file is not None:
         try:
             settings["body"] = (folder / table.body_file).read_bytes()

@@ -141,6 +141,20 @@ class TestBuild:
         )
         assert facts["data"].endswith("\r\n\r\n<MetaData/>\r\n")
 
+    @pytest.mark.parametrize("encoding", ["7bit", "quoted-printable", "base64"])
+    def test_encodes_as_it_is_told(self, htpoort: Run, encoding: str) -> None:
+        """The transfer encoding can be chosen by name; one that does not protect the payload is refused."""
+        options = [*build_options(), "--transfer-encoding", encoding]
+        message = email.message_from_bytes(htpoort("build", *options, stdin=b"<MetaData/>\r\n").out)
+        risky = htpoort("build", *options, stdin=b"<MetaData/>\n")
+
+        assert encoding == message["Content-Transfer-Encoding"]
+        assert b"<MetaData/>\r\n" == message.get_payload(decode=True)
+        assert risky.code == (2 if encoding == "7bit" else 0)
+        assert ("--transfer-encoding is '7bit', but mail servers may change this payload" in risky.err) is (
+            encoding == "7bit"
+        )
+
     def test_makes_up_a_message_id_and_takes_the_time(self, htpoort: Run) -> None:
         """By default the date is now, and each Message-ID is new and in the declarant's domain."""
         options = build_options()[:8]

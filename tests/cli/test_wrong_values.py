@@ -78,6 +78,7 @@ _OF_A_MESSAGE: Final = [
     ("--reference", "a b", "--reference is 'a b'; give 1 to 35 letters and digits."),
     ("--reference", "", "--reference is ''"),
     ("--layout", "inline", "--layout is 'inline'; give body or attachment."),
+    ("--transfer-encoding", "8bit", "--transfer-encoding is '8bit'; give 7bit, quoted-printable or base64."),
     ("--file-name", "a.xml", "--file-name names an attachment; add --layout attachment, or leave it out."),
     ("--content-type", "xml", "--content-type is 'xml'"),
     ("--date", "yesterday", "--date is 'yesterday'; give ISO 8601"),

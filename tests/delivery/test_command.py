@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import logging
@@ -99,8 +100,58 @@ class TestDelivered:
             "HTPOORT_RECEIVED": "2026-01-05T10:30:00+01:00",
             "HTPOORT_LENGTH": "90",
             "HTPOORT_SHA256": "780d19416bc1780f564995b10ca2ab3d34952d4346c937e3b6c551d3c57aec3b",
+            "HTPOORT_PAYLOAD_PARTS": "1",
+            "HTPOORT_PAYLOAD_FILE": environment["HTPOORT_PAYLOAD_FILE"],
+            "HTPOORT_PAYLOAD_LENGTH": "13",
+            "HTPOORT_PAYLOAD_SHA256": hashlib.sha256(b"<MetaData/>\r\n").hexdigest(),
+            "HTPOORT_PAYLOAD_TYPE": "text/plain",
+            "HTPOORT_PAYLOAD_CHARSET": "",
+            "HTPOORT_PAYLOAD_NAME": "",
+            "HTPOORT_PAYLOAD_ENDING": "xml",
+            "HTPOORT_PAYLOAD_PROBLEMS": "",
         } == {name: value for name, value in environment.items() if name.startswith("HTPOORT_")}
         assert ("2026", reply().raw.decode()) == (environment["ARCHIVE"], message)
+
+    @pytest.mark.parametrize("octets", [b"<Response>\xff</Response>", b""])
+    async def test_the_payload(self, tmp_path: Path, reply: Made, octets: bytes) -> None:
+        """The decoded payload is in the file that the environment names, also for a shell, more than once."""
+        lines = (
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/xml; charset=x-1\r\n"
+        )
+        lines += b'Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename="r.xml"\r\n\r\n'
+        raw = lines + base64.b64encode(octets) + b"\r\n--b--\r\n"
+        script = (
+            'cat "$HTPOORT_PAYLOAD_FILE" > "$1/octets"; cat "$HTPOORT_PAYLOAD_FILE" > "$1/again"; '
+            'echo "$HTPOORT_PAYLOAD_TYPE $HTPOORT_PAYLOAD_CHARSET $HTPOORT_PAYLOAD_NAME" > "$1/facts"'
+        )
+        await CommandDelivery(("/bin/sh", "-c", script, "sh", str(tmp_path)))(reply(raw=raw))
+        assert octets == (tmp_path / "octets").read_bytes() == (tmp_path / "again").read_bytes()
+        assert "application/xml x-1 r.xml\n" == (tmp_path / "facts").read_text()
+
+    @pytest.mark.parametrize(
+        ("head", "parts", "problems"),
+        [
+            (b"Content-Transfer-Encoding: base64\r\n", "1", "payload.base64"),
+            (b"Content-Type: multipart/mixed; boundary=b\r\n", "2", "payload.several"),
+        ],
+    )
+    async def test_no_payload(self, tmp_path: Path, reply: Made, head: bytes, parts: str, problems: str) -> None:
+        """Without one part that can be decoded there is no file, and the environment says why."""
+        script = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
+        raw = head + b"\r\n--b\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--\r\n"
+        await command(script, str(tmp_path / "facts"))(reply(raw=raw))
+        facts = json.loads((tmp_path / "facts").read_text())
+        assert (parts, problems) == (facts["HTPOORT_PAYLOAD_PARTS"], facts["HTPOORT_PAYLOAD_PROBLEMS"])
+        assert not {"HTPOORT_PAYLOAD_FILE", "HTPOORT_PAYLOAD_LENGTH", "HTPOORT_PAYLOAD_SHA256"} & facts.keys()
+
+    async def test_what_a_peer_declares(self, tmp_path: Path, reply: Made) -> None:
+        """No declared name reaches the command that is a path, or that a shell or the system could stumble over."""
+        raw = b'Content-Type: ../etc; charset="$(id)"\r\nContent-Disposition: attachment; filename="../../x\0y"\r\n\r\n'
+        script = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
+        await command(script, str(tmp_path / "facts"))(reply(raw=raw))
+        facts = json.loads((tmp_path / "facts").read_text())
+        names = ("HTPOORT_PAYLOAD_TYPE", "HTPOORT_PAYLOAD_CHARSET", "HTPOORT_PAYLOAD_NAME")
+        assert ["", "", ""] == [facts[name] for name in names]
 
     async def test_a_large_message(self, tmp_path: Path, reply: Made) -> None:
         """2 MB with every octet arrive unchanged."""
@@ -259,6 +310,14 @@ class TestPrinted:
         """No error quotes the reply, although the command printed it."""
         script = "import sys; sys.exit('cannot read:\\n' + sys.stdin.read())"
         raw = reply().raw + b"<Declaration>of one hundred crates of secrets</Declaration>\r\n"
+        why = await failure(command(script), reply(raw=raw))
+        assert "The command ended with 1: (it printed a part of the reply, which is left out here)" == why
+
+    async def test_the_payload_in_a_failure(self, reply: Made) -> None:
+        """No error quotes the decoded payload either."""
+        script = "import os, sys; sys.exit('cannot read: ' + open(os.environ['HTPOORT_PAYLOAD_FILE']).read())"
+        declaration = b"<Declaration>\r\nof one hundred crates of secrets and one thousand more\r\n</Declaration>"
+        raw = b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(declaration) + b"\r\n"
         why = await failure(command(script), reply(raw=raw))
         assert "The command ended with 1: (it printed a part of the reply, which is left out here)" == why
 

@@ -31,6 +31,14 @@ MADE = {
     "f'{name.lower()}.missing'": ["from.missing", "subject.missing"],
     "f'{name.lower()}.repeated'": ["from.repeated", "subject.repeated"],
     "f'release.{reason.value}'": ["release.other-party", "release.other-system"],
+    "f'payload.{code}'": [
+        "payload.encoding",
+        "payload.content-type",
+        "payload.eight-bit",
+        "payload.base64",
+        "payload.base64-padding",
+        "payload.quoted-printable",
+    ],
     "f'route.{reason.value}'": [
         "route.unknown-mailbox",
         "route.unknown-process",

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from htpoort import Correlation, Reason
-from htpoort.simulator import FaultAction, ReplyFault, ReplyKind, SmtpStep, script
+from htpoort.simulator import FaultAction, ReplyFault, ReplyForm, ReplyKind, SmtpStep, script
 
 PAGE = "docs/reference/scenarios.md"
 
@@ -39,7 +39,12 @@ def test_every_key_is_listed(
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("### Kinds", ReplyKind), ("### Faults of a reply", ReplyFault), ("### Actions", FaultAction)],
+    [
+        ("### Kinds", ReplyKind),
+        ("### Forms", ReplyForm),
+        ("### Faults of a reply", ReplyFault),
+        ("### Actions", FaultAction),
+    ],
 )
 def test_every_member_is_listed(
     page: Callable[[str], Any], in_backticks: Callable[[str], list[str]], heading: str, kind: type[enum.StrEnum]

@@ -13,7 +13,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PRINTED = {
     "route_replies.py": """\
 AGS for NL123456789.02.05: K=22096222734662, matched
+    <Response/>
 DMS for NL123456789.03.05: K=22096222734663, matched
+    <Response/>
 quarantine: ambiguous-from: The From header does not hold exactly one plain mailbox.
 quarantine: other-system: The reference 22096222734662 was sent to AGS, but DMS answers.
 """,

@@ -48,6 +48,10 @@ FURTHER: Final = {
         "A Subject in which one of them finds another V, A or K than our reader is not routed: hand-written "
         "ones, and hundreds that Hypothesis generates."
     ),
+    "mailparser, Email::MIME, MIME::Tools": (
+        "They take the same payload out of the messages of `build`, of drawn replies and of public corpora as our "
+        "reader does. Where it gives no octets, they differ or guess."
+    ),
     "PgBouncer": (
         "Machines that share the sessions of a pool use one ledger, in `pool_mode` session and transaction; "
         "statement is refused with a reason."

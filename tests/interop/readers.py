@@ -102,6 +102,37 @@ def started(folder: Path) -> Generator[Readers]:
         yield Readers(pipes, folder / "message.eml")
 
 
+PART_COMMANDS: Final = (("node", FOLDER / "parts.js"), ("perl", FOLDER / "parts.pl"))
+
+
+@attrs.define
+class PartReaders:
+    """Every program that lists the parts of a message, each waiting for one."""
+
+    pipes: list[subprocess.Popen[bytes]]
+
+    def read(self, raw: bytes) -> dict[str, list[bytes]]:
+        """Return the decoded parts that each of them finds; a program that fails on the message is left out."""
+        found: dict[str, list[bytes]] = {}
+        for pipe in self.pipes:
+            stdin = cast("IO[bytes]", pipe.stdin)
+            stdin.write(base64.b64encode(raw) + b"\n")
+            stdin.flush()
+        for pipe in self.pipes:
+            answer: dict[str, Any] = json.loads(cast("IO[bytes]", pipe.stdout).readline())
+            for name, parts in answer.items():
+                if parts is not None:
+                    found[name] = [base64.b64decode(octets) for _, octets in parts]
+        return found
+
+
+@contextmanager
+def part_readers() -> Generator[PartReaders]:
+    """Start the programs that list parts, and end them with the block."""
+    with ExitStack() as stack:
+        yield PartReaders([stack.enter_context(_running(command)) for command in PART_COMMANDS])
+
+
 @contextmanager
 def _running(command: tuple[str | Path, ...]) -> Generator[subprocess.Popen[bytes]]:
     pipe = subprocess.Popen(  # noqa: S603 - our own scripts

@@ -115,7 +115,50 @@ class TestQueue:
         assert ledger.exchanges.queue(rebuilt(payload=b"<a/> "), at=clock(5)).repeated
 
     @pytest.mark.parametrize(
-        "other", [{"payload": b"<b/>"}, {"mailbox": "other@forwarder.example"}, {"system": AGS}, {"s": "1"}]
+        "lines",
+        [
+            # Two parts: a program may take either.
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n<a/>\r\n--b\r\n\r\n<c/>\r\n--b--\r\n",
+            # Read as <a/>, but with a problem: other programs may drop the last octets.
+            b"Content-Transfer-Encoding: base64\r\n\r\nPGEvPg\r\n",
+            # Nothing that is certain.
+            b"Content-Transfer-Encoding: base64\r\n\r\n<a/>\r\n",
+            b"Content-Type: text/xml\r\nContent-Type: text/plain\r\n\r\n<a/>\r\n",
+        ],
+        ids=["two parts", "no padding", "not base64", "two types"],
+    )
+    def test_a_message_that_programs_may_read_differently(
+        self, ledger: Ledger, clock: Clock, declaration: Make, lines: bytes
+    ) -> None:
+        """Only the identical message repeats one whose payload is not certain, though it may carry the same octets."""
+        submission = declaration("K1")
+        written = attrs.evolve(submission, data=submission.data.partition(b"MIME-Version: ")[0] + lines)
+        ledger.exchanges.queue(written, at=clock())
+
+        assert ledger.exchanges.queue(written, at=clock(1)).repeated
+        with pytest.raises(InputError, match="queued K1 before"):
+            ledger.exchanges.queue(rebuilt(), at=clock(5))
+
+    def test_another_character_set(self, ledger: Ledger, clock: Clock) -> None:
+        """The same octets in another character set are another text; without one declared, they are the same."""
+        ledger.exchanges.queue(rebuilt(content_type="text/xml; charset=UTF-8"), at=clock())
+
+        assert ledger.exchanges.queue(rebuilt(content_type="application/xml; charset=utf-8"), at=clock(1)).repeated
+        assert ledger.exchanges.queue(rebuilt(content_type="application/xml"), at=clock(1)).repeated
+        with pytest.raises(InputError, match="queued K1 before"):
+            ledger.exchanges.queue(rebuilt(content_type="text/xml; charset=iso-8859-1"), at=clock(5))
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"payload": b"<b/>"},
+            {"payload": b"<a/>\r\n\r\n"},
+            {"payload": b"<a/>\n"},
+            {"payload": b" <a/>"},
+            {"mailbox": "other@forwarder.example"},
+            {"system": AGS},
+            {"s": "1"},
+        ],
     )
     def test_another_declaration_built_anew(
         self, ledger: Ledger, clock: Clock, declaration: Make, other: dict[str, Any]

@@ -72,6 +72,7 @@ class TestTakeIn:
             kept.reference,
         )
         assert State.ANSWERED == ledger.story("K1")[0].exchange.state
+        assert (b"<Response/>\r\n", b"<Response/>\r\n") == (kept.payload.octets, stored.routing.payload.octets)
 
     def test_a_copy_is_recognised(self, ledger: Ledger, router: Router, clock: Clock, reply: Write) -> None:
         """The same body for the same K is one reply, by whatever path it came; each copy is counted."""

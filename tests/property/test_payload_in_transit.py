@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 from strategies import NOON
 
-from htpoort import DMS, build
+from htpoort import DMS, build, read
 
 CRLF = b"\r\n"
 
@@ -75,10 +75,14 @@ def carried(data: bytes, layout: str) -> bytes:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@given(payload=payloads.filter(bool), layout=st.sampled_from(["body", "attachment"]))
-@example(payload=b"<a>" + b"x" * 984 + b"</a>\r\n", layout="body")
-@example(payload=b"<a>\r\nFrom 1 January the goods lie in Rotterdam.   \r\n</a>\r\n", layout="body")
-def test_no_server_changes_a_payload(server: str, payload: bytes, layout: str) -> None:
+@given(
+    payload=payloads.filter(bool),
+    layout=st.sampled_from(["body", "attachment"]),
+    encoding=st.sampled_from([None, "quoted-printable", "base64"]),
+)
+@example(payload=b"<a>" + b"x" * 984 + b"</a>\r\n", layout="body", encoding=None)
+@example(payload=b"<a>\r\nFrom 1 January the goods lie in Rotterdam.   \r\n</a>\r\n", layout="body", encoding=None)
+def test_no_server_changes_a_payload(server: str, payload: bytes, layout: str, encoding: str | None) -> None:
     """What a server on the way does to lines of a message, it does to no line of a declaration."""
     data = build(
         system=DMS,
@@ -89,8 +93,12 @@ def test_no_server_changes_a_payload(server: str, payload: bytes, layout: str) -
         date=NOON,
         message_id="<1@forwarder.example>",
         layout=layout,  # type: ignore[arg-type]
+        transfer_encoding=encoding,  # type: ignore[arg-type]
     ).data
-    arrived = carried(CRLF.join(SERVERS[server](data.removesuffix(CRLF).split(CRLF))) + CRLF, layout)
+    raw = CRLF.join(SERVERS[server](data.removesuffix(CRLF).split(CRLF))) + CRLF
+    arrived = carried(raw, layout)
+
+    assert payload == read(raw).payload.octets
 
     # A body that goes out as it is gets the line end that it lacks, which is no server's work.
     plain = layout == "body" and b"\r\nContent-Transfer-Encoding: 7bit\r\n" in data

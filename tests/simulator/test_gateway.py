@@ -13,8 +13,8 @@ import attrs
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, InputError, SendFailure, Submission, build
-from htpoort.simulator import Behaviour, Gateway, Scenario, Script, SimulatedClock, Window
+from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, InputError, SendFailure, Submission, build, read
+from htpoort.simulator import Behaviour, Gateway, ReplyForm, Scenario, Script, ScriptedReply, SimulatedClock, Window
 from htpoort.transport import Security, SmtpServer, send
 
 MAILBOX = "edi@forwarder.example"
@@ -93,7 +93,7 @@ async def test_keeps_what_it_took(declarant: Declarant) -> None:
         taken.system,
         taken.mailbox,
         taken.subject,
-        taken.payload,
+        taken.payload.octets,
     )
 
 
@@ -248,6 +248,34 @@ async def test_answers_in_the_syntax_of_the_system(
     assert content_type == reply.get_content_type()
     assert isinstance(body, bytes)
     assert b"synthetic" in body.lower()
+
+
+async def test_every_form(declarant: Declarant) -> None:
+    """Each reply comes in another form, and a reply can name its own."""
+    replies = (*[ScriptedReply()] * 6, ScriptedReply(form=ReplyForm.BASE64))
+    script = Script(scenarios=(Scenario(replies=replies),))
+    async with Gateway(declarants={MAILBOX: declarant.server}, script=script) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await gateway.wait_for_due_replies()
+    arrived = [email.message_from_bytes(raw) for _, raw in declarant.came]
+
+    parts = [next(part for part in message.walk() if not part.is_multipart()) for message in arrived]
+    plain = ["7bit", "base64", "quoted-printable"]
+    assert [*plain, *plain, "base64"] == [part["Content-Transfer-Encoding"] for part in parts]
+    assert [False] * 3 + [True] * 3 + [False] == [message.is_multipart() for message in arrived]
+    assert all(b"<Response" in (read(raw).payload.octets or b"") for _, raw in declarant.came)
+
+
+async def test_one_form(declarant: Declarant) -> None:
+    """A script can have every reply in one form."""
+    script = Script(scenarios=(Scenario(replies=[ScriptedReply()] * 2),), form=ReplyForm.BASE64)
+    async with Gateway(declarants={MAILBOX: declarant.server}, script=script) as gateway:
+        await asyncio.to_thread(submit, gateway.smtp_port, "dms@htpoort.nl", DMS_REQUEST)
+        await gateway.wait_for_due_replies()
+
+    assert ["base64", "base64"] == [
+        email.message_from_bytes(raw)["Content-Transfer-Encoding"] for _, raw in declarant.came
+    ]
 
 
 async def test_the_clock_is_the_callers(declarant: Declarant) -> None:

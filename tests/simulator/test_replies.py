@@ -24,8 +24,9 @@ from htpoort import (
     SentRecord,
     Submission,
     build,
+    read,
 )
-from htpoort.simulator import Declaration, ReplyFault, ReplyKind, ScriptedReply
+from htpoort.simulator import Declaration, ReplyFault, ReplyForm, ReplyKind, ScriptedReply
 from htpoort.simulator.bodies import lrn_of
 from htpoort.simulator.replies import OTHER_PARTY, plain_body, reply, scripted_reply
 
@@ -50,7 +51,6 @@ def accepted(system: DeclarationSystem, envelope: RoutingEnvelope, raw: bytes) -
         subject=str(envelope),
         envelope=envelope,
         raw=raw,
-        payload=raw.partition(b"\r\n\r\n")[2],
     )
 
 
@@ -89,6 +89,35 @@ def routed(
     record = SentRecord(system=system.name, party=PARTY, reference=K)
     router = Router(directory=directory, parties=parties, sent=lambda reference: record if reference == K else None)
     return router.route_message(message.data, mail_from=message.mail_from)
+
+
+FORMS = {
+    ReplyForm.PLAIN: ("7bit", False),
+    ReplyForm.BASE64: ("base64", False),
+    ReplyForm.QUOTED_PRINTABLE: ("quoted-printable", False),
+    ReplyForm.ATTACHMENT: ("7bit", True),
+    ReplyForm.ATTACHMENT_BASE64: ("base64", True),
+    ReplyForm.ATTACHMENT_QUOTED: ("quoted-printable", True),
+}
+
+
+@pytest.mark.parametrize("system", [AGS, DMS], ids=lambda system: system.name)
+def test_forms(system: DeclarationSystem) -> None:
+    """A reply carries the same octets in each form, and only the form differs."""
+    plain = answered(system=system)
+    for form, (encoding, attached) in FORMS.items():
+        message = answered(system=system, form=form)
+        parsed = email.message_from_bytes(message.data, policy=email.policy.default)
+        part = next(parsed.walk()) if not attached else next(parsed.iter_attachments())
+        assert isinstance(routed(message, system), Routed)
+        assert (encoding, attached) == (part["Content-Transfer-Encoding"], parsed.is_multipart())
+        assert read(plain.data).payload.octets == read(message.data).payload.octets
+
+
+def test_every_form_in_turn() -> None:
+    """EVERY takes one form after the other; a form that a reply names itself is kept."""
+    assert [*FORMS, ReplyForm.PLAIN] == [ReplyForm.EVERY.of_reply(number) for number in range(7)]
+    assert ReplyForm.BASE64 is ReplyForm.BASE64.of_reply(3)
 
 
 SYSTEMS = pytest.mark.parametrize("system", [AGS, DMS], ids=lambda system: system.name)

@@ -106,6 +106,13 @@ def test_no_answer_is_a_scenario() -> None:
                 " large, or leave it out."
             ),
         ),
+        (
+            {"form": "base64"},
+            (
+                "form is 'base64'; give one of plain, base64, quoted-printable, attachment, attachment-base64,"
+                " attachment-quoted-printable, every, or leave it out."
+            ),
+        ),
         ({"after": timedelta(seconds=-1)}, "after is -1 day, 23:59:59; give 0 or more."),
         ({"body": b""}, "body is empty; give a body, or leave it out for a synthetic one."),
         (

@@ -16,6 +16,7 @@ from htpoort.simulator import (
     Pop3Fault,
     RepeatedK,
     ReplyFault,
+    ReplyForm,
     ReplyKind,
     Scenario,
     Script,
@@ -33,6 +34,7 @@ MOMENT = "a moment with its offset from UTC, such as 2026-11-02T18:00:00+01:00"
 WHOLE = """
 per_hour = 100
 repeated = "ignore"
+form = "base64"
 
 [[scenario]]
 name = "first"
@@ -45,6 +47,7 @@ times = 2
 kind = "control"
 after = "1d2h"
 fault = "duplicate"
+form = "attachment-base64"
 
 [[scenario.reply]]
 kind = "release"
@@ -138,7 +141,12 @@ def test_everything_that_can_be_said(read: Read) -> None:
                 reference="22096222734662",
                 times=2,
                 replies=(
-                    ScriptedReply(kind=ReplyKind.CONTROL, after=timedelta(days=1, hours=2), fault=ReplyFault.DUPLICATE),
+                    ScriptedReply(
+                        kind=ReplyKind.CONTROL,
+                        after=timedelta(days=1, hours=2),
+                        fault=ReplyFault.DUPLICATE,
+                        form=ReplyForm.ATTACHMENT_BASE64,
+                    ),
                     ScriptedReply(kind=ReplyKind.RELEASE, after=timedelta(days=3), body=b"<Own/>"),
                 ),
             ),
@@ -169,6 +177,7 @@ def test_everything_that_can_be_said(read: Read) -> None:
         ),
         per_hour=100,
         repeated=RepeatedK.IGNORE,
+        form=ReplyForm.BASE64,
     )
 
     assert expected == read(WHOLE)
@@ -211,7 +220,10 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ('repeated = "maybe"', "1: repeated: give one of accept, refuse, ignore."),
         (
             "colour = 1",
-            ("1: colour: there is no such setting. Known: fault, per_hour, pop3_fault, repeated, scenario, window."),
+            (
+                "1: colour: there is no such setting. "
+                "Known: fault, form, per_hour, pop3_fault, repeated, scenario, window."
+            ),
         ),
         ("\nscenario = 1", "2: scenario: write [[scenario]]; there may be several."),
         ("scenario = [1]", "1: scenario[0]: give a table."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import os
 import re
 import string
@@ -9,7 +10,7 @@ import subprocess  # noqa: S404 - what an import registers is only seen in a pro
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import Phase, given, settings, strategies as st
@@ -34,6 +35,7 @@ from htpoort import (
 )
 from htpoort.testing import strategies
 from htpoort.testing.strategies import (
+    PayloadForm,
     QuarantinedFor,
     ReplyMessage,
     RoutedTo,
@@ -115,6 +117,39 @@ class TestReplyMessages:
         short = simplest(asked, lambda message: len(read(message.raw).body) > 75)
 
         assert 76 <= len(read(short.raw).body) <= 80
+
+    @given(reply_messages(reasons=[]))
+    def test_payload(self, message: ReplyMessage) -> None:
+        """What a genuine reply carries is what it says, in every form."""
+        assert message.payload == read(message.raw).payload.octets
+
+    @pytest.mark.parametrize("form", get_args(PayloadForm))
+    @settings(max_examples=20)  # for each form
+    @given(data=st.data())
+    def test_for_one_form(self, form: PayloadForm, data: st.DataObject) -> None:
+        """In each form alone the payload is found, by the standard library too."""
+        message = data.draw(reply_messages(reasons=[], forms=[form]))
+        parsed = email.message_from_bytes(message.raw)
+        part = next(part for part in parsed.walk() if not part.is_multipart())
+
+        assert form.startswith("attachment") is parsed.is_multipart()
+        assert message.payload == read(message.raw).payload.octets
+        if part["Content-Transfer-Encoding"] in {"base64", "quoted-printable"}:
+            assert message.payload == part.get_payload(decode=True)
+
+    def test_program_that_does_not_decode(self) -> None:
+        """A program that takes the body for the payload is detected."""
+        found = simplest(reply_messages(reasons=[]), lambda message: read(message.raw).body != message.payload)
+
+        assert found.payload == read(found.raw).payload.octets
+
+    @pytest.mark.parametrize("forms", [[], ["uuencode"]])
+    def test_no_such_form(self, forms: list[PayloadForm]) -> None:
+        """A form that does not exist, or none, is refused with those that do."""
+        listed = "plain, base64, quoted-printable, attachment, attachment-base64, attachment-quoted-printable"
+        with pytest.raises(InvalidArgument) as caught:
+            simplest(reply_messages(forms=forms))
+        assert f"forms={forms!r}: give some of {listed}." == str(caught.value)
 
     def test_naive_router(self) -> None:
         """A router that takes the first mailbox of From is detected, by the simplest message that shows it."""

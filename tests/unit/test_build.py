@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email
+import re
 import string
 from datetime import UTC, date, datetime, timedelta, timezone
 from email import policy
@@ -24,8 +25,8 @@ from htpoort import (
     Submission,
     UnknownError,
     build,
+    read,
 )
-from htpoort.core import render
 
 MOMENT = datetime(2026, 11, 2, 9, 5, 7, tzinfo=timezone(timedelta(hours=1)))
 GOOD = {
@@ -196,24 +197,72 @@ def test_attachment_that_holds_the_boundary(payload: bytes) -> None:
 @pytest.mark.parametrize("layout", ["body", "attachment"])
 @pytest.mark.parametrize("payload", [payload for payload, _ in PAYLOADS] + [b"a\r\n--=_htpoort--\r\nb"])
 def test_the_payload_can_be_taken_out(payload: bytes, layout: str) -> None:
-    """The writer reads its own messages, in either layout and encoding; one line end at the end may be its own."""
-    assert payload.removesuffix(b"\r\n") == render.payload_of(built(payload=payload, layout=layout).data)
+    """The reader gives back what the writer was given, in either layout."""
+    payload_of = read(built(payload=payload, layout=layout).data).payload
+
+    assert (payload, ()) == (payload_of.octets, payload_of.problems)
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"\r\n\r\n<MetaData/>",
-        b"Content-Transfer-Encoding: 8bit\r\n\r\n<MetaData/>\r\n",
-        b"Content-Transfer-Encoding: base64\r\n\r\n!\r\n",
-        b'Content-Type: multipart/mixed; boundary="=_htpoort"\r\n\r\nContent-Transfer-Encoding: 7bit\r\n\r\nx\r\n',
-        built(layout="attachment").data + b"more\r\n",
-    ],
-)
-def test_what_it_has_not_written(raw: bytes) -> None:
-    """Of any other message it takes nothing."""
-    assert render.payload_of(raw) is None
+@pytest.mark.parametrize("layout", ["body", "attachment"])
+@pytest.mark.parametrize("payload", [payload for payload, _ in PAYLOADS], ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize("encoding", ["quoted-printable", "base64"])
+def test_transfer_encoding_by_name(payload: bytes, layout: str, encoding: str) -> None:
+    """Each payload can be sent in each encoding; the standard library finds the same octets, and lines are short."""
+    data = built(payload=payload, layout=layout, transfer_encoding=encoding).data
+    message = parsed(data)
+    part = message if layout == "body" else next(message.iter_attachments())
+
+    assert (encoding, payload) == (part["Content-Transfer-Encoding"], part.get_payload(decode=True))
+    assert payload == read(data).payload.octets
+    assert 78 >= max(map(len, data.rpartition(b"\r\n\r\n")[2].splitlines(keepends=True)))
+    assert data.isascii()
+    assert data.endswith(b"\r\n")
+
+
+def test_quoted_printable() -> None:
+    """What a server may change is encoded: octets outside of ASCII, equals signs, starts and ends of lines."""
+    payload = b"<a b='1'>\xc3\xa9 \r\n.\r\nFrom x\r\n>From\n\ty\t\r\n\r\n" + b"x" * 80 + b"\r\n\r\n"
+    body = built(payload=payload, transfer_encoding="quoted-printable").data.partition(b"\r\n\r\n")[2]
+
+    assert (
+        b"<a b=3D'1'>=C3=A9=20\r\n=2E\r\n=46rom x\r\n=3EFrom=0A\ty=09\r\n\r\n"
+        + (b"x" * 75 + b"=\r\n" + b"x" * 5 + b"=0D=0A=0D=0A=\r\n")
+    ) == body
+
+
+@pytest.mark.parametrize("payload", [b"\xff" * 100, b"=" * 100, b"x" * 74 + b"===", b"." * 200, b"x" * 75 + b". "])
+def test_no_octet_is_cut(payload: bytes) -> None:
+    """A soft line break never stands inside of an encoded octet."""
+    lines = built(payload=payload, transfer_encoding="quoted-printable").data.partition(b"\r\n\r\n")[2].split(b"\r\n")
+
+    assert all(re.fullmatch(rb"(?:[^=]|=[0-9A-F]{2})*=?", line) for line in lines)
+    assert 76 >= max(map(len, lines))
+
+
+def test_seven_bit_by_name() -> None:
+    """7bit is what is chosen anyway for a payload that no server changes; for any other it is refused."""
+    assert built() == built(transfer_encoding="7bit")
+    message = "transfer_encoding is '7bit', but mail servers may change this payload; give 'base64', or leave it out."
+    problem = [("input.transfer-encoding", message, 0, 0)]
+    assert problem == refused(payload=b"<a/>\n", transfer_encoding="7bit")
+    assert problem == refused(payload=b"--=_htpoort\r\n", transfer_encoding="7bit", layout="attachment")
+    assert built(payload=b"--=_htpoort\r\n", transfer_encoding="7bit")
+    assert ["input.payload"] == [code for code, *_ in refused(payload="", transfer_encoding="7bit")]
+
+
+@pytest.mark.parametrize("encoding", ["8bit", "binary", "Base64", "", 7, []])
+def test_other_transfer_encodings(encoding: object) -> None:
+    """An encoding that a server may change, or that does not exist, is refused."""
+    message = f"transfer_encoding is {encoding!r}; give one of 7bit, quoted-printable, base64, or leave it out."
+    assert [("input.transfer-encoding", message, 0, 0)] == refused(transfer_encoding=encoding)
+
+
+def test_the_line_end_that_is_added() -> None:
+    """A body that goes out as it is gets the line end that it lacks, and its size says so."""
+    for payload, lines in ((b"<a/>", [b"Content-Disposition: inline; size=4"]), (b"<a/>\r\n", [])):
+        head, _, body = built(payload=payload).data.partition(b"\r\n\r\n")
+        assert b"<a/>\r\n" == body
+        assert lines == [line for line in head.split(b"\r\n") if line.startswith(b"Content-Disposition")]
 
 
 @pytest.mark.parametrize("size", [1, 56, 57, 58, 113, 114, 115, 5_000])

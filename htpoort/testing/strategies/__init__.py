@@ -1,6 +1,6 @@
 """Draw values and replies for property tests with Hypothesis; needs `pip install htpoort[testing]`."""
 
-from htpoort.testing.strategies._replies import ReplyMessage, reply_messages
+from htpoort.testing.strategies._replies import PayloadForm, ReplyMessage, reply_messages
 from htpoort.testing.strategies._setups import QuarantinedFor, RoutedTo, RouterSetup, router_setups, verdict
 from htpoort.testing.strategies._values import (
     declaration_systems,
@@ -11,6 +11,7 @@ from htpoort.testing.strategies._values import (
 )
 
 __all__ = [
+    "PayloadForm",
     "QuarantinedFor",
     "ReplyMessage",
     "RoutedTo",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from typing import Final, Protocol, final
+from typing import Final, Literal, Protocol, final, get_args
 
 import attrs
 from hypothesis import reject, strategies as st
@@ -98,12 +100,14 @@ class ReplyMessage:
     Args:
         mail_from: MAIL FROM; None for a message from a POP3 mailbox, which has none, and empty for a null sender.
         expected: What a router with this setup must decide.
+        payload: What the message carries; `htpoort.read` finds the same octets in it, unless its headers are broken.
         raw: The message.
         setup: What the router knows.
     """
 
     mail_from: str | None
     expected: RoutedTo | QuarantinedFor
+    payload: bytes = attrs.field(repr=shortened)
     raw: bytes = attrs.field(repr=shortened)
     setup: RouterSetup
 
@@ -121,7 +125,8 @@ class _Draft:
     """From; None for a message without it."""
     mail_from: str | None
     envelope: tuple[tuple[str, str], ...]
-    body: bytes
+    payload: bytes
+    form: PayloadForm
     subject: str | None = None
     """In place of the envelope."""
     lines: tuple[bytes, ...] = ()
@@ -140,9 +145,45 @@ class _Draft:
             b"Date: Mon, 02 Nov 2026 09:05:07 +0100",
             b"Message-ID: <1@gateway.example>",
             b"MIME-Version: 1.0",
-            *self.lines,
         )
-        return b"\r\n".join((*head, b"", self.body))
+        lines, body = carried(self.payload, self.form)
+        return b"\r\n".join((*head, *lines, *self.lines, b"", body))
+
+
+PayloadForm = Literal[
+    "plain", "base64", "quoted-printable", "attachment", "attachment-base64", "attachment-quoted-printable"
+]
+"""How a drawn reply carries its payload: as the body or as the only part of a multipart, encoded or as it is."""
+
+FORMS: Final[tuple[PayloadForm, ...]] = get_args(PayloadForm)
+_BOUNDARY: Final = b"=_reply"
+
+
+def carried(payload: bytes, form: PayloadForm) -> tuple[tuple[bytes, ...], bytes]:
+    """
+    Encode a payload, with the standard library and not as `htpoort.build` does.
+
+    Args:
+        payload: Any octets.
+        form: How they are carried; as they are only if no boundary is in them.
+
+    Returns:
+        The header lines, and the body.
+    """
+    if form.endswith("base64") or (form == "attachment" and b"--" + _BOUNDARY in payload):
+        encoding, body = b"base64", base64.encodebytes(payload).replace(b"\n", b"\r\n")
+    elif "quoted" in form:
+        quoted = binascii.b2a_qp(payload, quotetabs=True, istext=False)
+        encoding, body = b"quoted-printable", quoted.replace(b"=\n", b"=\r\n")
+    else:
+        encoding, body = b"7bit" if payload.isascii() else b"8bit", payload
+    lines = (b"Content-Type: application/octet-stream", b"Content-Transfer-Encoding: " + encoding)
+    if not form.startswith("attachment"):
+        return lines, body
+    mark = b"--" + _BOUNDARY
+    disposition = b"Content-Disposition: attachment; filename=reply.bin"
+    whole = b"\r\n".join((mark, *lines, disposition, b"", body, mark + b"--", b""))
+    return (b'Content-Type: multipart/mixed; boundary="' + _BOUNDARY + b'"',), whole
 
 
 _NO_SUBJECT: Final = "\0"
@@ -271,13 +312,15 @@ def reply_messages(  # noqa: PLR0913 - one for each thing that a caller may choo
     setup: RouterSetup | None = None,
     genuine: bool = True,
     reasons: Collection[Reason] = tuple(Reason),
+    forms: Collection[PayloadForm] = FORMS,
     min_length: int = 0,
     max_length: int = 200,
 ) -> ReplyMessage:
     """
     Draw replies, each with what a router must decide about it.
 
-    Compare what your router decides about ``reply.raw`` and ``reply.mail_from`` with ``reply.expected``. Without a
+    Compare what your router decides about ``reply.raw`` and ``reply.mail_from`` with ``reply.expected``, and what your
+    program takes out of a genuine one with ``reply.payload``: a program that forgot to decode is found. Without a
     *setup*, give your router what ``reply.setup`` holds. ``reply_messages(reasons=[])`` draws genuine replies alone,
     ``reply_messages(genuine=False, reasons=[Reason.AMBIGUOUS_FROM])`` those with a doubtful From alone.
 
@@ -285,17 +328,22 @@ def reply_messages(  # noqa: PLR0913 - one for each thing that a caller may choo
         setup: What your router knows; any setup by default.
         genuine: Whether genuine replies are drawn, in the form of the official page.
         reasons: Why the others must be quarantined; exactly one thing is wrong in each of them.
-        min_length: Octets of the body, at least 0.
+        forms: How replies carry their payload: ``"plain"``, ``"base64"``, ``"quoted-printable"``, ``"attachment"``,
+            ``"attachment-base64"`` or ``"attachment-quoted-printable"``.
+        min_length: Octets of the payload, at least 0.
         max_length: At most 10,000.
 
     Returns:
-        Replies; they shrink to a genuine one with a short body.
+        Replies; they shrink to a genuine one with a short, plain payload.
 
     Raises:
-        InvalidArgument: Nothing can be drawn: no body has such a length, or no reply with this setup is genuine or
-            quarantined for one of *reasons*; raised when the first value is drawn.
+        InvalidArgument: Nothing can be drawn: no payload has such a length, there is no such form, or no reply with
+            this setup is genuine or quarantined for one of *reasons*; raised when the first value is drawn.
     """
     bounds("length", min_length, max_length, lowest=0, highest=10_000)
+    if not forms or not set(forms) <= set(FORMS):
+        message = f"forms={list(forms)!r}: give some of {', '.join(FORMS)}."
+        raise InvalidArgument(message)
     drawn = draw(_SETUPS) if setup is None else checked(setup)
     kinds = [*([None] if genuine else []), *_possible(drawn, reasons)]
     if not kinds:
@@ -307,12 +355,16 @@ def reply_messages(  # noqa: PLR0913 - one for each thing that a caller may choo
     # Half of them are genuine.
     reason = None if None in kinds and draw(st.booleans()) is False else draw(st.sampled_from(kinds))
     bodies = declarations(min_length=min_length, max_length=max_length)
-    draft, expected = _genuine(draw, drawn, bodies if min_length else st.just(b"") | bodies)
-    if reason is None:
-        return ReplyMessage(mail_from=draft.mail_from, expected=expected, raw=draft.render(), setup=drawn)
-    draft = _SPOILERS[reason](draw, draft)
+    form: PayloadForm = draw(st.sampled_from([form for form in FORMS if form in forms]))
+    draft, expected = _genuine(draw, drawn, bodies if min_length else st.just(b"") | bodies, form)
+    if reason is not None:
+        draft = _SPOILERS[reason](draw, draft)
     return ReplyMessage(
-        mail_from=draft.mail_from, expected=QuarantinedFor(reason=reason), raw=draft.render(), setup=drawn
+        mail_from=draft.mail_from,
+        expected=expected if reason is None else QuarantinedFor(reason=reason),
+        payload=draft.payload,
+        raw=draft.render(),
+        setup=drawn,
     )
 
 
@@ -360,7 +412,9 @@ def origin(draw: st.DrawFn, setup: RouterSetup) -> tuple[Origin, Correlation]:
     )
 
 
-def _genuine(draw: st.DrawFn, setup: RouterSetup, bodies: st.SearchStrategy[bytes]) -> tuple[_Draft, RoutedTo]:
+def _genuine(
+    draw: st.DrawFn, setup: RouterSetup, bodies: st.SearchStrategy[bytes], form: PayloadForm
+) -> tuple[_Draft, RoutedTo]:
     """Draw a genuine reply, and where it belongs."""
     (system, party, reference), correlation = origin(draw, setup)
     blank = draw(st.sampled_from(["", " "]))  # whether the blanks of the official form are on the wire is unknown
@@ -370,7 +424,8 @@ def _genuine(draw: st.DrawFn, setup: RouterSetup, bodies: st.SearchStrategy[byte
         sender=system.mailbox,
         mail_from=draw(st.sampled_from([None, system.mailbox])),
         envelope=(("V", f"{blank}{process_id}"), ("A", f"{blank}{party}"), ("K", reference), ("S", "0")),
-        body=draw(bodies),
+        payload=draw(bodies),
+        form=form,
     )
     expected = RoutedTo(system=system.name, party=str(party), reference=reference, correlation=correlation)
     return draft, expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -195,6 +196,19 @@ def test_a_value_in_the_place_of_tables() -> None:
 
 
 FILE = '# a file\ntext = 1\n[sub]\nswitch = 2\n\n[[item]]\ntexts = [\n  "a",\n  7,\n]\n'
+
+
+def test_a_file_that_is_read(tmp_path: Path) -> None:
+    """A file is read when it is asked for; one that cannot be read is a problem that names it."""
+    file = tmp_path / "a.toml"
+    file.write_bytes(b"name = 'x'\n")
+
+    assert {"name": "x"} == Document.of_file(file.read_bytes, name="a.toml").table
+    with pytest.raises(InputError) as caught:
+        Document.of_file((tmp_path / "b.toml").read_bytes, name="b.toml")
+    assert [("config.file", "b.toml cannot be read: No such file or directory.")] == [
+        (problem.code, problem.message) for problem in caught.value.problems
+    ]
 
 
 def test_a_file_has_lines() -> None:

@@ -1,5 +1,5 @@
 """
-Deliver a routed reply to the process that waits for it: a callable, a Maildir or a command.
+Deliver a routed reply to the process that waits for it: a callable, a folder, a Maildir or a command.
 
 A reply is delivered unchanged, and counts as delivered only if the process has confirmed it.
 """
@@ -12,6 +12,7 @@ from htpoort.delivery.contract import (
     DeliveryError,
     SelfTestingDelivery,
 )
+from htpoort.delivery.directory import DirectoryDelivery
 from htpoort.delivery.maildir import MaildirDelivery
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Deliverable",
     "Delivery",
     "DeliveryError",
+    "DirectoryDelivery",
     "MaildirDelivery",
     "SelfTestingDelivery",
 ]

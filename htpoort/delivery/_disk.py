@@ -1,0 +1,174 @@
+"""Write files that appear complete or not at all, and wait only a limited time for a disk that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import stat
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar, final
+
+import attrs
+
+from htpoort._aio import DaemonThreads
+from htpoort.delivery.contract import DeliveryError
+
+T = TypeVar("T")
+
+_ALIKE: Final = 100  # other files with the name of a reply; more cannot be an accident
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@final
+@attrs.frozen
+class DiskThreads:
+    """Work on disks in threads, for each folder separately: the folder of one system may be on a disk that hangs."""
+
+    _threads: defaultdict[Path, DaemonThreads] = attrs.field(factory=lambda: defaultdict(DaemonThreads), init=False)
+
+    async def run(self, folder: Path, work: Callable[[], T], seconds: float) -> T:
+        """
+        Do some work on a folder.
+
+        Raises:
+            DeliveryError: It took longer than *seconds*; what a slow disk writes later stays written.
+            OSError: It failed.
+        """
+        limit = asyncio.timeout(seconds)
+        try:
+            # Cancelling the caller does not stop the thread; what it writes is recognised next time.
+            async with limit:
+                return await asyncio.wrap_future(self._threads[folder].submit(work))
+        except TimeoutError as error:
+            # A network disk may raise the same error by itself.
+            if limit.expired():
+                raise DeliveryError(str(folder), f"It took more than {seconds:g} s.") from error
+            raise
+
+
+def safe_name(name: str, *, dots: bool = False) -> str:
+    """
+    Make the name of a file or folder from any text; different texts give different names.
+
+    Args:
+        name: The text.
+        dots: Keep dots, except one at the start.
+    """
+    safe = ".".join(_UNSAFE.sub(_octets, part) for part in name.split(".")) if dots else _UNSAFE.sub(_octets, name)
+    return f"%2E{safe[1:]}" if safe.startswith(".") else safe
+
+
+def _octets(match: re.Match[str]) -> str:
+    return "".join(f"%{octet:02X}" for octet in match[0].encode())
+
+
+def free_name(folder: Path, name: Callable[[int], str], octets: bytes) -> str | None:
+    """
+    Find a free name for a file in a folder; None if a file with one of its names has the same content.
+
+    Args:
+        folder: Where the file belongs.
+        name: Makes the name, and others from a number above 0.
+        octets: The whole content.
+
+    Raises:
+        OSError: A file cannot be read, or too many other files have its names.
+    """
+    for number in range(_ALIKE):
+        # First whether the name is taken, only then by what: the other way round, another delivery of this reply may
+        # take it between the two looks, and its file would be passed over as if it were of another reply.
+        if not os.path.lexists(folder / name(number)):
+            return name(number)
+        if is_whole(folder / name(number), octets):
+            return None
+    raise OSError(errno.EMLINK, f"{_ALIKE} other files have the name of the reply")
+
+
+def is_whole(path: Path, octets: bytes) -> bool:
+    """Check whether a file exists and has a content, octet for octet."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != len(octets):
+            return False
+        # If it was replaced in this moment: do not follow a link, and do not wait for a pipe.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            return file.read() == octets
+    except (FileNotFoundError, PermissionError):
+        return False
+
+
+def write(folder: Path, place: Path, octets: bytes, *, prefix: str = "") -> None:
+    """
+    Write a file in a folder, sync it, and move it to its place.
+
+    Args:
+        folder: Where it is written; on the same file system as its place.
+        place: Its name and folder when it is complete.
+        octets: The whole content.
+        prefix: Begins its name until it is complete.
+
+    Raises:
+        FileExistsError: Another file took the place meanwhile.
+    """
+    number, name = tempfile.mkstemp(prefix=f"{prefix}{place.name}.", dir=folder)
+    written = Path(name)
+    try:
+        with os.fdopen(number, "wb") as file:
+            _restrict(written, 0o600)
+            file.write(octets)
+            file.flush()
+            os.fsync(number)
+        try:
+            # Unlike a rename, a link never replaces another file.
+            place.hardlink_to(written)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Not every file system has hard links, and they report this with different errors. Between this check
+            # and the rename only the same reply can appear there: its key and its content are in the name.
+            if os.path.lexists(place):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+            written.rename(place)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents, for the owner alone, and sync their names to the disk."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        else:
+            _restrict(folder, 0o700)
+        sync_names(folder.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """Sync the names in a folder to the disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        # A file system that cannot sync a folder keeps the names by other means.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
+            raise
+    finally:
+        os.close(number)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    """Set the mode of a new file or folder to 0o600 or 0o700, whatever the umask."""
+    if stat.S_IMODE(path.stat().st_mode) & 0o777 != mode:
+        # Some file systems have no modes but those that they were mounted with.
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)

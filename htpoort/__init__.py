@@ -40,7 +40,7 @@ from htpoort.core.errors import (
     UnknownError,
 )
 from htpoort.core.exchange import RETRY_SCHEDULE, Decision, Event, NextStep, Outcome, State, decide, retry_delay
-from htpoort.core.message import Layout, Received, Submission, TransferEncoding, build, read
+from htpoort.core.message import Layout, Received, Submission, TransferEncoding, automatic_reference, build, read
 from htpoort.core.party import PartyId
 from htpoort.core.payload import Part, Payload, read_payload
 from htpoort.core.routing import (
@@ -103,6 +103,7 @@ __all__ = [
     "Totals",
     "TransferEncoding",
     "UnknownError",
+    "automatic_reference",
     "build",
     "correlate",
     "day_of",

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from htpoort.agent.agent import Agent
     from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
+    from htpoort.agent.folder import DeclarationFolder, FileOutcome
     from htpoort.agent.inbox import FetchReport, fetch_once
     from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
     from htpoort.transport import SmtpInbox
 
 __all__ = [
     "Agent",
+    "DeclarationFolder",
     "Destination",
     "Dispatched",
     "Dispatcher",
     "FetchReport",
+    "FileOutcome",
     "Outbox",
     "Pop3Inbox",
     "SmtpInbox",
@@ -29,10 +32,12 @@ __all__ = [
 
 _MODULES = {
     "Agent": "htpoort.agent.agent",
+    "DeclarationFolder": "htpoort.agent.folder",
     "Destination": "htpoort.agent.dispatch",
     "Dispatched": "htpoort.agent.dispatch",
     "Dispatcher": "htpoort.agent.dispatch",
     "FetchReport": "htpoort.agent.inbox",
+    "FileOutcome": "htpoort.agent.folder",
     "Outbox": "htpoort.agent.settings",
     "Pop3Inbox": "htpoort.agent.settings",
     "SmtpInbox": "htpoort.transport",

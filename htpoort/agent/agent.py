@@ -21,6 +21,7 @@ from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort.agent._context import LOG, WorkerContext
 from htpoort.agent._watches import ClockWatch, UnservedWatch
 from htpoort.agent.delivery import DeliveryWorker, self_test
+from htpoort.agent.folder import DeclarationFolder, FolderWorker
 from htpoort.agent.inbox import Intake, Pop3Worker
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
@@ -60,6 +61,7 @@ class Agent:
             with what was sent.
         outboxes: Where declarations go. A system may be in one outbox only.
         inboxes: Where replies come in, by SMTP or POP3.
+        folders: Where other programs write declarations as files.
         deliveries: Where the replies of each system go, by its name. Replies of a system without a delivery are
             stored and wait; the log warns of them, as of declarations to a system without an outbox.
         clock: Returns the current time, aware.
@@ -76,6 +78,7 @@ class Agent:
         router: Router,
         outboxes: Iterable[Outbox] = (),
         inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
+        folders: Iterable[DeclarationFolder] = (),
         deliveries: Mapping[str, Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
         timing: Timing = _TIMING,
@@ -91,6 +94,7 @@ class Agent:
         self._clock_watch = ClockWatch(context, sending=schedules, delivering=tuple(names))
         self._intake = Intake(context, self._wake_delivery)
         self._inboxes = tuple(inboxes)
+        self._folders = [FolderWorker(context, folder, self.wake) for folder in folders]
         self._receivers: list[Receiver] = []
         self._lock = contextlib.ExitStack()
         self._listening = ConcurrentExitStack()
@@ -126,9 +130,9 @@ class Agent:
         Raises:
             LedgerError: Another agent uses this ledger, or it cannot be written.
             OSError: An address cannot be listened on.
-            InputError: A file of an outbox's TLS settings cannot be used, or a delivery can never succeed.
+            InputError: A file of an outbox's TLS settings cannot be used, or a delivery or a folder can never work.
         """
-        await self_test(self._deliveries.values())
+        await self_test((*self._deliveries.values(), *self._folders))
         self._lock.enter_context(self._context.ledger.agent_lock())
         try:
             await self._recover()
@@ -144,6 +148,7 @@ class Agent:
             raise
         runs = [worker.run for worker in self._outboxes]
         runs += [worker.run for worker in self._deliveries.values()]
+        runs += [worker.run for worker in self._folders]
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
         runs += [Pop3Worker(self._context, self._intake, inbox).run for inbox in pop3]
         runs += [self._unserved_watch.run, self._clock_watch.run]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from htpoort.agent._context import LOG, OMITTED, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.core.errors import HtpoortError, InputError, Problem
@@ -23,9 +23,17 @@ _SHOWN: Final = 1_000  # characters of an error, which are more than a command d
 _SELF_TEST_TIMEOUT: Final = 10.0  # seconds for the tests of all deliveries at the start; a disk may not be mounted yet
 
 
-async def self_test(workers: Iterable[DeliveryWorker]) -> None:
+class SelfTestingWorker(Protocol):
+    """A worker with a disk or a program that may be missing."""
+
+    async def self_test(self) -> tuple[Problem, ...]:
+        """Return why its work can never be done, and log what may pass."""
+        ...
+
+
+async def self_test(workers: Iterable[SelfTestingWorker]) -> None:
     """
-    Test all deliveries that can be tested.
+    Test all deliveries and folders that can be tested.
 
     Raises:
         InputError: Some of them can never succeed as they are. The error lists every problem.

@@ -1,11 +1,13 @@
 """
 Build the message of a declaration, and read a reply: its headers and what it carries.
 
-This module never sends a message, and never chooses a time, a Message-ID or a reference.
+This module never sends a message, and never chooses a time or a Message-ID.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import datetime
 from typing import Final, cast, final
 
@@ -18,8 +20,9 @@ from htpoort.core.errors import EnvelopeError, InputError, Problem
 from htpoort.core.party import PartyId
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.render import Layout, TransferEncoding
+from htpoort.core.text import ascii_lower
 
-__all__ = ["Layout", "Received", "Submission", "TransferEncoding", "build", "read"]
+__all__ = ["Layout", "Received", "Submission", "TransferEncoding", "automatic_reference", "build", "read"]
 
 _LAYOUTS: Final = ("body", "attachment")
 _ENCODINGS: Final = ("7bit", "quoted-printable", "base64")
@@ -206,6 +209,28 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         message_id=message_id,
         data=data,
     )
+
+
+def automatic_reference(party: PartyId | str, payload: bytes) -> str:
+    """
+    Make a reference (K) for a declaration that has none.
+
+    It follows from the party and the declaration, so the same declaration always gets the same reference, and is not
+    declared twice if a program repeats itself. To declare the same again on purpose, choose a reference yourself.
+
+    >>> automatic_reference("NL123456789.02.05", b"<MetaData/>")
+    'K6XEITRYR2D6KVJMO4EC'
+
+    Args:
+        party: V, in any case.
+        payload: The declaration.
+
+    Returns:
+        K and 19 of the letters A to Z and the digits 2 to 7, from 95 bits of a SHA-256: among a thousand million
+        declarations of a party, the chance that two have the same reference is below one in 10¹⁰.
+    """
+    digest = hashlib.sha256(ascii_lower(str(party)).encode("utf-8", "surrogatepass") + b"\0" + payload).digest()
+    return f"K{base64.b32encode(digest)[:19].decode('ascii')}"
 
 
 _TEXTS: Final = {

@@ -7,26 +7,12 @@ import math
 import re
 from typing import Final
 
+from htpoort._disk import may_pass
 from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.text import Redaction
 from htpoort.delivery.contract import DeliveryError
 
 _SECRET: Final = 4  # characters; a shorter argument is part of many words
-
-_PASSING_ERRNOS: Final = frozenset({
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EIO,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.EINTR,
-    errno.EAGAIN,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.EBUSY,
-})
-"""Errors that may be over in an hour; the others last until the configuration or the disks are changed."""
 
 
 def is_argument(value: object) -> bool:
@@ -67,7 +53,7 @@ def why(error: Exception) -> str:
 
 def self_test_error(code: str, system: str, target: str, error: OSError) -> HtpoortError:
     """Make the error of a self-test: an InputError if no delivery can ever succeed, otherwise a DeliveryError."""
-    if error.errno in _PASSING_ERRNOS or isinstance(error, TimeoutError):
+    if may_pass(error):
         return DeliveryError(target, why(error))
     hint = " Its folders tmp and new must be on one file system." if error.errno == errno.EXDEV else ""
     message = f"Replies of {system} cannot be delivered to {target}: {why(error)}{hint}"

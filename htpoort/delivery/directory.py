@@ -14,10 +14,10 @@ from typing import Final, cast, final
 
 import attrs
 
+from htpoort._disk import DiskThreads, free_name, make_folder, safe_name, sync_names, write
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
 from htpoort.delivery import _checks
-from htpoort.delivery._disk import DiskThreads, free_name, make_folder, safe_name, sync_names, write
 from htpoort.delivery.contract import Deliverable, DeliveryError
 
 __all__ = ["DirectoryDelivery"]

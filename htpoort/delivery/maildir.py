@@ -15,9 +15,9 @@ from typing import Final, cast, final
 
 import attrs
 
+from htpoort._disk import DiskThreads, free_name, is_whole, make_folder, safe_name, sync_names, write
 from htpoort.core.errors import InputError, Problem
 from htpoort.delivery import _checks
-from htpoort.delivery._disk import DiskThreads, free_name, is_whole, make_folder, safe_name, sync_names, write
 from htpoort.delivery.contract import Deliverable, DeliveryError
 
 __all__ = ["MaildirDelivery"]

@@ -157,7 +157,7 @@ class TestRepeated:
             (tmp_path / "new" / name).write_bytes(b"other")
         with pytest.raises(DeliveryError) as caught:
             await deliver(reply())
-        assert "100 other files have the name of the reply." == caught.value.why
+        assert "100 other files have that name." == caught.value.why
 
     @pytest.mark.parametrize(("attempts", "expected"), [(1, 2), (2, 1)])
     async def test_cur_is_searched_for_a_repeat_only(

@@ -1,4 +1,8 @@
-"""Write files that appear complete or not at all, and wait only a limited time for a disk that hangs."""
+"""
+Write and move files so that they appear complete or not at all, and wait only a limited time for a disk that hangs.
+
+Never does: replace a file, or remove one whose content is not somewhere else.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,25 @@ from typing import Final, TypeVar, final
 import attrs
 
 from htpoort._aio import DaemonThreads
-from htpoort.delivery.contract import DeliveryError
 
 T = TypeVar("T")
 
-_ALIKE: Final = 100  # other files with the name of a reply; more cannot be an accident
+_ALIKE: Final = 100  # other files of one name; more cannot be an accident
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
+_PASSING_ERRNOS: Final = frozenset({
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EINTR,
+    errno.EAGAIN,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EBUSY,
+})
+"""Errors that may be over in an hour; the others last until the configuration or the disks are changed."""
 
 
 @final
@@ -37,7 +54,7 @@ class DiskThreads:
         Do some work on a folder.
 
         Raises:
-            DeliveryError: It took longer than *seconds*; what a slow disk writes later stays written.
+            TimeoutError: It took longer than *seconds*; what a slow disk writes later stays written.
             OSError: It failed.
         """
         limit = asyncio.timeout(seconds)
@@ -48,8 +65,13 @@ class DiskThreads:
         except TimeoutError as error:
             # A network disk may raise the same error by itself.
             if limit.expired():
-                raise DeliveryError(str(folder), f"It took more than {seconds:g} s.") from error
+                raise TimeoutError(errno.ETIMEDOUT, f"It took more than {seconds:g} s") from error
             raise
+
+
+def may_pass(error: OSError) -> bool:
+    """Check whether an error of a disk may be over in an hour."""
+    return error.errno in _PASSING_ERRNOS or isinstance(error, TimeoutError)
 
 
 def safe_name(name: str, *, dots: bool = False) -> str:
@@ -81,13 +103,13 @@ def free_name(folder: Path, name: Callable[[int], str], octets: bytes) -> str | 
         OSError: A file cannot be read, or too many other files have its names.
     """
     for number in range(_ALIKE):
-        # First whether the name is taken, only then by what: the other way round, another delivery of this reply may
-        # take it between the two looks, and its file would be passed over as if it were of another reply.
+        # First whether the name is taken, only then by what: the other way round, another writer of this file may take
+        # it between the two looks, and its file would be passed over as if it were another one.
         if not os.path.lexists(folder / name(number)):
             return name(number)
         if is_whole(folder / name(number), octets):
             return None
-    raise OSError(errno.EMLINK, f"{_ALIKE} other files have the name of the reply")
+    raise OSError(errno.EMLINK, f"{_ALIKE} other files have that name")
 
 
 def is_whole(path: Path, octets: bytes) -> bool:
@@ -124,19 +146,31 @@ def write(folder: Path, place: Path, octets: bytes, *, prefix: str = "") -> None
             file.write(octets)
             file.flush()
             os.fsync(number)
-        try:
-            # Unlike a rename, a link never replaces another file.
-            place.hardlink_to(written)
-        except FileExistsError:
-            raise
-        except OSError:
-            # Not every file system has hard links, and they report this with different errors. Between this check
-            # and the rename only the same reply can appear there: its key and its content are in the name.
-            if os.path.lexists(place):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-            written.rename(place)
+        move(written, place)
     finally:
         written.unlink(missing_ok=True)
+
+
+def move(file: Path, place: Path) -> None:
+    """
+    Move a file to a place on the same file system; after a crash it may be at both.
+
+    Raises:
+        FileExistsError: The place is taken.
+    """
+    try:
+        # Unlike a rename, a link never replaces another file.
+        place.hardlink_to(file)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:
+        # Not every file system has hard links, and they report this with different errors. Between this check and the
+        # rename another file may appear there; names that hold a key or the content leave no room for this.
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        file.rename(place)
+    else:
+        file.unlink()
 
 
 def make_folder(folder: Path) -> None:

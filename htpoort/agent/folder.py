@@ -1,0 +1,367 @@
+"""
+Queue declarations that other programs write as files into a folder.
+
+What a declaration is called follows from its file alone, so that a crash between two steps repeats nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import stat
+import string
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast, final
+
+import attrs
+
+from htpoort._aio import run_in_thread
+from htpoort._disk import free_name, make_folder, may_pass, move, sync_names, write
+from htpoort.agent._context import LOG, WorkerContext, wait_for_event
+from htpoort.agent.dispatch import Dispatched, Dispatcher
+from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.message import Layout, TransferEncoding, automatic_reference
+from htpoort.core.text import one_line
+
+__all__ = ["DeclarationFolder", "FileOutcome"]
+
+SENT: Final = "sent"
+BAD: Final = "bad"
+_PLACEHOLDERS: Final = ("system", "party", "reference")
+_HIDDEN: Final = ".htpoort-"
+_SELF_TEST_TIMEOUT: Final = 10.0  # seconds; a disk may not be mounted yet
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FileOutcome:
+    """
+    What became of one file.
+
+    Args:
+        file: Its path below the folder.
+        dispatched: The declaration in the queue; None if the file was refused.
+        refusal: Why it was refused, in sentences; empty if it was queued.
+        moved_to: Where it is now, below the folder.
+    """
+
+    file: str
+    dispatched: Dispatched | None
+    refusal: str
+    moved_to: str
+
+
+@final
+@attrs.frozen(kw_only=True)
+class DeclarationFolder:
+    """
+    A folder whose files are declarations: each is queued, and then moved to ``sent`` or ``bad`` in that folder.
+
+    K follows from the name of the file, or from the party and the content; the date of the message is that of the file,
+    and its Message-ID follows from party, K and content. A file that is there again, for example because the program
+    ended before it was moved, gives the same exchange. The reason why a file is in ``bad`` is beside it, in a file with
+    the ending ``.reason.txt``; correct the declaration and move it back.
+
+    A file is left alone while it is younger than *settle*, because another program may still be writing it; so are
+    files whose name begins with a dot or does not have the form of *pattern*. A program that needs longer for a file
+    writes it under another name, and renames it when it is complete.
+
+    Args:
+        path: The folder.
+        dispatcher: Chooses the system and queues the declaration.
+        mailbox: The declarant's own mailbox.
+        pattern: The form of the names of files, with ``/`` between folders. ``{reference}``, ``{party}`` and
+            ``{system}`` stand for K, V and the system, such as ``{party}/{reference}.xml``; ``*`` for anything. Without
+            ``{reference}``, K follows from the party and the content, see `htpoort.automatic_reference`.
+        party: V of every file, if *pattern* has no ``{party}``.
+        system: The system of every file; without it and without ``{system}``, the dispatcher's plan decides.
+        settle: Seconds for which a file must not have changed.
+        layout: As for `htpoort.build`.
+        transfer_encoding: As for `htpoort.build`.
+
+    Raises:
+        InputError: *pattern*, *party*, *system* or *settle* is invalid; reports all.
+    """
+
+    path: Path
+    dispatcher: Dispatcher
+    mailbox: str
+    pattern: str = "{reference}.xml"
+    party: str | None = None
+    system: str | None = None
+    settle: float = 2.0
+    layout: Layout = "body"
+    transfer_encoding: TransferEncoding | None = None
+    _form: re.Pattern[str] = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        problems = [Problem("folder.pattern", problem) for problem in _wrong_pattern(self.pattern)]
+        if not problems:
+            names = _names(self.pattern)
+            for name, value in (("party", self.party), ("system", self.system)):
+                if name in names and value is not None:
+                    message = f"{name} is {value!r}, but pattern has {{{name}}}; leave one of them out."
+                    problems.append(Problem(f"folder.{name}", message))
+            if "party" not in names and self.party is None:
+                message = "party is not given, and pattern has no {party}; give the party ID of all files."
+                problems.append(Problem("folder.party", message))
+        settle = cast("object", self.settle)
+        if not isinstance(settle, (int, float)) or not 0 <= settle < float("inf"):
+            problems.append(Problem("folder.settle", f"settle is {settle!r}; give seconds, 0 or more."))
+        if problems:
+            raise InputError("", tuple(problems))
+        object.__setattr__(self, "_form", re.compile(_form(self.pattern), re.DOTALL))
+
+    def take(self, *, at: Callable[[], datetime], proceed: Callable[[], bool] = lambda: True) -> Iterator[FileOutcome]:
+        """
+        Queue the declarations that are there, oldest first, and move their files. Waits for the disk and the ledger.
+
+        Args:
+            at: Returns the current time, aware.
+            proceed: Whether to go on; asked before each file.
+
+        Yields:
+            What became of each file, after it was moved.
+
+        Raises:
+            LedgerError: The ledger could not be read or written; the file stays where it is.
+            OSError: The folder cannot be read, or a file cannot be read or moved; the file stays where it is.
+        """
+        for name in self.waiting():
+            if not proceed():
+                return
+            if (content := self._settled(name)) is None:
+                continue
+            octets, changed = content
+            try:
+                dispatched, refusal = self._dispatch(name, octets, changed, at()), ""
+            except (InputError, UnknownError) as error:
+                dispatched, refusal = None, _in_words(error)
+            moved_to = self._move(name, octets, refusal)
+            yield FileOutcome(file=name, dispatched=dispatched, refusal=refusal, moved_to=moved_to)
+
+    def waiting(self) -> list[str]:
+        """
+        List the files that have the form of the pattern, oldest first, below the folder.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        found: list[tuple[int, str]] = []
+        folders = [""]
+        for depth in range(self.pattern.count("/"), -1, -1):
+            below: list[str] = []
+            for folder in folders:
+                with os.scandir(self.path / folder) as entries:
+                    for entry in entries:
+                        name = f"{folder}{entry.name}"
+                        if entry.name.startswith(".") or (not folder and entry.name in {SENT, BAD}):
+                            continue
+                        if depth and entry.is_dir():
+                            below.append(f"{name}/")
+                        elif not depth and self._form.fullmatch(name) and entry.is_file(follow_symlinks=False):
+                            found.append((entry.stat(follow_symlinks=False).st_mtime_ns, name))
+            folders = below
+        return [name for _, name in sorted(found)]
+
+    def self_test(self) -> None:
+        """
+        Create the folders for files that were queued or refused, and write, move and remove a hidden file.
+
+        Raises:
+            OSError: The folder is missing, or cannot be written; or its parts are on several file systems.
+        """
+        if not self.path.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "There is no such folder; create it", str(self.path))
+        for part in (SENT, BAD):
+            make_folder(self.path / part)
+            place = self.path / part / f"{_HIDDEN}self-test"
+            with contextlib.suppress(FileExistsError):  # another program tests at the same time, or did and ended
+                write(self.path, place, b"x", prefix=_HIDDEN)
+            place.unlink(missing_ok=True)
+
+    def _settled(self, name: str) -> tuple[bytes, datetime] | None:
+        """Read a file and its date; None if it is still being written, or gone."""
+        try:
+            number = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:  # another agent has taken it
+            return None
+        with os.fdopen(number, "rb") as file:
+            before = os.fstat(number)
+            # Also a time in the future, of a server whose clock is ahead, is not now.
+            age = abs(time.time() - max(before.st_mtime, before.st_ctime))
+            if not stat.S_ISREG(before.st_mode) or age < self.settle:
+                return None
+            octets = file.read()
+            after = os.fstat(number)
+        if (before.st_mtime_ns, len(octets)) != (after.st_mtime_ns, after.st_size):
+            return None
+        return octets, datetime.fromtimestamp(int(before.st_mtime), UTC)
+
+    def _dispatch(self, name: str, octets: bytes, changed: datetime, at: datetime) -> Dispatched:
+        values = cast("re.Match[str]", self._form.fullmatch(name)).groupdict()
+        party = values.get("party", self.party) or ""
+        reference = values.get("reference")
+        if reference is None:
+            reference = automatic_reference(party, octets)
+        identity = b"\0".join((party.lower().encode(errors="surrogateescape"), os.fsencode(reference), octets))
+        domain = self.mailbox.rpartition("@")[2]
+        return self.dispatcher.dispatch(
+            octets,
+            party=party,
+            mailbox=self.mailbox,
+            reference=reference,
+            at=at,
+            system=values.get("system", self.system),
+            layout=self.layout,
+            transfer_encoding=self.transfer_encoding,
+            date=changed,
+            message_id=f"<{hashlib.sha256(identity).hexdigest()[:32]}@{domain}>",
+        )
+
+    def _move(self, name: str, octets: bytes, refusal: str) -> str:
+        """Move a file to where it belongs; a file with the same content there takes its place."""
+        target = self.path / (BAD if refusal else SENT) / name
+        make_folder(target.parent)
+        if refusal:
+            _write_anew(target.with_name(f"{target.name}.reason.txt"), f"{refusal}\n".encode(errors="replace"))
+
+        def numbered(number: int) -> str:
+            return f"{target.stem}.{number}{target.suffix}" if number else target.name
+
+        source, free = self.path / name, free_name(target.parent, numbered, octets)
+        with contextlib.suppress(FileNotFoundError):  # another agent has moved it
+            while free is not None:
+                with contextlib.suppress(FileExistsError):
+                    move(source, target.parent / free)
+                    break
+                free = free_name(target.parent, numbered, octets)
+            else:
+                source.unlink()
+        sync_names(target.parent)
+        sync_names(source.parent)
+        return str((target.parent / (free or target.name)).relative_to(self.path))
+
+
+def _write_anew(place: Path, octets: bytes) -> None:
+    """Write a file that may replace an older one."""
+    place.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError):
+        write(place.parent, place, octets, prefix=_HIDDEN)
+
+
+def _in_words(error: InputError | UnknownError) -> str:
+    """Say why a file was refused, and what to do."""
+    why = [one_line(problem.message) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
+    return "\n".join((*why, "Nothing was queued. Correct the file or its name, and move it back into the folder."))
+
+
+def _names(pattern: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+
+
+def _form(pattern: str) -> str:
+    """Make the regular expression of a pattern."""
+    form = ""
+    for literal, name, _, _ in string.Formatter().parse(pattern):
+        form += "[^/]*".join(map(re.escape, literal.split("*")))
+        if name is not None:
+            form += f"(?P<{name}>[^/]+)"
+    return form
+
+
+def _wrong_pattern(pattern: str) -> list[str]:
+    """List what is wrong with a pattern."""
+    allowed = "{reference}, {party} and {system}"
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except (TypeError, ValueError):
+        return [f"pattern is {pattern!r}; write placeholders as in {{party}}/{{reference}}.xml."]
+    names = [name for _, name, _, _ in parts if name is not None]
+    wrong = [
+        f"pattern has the placeholder {{{name}}}; only {allowed} are known."
+        for _, name, form, conversion in parts
+        if name is not None and (name not in _PLACEHOLDERS or form or conversion)
+    ]
+    wrong += [f"pattern has {{{name}}} twice; write it once." for name in _PLACEHOLDERS if names.count(name) > 1]
+    if not pattern or any(part in {"", ".", ".."} for part in pattern.split("/")):
+        wrong.append(f"pattern is {pattern!r}; give the form of a name below the folder, such as {{reference}}.xml.")
+    return wrong
+
+
+@final
+class FolderWorker:
+    """
+    Watch a folder for declarations.
+
+    Args:
+        context: What the workers of the agent share.
+        folder: The folder.
+        wake: Called when something was queued.
+    """
+
+    def __init__(self, context: WorkerContext, folder: DeclarationFolder, wake: Callable[[], None]) -> None:
+        self._context = context
+        self._folder = folder
+        self._wake = wake
+        self._reported = ""
+
+    async def self_test(self) -> tuple[Problem, ...]:
+        """Test the folder; return why it can never be used, and log what may pass."""
+        folder = self._folder
+        try:
+            async with asyncio.timeout(_SELF_TEST_TIMEOUT):
+                await run_in_thread(folder.self_test)
+        except OSError as error:
+            why = f"{error.strerror or 'it does not answer'}."
+            if may_pass(error):
+                LOG.warning("Declarations in %s cannot be queued now, and wait: %s", folder.path, why)
+                return ()
+            hint = " Its folders sent and bad must be on the same file system." if error.errno == errno.EXDEV else ""
+            return (Problem("folder.path", f"Declarations in {folder.path} cannot be queued: {why}{hint}"),)
+        return ()
+
+    async def run(self) -> None:
+        """Watch until the agent is asked to stop."""
+        await self._context.run_repeatedly(f"folder {self._folder.path}", self._take)
+
+    async def _take(self) -> None:
+        context, stop = self._context, self._context.stop_event
+        loop = asyncio.get_running_loop()
+
+        def take() -> None:
+            for outcome in self._folder.take(at=context.clock, proceed=lambda: not stop.is_set()):
+                log(self._folder, outcome)
+                if outcome.dispatched is not None:
+                    loop.call_soon_threadsafe(self._wake)
+
+        delay = context.timing.poll_interval
+        try:
+            await run_in_thread(take)
+        except OSError as error:
+            why = f"{error.filename or self._folder.path}: {error.strerror or error}"
+            if why != self._reported:  # not at every poll
+                LOG.error("Declarations in %s wait: %s", self._folder.path, one_line(why))
+            self._reported, delay = why, context.timing.retry_delay
+        else:
+            self._reported = ""
+        await wait_for_event(stop, delay)
+
+
+def log(folder: DeclarationFolder, outcome: FileOutcome) -> None:
+    """Log what became of a file."""
+    file, place = one_line(outcome.file), folder.path
+    if outcome.dispatched is None:
+        LOG.warning("%s in %s was refused and is in %s: %s", file, place, BAD, one_line(outcome.refusal))
+        return
+    exchange = outcome.dispatched.exchange
+    how = "was queued before" if exchange.repeated else "was queued"
+    facts = (exchange.system, exchange.party, exchange.reference)
+    LOG.info("%s in %s %s for %s of %s under %s", file, place, how, *facts)

@@ -1,0 +1,379 @@
+"""Declarations that come as files: each is queued once and moved, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess  # noqa: S404 - a process that is killed
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import MAILBOX, PARTY, QUICK, server
+from disk import failing_disk, no_links
+
+from htpoort import InputError, Router, State, automatic_reference, read
+from htpoort.agent import Agent, DeclarationFolder, Dispatcher, FileOutcome, Outbox
+from htpoort.ledger import Ledger
+from htpoort.simulator import Gateway
+
+CLIENT = "NL123456789.02.06"
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+BELOW = "give the form of a name below the folder, such as {reference}.xml."
+REASON = "Nothing was queued. Correct the file or its name, and move it back into the folder.\n"
+
+Folder = Callable[..., DeclarationFolder]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, ledger: Ledger) -> Folder:
+    """Make a folder of one party whose files need no time to settle."""
+    (tmp_path / "out").mkdir()
+    dispatcher = Dispatcher(ledger=ledger, parties=[PARTY, CLIENT])
+
+    def made(**values: Any) -> DeclarationFolder:
+        usual: dict[str, Any] = {
+            "path": tmp_path / "out",
+            "dispatcher": dispatcher,
+            "mailbox": MAILBOX,
+            "settle": 0,
+            "system": "DMS",
+        }
+        party = {} if "{party}" in values.get("pattern", "") else {"party": PARTY}
+        return DeclarationFolder(**usual | party | values)
+
+    return made
+
+
+def put(folder: DeclarationFolder, name: str, octets: bytes = b"<MetaData/>") -> Path:
+    """Write a file, as another program does."""
+    file = folder.path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(octets)
+    return file
+
+
+def take(folder: DeclarationFolder) -> list[FileOutcome]:
+    """Take what is there."""
+    return list(folder.take(at=lambda: NOON))
+
+
+def files(folder: DeclarationFolder) -> list[str]:
+    """List all files below a folder."""
+    return sorted(str(file.relative_to(folder.path)) for file in folder.path.rglob("*") if file.is_file())
+
+
+def queued(ledger: Ledger) -> list[tuple[str, str, str]]:
+    """List party, system and K of what the ledger has."""
+    return sorted((exchange.party, exchange.system, exchange.reference) for exchange, _ in ledger.exchanges.messages())
+
+
+class TestQueued:
+    """A file becomes an exchange, and is moved to ``sent``."""
+
+    def test_what_the_file_decides(self, folder: Folder, ledger: Ledger) -> None:
+        """K is in the name, Date is that of the file, and the payload is the file, octet for octet."""
+        out = folder()
+        os.utime(put(out, "22096222734662.xml", b"<a>\n</a>"), (1_767_605_400, 1_767_605_400))
+        (outcome,) = take(out)
+        assert ("22096222734662.xml", "sent/22096222734662.xml", "") == (
+            outcome.file,
+            outcome.moved_to,
+            outcome.refusal,
+        )
+        assert ["sent/22096222734662.xml"] == files(out)
+        ((_, raw),) = ledger.exchanges.messages()
+        assert raw is not None
+        message = read(raw)
+        assert b"\r\nDate: Mon, 05 Jan 2026 09:30:00 +0000\r\n" in raw
+        assert ("DMS4.NL", PARTY, "22096222734662", b"<a>\n</a>") == (
+            message.envelope and message.envelope.addressee,
+            message.envelope and message.envelope.sender,
+            message.envelope and message.envelope.reference,
+            message.payload.octets,
+        )
+
+    def test_names_with_more(self, folder: Folder, ledger: Ledger) -> None:
+        """Party, system and K may be anywhere in the path; ``*`` stands for anything."""
+        out = folder(pattern="{system}/{party}/*-{reference}.xml", system=None)
+        put(out, f"ags/{PARTY.lower()}/import-A1.xml")
+        put(out, f"DMS/{CLIENT}/-B2.xml")
+        take(out)
+        assert [(PARTY, "AGS", "A1"), (CLIENT, "DMS", "B2")] == queued(ledger)
+        assert [f"sent/DMS/{CLIENT}/-B2.xml", f"sent/ags/{PARTY.lower()}/import-A1.xml"] == files(out)
+
+    def test_a_reference_is_made(self, folder: Folder, ledger: Ledger) -> None:
+        """Without ``{reference}``, party and content decide K; the same declaration is not declared twice."""
+        out = folder(pattern="*.xml")
+        put(out, "one.xml")
+        put(out, "copy of one.xml")
+        put(out, "other.xml", b"<Other/>")
+        take(out)
+        expected = [automatic_reference(PARTY, payload) for payload in (b"<MetaData/>", b"<Other/>")]
+        assert sorted((PARTY, "DMS", reference) for reference in expected) == queued(ledger)
+        assert ["sent/copy of one.xml", "sent/one.xml", "sent/other.xml"] == files(out)
+
+    def test_oldest_first(self, folder: Folder) -> None:
+        """Files are queued in the order of their times."""
+        out = folder()
+        for name, when in (("B.xml", 3), ("A.xml", 2), ("C.xml", 1)):
+            os.utime(put(out, name, name.encode()), (when, when))
+        assert ["C.xml", "A.xml", "B.xml"] == [outcome.file for outcome in take(out)]
+
+    def test_the_same_name_again(self, folder: Folder, ledger: Ledger) -> None:
+        """The same file again gives the same exchange; its copy in ``sent`` is not written twice."""
+        out = folder()
+        put(out, "A1.xml")
+        take(out)
+        put(out, "A1.xml")
+        (outcome,) = take(out)
+        assert outcome.dispatched is not None
+        assert outcome.dispatched.exchange.repeated
+        assert ([(PARTY, "DMS", "A1")], ["sent/A1.xml"]) == (queued(ledger), files(out))
+
+
+class TestLeftAlone:
+    """What is not a complete declaration stays where it is."""
+
+    @pytest.mark.parametrize("name", [".A1.xml", "A1.xml.part", "A1.txt", "below/A1.xml", "sent/A1.xml", "bad/A1.xml"])
+    def test_another_form(self, folder: Folder, ledger: Ledger, name: str) -> None:
+        """Hidden files, and names without the form of the pattern, are not declarations."""
+        out = folder()
+        put(out, name)
+        assert ([], [name], []) == (take(out), files(out), queued(ledger))
+
+    def test_a_file_that_is_being_written(self, folder: Folder, ledger: Ledger) -> None:
+        """A file that changed a moment ago is left; once it has been quiet for long enough, it is taken whole."""
+        out = folder(settle=3600)
+        file = put(out, "A1.xml", b"<MetaDa")
+        assert ([], ["A1.xml"]) == (take(out), files(out))
+        with file.open("ab") as rest:
+            rest.write(b"ta/>")
+        assert ([], []) == (take(out), queued(ledger))
+        take(folder(settle=0))
+        ((_, raw),) = ledger.exchanges.messages()
+        assert b"<MetaData/>" == read(raw or b"").payload.octets
+
+    def test_a_link_and_a_pipe(self, folder: Folder, tmp_path: Path) -> None:
+        """Links are not followed, and a pipe is not waited for."""
+        out = folder()
+        (tmp_path / "secret").write_bytes(b"x")
+        (out.path / "A1.xml").symlink_to(tmp_path / "secret")
+        os.mkfifo(out.path / "B2.xml")
+        assert [] == take(out)
+        assert ["A1.xml", "B2.xml"] == sorted(path.name for path in out.path.iterdir())
+
+
+class TestRefused:
+    """What cannot be queued is moved to ``bad``, with the reason beside it; nothing else waits for it."""
+
+    @pytest.mark.parametrize(
+        ("name", "octets", "reason"),
+        [
+            ("A 1.xml", b"x", "reference is 'A 1'; give 1 to 35 letters and digits.\n"),
+            ("A\n1.xml", b"x", "reference is 'A\\n1'; give 1 to 35 letters and digits.\n"),
+            ("A1.xml", b"", "payload is empty; give the octets of the declaration.\n"),
+        ],
+    )
+    def test_a_value(self, folder: Folder, ledger: Ledger, name: str, octets: bytes, reason: str) -> None:
+        """The reason names what is wrong, and what to do."""
+        out = folder()
+        put(out, name, octets)
+        put(out, "GOOD.xml")
+        assert {f"bad/{name}", "sent/GOOD.xml"} == {outcome.moved_to for outcome in take(out)}
+        assert sorted([f"bad/{name}", f"bad/{name}.reason.txt", "sent/GOOD.xml"]) == files(out)
+        assert reason + REASON == (out.path / f"bad/{name}.reason.txt").read_text(encoding="utf-8")
+        assert [(PARTY, "DMS", "GOOD")] == queued(ledger)
+
+    @pytest.mark.parametrize("party", ["a..", "NL000000000", "NL123456789.02.05 "])
+    def test_an_unknown_party(self, folder: Folder, ledger: Ledger, party: str) -> None:
+        """A party whose replies would be quarantined is refused, and no name leads out of the folder."""
+        out = folder(pattern="{party}_{reference}.xml")
+        put(out, f"{party}_A1.xml")
+        take(out)
+        assert [f"bad/{party}_A1.xml", f"bad/{party}_A1.xml.reason.txt"] == files(out)
+        reason = (out.path / f"bad/{party}_A1.xml.reason.txt").read_text(encoding="utf-8")
+        assert reason.startswith(f"party {party!r} is not in parties")
+        assert [] == queued(ledger)
+
+    def test_two_files_of_one_reference(self, folder: Folder, ledger: Ledger) -> None:
+        """The first declaration with a K is queued; another one with the same K is refused."""
+        out = folder(pattern="*/{reference}.xml")
+        os.utime(put(out, "a/A1.xml", b"<One/>"), (1, 1))
+        os.utime(put(out, "b/A1.xml", b"<Two/>"), (2, 2))
+        take(out)
+        assert [(PARTY, "DMS", "A1")] == queued(ledger)
+        assert ["bad/b/A1.xml", "bad/b/A1.xml.reason.txt", "sent/a/A1.xml"] == files(out)
+
+    def test_moved_back(self, folder: Folder, ledger: Ledger) -> None:
+        """A file that was corrected and moved back is queued; one that is still wrong gets its new reason."""
+        out = folder()
+        put(out, "A1.xml", b"")
+        take(out)
+        (out.path / "bad/A1.xml").rename(out.path / "A1.xml")
+        take(out)
+        assert ["bad/A1.xml", "bad/A1.xml.reason.txt"] == files(out)
+        (out.path / "bad/A1.xml").unlink()
+        put(out, "A1.xml", b"<Corrected/>")
+        take(out)
+        assert [(PARTY, "DMS", "A1")] == queued(ledger)
+
+    def test_a_name_that_is_taken(self, folder: Folder) -> None:
+        """A file of the same name in ``sent`` with other content is never replaced."""
+        out = folder(pattern="*.xml")
+        put(out, "sent/a.xml", b"other")
+        put(out, "a.xml")
+        take(out)
+        assert ["sent/a.1.xml", "sent/a.xml"] == files(out)
+        assert b"other" == (out.path / "sent/a.xml").read_bytes()
+
+
+class TestTrouble:
+    """A disk or a ledger that fails costs time, and never a declaration."""
+
+    def test_a_disk_that_refuses(self, folder: Folder, ledger: Ledger) -> None:
+        """A file that cannot be moved stays, queued once, and is moved when the disk works again."""
+        out = folder()
+        put(out, "A1.xml")
+        (out.path / "sent").write_bytes(b"in the way")
+        for _ in range(2):
+            with pytest.raises(OSError, match="File exists"):
+                take(out)
+        assert [(PARTY, "DMS", "A1")] == queued(ledger)
+        (out.path / "sent").unlink()
+        (outcome,) = take(out)
+        assert outcome.dispatched is not None
+        assert outcome.dispatched.exchange.repeated
+        assert ([(PARTY, "DMS", "A1")], ["sent/A1.xml"]) == (queued(ledger), files(out))
+
+    def test_a_full_disk(self, folder: Folder, ledger: Ledger) -> None:
+        """If the reason cannot be written, a refused file stays, and nothing is queued."""
+        out = folder()
+        put(out, "A1.xml", b"")
+        with failing_disk(), pytest.raises(OSError, match="File too large"):
+            take(out)
+        assert (["A1.xml"], []) == (files(out), queued(ledger))
+
+    def test_without_links(self, folder: Folder) -> None:
+        """A file system without hard links works too."""
+        out = folder()
+        put(out, "A1.xml")
+        put(out, "B 2.xml")
+        with no_links(out.path):
+            out.self_test()
+            take(out)
+        assert ["bad/B 2.xml", "bad/B 2.xml.reason.txt", "sent/A1.xml"] == files(out)
+
+    @pytest.mark.parametrize("step", range(1, 7))
+    def test_killed(self, folder: Folder, ledger: Ledger, tmp_path: Path, step: int) -> None:
+        """A process that is killed before any step of a move has lost and doubled nothing when it starts again."""
+        ledger.close()
+        out = folder()
+        for number in range(3):
+            put(out, f"A{number}.xml", f"<Number>{number}</Number>".encode())
+        code = KILLED.format(url=f"sqlite:///{tmp_path / 'htpoort.db'}", path=str(out.path), step=step)
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)  # noqa: S603 - our own
+        assert (-9, b"") == (done.returncode, done.stderr)
+        with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as again:
+            dispatcher = Dispatcher(ledger=again, parties=[PARTY, CLIENT])
+            take(folder(dispatcher=dispatcher))
+            assert [(PARTY, "DMS", f"A{number}") for number in range(3)] == queued(again)
+        assert [f"sent/A{number}.xml" for number in range(3)] == files(out)
+        for number in range(3):
+            assert f"<Number>{number}</Number>".encode() == (out.path / f"sent/A{number}.xml").read_bytes()
+
+
+# A process that ends at a step: each link, removal and sync of a folder is one.
+KILLED = """
+import os, signal
+from datetime import datetime, timezone
+from pathlib import Path
+from htpoort.agent import DeclarationFolder, Dispatcher
+from htpoort.ledger import Ledger
+
+left = {step}
+def counted(work):
+    def step(*args, **more):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(*args, **more)
+    return step
+
+with Ledger.open({url!r}) as ledger:
+    os.link, os.unlink, os.fsync = counted(os.link), counted(os.unlink), counted(os.fsync)
+    dispatcher = Dispatcher(ledger=ledger, parties=["NL123456789.02.05"])
+    folder = DeclarationFolder(
+        path=Path({path!r}), dispatcher=dispatcher, mailbox="edi@forwarder.example", party="NL123456789.02.05",
+        system="DMS", settle=0)
+    for outcome in folder.take(at=lambda: datetime(2026, 12, 1, 12, tzinfo=timezone.utc)):
+        pass
+"""
+
+
+class TestSettings:
+    """Settings that cannot work are refused when they are made, all at once."""
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"pattern": ""}, f"pattern is ''; {BELOW}"),
+            ({"pattern": "../{reference}"}, f"pattern is '../{{reference}}'; {BELOW}"),
+            ({"pattern": "/{reference}"}, f"pattern is '/{{reference}}'; {BELOW}"),
+            ({"pattern": "{K}"}, "pattern has the placeholder {K}; only {reference}, {party} and {system} are known."),
+            ({"pattern": "{reference}{reference}"}, "pattern has {reference} twice; write it once."),
+            ({"pattern": "{reference"}, "pattern is '{reference'; write placeholders as in {party}/{reference}.xml."),
+            ({"party": None}, "party is not given, and pattern has no {party}; give the party ID of all files."),
+            (
+                {"pattern": "{party}", "party": PARTY},
+                f"party is {PARTY!r}, but pattern has {{party}}; leave one of them out.",
+            ),
+            ({"pattern": "{system}"}, "system is 'DMS', but pattern has {system}; leave one of them out."),
+            ({"settle": -1}, "settle is -1; give seconds, 0 or more."),
+        ],
+    )
+    def test_wrong(self, folder: Folder, values: dict[str, object], message: str) -> None:
+        """Each has its sentence."""
+        with pytest.raises(InputError) as caught:
+            folder(**values)
+        assert [message] == [problem.message for problem in caught.value.problems]
+
+
+async def accepted(ledger: Ledger, reference: str) -> None:
+    """Wait until the gateway has accepted a declaration."""
+    async with asyncio.timeout(60):
+        while True:
+            found = await asyncio.to_thread(ledger.exchanges.find, reference, party=PARTY)
+            if found is not None and found.state is State.ACCEPTED:
+                return
+            # Reading the ledger waits for another thread; a longer pause is not needed.
+            await asyncio.sleep(0)
+
+
+class TestAgent:
+    """An agent watches the folder: what is put there is sent, without anything else."""
+
+    async def test_sent(self, folder: Folder, ledger: Ledger, router: Router) -> None:
+        """A file that appears while the agent runs reaches the gateway, and ends in ``sent``."""
+        out = folder()
+        async with Gateway() as gateway:
+            outbox = Outbox(server=server(gateway.smtp_port))
+            async with Agent(ledger=ledger, router=router, outboxes=[outbox], folders=[out], timing=QUICK):
+                put(out, "A1.xml")
+                await accepted(ledger, "A1")
+        assert ["A1"] == [taken.envelope.reference for taken in gateway.received]
+        assert ["sent/A1.xml"] == files(out)
+
+    async def test_a_folder_that_is_missing(self, folder: Folder, ledger: Ledger, router: Router) -> None:
+        """An agent does not start with a folder that does not exist; it may be a mistake in the path."""
+        out = folder()
+        out.path.rmdir()
+        with pytest.raises(InputError) as caught:
+            async with Agent(ledger=ledger, router=router, folders=[out], timing=QUICK):
+                pass
+        message = f"Declarations in {out.path} cannot be queued: There is no such folder; create it."
+        assert [("folder.path", message)] == [(problem.code, problem.message) for problem in caught.value.problems]

@@ -274,6 +274,37 @@ class WorkerContext:
                 await self.pause(self.timing.retry_delay)
 
 
+@final
+class IdleSignal:
+    """
+    Show when a worker has nothing left to do.
+
+    A worker that was asking the ledger when the question came does not count its answer: it may be older than what the
+    question is about.
+    """
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._reached = asyncio.Event()
+
+    @property
+    def asked(self) -> int:
+        """How often the question came; a worker notes it before each step."""
+        return self._asked
+
+    async def reach(self, wake: asyncio.Event) -> None:
+        """Wake the worker, and wait until it has had nothing left to do since."""
+        self._asked += 1
+        self._reached.clear()
+        wake.set()
+        await self._reached.wait()
+
+    def report(self, asked: int) -> None:
+        """Report that a step that began with this number found nothing to do, and that nothing is in progress."""
+        if asked == self._asked:
+            self._reached.set()
+
+
 async def wait_for_event(event: asyncio.Event, limit: timedelta) -> None:
     """Wait until an event is set, but not longer than *limit*."""
     try:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Self, final
+from typing import Any, Final, Self, final
 
 from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
@@ -94,6 +94,8 @@ class Agent:
         self._clock_watch = ClockWatch(context, sending=schedules, delivering=tuple(names))
         self._intake = Intake(context, self._wake_delivery)
         self._inboxes = tuple(inboxes)
+        pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
+        self._pop3_workers = [Pop3Worker(context, self._intake, inbox) for inbox in pop3]
         self._folders = [FolderWorker(context, folder, self.wake) for folder in folders]
         self._receivers: list[Receiver] = []
         self._lock = contextlib.ExitStack()
@@ -117,6 +119,31 @@ class Agent:
     async def wait_for_stop_request(self) -> None:
         """Wait until the agent is asked to stop."""
         await self._context.stop_event.wait()
+
+    async def wait_until_idle(self) -> None:
+        """
+        Wait until all that is there has been done once, or the agent is asked to stop.
+
+        Every folder was looked through, and every POP3 mailbox polled; then every declaration that is due was sent or
+        put off, and every reply that is due was delivered or put off. What arrives later may still be left.
+        """
+        once = asyncio.gather(
+            *(worker.polled.wait() for worker in self._pop3_workers), *(worker.taken.wait() for worker in self._folders)
+        )
+        if await self._before_stop(once):
+            sending = [worker.idle.reach(worker.wake) for worker in self._outboxes]
+            delivering = [worker.idle.reach(worker.wake) for worker in self._deliveries.values()]
+            await self._before_stop(asyncio.gather(*sending, *delivering))
+
+    async def _before_stop(self, wanted: asyncio.Future[Any]) -> bool:
+        """Wait for something until the agent is asked to stop; return whether it came."""
+        stopped = asyncio.ensure_future(self._context.stop_event.wait())
+        try:
+            await asyncio.wait({stopped, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            return wanted.done()
+        finally:
+            stopped.cancel()
+            wanted.cancel()
 
     def wake(self) -> None:
         """Send what was just queued, without waiting for the next poll of the ledger."""
@@ -149,8 +176,7 @@ class Agent:
         runs = [worker.run for worker in self._outboxes]
         runs += [worker.run for worker in self._deliveries.values()]
         runs += [worker.run for worker in self._folders]
-        pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
-        runs += [Pop3Worker(self._context, self._intake, inbox).run for inbox in pop3]
+        runs += [worker.run for worker in self._pop3_workers]
         runs += [self._unserved_watch.run, self._clock_watch.run]
         self._tasks += [asyncio.create_task(run()) for run in runs]
         # Leases are renewed until the work in progress is over, also after the agent was asked to stop.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Final, Protocol, final
 
-from htpoort.agent._context import LOG, OMITTED, LeaseLostError, WorkerContext, wait_for_event
+from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.exchange import retry_delay
 from htpoort.core.text import one_line
@@ -62,6 +62,7 @@ class DeliveryWorker:
         self._started: set[asyncio.Task[None]] = set()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._lost: set[int] = set()
+        self.idle = IdleSignal()
         self.wake = asyncio.Event()
         """Set when a reply was stored."""
 
@@ -96,7 +97,7 @@ class DeliveryWorker:
 
     async def _deliver_due(self, group: asyncio.TaskGroup) -> None:
         """Claim replies for the free places, and deliver each one separately."""
-        context, limit = self._context, self._free
+        context, limit, asked = self._context, self._free, self.idle.asked
         self.wake.clear()
         if not limit:
             await self.wake.wait()
@@ -110,6 +111,8 @@ class DeliveryWorker:
         for reply in claimed:
             self._free -= 1
             group.create_task(self._deliver(reply))
+        if self._free == _MAX_DELIVERIES:
+            self.idle.report(asked)
         if len(claimed) < limit:
             await wait_for_event(self.wake, context.timing.poll_interval)
 
@@ -128,6 +131,8 @@ class DeliveryWorker:
             if not self._free:
                 self.wake.set()
             self._free += 1
+            if self._free == _MAX_DELIVERIES and self.idle.asked:
+                self.wake.set()
 
     async def _attempt(self, reply: Reply) -> BaseException | None:
         """Make one attempt within its timeout; return its error, or None if the reply is delivered."""

@@ -312,6 +312,8 @@ class FolderWorker:
         self._folder = folder
         self._wake = wake
         self._reported = ""
+        self.taken = asyncio.Event()
+        """Set when the folder was looked through, as far as it could be."""
 
     async def self_test(self) -> tuple[Problem, ...]:
         """Test the folder; return why it can never be used, and log what may pass."""
@@ -352,6 +354,7 @@ class FolderWorker:
             self._reported, delay = why, context.timing.retry_delay
         else:
             self._reported = ""
+        self.taken.set()
         await wait_for_event(stop, delay)
 
 

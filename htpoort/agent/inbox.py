@@ -118,6 +118,8 @@ class Pop3Worker:
         self._limit = MAX_MAILS
         self._name = f"POP3 {inbox.server.label}"
         self._pauses = ServerPauses(self._name, context.timing)
+        self.polled = asyncio.Event()
+        """Set when the mailbox was polled, as far as it could be."""
 
     async def run(self) -> None:
         """Poll until the agent is asked to stop."""
@@ -138,6 +140,7 @@ class Pop3Worker:
             # If nothing has left the mailbox, the same mails would come again at once.
             if report.more and report.deleted and report.error is None:
                 return
+        self.polled.set()
         await self._context.pause(pause * (1 + self._context.rng.random() / 10))
 
     async def _pause_after(self, report: FetchReport) -> timedelta:

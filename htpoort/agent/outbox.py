@@ -15,7 +15,7 @@ from typing import Final, final
 import attrs
 
 from htpoort._aio import ConcurrentExitStack
-from htpoort.agent._context import LOG, OMITTED, LeaseLostError, WorkerContext, wait_for_event
+from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerUse
 from htpoort.agent.settings import Outbox
 from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
@@ -67,6 +67,8 @@ class OutboxWorker:
         self._senders: list[Sender] = []
         self._free: list[Sender] = []
         self._health = ServerUse(context, outbox.server, systems, self._senders)
+        self._in_progress = 0
+        self.idle = IdleSignal()
         self.wake = asyncio.Event()
         """Set when something may be due, or a connection is free."""
 
@@ -93,11 +95,14 @@ class OutboxWorker:
     async def _send_due(self, group: asyncio.TaskGroup) -> None:
         """Claim a declaration for each free connection, and send them."""
         self.wake.clear()
+        asked = self.idle.asked
         # Ask for the pause first: if it ends between the two questions, the second one knows, and no wake-up is missed.
         pause = self._health.pause
         senders = self._health.usable(self._free)
         self._free = [sender for sender in self._free if sender not in senders]
         if not senders:
+            if pause is not None and not self._in_progress:
+                self.idle.report(asked)
             # A pause ends by itself; otherwise, the end of an attempt wakes this worker.
             await (self.wake.wait() if pause is None else wait_for_event(self.wake, pause))
             return
@@ -107,8 +112,11 @@ class OutboxWorker:
         finally:
             self._free += senders[len(claimed) :]
         for sender, declaration in zip(senders, claimed, strict=False):
+            self._in_progress += 1
             group.create_task(self._send(sender, declaration))
         if not claimed:
+            if not self._in_progress:
+                self.idle.report(asked)
             await wait_for_event(self.wake, self._context.timing.poll_interval)
 
     async def _claim(self, limit: int) -> list[Claimed]:
@@ -134,6 +142,9 @@ class OutboxWorker:
             LOG.exception("The outcome of %s was not recorded", claimed.reference)
         finally:
             self._context.sending_leases.drop(claimed)
+            self._in_progress -= 1
+            if not self._in_progress and self.idle.asked:
+                self.wake.set()
 
     async def _attempt(self, sender: Sender, claimed: Claimed) -> _Attempt:
         """Make one attempt, and free the connection."""

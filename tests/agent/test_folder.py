@@ -42,7 +42,7 @@ def folder(tmp_path: Path, ledger: Ledger) -> Folder:
             "settle": 0,
             "system": "DMS",
         }
-        party = {} if "{party}" in values.get("pattern", "") else {"party": PARTY}
+        party: dict[str, Any] = {} if "{party}" in values.get("pattern", "") else {"party": PARTY}
         return DeclarationFolder(**usual | party | values)
 
     return made

@@ -20,7 +20,7 @@ from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort.agent._context import LOG, WorkerContext
 from htpoort.agent._watches import ClockWatch, UnservedWatch
-from htpoort.agent.delivery import DeliveryWorker, self_test
+from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.folder import DeclarationFolder, FolderWorker
 from htpoort.agent.inbox import Intake, Pop3Worker
 from htpoort.agent.outbox import OutboxWorker
@@ -64,11 +64,16 @@ class Agent:
         folders: Where other programs write declarations as files.
         deliveries: Where the replies of each system go, by its name. Replies of a system without a delivery are
             stored and wait; the log warns of them, as of declarations to a system without an outbox.
+        party_deliveries: Where the replies of a system to one party go instead, by both names, such as
+            ``("DMS", "NL123456789.02.05")``.
         clock: Returns the current time, aware.
         timing: How long to wait.
 
     Raises:
-        InputError: A system is in two outboxes, or is not in the router's directory.
+        InputError: A system is in two outboxes, or is not in the router's directory; or the replies of a party have two
+            deliveries.
+        UnknownError: A delivery is for a system that is not in the router's directory, or for a party that the router
+            does not know.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that it puts together
@@ -80,6 +85,7 @@ class Agent:
         inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
         folders: Iterable[DeclarationFolder] = (),
         deliveries: Mapping[str, Delivery[Reply]] | None = None,
+        party_deliveries: Mapping[tuple[str, str], Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
         timing: Timing = _TIMING,
     ) -> None:
@@ -87,11 +93,11 @@ class Agent:
         self._context = context = WorkerContext(ledger=ledger, router=router, owner=owner, clock=clock, timing=timing)
         systems_of = _systems_of(outboxes, router)
         self._outboxes = [OutboxWorker(context, outbox, systems) for outbox, systems in systems_of]
-        names = {router.directory.system(name).name: delivery for name, delivery in (deliveries or {}).items()}
-        self._deliveries = {name: DeliveryWorker(context, name, delivery) for name, delivery in names.items()}
+        self._deliveries = delivery_workers(context, deliveries or {}, party_deliveries or {})
+        self._delivery_workers = [worker for workers in self._deliveries.values() for worker in workers]
         schedules = {system: outbox.retry_schedule for outbox, systems in systems_of for system in systems}
-        self._unserved_watch = UnservedWatch(context, sending=schedules.keys(), delivering=names.keys())
-        self._clock_watch = ClockWatch(context, sending=schedules, delivering=tuple(names))
+        self._unserved_watch = UnservedWatch(context, sending=schedules.keys(), delivering=self._deliveries.keys())
+        self._clock_watch = ClockWatch(context, sending=schedules, delivering=tuple(self._deliveries))
         self._intake = Intake(context, self._wake_delivery)
         self._inboxes = tuple(inboxes)
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
@@ -113,7 +119,7 @@ class Agent:
         """Ask the agent to stop. A signal handler of the loop may call this."""
         self._context.stop_event.set()
         self.wake()
-        for worker in self._deliveries.values():
+        for worker in self._delivery_workers:
             worker.wake.set()
 
     async def wait_for_stop_request(self) -> None:
@@ -132,7 +138,7 @@ class Agent:
         )
         if await self._before_stop(once):
             sending = [worker.idle.reach(worker.wake) for worker in self._outboxes]
-            delivering = [worker.idle.reach(worker.wake) for worker in self._deliveries.values()]
+            delivering = [worker.idle.reach(worker.wake) for worker in self._delivery_workers]
             await self._before_stop(asyncio.gather(*sending, *delivering))
 
     async def _before_stop(self, wanted: asyncio.Future[Any]) -> bool:
@@ -159,7 +165,7 @@ class Agent:
             OSError: An address cannot be listened on.
             InputError: A file of an outbox's TLS settings cannot be used, or a delivery or a folder can never work.
         """
-        await self_test((*self._deliveries.values(), *self._folders))
+        await self_test((*self._delivery_workers, *self._folders))
         self._lock.enter_context(self._context.ledger.agent_lock())
         try:
             await self._recover()
@@ -174,7 +180,7 @@ class Agent:
             self._lock.close()
             raise
         runs = [worker.run for worker in self._outboxes]
-        runs += [worker.run for worker in self._deliveries.values()]
+        runs += [worker.run for worker in self._delivery_workers]
         runs += [worker.run for worker in self._folders]
         runs += [worker.run for worker in self._pop3_workers]
         runs += [self._unserved_watch.run, self._clock_watch.run]
@@ -213,7 +219,7 @@ class Agent:
                 await asyncio.wrap_future(self._context.ledger.replies.drop_claims_soon(owner=self._context.owner))
 
     def _wake_delivery(self, system: str) -> None:
-        if (worker := self._deliveries.get(system)) is not None:
+        for worker in self._deliveries.get(system, ()):
             worker.wake.set()
 
     async def _recover(self) -> None:
@@ -238,7 +244,7 @@ class Agent:
         # Before the renewal: what is renewed has not expired by this time, however long the renewal takes.
         now = context.sending_leases.expiry_time()
         for key in await context.delivery_leases.renew_and_list_lost():
-            for worker in self._deliveries.values():
+            for worker in self._delivery_workers:
                 worker.cancel(key)
         # A sender checks its lease before the content and before the final dot.
         await context.sending_leases.renew_and_list_lost()

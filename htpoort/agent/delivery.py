@@ -7,14 +7,15 @@ No reply is abandoned, and the failures of one system do not delay another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Final, Protocol, final
 
 from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
-from htpoort.core.errors import HtpoortError, InputError, Problem
+from htpoort.core.errors import HtpoortError, InputError, Problem, UnknownError
 from htpoort.core.exchange import retry_delay
-from htpoort.core.text import one_line
+from htpoort.core.routing import Router
+from htpoort.core.text import ascii_lower, one_line
 from htpoort.delivery import Delivery, SelfTestingDelivery
 from htpoort.ledger import Reply
 
@@ -46,17 +47,29 @@ async def self_test(workers: Iterable[SelfTestingWorker]) -> None:
 @final
 class DeliveryWorker:
     """
-    Deliver the replies of one system.
+    Deliver the replies of one system, or of one party from that system.
 
     Args:
         context: What the workers of the agent share.
         system: The name of the system.
-        delivery: Where its replies go.
+        delivery: Where the replies go.
+        party: The only party whose replies it delivers; None for all.
+        except_parties: Parties of that system that have workers of their own.
     """
 
-    def __init__(self, context: WorkerContext, system: str, delivery: Delivery[Reply]) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        system: str,
+        delivery: Delivery[Reply],
+        *,
+        party: str | None = None,
+        except_parties: tuple[str, ...] = (),
+    ) -> None:
         self._context = context
         self._system = system
+        self._party = party
+        self._except_parties = except_parties
         self._delivery = delivery
         self._free = _MAX_DELIVERIES
         self._started: set[asyncio.Task[None]] = set()
@@ -105,7 +118,14 @@ class DeliveryWorker:
         in_progress = context.delivery_leases.keys
         claimed = await context.delivery_leases.claim(
             lambda at: context.ledger.replies.claim_soon(
-                self._system, owner=context.owner, most=limit, at=at, lease=context.timing.lease, without=in_progress
+                self._system,
+                owner=context.owner,
+                most=limit,
+                at=at,
+                lease=context.timing.lease,
+                without=in_progress,
+                party=self._party,
+                except_parties=self._except_parties,
             )
         )
         for reply in claimed:
@@ -194,6 +214,56 @@ class DeliveryWorker:
             return replies.mark_failed_soon(reply.key, at=at, due=due, trouble=why, owner=context.owner)
 
         await context.write(lambda: mark(trouble), without_text=lambda: mark(OMITTED))
+
+
+def delivery_workers(
+    context: WorkerContext,
+    deliveries: Mapping[str, Delivery[Reply]],
+    party_deliveries: Mapping[tuple[str, str], Delivery[Reply]],
+) -> dict[str, list[DeliveryWorker]]:
+    """
+    Make a worker for each delivery, by system; warn of parties of these systems that have none.
+
+    Raises:
+        UnknownError: A system or a party is not known.
+        InputError: The replies of a party, or all others of a system, have two deliveries.
+    """
+    router = context.router
+    by_target: dict[str, dict[str | None, Delivery[Reply]]] = {}
+    problems: list[Problem] = []
+    of_all: Iterable[tuple[str, str | None, Delivery[Reply]]] = (
+        (name, None, each) for name, each in deliveries.items()
+    )
+    of_one = ((name, party, each) for (name, party), each in party_deliveries.items())
+    for name, wanted, delivery in (*of_all, *of_one):
+        system = router.directory.system(name).name
+        party = None if wanted is None else _known_party(router, wanted)
+        if party in (of_system := by_target.setdefault(system, {})):
+            whose = f"Replies of {system}" if party is None else f"Replies of {system} for {party}"
+            problems.append(Problem("agent.two-deliveries", f"{whose} have two deliveries; leave one of them out."))
+        of_system[party] = delivery
+    if problems:
+        raise InputError("", tuple(problems))
+    workers: dict[str, list[DeliveryWorker]] = {}
+    for system, of_system in by_target.items():
+        own = tuple(party for party in of_system if party is not None)
+        workers[system] = [
+            DeliveryWorker(context, system, delivery, party=party, except_parties=() if party else own)
+            for party, delivery in of_system.items()
+        ]
+        others = [str(party) for party in router.parties if str(party) not in own]
+        if None not in of_system and others:
+            LOG.warning(
+                "Replies of %s for %s wait, because this agent has no delivery for them", system, ", ".join(others)
+            )
+    return workers
+
+
+def _known_party(router: Router, text: str) -> str:
+    known = {str(party).lower(): str(party) for party in router.parties}
+    if (party := known.get(ascii_lower(text))) is None:
+        raise UnknownError("party", text, "the router's parties", tuple(sorted(known.values())))
+    return party
 
 
 @final

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event
 from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
+from htpoort.core.text import ascii_lower
 from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import LedgerPart, soon, streams, writes
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
@@ -254,6 +255,8 @@ class Replies(LedgerPart):
         at: datetime,
         lease: timedelta,
         without: Sequence[int] = (),
+        party: str | None = None,
+        except_parties: Sequence[str] = (),
     ) -> list[Reply]:
         """
         Claim replies of a system that wait for delivery, oldest first.
@@ -265,6 +268,8 @@ class Replies(LedgerPart):
             at: Now.
             lease: How long no other worker gets them; `renew` extends it.
             without: Numbers of replies that the worker is already delivering.
+            party: The only party whose replies are claimed, in any case; None for all.
+            except_parties: Parties whose replies another worker delivers.
 
         Returns:
             The replies.
@@ -273,6 +278,12 @@ class Replies(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         query = _CLAIMABLE.where(_replies.c.id.not_in(without)) if without else _CLAIMABLE
+        if party is not None:
+            query = query.where(sa.func.lower(_replies.c.party) == ascii_lower(party))
+        if except_parties:
+            query = query.where(
+                sa.func.lower(_replies.c.party).not_in([ascii_lower(other) for other in except_parties])
+            )
         rows = connection.execute(query, {"system": system, "at": at, "most": most}).all()
         if rows:
             _CLAIM.write_many(connection, [{"key": row.id, "owner": owner, "lease": at + lease} for row in rows])

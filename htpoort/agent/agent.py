@@ -21,7 +21,8 @@ from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort.agent._context import LOG, WorkerContext
 from htpoort.agent._watches import ClockWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
-from htpoort.agent.folder import DeclarationFolder, FolderWorker
+from htpoort.agent.dispatch import Dispatcher
+from htpoort.agent.folder import DeclarationFolder, folder_workers
 from htpoort.agent.inbox import Intake, Pop3Worker
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
@@ -62,6 +63,7 @@ class Agent:
         outboxes: Where declarations go. A system may be in one outbox only.
         inboxes: Where replies come in, by SMTP or POP3.
         folders: Where other programs write declarations as files.
+        dispatcher: Queues the declarations of *folders*, in the same ledger; needed only for them.
         deliveries: Where the replies of each system go, by its name. Replies of a system without a delivery are
             stored and wait; the log warns of them, as of declarations to a system without an outbox.
         party_deliveries: Where the replies of a system to one party go instead, by both names, such as
@@ -84,6 +86,7 @@ class Agent:
         outboxes: Iterable[Outbox] = (),
         inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
         folders: Iterable[DeclarationFolder] = (),
+        dispatcher: Dispatcher | None = None,
         deliveries: Mapping[str, Delivery[Reply]] | None = None,
         party_deliveries: Mapping[tuple[str, str], Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
@@ -102,7 +105,7 @@ class Agent:
         self._inboxes = tuple(inboxes)
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
         self._pop3_workers = [Pop3Worker(context, self._intake, inbox) for inbox in pop3]
-        self._folders = [FolderWorker(context, folder, self.wake) for folder in folders]
+        self._folders = folder_workers(context, folders, dispatcher, self.wake)
         self._receivers: list[Receiver] = []
         self._lock = contextlib.ExitStack()
         self._listening = ConcurrentExitStack()

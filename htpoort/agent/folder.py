@@ -15,7 +15,7 @@ import re
 import stat
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast, final
@@ -75,7 +75,6 @@ class DeclarationFolder:
 
     Args:
         path: The folder.
-        dispatcher: Chooses the system and queues the declaration.
         mailbox: The declarant's own mailbox.
         pattern: The form of the names of files, with ``/`` between folders. ``{reference}``, ``{party}`` and
             ``{system}`` stand for K, V and the system, such as ``{party}/{reference}.xml``; ``*`` for anything. Without
@@ -91,7 +90,6 @@ class DeclarationFolder:
     """
 
     path: Path
-    dispatcher: Dispatcher
     mailbox: str
     pattern: str = "{reference}.xml"
     party: str | None = None
@@ -119,11 +117,14 @@ class DeclarationFolder:
             raise InputError("", tuple(problems))
         object.__setattr__(self, "_form", re.compile(_form(self.pattern), re.DOTALL))
 
-    def take(self, *, at: Callable[[], datetime], proceed: Callable[[], bool] = lambda: True) -> Iterator[FileOutcome]:
+    def take(
+        self, dispatcher: Dispatcher, *, at: Callable[[], datetime], proceed: Callable[[], bool] = lambda: True
+    ) -> Iterator[FileOutcome]:
         """
         Queue the declarations that are there, oldest first, and move their files. Waits for the disk and the ledger.
 
         Args:
+            dispatcher: Chooses the system and queues the declaration.
             at: Returns the current time, aware.
             proceed: Whether to go on; asked before each file.
 
@@ -141,7 +142,7 @@ class DeclarationFolder:
                 continue
             octets, changed = content
             try:
-                dispatched, refusal = self._dispatch(name, octets, changed, at()), ""
+                dispatched, refusal = self._dispatch(dispatcher, name, octets, changed, at()), ""
             except (InputError, UnknownError) as error:
                 dispatched, refusal = None, _in_words(error)
             moved_to = self._move(name, octets, refusal)
@@ -205,7 +206,9 @@ class DeclarationFolder:
             return None
         return octets, datetime.fromtimestamp(int(before.st_mtime), UTC)
 
-    def _dispatch(self, name: str, octets: bytes, changed: datetime, at: datetime) -> Dispatched:
+    def _dispatch(
+        self, dispatcher: Dispatcher, name: str, octets: bytes, changed: datetime, at: datetime
+    ) -> Dispatched:
         values = cast("re.Match[str]", self._form.fullmatch(name)).groupdict()
         party = values.get("party", self.party) or ""
         reference = values.get("reference")
@@ -213,7 +216,7 @@ class DeclarationFolder:
             reference = automatic_reference(party, octets)
         identity = b"\0".join((party.lower().encode(errors="surrogateescape"), os.fsencode(reference), octets))
         domain = self.mailbox.rpartition("@")[2]
-        return self.dispatcher.dispatch(
+        return dispatcher.dispatch(
             octets,
             party=party,
             mailbox=self.mailbox,
@@ -304,11 +307,15 @@ class FolderWorker:
     Args:
         context: What the workers of the agent share.
         folder: The folder.
+        dispatcher: Queues the declarations.
         wake: Called when something was queued.
     """
 
-    def __init__(self, context: WorkerContext, folder: DeclarationFolder, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, context: WorkerContext, folder: DeclarationFolder, dispatcher: Dispatcher, wake: Callable[[], None]
+    ) -> None:
         self._context = context
+        self._dispatcher = dispatcher
         self._folder = folder
         self._wake = wake
         self._reported = ""
@@ -339,7 +346,7 @@ class FolderWorker:
         loop = asyncio.get_running_loop()
 
         def take() -> None:
-            for outcome in self._folder.take(at=context.clock, proceed=lambda: not stop.is_set()):
+            for outcome in self._folder.take(self._dispatcher, at=context.clock, proceed=lambda: not stop.is_set()):
                 log(self._folder, outcome)
                 if outcome.dispatched is not None:
                     loop.call_soon_threadsafe(self._wake)
@@ -356,6 +363,25 @@ class FolderWorker:
             self._reported = ""
         self.taken.set()
         await wait_for_event(stop, delay)
+
+
+def folder_workers(
+    context: WorkerContext,
+    folders: Iterable[DeclarationFolder],
+    dispatcher: Dispatcher | None,
+    wake: Callable[[], None],
+) -> list[FolderWorker]:
+    """
+    Make a worker for each folder.
+
+    Raises:
+        InputError: There are folders, and no dispatcher that queues their declarations.
+    """
+    listed = list(folders)
+    if listed and dispatcher is None:
+        message = "dispatcher is not given, but folders are; give the Dispatcher that queues their declarations."
+        raise InputError("", (Problem("agent.no-dispatcher", message),))
+    return [FolderWorker(context, folder, dispatcher, wake) for folder in listed if dispatcher is not None]
 
 
 def log(folder: DeclarationFolder, outcome: FileOutcome) -> None:

@@ -1,8 +1,9 @@
-"""Build the deliveries from their tables; nothing is delivered, and no folder is created."""
+"""Build the deliveries and the folders of declarations from their tables; nothing is delivered, created or read."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import shutil
 import stat
@@ -11,42 +12,106 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from htpoort.agent import DeclarationFolder
 from htpoort.config._sources import Sources
-from htpoort.config._tables import DeliveryTable
+from htpoort.config._tables import DeliveryTable, FolderTable
+from htpoort.core import address
+from htpoort.core.party import PartyId
+from htpoort.core.text import ascii_lower
 from htpoort.core.toml_reader import Document, KeyPath
-from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
+from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
 from htpoort.ledger import Reply
 
+_TARGETS: Final = ("directory", "maildir", "command")
 _TIMEOUT: Final = MaildirDelivery("replies").timeout  # a command has the same default
 
 
-def deliveries(sources: Sources, limit: timedelta) -> dict[str, Delivery[Reply]]:
+def deliveries(
+    sources: Sources, parties: tuple[PartyId, ...], limit: timedelta
+) -> tuple[dict[str, Delivery[Reply]], dict[tuple[str, str], Delivery[Reply]]]:
     """
-    Build the deliveries of ``[delivery.SYSTEM]``.
+    Build the deliveries of ``[[delivery]]``.
 
     Args:
         sources: What the file refers to.
+        parties: The parties of the file.
         limit: How long the agent lets one delivery run; each needs less, because its own error explains more.
 
     Returns:
-        The deliveries by the name of the system.
+        The deliveries by the name of the system, and those for one party by system and party.
     """
     document = sources.document
     by_system: dict[str, Delivery[Reply]] = {}
-    for path in document.named_tables("delivery"):
-        if not isinstance(document.value(path), Mapping):
-            document.report("toml.type", path, "give a table for each system, such as [delivery.DMS].")
+    by_party: dict[tuple[str, str], Delivery[Reply]] = {}
+    if isinstance(document.table.get("delivery"), Mapping):
+        document.report("toml.type", ("delivery",), 'write [[delivery]], with a key such as system = "DMS".')
+        return by_system, by_party
+    seen: set[tuple[str, str | None]] = set()
+    for path in document.tables(("delivery",)):
+        if (table := document.read(path, DeliveryTable)) is None:
             continue
-        name = sources.system(path, str(path[-1]))
-        table = document.read(path, DeliveryTable)
-        if name in by_system:
-            document.report("config.twice", path, f"{name} already has a delivery.")
-        delivery = None if table is None else _delivery(sources, path, table)
-        if delivery is not None and table is not None:
-            _check_timeout(document, path, table.timeout, limit)
-        if name is not None and delivery is not None:
+        name = None if document.is_refused(path, "system") else sources.system((*path, "system"), table.system)
+        party = _known_party(document, (*path, "party"), table.party, parties)
+        if name is not None and not document.is_refused(path, "party"):
+            if (name, party) in seen:
+                whose = name if party is None else f"{name} for {party}"
+                document.report("config.twice", path, f"replies of {whose} already have a delivery.")
+            seen.add((name, party))
+        delivery = _delivery(sources, path, table)
+        if delivery is None:
+            continue
+        _check_timeout(document, path, table.timeout, limit)
+        if name is not None and party is None:
             by_system[name] = delivery
-    return by_system
+        elif name is not None and party is not None:
+            by_party[name, party] = delivery
+    return by_system, by_party
+
+
+def _known_party(document: Document, path: KeyPath, text: str | None, parties: tuple[PartyId, ...]) -> str | None:
+    """Find a party of the file as the file spells it; None if none is named, or if it is unknown."""
+    if text is None:
+        return None
+    known = {ascii_lower(str(party)): str(party) for party in parties}
+    party = known.get(ascii_lower(text))
+    # If the parties are wrong, none can be missing among them.
+    if party is None and not document.is_refused((), "parties"):
+        document.report("config.party", path, f"{text!r} is not in parties; check its spelling, or add it there.")
+    return party
+
+
+def folders(sources: Sources, parties: tuple[PartyId, ...]) -> tuple[DeclarationFolder, ...]:
+    """Read the folders of ``[[folder]]``; no folder is created, and no file is read."""
+    document = sources.document
+    found: list[DeclarationFolder] = []
+    for path in document.tables(("folder",)):
+        if (table := document.read(path, FolderTable)) is None:
+            continue
+        _known_party(document, (*path, "party"), table.party, parties)
+        system = None if table.system is None else sources.system((*path, "system"), table.system)
+        for problem in address.mailbox_problems("mailbox", table.mailbox):
+            if not document.is_refused(path, "mailbox"):
+                document.add_problem((*path, "mailbox"), problem)
+        build = functools.partial(
+            DeclarationFolder,
+            path=sources.path(table.path),
+            mailbox=table.mailbox,
+            pattern=table.pattern,
+            party=table.party,
+            system=system,
+            settle=table.settle.total_seconds(),
+            layout=table.layout.value,
+            transfer_encoding=None if table.transfer_encoding is None else table.transfer_encoding.value,
+        )
+        folder = document.build(path, build, None)
+        if folder is None:
+            continue
+        if any(folder.path == other.path for other in found):
+            document.report("config.twice", (*path, "path"), f"{folder.path} is already a [[folder]].")
+        elif sources.look_up and not document.is_refused(path, "path") and not folder.path.is_dir():
+            document.report("config.file", (*path, "path"), f"there is no folder {folder.path}; create it.")
+        found.append(folder)
+    return tuple(found)
 
 
 def _check_timeout(document: Document, path: KeyPath, given: timedelta | None, limit: timedelta) -> None:
@@ -62,26 +127,40 @@ def _check_timeout(document: Document, path: KeyPath, given: timedelta | None, l
 
 def _delivery(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[Reply] | None:
     document = sources.document
-    if document.is_refused(path, "maildir", "command"):
+    if document.is_refused(path, *_TARGETS):
         return None
-    if (table.maildir is None) == (table.command is None):
-        message = "give maildir or command" if table.maildir is None else "give maildir or command, not both"
-        document.report("toml.value", path, f"{message}.")
+    targets = [target for target in _TARGETS if getattr(table, target) is not None]
+    if len(targets) != 1:
+        several = f"give only one of them, not {' and '.join(targets)}" if targets else "give one of them"
+        document.report("toml.value", path, f"a delivery has directory, maildir or command; {several}.")
         return None
-    if table.maildir is not None:
-        return _maildir(sources, path, table.maildir, table.timeout)
-    return _command(sources, path, table)
+    if table.command is not None:
+        return _command(sources, path, table)
+    return _folder(sources, path, table)
 
 
-def _maildir(sources: Sources, path: KeyPath, text: str, timeout: timedelta | None) -> Delivery[Reply] | None:
-    document, place = sources.document, (*path, "maildir")
-    build = functools.partial(MaildirDelivery, sources.path(text))
-    timed = build if timeout is None else functools.partial(build, timeout=timeout.total_seconds())
-    delivery = document.build(path, timed, None, names={"path": "maildir"})
+def _folder(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[Reply] | None:
+    """Build a delivery to a Maildir or a directory."""
+    document, key = sources.document, "maildir" if table.directory is None else "directory"
+    text = str(table.maildir if table.directory is None else table.directory)
+    timeout = _TIMEOUT if table.timeout is None else table.timeout.total_seconds()
+
+    def build() -> Delivery[Reply]:
+        if table.directory is None:
+            return MaildirDelivery(sources.path(text), timeout=timeout)
+        # Braces in the path of the configuration file itself are no placeholders.
+        folder = str(sources.folder).replace("{", "{{").replace("}", "}}")
+        return DirectoryDelivery(Path(folder) / text, payload=table.payload, timeout=timeout)
+
+    if table.payload and table.directory is None:
+        message = "a Maildir holds whole messages; give directory in place of maildir, or leave payload out."
+        document.report("toml.value", (*path, "payload"), message)
+    delivery: Delivery[Reply] | None = document.build(path, build, None, names={"path": key})
     if delivery is not None and sources.look_up:
-        obstacle = _obstacle(sources.path(text))
-        if obstacle is not None:
-            document.report("config.file", place, f"{sources.path(text)} cannot be written: {obstacle}.")
+        # Up to the first placeholder: what is below it does not exist before the first reply.
+        fixed = itertools.takewhile(lambda part: table.directory is None or "{" not in part, Path(text).parts)
+        if (obstacle := _obstacle(sources.path(str(Path(*fixed))))) is not None:
+            document.report("config.file", (*path, key), f"{sources.path(text)} cannot be written: {obstacle}.")
     return delivery
 
 
@@ -114,7 +193,7 @@ def _command(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[
     # As in a shell, a name is looked up in PATH, and a path is used as it is.
     if os.sep in argv[0]:
         argv[0] = str(sources.path(argv[0]))
-    build = functools.partial(CommandDelivery, tuple(argv))
+    build = functools.partial(CommandDelivery, tuple(argv), payload=table.payload)
     timed = build if table.timeout is None else functools.partial(build, timeout=table.timeout.total_seconds())
     delivery = document.build(path, timed, None, names={"argv": "command"})
     if delivery is not None and sources.look_up and shutil.which(argv[0], path=sources.environ.get("PATH")) is None:

@@ -23,6 +23,21 @@ class Mode(enum.StrEnum):
     SHADOW = "shadow"
 
 
+class LayoutName(enum.StrEnum):
+    """How a payload is carried."""
+
+    BODY = "body"
+    ATTACHMENT = "attachment"
+
+
+class EncodingName(enum.StrEnum):
+    """How a payload is encoded."""
+
+    SEVEN_BIT = "7bit"
+    QUOTED_PRINTABLE = "quoted-printable"
+    BASE64 = "base64"
+
+
 # Where the defaults come from.
 _SERVER: Final = SmtpServer(host="localhost")
 _SMTP: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@localhost",))
@@ -118,11 +133,30 @@ class Pop3Table(Login):
 @final
 @attrs.frozen(kw_only=True)
 class DeliveryTable:
-    """The keys of ``[delivery.SYSTEM]``."""
+    """The keys of ``[[delivery]]``."""
 
+    system: str = required("-")
+    party: str | None = None
+    directory: str | None = None
     maildir: str | None = None
     command: tuple[str, ...] | None = None
+    payload: bool = False
     timeout: timedelta | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FolderTable:
+    """The keys of ``[[folder]]``."""
+
+    path: str = required("declarations")
+    mailbox: str = required("edi@forwarder.example")
+    pattern: str = "{reference}.xml"
+    party: str | None = None
+    system: str | None = None
+    settle: timedelta = timedelta(seconds=2)
+    layout: LayoutName = LayoutName.BODY
+    transfer_encoding: EncodingName | None = None
 
 
 @final

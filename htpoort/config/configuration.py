@@ -13,14 +13,14 @@ from typing import final
 import attrs
 
 import htpoort.agent
-from htpoort.agent import Outbox, Pop3Inbox, Timing
+from htpoort.agent import DeclarationFolder, Outbox, Pop3Inbox, Timing
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Router
 from htpoort.core.text import ascii_lower
-from htpoort.delivery import CommandDelivery, Delivery, MaildirDelivery
+from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
 from htpoort.transport import Security, SmtpInbox
 
@@ -177,6 +177,8 @@ class AgentConfig:
         outboxes: Where declarations go.
         inboxes: Where replies come in, SMTP first.
         deliveries: Where the replies of each system go, by the name of the system.
+        party_deliveries: Where the replies of a system to one party go instead, by both names.
+        folders: Where other programs write declarations as files.
         timing: How long the agent waits.
     """
 
@@ -184,6 +186,8 @@ class AgentConfig:
     outboxes: tuple[Outbox, ...]
     inboxes: tuple[SmtpInbox | Pop3Inbox, ...]
     deliveries: Mapping[str, Delivery[Reply]]
+    party_deliveries: Mapping[tuple[str, str], Delivery[Reply]]
+    folders: tuple[DeclarationFolder, ...]
     timing: Timing
 
     def settings_of(self, system: DeclarationSystem) -> dict[str, str]:
@@ -233,12 +237,17 @@ class AgentConfig:
             outboxes=self.outboxes,
             inboxes=self.inboxes,
             deliveries=self.deliveries,
+            party_deliveries=self.party_deliveries,
+            folders=self.folders,
+            dispatcher=self.ledger.dispatcher(ledger),
             timing=self.timing,
         )
 
 
 def _shown(delivery: Delivery[Reply] | None) -> str:
     """Name a delivery, without the arguments of a command, which may be private."""
+    if isinstance(delivery, DirectoryDelivery):
+        return f"directory {delivery.path}{', payload' if delivery.payload else ''}"
     if isinstance(delivery, MaildirDelivery):
         return f"Maildir {delivery.path}"
     return f"command {delivery.argv[0]}" if isinstance(delivery, CommandDelivery) else ""

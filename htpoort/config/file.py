@@ -26,7 +26,7 @@ from htpoort.ledger import SECRET_PARAMETERS, check_url
 
 __all__ = ["read_agent", "read_agent_without_secrets", "read_ledger"]
 
-_KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "timing")
+_KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder", "timing")
 _MOST_DAYS: Final = 36_525
 """A hundred years, which is within every calendar."""
 
@@ -95,12 +95,15 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
             document.report_unknown((key,), _KNOWN)
     directory = add_systems(HTPOORT, document)
     sources = Sources(document=document, folder=folder, environ=environ, look_up=look_up, directory=directory)
-    timing = _timing(document)
+    timing, parties = _timing(document), _parties(document)
+    deliveries, party_deliveries = _deliveries.deliveries(sources, parties, timing.delivery_timeout)
     config = AgentConfig(
-        ledger=_ledger(sources, _parties(document)),
+        ledger=_ledger(sources, parties),
         outboxes=_outboxes(sources),
         inboxes=(*_mail.smtp_inboxes(sources), *_mail.pop3_inboxes(sources)),
-        deliveries=_deliveries.deliveries(sources, timing.delivery_timeout),
+        deliveries=deliveries,
+        party_deliveries=party_deliveries,
+        folders=_deliveries.folders(sources, parties),
         timing=timing,
     )
     document.finish()

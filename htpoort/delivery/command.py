@@ -65,13 +65,17 @@ class CommandDelivery:
 
     Args:
         argv: The program and its arguments. They are not interpreted by a shell.
+        payload: Give the command the decoded payload on its standard input, and not the whole message. If a reply does
+            not have exactly one payload that can be decoded for sure, the command gets the whole message. HTPOORT_INPUT
+            is ``payload`` or ``message``.
         timeout: Seconds before the command is killed, with all processes of its group.
 
     Raises:
-        InputError: *argv* is not a tuple of texts, or *timeout* is not above 0; reports both.
+        InputError: *argv* is not a tuple of texts, *payload* is not a bool, or *timeout* is not above 0; reports all.
     """
 
     argv: tuple[str, ...] = attrs.field(repr=_checks.program)
+    payload: bool = attrs.field(default=False, kw_only=True)
     timeout: float = attrs.field(default=60.0, kw_only=True)
     # Not asyncio's threads: a disk that hangs would take them away from everything else.
     _threads: DaemonThreads = attrs.field(factory=DaemonThreads, init=False, eq=False, repr=False)
@@ -87,6 +91,8 @@ class CommandDelivery:
                     "argv is not a command; give the program and its arguments, each a text without NUL.",
                 )
             )
+        if not isinstance(cast("object", self.payload), bool):
+            problems.append(Problem("delivery.command", f"payload is {self.payload!r}; give True or False."))
         problems += _checks.timeout(self.timeout)
         if problems:
             raise InputError("", tuple(problems))
@@ -175,6 +181,9 @@ class CommandDelivery:
             future.add_done_callback(_close)  # the thread may still be writing
             raise
 
+    def _gives_payload(self, files: _Files) -> bool:
+        return self.payload and "PAYLOAD_FILE" in files.facts
+
     async def _output(self, running: _Process, contents: tuple[bytes, ...], code: int) -> _Output:
         """Wait a moment for output that is still on its way, and remove what quotes the reply."""
         try:
@@ -198,8 +207,8 @@ class CommandDelivery:
         _, running = await asyncio.get_running_loop().subprocess_exec(
             _Process,
             *self.argv,
-            stdin=files.message,
-            env=_environment(reply, files),
+            stdin=files.payload if self._gives_payload(files) else files.message,
+            env=_environment(reply, files) | {"HTPOORT_INPUT": "payload" if self._gives_payload(files) else "message"},
             pass_fds=(files.payload.fileno(),),
             start_new_session=True,
         )

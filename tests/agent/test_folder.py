@@ -29,15 +29,13 @@ Folder = Callable[..., DeclarationFolder]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, ledger: Ledger) -> Folder:
+def folder(tmp_path: Path) -> Folder:
     """Make a folder of one party whose files need no time to settle."""
     (tmp_path / "out").mkdir()
-    dispatcher = Dispatcher(ledger=ledger, parties=[PARTY, CLIENT])
 
     def made(**values: Any) -> DeclarationFolder:
         usual: dict[str, Any] = {
             "path": tmp_path / "out",
-            "dispatcher": dispatcher,
             "mailbox": MAILBOX,
             "settle": 0,
             "system": "DMS",
@@ -56,9 +54,14 @@ def put(folder: DeclarationFolder, name: str, octets: bytes = b"<MetaData/>") ->
     return file
 
 
-def take(folder: DeclarationFolder) -> list[FileOutcome]:
+def dispatcher(ledger: Ledger) -> Dispatcher:
+    """Make a dispatcher for two parties."""
+    return Dispatcher(ledger=ledger, parties=[PARTY, CLIENT])
+
+
+def take(folder: DeclarationFolder, ledger: Ledger) -> list[FileOutcome]:
     """Take what is there."""
-    return list(folder.take(at=lambda: NOON))
+    return list(folder.take(dispatcher(ledger), at=lambda: NOON))
 
 
 def files(folder: DeclarationFolder) -> list[str]:
@@ -78,7 +81,7 @@ class TestQueued:
         """K is in the name, Date is that of the file, and the payload is the file, octet for octet."""
         out = folder()
         os.utime(put(out, "22096222734662.xml", b"<a>\n</a>"), (1_767_605_400, 1_767_605_400))
-        (outcome,) = take(out)
+        (outcome,) = take(out, ledger)
         assert ("22096222734662.xml", "sent/22096222734662.xml", "") == (
             outcome.file,
             outcome.moved_to,
@@ -101,7 +104,7 @@ class TestQueued:
         out = folder(pattern="{system}/{party}/*-{reference}.xml", system=None)
         put(out, f"ags/{PARTY.lower()}/import-A1.xml")
         put(out, f"DMS/{CLIENT}/-B2.xml")
-        take(out)
+        take(out, ledger)
         assert [(PARTY, "AGS", "A1"), (CLIENT, "DMS", "B2")] == queued(ledger)
         assert [f"sent/DMS/{CLIENT}/-B2.xml", f"sent/ags/{PARTY.lower()}/import-A1.xml"] == files(out)
 
@@ -111,25 +114,25 @@ class TestQueued:
         put(out, "one.xml")
         put(out, "copy of one.xml")
         put(out, "other.xml", b"<Other/>")
-        take(out)
+        take(out, ledger)
         expected = [automatic_reference(PARTY, payload) for payload in (b"<MetaData/>", b"<Other/>")]
         assert sorted((PARTY, "DMS", reference) for reference in expected) == queued(ledger)
         assert ["sent/copy of one.xml", "sent/one.xml", "sent/other.xml"] == files(out)
 
-    def test_oldest_first(self, folder: Folder) -> None:
+    def test_oldest_first(self, folder: Folder, ledger: Ledger) -> None:
         """Files are queued in the order of their times."""
         out = folder()
         for name, when in (("B.xml", 3), ("A.xml", 2), ("C.xml", 1)):
             os.utime(put(out, name, name.encode()), (when, when))
-        assert ["C.xml", "A.xml", "B.xml"] == [outcome.file for outcome in take(out)]
+        assert ["C.xml", "A.xml", "B.xml"] == [outcome.file for outcome in take(out, ledger)]
 
     def test_the_same_name_again(self, folder: Folder, ledger: Ledger) -> None:
         """The same file again gives the same exchange; its copy in ``sent`` is not written twice."""
         out = folder()
         put(out, "A1.xml")
-        take(out)
+        take(out, ledger)
         put(out, "A1.xml")
-        (outcome,) = take(out)
+        (outcome,) = take(out, ledger)
         assert outcome.dispatched is not None
         assert outcome.dispatched.exchange.repeated
         assert ([(PARTY, "DMS", "A1")], ["sent/A1.xml"]) == (queued(ledger), files(out))
@@ -143,27 +146,27 @@ class TestLeftAlone:
         """Hidden files, and names without the form of the pattern, are not declarations."""
         out = folder()
         put(out, name)
-        assert ([], [name], []) == (take(out), files(out), queued(ledger))
+        assert ([], [name], []) == (take(out, ledger), files(out), queued(ledger))
 
     def test_a_file_that_is_being_written(self, folder: Folder, ledger: Ledger) -> None:
         """A file that changed a moment ago is left; once it has been quiet for long enough, it is taken whole."""
         out = folder(settle=3600)
         file = put(out, "A1.xml", b"<MetaDa")
-        assert ([], ["A1.xml"]) == (take(out), files(out))
+        assert ([], ["A1.xml"]) == (take(out, ledger), files(out))
         with file.open("ab") as rest:
             rest.write(b"ta/>")
-        assert ([], []) == (take(out), queued(ledger))
-        take(folder(settle=0))
+        assert ([], []) == (take(out, ledger), queued(ledger))
+        take(folder(settle=0), ledger)
         ((_, raw),) = ledger.exchanges.messages()
         assert b"<MetaData/>" == read(raw or b"").payload.octets
 
-    def test_a_link_and_a_pipe(self, folder: Folder, tmp_path: Path) -> None:
+    def test_a_link_and_a_pipe(self, folder: Folder, ledger: Ledger, tmp_path: Path) -> None:
         """Links are not followed, and a pipe is not waited for."""
         out = folder()
         (tmp_path / "secret").write_bytes(b"x")
         (out.path / "A1.xml").symlink_to(tmp_path / "secret")
         os.mkfifo(out.path / "B2.xml")
-        assert [] == take(out)
+        assert [] == take(out, ledger)
         assert ["A1.xml", "B2.xml"] == sorted(path.name for path in out.path.iterdir())
 
 
@@ -183,7 +186,7 @@ class TestRefused:
         out = folder()
         put(out, name, octets)
         put(out, "GOOD.xml")
-        assert {f"bad/{name}", "sent/GOOD.xml"} == {outcome.moved_to for outcome in take(out)}
+        assert {f"bad/{name}", "sent/GOOD.xml"} == {outcome.moved_to for outcome in take(out, ledger)}
         assert sorted([f"bad/{name}", f"bad/{name}.reason.txt", "sent/GOOD.xml"]) == files(out)
         assert reason + REASON == (out.path / f"bad/{name}.reason.txt").read_text(encoding="utf-8")
         assert [(PARTY, "DMS", "GOOD")] == queued(ledger)
@@ -193,7 +196,7 @@ class TestRefused:
         """A party whose replies would be quarantined is refused, and no name leads out of the folder."""
         out = folder(pattern="{party}_{reference}.xml")
         put(out, f"{party}_A1.xml")
-        take(out)
+        take(out, ledger)
         assert [f"bad/{party}_A1.xml", f"bad/{party}_A1.xml.reason.txt"] == files(out)
         reason = (out.path / f"bad/{party}_A1.xml.reason.txt").read_text(encoding="utf-8")
         assert reason.startswith(f"party {party!r} is not in parties")
@@ -204,7 +207,7 @@ class TestRefused:
         out = folder(pattern="*/{reference}.xml")
         os.utime(put(out, "a/A1.xml", b"<One/>"), (1, 1))
         os.utime(put(out, "b/A1.xml", b"<Two/>"), (2, 2))
-        take(out)
+        take(out, ledger)
         assert [(PARTY, "DMS", "A1")] == queued(ledger)
         assert ["bad/b/A1.xml", "bad/b/A1.xml.reason.txt", "sent/a/A1.xml"] == files(out)
 
@@ -212,21 +215,21 @@ class TestRefused:
         """A file that was corrected and moved back is queued; one that is still wrong gets its new reason."""
         out = folder()
         put(out, "A1.xml", b"")
-        take(out)
+        take(out, ledger)
         (out.path / "bad/A1.xml").rename(out.path / "A1.xml")
-        take(out)
+        take(out, ledger)
         assert ["bad/A1.xml", "bad/A1.xml.reason.txt"] == files(out)
         (out.path / "bad/A1.xml").unlink()
         put(out, "A1.xml", b"<Corrected/>")
-        take(out)
+        take(out, ledger)
         assert [(PARTY, "DMS", "A1")] == queued(ledger)
 
-    def test_a_name_that_is_taken(self, folder: Folder) -> None:
+    def test_a_name_that_is_taken(self, folder: Folder, ledger: Ledger) -> None:
         """A file of the same name in ``sent`` with other content is never replaced."""
         out = folder(pattern="*.xml")
         put(out, "sent/a.xml", b"other")
         put(out, "a.xml")
-        take(out)
+        take(out, ledger)
         assert ["sent/a.1.xml", "sent/a.xml"] == files(out)
         assert b"other" == (out.path / "sent/a.xml").read_bytes()
 
@@ -241,10 +244,10 @@ class TestTrouble:
         (out.path / "sent").write_bytes(b"in the way")
         for _ in range(2):
             with pytest.raises(OSError, match="File exists"):
-                take(out)
+                take(out, ledger)
         assert [(PARTY, "DMS", "A1")] == queued(ledger)
         (out.path / "sent").unlink()
-        (outcome,) = take(out)
+        (outcome,) = take(out, ledger)
         assert outcome.dispatched is not None
         assert outcome.dispatched.exchange.repeated
         assert ([(PARTY, "DMS", "A1")], ["sent/A1.xml"]) == (queued(ledger), files(out))
@@ -254,17 +257,17 @@ class TestTrouble:
         out = folder()
         put(out, "A1.xml", b"")
         with failing_disk(), pytest.raises(OSError, match="File too large"):
-            take(out)
+            take(out, ledger)
         assert (["A1.xml"], []) == (files(out), queued(ledger))
 
-    def test_without_links(self, folder: Folder) -> None:
+    def test_without_links(self, folder: Folder, ledger: Ledger) -> None:
         """A file system without hard links works too."""
         out = folder()
         put(out, "A1.xml")
         put(out, "B 2.xml")
         with no_links(out.path):
             out.self_test()
-            take(out)
+            take(out, ledger)
         assert ["bad/B 2.xml", "bad/B 2.xml.reason.txt", "sent/A1.xml"] == files(out)
 
     @pytest.mark.parametrize("step", range(1, 7))
@@ -278,8 +281,7 @@ class TestTrouble:
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)  # noqa: S603 - our own
         assert (-9, b"") == (done.returncode, done.stderr)
         with Ledger.open(f"sqlite:///{tmp_path / 'htpoort.db'}") as again:
-            dispatcher = Dispatcher(ledger=again, parties=[PARTY, CLIENT])
-            take(folder(dispatcher=dispatcher))
+            take(folder(), again)
             assert [(PARTY, "DMS", f"A{number}") for number in range(3)] == queued(again)
         assert [f"sent/A{number}.xml" for number in range(3)] == files(out)
         for number in range(3):
@@ -308,9 +310,9 @@ with Ledger.open({url!r}) as ledger:
     os.link, os.unlink, os.fsync = counted(os.link), counted(os.unlink), counted(os.fsync)
     dispatcher = Dispatcher(ledger=ledger, parties=["NL123456789.02.05"])
     folder = DeclarationFolder(
-        path=Path({path!r}), dispatcher=dispatcher, mailbox="edi@forwarder.example", party="NL123456789.02.05",
+        path=Path({path!r}), mailbox="edi@forwarder.example", party="NL123456789.02.05",
         system="DMS", settle=0)
-    for outcome in folder.take(at=lambda: datetime(2026, 12, 1, 12, tzinfo=timezone.utc)):
+    for outcome in folder.take(dispatcher, at=lambda: datetime(2026, 12, 1, 12, tzinfo=timezone.utc)):
         pass
 """
 
@@ -362,7 +364,14 @@ class TestAgent:
         out = folder()
         async with Gateway() as gateway:
             outbox = Outbox(server=server(gateway.smtp_port))
-            async with Agent(ledger=ledger, router=router, outboxes=[outbox], folders=[out], timing=QUICK):
+            async with Agent(
+                ledger=ledger,
+                router=router,
+                outboxes=[outbox],
+                folders=[out],
+                dispatcher=dispatcher(ledger),
+                timing=QUICK,
+            ):
                 put(out, "A1.xml")
                 await accepted(ledger, "A1")
         assert ["A1"] == [taken.envelope.reference for taken in gateway.received]
@@ -373,7 +382,13 @@ class TestAgent:
         out = folder()
         out.path.rmdir()
         with pytest.raises(InputError) as caught:
-            async with Agent(ledger=ledger, router=router, folders=[out], timing=QUICK):
+            async with Agent(ledger=ledger, router=router, folders=[out], dispatcher=dispatcher(ledger)):
                 pass
         message = f"Declarations in {out.path} cannot be queued: There is no such folder; create it."
         assert [("folder.path", message)] == [(problem.code, problem.message) for problem in caught.value.problems]
+
+    def test_without_a_dispatcher(self, folder: Folder, ledger: Ledger, router: Router) -> None:
+        """Folders without anything that queues their declarations are refused."""
+        with pytest.raises(InputError) as caught:
+            Agent(ledger=ledger, router=router, folders=[folder()])
+        assert ["agent.no-dispatcher"] == [problem.code for problem in caught.value.problems]

@@ -21,7 +21,6 @@ async def test_everything_that_is_there(tmp_path: Path, ledger: Ledger, router: 
         (tmp_path / "out" / f"A{number}.xml").write_bytes(f"<Number>{number}</Number>".encode())
     folder = DeclarationFolder(
         path=tmp_path / "out",
-        dispatcher=Dispatcher(ledger=ledger, parties=[PARTY]),
         mailbox=MAILBOX,
         party=PARTY,
         system="DMS",
@@ -47,6 +46,7 @@ async def test_everything_that_is_there(tmp_path: Path, ledger: Ledger, router: 
                 outboxes=[outbox],
                 inboxes=[pop3],
                 folders=[folder],
+                dispatcher=Dispatcher(ledger=ledger, parties=[PARTY]),
                 deliveries={"DMS": process},
                 timing=QUICK,
             )

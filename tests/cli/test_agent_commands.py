@@ -33,7 +33,7 @@ PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
 MAILBOX = "edi@forwarder.example"
 CONFIG = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
 INBOX = f'[[smtp]]\nhostname = "forwarder.example"\nmailboxes = ["{MAILBOX}"]\nport = 0\n'
-MAILDIRS = '[delivery.AGS]\nmaildir = "mail/ags"\n[delivery.DMS]\nmaildir = "mail/dms"\n'
+MAILDIRS = '[[delivery]]\nsystem = "AGS"\nmaildir = "mail/ags"\n[[delivery]]\nsystem = "DMS"\nmaildir = "mail/dms"\n'
 QUICK = '[timing]\npoll = "20ms"\ngrace = "10s"\n'
 
 
@@ -529,15 +529,20 @@ class TestRun:
 
     def test_nothing_is_started(self, htpoort: Run, office: Path) -> None:
         """All mistakes in the configuration are reported at once, and no ledger is created."""
-        (office / "htpoort.toml").write_text(f'{CONFIG}[[outbox]]\nserver = "a b"\nport = 0\n[delivery.NCTS]\n')
+        (office / "htpoort.toml").write_text(
+            f'{CONFIG}[[outbox]]\nserver = "a b"\nport = 0\n[[delivery]]\nsystem = "NCTS"\n'
+        )
         result = htpoort("run")
 
         assert 2 == result.code
         assert [
             "htpoort.toml:5: outbox[0].server is 'a b'; give the name or address of a host.",
             "htpoort.toml:6: outbox[0].port is 0; give a number from 1 to 65535.",
-            "htpoort.toml:7: delivery.NCTS: system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS.",
-            "htpoort.toml:7: delivery.NCTS: give maildir or command.",
+            "htpoort.toml:7: delivery[0]: a delivery has directory, maildir or command; give one of them.",
+            (
+                "htpoort.toml:8: delivery[0].system: system 'NCTS' is neither published nor in [systems.NAME]. "
+                "Known: AGS, DMS."
+            ),
         ] == result.err.removeprefix("htpoort: ").splitlines()
         assert not (office / "htpoort.db").exists()
 

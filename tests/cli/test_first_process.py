@@ -52,7 +52,7 @@ def office(tmp_path: Path) -> Path:
             os.mkfifo(tmp_path / f"end{key}")
     (tmp_path / "htpoort.toml").write_text(
         f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n[timing]\npoll = "20ms"\n'
-        f"[delivery.DMS]\ncommand = {json.dumps(command)}\n"
+        f"[[delivery]]\nsystem = 'DMS'\ncommand = {json.dumps(command)}\n"
     )
     return tmp_path
 

@@ -223,7 +223,8 @@ def test_the_settings_of_each_system(read: Read) -> None:
     """The settings of two systems can be compared; a missing setting is an empty text."""
     config = read(
         f'{SMALL}[[outbox]]\nserver = "smtp.forwarder.example"\nusername = "edi"\npassword_env = "SECRET"\n'
-        'systems = ["AGS"]\n[delivery.AGS]\nmaildir = "ags"\n[delivery.DMS]\ncommand = ["/bin/cat", "x"]\n',
+        'systems = ["AGS"]\n[[delivery]]\nsystem = "AGS"\nmaildir = "ags"\n'
+        '[[delivery]]\nsystem = "DMS"\ncommand = ["/bin/cat", "x"]\n',
         {"SECRET": "geheim"},
     )
     old, new = config.settings_of(AGS), config.settings_of(DMS)

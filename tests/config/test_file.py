@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from htpoort import HTPOORT, InputError, PartyId, UnknownError
-from htpoort.agent import Agent, Outbox, Pop3Inbox, SmtpInbox, Timing
+from htpoort.agent import Agent, DeclarationFolder, Outbox, Pop3Inbox, SmtpInbox, Timing
 from htpoort.config import AgentConfig, LedgerConfig
-from htpoort.delivery import CommandDelivery, MaildirDelivery
+from htpoort.delivery import CommandDelivery, DirectoryDelivery, MaildirDelivery
 from htpoort.ledger import RETENTION_DAYS
 from htpoort.transport import Limits, Pop3Account, Security, SmtpServer, TlsSettings
 
@@ -84,16 +84,35 @@ mail_limit = 100000000
 listing_limit = 1000000
 ca_file = "ca.pem"
 
-[delivery.DMS]
+[[delivery]]
+system = "DMS"
 maildir = "mail/dms"
 timeout = "20s"
 
-[delivery.ags]
+[[delivery]]
+system = "ags"
 command = ["./deliver", "--quick"]
 timeout = "30s"
 
-[delivery.EXIT]
+[[delivery]]
+system = "EXIT"
 command = ["sh", "-c", "true"]
+
+[[delivery]]
+system = "DMS"
+party = "nl123456789.02.05"
+directory = "replies/{system}/{party}"
+payload = true
+
+[[folder]]
+path = "out"
+mailbox = "edi@forwarder.example"
+pattern = "{reference}.edi"
+party = "NL123456789.02.05"
+system = "dms"
+settle = "10s"
+layout = "attachment"
+transfer_encoding = "base64"
 
 [timing]
 poll = "100ms"
@@ -112,6 +131,7 @@ def whole(folder: Path, files: SimpleNamespace, read: Read) -> AgentConfig:
     """Read a file that has every setting."""
     del files
     (folder / "pop3-password").write_text("geheim-2\r\n")
+    (folder / "out").mkdir()
     (folder / "deliver").write_text("#!/bin/sh\n")
     (folder / "deliver").chmod(0o700)
     return read(WHOLE, {"SMTP_PASSWORD": "geheim-1"})
@@ -199,6 +219,22 @@ class TestWhole:
             "AGS": CommandDelivery((f"{folder}/deliver", "--quick"), timeout=30.0),
             "EXIT": CommandDelivery(("sh", "-c", "true")),
         } == whole.deliveries
+        directory = DirectoryDelivery(folder / "replies/{system}/{party}", payload=True)
+        assert {("DMS", "NL123456789.02.05"): directory} == whole.party_deliveries
+
+    def test_folders(self, whole: AgentConfig, folder: Path) -> None:
+        """The folders of declarations, with the proper name of the system."""
+        expected = DeclarationFolder(
+            path=folder / "out",
+            mailbox="edi@forwarder.example",
+            pattern="{reference}.edi",
+            party="NL123456789.02.05",
+            system="DMS",
+            settle=10.0,
+            layout="attachment",
+            transfer_encoding="base64",
+        )
+        assert (expected,) == whole.folders
 
     def test_timing(self, whole: AgentConfig) -> None:
         """The waiting times of the agent."""

@@ -21,14 +21,18 @@ POP3 = '[[pop3]]\nserver = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "is plain, so the password could be read on the way; use starttls or implicit."
 TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, retry_delay"
-TABLES = "cutover, delivery, ledger, outbox, parties, pop3, smtp, systems, timing"
+TABLES = "cutover, delivery, folder, ledger, outbox, parties, pop3, smtp, systems, timing"
 NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."
 CHECK = "check the path and the permissions of its folders"
 RUN = "check the path, and chmod +x the file."
 LITERAL_URL = (
     'do not write a password into this file; put the URL into an environment variable, and give url_env = "NAME".'
 )
-DELIVERY = "give a table for each system, such as [delivery.DMS]."
+FOLDER = '[[folder]]\npath = "."\nmailbox = "edi@forwarder.example"\n'
+DELIVERY = 'write [[delivery]], with a key such as system = "DMS".'
+WHOLE = "a Maildir holds whole messages; give directory in place of maildir, or leave payload out."
+NO_FOLDER = "FOLDER/htpoort.toml is not a folder; name another."
+TARGETS = "a delivery has directory, maildir or command; give"
 FIRST = "which ends a delivery first; give less here, or more there."
 LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_file = "path".'
 
@@ -183,40 +187,94 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             "8: pop3[1]: edi@pop.forwarder.example:995 is already listed.",
         ),
         # delivery
-        ('[delivery.NCTS]\nmaildir = "m"\n', f"4: delivery.NCTS: {NCTS}"),
-        ("[delivery]\nDMS = 1\n", f"5: delivery.DMS: {DELIVERY}"),
-        ('[delivery]\nmaildir = "m"\n', f"5: delivery.maildir: {DELIVERY}"),
+        ('[[delivery]]\nsystem = "NCTS"\nmaildir = "m"\n', f"5: delivery[0].system: {NCTS}"),
+        ("[delivery]\nDMS = 1\n", f"4: delivery: {DELIVERY}"),
+        ('[delivery.DMS]\nmaildir = "m"\n', f"4: delivery: {DELIVERY}"),
+        ('[[delivery]]\nmaildir = "m"\n', "4: delivery[0].system: this setting is needed."),
         (
-            '[delivery.DMS]\ncommand = ["true"]\ntimeout = "5m"\n',
-            f"6: delivery.DMS.timeout: 300 s is not below the 300 s of timing.delivery, {FIRST}",
+            '[[delivery]]\nsystem = "DMS"\ncommand = ["true"]\ntimeout = "5m"\n',
+            f"7: delivery[0].timeout: 300 s is not below the 300 s of timing.delivery, {FIRST}",
         ),
         (
-            '[timing]\ndelivery = "1m"\n[delivery.DMS]\nmaildir = "m"\n',
-            f"6: delivery.DMS: timeout, by default 60 s, is not below the 60 s of timing.delivery, {FIRST}",
+            '[timing]\ndelivery = "1m"\n[[delivery]]\nsystem = "DMS"\nmaildir = "m"\n',
+            f"6: delivery[0]: timeout, by default 60 s, is not below the 60 s of timing.delivery, {FIRST}",
         ),
-        ("[delivery.DMS]\n", "4: delivery.DMS: give maildir or command."),
-        ('[delivery.DMS]\nmaildir = "m"\ncommand = ["true"]\n', "4: delivery.DMS: give maildir or command, not both."),
+        ("[[delivery]]\nsystem = 'DMS'\n", f"4: delivery[0]: {TARGETS} one of them."),
         (
-            '[delivery.DMS]\nmaildir = "htpoort.toml/m"\n',
-            f"5: delivery.DMS.maildir: FOLDER/htpoort.toml/m cannot be written: Not a directory; {CHECK}.",
-        ),
-        ("[delivery.DMS]\ncommand = []\n", "5: delivery.DMS.command: give the program and its arguments."),
-        ('[delivery.DMS]\ncommand = [""]\n', "5: delivery.DMS.command: give the program and its arguments."),
-        (
-            '[delivery.DMS]\ncommand = ["no-such-program"]\n',
-            f"5: delivery.DMS.command[0]: there is no program no-such-program that this user can run; {RUN}",
+            '[[delivery]]\nsystem = "DMS"\nmaildir = "m"\ncommand = ["true"]\n',
+            f"4: delivery[0]: {TARGETS} only one of them, not maildir and command.",
         ),
         (
-            '[delivery.DMS]\ncommand = ["./htpoort.toml"]\n',
-            f"5: delivery.DMS.command[0]: there is no program FOLDER/htpoort.toml that this user can run; {RUN}",
+            '[[delivery]]\nsystem = "DMS"\nmaildir = "m"\npayload = true\n',
+            f"7: delivery[0].payload: {WHOLE}",
         ),
         (
-            '[delivery.DMS]\nmaildir = "m"\n[delivery.dms]\nmaildir = "m"\n',
-            "6: delivery.dms: DMS already has a delivery.",
+            '[[delivery]]\nsystem = "DMS"\ndirectory = "in/{K}"\n',
+            "6: delivery[0].directory has the placeholder {K}; only {system} and {party} can be filled in.",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\ndirectory = "htpoort.toml/{party}"\n',
+            f"6: delivery[0].directory: FOLDER/htpoort.toml/{{party}} cannot be written: {NO_FOLDER}",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\nparty = "NL123456789.02.06"\nmaildir = "m"\n',
+            "6: delivery[0].party: 'NL123456789.02.06' is not in parties; check its spelling, or add it there.",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\nparty = "nl123456789.02.05"\nmaildir = "m"\n' * 2,
+            "8: delivery[1]: replies of DMS for NL123456789.02.05 already have a delivery.",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\nmaildir = "htpoort.toml/m"\n',
+            f"6: delivery[0].maildir: FOLDER/htpoort.toml/m cannot be written: Not a directory; {CHECK}.",
+        ),
+        ("[[delivery]]\nsystem = 'DMS'\ncommand = []\n", "6: delivery[0].command: give the program and its arguments."),
+        (
+            '[[delivery]]\nsystem = "DMS"\ncommand = [""]\n',
+            "6: delivery[0].command: give the program and its arguments.",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\ncommand = ["no-such-program"]\n',
+            f"6: delivery[0].command[0]: there is no program no-such-program that this user can run; {RUN}",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\ncommand = ["./htpoort.toml"]\n',
+            f"6: delivery[0].command[0]: there is no program FOLDER/htpoort.toml that this user can run; {RUN}",
+        ),
+        (
+            '[[delivery]]\nsystem = "DMS"\nmaildir = "m"\n[[delivery]]\nsystem = "dms"\nmaildir = "m"\n',
+            "7: delivery[1]: replies of DMS already have a delivery.",
+        ),
+        # folder
+        (
+            '[[folder]]\nmailbox = "edi@forwarder.example"\npattern = "{party}"\n',
+            "4: folder[0].path: this setting is needed.",
+        ),
+        (
+            f'{FOLDER}party = "NL1"\n',
+            "7: folder[0].party: 'NL1' is not in parties; check its spelling, or add it there.",
+        ),
+        (f'{FOLDER}party = "NL123456789.02.05"\nsystem = "NCTS"\n', f"8: folder[0].system: {NCTS}"),
+        (FOLDER, "4: folder[0]: party is not given, and pattern has no {party}; give the party ID of all files."),
+        (
+            f'{FOLDER}pattern = "{{K}}_{{party}}"\n',
+            "7: folder[0].pattern has the placeholder {K}; only {reference}, {party} and {system} are known.",
+        ),
+        (
+            f'{FOLDER}pattern = "{{party}}"\nlayout = "zip"\n',
+            "8: folder[0].layout: give one of body, attachment.",
+        ),
+        (
+            '[[folder]]\npath = "absent"\nmailbox = "edi@forwarder.example"\npattern = "{party}"\n',
+            "5: folder[0].path: there is no folder FOLDER/absent; create it.",
+        ),
+        (
+            f'{FOLDER}pattern = "{{party}}"\n' * 2,
+            "9: folder[1].path: FOLDER is already a [[folder]].",
         ),
         # systems
         (
-            '[systems.EXIT]\nprocess_id = "EXIT.NL"\n[delivery.exit]\nmaildir = "m"\n',
+            '[systems.EXIT]\nprocess_id = "EXIT.NL"\n[[delivery]]\nsystem = "exit"\nmaildir = "m"\n',
             "4: systems.EXIT.mailbox: this setting is needed.",
         ),
         (
@@ -265,9 +323,9 @@ def test_each_mistake(folder: Path, refused: Refuse, added: str, expected: str) 
 @pytest.mark.parametrize("setting", ['maildir = "a\\u0000b"', 'command = ["sh", "a\\u0000b"]'])
 def test_what_no_system_call_takes(refused: Refuse, setting: str) -> None:
     """The delivery refuses a NUL in a path or an argument, and the problem has its line."""
-    (message,) = refused(f"{SMALL}[delivery.DMS]\n{setting}\n")
+    (message,) = refused(f"{SMALL}[[delivery]]\nsystem = 'DMS'\n{setting}\n")
 
-    assert message.startswith(f"htpoort.toml:5: delivery.DMS.{setting.partition(' ')[0]} is ")
+    assert message.startswith(f"htpoort.toml:6: delivery[0].{setting.partition(' ')[0]} is ")
 
 
 def test_a_literal_key_password(refused: Refuse, files: SimpleNamespace) -> None:
@@ -359,12 +417,19 @@ def test_ledger(refused: Refuse, ledger: str, expected: str) -> None:
     assert [f"htpoort.toml:{expected}"] == refused(f'parties = ["NL123456789.02.05"]\n{ledger}', {"ODD": odd})
 
 
-@pytest.mark.parametrize("key", ["systems", "delivery"])
-def test_a_key_in_the_place_of_tables(refused: Refuse, key: str) -> None:
-    """A value in the place of tables for systems is one problem, and nothing follows from it."""
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("systems", "give a table for each system, [systems.NAME]."),
+        ("delivery", "write [[delivery]]; there may be several."),
+        ("folder", "write [[folder]]; there may be several."),
+    ],
+)
+def test_a_key_in_the_place_of_tables(refused: Refuse, key: str, advice: str) -> None:
+    """A value in the place of tables is one problem, and nothing follows from it."""
     text = f'{key} = 1\n{SMALL}[[outbox]]\nserver = "a.example"\nsystems = ["DMS"]\n'
 
-    assert [f"htpoort.toml:1: {key}: give a table for each system, [{key}.NAME]."] == refused(text)
+    assert [f"htpoort.toml:1: {key}: {advice}"] == refused(text)
 
 
 def test_a_wrong_system_hides_no_unknown_one(refused: Refuse) -> None:
@@ -402,7 +467,8 @@ def test_everything_at_once(refused: Refuse) -> None:
         'systems = ["NCTS"]\n'
         "[[pop3]]\n"
         "port = 1\n"
-        "[delivery.DMS]\n"
+        "[[delivery]]\n"
+        "system = 'DMS'\n"
         'maildir = "htpoort.toml"\n'
         "[ledger]\n"
         'url = "ledger"\n'
@@ -420,8 +486,8 @@ def test_everything_at_once(refused: Refuse) -> None:
         ("10", "pop3[0].server"),
         ("10", "pop3[0].username"),
         ("10", "pop3[0].password"),
-        ("13", "delivery.DMS.maildir"),
-        ("15", "ledger.url"),
+        ("14", "delivery[0].maildir"),
+        ("16", "ledger.url"),
     ] == [(line, re.split(r": | (?:is|holds|cannot) ", rest)[0]) for line, _, rest in found]
 
 
@@ -478,8 +544,8 @@ def test_what_is_missing_hides_nothing(refused: Refuse) -> None:
             f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\nport = "110"\n',
             ["12: pop3[1].port: give a whole number."],
         ),
-        ("[delivery.DMS]\nmaildir = 1\n", ["5: delivery.DMS.maildir: give a string."]),
-        ('[delivery.DMS]\ncommand = "true"\n', ["5: delivery.DMS.command: give an array of strings."]),
+        ("[[delivery]]\nsystem = 'DMS'\nmaildir = 1\n", ["6: delivery[0].maildir: give a string."]),
+        ('[[delivery]]\nsystem = "DMS"\ncommand = "true"\n', ["6: delivery[0].command: give an array of strings."]),
     ],
 )
 def test_nothing_false_follows_from_a_mistake(refused: Refuse, added: str, expected: list[str]) -> None:
@@ -501,13 +567,16 @@ def test_a_maildir_that_cannot_be_examined(refused: Refuse, folder: Path) -> Non
     name = "a" * 256
 
     assert [
-        f"htpoort.toml:5: delivery.AGS.maildir: {folder}/{name} cannot be written: File name too long; {CHECK}.",
+        f"htpoort.toml:6: delivery[0].maildir: {folder}/{name} cannot be written: File name too long; {CHECK}.",
         (
-            f"htpoort.toml:7: delivery.DMS.maildir: {folder}/round/m cannot be written: "
+            f"htpoort.toml:9: delivery[1].maildir: {folder}/round/m cannot be written: "
             f"Too many levels of symbolic links; {CHECK}."
         ),
-        "htpoort.toml:9: outbox[0].server: this setting is needed.",
-    ] == refused(f'{SMALL}[delivery.AGS]\nmaildir = "{name}"\n[delivery.DMS]\nmaildir = "round/m"\n\n[[outbox]]\n')
+        "htpoort.toml:11: outbox[0].server: this setting is needed.",
+    ] == refused(
+        f'{SMALL}[[delivery]]\nsystem = "AGS"\nmaildir = "{name}"\n'
+        '[[delivery]]\nsystem = "DMS"\nmaildir = "round/m"\n\n[[outbox]]\n'
+    )
 
 
 def test_a_password_file_that_is_no_path(refused: Refuse, folder: Path) -> None:
@@ -535,7 +604,7 @@ def test_no_secret_is_shown(refused: Refuse, folder: Path) -> None:
 def test_a_ledger_command_checks_the_file_too(folder: Path) -> None:
     """A command on the ledger reports every mistake in the file, but none in the files that it names."""
     text = f'{SMALL}{OUTBOX}port = 0\nca_file = "absent"\nusername = "edi"\npassword_env = "UNSET"\n'
-    (folder / "htpoort.toml").write_text(f'{text}[delivery.DMS]\ncommand = ["absent"]\n')
+    (folder / "htpoort.toml").write_text(f'{text}[[delivery]]\nsystem = "DMS"\ncommand = ["absent"]\n')
     with pytest.raises(InputError) as caught:
         read_ledger("htpoort.toml", environ={})
 

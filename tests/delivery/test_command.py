@@ -68,9 +68,9 @@ class TestSecrets:
 
     def test_repr(self) -> None:
         """The repr shows the program, and the number of arguments."""
-        shown = "CommandDelivery(argv='/usr/local/bin/store' and 6 arguments, timeout=60.0)"
+        shown = "CommandDelivery(argv='/usr/local/bin/store' and 6 arguments, payload=False, timeout=60.0)"
         assert shown == repr(CommandDelivery(("/usr/local/bin/store", *self.ARGUMENTS)))
-        assert "CommandDelivery(argv='store', timeout=60.0)" == repr(CommandDelivery(("store",)))
+        assert "CommandDelivery(argv='store', payload=False, timeout=60.0)" == repr(CommandDelivery(("store",)))
 
 
 class TestDelivered:
@@ -100,6 +100,7 @@ class TestDelivered:
             "HTPOORT_RECEIVED": "2026-01-05T10:30:00+01:00",
             "HTPOORT_LENGTH": "90",
             "HTPOORT_SHA256": "780d19416bc1780f564995b10ca2ab3d34952d4346c937e3b6c551d3c57aec3b",
+            "HTPOORT_INPUT": "message",
             "HTPOORT_PAYLOAD_PARTS": "1",
             "HTPOORT_PAYLOAD_FILE": environment["HTPOORT_PAYLOAD_FILE"],
             "HTPOORT_PAYLOAD_LENGTH": "13",
@@ -111,6 +112,18 @@ class TestDelivered:
             "HTPOORT_PAYLOAD_PROBLEMS": "",
         } == {name: value for name, value in environment.items() if name.startswith("HTPOORT_")}
         assert ("2026", reply().raw.decode()) == (environment["ARCHIVE"], message)
+
+    @pytest.mark.parametrize(
+        ("encoding", "name"), [(b"base64", "payload"), (b"x-unknown", "message")], ids=["decoded", "not for sure"]
+    )
+    async def test_the_payload_as_input(self, tmp_path: Path, reply: Made, encoding: bytes, name: str) -> None:
+        """With *payload* the decoded octets are on standard input; if they are not known for sure, the message is."""
+        raw = b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + base64.b64encode(b"<MetaData/>") + b"\r\n"
+        script = 'cat > "$1/input"; cat "$HTPOORT_PAYLOAD_FILE" > "$1/again"; printf %s "$HTPOORT_INPUT" > "$1/name"'
+        await CommandDelivery(("sh", "-c", f"{script}; true", "sh", str(tmp_path)), payload=True)(reply(raw=raw))
+        expected = {"payload": b"<MetaData/>", "message": raw}[name]
+        assert (name, expected) == ((tmp_path / "name").read_text(), (tmp_path / "input").read_bytes())
+        assert (b"<MetaData/>" if name == "payload" else b"") == (tmp_path / "again").read_bytes()
 
     @pytest.mark.parametrize("octets", [b"<Response>\xff</Response>", b""])
     async def test_the_payload(self, tmp_path: Path, reply: Made, octets: bytes) -> None:

@@ -34,6 +34,7 @@ __all__ = ["DeclarationFolder", "FileOutcome"]
 
 SENT: Final = "sent"
 BAD: Final = "bad"
+REASON: Final = ".reason.txt"
 _PLACEHOLDERS: Final = ("system", "party", "reference")
 _HIDDEN: Final = ".htpoort-"
 _SELF_TEST_TIMEOUT: Final = 10.0  # seconds; a disk may not be mounted yet
@@ -172,6 +173,20 @@ class DeclarationFolder:
             folders = below
         return [name for _, name in sorted(found)]
 
+    def refused(self) -> list[str]:
+        """
+        List the files that were refused and are still there, below ``bad``.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        return [
+            str(Path(folder, name).relative_to(self.path / BAD))
+            for folder, _, names in os.walk(self.path / BAD)
+            for name in sorted(names)
+            if not name.endswith(REASON) and not name.startswith(".")
+        ]
+
     def self_test(self) -> None:
         """
         Create the folders for files that were queued or refused, and write, move and remove a hidden file.
@@ -234,7 +249,7 @@ class DeclarationFolder:
         target = self.path / (BAD if refusal else SENT) / name
         make_folder(target.parent)
         if refusal:
-            _write_anew(target.with_name(f"{target.name}.reason.txt"), f"{refusal}\n".encode(errors="replace"))
+            _write_anew(target.with_name(f"{target.name}{REASON}"), f"{refusal}\n".encode(errors="replace"))
 
         def numbered(number: int) -> str:
             return f"{target.stem}.{number}{target.suffix}" if number else target.name

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 BAD_INPUT: Final = 2
 QUARANTINED: Final = 3
+ATTENTION: Final = 4
 """The exit codes beside 0, which means success."""
 
 _ESCAPE: Final = "backslashreplace"  # for a character that the encoding of a stream lacks

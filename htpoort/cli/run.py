@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, final
 
+import attrs
 import typer
 
 from htpoort.agent import FetchReport, Pop3Inbox, SmtpInbox, fetch_once
@@ -34,12 +35,20 @@ _LOG: Final = logging.getLogger("htpoort.cli")
 def run(
     *,
     config: Config = CONFIG,
+    once: Annotated[
+        bool, typer.Option("--once", help="Do what is due and end; exit code 4 if something needs a person.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log successes too.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print what was started as one JSON document, and the log as JSON lines.")
     ] = False,
 ) -> None:
     """Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."""
+    if once:
+        _output.make_optional()
+        if asyncio.run(_run_once(config, as_json=json, verbose=verbose)):
+            raise typer.Exit(_output.ATTENTION)
+        return
     # Before anything is open, and before there is a second thread.
     _become_first_process()
     # An agent goes on working whether anyone reads what it prints or not.
@@ -67,6 +76,57 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
                 await agent.wait_for_stop_request()
 
 
+async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
+    """Do what is due; return whether something needs a person."""
+    with _input.configured(path):
+        config = read_agent(path)
+    smtp = [f"{inbox.host}:{inbox.port}" for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
+    pop3 = tuple(inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox))
+    with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+        if smtp:
+            # A mail server tries for days; a port that is open for a second would only look broken.
+            _LOG.warning("With --once, replies are not received at %s; run without it for that", ", ".join(smtp))
+        agent = attrs.evolve(config, inboxes=pop3).agent(ledger)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, agent.stop)
+        async with agent:
+            await agent.wait_until_idle()
+        facts = _left_for_a_person(config, ledger)
+    if as_json:
+        _show.as_json(facts)
+    else:
+        for line in _in_sentences(facts):
+            _show.line(line)
+    return any(facts.values())
+
+
+def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
+    """Count what goes on only when a person has decided or mended something."""
+    counts = ledger.status()
+    return {
+        "needs_attention": sum(number for (_, state), number in counts.exchanges.items() if state.needs_attention),
+        "quarantined": counts.quarantined,
+        "undelivered": sum(counts.undelivered.values()),
+        "paused": [pause.name for pause in ledger.servers.paused()],
+        "refused_files": [str(folder.path / "bad" / name) for folder in config.folders for name in folder.refused()],
+    }
+
+
+def _in_sentences(facts: Facts) -> Generator[str]:
+    """Say what needs a person, and which command shows it."""
+    if facts["needs_attention"]:
+        yield f"Exchanges that need a decision: {facts['needs_attention']}; see htpoort status."
+    if facts["quarantined"]:
+        yield f"Messages in quarantine: {facts['quarantined']}; see htpoort quarantine list."
+    if facts["undelivered"]:
+        yield f"Replies that are not delivered: {facts['undelivered']}; see htpoort status."
+    for server in facts["paused"]:
+        yield f"{server} does not work; see htpoort status."
+    for file in facts["refused_files"]:
+        yield f"{file} was refused; see {file}.reason.txt."
+
+
 def _addresses(config: AgentConfig) -> dict[str, tuple[str, str]]:
     """Name the keys of the file for each address that the agent listens on."""
     smtp = (inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox))
@@ -84,7 +144,8 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
         "smtp": [f"{inbox.host}:{port}" for inbox, port in zip(smtp, ports, strict=True)],
         "pop3": [inbox.server.ledger_name for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
         "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
-        "delivery": list(config.deliveries),
+        "folder": [str(folder.path) for folder in config.folders],
+        "delivery": [*config.deliveries, *(f"{system} for {party}" for system, party in config.party_deliveries)],
     }
     if as_json:
         _show.as_json({"ledger": ledger.location, **facts})

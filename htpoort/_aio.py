@@ -8,11 +8,13 @@ a server that does not answer or a disk that hangs would keep the process from e
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple, cast, final
 
 T = TypeVar("T")
@@ -120,6 +122,33 @@ class DaemonThreads:
                 return self._waiting.popleft()
             self._running -= 1
             return None
+
+
+@final
+class DiskThreads:
+    """Work on disks in threads, for each folder separately: the folder of one system may be on a disk that hangs."""
+
+    def __init__(self) -> None:
+        self._threads: defaultdict[Path, DaemonThreads] = defaultdict(DaemonThreads)
+
+    async def run(self, folder: Path, work: Callable[[], T], seconds: float) -> T:
+        """
+        Do some work on a folder.
+
+        Raises:
+            TimeoutError: It took longer than *seconds*; what a slow disk writes later stays written.
+            OSError: It failed.
+        """
+        limit = asyncio.timeout(seconds)
+        try:
+            # Cancelling the caller does not stop the thread; what it writes is recognised next time.
+            async with limit:
+                return await asyncio.wrap_future(self._threads[folder].submit(work))
+        except TimeoutError as error:
+            # A network disk may raise the same error by itself.
+            if limit.expired():
+                raise TimeoutError(errno.ETIMEDOUT, f"It took more than {seconds:g} s") from error
+            raise
 
 
 @final

@@ -1,28 +1,20 @@
 """
-Write and move files so that they appear complete or not at all, and wait only a limited time for a disk that hangs.
+Write and move files so that they appear complete or not at all.
 
 Never does: replace a file, or remove one whose content is not somewhere else.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
 import re
 import stat
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar, final
-
-import attrs
-
-from htpoort._aio import DaemonThreads
-
-T = TypeVar("T")
+from typing import Final
 
 _ALIKE: Final = 100  # other files of one name; more cannot be an accident
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -40,33 +32,6 @@ _PASSING_ERRNOS: Final = frozenset({
     errno.EBUSY,
 })
 """Errors that may be over in an hour; the others last until the configuration or the disks are changed."""
-
-
-@final
-@attrs.frozen
-class DiskThreads:
-    """Work on disks in threads, for each folder separately: the folder of one system may be on a disk that hangs."""
-
-    _threads: defaultdict[Path, DaemonThreads] = attrs.field(factory=lambda: defaultdict(DaemonThreads), init=False)
-
-    async def run(self, folder: Path, work: Callable[[], T], seconds: float) -> T:
-        """
-        Do some work on a folder.
-
-        Raises:
-            TimeoutError: It took longer than *seconds*; what a slow disk writes later stays written.
-            OSError: It failed.
-        """
-        limit = asyncio.timeout(seconds)
-        try:
-            # Cancelling the caller does not stop the thread; what it writes is recognised next time.
-            async with limit:
-                return await asyncio.wrap_future(self._threads[folder].submit(work))
-        except TimeoutError as error:
-            # A network disk may raise the same error by itself.
-            if limit.expired():
-                raise TimeoutError(errno.ETIMEDOUT, f"It took more than {seconds:g} s") from error
-            raise
 
 
 def may_pass(error: OSError) -> bool:

@@ -104,10 +104,12 @@ class DeclarationFolder:
         problems = [Problem("folder.pattern", problem) for problem in _wrong_pattern(self.pattern)]
         if not problems:
             names = _names(self.pattern)
-            for name, value in (("party", self.party), ("system", self.system)):
-                if name in names and value is not None:
-                    message = f"{name} is {value!r}, but pattern has {{{name}}}; leave one of them out."
-                    problems.append(Problem(f"folder.{name}", message))
+            if "party" in names and self.party is not None:
+                message = f"party is {self.party!r}, but pattern has {{party}}; leave one of them out."
+                problems.append(Problem("folder.party", message))
+            if "system" in names and self.system is not None:
+                message = f"system is {self.system!r}, but pattern has {{system}}; leave one of them out."
+                problems.append(Problem("folder.system", message))
             if "party" not in names and self.party is None:
                 message = "party is not given, and pattern has no {party}; give the party ID of all files."
                 problems.append(Problem("folder.party", message))

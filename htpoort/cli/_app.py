@@ -16,10 +16,10 @@ import typer
 from typer.core import TyperGroup
 
 from htpoort.cli import _facts, _input, _output, _show, _usage
-from htpoort.cli._output import BAD_INPUT, FAILED, QUARANTINED
+from htpoort.cli._output import ATTENTION, BAD_INPUT, FAILED, QUARANTINED
 from htpoort.core.errors import HtpoortError, InputError, LedgerError, SendError
 
-__all__ = ["BAD_INPUT", "FAILED", "QUARANTINED", "app", "run"]
+__all__ = ["ATTENTION", "BAD_INPUT", "FAILED", "QUARANTINED", "app", "run"]
 
 COMMANDS: Final = {
     "parse": ("message", "Read the routing envelope in a Subject."),

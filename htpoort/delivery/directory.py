@@ -14,7 +14,8 @@ from typing import Final, cast, final
 
 import attrs
 
-from htpoort._disk import DiskThreads, free_name, make_folder, safe_name, sync_names, write
+from htpoort._aio import DiskThreads
+from htpoort._disk import free_name, make_folder, safe_name, sync_names, write
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
 from htpoort.delivery import _checks

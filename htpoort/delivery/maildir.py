@@ -15,7 +15,8 @@ from typing import Final, cast, final
 
 import attrs
 
-from htpoort._disk import DiskThreads, free_name, is_whole, make_folder, safe_name, sync_names, write
+from htpoort._aio import DiskThreads
+from htpoort._disk import free_name, is_whole, make_folder, safe_name, sync_names, write
 from htpoort.core.errors import InputError, Problem
 from htpoort.delivery import _checks
 from htpoort.delivery.contract import Deliverable, DeliveryError

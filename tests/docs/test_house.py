@@ -29,9 +29,10 @@ def contracts() -> list[dict[str, object]]:
 
 
 def test_modules_are_few() -> None:
-    """The package has at most 131 modules."""
-    # 130, and core/payload.py: what a message carries is neither its headers nor the way to write it.
-    assert len(MODULES) <= 131
+    """The package has at most 134 modules."""
+    # 130, and four rooms that came with the ends of the way: core/payload.py, what a message carries; agent/folder.py,
+    # declarations as files; delivery/directory.py, replies as files; and _disk.py, which both use.
+    assert len(MODULES) <= 134
 
 
 def test_modules_are_short() -> None:

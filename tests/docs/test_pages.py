@@ -218,7 +218,8 @@ class TestConfiguration:
             ("## `[[outbox]]`", _tables.OutboxTable),
             ("## `[[smtp]]`", _tables.SmtpTable),
             ("## `[[pop3]]`", _tables.Pop3Table),
-            ("## `[delivery.SYSTEM]`", _tables.DeliveryTable),
+            ("## `[[delivery]]`", _tables.DeliveryTable),
+            ("## `[[folder]]`", _tables.FolderTable),
             ("## `[timing]`", _tables.TimingTable),
             ("## `[cutover]`", _tables.CutoverTable),
             ("## `[[cutover.move]]`", plan_files._MoveTable),
@@ -266,7 +267,7 @@ class TestArchitecture:
         rows = {name.removeprefix("htpoort.") for name in re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)}
 
         assert floors == drawn
-        assert set().union(*floors) - {"_aio", "_clock"} == rows
+        assert set().union(*floors) - {"_aio", "_clock", "_disk"} == rows
 
 
 class TestTls:

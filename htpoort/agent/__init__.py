@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from htpoort.agent.agent import Agent
     from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
-    from htpoort.agent.folder import DeclarationFolder, FileOutcome
+    from htpoort.agent.folder import DeclarationFiles, FileOutcome
     from htpoort.agent.inbox import FetchReport, fetch_once
-    from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
+    from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
     from htpoort.transport import SmtpInbox
 
 __all__ = [
     "Agent",
+    "DeclarationFiles",
     "DeclarationFolder",
     "Destination",
     "Dispatched",
@@ -32,7 +33,8 @@ __all__ = [
 
 _MODULES = {
     "Agent": "htpoort.agent.agent",
-    "DeclarationFolder": "htpoort.agent.folder",
+    "DeclarationFiles": "htpoort.agent.folder",
+    "DeclarationFolder": "htpoort.agent.settings",
     "Destination": "htpoort.agent.dispatch",
     "Dispatched": "htpoort.agent.dispatch",
     "Dispatcher": "htpoort.agent.dispatch",

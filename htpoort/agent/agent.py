@@ -22,10 +22,10 @@ from htpoort.agent._context import LOG, WorkerContext
 from htpoort.agent._watches import ClockWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.dispatch import Dispatcher
-from htpoort.agent.folder import DeclarationFolder, folder_workers
+from htpoort.agent.folder import folder_workers
 from htpoort.agent.inbox import Intake, Pop3Worker
 from htpoort.agent.outbox import OutboxWorker
-from htpoort.agent.settings import Outbox, Pop3Inbox, Timing
+from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
 from htpoort.core.routing import Router

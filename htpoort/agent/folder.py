@@ -11,14 +11,12 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import stat
-import string
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast, final
+from typing import Final, final
 
 import attrs
 
@@ -26,16 +24,16 @@ from htpoort._aio import run_in_thread
 from htpoort._disk import free_name, make_folder, may_pass, move, sync_names, write
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent.dispatch import Dispatched, Dispatcher
+from htpoort.agent.settings import DeclarationFolder
 from htpoort.core.errors import InputError, Problem, UnknownError
-from htpoort.core.message import Layout, TransferEncoding, automatic_reference
+from htpoort.core.message import automatic_reference
 from htpoort.core.text import one_line
 
-__all__ = ["DeclarationFolder", "FileOutcome"]
+__all__ = ["DeclarationFiles", "FileOutcome"]
 
 SENT: Final = "sent"
 BAD: Final = "bad"
 REASON: Final = ".reason.txt"
-_PLACEHOLDERS: Final = ("system", "party", "reference")
 _HIDDEN: Final = ".htpoort-"
 _SELF_TEST_TIMEOUT: Final = 10.0  # seconds; a disk may not be mounted yet
 
@@ -60,65 +58,16 @@ class FileOutcome:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class DeclarationFolder:
+@attrs.frozen
+class DeclarationFiles:
     """
-    A folder whose files are declarations: each is queued, and then moved to ``sent`` or ``bad`` in that folder.
-
-    K follows from the name of the file, or from the party and the content; the date of the message is that of the file,
-    and its Message-ID follows from party, K and content. A file that is there again, for example because the program
-    ended before it was moved, gives the same exchange. The reason why a file is in ``bad`` is beside it, in a file with
-    the ending ``.reason.txt``; correct the declaration and move it back.
-
-    A file is left alone while it is younger than *settle*, because another program may still be writing it; so are
-    files whose name begins with a dot or does not have the form of *pattern*. A program that needs longer for a file
-    writes it under another name, and renames it when it is complete.
+    The files of a folder of declarations: what is there, what was refused, and the taking of what is there.
 
     Args:
-        path: The folder.
-        mailbox: The declarant's own mailbox.
-        pattern: The form of the names of files, with ``/`` between folders. ``{reference}``, ``{party}`` and
-            ``{system}`` stand for K, V and the system, such as ``{party}/{reference}.xml``; ``*`` for anything. Without
-            ``{reference}``, K follows from the party and the content, see `htpoort.automatic_reference`.
-        party: V of every file, if *pattern* has no ``{party}``.
-        system: The system of every file; without it and without ``{system}``, the dispatcher's plan decides.
-        settle: Seconds for which a file must not have changed.
-        layout: As for `htpoort.build`.
-        transfer_encoding: As for `htpoort.build`.
-
-    Raises:
-        InputError: *pattern*, *party*, *system* or *settle* is invalid; reports all.
+        folder: The folder.
     """
 
-    path: Path
-    mailbox: str
-    pattern: str = "{reference}.xml"
-    party: str | None = None
-    system: str | None = None
-    settle: float = 2.0
-    layout: Layout = "body"
-    transfer_encoding: TransferEncoding | None = None
-    _form: re.Pattern[str] = attrs.field(init=False, eq=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        problems = [Problem("folder.pattern", problem) for problem in _wrong_pattern(self.pattern)]
-        if not problems:
-            names = _names(self.pattern)
-            if "party" in names and self.party is not None:
-                message = f"party is {self.party!r}, but pattern has {{party}}; leave one of them out."
-                problems.append(Problem("folder.party", message))
-            if "system" in names and self.system is not None:
-                message = f"system is {self.system!r}, but pattern has {{system}}; leave one of them out."
-                problems.append(Problem("folder.system", message))
-            if "party" not in names and self.party is None:
-                message = "party is not given, and pattern has no {party}; give the party ID of all files."
-                problems.append(Problem("folder.party", message))
-        settle = cast("object", self.settle)
-        if not isinstance(settle, (int, float)) or not 0 <= settle < float("inf"):
-            problems.append(Problem("folder.settle", f"settle is {settle!r}; give seconds, 0 or more."))
-        if problems:
-            raise InputError("", tuple(problems))
-        object.__setattr__(self, "_form", re.compile(_form(self.pattern), re.DOTALL))
+    folder: DeclarationFolder
 
     def take(
         self, dispatcher: Dispatcher, *, at: Callable[[], datetime], proceed: Callable[[], bool] = lambda: True
@@ -160,17 +109,17 @@ class DeclarationFolder:
         """
         found: list[tuple[int, str]] = []
         folders = [""]
-        for depth in range(self.pattern.count("/"), -1, -1):
+        for depth in range(self.folder.pattern.count("/"), -1, -1):
             below: list[str] = []
             for folder in folders:
-                with os.scandir(self.path / folder) as entries:
+                with os.scandir(self.folder.path / folder) as entries:
                     for entry in entries:
                         name = f"{folder}{entry.name}"
                         if entry.name.startswith(".") or (not folder and entry.name in {SENT, BAD}):
                             continue
                         if depth and entry.is_dir():
                             below.append(f"{name}/")
-                        elif not depth and self._form.fullmatch(name) and entry.is_file(follow_symlinks=False):
+                        elif not depth and self.folder.match(name) is not None and entry.is_file(follow_symlinks=False):
                             found.append((entry.stat(follow_symlinks=False).st_mtime_ns, name))
             folders = below
         return [name for _, name in sorted(found)]
@@ -183,8 +132,8 @@ class DeclarationFolder:
             OSError: The folder cannot be read.
         """
         return [
-            str(Path(folder, name).relative_to(self.path / BAD))
-            for folder, _, names in os.walk(self.path / BAD)
+            str(Path(folder, name).relative_to(self.folder.path / BAD))
+            for folder, _, names in os.walk(self.folder.path / BAD)
             for name in sorted(names)
             if not name.endswith(REASON) and not name.startswith(".")
         ]
@@ -196,26 +145,26 @@ class DeclarationFolder:
         Raises:
             OSError: The folder is missing, or cannot be written; or its parts are on several file systems.
         """
-        if not self.path.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "There is no such folder; create it", str(self.path))
+        if not self.folder.path.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "There is no such folder; create it", str(self.folder.path))
         for part in (SENT, BAD):
-            make_folder(self.path / part)
-            place = self.path / part / f"{_HIDDEN}self-test"
+            make_folder(self.folder.path / part)
+            place = self.folder.path / part / f"{_HIDDEN}self-test"
             with contextlib.suppress(FileExistsError):  # another program tests at the same time, or did and ended
-                write(self.path, place, b"x", prefix=_HIDDEN)
+                write(self.folder.path, place, b"x", prefix=_HIDDEN)
             place.unlink(missing_ok=True)
 
     def _settled(self, name: str) -> tuple[bytes, datetime] | None:
         """Read a file and its date; None if it is still being written, or gone."""
         try:
-            number = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            number = os.open(self.folder.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:  # another agent has taken it
             return None
         with os.fdopen(number, "rb") as file:
             before = os.fstat(number)
             # Also a time in the future, of a server whose clock is ahead, is not now.
             age = abs(time.time() - max(before.st_mtime, before.st_ctime))
-            if not stat.S_ISREG(before.st_mode) or age < self.settle:
+            if not stat.S_ISREG(before.st_mode) or age < self.folder.settle:
                 return None
             octets = file.read()
             after = os.fstat(number)
@@ -226,29 +175,29 @@ class DeclarationFolder:
     def _dispatch(
         self, dispatcher: Dispatcher, name: str, octets: bytes, changed: datetime, at: datetime
     ) -> Dispatched:
-        values = cast("re.Match[str]", self._form.fullmatch(name)).groupdict()
-        party = values.get("party", self.party) or ""
+        values = self.folder.match(name) or {}
+        party = values.get("party", self.folder.party) or ""
         reference = values.get("reference")
         if reference is None:
             reference = automatic_reference(party, octets)
         identity = b"\0".join((party.lower().encode(errors="surrogateescape"), os.fsencode(reference), octets))
-        domain = self.mailbox.rpartition("@")[2]
+        domain = self.folder.mailbox.rpartition("@")[2]
         return dispatcher.dispatch(
             octets,
             party=party,
-            mailbox=self.mailbox,
+            mailbox=self.folder.mailbox,
             reference=reference,
             at=at,
-            system=values.get("system", self.system),
-            layout=self.layout,
-            transfer_encoding=self.transfer_encoding,
+            system=values.get("system", self.folder.system),
+            layout=self.folder.layout,
+            transfer_encoding=self.folder.transfer_encoding,
             date=changed,
             message_id=f"<{hashlib.sha256(identity).hexdigest()[:32]}@{domain}>",
         )
 
     def _move(self, name: str, octets: bytes, refusal: str) -> str:
         """Move a file to where it belongs; a file with the same content there takes its place."""
-        target = self.path / (BAD if refusal else SENT) / name
+        target = self.folder.path / (BAD if refusal else SENT) / name
         make_folder(target.parent)
         if refusal:
             _write_anew(target.with_name(f"{target.name}{REASON}"), f"{refusal}\n".encode(errors="replace"))
@@ -256,7 +205,7 @@ class DeclarationFolder:
         def numbered(number: int) -> str:
             return f"{target.stem}.{number}{target.suffix}" if number else target.name
 
-        source, free = self.path / name, free_name(target.parent, numbered, octets)
+        source, free = self.folder.path / name, free_name(target.parent, numbered, octets)
         with contextlib.suppress(FileNotFoundError):  # another agent has moved it
             while free is not None:
                 with contextlib.suppress(FileExistsError):
@@ -267,7 +216,7 @@ class DeclarationFolder:
                 source.unlink()
         sync_names(target.parent)
         sync_names(source.parent)
-        return str((target.parent / (free or target.name)).relative_to(self.path))
+        return str((target.parent / (free or target.name)).relative_to(self.folder.path))
 
 
 def _write_anew(place: Path, octets: bytes) -> None:
@@ -281,39 +230,6 @@ def _in_words(error: InputError | UnknownError) -> str:
     """Say why a file was refused, and what to do."""
     why = [one_line(problem.message) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
     return "\n".join((*why, "Nothing was queued. Correct the file or its name, and move it back into the folder."))
-
-
-def _names(pattern: str) -> list[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
-
-
-def _form(pattern: str) -> str:
-    """Make the regular expression of a pattern."""
-    form = ""
-    for literal, name, _, _ in string.Formatter().parse(pattern):
-        form += "[^/]*".join(map(re.escape, literal.split("*")))
-        if name is not None:
-            form += f"(?P<{name}>[^/]+)"
-    return form
-
-
-def _wrong_pattern(pattern: str) -> list[str]:
-    """List what is wrong with a pattern."""
-    allowed = "{reference}, {party} and {system}"
-    try:
-        parts = list(string.Formatter().parse(pattern))
-    except (TypeError, ValueError):
-        return [f"pattern is {pattern!r}; write placeholders as in {{party}}/{{reference}}.xml."]
-    names = [name for _, name, _, _ in parts if name is not None]
-    wrong = [
-        f"pattern has the placeholder {{{name}}}; only {allowed} are known."
-        for _, name, form, conversion in parts
-        if name is not None and (name not in _PLACEHOLDERS or form or conversion)
-    ]
-    wrong += [f"pattern has {{{name}}} twice; write it once." for name in _PLACEHOLDERS if names.count(name) > 1]
-    if not pattern or any(part in {"", ".", ".."} for part in pattern.split("/")):
-        wrong.append(f"pattern is {pattern!r}; give the form of a name below the folder, such as {{reference}}.xml.")
-    return wrong
 
 
 @final
@@ -344,7 +260,7 @@ class FolderWorker:
         folder = self._folder
         try:
             async with asyncio.timeout(_SELF_TEST_TIMEOUT):
-                await run_in_thread(folder.self_test)
+                await run_in_thread(DeclarationFiles(folder).self_test)
         except OSError as error:
             why = f"{error.strerror or 'it does not answer'}."
             if may_pass(error):
@@ -363,7 +279,9 @@ class FolderWorker:
         loop = asyncio.get_running_loop()
 
         def take() -> None:
-            for outcome in self._folder.take(self._dispatcher, at=context.clock, proceed=lambda: not stop.is_set()):
+            for outcome in DeclarationFiles(self._folder).take(
+                self._dispatcher, at=context.clock, proceed=lambda: not stop.is_set()
+            ):
                 log(self._folder, outcome)
                 if outcome.dispatched is not None:
                     loop.call_soon_threadsafe(self._wake)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import string
 from datetime import timedelta
-from typing import Final, final
+from pathlib import Path
+from typing import Final, cast, final
 
 import attrs
 
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import RETRY_SCHEDULE
+from htpoort.core.message import Layout, TransferEncoding
 from htpoort.delivery import DELIVERY_SCHEDULE
 from htpoort.transport import Pop3Account, SmtpServer
 
-__all__ = ["Outbox", "Pop3Inbox", "Timing"]
+__all__ = ["DeclarationFolder", "Outbox", "Pop3Inbox", "Timing"]
 
 PAUSE_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
 """The pause of a server that cannot be used, after each failed attempt."""
 
+_PLACEHOLDERS: Final = ("system", "party", "reference")
 _MAX_CONNECTIONS: Final = 64  # connections at once; a gateway closes some if there are more
 
 
@@ -123,3 +128,111 @@ class Timing:
             problems += (Problem("timing.value", message),)
         if problems:
             raise InputError("", problems)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class DeclarationFolder:
+    """
+    A folder whose files are declarations: each is queued, and then moved to ``sent`` or ``bad`` in that folder.
+
+    K follows from the name of the file, or from the party and the content; the date of the message is that of the file,
+    and its Message-ID follows from party, K and content. A file that is there again, for example because the program
+    ended before it was moved, gives the same exchange. The reason why a file is in ``bad`` is beside it, in a file with
+    the ending ``.reason.txt``; correct the declaration and move it back.
+
+    A file is left alone while it is younger than *settle*, because another program may still be writing it; so are
+    files whose name begins with a dot or does not have the form of *pattern*. A program that needs longer for a file
+    writes it under another name, and renames it when it is complete.
+
+    Args:
+        path: The folder.
+        mailbox: The declarant's own mailbox.
+        pattern: The form of the names of files, with ``/`` between folders. ``{reference}``, ``{party}`` and
+            ``{system}`` stand for K, V and the system, such as ``{party}/{reference}.xml``; ``*`` for anything. Without
+            ``{reference}``, K follows from the party and the content, see `htpoort.automatic_reference`.
+        party: V of every file, if *pattern* has no ``{party}``.
+        system: The system of every file; without it and without ``{system}``, the dispatcher's plan decides.
+        settle: Seconds for which a file must not have changed.
+        layout: As for `htpoort.build`.
+        transfer_encoding: As for `htpoort.build`.
+
+    Raises:
+        InputError: *pattern*, *party*, *system* or *settle* is invalid; reports all.
+    """
+
+    path: Path
+    mailbox: str
+    pattern: str = "{reference}.xml"
+    party: str | None = None
+    system: str | None = None
+    settle: float = 2.0
+    layout: Layout = "body"
+    transfer_encoding: TransferEncoding | None = None
+    _form: re.Pattern[str] = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        problems = [Problem("folder.pattern", problem) for problem in _wrong_pattern(self.pattern)]
+        if not problems:
+            names = _names(self.pattern)
+            if "party" in names and self.party is not None:
+                message = f"party is {self.party!r}, but pattern has {{party}}; leave one of them out."
+                problems.append(Problem("folder.party", message))
+            if "system" in names and self.system is not None:
+                message = f"system is {self.system!r}, but pattern has {{system}}; leave one of them out."
+                problems.append(Problem("folder.system", message))
+            if "party" not in names and self.party is None:
+                message = "party is not given, and pattern has no {party}; give the party ID of all files."
+                problems.append(Problem("folder.party", message))
+        settle = cast("object", self.settle)
+        if not isinstance(settle, (int, float)) or not 0 <= settle < float("inf"):
+            problems.append(Problem("folder.settle", f"settle is {settle!r}; give seconds, 0 or more."))
+        if problems:
+            raise InputError("", tuple(problems))
+        object.__setattr__(self, "_form", re.compile(_form(self.pattern), re.DOTALL))
+
+    def match(self, name: str) -> dict[str, str] | None:
+        """
+        Take the values out of the name of a file.
+
+        Args:
+            name: The path of the file below the folder, with ``/`` between folders.
+
+        Returns:
+            The values by the names of the placeholders; None if the name does not have the form of *pattern*.
+        """
+        matched = self._form.fullmatch(name)
+        return None if matched is None else matched.groupdict()
+
+
+def _names(pattern: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+
+
+def _form(pattern: str) -> str:
+    """Make the regular expression of a pattern."""
+    form = ""
+    for literal, name, _, _ in string.Formatter().parse(pattern):
+        form += "[^/]*".join(map(re.escape, literal.split("*")))
+        if name is not None:
+            form += f"(?P<{name}>[^/]+)"
+    return form
+
+
+def _wrong_pattern(pattern: str) -> list[str]:
+    """List what is wrong with a pattern."""
+    allowed = "{reference}, {party} and {system}"
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except (TypeError, ValueError):
+        return [f"pattern is {pattern!r}; write placeholders as in {{party}}/{{reference}}.xml."]
+    names = [name for _, name, _, _ in parts if name is not None]
+    wrong = [
+        f"pattern has the placeholder {{{name}}}; only {allowed} are known."
+        for _, name, form, conversion in parts
+        if name is not None and (name not in _PLACEHOLDERS or form or conversion)
+    ]
+    wrong += [f"pattern has {{{name}}} twice; write it once." for name in _PLACEHOLDERS if names.count(name) > 1]
+    if not pattern or any(part in {"", ".", ".."} for part in pattern.split("/")):
+        wrong.append(f"pattern is {pattern!r}; give the form of a name below the folder, such as {{reference}}.xml.")
+    return wrong

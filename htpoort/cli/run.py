@@ -18,7 +18,7 @@ from typing import Annotated, Final, final
 import attrs
 import typer
 
-from htpoort.agent import FetchReport, Pop3Inbox, SmtpInbox, fetch_once
+from htpoort.agent import DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
 from htpoort.cli import _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
@@ -109,7 +109,9 @@ def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
         "quarantined": counts.quarantined,
         "undelivered": sum(counts.undelivered.values()),
         "paused": [pause.name for pause in ledger.servers.paused()],
-        "refused_files": [str(folder.path / "bad" / name) for folder in config.folders for name in folder.refused()],
+        "refused_files": [
+            str(folder.path / "bad" / name) for folder in config.folders for name in DeclarationFiles(folder).refused()
+        ],
     }
 
 

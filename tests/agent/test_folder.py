@@ -16,7 +16,7 @@ from agents import MAILBOX, PARTY, QUICK, server
 from disk import failing_disk, no_links
 
 from htpoort import InputError, Router, State, automatic_reference, read
-from htpoort.agent import Agent, DeclarationFolder, Dispatcher, FileOutcome, Outbox
+from htpoort.agent import Agent, DeclarationFiles, DeclarationFolder, Dispatcher, FileOutcome, Outbox
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 
@@ -61,7 +61,7 @@ def dispatcher(ledger: Ledger) -> Dispatcher:
 
 def take(folder: DeclarationFolder, ledger: Ledger) -> list[FileOutcome]:
     """Take what is there."""
-    return list(folder.take(dispatcher(ledger), at=lambda: NOON))
+    return list(DeclarationFiles(folder).take(dispatcher(ledger), at=lambda: NOON))
 
 
 def files(folder: DeclarationFolder) -> list[str]:
@@ -266,7 +266,7 @@ class TestTrouble:
         put(out, "A1.xml")
         put(out, "B 2.xml")
         with no_links(out.path):
-            out.self_test()
+            DeclarationFiles(out).self_test()
             take(out, ledger)
         assert ["bad/B 2.xml", "bad/B 2.xml.reason.txt", "sent/A1.xml"] == files(out)
 
@@ -293,7 +293,7 @@ KILLED = """
 import os, signal
 from datetime import datetime, timezone
 from pathlib import Path
-from htpoort.agent import DeclarationFolder, Dispatcher
+from htpoort.agent import DeclarationFiles, DeclarationFolder, Dispatcher
 from htpoort.ledger import Ledger
 
 left = {step}
@@ -312,7 +312,7 @@ with Ledger.open({url!r}) as ledger:
     folder = DeclarationFolder(
         path=Path({path!r}), mailbox="edi@forwarder.example", party="NL123456789.02.05",
         system="DMS", settle=0)
-    for outcome in folder.take(dispatcher, at=lambda: datetime(2026, 12, 1, 12, tzinfo=timezone.utc)):
+    for outcome in DeclarationFiles(folder).take(dispatcher, at=lambda: datetime(2026, 12, 1, 12, tzinfo=timezone.utc)):
         pass
 """
 

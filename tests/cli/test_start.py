@@ -44,7 +44,7 @@ def loaded(tmp_path: Path) -> Callable[..., set[str]]:
         f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
         '[[outbox]]\nserver = "127.0.0.1"\nsecurity = "plain"\n'
         '[[smtp]]\nhostname = "mail.forwarder.example"\nport = 2525\nmailboxes = ["edi@forwarder.example"]\n'
-        '[delivery.DMS]\nmaildir = "replies"\n'
+        '[[delivery]]\nsystem = "DMS"\nmaildir = "replies"\n'
     )
     (tmp_path / "declaration.xml").write_bytes(b"<Declaration/>")
     Ledger.open(f"sqlite:///{tmp_path}/htpoort.db").close()

@@ -36,7 +36,8 @@ hostname = "mail.forwarder.example"
 port = 2525
 mailboxes = ["edi@forwarder.example"]
 
-[delivery.DMS]
+[[delivery]]
+system = "DMS"
 maildir = "replies"
 """
 

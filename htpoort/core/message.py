@@ -226,8 +226,8 @@ def automatic_reference(party: PartyId | str, payload: bytes) -> str:
         payload: The declaration.
 
     Returns:
-        A reference that begins with K, and 19 of the letters A to Z and the digits 2 to 7. It holds 95 bits of a SHA-256; if a party
-        makes a thousand million, the chance that two are equal is below one in 10¹⁰.
+        A reference that begins with K, and 19 of the letters A to Z and the digits 2 to 7. It holds 95 bits of a
+        SHA-256; if a party makes a thousand million, the chance that two are equal is below one in 10¹⁰.
     """
     digest = hashlib.sha256(ascii_lower(str(party)).encode("utf-8", "surrogatepass") + b"\0" + payload).digest()
     return f"K{base64.b32encode(digest)[:19].decode('ascii')}"

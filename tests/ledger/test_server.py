@@ -227,7 +227,7 @@ class TestSilence:
 
     def test_a_limit_of_zero(self, server: str) -> None:
         """A time limit of 0 is refused."""
-        with pytest.raises(InputError, match="give a time above 0"):
+        with pytest.raises(InputError, match="give a timedelta above 0"):
             Ledger.open(new_database(server), transaction_timeout=timedelta(0))
 
 

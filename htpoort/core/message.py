@@ -6,8 +6,6 @@ This module never sends a message, and never chooses a time or a Message-ID.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import datetime
 from typing import Final, cast, final
 
@@ -229,6 +227,10 @@ def automatic_reference(party: PartyId | str, payload: bytes) -> str:
         A reference that begins with K, and 19 of the letters A to Z and the digits 2 to 7. It holds 95 bits of a
         SHA-256; if a party makes a thousand million, the chance that two are equal is below one in 10¹⁰.
     """
+    # Imported here, because it loads OpenSSL, and `import htpoort` is to stay cheap.
+    import base64  # noqa: PLC0415
+    import hashlib  # noqa: PLC0415
+
     digest = hashlib.sha256(ascii_lower(str(party)).encode("utf-8", "surrogatepass") + b"\0" + payload).digest()
     return f"K{base64.b32encode(digest)[:19].decode('ascii')}"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
+import attrs
 import pytest
 from agents import PARTY, QUICK, Process, now, reply
 
@@ -56,7 +58,8 @@ async def test_one_that_hangs(ledger: Ledger, router: Router) -> None:
         ledger.replies.take_in(router, raw, mail_from=None, at=now())
     ledger.replies.take_in(router, reply("A1"), mail_from=None, at=now())
     one, all_others = {("DMS", CLIENT): hang}, {"DMS": others}
-    async with Agent(ledger=ledger, router=router, deliveries=all_others, party_deliveries=one, timing=QUICK):
+    hurried = attrs.evolve(QUICK, grace=timedelta(milliseconds=50))
+    async with Agent(ledger=ledger, router=router, deliveries=all_others, party_deliveries=one, timing=hurried):
         assert ["A1"] == await others.has(1)
 
 

@@ -38,8 +38,10 @@ from htpoort import (
     NextStep,
     OldSystemFacts,
     Outcome,
+    Part,
     PartyId,
     PartyTotals,
+    Payload,
     Problem,
     Quarantined,
     Reason,
@@ -57,7 +59,9 @@ from htpoort import (
     SwitchOff,
     SystemSettings,
     Totals,
+    TransferEncoding,
     UnknownError,
+    automatic_reference,
     build,
     correlate,
     day_of,
@@ -67,6 +71,7 @@ from htpoort import (
     move_progress,
     preview_moves,
     read,
+    read_payload,
     retry_delay,
 )
 from htpoort.testing import strategies as draw
@@ -113,15 +118,17 @@ def directories() -> None:
 
 def messages() -> Submission:
     """Build a declaration's message, and read a reply's."""
+    encoding: TransferEncoding = "base64"
     sub = build(
         system=DMS,
         party=PartyId.parse("NL123456789.02.05"),
         mailbox="edi@forwarder.example",
-        reference="22096222734662",
+        reference=automatic_reference("NL123456789.02.05", b"<MetaData/>"),
         payload=b"<MetaData/>",
         date=datetime(2026, 11, 2, tzinfo=UTC),
         message_id="<1@forwarder.example>",
         layout="attachment",
+        transfer_encoding=encoding,
     )
     assert_type(sub, Submission)
     assert_type(sub.data, bytes)
@@ -132,6 +139,11 @@ def messages() -> Submission:
     assert_type(received.envelope, RoutingEnvelope | None)
     assert_type(received.problems, tuple[Problem, ...])
     assert_type(received.body, bytes)
+    assert_type(received.payload, Payload)
+    assert_type(read_payload(sub.data).octets, bytes | None)
+    for part in received.payload.parts:
+        assert_type(part, Part)
+        assert_type(part.content_type, str)
     return sub
 
 

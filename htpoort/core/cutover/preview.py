@@ -7,6 +7,7 @@ Only the parties that are asked for are read, so the report of one declarant sho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import final
@@ -202,14 +203,15 @@ def _envelope(raw: bytes) -> dict[str, str]:
 
 
 def _headers(block: bytes) -> dict[str, str]:
-    """Split the headers by name; a repeated name gets a number."""
+    """Split the headers by name; a repeated name gets a number. The size of the body is compared with the body."""
     text = block.decode("latin-1").replace("\r\n ", " ").replace("\r\n\t", " ")
     headers: dict[str, str] = {}
     for line in text.split("\r\n"):
         name, colon, value = line.partition(":")
         if colon:
             seen = sum(key.partition("#")[0] == f"header.{name}" for key in headers)
-            headers[f"header.{name}#{seen + 1}" if seen else f"header.{name}"] = value.strip()
+            key = f"header.{name}#{seen + 1}" if seen else f"header.{name}"
+            headers[key] = re.sub(r"^inline; size=\d+$", "inline", value.strip())
     return headers
 
 

@@ -100,6 +100,36 @@ class DeclarationFiles:
             moved_to = self._move(name, octets, refusal)
             yield FileOutcome(file=name, dispatched=dispatched, refusal=refusal, moved_to=moved_to)
 
+    def queue(self, dispatcher: Dispatcher, name: str, *, at: datetime, kind: str | None = None) -> Dispatched:
+        """
+        Queue one file, and leave it where it is. Waits for the disk and the ledger.
+
+        Args:
+            dispatcher: Chooses the system and queues the declaration.
+            name: Its path below the folder, with ``/`` between folders; a link is followed.
+            at: Now, aware.
+            kind: The kind of declaration, as the dispatcher's plan names it.
+
+        Returns:
+            The exchange and where it goes; *repeated* if the same declaration was queued before under its K.
+
+        Raises:
+            InputError: The name does not have the form of the pattern, the file is still being written, or a value
+                cannot be sent or kept. Nothing was queued.
+            UnknownError: The party or the system is not known. Nothing was queued.
+            LedgerError: The ledger could not be read or written. Repeat the call.
+            OSError: The file cannot be read.
+        """
+        if self.folder.match(name) is None:
+            message = f"The name does not have the form {self.folder.pattern}."
+            raise InputError("", (Problem("folder.name", message),))
+        content = _read(self.folder.path / name, self.folder.settle, follow=True)
+        if content is None:
+            message = "It is still being written, or is not a file; queue it when it is complete."
+            raise InputError("", (Problem("folder.file", message),))
+        octets, changed = content
+        return self._dispatch(dispatcher, name, octets, changed, at, kind=kind)
+
     def waiting(self) -> list[str]:
         """
         List the files that have the form of the pattern, oldest first, below the folder.
@@ -107,7 +137,31 @@ class DeclarationFiles:
         Raises:
             OSError: The folder cannot be read.
         """
-        found: list[tuple[int, str]] = []
+        found = [
+            (entry.stat(follow_symlinks=False).st_mtime_ns, name)
+            for name, entry in self._entries()
+            if self._is_declaration(name, entry)
+        ]
+        return [name for _, name in sorted(found)]
+
+    def others(self) -> list[str]:
+        """
+        List the files that are left alone because they do not have the form of the pattern, or are links.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        return sorted(
+            name
+            for name, entry in self._entries()
+            if not self._is_declaration(name, entry) and not entry.is_dir(follow_symlinks=False)
+        )
+
+    def _is_declaration(self, name: str, entry: os.DirEntry[str]) -> bool:
+        return self.folder.match(name) is not None and entry.is_file(follow_symlinks=False)
+
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Give what is as deep as the pattern, or less, with its path below the folder; nothing that is hidden."""
         folders = [""]
         for depth in range(self.folder.pattern.count("/"), -1, -1):
             below: list[str] = []
@@ -119,10 +173,9 @@ class DeclarationFiles:
                             continue
                         if depth and entry.is_dir():
                             below.append(f"{name}/")
-                        elif not depth and self.folder.match(name) is not None and entry.is_file(follow_symlinks=False):
-                            found.append((entry.stat(follow_symlinks=False).st_mtime_ns, name))
+                        else:
+                            yield name, entry
             folders = below
-        return [name for _, name in sorted(found)]
 
     def refused(self) -> list[str]:
         """
@@ -157,23 +210,19 @@ class DeclarationFiles:
     def _settled(self, name: str) -> tuple[bytes, datetime] | None:
         """Read a file and its date; None if it is still being written, or gone."""
         try:
-            number = os.open(self.folder.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            return _read(self.folder.path / name, self.folder.settle, follow=False)
         except FileNotFoundError:  # another agent has taken it
             return None
-        with os.fdopen(number, "rb") as file:
-            before = os.fstat(number)
-            # Also a time in the future, of a server whose clock is ahead, is not now.
-            age = abs(time.time() - max(before.st_mtime, before.st_ctime))
-            if not stat.S_ISREG(before.st_mode) or age < self.folder.settle:
-                return None
-            octets = file.read()
-            after = os.fstat(number)
-        if (before.st_mtime_ns, len(octets)) != (after.st_mtime_ns, after.st_size):
-            return None
-        return octets, datetime.fromtimestamp(int(before.st_mtime), UTC)
 
-    def _dispatch(
-        self, dispatcher: Dispatcher, name: str, octets: bytes, changed: datetime, at: datetime
+    def _dispatch(  # noqa: PLR0913 - what was read, and when
+        self,
+        dispatcher: Dispatcher,
+        name: str,
+        octets: bytes,
+        changed: datetime,
+        at: datetime,
+        *,
+        kind: str | None = None,
     ) -> Dispatched:
         values = self.folder.match(name) or {}
         party = values.get("party", self.folder.party) or ""
@@ -189,6 +238,7 @@ class DeclarationFiles:
             reference=reference,
             at=at,
             system=values.get("system", self.folder.system),
+            kind=kind,
             layout=self.folder.layout,
             transfer_encoding=self.folder.transfer_encoding,
             date=changed,
@@ -217,6 +267,22 @@ class DeclarationFiles:
         sync_names(target.parent)
         sync_names(source.parent)
         return str((target.parent / (free or target.name)).relative_to(self.folder.path))
+
+
+def _read(place: Path, settle: float, *, follow: bool) -> tuple[bytes, datetime] | None:
+    """Read a file and its date; None if it is still being written, or is not a file."""
+    number = os.open(place, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    with os.fdopen(number, "rb") as file:
+        before = os.fstat(number)
+        # Also a time in the future, of a server whose clock is ahead, is not now.
+        age = abs(time.time() - max(before.st_mtime, before.st_ctime))
+        if not stat.S_ISREG(before.st_mode) or age < settle:
+            return None
+        octets = file.read()
+        after = os.fstat(number)
+    if (before.st_mtime_ns, len(octets)) != (after.st_mtime_ns, after.st_size):
+        return None
+    return octets, datetime.fromtimestamp(int(before.st_mtime), UTC)
 
 
 def _write_anew(place: Path, octets: bytes) -> None:

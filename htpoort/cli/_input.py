@@ -413,7 +413,7 @@ class MessageOptions:
         check_layout(self.layout, self.file_name)
         problems = () if self.date is None else date_problems(self.date)
         try:
-            with _systems_in("the file of --systems"):
+            with systems_in("the file of --systems"):
                 submission = build(
                     system=system,
                     party=self.party,
@@ -437,7 +437,7 @@ class MessageOptions:
 
 
 @contextlib.contextmanager
-def _systems_in(place: str) -> Generator[None]:
+def systems_in(place: str) -> Generator[None]:
     """Name the place, beside the library, where a system that a block does not find could be."""
     try:
         yield
@@ -496,5 +496,5 @@ def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig,
         gc.enable()
     with configured(path):
         settings = read_ledger(path)
-    with settings.open(create=create) as ledger, _systems_in(f"[systems] of {settings.file}"):
+    with settings.open(create=create) as ledger, systems_in(f"[systems] of {settings.file}"):
         yield settings, ledger

@@ -6,12 +6,13 @@ What draws a table imports rich itself, so that a command that draws none starts
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TextIO, cast, final
 
 from htpoort.cli._facts import Facts
@@ -193,6 +194,33 @@ class Feed:
 
     def _table(self) -> Table:
         return _grid(self._title, self._columns, self._rows)
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int) -> Generator[Callable[[], None]]:
+    """
+    Show how far a command is while a block runs: a bar on standard error, where that is a terminal.
+
+    Args:
+        title: What the command does.
+        total: The number of steps.
+
+    Yields:
+        A function to call after each step.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Standard output keeps what is written to it: it may be a file.
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
 
 
 def line(text: str) -> None:

@@ -1,22 +1,16 @@
-"""`htpoort send` and `queue`: a declaration straight to a mail server, or into the ledger for an agent to send."""
+"""`htpoort send`: a declaration straight to a mail server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Generator
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from htpoort import _clock
-from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli import _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import (
-    CONFIG,
-    Config,
     ContentType,
     Date,
     FileName,
@@ -33,17 +27,11 @@ from htpoort.cli._input import (
     Systems,
     TransferEncodingOption,
 )
-from htpoort.core.errors import InputError, SendError, SendFailure
+from htpoort.core.errors import SendError, SendFailure
 from htpoort.core.message import Submission
 from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
 
-if TYPE_CHECKING:
-    from htpoort.agent import Dispatched, Dispatcher
-    from htpoort.config import LedgerConfig
-
 app = _input.group()
-
-_BusinessReference = Annotated[str | None, typer.Option(help="The declarant's own reference (LRN), for reports.")]
 
 
 @app.command()
@@ -145,130 +133,3 @@ async def _sent(message: Submission, server: SmtpServer) -> Accepted:
             # Ctrl-C: the user must learn whether the message may be sent again.
             kind = SendFailure.UNKNOWN if sender.content_begun else SendFailure.LOST
             raise SendError(message.rcpt_to, kind, None, "it was interrupted") from None
-
-
-@app.command()
-def queue(  # noqa: PLR0913 - one option for each part of a message
-    payload: Payload = "-",
-    *,
-    system: Annotated[
-        str | None, typer.Option(help="Declaration system; by default the one that [cutover] names.")
-    ] = None,
-    party: Party,
-    mailbox: Mailbox,
-    reference: Reference,
-    kind: Annotated[str | None, typer.Option(help="Kind of declaration, as [cutover] names it.")] = None,
-    shadow_payload: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The declaration for the shadow system; by default PAYLOAD.")
-    ] = None,
-    business_reference: _BusinessReference = None,
-    layout: LayoutOption = LayoutChoice.BODY,
-    transfer_encoding: TransferEncodingOption = None,
-    file_name: FileName = None,
-    content_type: ContentType = None,
-    date: Date = None,
-    message_id: MessageId = None,
-    sha256: Sha256 = None,
-    config: Config = CONFIG,
-    json: Json = False,
-) -> None:
-    """Build a message and put it into the ledger; an agent sends it."""
-    _input.check_layout(layout, file_name)
-    if kind is not None and not kind.strip():
-        raise _input.refusal("cutover.kind", f"--kind is {kind!r}; give a kind as [cutover] names it, or leave it out.")
-    with _input.opened(config, create=True) as (settings, ledger):
-        _check_shadow_payload(settings, payload, shadow_payload)
-        reference = _input.words("--reference", reference)
-        lrn = None if business_reference is None else _input.words("--business-reference", business_reference)
-        options = _input.MessageOptions(
-            party=party,
-            mailbox=mailbox,
-            reference=reference,
-            layout=layout,
-            transfer_encoding=transfer_encoding,
-            file_name=file_name,
-            content_type=content_type,
-            date=date,
-            message_id=message_id,
-        )
-        now, dispatcher = _clock.now(), settings.dispatcher(ledger)
-        with _naming_system():
-            # Before PAYLOAD is read, which may be a terminal.
-            chosen = dispatcher.choose(party=party, reference=reference, at=now, system=system, kind=kind)
-        data = _input.payload(payload, sha256)
-        if date is not None and _input.date_problems(date):
-            # Nothing may be queued, so only build the message, and report everything that is wrong with it.
-            options.build(data, system=chosen.system.name, known=settings.directory)
-        dispatched = _dispatch(
-            dispatcher, options, data, at=now, system=system, kind=kind, lrn=lrn, shadow_payload=shadow_payload
-        )
-        _output.mark_committed()
-    _show_queued(dispatched, json=json, shadow_payload=shadow_payload is not None)
-
-
-def _dispatch(  # noqa: PLR0913 - what the options of a message leave
-    dispatcher: Dispatcher,
-    options: _input.MessageOptions,
-    payload: bytes,
-    *,
-    at: datetime,
-    system: str | None,
-    kind: str | None,
-    lrn: str | None,
-    shadow_payload: str | None,
-) -> Dispatched:
-    return dispatcher.dispatch(
-        payload,
-        party=options.party,
-        mailbox=options.mailbox,
-        reference=options.reference,
-        at=at,
-        system=system,
-        kind=kind,
-        shadow_payload=None
-        if shadow_payload is None
-        else lambda: _input.payload(shadow_payload, None, "--shadow-payload"),
-        business_reference=lrn,
-        layout=options.layout.value,
-        transfer_encoding=options.encoding,
-        content_type=options.content_type,
-        file_name=options.file_name,
-        date=None if options.date is None else _input.moment(options.date),
-        message_id=options.message_id,
-    )
-
-
-def _check_shadow_payload(settings: LedgerConfig, payload: str, shadow_payload: str | None) -> None:
-    """Check that --shadow-payload fits the configuration and the other options."""
-    cutover = settings.cutover
-    if shadow_payload is not None and (cutover is None or cutover.shadow is None):
-        message = '--shadow-payload needs mode = "shadow" and shadow_system = "NAME" in [cutover] of the configuration.'
-        raise _input.refusal("input.usage", message)
-    if shadow_payload == payload == "-":
-        raise _input.refusal("input.usage", "Standard input is PAYLOAD or --shadow-payload, not both.")
-
-
-@contextlib.contextmanager
-def _naming_system() -> Generator[None]:
-    """Where neither a system nor a plan is given, name the option and the table of the file."""
-    try:
-        yield
-    except InputError as error:
-        if "dispatch.no-system" not in {problem.code for problem in error.problems}:
-            raise
-        message = "Give --system, or write in [cutover] of the configuration which party uses which system."
-        raise _input.refusal("input.usage", message) from None
-
-
-def _show_queued(dispatched: Dispatched, *, json: bool, shadow_payload: bool) -> None:
-    exchange, shadow = dispatched.exchange, dispatched.destination.shadow
-    facts = _facts.exchange(exchange)
-    if json:
-        facts["repeated"] = exchange.repeated
-    elif exchange.repeated:
-        facts["note"] = "The same declaration was queued before under this K; nothing was added."
-    if shadow is not None:
-        facts["shadow"] = shadow.name
-    elif shadow_payload:
-        facts["shadow_payload"] = f"not used; the declaration itself goes to {exchange.system}, the shadow system"
-    (_show.as_json if json else _show.rows)(facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -29,10 +30,11 @@ def contracts() -> list[dict[str, object]]:
 
 
 def test_modules_are_few() -> None:
-    """The package has at most 134 modules."""
+    """The package has at most 137 modules."""
     # 130, and four rooms that came with the ends of the way: core/payload.py, what a message carries; agent/folder.py,
-    # declarations as files; delivery/directory.py, replies as files; and _disk.py, which both use.
-    assert len(MODULES) <= 134
+    # declarations as files; delivery/directory.py, replies as files; and _disk.py, which both use. Then
+    # cli/queue.py and cli/_bulk.py, one declaration and many files; and __main__.py, for `python -m htpoort`.
+    assert len(MODULES) <= 137
 
 
 def test_modules_are_short() -> None:
@@ -63,7 +65,7 @@ def test_floors_are_few(contracts: list[dict[str, object]]) -> None:
     (house,) = (one for one in contracts if one.get("containers") == ["htpoort"])
     floors = house["layers"]
     assert isinstance(floors, list)
-    rooms = {room.strip() for floor in floors for room in floor.split("|")}
+    rooms = {room.strip() for floor in floors for room in re.split(r"[|:]", floor)}
     present = {
         path.stem for path in (ROOT / "htpoort").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }

@@ -1,0 +1,8 @@
+"""Start the `htpoort` command as ``python -m htpoort``."""
+
+from __future__ import annotations
+
+from htpoort.cli.__main__ import main
+
+if __name__ == "__main__":
+    main()

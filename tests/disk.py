@@ -6,9 +6,10 @@ import errno
 import os
 import resource
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,26 @@ def hanging_disk(folder: Path) -> Generator[threading.Semaphore]:
             yield hung
         finally:
             alive.set()
+
+
+@contextmanager
+def full_disk(folder: Path) -> Generator[None]:
+    """Refuse every new name of this process below a folder, as a disk without room for one more does."""
+    below = str(folder.resolve())
+
+    def refusing(work: Callable[..., None], place: int) -> Callable[..., None]:
+        def refuse(*values: Any, **options: Any) -> None:
+            new = Path(values[place])
+            if new.resolve().is_relative_to(below) and not os.path.lexists(new):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(values[0]))
+            work(*values, **options)
+
+        return refuse
+
+    with pytest.MonkeyPatch.context() as patched:
+        for work, place in ((os.link, 1), (os.rename, 1), (os.mkdir, 0)):
+            patched.setattr(os, work.__name__, refusing(work, place))
+        yield
 
 
 @contextmanager

@@ -85,20 +85,36 @@ class DeclarationFiles:
 
         Raises:
             LedgerError: The ledger could not be read or written; the file stays where it is.
-            OSError: The folder cannot be read, or a file cannot be read or moved; the file stays where it is.
+            OSError: The folder cannot be read, or a file cannot be read or moved; the file stays where it is. If the
+                error is one of this file and not of the whole disk, the other files are taken first.
         """
+        failed: OSError | None = None
         for name in self.waiting():
             if not proceed():
                 return
-            if (content := self._settled(name)) is None:
-                continue
-            octets, changed = content
             try:
-                dispatched, refusal = self._dispatch(dispatcher, name, octets, changed, at()), ""
-            except (InputError, UnknownError) as error:
-                dispatched, refusal = None, _in_words(error)
-            moved_to = self._move(name, octets, refusal)
-            yield FileOutcome(file=name, dispatched=dispatched, refusal=refusal, moved_to=moved_to)
+                outcome = self._take(dispatcher, name, at)
+            except OSError as error:
+                if may_pass(error):
+                    raise
+                failed = failed or error
+            else:
+                if outcome is not None:
+                    yield outcome
+        if failed is not None:
+            raise failed
+
+    def _take(self, dispatcher: Dispatcher, name: str, at: Callable[[], datetime]) -> FileOutcome | None:
+        """Queue and move one file; None if it is left alone."""
+        if (content := self._settled(name)) is None:
+            return None
+        octets, changed = content
+        try:
+            dispatched, refusal = self._dispatch(dispatcher, name, octets, changed, at()), ""
+        except (InputError, UnknownError) as error:
+            dispatched, refusal = None, _in_words(error)
+        moved_to = self._move(name, octets, refusal)
+        return FileOutcome(file=name, dispatched=dispatched, refusal=refusal, moved_to=moved_to)
 
     def queue(self, dispatcher: Dispatcher, name: str, *, at: datetime, kind: str | None = None) -> Dispatched:
         """

@@ -24,7 +24,7 @@ from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import Systems
-from htpoort.core.directory import DMS, Directory
+from htpoort.core.directory import AGS, DMS, Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
     ClientCertificate,
@@ -462,6 +462,9 @@ class _Use:
         if one.server is not None:
             inbox = {"hostname": one.mailbox.rpartition("@")[2], "mailboxes": [one.mailbox], "port": one.server.port}
             tables.append(_table("[[smtp]]", inbox))
+        # Where a newcomer sees the replies: as files.
+        replies = {"directory": "replies/{system}/{party}", "payload": True}
+        tables += [_table("[[delivery]]", {"system": system.name, **replies}) for system in (AGS, DMS)]
         return "\n".join(tables)
 
     @property
@@ -478,5 +481,5 @@ def _table(head: str, settings: Facts) -> str:
 
 
 def _value(value: object) -> str:
-    """Write a text, a number or an array of texts, whose JSON is also TOML."""
+    """Write a text, a number, a truth value or an array of texts, whose JSON is also TOML."""
     return json.dumps(value, ensure_ascii=False)

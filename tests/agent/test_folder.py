@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from agents import MAILBOX, PARTY, QUICK, server
-from disk import failing_disk, no_links
+from disk import failing_disk, full_disk, no_links
 
 from htpoort import InputError, Router, State, automatic_reference, read
 from htpoort.agent import Agent, DeclarationFiles, DeclarationFolder, Dispatcher, FileOutcome, Outbox
@@ -260,6 +260,31 @@ class TestTrouble:
             take(out, ledger)
         assert (["A1.xml"], []) == (files(out), queued(ledger))
 
+    @pytest.mark.parametrize("folders", [False, True])
+    def test_no_room_for_a_name(self, folder: Folder, ledger: Ledger, *, folders: bool) -> None:
+        """If the disk is full when a file is to be moved to ``sent``, it stays, queued once, and is moved later."""
+        out = folder()
+        put(out, "A1.xml")
+        if folders:
+            DeclarationFiles(out).self_test()
+        with full_disk(out.path):
+            for _ in range(2):
+                with pytest.raises(OSError, match="No space left on device"):
+                    take(out, ledger)
+        assert (["A1.xml"], [(PARTY, "DMS", "A1")]) == (files(out), queued(ledger))
+        take(out, ledger)
+        assert (["sent/A1.xml"], [(PARTY, "DMS", "A1")]) == (files(out), queued(ledger))
+
+    def test_a_file_that_cannot_be_moved(self, folder: Folder, ledger: Ledger) -> None:
+        """One file that can never be moved, here because its reason needs a longer name, holds up no other file."""
+        out = folder()
+        name = f"{'A' * 250}.xml"
+        os.utime(put(out, name), (1, 1))
+        put(out, "A1.xml")
+        with pytest.raises(OSError, match="File name too long"):
+            take(out, ledger)
+        assert ([name, "sent/A1.xml"], [(PARTY, "DMS", "A1")]) == (files(out), queued(ledger))
+
     def test_without_links(self, folder: Folder, ledger: Ledger) -> None:
         """A file system without hard links works too."""
         out = folder()
@@ -376,6 +401,31 @@ class TestAgent:
                 await accepted(ledger, "A1")
         assert ["A1"] == [taken.envelope.reference for taken in gateway.received]
         assert ["sent/A1.xml"] == files(out)
+
+    async def test_a_full_disk(
+        self, folder: Folder, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """While files cannot be moved, the log says so once, and their declarations are sent, once."""
+        out = folder()
+        async with Gateway() as gateway:
+            outbox = Outbox(server=server(gateway.smtp_port))
+            async with Agent(
+                ledger=ledger,
+                router=router,
+                outboxes=[outbox],
+                folders=[out],
+                dispatcher=dispatcher(ledger),
+                timing=QUICK,
+            ):
+                with full_disk(out.path):
+                    put(out, "A1.xml")
+                    await accepted(ledger, "A1")
+                    assert ["A1.xml"] == files(out)
+                put(out, "B2.xml")
+                await accepted(ledger, "B2")
+        assert ["A1", "B2"] == [taken.envelope.reference for taken in gateway.received]
+        assert ["sent/A1.xml", "sent/B2.xml"] == files(out)
+        assert [f"Declarations in {out.path} wait: {out.path}/A1.xml: No space left on device"] == caplog.messages
 
     async def test_a_folder_that_is_missing(self, folder: Folder, ledger: Ledger, router: Router) -> None:
         """An agent does not start with a folder that does not exist; it may be a mistake in the path."""

@@ -1,10 +1,9 @@
-"""`htpoort run --once`, as cron starts it: a folder in, files out, and an exit code for what needs a person."""
+"""`htpoort run --once`: an exit code for what needs a person; tests/docs/test_jobs.py runs it as cron does."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,9 +14,8 @@ from agents import MAILBOX, PARTY
 
 from htpoort.simulator import Declarant, Gateway
 
-CLIENT = "NL123456789.02.06"
 CONFIG = f"""
-parties = ["{PARTY}", "{CLIENT}"]
+parties = ["{PARTY}"]
 
 [ledger]
 url = "sqlite:///htpoort.db"
@@ -78,75 +76,16 @@ def put(office: Path, number: int, party: str = PARTY) -> None:
     (folder / f"A{number}.xml").write_bytes(f"<Number>{number}</Number>".encode())
 
 
-async def command(*arguments: str) -> tuple[int, str, str]:
-    """Run a command in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "htpoort.cli", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-async def once(*options: str, kill_when: Path | None = None) -> tuple[int, str, str]:
-    """Run the command; kill it when a folder has its first file."""
+async def once(*options: str) -> tuple[int, str, str]:
+    """Run the command in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "htpoort.cli", "run", "--once", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    if kill_when is not None:
-        async with asyncio.timeout(60):
-            while True:
-                if files(kill_when):
-                    break
-                await asyncio.sleep(0)
-        process.kill()
     out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
-
-
-def files(folder: Path) -> list[str]:
-    """List the names in a folder; none if there is no such folder."""
-    return [path.name for path in folder.glob("*")]
-
-
-def replies(office: Path) -> list[str]:
-    """List the files of replies, without the key of each."""
-    return sorted(
-        f"{Path(folder).relative_to(office)}/{name.partition('-')[0]}"
-        for folder, _, names in os.walk(office / "replies")
-        for name in names
-    )
-
-
-async def test_cron(office: Path) -> None:
-    """Files of two parties, a run that is killed in the middle, and two more: each is sent and answered once."""
-    for number in range(100):
-        put(office, number, PARTY if number % 2 else CLIENT)
-    async with asyncio.timeout(120), gateway(office) as running:
-        killed, _, _ = await once(kill_when=office / "out" / "sent" / PARTY)
-        assert -9 == killed
-        for _ in range(2):
-            await once()
-            await running.wait_for_due_replies()
-        # What was on the wire when the process was killed is unknown, unless its reply has come. A person decides.
-        for waiting in json.loads((await command("status", "--json"))[1])["asks"]:
-            assert waiting["reference"] not in {taken.envelope.reference for taken in running.received}
-            assert 0 == (await command("resolve", waiting["reference"], "--resend"))[0]
-        for expected in (0, 0):
-            assert (expected, "", "") == await once()
-            await running.wait_for_due_replies()
-    accepted = sorted(taken.envelope.reference for taken in running.received)
-    assert sorted(f"A{number}" for number in range(100)) == accepted
-    assert replies(office) == sorted(
-        f"replies/DMS/{PARTY if number % 2 else CLIENT}/A{number}" for number in range(100)
-    )
-    some = next((office / "replies/DMS" / PARTY).iterdir())
-    assert (".xml", True) == (some.suffix, some.read_bytes().startswith(b"<?xml"))
 
 
 async def test_what_needs_a_person(office: Path) -> None:

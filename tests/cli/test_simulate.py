@@ -211,6 +211,11 @@ class TestText:
         (outbox,), (inbox,) = config.outboxes, config.inboxes
 
         security = Security.STARTTLS if tls else Security.PLAIN
+        # Each reply becomes a file with the payload, where a newcomer sees it.
+        place = f"{tmp_path}/replies/{{system}}/{{party}}"
+        assert {"AGS": (place, True), "DMS": (place, True)} == {
+            name: (str(one.path), one.payload) for name, one in config.deliveries.items()
+        }
         assert (int(facts["smtp_port"]), security, MAILBOX) == (
             outbox.server.port,
             outbox.server.security,

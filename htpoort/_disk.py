@@ -1,7 +1,7 @@
 """
-Write and move files so that they appear complete or not at all.
+Write and move files so that they appear complete or not at all, and files that only their owner may read.
 
-Never does: replace a file, or remove one whose content is not somewhere else.
+Never does: remove a file whose content is not somewhere else.
 """
 
 from __future__ import annotations
@@ -171,3 +171,22 @@ def _restrict(path: Path, mode: int) -> None:
         # Some file systems have no modes but those that they were mounted with.
         with contextlib.suppress(PermissionError):
             path.chmod(mode)
+
+
+def write_private(path: Path, octets: bytes, *, new: bool = False) -> None:
+    """
+    Write a file with mode 0600, also if it exists with another.
+
+    Args:
+        path: The file.
+        octets: Its content.
+        new: Whether the file must not exist yet.
+
+    Raises:
+        FileExistsError: It must not exist, and does.
+        OSError: It cannot be written.
+    """
+    present = os.O_EXCL if new else os.O_TRUNC
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | present, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(octets)

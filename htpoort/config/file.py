@@ -11,7 +11,7 @@ from typing import Final, cast
 import attrs
 
 from htpoort.agent import Outbox, Timing
-from htpoort.config import _deliveries, _mail
+from htpoort.config import _parts
 from htpoort.config._sources import Sources
 from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
@@ -96,14 +96,14 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
     directory = add_systems(HTPOORT, document)
     sources = Sources(document=document, folder=folder, environ=environ, look_up=look_up, directory=directory)
     timing, parties = _timing(document), _parties(document)
-    deliveries, party_deliveries = _deliveries.deliveries(sources, parties, timing.delivery_timeout)
+    deliveries, party_deliveries = _parts.deliveries(sources, parties, timing.delivery_timeout)
     config = AgentConfig(
         ledger=_ledger(sources, parties),
         outboxes=_outboxes(sources),
-        inboxes=(*_mail.smtp_inboxes(sources), *_mail.pop3_inboxes(sources)),
+        inboxes=(*_parts.smtp_inboxes(sources), *_parts.pop3_inboxes(sources)),
         deliveries=deliveries,
         party_deliveries=party_deliveries,
-        folders=_deliveries.folders(sources, parties),
+        folders=_parts.folders(sources, parties),
         timing=timing,
     )
     document.finish()
@@ -289,7 +289,7 @@ def _outboxes(sources: Sources) -> tuple[Outbox, ...]:
         table = document.read(path, OutboxTable)
         if table is None:
             continue
-        outboxes.append(_mail.outbox(sources, path, table))
+        outboxes.append(_parts.outbox(sources, path, table))
         if document.is_refused(path, "systems"):
             # The stand-in is empty, which would mean every system.
             continue

@@ -12,8 +12,7 @@ from htpoort.delivery.contract import (
     DeliveryError,
     SelfTestingDelivery,
 )
-from htpoort.delivery.directory import DirectoryDelivery
-from htpoort.delivery.maildir import MaildirDelivery
+from htpoort.delivery.folders import DirectoryDelivery, MaildirDelivery
 
 __all__ = [
     "DELIVERY_SCHEDULE",

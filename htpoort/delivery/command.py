@@ -24,8 +24,16 @@ from htpoort._aio import DaemonThreads, run_to_end
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
 from htpoort.core.text import one_line
-from htpoort.delivery import _checks
-from htpoort.delivery.contract import Deliverable, DeliveryError
+from htpoort.delivery.contract import (
+    Deliverable,
+    DeliveryError,
+    is_argument,
+    reason_of,
+    redaction_for,
+    self_test_error,
+    shown_program,
+    timeout_problems,
+)
 
 __all__ = ["CommandDelivery"]
 
@@ -74,7 +82,7 @@ class CommandDelivery:
         InputError: *argv* is not a tuple of texts, *payload* is not a bool, or *timeout* is not above 0; reports all.
     """
 
-    argv: tuple[str, ...] = attrs.field(repr=_checks.program)
+    argv: tuple[str, ...] = attrs.field(repr=shown_program)
     payload: bool = attrs.field(default=False, kw_only=True)
     timeout: float = attrs.field(default=60.0, kw_only=True)
     # Not asyncio's threads: a disk that hangs would take them away from everything else.
@@ -83,7 +91,7 @@ class CommandDelivery:
     def __attrs_post_init__(self) -> None:
         problems: list[Problem] = []
         argv = cast("object", self.argv)
-        texts = isinstance(argv, tuple) and all(map(_checks.is_argument, cast("tuple[object, ...]", argv)))
+        texts = isinstance(argv, tuple) and all(map(is_argument, cast("tuple[object, ...]", argv)))
         if not texts or not self.argv or not self.argv[0]:
             problems.append(
                 Problem(
@@ -93,7 +101,7 @@ class CommandDelivery:
             )
         if not isinstance(cast("object", self.payload), bool):
             problems.append(Problem("delivery.command", f"payload is {self.payload!r}; give True or False."))
-        problems += _checks.timeout(self.timeout)
+        problems += timeout_problems(self.timeout)
         if problems:
             raise InputError("", tuple(problems))
 
@@ -117,7 +125,7 @@ class CommandDelivery:
         except TimeoutError:
             raise DeliveryError(target, f"The command took more than {self.timeout:g} s and was killed.") from None
         except (OSError, ValueError) as error:
-            raise DeliveryError(target, f"The command cannot be started: {_checks.why(error)}") from error
+            raise DeliveryError(target, f"The command cannot be started: {reason_of(error)}") from error
         if code != 0:
             how = (
                 f"The command ended with {code}" if code > 0 else f"The command was ended by {signal.strsignal(-code)}"
@@ -144,9 +152,7 @@ class CommandDelivery:
             async with asyncio.timeout(self.timeout):
                 (await asyncio.wrap_future(self._threads.submit(lambda: _written(b"x")))).close()
         except OSError as error:
-            raise _checks.self_test_error(
-                "delivery.command", system, f"{target}, as no file can be written", error
-            ) from error
+            raise self_test_error("delivery.command", system, f"{target}, as no file can be written", error) from error
 
     async def _run(self, reply: Deliverable, limit: asyncio.Timeout) -> tuple[int, _Output]:
         files = await self._unnamed_files(reply.raw)
@@ -175,7 +181,7 @@ class CommandDelivery:
             return await asyncio.wrap_future(future)
         except OSError as error:
             folder = tempfile.gettempdir()
-            why = f"The reply cannot be written to {folder} for the command: {_checks.why(error)}"
+            why = f"The reply cannot be written to {folder} for the command: {reason_of(error)}"
             raise DeliveryError(self.argv[0], why) from error
         except asyncio.CancelledError:
             future.add_done_callback(_close)  # the thread may still be writing
@@ -190,7 +196,7 @@ class CommandDelivery:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_OUTPUT):
                     await running.silent.wait()
-            hide = _checks.redaction(self.argv)
+            hide = redaction_for(self.argv)
             future = self._threads.submit(
                 lambda: _Output(*(hide(_text(running.output[fd], contents)) for fd in (1, 2)))
             )

@@ -15,11 +15,9 @@ from htpoort.core.directory import Directory
 from htpoort.core.errors import InputError, Problem, SendError, SendFailure
 from htpoort.core.message import Submission
 from htpoort.core.text import ascii_lower
-from htpoort.simulator._files import MessageRecorder
-from htpoort.simulator._timetable import Timetable
-from htpoort.simulator.clock import Clock
+from htpoort.simulator.clock import Clock, Timetable
 from htpoort.simulator.declarants import Declarant, Declarants, Mailbox
-from htpoort.simulator.declarations import Channel, Declaration, SentReply, window_of
+from htpoort.simulator.declarations import Channel, Declaration, MessageRecorder, SentReply, window_of
 from htpoort.simulator.faults import ReplyFault
 from htpoort.simulator.replies import OTHER_MAILBOX, scripted_reply
 from htpoort.simulator.scenarios import Behaviour, Scenario, ScriptedReply

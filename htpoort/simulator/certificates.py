@@ -14,8 +14,8 @@ from typing import Final, Self, final
 
 import attrs
 
+from htpoort._disk import write_private
 from htpoort.core.errors import InputError, Problem
-from htpoort.simulator._files import write_private
 from htpoort.simulator.faults import member_problems
 from htpoort.transport import TlsPolicy, TlsSettings, server_context
 

@@ -15,8 +15,8 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.text import ascii_lower
 from htpoort.simulator.declarations import Channel
 from htpoort.transport import SmtpServer, hosts
-from htpoort.transport.receiver_messages import Answer
 from htpoort.transport.servers import login_problems
+from htpoort.transport.smtp_inbox import Answer
 
 __all__ = ["Declarant", "Mailbox", "MailboxMessage"]
 

@@ -2,27 +2,78 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import re
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Final, NoReturn, final
 
 import attrs
 
+from htpoort._aio import run_in_thread
+from htpoort._disk import write_private
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import SendError
 from htpoort.core.message import Received, Submission, read
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.text import ascii_lower
-from htpoort.simulator._files import MessageRecorder
 from htpoort.simulator.clock import Clock
 from htpoort.simulator.scenarios import Behaviour, ScriptedReply, Window
 from htpoort.simulator.script import RepeatedK, Script
 from htpoort.transport import Incoming, Refusal
 
 __all__ = ["Channel", "Declaration", "SentReply"]
+
+_NUMBER: Final = re.compile(r"([0-9]+)-.*\.eml")
+_OTHER: Final = re.compile(r"[^A-Za-z0-9]")
+_LONGEST: Final = 64  # characters of a K in a name; a file name may have 255 octets
+
+
+@final
+class MessageRecorder:
+    """
+    Write a copy of each message to a folder, as ``000001-in-K.eml``, ``000002-out-K.eml`` and so on.
+
+    The numbers continue after those in the folder, and no file is replaced: another gateway may record there too. Every
+    character of K but letters and digits becomes an underscore.
+
+    Args:
+        folder: Created if it is missing; only its owner may read it and its files.
+
+    Raises:
+        OSError: The folder cannot be created or read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        matches = (_NUMBER.fullmatch(path.name) for path in folder.iterdir())
+        self._folder = folder
+        self._number = max((int(name[1]) for name in matches if name is not None), default=0)
+
+    async def write(self, direction: str, reference: str | None, raw: bytes) -> None:
+        """
+        Write one message, in a thread.
+
+        Args:
+            direction: ``in`` or ``out``.
+            reference: K; None if the message has none.
+            raw: The octets, written unchanged.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        shown = _OTHER.sub("_", reference or "none")[:_LONGEST]
+        while True:
+            # Counted here and not in the thread, so that the names follow the order of the calls.
+            self._number += 1
+            path = self._folder / f"{self._number:06}-{direction}-{shown}.eml"
+            with contextlib.suppress(FileExistsError):
+                return await run_in_thread(partial(write_private, path, raw, new=True))
 
 
 @final

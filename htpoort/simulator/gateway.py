@@ -17,14 +17,13 @@ from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, SendError
 from htpoort.core.message import Submission
 from htpoort.core.text import ascii_lower
-from htpoort.simulator._files import MessageRecorder
 from htpoort.simulator._pop3_server import Pop3Server
 from htpoort.simulator._replier import PUSH_SCHEDULE, Replier, ReplySender
 from htpoort.simulator._smtp_server import SubmissionServer
 from htpoort.simulator.certificates import GatewayTls
 from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, Declarants, Mailbox
-from htpoort.simulator.declarations import Declaration, DeclarationIntake, SentReply
+from htpoort.simulator.declarations import Declaration, DeclarationIntake, MessageRecorder, SentReply
 from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
 from htpoort.simulator.script import Script
 from htpoort.transport import LOOPBACK, Incoming, SmtpInbox, SmtpServer, hosts

@@ -3,7 +3,7 @@ Send and receive messages by mail; needs `pip install htpoort[smtp]`.
 
 Users find everything here. Receiving is in six modules: `smtp_inbox` has the settings, and `receiver` listens with
 them; `receiver_connections` accepts, counts and closes connections, `receiver_dialogue` speaks SMTP on one of them,
-`content` finds the end of a message and checks it, and `receiver_messages` has the message for the handler and the
+`content` finds the end of a message and checks it, and `smtp_inbox` has the message for the handler and the
 answers for the peer. All but the first two, and `hosts`, are also the base of the simulator's servers.
 
 A name is imported from its module when it is first used: a program that only sends loads no server.
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from htpoort.transport.pop3 import Pop3Mailbox, Store
     from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
     from htpoort.transport.receiver import Receiver
-    from htpoort.transport.receiver_messages import Incoming, Refusal
     from htpoort.transport.sending import Accepted, Sender, send
     from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
-    from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Limits, SmtpInbox
+    from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Incoming, Limits, Refusal, SmtpInbox
     from htpoort.transport.tls import (
         POLICIES,
         Environment,
@@ -72,14 +71,14 @@ _MODULES = {
     "FetchError": "htpoort.transport.pop3_results",
     "FetchFailure": "htpoort.transport.pop3_results",
     "Handler": "htpoort.transport.smtp_inbox",
-    "Incoming": "htpoort.transport.receiver_messages",
+    "Incoming": "htpoort.transport.smtp_inbox",
     "LeftMail": "htpoort.transport.pop3_results",
     "Limits": "htpoort.transport.smtp_inbox",
     "MailServer": "htpoort.transport.servers",
     "Pop3Account": "htpoort.transport.servers",
     "Pop3Mailbox": "htpoort.transport.pop3",
     "Receiver": "htpoort.transport.receiver",
-    "Refusal": "htpoort.transport.receiver_messages",
+    "Refusal": "htpoort.transport.smtp_inbox",
     "Security": "htpoort.transport.servers",
     "Sender": "htpoort.transport.sending",
     "SessionReport": "htpoort.transport.pop3_results",

@@ -12,8 +12,7 @@ import attrs
 
 from htpoort.transport.receiver_connections import ConnectionTracker, Listener
 from htpoort.transport.receiver_dialogue import ReceiverDialogue
-from htpoort.transport.receiver_messages import Answer
-from htpoort.transport.smtp_inbox import Handler, SmtpInbox
+from htpoort.transport.smtp_inbox import Answer, Handler, SmtpInbox
 
 __all__ = ["Receiver"]
 

@@ -19,8 +19,7 @@ from htpoort.core import grammar
 from htpoort.transport import hosts
 from htpoort.transport.content import ContentReader, Unfit
 from htpoort.transport.receiver_connections import ConnectionTracker, error_location
-from htpoort.transport.receiver_messages import Answer, Incoming, Refusal
-from htpoort.transport.smtp_inbox import Authenticator, SmtpInbox
+from htpoort.transport.smtp_inbox import Answer, Authenticator, Incoming, Refusal, SmtpInbox
 
 _LOG: Final = logging.getLogger("htpoort.transport")
 

@@ -30,11 +30,8 @@ def contracts() -> list[dict[str, object]]:
 
 
 def test_modules_are_few() -> None:
-    """The package has at most 137 modules."""
-    # 130, and four rooms that came with the ends of the way: core/payload.py, what a message carries; agent/folder.py,
-    # declarations as files; delivery/directory.py, replies as files; and _disk.py, which both use. Then
-    # cli/queue.py and cli/_bulk.py, one declaration and many files; and __main__.py, for `python -m htpoort`.
-    assert len(MODULES) <= 137
+    """The package has at most 130 modules."""
+    assert len(MODULES) <= 130
 
 
 def test_modules_are_short() -> None:

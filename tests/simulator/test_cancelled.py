@@ -11,7 +11,7 @@ from ports import none_listens, own_port
 from tidy import cancel_until_done
 
 from htpoort.simulator import Declarant, Gateway, SimulatedClock
-from htpoort.simulator._timetable import Timetable
+from htpoort.simulator.clock import Timetable
 
 WHO = Declarant(mailbox="edi@forwarder.example", password="geheim")
 

@@ -26,7 +26,7 @@ from htpoort.simulator import (
     ScriptedReply,
     SimulatedClock,
 )
-from htpoort.simulator._timetable import Timetable
+from htpoort.simulator.clock import Timetable
 from htpoort.transport import Incoming, Receiver, Refusal, Security, SmtpServer, TlsSettings
 
 MAILBOX, OTHER = "edi@forwarder.example", "edi@trader.example"

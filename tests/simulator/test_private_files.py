@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from htpoort.cli.simulate import Certificates
 from htpoort.simulator import ClientCertificate, Declarant, Gateway, GatewayTls
-from htpoort.simulator._files import MessageRecorder
+from htpoort.simulator.declarations import MessageRecorder
 
 MAILBOX = "edi@forwarder.example"
 DECLARATION = (

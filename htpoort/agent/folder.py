@@ -35,6 +35,9 @@ SENT: Final = "sent"
 BAD: Final = "bad"
 REASON: Final = ".reason.txt"
 _HIDDEN: Final = ".htpoort-"
+_ADVICE: Final = (
+    "Nothing was queued. Correct the file, its name or the configuration, and move it back into the folder."
+)
 _SELF_TEST_TIMEOUT: Final = 10.0  # seconds; a disk may not be mounted yet
 
 
@@ -311,7 +314,7 @@ def _write_anew(place: Path, octets: bytes) -> None:
 def _in_words(error: InputError | UnknownError) -> str:
     """Say why a file was refused, and what to do."""
     why = [one_line(problem.message) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
-    return "\n".join((*why, "Nothing was queued. Correct the file or its name, and move it back into the folder."))
+    return "\n".join((*why, _ADVICE))
 
 
 @final

@@ -100,7 +100,7 @@ app = typer.Typer(
     name="htpoort",
     help="Exchange declarations with Dutch Customs by e-mail.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 quarantined, 4 a person is needed.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # brackets in a help text are brackets
@@ -135,7 +135,7 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Without the name of the program.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 bad input or usage, 3 quarantined.
+        The exit code: 0 done, 1 failed, 2 bad input or usage, 3 quarantined, 4 a person is needed.
     """
     try:
         code: object = app(args=list(arguments), prog_name="htpoort", standalone_mode=False)

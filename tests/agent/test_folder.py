@@ -23,7 +23,7 @@ from htpoort.simulator import Gateway
 CLIENT = "NL123456789.02.06"
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 BELOW = "give the form of a name below the folder, such as {reference}.xml."
-REASON = "Nothing was queued. Correct the file or its name, and move it back into the folder.\n"
+REASON = "Nothing was queued. Correct the file, its name or the configuration, and move it back into the folder.\n"
 
 Folder = Callable[..., DeclarationFolder]
 

@@ -66,7 +66,7 @@ def command(case: Case, reference: str) -> list[str]:
     """Return the command line of a case; only `queue` needs a K that is new."""
     if not case.ours:
         return [sys.executable, "-c", case.name]
-    line = [sys.executable, "-m", "htpoort.cli", *case.statement.split()]
+    line = [sys.executable, "-m", "htpoort", *case.statement.split()]
     if case.name != "queue":
         return line
     return [*line, "--system", "DMS", "--party", PARTY, "--mailbox", "edi@forwarder.example", "--reference", reference]

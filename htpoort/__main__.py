@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from htpoort.cli.__main__ import main
+from htpoort.cli import main
 
 if __name__ == "__main__":
     main()

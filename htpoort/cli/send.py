@@ -1,16 +1,24 @@
-"""`htpoort send`: a declaration straight to a mail server."""
+"""`htpoort send` and `queue`: a declaration straight to a mail server, or into the ledger for an agent to send."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final, final
 
+import attrs
 import typer
 
-from htpoort.cli import _input, _output, _show
+from htpoort import _clock
+from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import (
+    CONFIG,
+    Config,
     ContentType,
     Date,
     FileName,
@@ -19,6 +27,7 @@ from htpoort.cli._input import (
     LayoutOption,
     Mailbox,
     MessageId,
+    MessageOptions,
     Party,
     Payload,
     Reference,
@@ -27,11 +36,46 @@ from htpoort.cli._input import (
     Systems,
     TransferEncodingOption,
 )
-from htpoort.core.errors import SendError, SendFailure
-from htpoort.core.message import Submission
+from htpoort.core.errors import InputError, SendError, SendFailure
+from htpoort.core.message import Submission, automatic_reference
 from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
 
+if TYPE_CHECKING:
+    from htpoort.agent import Dispatched, Dispatcher
+    from htpoort.config import LedgerConfig
+    from htpoort.ledger import Ledger
+
 app = _input.group()
+
+_AUTO: Final = "auto"
+_STDIN: Final = "-"
+
+_Payloads = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PAYLOAD", help="Files with declarations, or a folder of them; - is standard input."),
+]
+_System = Annotated[
+    str | None, typer.Option("--system", help="Declaration system; by default the one that [cutover] names.")
+]
+_Party = Annotated[
+    str | None, typer.Option("--party", help="Party ID of the declarant (V); not needed if --pattern has {party}.")
+]
+_Reference = Annotated[
+    str | None,
+    typer.Option("--reference", help="Reference (K) of one declaration, or auto: it follows from party and payload."),
+]
+_Pattern = Annotated[
+    str | None,
+    typer.Option("--pattern", metavar="FORM", help="Form of the names of files, such as {party}/{reference}.xml."),
+]
+_Kind = Annotated[str | None, typer.Option("--kind", help="Kind of declaration, as [cutover] names it.")]
+_ShadowPayload = Annotated[
+    str | None,
+    typer.Option("--shadow-payload", metavar="FILE", help="The declaration for the shadow system; by default PAYLOAD."),
+]
+_BusinessReference = Annotated[
+    str | None, typer.Option("--business-reference", help="The declarant's own reference (LRN), for reports.")
+]
 
 
 @app.command()
@@ -71,7 +115,7 @@ def send(  # noqa: PLR0913 - the options of build, and of a server
     """Build a message and send it to one mail server."""
     known = _input.directory(systems)
     data = _input.payload(payload, sha256)
-    options = _input.MessageOptions(
+    options = MessageOptions(
         party=party,
         mailbox=mailbox,
         reference=reference,
@@ -133,3 +177,197 @@ async def _sent(message: Submission, server: SmtpServer) -> Accepted:
             # Ctrl-C: the user must learn whether the message may be sent again.
             kind = SendFailure.UNKNOWN if sender.content_begun else SendFailure.LOST
             raise SendError(message.rcpt_to, kind, None, "it was interrupted") from None
+
+
+@app.command()
+def queue(  # noqa: PLR0913 - one option for each part of a message
+    payloads: _Payloads = None,
+    *,
+    system: _System = None,
+    party: _Party = None,
+    mailbox: Mailbox,
+    reference: _Reference = None,
+    pattern: _Pattern = None,
+    kind: _Kind = None,
+    shadow_payload: _ShadowPayload = None,
+    business_reference: _BusinessReference = None,
+    layout: LayoutOption = LayoutChoice.BODY,
+    transfer_encoding: TransferEncodingOption = None,
+    file_name: FileName = None,
+    content_type: ContentType = None,
+    date: Date = None,
+    message_id: MessageId = None,
+    sha256: Sha256 = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Put a declaration, or many files, into the ledger; an agent sends them."""
+    _input.check_layout(layout, file_name)
+    if kind is not None and not kind.strip():
+        raise _input.refusal("cutover.kind", f"--kind is {kind!r}; give a kind as [cutover] names it, or leave it out.")
+    texts = payloads or [_STDIN]
+    many = len(texts) > 1 or pattern is not None or os.path.isdir(texts[0])  # noqa: PTH112 - False also for a name that cannot be one
+    of_one = {
+        "--shadow-payload": shadow_payload,
+        "--business-reference": business_reference,
+        "--file-name": file_name,
+        "--content-type": content_type,
+        "--date": date,
+        "--message-id": message_id,
+        "--sha256": sha256,
+    }
+    if many:
+        _check_many(texts, reference, pattern, of_one)
+    else:
+        _check_one(party, reference)
+    options = MessageOptions(
+        party=party or "",
+        mailbox=mailbox,
+        reference=reference or "",
+        layout=layout,
+        transfer_encoding=transfer_encoding,
+        file_name=file_name,
+        content_type=content_type,
+        date=date,
+        message_id=message_id,
+    )
+    with _input.opened(config, create=True) as (settings, ledger):
+        if many:
+            # Imported here, so that one declaration does not pay for it.
+            from htpoort.cli import _bulk  # noqa: PLC0415
+
+            files = _bulk.Files(settings, ledger, options, system, kind, pattern)
+            raise typer.Exit(files.queue(texts).show(json=json))
+        one = _One(settings, ledger, options, system, kind, shadow_payload, business_reference)
+        dispatched = one.queue(texts[0], sha256)
+    _show_queued(dispatched, json=json, shadow_payload=shadow_payload is not None)
+
+
+def _check_one(party: str | None, reference: str | None) -> None:
+    """Check that what one declaration needs is there."""
+    if party is None:
+        raise _input.refusal("input.usage", "--party is missing.")
+    if reference is None:
+        message = "--reference is missing; give a new K, or auto, which makes one from the party and the payload."
+        raise _input.refusal("input.usage", message)
+
+
+def _check_many(
+    texts: Sequence[str], reference: str | None, pattern: str | None, of_one: Mapping[str, str | None]
+) -> None:
+    """Check that the options fit several declarations."""
+    wrong = [f"{option} is of one declaration; leave it out." for option, value in of_one.items() if value is not None]
+    if _STDIN in texts:
+        wrong.append("- is standard input, which is one declaration without a name; queue it by itself.")
+    if reference is not None and reference != _AUTO:
+        wrong.append(
+            f"--reference {reference} is the K of one declaration; give auto, or --pattern to take K from names."
+        )
+    elif reference is None and pattern is None:
+        wrong.append("Each file needs a K; give --pattern to take it from the name, or --reference auto.")
+    elif reference == _AUTO and pattern is not None and "{reference}" in pattern:  # noqa: RUF027 - a placeholder
+        wrong.append("--pattern takes K from the name of each file, so leave out --reference auto.")
+    if wrong:
+        raise InputError("", tuple(_input.refusal("input.usage", message).problems[0] for message in wrong))
+
+
+# ── one declaration ──────────────────────────────────────────────────────────
+
+
+@final
+@attrs.frozen
+class _One:
+    """One declaration, which may have everything that a message has."""
+
+    settings: LedgerConfig
+    ledger: Ledger
+    options: MessageOptions
+    system: str | None
+    kind: str | None
+    shadow_payload: str | None
+    business_reference: str | None
+
+    def queue(self, payload: str, sha256: str | None) -> Dispatched:
+        """Queue it."""
+        self._check_shadow_payload(payload)
+        reference = _input.words("--reference", self.options.reference)
+        lrn = self.business_reference
+        lrn = None if lrn is None else _input.words("--business-reference", lrn)
+        now, dispatcher = _clock.now(), self.settings.dispatcher(self.ledger)
+        data = None
+        if reference == _AUTO:
+            data = _input.payload(payload, sha256)
+            reference = automatic_reference(self.options.party, data)
+        options = attrs.evolve(self.options, reference=reference)
+        with _naming_system():
+            # Before PAYLOAD is read, which may be a terminal.
+            chosen = dispatcher.choose(
+                party=options.party, reference=reference, at=now, system=self.system, kind=self.kind
+            )
+        if data is None:
+            data = _input.payload(payload, sha256)
+        if options.date and _input.date_problems(options.date):
+            # Nothing may be queued, so only build the message, and report everything that is wrong with it.
+            options.build(data, system=chosen.system.name, known=self.settings.directory)
+        dispatched = self._dispatch(dispatcher, options, data, now, lrn)
+        _output.mark_committed()
+        return dispatched
+
+    def _dispatch(
+        self, dispatcher: Dispatcher, options: MessageOptions, payload: bytes, at: datetime, lrn: str | None
+    ) -> Dispatched:
+        shadow = self.shadow_payload
+        return dispatcher.dispatch(
+            payload,
+            party=options.party,
+            mailbox=options.mailbox,
+            reference=options.reference,
+            at=at,
+            system=self.system,
+            kind=self.kind,
+            shadow_payload=None if shadow is None else lambda: _input.payload(shadow, None, "--shadow-payload"),
+            business_reference=lrn,
+            layout=options.layout.value,
+            transfer_encoding=options.encoding,
+            content_type=options.content_type,
+            file_name=options.file_name,
+            date=None if options.date is None else _input.moment(options.date),
+            message_id=options.message_id,
+        )
+
+    def _check_shadow_payload(self, payload: str) -> None:
+        """Check that --shadow-payload fits the configuration and the other options."""
+        cutover, shadow_payload = self.settings.cutover, self.shadow_payload
+        if shadow_payload is not None and (cutover is None or cutover.shadow is None):
+            message = (
+                '--shadow-payload needs mode = "shadow" and shadow_system = "NAME" in [cutover] of the configuration.'
+            )
+            raise _input.refusal("input.usage", message)
+        if shadow_payload == payload == _STDIN:
+            raise _input.refusal("input.usage", "Standard input is PAYLOAD or --shadow-payload, not both.")
+
+
+@contextlib.contextmanager
+def _naming_system() -> Generator[None]:
+    """Where neither a system nor a plan is given, name the option and the table of the file."""
+    try:
+        yield
+    except InputError as error:
+        if "dispatch.no-system" not in {problem.code for problem in error.problems}:
+            raise
+        message = "Give --system, or write in [cutover] of the configuration which party uses which system."
+        raise _input.refusal("input.usage", message) from None
+
+
+def _show_queued(dispatched: Dispatched, *, json: bool, shadow_payload: bool) -> None:
+    exchange, shadow = dispatched.exchange, dispatched.destination.shadow
+    facts = _facts.exchange(exchange)
+    if json:
+        facts["repeated"] = exchange.repeated
+    elif exchange.repeated:
+        facts["note"] = "The same declaration was queued before under this K; nothing was added."
+    if shadow is not None:
+        facts["shadow"] = shadow.name
+    elif shadow_payload:
+        facts["shadow_payload"] = f"not used; the declaration itself goes to {exchange.system}, the shadow system"
+    (_show.as_json if json else _show.rows)(facts)

@@ -53,7 +53,7 @@ def process() -> Callable[..., Awaitable[Result]]:
         started = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "htpoort.cli",
+            "htpoort",
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -346,7 +346,7 @@ async def running() -> AsyncGenerator[Running]:
     """Run the command beside this loop; it is gone when the block is left."""
     started = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "htpoort.cli", "run", "--json", "--verbose"),
+        *("-m", "htpoort", "run", "--json", "--verbose"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -445,7 +445,7 @@ class TestRun:
         Ledger.open(f"sqlite:///{office}/htpoort.db").close()
         started = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "htpoort.cli", "run"),
+            *("-m", "htpoort", "run"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

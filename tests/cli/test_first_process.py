@@ -24,7 +24,7 @@ REPLIES = 3
 REAPER = """
 import ctypes, os, sys
 assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
-os.execv(sys.executable, [sys.executable, "-m", "htpoort.cli", "run", "--json", "--config", sys.argv[1]])
+os.execv(sys.executable, [sys.executable, "-m", "htpoort", "run", "--json", "--config", sys.argv[1]])
 """
 # A command that leaves a process behind, in a session of its own, which ends when the test says so.
 LEAVES = """

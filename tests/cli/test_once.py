@@ -79,7 +79,7 @@ def put(office: Path, number: int, party: str = PARTY) -> None:
 async def once(*options: str) -> tuple[int, str, str]:
     """Run the command in a process of its own."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "htpoort.cli", "run", "--once", *options),
+        *(sys.executable, "-m", "htpoort", "run", "--once", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -22,7 +22,7 @@ from htpoort.ledger import Ledger, QuarantineState
 
 PARTY: Final = "NL123456789.02.05"
 NOON: Final = datetime(2018, 1, 5, 12, 0, 0, tzinfo=UTC)
-COMMAND: Final = (sys.executable, "-m", "htpoort.cli")
+COMMAND: Final = (sys.executable, "-m", "htpoort")
 TAKEN: Final = "htpoort: The command succeeded, but standard output could not be written: {}.\n"
 REPLY: Final = b"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]\r\n\r\nx\r\n"
 LOST: Final = "htpoort: The result could not be written to standard output: {}.\n"

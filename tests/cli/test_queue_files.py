@@ -343,7 +343,7 @@ class TestOptions:
 # Runs the command, and sends Ctrl-C to it when it opens a file whose name begins with this.
 INTERRUPTED = """
 import os, signal, sys
-from htpoort.cli.__main__ import main
+from htpoort.cli import main
 name, times, *sys.argv[1:] = sys.argv[1:]
 def hook(event, arguments):
     if event == "open" and os.path.basename(str(arguments[0])).startswith(name):
@@ -440,13 +440,3 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:
         return b""
-
-
-async def test_the_package_is_the_command() -> None:
-    """`python -m htpoort` is the command."""
-    started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "htpoort", "parse", "x"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    _, err = await started.communicate()
-
-    assert (2, True) == (started.returncode, err.startswith(b"htpoort: "))

@@ -80,7 +80,7 @@ async def simulator(*options: str) -> AsyncGenerator[Simulator]:
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "htpoort.cli",
+        "htpoort",
         "simulate",
         *options,
         stdout=asyncio.subprocess.PIPE,

@@ -27,7 +27,7 @@ ROUTE: Final = ("route", "--party", PARTY, "--mailbox", "dms@htpoort.nl", "--sub
 # Runs a command as `htpoort` does, and writes the modules that were loaded by then into a file.
 LISTING: Final = """
 import json, sys
-from htpoort.cli.__main__ import main
+from htpoort.cli import main
 file, *sys.argv[1:] = sys.argv[1:]
 try:
     main()

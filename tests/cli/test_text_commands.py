@@ -295,7 +295,7 @@ class TestRoute:
 
 
 async def test_the_module_is_the_command(process: Run) -> None:
-    """`python -m htpoort.cli` is the command, its exit code the process's."""
+    """`python -m htpoort` is the command, its exit code the process's."""
     good, bad = await process("parse", REQUEST, "--json"), await process("parse", "x", env=dict(os.environ))
 
     assert ("DMS4.NL", 0, 2) == (good.facts["addressee"], good.code, bad.code)

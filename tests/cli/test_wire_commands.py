@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 BY_HAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal; a job in the background ignores it
-from htpoort.cli.__main__ import main
+from htpoort.cli import main
 main()
 """
 
@@ -135,7 +135,7 @@ class TestSimulate:
     async def test_takes_a_message_and_tells_at_the_end(self, number: signal.Signals) -> None:
         """It prints its port, takes a foreign client's message, and sums up when it is stopped."""
         started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "htpoort.cli", "simulate", stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "htpoort", "simulate", stdout=asyncio.subprocess.PIPE
         )
         assert started.stdout is not None
         lines = [await started.stdout.readline() for _ in range(4)]
@@ -152,7 +152,7 @@ class TestSimulate:
         started = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "htpoort.cli",
+            "htpoort",
             "simulate",
             "--json",
             "--declarant",

@@ -25,7 +25,7 @@ from htpoort.ledger import Ledger
 Clock = Callable[..., datetime]
 Make = Callable[..., Submission]
 
-COMMAND: Final = (sys.executable, "-m", "htpoort.cli")
+COMMAND: Final = (sys.executable, "-m", "htpoort")
 CONFIG: Final = (
     'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
     '[[smtp]]\nhostname = "forwarder.example"\nmailboxes = ["edi@forwarder.example"]\nport = 0\n'

@@ -6,8 +6,8 @@ in), `quarantine` and `servers`; `_overview` answers questions about the whole. 
 `_attempts` (claims and outcomes) and `_exchange_lists` (read). `inbox` builds on `_attempts`, because a reply settles
 its exchange, and `quarantine` on `inbox`, because a released message becomes a reply. The methods of all of them are
 made by `_connection` (one writing thread, readers beside it), and use `_statement` (statements prepared once, the log
-of events) on the tables of `_schema`. At the bottom, `_sqlite` and `_postgresql` connect to a database, `_agent_lock`
-keeps a second agent away, `_driver_errors` explains errors, and `records` are the values that are returned.
+of events) on the tables of `_schema`. At the bottom, `_sqlite` and `_postgresql` connect to a database and
+keep a second agent away from a file, `_driver_errors` explains errors, and `records` are the values that are returned.
 """
 
 from htpoort.ledger._overview import RETENTION_DAYS

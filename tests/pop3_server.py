@@ -178,6 +178,12 @@ class _Session:
     def _pass(self, password: str) -> bytes:
         return b"+OK\r\n" if password == self._box.password else b"-ERR [AUTH] no\r\n"
 
+    def _noop(self, _: str) -> bytes:
+        return b"+OK\r\n"
+
+    def _stat(self, _: str) -> bytes:
+        return f"+OK {len(self._mails)} {sum(len(mail) for _, mail in self._mails)}\r\n".encode()
+
     def _listed(self, facts: list[str]) -> bytes:
         lines = "".join(f"{number} {fact}\r\n" for number, fact in enumerate(facts, 1))
         return f"+OK\r\n{lines}.\r\n".encode()

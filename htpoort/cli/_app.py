@@ -26,6 +26,11 @@ COMMANDS: Final = {
     "build": ("message", "Build the message that carries a declaration, and write it to standard output or a file."),
     "route": ("message", "Show which process a reply belongs to; exit code 3 if it must be quarantined."),
     "send": ("send", "Build a message and send it to one mail server."),
+    "init": ("setup", "Ask what you have, and write a configuration with comments, and a ledger; no file is replaced."),
+    "check": (
+        "setup",
+        "Check configuration, ledger, clock, disks, servers and deliveries; exit code 4 if there are only warnings.",
+    ),
     "queue": ("send", "Put a declaration, or many files, into the ledger; an agent sends them."),
     "run": ("run", "Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."),
     "fetch": (

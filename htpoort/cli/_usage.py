@@ -24,6 +24,7 @@ _VALUES: Final = {
     "date": "TIME",
     "file_name": "NAME",
     "host": "HOST",
+    "interface": "INTERFACE",
     "key": "FILE",
     "key_password": "PASSWORD",
     "kind": "NAME",

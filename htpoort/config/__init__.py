@@ -1,6 +1,39 @@
-"""Read `htpoort.toml`: everything that is wrong with it at once, each with its path and line."""
+"""
+Read `htpoort.toml`: everything that is wrong with it at once, each with its path and line; and check what it names.
+
+What checks servers is imported when it is first used: a program that only reads settings loads no client.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
 
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
 from htpoort.config.file import read_agent, read_agent_without_secrets, read_ledger
 
-__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig", "read_agent", "read_agent_without_secrets", "read_ledger"]
+if TYPE_CHECKING:
+    from htpoort.config.checking import Finding, Verdict, check
+
+__all__ = [
+    "AgentConfig",
+    "CutoverConfig",
+    "Finding",
+    "LedgerConfig",
+    "Verdict",
+    "check",
+    "read_agent",
+    "read_agent_without_secrets",
+    "read_ledger",
+]
+
+_CHECKING = {"Finding", "Verdict", "check"}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _CHECKING:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(importlib.import_module("htpoort.config.checking"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

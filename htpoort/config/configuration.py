@@ -218,7 +218,7 @@ class AgentConfig:
             else f"{tls.policy.environment.value}, from {tls.policy.valid_from or 'the beginning'}",
             "own certificate": "none" if tls is None or tls.certificate is None else str(tls.certificate),
             "trusted authorities": "none" if tls is None else str(tls.ca_file or "those of the system"),
-            "delivery": _shown(self.deliveries.get(system.name)),
+            "delivery": shown_delivery(self.deliveries.get(system.name)),
         }
 
     def agent(self, ledger: Ledger) -> htpoort.agent.Agent:
@@ -244,7 +244,7 @@ class AgentConfig:
         )
 
 
-def _shown(delivery: Delivery[Reply] | None) -> str:
+def shown_delivery(delivery: Delivery[Reply] | None) -> str:
     """Name a delivery, without the arguments of a command, which may be private."""
     if isinstance(delivery, DirectoryDelivery):
         return f"directory {delivery.path}{', payload' if delivery.payload else ''}"

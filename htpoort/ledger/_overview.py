@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import sqlalchemy as sa
@@ -157,6 +157,37 @@ class Overview(LedgerPart):
         return _last_reply(connection, system, after)
 
     @reads
+    def last_received(self, connection: sa.Connection, *, after: datetime) -> datetime | None:
+        """
+        Find out when anything last came in: a reply, a copy of one, or a message that is in quarantine.
+
+        Args:
+            after: Only what came later, aware.
+
+        Returns:
+            The moment, or None.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        at: datetime | None = connection.execute(_LAST_RECEIVED, {"after": after}).scalar_one()
+        return at
+
+    @reads
+    def newest_entry(self, connection: sa.Connection) -> Entry | None:
+        """
+        Read the newest entry of the log, which is from the future if a clock was ahead.
+
+        Returns:
+            The entry; None in a new ledger.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        row = connection.execute(sa.select(_events).order_by(_events.c.id.desc()).limit(1)).first()
+        return None if row is None else _entry(row)
+
+    @reads
     def story(self, connection: sa.Connection, reference: str, *, party: str | None = None) -> tuple[Story, ...]:
         """
         Collect everything about a K.
@@ -257,6 +288,15 @@ class Overview(LedgerPart):
 
 # The log has each reply that came, also copies: an answer with its exchange, any other reply with itself. A copy may
 # outlive the reply that it repeats; then it may be of any system.
+_REPLY_CAME: Final = (
+    Event.REPLY_RECEIVED.value,
+    Event.EARLY_REPLY_RECEIVED.value,
+    LedgerEvent.REPLY_REPEATED.value,
+)
+_LAST_RECEIVED: Final = sa.select(sa.func.max(_events.c.at)).where(
+    _events.c.event.in_((*_REPLY_CAME, LedgerEvent.QUARANTINED.value, LedgerEvent.QUARANTINE_REPEATED.value)),
+    _events.c.at > sa.bindparam("after"),
+)
 _system: Final = sa.func.coalesce(_exchanges.c.system, _replies.c.system)
 _LAST_REPLY: Final = (
     sa
@@ -265,11 +305,7 @@ _LAST_REPLY: Final = (
     .outerjoin(_exchanges, _exchanges.c.id == _events.c.exchange)
     .outerjoin(_replies, _replies.c.id == _events.c.reply)
     .where(
-        _events.c.event.in_((
-            Event.REPLY_RECEIVED.value,
-            Event.EARLY_REPLY_RECEIVED.value,
-            LedgerEvent.REPLY_REPEATED.value,
-        )),
+        _events.c.event.in_(_REPLY_CAME),
         _events.c.at > sa.bindparam("after"),
         sa.or_(_system == sa.bindparam("system"), _system.is_(None)),
     )
@@ -323,7 +359,11 @@ def _story(connection: sa.Connection, exchange: Exchange | None, replies: list[R
 def log_entries(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> tuple[Entry, ...]:
     """Read entries of the log, oldest first."""
     rows = connection.execute(sa.select(_events).where(condition).order_by(_events.c.id))
-    return tuple(Entry(at=row.at, event=row.event, state=row.state, detail=row.detail) for row in rows)
+    return tuple(map(_entry, rows))
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    return Entry(at=row.at, event=row.event, state=row.state, detail=row.detail)
 
 
 # ── totals ────────────────────────────────────────────────────────────────

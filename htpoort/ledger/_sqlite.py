@@ -361,7 +361,7 @@ def _identities(path: Path) -> tuple[Identity | None, ...]:
 
 def no_ledger(location: str) -> LedgerError:
     """Make the error for a ledger that does not exist."""
-    advice = "check its URL and that its disk is mounted. Only htpoort run, queue and fetch create one."
+    advice = "check its URL and that its disk is mounted. Only htpoort init, run, queue and fetch create one."
     return LedgerError(location, "opened", f"There is no ledger; {advice}")
 
 

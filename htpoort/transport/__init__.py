@@ -17,6 +17,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from htpoort.transport.pop3 import Pop3Mailbox, Store
     from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
+    from htpoort.transport.probing import (
+        Certificate,
+        ProbedStep,
+        ProbeStep,
+        certificate_end,
+        probe,
+        served_certificate,
+    )
     from htpoort.transport.receiver import Receiver
     from htpoort.transport.sending import Accepted, Sender, send
     from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
@@ -36,6 +44,7 @@ __all__ = [
     "POLICIES",
     "Accepted",
     "Authenticator",
+    "Certificate",
     "Environment",
     "FetchError",
     "FetchFailure",
@@ -46,6 +55,8 @@ __all__ = [
     "MailServer",
     "Pop3Account",
     "Pop3Mailbox",
+    "ProbeStep",
+    "ProbedStep",
     "Receiver",
     "Refusal",
     "Security",
@@ -56,9 +67,12 @@ __all__ = [
     "Store",
     "TlsPolicy",
     "TlsSettings",
+    "certificate_end",
     "client_context",
     "policy_for",
+    "probe",
     "send",
+    "served_certificate",
     "server_context",
 ]
 
@@ -67,6 +81,7 @@ _MODULES = {
     "POLICIES": "htpoort.transport.tls",
     "Accepted": "htpoort.transport.sending",
     "Authenticator": "htpoort.transport.smtp_inbox",
+    "Certificate": "htpoort.transport.probing",
     "Environment": "htpoort.transport.tls",
     "FetchError": "htpoort.transport.pop3_results",
     "FetchFailure": "htpoort.transport.pop3_results",
@@ -77,6 +92,8 @@ _MODULES = {
     "MailServer": "htpoort.transport.servers",
     "Pop3Account": "htpoort.transport.servers",
     "Pop3Mailbox": "htpoort.transport.pop3",
+    "ProbeStep": "htpoort.transport.probing",
+    "ProbedStep": "htpoort.transport.probing",
     "Receiver": "htpoort.transport.receiver",
     "Refusal": "htpoort.transport.smtp_inbox",
     "Security": "htpoort.transport.servers",
@@ -87,9 +104,12 @@ _MODULES = {
     "Store": "htpoort.transport.pop3",
     "TlsPolicy": "htpoort.transport.tls",
     "TlsSettings": "htpoort.transport.tls",
+    "certificate_end": "htpoort.transport.probing",
     "client_context": "htpoort.transport.tls",
     "policy_for": "htpoort.transport.tls",
+    "probe": "htpoort.transport.probing",
     "send": "htpoort.transport.sending",
+    "served_certificate": "htpoort.transport.probing",
     "server_context": "htpoort.transport.tls",
 }
 

@@ -90,16 +90,23 @@ class Pop3Client:
     @classmethod
     async def open(cls, server: Pop3Account, context: ssl.SSLContext | None) -> Self:
         """Connect, start TLS, log in."""
-        with _fetch_errors(server, FetchFailure.CONNECT):
-            client = cls(server, await _connect(server))
+        client = await cls.connect(server)
         try:
-            await client._log_in(context)
+            await client.secure(context)
+            await client.log_in()
         except BaseException:
             client.close()
             raise
         return client
 
-    async def _log_in(self, context: ssl.SSLContext | None) -> None:
+    @classmethod
+    async def connect(cls, server: Pop3Account) -> Self:
+        """Connect; nothing is read yet."""
+        with _fetch_errors(server, FetchFailure.CONNECT):
+            return cls(server, await _connect(server))
+
+    async def secure(self, context: ssl.SSLContext | None) -> None:
+        """Start TLS, if that is configured, and read the greeting."""
         server, dialogue = self._server, self._dialogue
         with _fetch_errors(server, FetchFailure.CONNECT, FetchFailure.CONNECT, opening=True):
             if context is not None and server.security is Security.IMPLICIT:
@@ -108,10 +115,25 @@ class Pop3Client:
         if context is not None and server.security is Security.STARTTLS:
             with _fetch_errors(server, FetchFailure.LOST, FetchFailure.TLS, opening=True):
                 await self._run(dialogue.stls, context, server.host)
+
+    async def log_in(self) -> None:
+        """Log in."""
         # With TLS 1.3 a server reports only now that it rejects our certificate.
-        with _fetch_errors(server, FetchFailure.LOST, FetchFailure.LOGIN, opening=True):
-            await self._run(dialogue.ask, f"USER {server.username}")
-            await self._run(dialogue.ask, f"PASS {server.password}")
+        with _fetch_errors(self._server, FetchFailure.LOST, FetchFailure.LOGIN, opening=True):
+            await self._run(self._dialogue.ask, f"USER {self._server.username}")
+            await self._run(self._dialogue.ask, f"PASS {self._server.password}")
+
+    async def stat(self) -> str:
+        """Ask for the number of mails and their octets, as the server words it; this changes nothing."""
+        with _fetch_errors(self._server, FetchFailure.LOST):
+            await self._run(self._dialogue.ask, "NOOP")
+            answer = await self._run(self._dialogue.ask, "STAT")
+        return _printable(self._server, answer.decode("utf-8", "replace"))
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The TLS session; None without TLS."""
+        return self._dialogue.tls
 
     async def listing(self) -> Listing:
         """List the mailbox; a server may not support UIDL, or give no usable unique ID for some mails."""

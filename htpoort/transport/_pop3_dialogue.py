@@ -57,6 +57,11 @@ class Pop3Dialogue:
         self._connection = context.wrap_socket(self._connection, server_hostname=host)
         self._file = self._connection.makefile("rb")
 
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The connection, if it has TLS."""
+        return self._connection if isinstance(self._connection, ssl.SSLSocket) else None
+
     def stls(self, context: ssl.SSLContext, host: str) -> None:
         """Request TLS if the server offers it, and start it (RFC 2595, section 4)."""
         # The set reads all of them, also those after STLS.

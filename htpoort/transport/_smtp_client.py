@@ -160,17 +160,40 @@ class SmtpClient:
 
     async def open(self, recipient: str, first: SocketAddress | None) -> None:
         """Connect, trying the address *first* before all others if the host still has it; start TLS; log in."""
+        await self.connect(recipient, first)
+        await self.secure(recipient)
+        await self.log_in(recipient)
+        async with self._step(recipient, SendFailure.LOST):
+            self._writer = self._stream()
+
+    async def connect(self, recipient: str, first: SocketAddress | None = None) -> None:
+        """Connect, with implicit TLS if that is configured, and greet the server."""
         async with self._step(recipient, SendFailure.CONNECT, opening=True):
             await self._connect(first)
             _expected(_GREETING, await self._protocol.read_response())
         async with self._step(recipient, SendFailure.LOST, opening=True):
             await self._greet()
+
+    async def secure(self, recipient: str) -> None:
+        """Start TLS, if STARTTLS is configured."""
         if self._server.security is Security.STARTTLS:
             await self._start_tls(recipient)
+
+    async def log_in(self, recipient: str) -> None:
+        """Log in, if there is a user name."""
         if self._server.username is not None:
             await self._login(recipient)
+
+    async def noop(self, recipient: str) -> str:
+        """Ask for an answer that changes nothing."""
         async with self._step(recipient, SendFailure.LOST):
-            self._writer = self._stream()
+            answer = _expected(_MAIL, await self._ask(b"NOOP"))
+        return self._printable(f"{answer.code} {answer.message}")
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS session; None without TLS."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
 
     async def _connect(self, first: SocketAddress | None) -> None:
         server = self._server

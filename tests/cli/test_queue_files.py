@@ -340,28 +340,34 @@ class TestOptions:
         assert [] == queued(office)
 
 
-# Runs the command, and sends Ctrl-C to it when it opens a file whose name begins with this.
-INTERRUPTED = """
-import os, signal, sys
+# Runs the command, and does something when it opens a file whose name begins with A2.
+DISTURBED = """
+import os, resource, signal, sys
 from htpoort.cli import main
-name, times, *sys.argv[1:] = sys.argv[1:]
+action, *sys.argv[1:] = sys.argv[1:]
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+def interrupt_twice():
+    interrupt()
+    interrupt()
+def fill_the_disk():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 def hook(event, arguments):
-    if event == "open" and os.path.basename(str(arguments[0])).startswith(name):
-        for _ in range(int(times)):
-            os.kill(os.getpid(), signal.SIGINT)
+    if event == "open" and os.path.basename(str(arguments[0])).startswith("A2."):
+        globals()[action]()
 sys.addaudithook(hook)
 main()
 """
 
 
 class TestInterrupted:
-    """Ctrl-C leaves what is queued as it is, and says what that is."""
+    """Ctrl-C, or a ledger that fails, leaves what is queued as it is; the command reports what that is."""
 
     @staticmethod
     async def run(*arguments: str) -> tuple[int, str, str]:
-        """Run a program that interrupts itself."""
+        """Run the command; the first argument is what happens at the second file."""
         started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", INTERRUPTED, *arguments),
+            *(sys.executable, "-c", DISTURBED, *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -379,7 +385,7 @@ class TestInterrupted:
 
     async def test_between_two_files(self, process: Process, office: Path, command: tuple[str, ...]) -> None:
         """The file that is being queued is queued; the repeat queues the others."""
-        code, out, err = await self.run("A2.", "1", *command)
+        code, out, err = await self.run("interrupt", *command)
 
         assert (1, "2 queued, 1 not reached.") == (code, out.splitlines()[-1])
         assert "htpoort: Interrupted. Repeat the command to queue the others; what is queued stays as it is.\n" == err
@@ -391,7 +397,7 @@ class TestInterrupted:
 
     async def test_at_once(self, office: Path, command: tuple[str, ...]) -> None:
         """A second Ctrl-C does not wait for the file; what is unknown is named, also for a program."""
-        code, out, err = await self.run("A2.", "2", *command, "--json")
+        code, out, err = await self.run("interrupt_twice", *command, "--json")
         facts = json.loads(out)
 
         assert (1, "", 1, 2) == (code, err, facts["queued"], facts["not_reached"])
@@ -404,6 +410,20 @@ class TestInterrupted:
             "retryable": True,
         } == facts["stopped"]
         assert [("DMS", PARTY, "A1")] == queued(office)
+
+    async def test_a_full_disk(self, process: Process, office: Path, command: tuple[str, ...]) -> None:
+        """The command stops, and reports what was queued until then; the repeat queues the others."""
+        code, out, err = await self.run("fill_the_disk", *command)
+
+        assert (1, f"queued         out/A1.xml  DMS {PARTY} A1", "1 queued, 2 not reached.") == (
+            code,
+            *out.splitlines(),
+        )
+        assert err.startswith("htpoort: The ledger ")
+        assert [("DMS", PARTY, "A1")] == queued(office)
+
+        again = await process(*command)
+        assert (0, "2 queued, 1 queued before.") == (again.code, again.text.splitlines()[-1])
 
 
 class TestProgress:

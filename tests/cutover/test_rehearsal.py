@@ -305,7 +305,7 @@ class TestScenarios:
     @pytest.mark.parametrize(("at", "taken"), [(SmtpStep.DOT, True), (SmtpStep.DOT, False), (SmtpStep.CONTENT, True)])
     async def test_a_stall(self, at: SmtpStep, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a column
         """A gateway that stalls at the end of a message delays the rehearsal no longer than at any other step."""
-        monkeypatch.setattr("htpoort.rehearsal._run._STALL_TIMEOUT", 1.0)
+        monkeypatch.setattr("htpoort.rehearsal._play._STALL_TIMEOUT", 1.0)
         script = Script(faults=(SmtpFault(at=at, action=FaultAction.STALL, accepted=taken),))
         async with asyncio.timeout(60):
             found = await rehearse(ONE_MOVE, parties=PARTIES, script=script)

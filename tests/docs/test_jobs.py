@@ -193,6 +193,12 @@ class TestFolder:
 
         async with asyncio.timeout(LIMIT), office(home, block(folder, "[[folder]]")) as gateway:
             assert (0, "") == await machine.run(block(folder, ".part"))
+            _, output = await machine.run("htpoort check --json")
+            # The disk is that of the machine that runs the tests.
+            findings = [finding for finding in json.loads(output)["findings"] if finding["part"] != "disk"]
+            assert [("ledger", "open")] == [
+                (finding["part"], finding["check"]) for finding in findings if finding["verdict"] != "ok"
+            ]
             first = await machine.start("exec htpoort run --verbose")
             assert first.stderr is not None
             async for _ in first.stderr:

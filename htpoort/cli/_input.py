@@ -468,7 +468,7 @@ def file_of(option: str, advice: str = "") -> Generator[None]:
 def configured(path: Path) -> contextlib.AbstractContextManager[None]:
     """If a block cannot read the configuration, name the option and the variable."""
     option = "HTPOORT_CONFIG" if os.environ.get("HTPOORT_CONFIG") == str(path) else "--config"
-    return file_of(option, "Give the file by --config or HTPOORT_CONFIG.")
+    return file_of(option, "Give the file by --config or HTPOORT_CONFIG; htpoort init writes one.")
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Final, final
+from typing import Annotated, Final, TextIO, cast, final
 
 import attrs
 import typer
@@ -200,7 +201,10 @@ class _Answers:
     @staticmethod
     def _asked(option: str, problems: Callable[[str, str], Iterable[Problem]], default: str | None) -> str:
         while True:
-            answer: str = typer.prompt(_QUESTIONS[option], default=default, err=True).strip()
+            # On standard error: standard output has the result.
+            sys.stderr.write(f"{_QUESTIONS[option]}: " if default is None else f"{_QUESTIONS[option]} [{default}]: ")
+            sys.stderr.flush()
+            answer = _next_line().strip() or default or ""
             wrong = list(problems(_YOUR_ANSWER, answer))
             for problem in wrong:
                 _show.failed(problem.message)
@@ -218,9 +222,28 @@ class _Answers:
             raise InputError("", tuple(self._problems))
 
 
+def _next_line() -> str:
+    """
+    Read an answer.
+
+    Raises:
+        InputError: There is none, or it is not text.
+    """
+    # None if it was closed when the program started.
+    stdin = cast("TextIO | None", sys.stdin)
+    try:
+        line = "" if stdin is None else stdin.readline()
+    except UnicodeDecodeError:
+        message = "Standard input is not text in this locale's encoding; use a UTF-8 locale, or ASCII."
+        raise _input.refusal("input.value", message) from None
+    if not line:
+        raise _input.refusal("input.usage", "Standard input ended before the last answer; nothing was written.")
+    return line
+
+
 _QUESTIONS: Final = {
-    "--interface": "Do you send with a login and fetch by POP3 (msa), or exchange mail between servers (mta)?",
-    "--system": "Which declaration system?",
+    "--interface": "Do you send with a login and fetch by POP3 (msa), or exchange mail between servers (mta)",
+    "--system": "The declaration system",
     "--party": "Your party ID, such as NL123456789.02.05",
     "--mailbox": "Your own mailbox, where replies arrive",
     "--server": "The mail server that declarations are sent to",
@@ -247,7 +270,7 @@ def _is_party(option: str, text: str) -> Iterable[Problem]:
     try:
         PartyId.parse(text)
     except InputError as error:
-        yield from (attrs.evolve(one, message=f"{option}: {one.message}") for one in error.problems)
+        yield from (attrs.evolve(one, message=f"{option}: {text!r}: {one.message}") for one in error.problems)
 
 
 def _is_mailbox(option: str, text: str) -> Iterable[Problem]:

@@ -337,7 +337,7 @@ async def _server(part: str, server: SmtpServer | Pop3Account, at: datetime, *, 
             found.append(_server_certificate(part, message, step.certificate.end, at))
             continue
         found.append(_ok(part, step.step.value, message))
-    if not with_secrets and server.username is not None:
+    if not with_secrets and server.username is not None and found[-1].verdict is not Verdict.WRONG:
         advice = "Mend what is wrong with the configuration, and check again."
         found.append(_warning(part, ProbeStep.LOGIN.value, "The login was not tried.", advice))
     return found

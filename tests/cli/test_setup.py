@@ -105,10 +105,12 @@ class TestInit:
             "",
             "pop.forwarder.example",
         )
-        done = htpoort("init", stdin="".join(f"{answer}\n" for answer in answers).encode())
+        done = htpoort("init", "--json", stdin="".join(f"{answer}\n" for answer in answers).encode())
         config = read_agent(office / "htpoort.toml", environ=SECRETS)
 
-        assert 0 == done.code
+        assert (0, True) == (done.code, done.facts["new_ledger"])
+        assert "Your own mailbox, where replies arrive: " in done.err
+        assert f"The user name of the login [{MAILBOX}]: " in done.err
         assert "Your answer is 'smtp forwarder'; give the name or address of a host." in done.err
         assert [f"{MAILBOX}@smtp.forwarder.example:587"] == [one.server.ledger_name for one in config.outboxes]
         assert [f"{MAILBOX}@pop.forwarder.example:995"] == [one.server.ledger_name for one in config.inboxes]  # type: ignore[union-attr]
@@ -117,7 +119,18 @@ class TestInit:
         """If standard input ends before the last answer, nothing is written."""
         done = htpoort("init", stdin=b"msa\nDMS\n")
 
-        assert 1 == done.code
+        assert 2 == done.code
+        assert done.err.endswith("htpoort: Standard input ended before the last answer; nothing was written.\n")
+        assert [] == list(office.iterdir())
+
+    def test_an_answer_that_is_no_text(self, office: Path, htpoort: Run) -> None:
+        """Octets that are not text are refused in a sentence."""
+        done = htpoort("init", stdin=b"msa\nDMS\n\xff\n")
+
+        assert 2 == done.code
+        assert done.err.endswith(
+            "htpoort: Standard input is not text in this locale's encoding; use a UTF-8 locale, or ASCII.\n"
+        )
         assert [] == list(office.iterdir())
 
     def test_nothing_is_replaced(self, office: Path, htpoort: Run) -> None:

@@ -43,6 +43,13 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "build": _DECLARATION,
     "route": {"--party": PARTY},
     "send": {**_DECLARATION, "--server": "127.0.0.1", "--port": "9", "--security": "plain"},
+    "init": {
+        "--config": "new.toml",
+        "--party": PARTY,
+        "--mailbox": "edi@forwarder.example",
+        "--server": "smtp.forwarder.example",
+    },
+    "check": {},
     "queue": _DECLARATION,
     "run": {},
     "fetch": {},
@@ -65,7 +72,7 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "demo": {},
 }
 """What each command needs, given rightly."""
-FLAGS: Final = {"resolve": ["--close"]}
+FLAGS: Final = {"resolve": ["--close"], "init": ["--yes"]}
 """What it needs that has no value."""
 
 _OF_A_MESSAGE: Final = [
@@ -117,6 +124,25 @@ _SHA256: Final = [
 ]
 
 WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
+    "init": [
+        ("--config", "htpoort.toml", "--config: htpoort.toml exists, and nothing was written."),
+        ("--config", "gone/htpoort.toml", "--config gone/htpoort.toml: No such file or directory"),
+        ("--interface", "vpn", "--interface is 'vpn'; give msa or mta."),
+        ("--system", "DSM", "--system: system 'DSM' is not in the directory; did you mean DMS?"),
+        ("--party", "Jansen BV", "--party: 'Jansen BV'"),
+        ("--mailbox", "edi", "--mailbox is 'edi', not a plain mailbox, name@domain."),
+        ("--server", "a b", "--server is 'a b'; give the name or address of a host."),
+        ("--port", "0", "--port is '0'; give a whole number, 1 to 65535."),
+        ("--username", "a\nb", "--username is empty, or holds a character that no login can carry."),
+        ("--pop3-server", "a/b", "--pop3-server is 'a/b'; give the name or address of a host."),
+        ("--pop3-port", "x", "--pop3-port is 'x'; give a whole number, 1 to 65535."),
+        ("--security", "ssl", "--security is 'ssl'; give starttls, implicit or plain."),
+    ],
+    "check": [
+        *_CONFIG,
+        ("--silence", "0", "--silence is '0'; give a whole number, 1 or more."),
+        ("--silence", "x", "--silence is 'x'; give a whole number, 1 or more."),
+    ],
     "parse": [("--file", "nowhere", "--file: nowhere cannot be read")],
     "build": [
         *_OF_A_MESSAGE,

@@ -12,7 +12,7 @@ import attrs
 
 from htpoort.agent import Outbox, Timing
 from htpoort.config import _parts
-from htpoort.config._sources import Sources
+from htpoort.config._parts import Sources
 from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
 from htpoort.core.cutover import CutoverPlan, Move, plan_files

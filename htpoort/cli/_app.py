@@ -42,12 +42,17 @@ COMMANDS: Final = {
         "Count exchanges, undelivered replies and quarantined messages, and list the oldest that need attention.",
     ),
     "show": ("ledger", "Show all that is known of a K: its exchange, what happened, and its replies."),
+    "list": ("ledger", "List exchanges, oldest first: all of them, or by state, system, party and time."),
+    "reply": ("ledger", "List replies, or show one with what it carries."),
     "unanswered": (
         "ledger",
         "List declarations that were sent, or may have been, and have no reply; for example for Customs.",
     ),
     "resolve": ("ledger", "Settle an exchange that may or may not have been sent, send it again, or close it."),
-    "redeliver": ("ledger", "Deliver failed replies again now, without waiting for the next retry."),
+    "redeliver": (
+        "ledger",
+        "Deliver replies again now: those that failed, and delivered ones that you name by NUMBER or --since.",
+    ),
     "export": ("ledger", "Print every exchange and every reply, as JSON lines or as CSV."),
     "prune": ("ledger", "Delete finished exchanges older than the retention period; used references are kept."),
     "quarantine": ("quarantine", "List, show, release or discard messages whose process is not known."),

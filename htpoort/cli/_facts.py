@@ -20,6 +20,7 @@ from htpoort.core.routing import Quarantined, Routed
 
 if TYPE_CHECKING:
     from htpoort.core.cutover import MovePreview, MoveProgress, SwitchOff
+    from htpoort.core.payload import Payload
     from htpoort.ledger import Entry, Exchange, Ledger, QuarantinedMessage, Reply, Shadow, Story
     from htpoort.simulator import Declaration, Pop3Fault, SentReply, SmtpFault
 
@@ -39,7 +40,7 @@ SHADOWS: Final = ("party", "reference", "system", "shadow_system", "what", "sent
 _MOST: Final = 20  # exchanges that `status` names
 
 _ENVELOPE: Final = ("sender", "addressee", "reference", "s")
-_EXCHANGE: Final = (
+EXCHANGE: Final = (
     "system",
     "party",
     "reference",
@@ -52,7 +53,8 @@ _EXCHANGE: Final = (
     "message_id",
     "content_begun",
 )
-_REPLY: Final = (
+"""The columns of a list of exchanges."""
+REPLY: Final = (
     "key",
     "system",
     "mailbox",
@@ -64,9 +66,11 @@ _REPLY: Final = (
     "received",
     "delivered",
     "attempts",
+    "redeliveries",
     "trouble",
 )
-EXPORTED: Final = ("kind", *dict.fromkeys((*_EXCHANGE, *_REPLY)))
+"""The columns of a list of replies."""
+EXPORTED: Final = ("kind", *dict.fromkeys((*EXCHANGE, *REPLY)))
 """The columns of an export; a field that a kind does not have is empty."""
 
 
@@ -163,15 +167,33 @@ def moment(value: datetime | None) -> str | None:
 
 def exchange(queued: Exchange) -> Facts:
     """Describe an exchange, without its message."""
-    facts: Facts = {name: getattr(queued, name) for name in _EXCHANGE}
+    facts: Facts = {name: getattr(queued, name) for name in EXCHANGE}
     times = {name: moment(facts[name]) for name in ("due", "created", "changed")}
     return {**facts, "state": queued.state.value, **times}
 
 
 def reply(stored: Reply) -> Facts:
     """Describe a reply, without its content."""
-    facts: Facts = {name: getattr(stored, name) for name in _REPLY}
+    facts: Facts = {name: getattr(stored, name) for name in REPLY}
     return {**facts, "received": moment(stored.received), "delivered": moment(stored.delivered)}
+
+
+def payload(carried: Payload) -> Facts:
+    """Describe what a message carries, without its content; *octets* is a number."""
+    return {
+        "parts": [
+            {
+                "part": number,
+                "content_type": part.content_type,
+                "charset": part.charset,
+                "file_name": part.file_name,
+                "ending": part.ending,
+                "octets": None if part.octets is None else len(part.octets),
+            }
+            for number, part in enumerate(carried.parts, 1)
+        ],
+        "problems": problems(carried.problems),
+    }
 
 
 def held(message: QuarantinedMessage) -> Facts:

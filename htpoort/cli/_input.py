@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Exception)
 
 _OLDEST_YEAR: Final = 1900
-_LARGEST_NUMBER: Final = 2**63 - 1  # of a row of a database
+LARGEST_NUMBER: Final = 2**63 - 1
+"""The largest number of a row of a database."""
 
 
 class LayoutChoice(enum.Enum):
@@ -101,11 +102,7 @@ REST: Final = "Give --limit NUMBER for more; --json has all."
 ReferenceArgument = Annotated[str, typer.Argument(metavar="K", help="Reference of the exchange.")]
 WhichParty = Annotated[str | None, typer.Option("--party", help="Party ID (V), if several parties used the same K.")]
 MessageNumber = Annotated[
-    int, typer.Argument(metavar="NUMBER", min=1, max=_LARGEST_NUMBER, help="Number of the message in quarantine.")
-]
-ReplyNumbers = Annotated[
-    list[int] | None,
-    typer.Argument(metavar="NUMBER", min=1, max=_LARGEST_NUMBER, help="Numbers of replies; by default all."),
+    int, typer.Argument(metavar="NUMBER", min=1, max=LARGEST_NUMBER, help="Number of the message in quarantine.")
 ]
 
 _OPTIONS: Final = {

@@ -1,18 +1,18 @@
-"""`htpoort status`, `show`, `unanswered`, `resolve`, `redeliver`, `export`, `prune`: what the ledger holds."""
+"""What the ledger holds: `status`, `show`, `list`, `reply`, `unanswered`, `resolve`, `redeliver`, `export`, `prune`."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
+import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli import _facts, _input, _output, _selection, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import (
     CONFIG,
@@ -23,20 +23,20 @@ from htpoort.cli._input import (
     Json,
     Limit,
     ReferenceArgument,
-    ReplyNumbers,
     WhichParty,
 )
+from htpoort.cli._selection import OfParty, OfSystem, PartNumber, PayloadOnly, RawOnly, ReplyNumber, ReplyNumbers, Since
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.exchange import State
 
-if TYPE_CHECKING:
-    from htpoort.config import LedgerConfig
-    from htpoort.ledger import Exchange
-
 app = _input.group()
+replies = _input.group("reply", "List replies, or show one with what it carries.")
+app.add_typer(replies)
 
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
 _HOURS: Final = 24 * _DAYS
+_COLUMNS: Final = ("system", "party", "reference", "business_reference", "state", "attempts", "created", "changed")
+_REPLY_COLUMNS: Final = ("key", "system", "party", "reference", "correlation", "received", "delivered", "trouble")
 
 
 @app.command()
@@ -134,14 +134,42 @@ def _without_exchange(reply: Facts) -> Facts:
     return {**{name: reply[name] for name in ("system", "party", "reference")}, "exchange": "none"}
 
 
+@app.command(name="list")
+def list_command(  # noqa: PLR0913 - one option for each thing that narrows the list
+    *,
+    state: Annotated[list[State] | None, typer.Option(help="Only this state; may be repeated.")] = None,
+    system: OfSystem = None,
+    party: OfParty = None,
+    since: Since = None,
+    limit: Limit = LIMIT,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """List exchanges, oldest first: all of them, or by state, system, party and time."""
+    _input.check_one_form(csv=csv, json=json)
+    moment = _selection.since(since)
+    with _input.opened(config) as (settings, ledger):
+        name = _selection.system_name(system, settings)
+        found = ledger.exchanges.listed(*(state or ()), system=name, party=party, since=moment)
+        lines = map(_facts.exchange, _selection.of_known_party(found, party, settings))
+        if json:
+            _show.json_array(lines)
+        elif csv:
+            _show.csv_lines(_facts.EXCHANGE, lines)
+        else:
+            cells = (tuple(facts[column] for column in _COLUMNS) for facts in lines)
+            _show.table("Exchanges", _COLUMNS, cells, limit=limit, rest=f"{REST} So has --csv.")
+
+
 @app.command()
 def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the list
     *,
     older_than: Annotated[
         int, typer.Option(min=0, max=_HOURS, metavar="HOURS", help="Only declarations sent at least this long ago.")
     ] = 0,
-    system: Annotated[str | None, typer.Option(help="Only this declaration system.")] = None,
-    party: Annotated[str | None, typer.Option(help="Only this party (V).")] = None,
+    system: OfSystem = None,
+    party: OfParty = None,
     limit: Limit = LIMIT,
     config: Config = CONFIG,
     csv: Csv = False,
@@ -150,12 +178,10 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
     """List declarations that were sent, or may have been, and have no reply; for example for Customs."""
     _input.check_one_form(csv=csv, json=json)
     with _input.opened(config) as (settings, ledger):
-        name = None if system is None else settings.directory.system(system).name
+        name = _selection.system_name(system, settings)
         before = _clock.now() - timedelta(hours=older_than)
         exchanges = ledger.exchanges.unanswered(before=before, system=name, party=party)
-        if party is not None:
-            exchanges = _known_party(exchanges, party, settings)
-        lines = _facts.unanswered(exchanges)
+        lines = _facts.unanswered(_selection.of_known_party(exchanges, party, settings))
         if json:
             _show.json_array(lines)
         elif csv:
@@ -163,19 +189,6 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
         else:
             cells = (tuple(facts.values()) for facts in lines)
             _show.table("Unanswered", _facts.UNANSWERED, cells, limit=limit, rest=f"{REST} So has --csv.")
-
-
-def _known_party(exchanges: Iterator[Exchange], party: str, settings: LedgerConfig) -> Iterator[Exchange]:
-    """
-    Check a party of which nothing is listed, so that a misspelled one is not taken for one without declarations.
-
-    A party that has left the configuration may still have some.
-    """
-    first = next(exchanges, None)
-    if first is None:
-        settings.party(party)
-        return iter(())
-    return itertools.chain((first,), exchanges)
 
 
 @app.command()
@@ -223,18 +236,83 @@ def _naming_order(option: str) -> Generator[None]:
         raise _input.refusal(first.code, f"{option}: {first.message}{advice}") from None
 
 
-@app.command()
-def redeliver(
-    numbers: ReplyNumbers = None,
+@replies.command(name="list")
+def list_replies(  # noqa: PLR0913 - one option for each thing that narrows the list
     *,
-    system: Annotated[str | None, typer.Option(help="Only this declaration system.")] = None,
+    system: OfSystem = None,
+    party: OfParty = None,
+    since: Since = None,
+    undelivered: Annotated[bool, typer.Option("--undelivered", help="Only replies that wait for delivery.")] = False,
+    limit: Limit = LIMIT,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """List replies, oldest first, with the number of each as key."""
+    _input.check_one_form(csv=csv, json=json)
+    moment = _selection.since(since)
+    with _input.opened(config) as (settings, ledger):
+        found = ledger.replies.listed(
+            system=_selection.system_name(system, settings), party=party, since=moment, undelivered=undelivered
+        )
+        lines = map(_facts.reply, _selection.of_known_party(found, party, settings))
+        if json:
+            _show.json_array(lines)
+        elif csv:
+            _show.csv_lines(_facts.REPLY, lines)
+        else:
+            cells = (tuple(facts[column] for column in _REPLY_COLUMNS) for facts in lines)
+            _show.table("Replies", _REPLY_COLUMNS, cells, limit=limit, rest=f"{REST} So has --csv.")
+
+
+@replies.command(name="show")
+def show_reply(  # noqa: PLR0913 - one option for each form
+    number: ReplyNumber,
+    *,
+    raw: RawOnly = False,
+    payload: PayloadOnly = False,
+    part: PartNumber = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Deliver failed replies again now, without waiting for the next retry."""
+    """Show one reply: its facts and what it carries, or write its message or payload."""
+    _selection.check_output(raw=raw, payload=payload, part=part, json=json)
+    with _input.opened(config) as (_, ledger):
+        try:
+            reply = ledger.replies.get(number)
+        except UnknownError as error:
+            raise attrs.evolve(error, place=f"{error.place}; htpoort reply list lists all numbers") from None
+    if raw or payload:
+        _selection.write_octets(reply.raw, payload=payload, part=part)
+        return
+    facts, carried = {**_facts.reply(reply), "octets": len(reply.raw)}, _facts.payload(reply.payload)
+    if json:
+        _show.as_json({**facts, "payload": carried})
+    else:
+        _show.rows(facts)
+        _selection.show_payload(carried)
+
+
+@app.command()
+def redeliver(  # noqa: PLR0913 - one option for each thing that selects
+    numbers: ReplyNumbers = None,
+    *,
+    since: Since = None,
+    system: OfSystem = None,
+    party: OfParty = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Deliver replies again now: those that failed, and delivered ones that you name by NUMBER or --since."""
+    moment = _selection.since(since)
     with _input.opened(config) as (settings, ledger):
-        name = None if system is None else settings.directory.system(system).name
-        due = ledger.replies.deliver_again_now(at=_clock.now(), system=name, keys=numbers or ())
+        name = _selection.system_name(system, settings)
+        if party is not None:
+            party = str(settings.party(party))
+        chosen = bool(numbers) or moment is not None
+        due = ledger.replies.deliver_again_now(
+            at=_clock.now(), keys=numbers or (), since=moment, system=name, party=party, delivered=chosen
+        )
         _output.mark_committed()
     if json:
         _show.as_json({"result": "due now", "number": len(due), "replies": due})

@@ -10,9 +10,11 @@ import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli import _facts, _input, _output, _selection, _show
 from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, Limit, MessageNumber
+from htpoort.cli._selection import PartNumber, PayloadOnly, RawOnly
 from htpoort.core.errors import InputError, UnknownError
+from htpoort.core.payload import read_payload
 from htpoort.core.routing import Routed
 
 app = _input.group("quarantine", "List, show, release or discard messages whose process is not known.")
@@ -41,26 +43,30 @@ def list_command(
 
 
 @app.command()
-def show(
+def show(  # noqa: PLR0913 - one option for each form
     number: MessageNumber,
     *,
-    raw: Annotated[bool, typer.Option("--raw", help="Write the message as it arrived, and nothing else.")] = False,
+    raw: RawOnly = False,
+    payload: PayloadOnly = False,
+    part: PartNumber = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Show one message of the quarantine, and what was decided about it and why."""
-    if raw and json:
-        raise _input.refusal("input.usage", "Give --raw or --json, not both.")
+    """Show one message of the quarantine, what it carries, and what was decided about it and why."""
+    _selection.check_output(raw=raw, payload=payload, part=part, json=json)
     with _input.opened(config) as (_, ledger), _advising():
         held = ledger.quarantine.get(number)
         log = _facts.log(ledger.quarantine.log(number))
-        message = ledger.quarantine.message(number) if raw else b""
-    if raw:
-        _show.octets(message)
-    elif json:
-        _show.as_json({**_facts.held(held), "log": log})
+        message = ledger.quarantine.message(number)
+    if raw or payload:
+        _selection.write_octets(message, payload=payload, part=part)
+        return
+    facts, carried = _facts.held(held), _facts.payload(read_payload(message))
+    if json:
+        _show.as_json({**facts, "payload": carried, "log": log})
     else:
-        _show.rows(_facts.held(held))
+        _show.rows(facts)
+        _selection.show_payload(carried)
         _show.table("Log", ("at", "event", "detail"), [tuple(entry.values()) for entry in log])
 
 

@@ -60,7 +60,8 @@ class CommandDelivery:
     process, except those that begin with ``HTPOORT_``, which may hold passwords. It also gets HTPOORT_KEY,
     HTPOORT_SYSTEM, HTPOORT_MAILBOX, HTPOORT_PROCESS_ID, HTPOORT_PARTY, HTPOORT_REFERENCE, HTPOORT_CORRELATION,
     HTPOORT_RECEIVED (ISO 8601, UTC as in the ledger), HTPOORT_LENGTH (octets of the message) and HTPOORT_SHA256
-    (its digest, in hexadecimal). The same reply may come again, with the same key.
+    (its digest, in hexadecimal). The same reply may come again, with the same key. HTPOORT_REDELIVERIES is how often a
+    person ordered it to be delivered again after it had been delivered; usually ``0``.
 
     HTPOORT_PAYLOAD_PARTS is the number of parts that may be the payload. If it is 1 and the part can be decoded,
     HTPOORT_PAYLOAD_FILE names a file with the decoded octets, for as long as the command runs, and
@@ -308,6 +309,7 @@ def _environment(reply: Deliverable, files: _Files) -> dict[str, str]:
         "REFERENCE": reply.reference,
         "CORRELATION": reply.correlation,
         "RECEIVED": reply.received.isoformat(),
+        "REDELIVERIES": str(reply.redeliveries),
         "LENGTH": str(len(reply.raw)),
         "SHA256": hashlib.sha256(reply.raw).hexdigest(),
         **files.facts,

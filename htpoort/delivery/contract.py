@@ -32,6 +32,7 @@ class Deliverable(Protocol):
         correlation: ``matched``, ``unknown-reference``, ``not-checked`` or ``not-sent``.
         received: When it first came, aware; the same at every delivery.
         raw: The message as it came.
+        redeliveries: How often a person ordered it to be delivered again after it had been delivered.
     """
 
     @property
@@ -52,6 +53,8 @@ class Deliverable(Protocol):
     def received(self) -> datetime: ...
     @property
     def raw(self) -> bytes: ...
+    @property
+    def redeliveries(self) -> int: ...
 
 
 AnyReply = TypeVar("AnyReply", bound=Deliverable)

@@ -136,6 +136,7 @@ replies: Final = sa.Table(
     sa.Column("received", Moment, nullable=False),
     sa.Column("delivered", Moment),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("redeliveries", sa.Integer, nullable=False, server_default="0", comment="ordered after it was delivered"),
     sa.Column("due", Moment, nullable=False, comment="not delivered before"),
     sa.Column("owner", sa.Text),
     sa.Column("lease", Moment),

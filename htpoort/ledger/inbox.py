@@ -7,9 +7,9 @@ Never does: deliver, acknowledge anything to a peer, or forget a message.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast, final
+from typing import Final, cast, final
 
 import attrs
 import sqlalchemy as sa
@@ -19,7 +19,8 @@ from htpoort.core.exchange import Event
 from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _attempts, _schema
-from htpoort.ledger._connection import LedgerPart, soon, streams, writes
+from htpoort.ledger._connection import soon, writes
+from htpoort.ledger._lists import WITH_MESSAGE, ReplyLists, of_party, reply_of, selected
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
 from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
 from htpoort.ledger.records import LedgerEvent, QuarantineState, Reply, Stored
@@ -29,32 +30,9 @@ __all__ = ["Replies"]
 
 _replies: Final = _schema.replies
 _quarantine: Final = _schema.quarantine
-_messages: Final = _schema.messages
 
-WITH_MESSAGE: Final = sa.select(_replies, _messages.c.raw).join(_messages, _messages.c.id == _replies.c.message)
-"""Selects what `reply_of` needs."""
 _DUE_AT_ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a new reply is due: not the current time, because a clock that is set back would hold it up."""
-
-
-def reply_of(row: sa.Row[Any]) -> Reply:
-    """Make the record of a row."""
-    return Reply(
-        key=row.id,
-        exchange=row.exchange,
-        system=row.system,
-        mailbox=row.mailbox,
-        process_id=row.process_id,
-        party=row.party,
-        reference=row.reference,
-        correlation=row.correlation,
-        copies=row.copies,
-        received=row.received,
-        delivered=row.delivered,
-        attempts=row.attempts,
-        trouble=row.trouble or "",
-        raw=row.raw,
-    )
 
 
 _INSERT_REPLY: Final = InsertIfNew(_replies)
@@ -107,6 +85,7 @@ def store_reply(
         "received": at,
         "delivered": None,
         "attempts": 0,
+        "redeliveries": 0,
         "due": _DUE_AT_ONCE,
         "owner": None,
         "lease": None,
@@ -193,13 +172,21 @@ _fail: Final = _release.values(due=sa.bindparam("due"), trouble=sa.bindparam("tr
 _MARK_FAILED: Final = Statement(_fail)
 # Not "owner": SQLAlchemy reserves the names of columns that the statement sets.
 _MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("held_by")))
+_REDELIVER: Final = Statement(
+    sa
+    .update(_replies)
+    .where(_replies.c.id == sa.bindparam("key"))
+    .values(delivered=None, due=sa.bindparam("at"), redeliveries=_replies.c.redeliveries + 1)
+)
 _EXCHANGE_OF: Final = Statement(sa.select(_replies.c.exchange).where(_replies.c.id == sa.bindparam("key")))
 
 
 @final
-class Replies(LedgerPart):
+class Replies(ReplyLists):
     """
     The replies of a ledger; available as ``ledger.replies``.
+
+    Its reading methods (`get`, `listed`) are inherited from `ReplyLists`.
 
     A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
     """
@@ -279,7 +266,7 @@ class Replies(LedgerPart):
         """
         query = _CLAIMABLE.where(_replies.c.id.not_in(without)) if without else _CLAIMABLE
         if party is not None:
-            query = query.where(sa.func.lower(_replies.c.party) == ascii_lower(party))
+            query = query.where(of_party(party))
         if except_parties:
             query = query.where(
                 sa.func.lower(_replies.c.party).not_in([ascii_lower(other) for other in except_parties])
@@ -393,14 +380,22 @@ class Replies(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read or written.
         """
-        condition = _undelivered(system, at + longest)
+        condition = _due_after(at + longest) & (_replies.c.system == system)
         if not self._connections.read(any_row, condition):
             return 0
         return self._connections.write(correct_due, _replies, condition, at)
 
     @writes
-    def deliver_again_now(
-        self, connection: sa.Connection, *, at: datetime, system: str | None = None, keys: Sequence[int] = ()
+    def deliver_again_now(  # noqa: PLR0913 - one argument for each thing that selects
+        self,
+        connection: sa.Connection,
+        *,
+        at: datetime,
+        system: str | None = None,
+        party: str | None = None,
+        since: datetime | None = None,
+        keys: Sequence[int] = (),
+        delivered: bool = False,
     ) -> list[int]:
         """
         Deliver replies whose delivery failed again now, without waiting for their next time.
@@ -408,54 +403,63 @@ class Replies(LedgerPart):
         Args:
             at: Now.
             system: Only replies of this system.
+            party: Only replies for this party, in any case.
+            since: Only replies that first came at this moment or later.
             keys: Only these numbers; all if none is given.
+            delivered: Deliver replies that were delivered again too, with the same key; *redeliveries* of each counts
+                these orders. Give *keys* or *since* then.
 
         Returns:
-            The numbers of the replies that are due now because of this; not those that were delivered or already due.
+            The numbers of the replies that are due now because of this; not those that were already due.
 
         Raises:
-            InputError: One or more of the numbers are unknown; the error names them, and nothing has changed.
+            InputError: One or more of the numbers are unknown; the error names them, and nothing has changed. Or
+                *delivered* is set without *keys* and *since*.
             LedgerError: The ledger could not be written.
         """
-        known = (
-            set(connection.execute(sa.select(_replies.c.id).where(_replies.c.id.in_(keys))).scalars()) if keys else ()
-        )
-        if unknown := sorted(set(keys).difference(known)):
-            message = (
-                f"No reply in this ledger has the number {' or '.join(map(str, unknown))}, so no reply was made due; "
-                "htpoort export lists all replies, and htpoort show K those of one reference, with their numbers as "
-                "key."
-            )
-            raise InputError("", (Problem("ledger.unknown-reply", message),))
-        condition = _undelivered(system, at)
-        if keys:
-            condition &= _replies.c.id.in_(keys)
-        due = [key for key, _ in make_due(connection, _replies, condition, at=at)]
+        if delivered and not keys and since is None:
+            message = "keys and since are missing; give one of them, or all replies would be delivered again."
+            raise InputError("", (Problem("ledger.which-replies", message),))
+        _refuse_unknown(connection, keys)
+        chosen = sa.and_(sa.true(), *selected(system=system, party=party, since=since, keys=keys))
+        due = [key for key, _ in make_due(connection, _replies, chosen & _due_after(at), at=at)]
         for key in due:
             log(connection, at, LedgerEvent.DELIVERY_ORDERED.value, reply=key)
-        return due
+        return sorted([*due, *_redeliver(connection, chosen, at=at)]) if delivered else due
 
     deliver_again_now_soon = soon(deliver_again_now)
 
-    @streams
-    def listed(self, connection: sa.Connection) -> Iterator[Reply]:
-        """
-        List replies with their messages, oldest first.
 
-        Returns:
-            The replies, read as you iterate.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        for row in connection.execution_options(yield_per=100).execute(WITH_MESSAGE.order_by(_replies.c.id)):
-            yield reply_of(row)
+def _redeliver(connection: sa.Connection, chosen: sa.ColumnElement[bool], *, at: datetime) -> list[int]:
+    """Let replies that were delivered wait for delivery again; return their numbers."""
+    query = sa.select(_replies.c.id, _replies.c.exchange).where(chosen, _replies.c.delivered.is_not(None))
+    rows = connection.execute(query.order_by(_replies.c.id).with_for_update()).all()
+    if rows:
+        _REDELIVER.write_many(connection, [{"key": row.id, "at": at} for row in rows])
+    for row in rows:
+        log(connection, at, LedgerEvent.REDELIVERY_ORDERED.value, reply=row.id, exchange=row.exchange)
+    return [row.id for row in rows]
 
 
-def _undelivered(system: str | None, after: datetime) -> sa.ColumnElement[bool]:
+def _refuse_unknown(connection: sa.Connection, keys: Sequence[int]) -> None:
+    """
+    Refuse numbers that no reply has.
+
+    Raises:
+        InputError: There are such numbers; the error names them.
+    """
+    found = connection.execute(sa.select(_replies.c.id).where(_replies.c.id.in_(keys))).scalars() if keys else ()
+    if unknown := sorted(set(keys).difference(found)):
+        message = (
+            f"No reply in this ledger has the number {' or '.join(map(str, unknown))}, so no reply was made due; "
+            "htpoort reply list lists them with their numbers as key."
+        )
+        raise InputError("", (Problem("ledger.unknown-reply", message),))
+
+
+def _due_after(moment: datetime) -> sa.ColumnElement[bool]:
     """Select the replies whose next delivery is later than a moment."""
-    condition = _replies.c.delivered.is_(None) & (_replies.c.due > after)
-    return condition if system is None else condition & (_replies.c.system == system)
+    return _replies.c.delivered.is_(None) & (_replies.c.due > moment)
 
 
 def _exchange_of(connection: sa.Connection, key: int) -> int | None:

@@ -19,7 +19,7 @@ from htpoort.core.exchange import Event, Outcome, State
 from htpoort.core.message import Submission
 from htpoort.ledger import _attempts, _queueing, _schema
 from htpoort.ledger._connection import soon, writes
-from htpoort.ledger._exchange_lists import ExchangeLists
+from htpoort.ledger._lists import ExchangeLists
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import any_row, correct_due, log
 from htpoort.ledger.records import Claimed, Exchange

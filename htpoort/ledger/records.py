@@ -124,6 +124,8 @@ class Reply:
         attempts: How often its delivery was begun.
         trouble: Why the last delivery failed; empty if none did.
         raw: The message as it came.
+        redeliveries: How often a person ordered it to be delivered again after it had been delivered. A process that
+            remembers the keys of its replies can distinguish such a delivery from one that only a crash repeats.
     """
 
     key: int
@@ -140,6 +142,7 @@ class Reply:
     attempts: int
     trouble: str
     raw: bytes = attrs.field(repr=False)
+    redeliveries: int = 0
 
     @property
     def payload(self) -> Payload:
@@ -234,6 +237,8 @@ class LedgerEvent(enum.Enum):
     """The delivery of a reply failed; it is tried again."""
     DELIVERY_ORDERED = "delivery-ordered"
     """A person ordered a reply to be delivered without waiting for its next time."""
+    REDELIVERY_ORDERED = "redelivery-ordered"
+    """A person ordered a reply that was delivered to be delivered again."""
     DUE_CORRECTED = "due-corrected"
     """A next time was later than any wait, because a clock was ahead; it is due now."""
     QUARANTINED = "quarantined"

@@ -537,7 +537,7 @@ class TestExport:
         ] == list(first)
         assert [
             *("kind", "key", "system", "mailbox", "process_id", "party", "reference", "correlation"),
-            *("copies", "received", "delivered", "attempts", "trouble", "raw"),
+            *("copies", "received", "delivered", "attempts", "redeliveries", "trouble", "raw"),
         ] == list(last)
 
     @pytest.mark.parametrize("raw", [False, True])
@@ -624,7 +624,7 @@ class TestRedeliver:
         assert (2, "") == (result.code, result.text)
         assert result.err == (
             "htpoort: No reply in this ledger has the number 999 or 1000, so no reply was made due; "
-            "htpoort export lists all replies, and htpoort show K those of one reference, with their numbers as key.\n"
+            "htpoort reply list lists them with their numbers as key.\n"
         )
         assert failed == rest.facts["replies"]
 

@@ -55,6 +55,9 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "fetch": {},
     "status": {},
     "show": {"K": "K1"},
+    "list": {},
+    "reply list": {},
+    "reply show": {"NUMBER": "1"},
     "unanswered": {},
     "resolve": {"K": "K1"},
     "redeliver": {},
@@ -72,7 +75,12 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "demo": {},
 }
 """What each command needs, given rightly."""
-FLAGS: Final = {"resolve": ["--close"], "init": ["--yes"]}
+FLAGS: Final = {
+    "resolve": ["--close"],
+    "init": ["--yes"],
+    "reply show": ["--payload"],
+    "quarantine show": ["--payload"],
+}
 """What it needs that has no value."""
 
 _OF_A_MESSAGE: Final = [
@@ -113,6 +121,15 @@ _LIMIT: Final = [
 ]
 _A_SYSTEM: Final = [("--system", "DSM", "[systems] of htpoort.toml; did you mean DMS?")]
 _ONE_PARTY: Final = [("--party", "Jansen BV", "--party")]
+_SINCE: Final = [
+    ("--since", "yesterday", "--since is 'yesterday'; give a day such as 2026-11-30, or a time such as"),
+    ("--since", "1800-01-01", "--since is '1800-01-01'; give a day"),
+    ("--since", "2026-11-02T09:05:07", "--since is '2026-11-02T09:05:07'; give a day"),
+]
+_PART: Final = [
+    ("--part", "0", "--part is '0'; give a whole number, 1 or more."),
+    ("--part", "first", "--part is 'first'; give a whole number, 1 or more."),
+]
 _NUMBER: Final = [
     ("NUMBER", "99", "is not in the quarantine (see htpoort quarantine list --all)"),
     ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
@@ -186,6 +203,21 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "fetch": _CONFIG,
     "status": _CONFIG,
     "show": [*_CONFIG, ("K", "K7", "K 'K7': no exchange"), ("--party", "Jansen BV", "of --party Jansen BV")],
+    "list": [
+        *_CONFIG,
+        *_LIMIT,
+        *_A_SYSTEM,
+        *_SINCE,
+        *_ONE_PARTY,
+        ("--state", "lost", "--state is 'lost'; give queued, held, sending, "),
+    ],
+    "reply list": [*_CONFIG, *_LIMIT, *_A_SYSTEM, *_SINCE, *_ONE_PARTY],
+    "reply show": [
+        *_CONFIG,
+        *_PART,
+        ("NUMBER", "99", "reply '99' is not in the ledger; htpoort reply list lists all numbers."),
+        ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
+    ],
     "unanswered": [
         *_CONFIG,
         *_LIMIT,
@@ -197,6 +229,8 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "redeliver": [
         *_CONFIG,
         *_A_SYSTEM,
+        *_SINCE,
+        *_ONE_PARTY,
         ("NUMBER", "99", "number 99"),
         ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
     ],
@@ -208,7 +242,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--older-than", "1", "--older-than is 1; [ledger] retention_days keeps 2557 days, so give at least 2557."),
     ],
     "quarantine list": [*_CONFIG, *_LIMIT],
-    "quarantine show": [*_CONFIG, *_NUMBER],
+    "quarantine show": [*_CONFIG, *_NUMBER, *_PART],
     "quarantine release": [
         *_CONFIG,
         *_NUMBER,
@@ -411,7 +445,7 @@ OTHER_TYPES: Final = re.compile(
 
 def test_help_names_values_in_plain_words(htpoort: Run) -> None:
     """The help of a command shows the name of each value, such as PORT, and no type of Python."""
-    for command in [*RIGHT, "", "quarantine", "cutover"]:
+    for command in [*RIGHT, "", "quarantine", "reply", "cutover"]:
         result = htpoort(*command.split(), "--help")
 
         assert (0, []) == (result.code, OTHER_TYPES.findall(result.text)), command

@@ -98,6 +98,7 @@ class TestDelivered:
             "HTPOORT_REFERENCE": "22096222734662",
             "HTPOORT_CORRELATION": "matched",
             "HTPOORT_RECEIVED": "2026-01-05T10:30:00+01:00",
+            "HTPOORT_REDELIVERIES": "0",
             "HTPOORT_LENGTH": "90",
             "HTPOORT_SHA256": "780d19416bc1780f564995b10ca2ab3d34952d4346c937e3b6c551d3c57aec3b",
             "HTPOORT_INPUT": "message",

@@ -96,6 +96,7 @@ def _create_replies() -> None:
         sa.Column("received", sa.BigInteger, nullable=False),
         sa.Column("delivered", sa.BigInteger),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("redeliveries", sa.Integer, nullable=False, server_default="0"),
         sa.Column("due", sa.BigInteger, nullable=False),
         sa.Column("owner", sa.Text),
         sa.Column("lease", sa.BigInteger),

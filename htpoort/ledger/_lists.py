@@ -1,23 +1,25 @@
 """
-List exchanges: by state, with their messages, unanswered, needing attention, with their shadows.
+List exchanges (by state, with their messages, unanswered, needing attention, with their shadows) and replies.
 
 Never does: write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from htpoort.core.errors import UnknownError
 from htpoort.core.exchange import State
 from htpoort.core.party import PartyId
+from htpoort.core.text import ascii_lower
 from htpoort.ledger import _queueing, _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
 from htpoort.ledger._queueing import exchange_of
-from htpoort.ledger.records import Exchange, Shadow
+from htpoort.ledger.records import Exchange, Reply, Shadow
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
@@ -60,12 +62,22 @@ class ExchangeLists(LedgerPart):
         return None if row is None else exchange_of(row)
 
     @streams
-    def listed(self, connection: sa.Connection, *states: State) -> Iterator[Exchange]:
+    def listed(
+        self,
+        connection: sa.Connection,
+        *states: State,
+        system: str | None = None,
+        party: str | None = None,
+        since: datetime | None = None,
+    ) -> Iterator[Exchange]:
         """
         List exchanges, oldest first.
 
         Args:
             states: Only these states; all if none is given.
+            system: Only this system.
+            party: Only this party (V), in any case.
+            since: Only those that were queued at this moment or later.
 
         Returns:
             The exchanges, read as you iterate.
@@ -76,6 +88,9 @@ class ExchangeLists(LedgerPart):
         query = sa.select(_exchanges).order_by(_exchanges.c.id)
         if states:
             query = query.where(_exchanges.c.state.in_([state.value for state in states]))
+        query = query.where(*_of(system, party))
+        if since is not None:
+            query = query.where(_exchanges.c.created >= since)
         yield from _streamed(connection, query)
 
     @streams
@@ -134,11 +149,7 @@ class ExchangeLists(LedgerPart):
         query = sa.select(_exchanges).where(_exchanges.c.state.in_(_UNANSWERED)).order_by(_exchanges.c.id)
         if before is not None:
             query = query.where(_exchanges.c.changed < before)
-        if system is not None:
-            query = query.where(_exchanges.c.system == system)
-        if party is not None:
-            query = query.where(_exchanges.c.party_key == party.lower())
-        yield from _streamed(connection, query)
+        yield from _streamed(connection, query.where(*_of(system, party)))
 
     @reads
     def needing_attention(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
@@ -213,6 +224,14 @@ class ExchangeLists(LedgerPart):
         yield from _queueing.shadows(connection, None if parties is None else map(str, parties))
 
 
+def _of(system: str | None, party: str | None) -> Iterator[sa.ColumnElement[bool]]:
+    """List the conditions for exchanges of a system and of a party; None selects all."""
+    if system is not None:
+        yield _exchanges.c.system == system
+    if party is not None:
+        yield _exchanges.c.party_key == party.lower()
+
+
 def _streamed(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Exchange]:
     for row in connection.execution_options(yield_per=500).execute(query):
         yield exchange_of(row)
@@ -223,3 +242,104 @@ def _oldest(connection: sa.Connection, system: str, state: str, most: int) -> li
     matches = sa.and_(_exchanges.c.system == system, _exchanges.c.state == state)
     query = sa.select(_exchanges).where(matches).order_by(_exchanges.c.created, _exchanges.c.id)
     return list(connection.execute(query.limit(most)))
+
+
+# ── replies ──────────────────────────────────────────────────────────────────
+
+WITH_MESSAGE: Final = sa.select(_replies, _messages.c.raw).join(_messages, _messages.c.id == _replies.c.message)
+"""Selects what `reply_of` needs."""
+
+
+def reply_of(row: sa.Row[Any]) -> Reply:
+    """Make the record of a row."""
+    return Reply(
+        key=row.id,
+        exchange=row.exchange,
+        system=row.system,
+        mailbox=row.mailbox,
+        process_id=row.process_id,
+        party=row.party,
+        reference=row.reference,
+        correlation=row.correlation,
+        copies=row.copies,
+        received=row.received,
+        delivered=row.delivered,
+        attempts=row.attempts,
+        trouble=row.trouble or "",
+        raw=row.raw,
+        redeliveries=row.redeliveries,
+    )
+
+
+def of_party(party: str) -> sa.ColumnElement[bool]:
+    """Select the replies for a party, in any case."""
+    return sa.func.lower(_replies.c.party) == ascii_lower(party)
+
+
+def selected(
+    *, system: str | None, party: str | None, since: datetime | None, keys: Sequence[int] = ()
+) -> Iterator[sa.ColumnElement[bool]]:
+    """List the conditions for replies of a system, for a party, from a moment on, or with some numbers."""
+    if system is not None:
+        yield _replies.c.system == system
+    if party is not None:
+        yield of_party(party)
+    if since is not None:
+        yield _replies.c.received >= since
+    if keys:
+        yield _replies.c.id.in_(keys)
+
+
+class ReplyLists(LedgerPart):
+    """The reading methods of `htpoort.ledger.Replies`."""
+
+    @reads
+    def get(self, connection: sa.Connection, key: int) -> Reply:
+        """
+        Read a reply.
+
+        Args:
+            key: Its number.
+
+        Returns:
+            The reply with its message.
+
+        Raises:
+            UnknownError: No reply has this number.
+            LedgerError: The ledger could not be read.
+        """
+        row = connection.execute(WITH_MESSAGE.where(_replies.c.id == key)).first()
+        if row is None:
+            raise UnknownError("reply", str(key), "the ledger")
+        return reply_of(row)
+
+    @streams
+    def listed(
+        self,
+        connection: sa.Connection,
+        *,
+        system: str | None = None,
+        party: str | None = None,
+        since: datetime | None = None,
+        undelivered: bool = False,
+    ) -> Iterator[Reply]:
+        """
+        List replies with their messages, oldest first.
+
+        Args:
+            system: Only replies of this system.
+            party: Only replies for this party, in any case.
+            since: Only replies that first came at this moment or later.
+            undelivered: Only replies that wait for delivery.
+
+        Returns:
+            The replies, read as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        query = WITH_MESSAGE.order_by(_replies.c.id).where(*selected(system=system, party=party, since=since))
+        if undelivered:
+            query = query.where(_replies.c.delivered.is_(None))
+        for row in connection.execution_options(yield_per=100).execute(query):
+            yield reply_of(row)

@@ -1,0 +1,377 @@
+"""`reply list`, `reply show`, `list`, and `redeliver` of what was delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from databases import new_ledger
+
+from htpoort import DMS, Router, build
+from htpoort.ledger import Ledger
+
+Run = Callable[..., Any]
+
+PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+CONFIG = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+BASE64 = "Content-Type: application/xml\r\nContent-Transfer-Encoding: base64\r\n"
+TWO_PARTS = "Content-Type: multipart/mixed; boundary=x\r\n"
+TWO_BODIES = (
+    "--x\r\nContent-Type: text/plain\r\n\r\nSee the attachment.\r\n"
+    "--x\r\nContent-Type: application/xml\r\nContent-Disposition: attachment; filename=answer.xml\r\n"
+    "Content-Transfer-Encoding: base64\r\n\r\nPFJlc3BvbnNlLz4=\r\n--x--\r\n"
+)
+
+
+def response(reference: str, *, party: str = PARTY, headers: str = "", body: str = "<Response/>\r\n") -> bytes:
+    """Write a reply of DMS."""
+    subject = f"[V= DMS4.NL][A= {party}][K={reference}][S=0]"
+    return f"From: {DMS.mailbox}\r\nSubject: {subject}\r\n{headers}\r\n{body}".encode()
+
+
+@attrs.frozen
+class Office:
+    """A ledger, and ways to fill it."""
+
+    ledger: Ledger
+
+    def take(self, raw: bytes, at: datetime = NOON, *, delivered: bool = False) -> int:
+        """Take a message in; return its number."""
+        key = self.ledger.replies.take_in(Router(parties=[PARTY, CLIENT]), raw, mail_from=None, at=at).key
+        if delivered:
+            self.ledger.replies.mark_delivered(key, at=at)
+        return key
+
+    def queue(self, reference: str, *, party: str = PARTY, at: datetime = NOON) -> None:
+        """Put a declaration in."""
+        message = build(
+            system=DMS,
+            party=party,
+            mailbox="edi@forwarder.example",
+            reference=reference,
+            payload=b"<MetaData/>",
+            date=NOON,
+            message_id=f"<{reference}@forwarder.example>",
+        )
+        self.ledger.exchanges.queue(message, at=at)
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """Give an empty ledger, and its configuration where the command looks for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(CONFIG)
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
+        yield Office(ledger)
+
+
+class TestReplyList:
+    """`htpoort reply list` lists replies, delivered or not."""
+
+    @pytest.fixture
+    def three(self, office: Office) -> list[int]:
+        """Give a delivered reply of noon, one a day later, and one for the client two days later."""
+        return [
+            office.take(response("K1"), delivered=True),
+            office.take(response("K2"), NOON + timedelta(days=1)),
+            office.take(response("K3", party=CLIENT), NOON + timedelta(days=2)),
+        ]
+
+    def test_facts(self, htpoort: Run, three: list[int]) -> None:
+        """Each reply has the fields of an export, without its content."""
+        first, *_ = htpoort("reply", "list", "--json").facts
+
+        assert first == {
+            "key": three[0],
+            "system": "DMS",
+            "mailbox": "dms@htpoort.nl",
+            "process_id": "DMS4.NL",
+            "party": PARTY,
+            "reference": "K1",
+            "correlation": "unknown-reference",
+            "copies": 1,
+            "received": "2026-01-05T12:00:00+00:00",
+            "delivered": "2026-01-05T12:00:00+00:00",
+            "attempts": 0,
+            "redeliveries": 0,
+            "trouble": "",
+        }
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ((), ["K1", "K2", "K3"]),
+            (("--system", "dms"), ["K1", "K2", "K3"]),
+            (("--system", "AGS"), []),
+            (("--party", CLIENT.lower()), ["K3"]),
+            (("--since", "2026-01-06T12:00:00+00:00"), ["K2", "K3"]),
+            (("--since", "2026-01-08"), []),
+            (("--undelivered", "--party", PARTY), ["K2"]),
+        ],
+    )
+    def test_narrowed(self, htpoort: Run, three: list[int], options: tuple[str, ...], expected: list[str]) -> None:
+        """System, party, time, and whether it waits for delivery narrow the list, in each form."""
+        del three
+        lines = csv.DictReader(io.StringIO(htpoort("reply", "list", *options, "--csv").text))
+
+        assert expected == [line["reference"] for line in lines]
+        assert expected == [one["reference"] for one in htpoort("reply", "list", *options, "--json").facts]
+
+    def test_a_table(self, htpoort: Run, three: list[int]) -> None:
+        """A person gets a table, with a limit; an empty one is a sentence."""
+        del three
+        printed = htpoort("reply", "list", "--limit", "2").text
+
+        assert (1, 1, 0, 1) == tuple(printed.count(text) for text in ("K1", "K2", "K3", "there are more"))
+        assert "Replies: nothing.\n" == htpoort("reply", "list", "--system", "AGS").text
+
+    def test_a_party_that_is_not_known(self, htpoort: Run, three: list[int]) -> None:
+        """A misspelled party is not taken for one without replies."""
+        del three
+
+        assert 2 == htpoort("reply", "list", "--party", "NL123456789.99.05").code
+
+    def test_one_form(self, htpoort: Run, office: Office) -> None:
+        """Two forms at once are bad usage."""
+        del office
+
+        assert 2 == htpoort("reply", "list", "--csv", "--json").code
+
+
+class TestReplyShow:
+    """`htpoort reply show NUMBER` shows a reply, or writes its message or what it carries."""
+
+    def test_facts(self, htpoort: Run, office: Office) -> None:
+        """The facts of the reply, and each part of what it carries, without its content."""
+        key = office.take(response("K1", headers=BASE64, body="PFJlc3BvbnNlLz4="))
+        facts = htpoort("reply", "show", str(key), "--json").facts
+
+        assert ("K1", 162) == (facts["reference"], facts["octets"])
+        assert facts["payload"] == {
+            "parts": [
+                {
+                    "part": 1,
+                    "content_type": "application/xml",
+                    "charset": None,
+                    "file_name": None,
+                    "ending": "xml",
+                    "octets": 11,
+                }
+            ],
+            "problems": [],
+        }
+
+    def test_a_person(self, htpoort: Run, office: Office) -> None:
+        """A person reads the same, with what is wrong with the payload."""
+        key = office.take(response("K1", headers=BASE64, body="PFJlc3BvbnNlLz4"))
+        printed = htpoort("reply", "show", str(key)).text
+
+        assert ("reference     K1" in printed, "application/xml" in printed) == (True, True)
+        assert "payload problem  The base64 has no padding at its end; check that the payload is whole." in printed
+
+    def test_octets(self, htpoort: Run, office: Office) -> None:
+        """The message comes as it arrived, the payload decoded; nothing else is on standard output."""
+        raw = response("K1", headers=BASE64, body="PFJlc3BvbnNlLz4=")
+        key = str(office.take(raw))
+        message, payload = htpoort("reply", "show", key, "--raw"), htpoort("reply", "show", key, "--payload")
+
+        assert ((0, raw, ""), (0, b"<Response/>", "")) == (
+            (message.code, message.out, message.err),
+            (payload.code, payload.out, payload.err),
+        )
+
+    def test_several_parts(self, htpoort: Run, office: Office) -> None:
+        """None of several parts is chosen by htpoort; the user names one."""
+        key = str(office.take(response("K1", headers=TWO_PARTS, body=TWO_BODIES)))
+        unnamed, third = (
+            htpoort("reply", "show", key, "--payload"),
+            htpoort(*("reply", "show", key, "--payload", "--part", "3")),
+        )
+        first, second = (htpoort("reply", "show", key, "--payload", "--part", number) for number in "12")
+
+        assert (2, b"", 2) == (unnamed.code, unnamed.out, third.code)
+        assert "htpoort: --part is missing: 2 parts may be the payload; give --part 1 to 2.\n" == unnamed.err
+        assert "htpoort: --part is 3; the message has 2 parts.\n" == third.err
+        assert (b"See the attachment.", b"<Response/>") == (first.out, second.out)
+
+    def test_only_one_part(self, htpoort: Run, office: Office) -> None:
+        """A part beyond the only one is an error; the first can be named."""
+        key = str(office.take(response("K1")))
+        first, second = (htpoort("reply", "show", key, "--payload", "--part", number) for number in "12")
+
+        assert (b"<Response/>\r\n", 2) == (first.out, second.code)
+        assert "htpoort: --part is 2; the message has only one part.\n" == second.err
+
+    def test_a_payload_that_is_not_sure(self, htpoort: Run, office: Office) -> None:
+        """What cannot be decoded for sure is not guessed; what is only doubtful is written, with a warning."""
+        broken = htpoort("reply", "show", str(office.take(response("K1", headers=BASE64, body="!"))), "--payload")
+        doubtful = htpoort(*(
+            "reply",
+            "show",
+            str(office.take(response("K2", headers=BASE64, body="PFJlc3BvbnNlLz4"))),
+            "--payload",
+        ))
+
+        assert (2, b"") == (broken.code, broken.out)
+        assert broken.err == (
+            "htpoort: The part is declared as base64, but is not; decode it by hand, or have it sent again. --raw "
+            "writes the whole message.\n"
+        )
+        assert (0, b"<Response/>") == (doubtful.code, doubtful.out)
+        assert "htpoort: The base64 has no padding at its end; check that the payload is whole.\n" == doubtful.err
+
+    def test_an_unknown_number(self, htpoort: Run, office: Office) -> None:
+        """A number that no reply has is bad input; the error says how to list them."""
+        del office
+        result = htpoort("reply", "show", "7")
+
+        expected = "htpoort: reply '7' is not in the ledger; htpoort reply list lists all numbers.\n"
+        assert (2, expected) == (result.code, result.err)
+
+    @pytest.mark.parametrize(
+        "options", [["--raw", "--json"], ["--payload", "--raw"], ["--payload", "--json"], ["--part", "1"]]
+    )
+    def test_one_form(self, htpoort: Run, office: Office, options: list[str]) -> None:
+        """Two forms at once, and a part without --payload, are bad usage."""
+        key = str(office.take(response("K1")))
+
+        assert 2 == htpoort("reply", "show", key, *options).code
+
+
+class TestQuarantineShow:
+    """`htpoort quarantine show` decodes too, so that a person can decide by what a message carries."""
+
+    def test_payload(self, htpoort: Run, office: Office) -> None:
+        """The payload of a message in quarantine is described, and written decoded."""
+        key = str(office.take(response("K1", party="NL9", headers=BASE64, body="PFJlc3BvbnNlLz4=")))
+        facts = htpoort("quarantine", "show", key, "--json").facts
+        text, payload = htpoort("quarantine", "show", key).text, htpoort("quarantine", "show", key, "--payload")
+
+        assert ("application/xml", 11) == tuple(
+            facts["payload"]["parts"][0][name] for name in ("content_type", "octets")
+        )
+        assert ("application/xml" in text, b"<Response/>") == (True, payload.out)
+
+    def test_nothing_in_it(self, htpoort: Run, office: Office) -> None:
+        """A message without any octet has no payload, and that is a sentence."""
+        key = str(office.take(b""))
+        shown, payload = htpoort("quarantine", "show", key), htpoort("quarantine", "show", key, "--payload")
+
+        assert (0, 2) == (shown.code, payload.code)
+        assert "htpoort: The message is empty, so it has no payload.\n" == payload.err
+
+
+class TestList:
+    """`htpoort list` lists exchanges."""
+
+    @pytest.fixture
+    def three(self, office: Office) -> Office:
+        """Give an exchange of noon, a closed one of a day later, and one of the client two days later."""
+        office.queue("K1")
+        office.queue("K2", at=NOON + timedelta(days=1))
+        office.ledger.exchanges.close("K2", at=NOON + timedelta(days=1))
+        office.queue("K3", party=CLIENT, at=NOON + timedelta(days=2))
+        return office
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ((), ["K1", "K2", "K3"]),
+            (("--state", "queued"), ["K1", "K3"]),
+            (("--state", "queued", "--state", "closed", "--party", PARTY), ["K1", "K2"]),
+            (("--system", "ags"), []),
+            (("--since", "2026-01-06T12:00:00+00:00"), ["K2", "K3"]),
+        ],
+    )
+    def test_narrowed(self, htpoort: Run, three: Office, options: tuple[str, ...], expected: list[str]) -> None:
+        """State, system, party and time narrow the list, in each form; the fields are those of an export."""
+        del three
+        result = htpoort("list", *options, "--json").facts
+        lines = csv.DictReader(io.StringIO(htpoort("list", *options, "--csv").text))
+
+        assert expected == [one["reference"] for one in result]
+        assert expected == [line["reference"] for line in lines]
+        assert all(
+            [
+                *("system", "party", "reference", "business_reference", "state", "attempts"),
+                *("due", "created", "changed", "message_id", "content_begun"),
+            ]
+            == list(one)
+            for one in result
+        )
+
+    def test_a_table(self, htpoort: Run, three: Office) -> None:
+        """A person gets a table, with a limit; an empty one is a sentence."""
+        del three
+        printed = htpoort("list", "--limit", "1").text
+
+        assert (1, 0, 1) == tuple(printed.count(text) for text in ("K1", "K2", "there are more"))
+        assert "Exchanges: nothing.\n" == htpoort("list", "--system", "AGS").text
+
+
+class TestRedeliver:
+    """`htpoort redeliver` also delivers again what was delivered, if it is named."""
+
+    @pytest.fixture
+    def delivered(self, office: Office) -> list[int]:
+        """Give three replies that were delivered: of noon, a day later, and two days later for the client."""
+        raws = [response("K1"), response("K2"), response("K3", party=CLIENT)]
+        return [office.take(raw, NOON + timedelta(days=day), delivered=True) for day, raw in enumerate(raws)]
+
+    def test_named(self, htpoort: Run, office: Office, delivered: list[int]) -> None:
+        """A number, or all that came since a time, with what narrows it."""
+        first = htpoort("redeliver", str(delivered[0]), "--json").facts
+        since = htpoort("redeliver", "--since", "2026-01-06", "--party", CLIENT, "--json").facts
+
+        assert (
+            {"result": "due now", "number": 1, "replies": [delivered[0]]},
+            {"result": "due now", "number": 1, "replies": [delivered[2]]},
+        ) == (first, since)
+        assert [1, 0, 1] == [reply.redeliveries for reply in office.ledger.replies.listed()]
+
+    @pytest.mark.parametrize("options", [(), ("--system", "DMS"), ("--party", PARTY)])
+    def test_not_named(self, htpoort: Run, delivered: list[int], options: tuple[str, ...]) -> None:
+        """Without a number or a time, nothing that was delivered comes again."""
+        del delivered
+
+        assert [] == htpoort("redeliver", *options, "--json").facts["replies"]
+
+
+async def command(*arguments: str) -> tuple[int, bytes, str]:
+    """Run a command in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "htpoort", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out, err.decode()
+
+
+async def test_processes(tmp_path: Path, office: Office) -> None:
+    """The process of a system gets a reply once, and once more by an order: with the same key, and a mark."""
+    key = office.take(response("K1", headers=BASE64, body="PFJlc3BvbnNlLz4="))
+    note = 'cat > /dev/null; echo "$HTPOORT_KEY $HTPOORT_REDELIVERIES" >> noted'
+    with (tmp_path / "htpoort.toml").open("a") as file:
+        file.write(f'[[delivery]]\nsystem = "DMS"\ncommand = ["/bin/sh", "-c", {json.dumps(note)}]\n')
+    async with asyncio.timeout(120):
+        for arguments in (("run", "--once"), ("run", "--once"), ("redeliver", str(key)), ("run", "--once")):
+            assert (0, "") == (await command(*arguments))[::2]
+        listed = await command("reply", "list", "--undelivered", "--json")
+        payload = await command("reply", "show", str(key), "--payload")
+        exchanges = await command("list", "--json")
+
+    assert f"{key} 0\n{key} 1\n" == (tmp_path / "noted").read_text()
+    assert ((0, b"[]\n", ""), (0, b"<Response/>", ""), (0, b"[]\n", "")) == (listed, payload, exchanges)

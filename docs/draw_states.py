@@ -26,7 +26,7 @@ PLACES: Final = {
 }
 ORDERS: Final = frozenset({Event.RESEND_ORDERED, Event.RESOLVED_AS_SENT})
 LATE: Final = frozenset({
-    *(Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.NEVER_SENT),
+    *(Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.NEVER_SENT, Event.ANSWER_WITHDRAWN),
     *(Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY),
 })
 WIDTH, HEIGHT, ACROSS, DOWN = 116, 40, 236, 150
@@ -39,7 +39,7 @@ def drawn(state: State, event: Event) -> bool:
     Say whether a move has an arrow of its own.
 
     The caption has the rest: a reply and an order to close come in almost every state, and so does the late report
-    of a worker that was thought dead.
+    of a worker that was thought dead. A release that is taken back is as rare.
     """
     if event is Event.CLOSED or (event is Event.REPLY_RECEIVED and state is not State.ACCEPTED):
         return False

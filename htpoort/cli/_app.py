@@ -55,7 +55,10 @@ COMMANDS: Final = {
     ),
     "export": ("ledger", "Print every exchange and every reply, as JSON lines or as CSV."),
     "prune": ("ledger", "Delete finished exchanges older than the retention period; used references are kept."),
-    "quarantine": ("quarantine", "List, show, release or discard messages whose process is not known."),
+    "quarantine": (
+        "quarantine",
+        "List, show, release or discard messages whose process is not known.",
+    ),
     "cutover": (
         "cutover",
         "Move parties from one declaration system to another, as [cutover] in htpoort.toml describes it.",

@@ -1,4 +1,4 @@
-"""`htpoort quarantine list`, `show`, `release` and `discard`: messages whose process is not known."""
+"""`htpoort quarantine list`, `show`, `release`, `discard` and `withdraw`: messages whose process is not known."""
 
 from __future__ import annotations
 
@@ -155,3 +155,19 @@ def discard(
         ledger.quarantine.discard(number, at=_clock.now(), reason=why)
         _output.mark_committed()
     (_show.as_json if json else _show.rows)({"result": "discarded", "key": number})
+
+
+@app.command()
+def withdraw(
+    number: MessageNumber,
+    *,
+    why: Annotated[str, typer.Option(help="The reason, for the log.")],
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Take a wrong release back, until its reply is delivered; the message waits for a decision again."""
+    why = _input.words("--why", why)
+    with _input.opened(config) as (_, ledger), _advising(), _input.naming(reason="--why"):
+        ledger.quarantine.withdraw(number, at=_clock.now(), reason=why)
+        _output.mark_committed()
+    (_show.as_json if json else _show.rows)({"result": "withdrawn", "key": number})

@@ -85,6 +85,8 @@ class Event(enum.Enum):
     """Such a reply was stored, but no known attempt got as far as sending the content."""
     NEVER_SENT = "never-sent"
     """A worker that was thought dead reports that no attempt got as far as sending the content."""
+    ANSWER_WITHDRAWN = "answer-withdrawn"
+    """A person took back the release of the reply that was taken for its only answer."""
     WINDOW_OPENED = "window-opened"
     """A service window of its system began; nothing is sent during it."""
     WINDOW_CLOSED = "window-closed"
@@ -293,6 +295,7 @@ _TRANSITIONS: Final[Mapping[State, Mapping[Event, Decision]]] = {
         _E.REPLY_RECEIVED: _TO_ANSWERED,
         # What was taken for the answer cannot be one; the outcome that shows this leads on from here.
         _E.NEVER_SENT: _TO_UNKNOWN,
+        _E.ANSWER_WITHDRAWN: _TO_UNKNOWN,
         _E.CLOSED: _TO_CLOSED,
     },
     _S.CLOSED: {},
@@ -309,6 +312,7 @@ _IGNORED: Final = {
     _E.RETURNED_TO_RETRY: _OLD,
     _E.GIVEN_UP: _OLD,
     _E.NEVER_SENT: _OLD,
+    _E.ANSWER_WITHDRAWN: "It has no answer that could be withdrawn.",
     _E.WINDOW_OPENED: _WAITING_ONLY,
     _E.WINDOW_CLOSED: _WAITING_ONLY,
     _E.REPLY_RECEIVED: "It is closed; the reply is stored and delivered.",

@@ -1,5 +1,6 @@
 """
-List exchanges (by state, with their messages, unanswered, needing attention, with their shadows) and replies.
+List exchanges (by state, with their messages, unanswered, needing attention, with their shadows), replies, and
+the messages of the quarantine.
 
 Never does: write.
 """
@@ -19,11 +20,14 @@ from htpoort.core.text import ascii_lower
 from htpoort.ledger import _queueing, _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
 from htpoort.ledger._queueing import exchange_of
-from htpoort.ledger.records import Exchange, Reply, Shadow
+from htpoort.ledger._statement import log_entries
+from htpoort.ledger.records import Entry, Exchange, QuarantinedMessage, QuarantineState, Reply, Shadow
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
 _replies: Final = _schema.replies
+_quarantine: Final = _schema.quarantine
+_events: Final = _schema.events
 _OPEN_WITH_NOT_SENT_REPLY: Final = sa.and_(
     # The same text as the condition of the index, so that it is used.
     sa.text("htpoort_replies.correlation = 'not-sent'"),
@@ -343,3 +347,147 @@ class ReplyLists(LedgerPart):
             query = query.where(_replies.c.delivered.is_(None))
         for row in connection.execution_options(yield_per=100).execute(query):
             yield reply_of(row)
+
+
+# ── the quarantine ───────────────────────────────────────────────────────────
+
+_NAMED: Final = 10
+"""Numbers of messages that an error names."""
+HELD_MESSAGE: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("octets")).join(
+    _messages, _messages.c.id == _quarantine.c.message
+)
+"""Selects what `message_of` needs; the database knows the length of a message without reading it."""
+MESSAGE_WITH_OCTETS: Final = HELD_MESSAGE.add_columns(_messages.c.raw)
+
+
+def message_of(row: sa.Row[Any]) -> QuarantinedMessage:
+    """Make the record of a row."""
+    return QuarantinedMessage(
+        key=row.id,
+        received=row.received,
+        reason=row.reason,
+        problems=tuple(row.problems),
+        mailbox=row.mailbox,
+        subject=row.subject,
+        state=QuarantineState(row.state),
+        copies=row.copies,
+        octets=row.octets,
+    )
+
+
+def _in_state(query: sa.Select[Any], state: QuarantineState | None) -> sa.Select[Any]:
+    ordered = query.order_by(_quarantine.c.id)
+    return ordered if state is None else ordered.where(_quarantine.c.state == state.value)
+
+
+def message_row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[Any]:
+    """
+    Find a message in quarantine.
+
+    Raises:
+        UnknownError: No message has this number.
+    """
+    row = connection.execute(query.where(_quarantine.c.id == key)).first()
+    if row is None:
+        waiting = _quarantine.c.state == QuarantineState.HELD.value
+        first = connection.execute(sa.select(_quarantine.c.id).where(waiting).order_by(_quarantine.c.id).limit(_NAMED))
+        known = tuple(str(number) for number in first.scalars())
+        number = sa.select(sa.func.count()).select_from(_quarantine).where(waiting)
+        place = "the quarantine" if known else "the quarantine, where no message needs a decision"
+        raise UnknownError("message", str(key), place, known, connection.execute(number).scalar_one() - len(known))
+    return row
+
+
+class QuarantineLists(LedgerPart):
+    """The reading methods of `htpoort.ledger.Quarantine`."""
+
+    @streams
+    def listed(
+        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
+    ) -> Iterator[QuarantinedMessage]:
+        """
+        List the quarantine without the messages, oldest first.
+
+        Args:
+            state: Only this state; None for all.
+
+        Returns:
+            The descriptions of the messages, read as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        for row in connection.execution_options(yield_per=500).execute(_in_state(HELD_MESSAGE, state)):
+            yield message_of(row)
+
+    @streams
+    def messages(
+        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
+    ) -> Iterator[tuple[QuarantinedMessage, bytes]]:
+        """
+        List the quarantine with the messages, oldest first.
+
+        Args:
+            state: Only this state; None for all.
+
+        Returns:
+            The descriptions with the messages as they came, each of which may be large; read one by one as you iterate.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        for row in connection.execution_options(yield_per=1).execute(_in_state(MESSAGE_WITH_OCTETS, state)):
+            yield message_of(row), row.raw
+
+    @reads
+    def get(self, connection: sa.Connection, key: int) -> QuarantinedMessage:
+        """
+        Describe a message in quarantine.
+
+        Args:
+            key: Its number.
+
+        Returns:
+            The description.
+
+        Raises:
+            UnknownError: No message has this number.
+            LedgerError: The ledger could not be read.
+        """
+        return message_of(message_row(connection, key, HELD_MESSAGE))
+
+    @reads
+    def message(self, connection: sa.Connection, key: int) -> bytes:
+        """
+        Read a message in quarantine.
+
+        Args:
+            key: Its number.
+
+        Returns:
+            The message as it came.
+
+        Raises:
+            UnknownError: No message has this number.
+            LedgerError: The ledger could not be read.
+        """
+        raw: bytes = message_row(connection, key, MESSAGE_WITH_OCTETS).raw
+        return raw
+
+    @reads
+    def log(self, connection: sa.Connection, key: int) -> tuple[Entry, ...]:
+        """
+        List what happened to a message in quarantine: when it came, what a person decided, and why.
+
+        Args:
+            key: Its number.
+
+        Returns:
+            The entries of the log, oldest first.
+
+        Raises:
+            UnknownError: No message has this number.
+            LedgerError: The ledger could not be read.
+        """
+        message_row(connection, key, HELD_MESSAGE)
+        return log_entries(connection, _events.c.quarantine == key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, soon, writes
 from htpoort.ledger._lists import NOT_SENT_REPLIES, WITH_MESSAGE, reply_of
 from htpoort.ledger._queueing import exchange_of, in_groups, sent_records
+from htpoort.ledger._statement import entry_of, log_entries
 from htpoort.ledger.records import Entry, Exchange, LedgerEvent, QuarantineState, Reply, Status, Story
 
 _exchanges: Final = _schema.exchanges
@@ -184,7 +185,7 @@ class Overview(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         row = connection.execute(sa.select(_events).order_by(_events.c.id.desc()).limit(1)).first()
-        return None if row is None else _entry(row)
+        return None if row is None else entry_of(row)
 
     @reads
     def story(self, connection: sa.Connection, reference: str, *, party: str | None = None) -> tuple[Story, ...]:
@@ -353,16 +354,6 @@ def _story(connection: sa.Connection, exchange: Exchange | None, replies: list[R
     of_replies = _events.c.reply.in_([reply.key for reply in replies])
     condition = of_replies if exchange is None else of_replies | (_events.c.exchange == exchange.key)
     return Story(exchange=exchange, entries=log_entries(connection, condition), replies=tuple(replies))
-
-
-def log_entries(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> tuple[Entry, ...]:
-    """Read entries of the log, oldest first."""
-    rows = connection.execute(sa.select(_events).where(condition).order_by(_events.c.id))
-    return tuple(map(_entry, rows))
-
-
-def _entry(row: sa.Row[Any]) -> Entry:
-    return Entry(at=row.at, event=row.event, state=row.state, detail=row.detail)
 
 
 # ── totals ────────────────────────────────────────────────────────────────

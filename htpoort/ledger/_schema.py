@@ -150,6 +150,8 @@ replies: Final = sa.Table(
     sa.Index("htpoort_replies_not_sent", "exchange", sqlite_where=_NOT_SENT),
     # Finds what a worker holds when it starts or ends, without reading every reply of seven years.
     sa.Index("htpoort_replies_owner", "owner", sqlite_where=_CLAIMED),
+    # A number is never used twice, also if its reply was removed: processes remember the numbers.
+    sqlite_autoincrement=True,
 )
 
 quarantine: Final = sa.Table(

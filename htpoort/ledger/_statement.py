@@ -24,7 +24,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from htpoort.core.exchange import State
 from htpoort.ledger import _schema
-from htpoort.ledger.records import LedgerEvent
+from htpoort.ledger.records import Entry, LedgerEvent
 
 T = TypeVar("T")
 Values = Mapping[str, object]
@@ -287,6 +287,17 @@ def events_at_end(connection: sa.Connection) -> Generator[None]:
     finally:
         # The connection is used again, in another transaction.
         info.pop(_PENDING, None)
+
+
+def log_entries(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> tuple[Entry, ...]:
+    """Read entries of the log, oldest first."""
+    rows = connection.execute(sa.select(_schema.events).where(condition).order_by(_schema.events.c.id))
+    return tuple(map(entry_of, rows))
+
+
+def entry_of(row: sa.Row[Any]) -> Entry:
+    """Make the record of a row of the log."""
+    return Entry(at=row.at, event=row.event, state=row.state, detail=row.detail)
 
 
 # ── due times ────────────────────────────────────────────────────────────────

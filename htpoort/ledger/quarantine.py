@@ -1,5 +1,5 @@
 """
-List the quarantine, and release or discard its messages.
+Release or discard the messages of the quarantine, and take a release back.
 
 A message comes into quarantine in `Replies.take_in` of `htpoort.ledger.inbox`.
 
@@ -18,146 +18,40 @@ import sqlalchemy as sa
 from htpoort.core import grammar
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
-from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.errors import InputError, Problem
 from htpoort.core.message import read
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, correlate
 from htpoort.ledger import _schema
-from htpoort.ledger._connection import LedgerPart, reads, soon, streams, writes
-from htpoort.ledger._overview import log_entries
+from htpoort.ledger._attempts import withdraw_reply
+from htpoort.ledger._connection import soon, writes
+from htpoort.ledger._lists import HELD_MESSAGE, MESSAGE_WITH_OCTETS, QuarantineLists, message_of, message_row
 from htpoort.ledger._queueing import sent_records
-from htpoort.ledger._statement import log
+from htpoort.ledger._statement import flush_log, log
 from htpoort.ledger.inbox import store_reply
-from htpoort.ledger.records import Entry, LedgerEvent, QuarantinedMessage, QuarantineState, Stored
+from htpoort.ledger.records import LedgerEvent, QuarantinedMessage, QuarantineState, Stored
 
 __all__ = ["Quarantine"]
 
 _quarantine: Final = _schema.quarantine
-_messages: Final = _schema.messages
 _events: Final = _schema.events
 
-_NAMED: Final = 10
-"""Numbers of messages that an error names."""
-_HELD: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("octets")).join(
-    _messages, _messages.c.id == _quarantine.c.message
-)
-"""Selects what `_message_of` needs; the database knows the length of a message without reading it."""
-_WITH_MESSAGE: Final = _HELD.add_columns(_messages.c.raw)
-
-
-def _message_of(row: sa.Row[Any]) -> QuarantinedMessage:
-    """Make the record of a row."""
-    return QuarantinedMessage(
-        key=row.id,
-        received=row.received,
-        reason=row.reason,
-        problems=tuple(row.problems),
-        mailbox=row.mailbox,
-        subject=row.subject,
-        state=QuarantineState(row.state),
-        copies=row.copies,
-        octets=row.octets,
-    )
+_STATE_AFTER: Final = {
+    LedgerEvent.RELEASED: QuarantineState.RELEASED,
+    LedgerEvent.DISCARDED: QuarantineState.DISCARDED,
+    LedgerEvent.RELEASE_WITHDRAWN: QuarantineState.HELD,
+}
 
 
 @final
-class Quarantine(LedgerPart):
+class Quarantine(QuarantineLists):
     """
     The messages whose process is not known; available as ``ledger.quarantine``.
 
+    Its reading methods (`listed`, `get`, `message`, …) are inherited from `QuarantineLists`.
+
     A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
     """
-
-    @streams
-    def listed(
-        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
-    ) -> Iterator[QuarantinedMessage]:
-        """
-        List the quarantine without the messages, oldest first.
-
-        Args:
-            state: Only this state; None for all.
-
-        Returns:
-            The descriptions of the messages, read as you iterate.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        for row in connection.execution_options(yield_per=500).execute(_in_state(_HELD, state)):
-            yield _message_of(row)
-
-    @streams
-    def messages(
-        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
-    ) -> Iterator[tuple[QuarantinedMessage, bytes]]:
-        """
-        List the quarantine with the messages, oldest first.
-
-        Args:
-            state: Only this state; None for all.
-
-        Returns:
-            The descriptions with the messages as they came, each of which may be large; read one by one as you iterate.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        for row in connection.execution_options(yield_per=1).execute(_in_state(_WITH_MESSAGE, state)):
-            yield _message_of(row), row.raw
-
-    @reads
-    def get(self, connection: sa.Connection, key: int) -> QuarantinedMessage:
-        """
-        Describe a message in quarantine.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The description.
-
-        Raises:
-            UnknownError: No message has this number.
-            LedgerError: The ledger could not be read.
-        """
-        return _message_of(_row(connection, key, _HELD))
-
-    @reads
-    def message(self, connection: sa.Connection, key: int) -> bytes:
-        """
-        Read a message in quarantine.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The message as it came.
-
-        Raises:
-            UnknownError: No message has this number.
-            LedgerError: The ledger could not be read.
-        """
-        raw: bytes = _row(connection, key, _WITH_MESSAGE).raw
-        return raw
-
-    @reads
-    def log(self, connection: sa.Connection, key: int) -> tuple[Entry, ...]:
-        """
-        List what happened to a message in quarantine: when it came, what a person decided, and why.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The entries of the log, oldest first.
-
-        Raises:
-            UnknownError: No message has this number.
-            LedgerError: The ledger could not be read.
-        """
-        _row(connection, key, _HELD)
-        return log_entries(connection, _events.c.quarantine == key)
 
     @writes
     def release(  # noqa: PLR0913 - one argument for each part of the decision
@@ -217,7 +111,7 @@ class Quarantine(LedgerPart):
         """
         Release a message to a process even if that contradicts what is known.
 
-        This cannot be undone. If the K is another party's, or was sent to another system, the reply settles nothing.
+        If the K is another party's, or was sent to another system, the reply settles nothing.
 
         Args:
             key: The number of the message.
@@ -260,9 +154,36 @@ class Quarantine(LedgerPart):
         """
         _refuse_blank(reason)
         _still_quarantined(connection, key)
-        _mark(connection, key, QuarantineState.DISCARDED, at=at, detail=reason)
+        _mark(connection, key, LedgerEvent.DISCARDED, at=at, detail=reason)
 
     discard_soon = soon(discard)
+
+    @writes
+    def withdraw(self, connection: sa.Connection, key: int, *, at: datetime, reason: str) -> None:
+        """
+        Take a wrong release back, until its reply is delivered: the message waits for a decision again.
+
+        If the reply was the only answer of its exchange, that is accepted again if the mail server had accepted it, and
+        unknown otherwise.
+
+        Args:
+            key: The number of the message.
+            at: Now.
+            reason: Why; logged.
+
+        Raises:
+            UnknownError: No message has this number.
+            InputError: It was not released, its reply was or may have been delivered, an attempt to send the exchange
+                of that reply is under way, or *reason* is blank. Nothing has changed.
+            LedgerError: The ledger could not be written.
+        """
+        _refuse_blank(reason)
+        reply = _released_as(connection, key)
+        withdraw_reply(connection, reply, at=at)
+        detail = f"it is no longer reply {reply}: {reason}"
+        _mark(connection, key, LedgerEvent.RELEASE_WITHDRAWN, at=at, detail=detail, reply=reply)
+
+    withdraw_soon = soon(withdraw)
 
 
 # ── the release rule ─────────────────────────────────────────────────────────
@@ -297,7 +218,7 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
         InputError: The message was decided about before, the choice contradicts what is known, or K is not valid.
     """
     row = _still_quarantined(connection, key)
-    quarantined, raw = _message_of(row), row.raw
+    quarantined, raw = message_of(row), row.raw
     routed = _routed(quarantined, raw, choice)
     # Two contradictions may have the same text.
     problems = tuple(dict.fromkeys(_contradictions(connection, quarantined, routed, choice.directory)))
@@ -315,7 +236,7 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
     if choice.reason is not None:
         codes = ", ".join(dict.fromkeys(problem.code for problem in problems)) or "nothing"
         detail += f", despite {codes}: {choice.reason}"
-    _mark(connection, key, QuarantineState.RELEASED, at=at, detail=detail, reply=stored.key)
+    _mark(connection, key, LedgerEvent.RELEASED, at=at, detail=detail, reply=stored.key)
     return stored
 
 
@@ -412,29 +333,6 @@ def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 # ── rows ─────────────────────────────────────────────────────────────────────
 
 
-def _in_state(query: sa.Select[Any], state: QuarantineState | None) -> sa.Select[Any]:
-    ordered = query.order_by(_quarantine.c.id)
-    return ordered if state is None else ordered.where(_quarantine.c.state == state.value)
-
-
-def _row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[Any]:
-    """
-    Find a message in quarantine.
-
-    Raises:
-        UnknownError: No message has this number.
-    """
-    row = connection.execute(query.where(_quarantine.c.id == key)).first()
-    if row is None:
-        waiting = _quarantine.c.state == QuarantineState.HELD.value
-        first = connection.execute(sa.select(_quarantine.c.id).where(waiting).order_by(_quarantine.c.id).limit(_NAMED))
-        known = tuple(str(number) for number in first.scalars())
-        number = sa.select(sa.func.count()).select_from(_quarantine).where(waiting)
-        place = "the quarantine" if known else "the quarantine, where no message needs a decision"
-        raise UnknownError("message", str(key), place, known, connection.execute(number).scalar_one() - len(known))
-    return row
-
-
 def _still_quarantined(connection: sa.Connection, key: int) -> sa.Row[Any]:
     """
     Find and lock a message about which no person has decided yet.
@@ -443,16 +341,35 @@ def _still_quarantined(connection: sa.Connection, key: int) -> sa.Row[Any]:
         UnknownError: No message has this number.
         InputError: It was discarded or released before.
     """
-    row = _row(connection, key, _WITH_MESSAGE.with_for_update(of=_quarantine))
+    row = message_row(connection, key, MESSAGE_WITH_OCTETS.with_for_update(of=_quarantine))
     if row.state != QuarantineState.HELD.value:
         message = f"Message {key} was {row.state} before; htpoort quarantine show {key} prints when and why."
         raise InputError("", (Problem("ledger.not-held", message),))
     return row
 
 
+def _released_as(connection: sa.Connection, key: int) -> int:
+    """
+    Find and lock a message that was released; return the number of its reply.
+
+    Raises:
+        UnknownError: No message has this number.
+        InputError: It is not released.
+    """
+    state = message_row(connection, key, HELD_MESSAGE.with_for_update(of=_quarantine)).state
+    if state != QuarantineState.RELEASED.value:
+        message = f"Message {key} is {state}, so there is no release to take back."
+        raise InputError("", (Problem("ledger.not-released", message),))
+    flush_log(connection)
+    released = sa.and_(_events.c.quarantine == key, _events.c.event == LedgerEvent.RELEASED.value)
+    query = sa.select(_events.c.reply).where(released).order_by(_events.c.id.desc()).limit(1)
+    reply: int = connection.execute(query).scalar_one()
+    return reply
+
+
 def _mark(  # noqa: PLR0913 - one argument for each thing that is written
-    connection: sa.Connection, key: int, state: QuarantineState, *, at: datetime, detail: str, reply: int | None = None
+    connection: sa.Connection, key: int, event: LedgerEvent, *, at: datetime, detail: str, reply: int | None = None
 ) -> None:
     """Record what a person decided about a message, and as which reply it was released."""
-    connection.execute(sa.update(_quarantine).where(_quarantine.c.id == key).values(state=state.value))
-    log(connection, at, LedgerEvent(state.value).value, quarantine=key, reply=reply, detail=detail)
+    connection.execute(sa.update(_quarantine).where(_quarantine.c.id == key).values(state=_STATE_AFTER[event].value))
+    log(connection, at, event.value, quarantine=key, reply=reply, detail=detail)

@@ -249,6 +249,8 @@ class LedgerEvent(enum.Enum):
     """A person released a message from quarantine to a process."""
     DISCARDED = "discarded"
     """A person decided that a message in quarantine is for no process."""
+    RELEASE_WITHDRAWN = "release-withdrawn"
+    """A person took the release of a message back; it waits in quarantine for another decision."""
 
 
 @final

@@ -272,6 +272,36 @@ class TestQuarantineShow:
         assert "htpoort: The message is empty, so it has no payload.\n" == payload.err
 
 
+class TestQuarantineWithdraw:
+    """`htpoort quarantine withdraw` takes a release back."""
+
+    def test_a_wrong_release(self, htpoort: Run, office: Office) -> None:
+        """The message waits again, and `show` says why; once its reply is delivered, it is refused."""
+        key = str(office.take(response("K1", party="NL123456789")))
+        release = ("quarantine", "release", key, "--system", "DMS", "--party", PARTY)
+        withdraw = ("quarantine", "withdraw", key, "--why", "it was for the client")
+        htpoort(*release)
+        taken_back = htpoort(*withdraw, "--json")
+        shown = htpoort("quarantine", "show", key, "--json").facts
+        reply = htpoort(*release, "--json").facts["reply"]
+        office.ledger.replies.mark_delivered(reply, at=NOON)
+        refused = htpoort(*withdraw)
+
+        assert (0, {"result": "withdrawn", "key": int(key)}) == (taken_back.code, taken_back.facts)
+        assert ("held", ["quarantined", "released", "release-withdrawn"]) == (
+            shown["state"],
+            [entry["event"] for entry in shown["log"]],
+        )
+        assert "it is no longer reply 1: it was for the client" == shown["log"][-1]["detail"]
+        assert (
+            2,
+            f"htpoort: Reply {reply}, which the message became, was delivered, so the release cannot be taken back.\n",
+        ) == (
+            refused.code,
+            refused.err,
+        )
+
+
 class TestList:
     """`htpoort list` lists exchanges."""
 

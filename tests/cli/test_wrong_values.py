@@ -67,6 +67,7 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "quarantine show": {"NUMBER": "1"},
     "quarantine release": {"NUMBER": "1", "--system": "DMS", "--party": PARTY},
     "quarantine discard": {"NUMBER": "1", "--why": "spam"},
+    "quarantine withdraw": {"NUMBER": "1", "--why": "wrong K"},
     "cutover preview": {"--on": "2030-01-01"},
     "cutover status": {},
     "cutover shadows": {},
@@ -256,6 +257,12 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--despite", " ", "--despite is blank"),
     ],
     "quarantine discard": [*_CONFIG, *_NUMBER, ("--why", " ", "--why is blank")],
+    "quarantine withdraw": [
+        *_CONFIG,
+        *_NUMBER,
+        ("--why", " ", "--why is blank"),
+        ("NUMBER", "1", "Message 1 is held, so there is no release to take back."),
+    ],
     "cutover preview": [
         *_CONFIG,
         *_ONE_PARTY,

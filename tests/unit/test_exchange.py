@@ -55,6 +55,7 @@ unknown  resend-ordered    queued
 unknown  closed            closed
 answered reply-received    answered
 answered never-sent        unknown
+answered answer-withdrawn  unknown
 answered closed            closed
 """
 EXPECTED = {

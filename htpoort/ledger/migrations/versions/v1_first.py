@@ -103,6 +103,7 @@ def _create_replies() -> None:
         sa.Column("trouble", sa.Text),
         sa.Column("message", _KEY, nullable=False),
         sa.UniqueConstraint("reference", "party", "system", "body_sha256", name="htpoort_one_copy"),
+        sqlite_autoincrement=True,
     )
     _index("htpoort_replies_exchange", "htpoort_replies", ["exchange"])
     _index("htpoort_replies_standing", "htpoort_replies", ["party", "system", "received"])

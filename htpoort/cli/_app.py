@@ -48,7 +48,10 @@ COMMANDS: Final = {
         "ledger",
         "List declarations that were sent, or may have been, and have no reply; for example for Customs.",
     ),
-    "resolve": ("ledger", "Settle an exchange that may or may not have been sent, send it again, or close it."),
+    "resolve": (
+        "ledger",
+        "Settle an exchange that may or may not have been sent, send it again, or close it; or many, by --state.",
+    ),
     "redeliver": (
         "ledger",
         "Deliver replies again now: those that failed, and delivered ones that you name by NUMBER or --since.",

@@ -7,14 +7,14 @@ A message's content is among them only where the user asked for it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from htpoort.core.cutover import differences
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import EnvelopeError, HtpoortError, InputError, LedgerError, Problem, SendError, UnknownError
-from htpoort.core.exchange import State
+from htpoort.core.exchange import Event, State, decide
 from htpoort.core.message import Submission
 from htpoort.core.routing import Quarantined, Routed
 
@@ -258,6 +258,28 @@ def story(history: Story) -> Facts:
         ],
         "replies": [reply(each) for each in history.replies],
     }
+
+
+def resolved(exchanges: Iterable[Exchange], order: Event, refused: Sequence[str] | None) -> Iterator[Facts]:
+    """
+    Describe what an order does to each of many exchanges.
+
+    Args:
+        exchanges: The exchanges before the order.
+        order: The event of the order.
+        refused: Why it was refused for each, or an empty text; None if it has not been given yet.
+    """
+    for number, before in enumerate(exchanges):
+        decision = decide(before.state, order)
+        why = decision.refused if refused is None else refused[number]
+        yield {
+            "system": before.system,
+            "party": before.party,
+            "reference": before.reference,
+            "state": before.state.value,
+            "after": before.state.value if why else decision.state.value,
+            "refused": why or None,
+        }
 
 
 def unanswered(exchanges: Iterable[Exchange]) -> Iterator[Facts]:

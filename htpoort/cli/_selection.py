@@ -27,6 +27,9 @@ Since = Annotated[
     str | None,
     typer.Option("--since", metavar="TIME", help="Only from this day on, or from this ISO 8601 time with a time zone."),
 ]
+OptionalReference = Annotated[
+    str | None, typer.Argument(metavar="K", help="Reference of the exchange; or choose many by --state.")
+]
 ReplyNumber = Annotated[int, typer.Argument(metavar="NUMBER", min=1, max=LARGEST_NUMBER, help="Number of the reply.")]
 ReplyNumbers = Annotated[
     list[int] | None,

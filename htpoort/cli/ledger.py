@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import attrs
 import typer
@@ -25,9 +26,22 @@ from htpoort.cli._input import (
     ReferenceArgument,
     WhichParty,
 )
-from htpoort.cli._selection import OfParty, OfSystem, PartNumber, PayloadOnly, RawOnly, ReplyNumber, ReplyNumbers, Since
+from htpoort.cli._selection import (
+    OfParty,
+    OfSystem,
+    OptionalReference,
+    PartNumber,
+    PayloadOnly,
+    RawOnly,
+    ReplyNumber,
+    ReplyNumbers,
+    Since,
+)
 from htpoort.core.errors import InputError, UnknownError
-from htpoort.core.exchange import State
+from htpoort.core.exchange import Event, State
+
+if TYPE_CHECKING:
+    from htpoort.ledger import Exchange, Ledger
 
 app = _input.group()
 replies = _input.group("reply", "List replies, or show one with what it carries.")
@@ -191,36 +205,94 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
             _show.table("Unanswered", _facts.UNANSWERED, cells, limit=limit, rest=f"{REST} So has --csv.")
 
 
+_ORDERS: Final = {
+    "--sent": Event.RESOLVED_AS_SENT,
+    "--resend": Event.RESEND_ORDERED,
+    "--close": Event.CLOSED,
+}
+
+
 @app.command()
-def resolve(  # noqa: PLR0913 - one option for each decision
-    reference: ReferenceArgument,
+def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing that selects
+    reference: OptionalReference = None,
     *,
     sent: Annotated[bool, typer.Option("--sent", help="The gateway has it: wait for its reply.")] = False,
     resend: Annotated[bool, typer.Option("--resend", help="Send it again, with the same K.")] = False,
     close: Annotated[bool, typer.Option("--close", help="Nothing more needs to be done.")] = False,
-    party: WhichParty = None,
+    party: Annotated[str | None, typer.Option("--party", help="Party ID (V): which K, or only this party.")] = None,
+    state: Annotated[
+        list[State] | None, typer.Option(help="In place of K: all exchanges in this state; may be repeated.")
+    ] = None,
+    system: OfSystem = None,
+    since: Since = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --state: do it; without this, only list them.")] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Settle an exchange that may or may not have been sent, send it again, or close it."""
+    """Settle an exchange that may or may not have been sent, send it again, or close it; or many, by --state."""
+    if reference is None and not state:
+        raise _input.refusal("input.usage", "K is missing; give it, or --state for all exchanges in that state.")
     if sent + resend + close != 1:
         raise _input.refusal(
             "input.usage", f"Give {'only ' if sent + resend + close else ''}one of --sent, --resend and --close."
         )
+    option = "--sent" if sent else "--resend" if resend else "--close"
+    if reference is None:
+        moment = _selection.since(since)
+        with _input.opened(config) as (settings, ledger):
+            name = _selection.system_name(system, settings)
+            found = ledger.exchanges.listed(*(state or ()), system=name, party=party, since=moment)
+            chosen = list(_selection.of_known_party(found, party, settings))
+            lines = list(_facts.resolved(chosen, _ORDERS[option], _many(ledger, option, chosen) if yes else None))
+            if yes:
+                _output.mark_committed()
+        _show_resolved(lines, done=yes, json=json)
+        return
+    if state or system is not None or since is not None or yes:
+        raise _input.refusal("input.usage", "--state, --system, --since and --yes choose many; leave out K, or them.")
     reference, party = _typed(reference, party)
-    with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange"):
-        exchanges = ledger.exchanges
-        option, decide = (
-            ("--sent", exchanges.resolve_as_sent)
-            if sent
-            else ("--resend", exchanges.resend)
-            if resend
-            else ("--close", exchanges.close)
-        )
-        with _naming_order(option):
-            exchange = decide(reference, at=_clock.now(), party=party)
+    with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange"), _naming_order(option):
+        exchange = _order(ledger, option)(reference, at=_clock.now(), party=party).result()
         _output.mark_committed()
     (_show.as_json if json else _show.rows)(_facts.exchange(exchange))
+
+
+def _order(ledger: Ledger, option: str) -> Callable[..., Future[Exchange]]:
+    """Find the order of the ledger for an option."""
+    exchanges = ledger.exchanges
+    return {
+        "--sent": exchanges.resolve_as_sent_soon,
+        "--resend": exchanges.resend_soon,
+        "--close": exchanges.close_soon,
+    }[option]
+
+
+def _many(ledger: Ledger, option: str, chosen: Iterable[Exchange]) -> list[str]:
+    """Give the order for each exchange; return why it was refused, or an empty text."""
+    order, at = _order(ledger, option), _clock.now()
+    # The writer commits what is handed over together in one transaction, or each by itself if one is refused.
+    results = [order(exchange.reference, at=at, party=exchange.party) for exchange in chosen]
+    refused: list[str] = []
+    for result in results:
+        error = result.exception()
+        if error is not None and not (isinstance(error, InputError) and error.problems[0].code == "ledger.refused"):
+            raise error
+        refused.append("" if error is None else str(error))
+    return refused
+
+
+def _show_resolved(lines: list[Facts], *, done: bool, json: bool) -> None:
+    """Print what an order does, or did, to each of many exchanges."""
+    refused = sum(1 for line in lines if line["refused"])
+    facts = {"result": "resolved" if done else "would be resolved", "number": len(lines) - refused, "refused": refused}
+    if json:
+        _show.as_json({**facts, "exchanges": lines})
+        return
+    if lines:
+        _show.table("Exchanges", tuple(lines[0]), [tuple(line.values()) for line in lines])
+    _show.rows(facts)
+    if not done and len(lines) > refused:
+        _show.line("Nothing has changed; add --yes to do it.")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import attrs
 import pytest
 from databases import new_ledger
 
-from htpoort import DMS, Router, build
+from htpoort import DMS, Outcome, Router, build
 from htpoort.ledger import Ledger
 
 Run = Callable[..., Any]
@@ -293,13 +293,8 @@ class TestQuarantineWithdraw:
             [entry["event"] for entry in shown["log"]],
         )
         assert "it is no longer reply 1: it was for the client" == shown["log"][-1]["detail"]
-        assert (
-            2,
-            f"htpoort: Reply {reply}, which the message became, was delivered, so the release cannot be taken back.\n",
-        ) == (
-            refused.code,
-            refused.err,
-        )
+        why = f"Reply {reply}, which the message became, was delivered, so the release cannot be taken back."
+        assert (2, f"htpoort: {why}\n") == (refused.code, refused.err)
 
 
 class TestList:
@@ -348,6 +343,64 @@ class TestList:
 
         assert (1, 0, 1) == tuple(printed.count(text) for text in ("K1", "K2", "there are more"))
         assert "Exchanges: nothing.\n" == htpoort("list", "--system", "AGS").text
+
+
+class TestResolveMany:
+    """`htpoort resolve --state` gives one order for many exchanges, after a preview."""
+
+    @pytest.fixture
+    def four(self, office: Office) -> Office:
+        """Give three exchanges that the mail server refused, one of them of the client, and one that it accepted."""
+        for reference, party, outcome in (
+            ("K1", PARTY, Outcome.REFUSED),
+            ("K2", CLIENT, Outcome.REFUSED),
+            ("K3", PARTY, Outcome.REFUSED),
+            ("K4", PARTY, Outcome.ACCEPTED),
+        ):
+            office.queue(reference, party=party)
+            claims = office.ledger.exchanges.claim_soon(["DMS"], owner="a", most=9, at=NOON, lease=timedelta(minutes=2))
+            for claimed in claims.result():
+                office.ledger.exchanges.settle_soon(claimed, outcome, at=NOON).result()
+        return office
+
+    @staticmethod
+    def states(office: Office) -> list[str]:
+        """List the state of each exchange."""
+        return [exchange.state.value for exchange in office.ledger.exchanges.listed()]
+
+    def test_a_preview(self, htpoort: Run, four: Office) -> None:
+        """Without --yes, what each would become is listed, and nothing changes."""
+        order = ("resolve", "--state", "refused", "--state", "accepted", "--party", PARTY, "--resend")
+        facts, text = htpoort(*order, "--json").facts, htpoort(*order).text
+        why = "The gateway has it; a resubmission is a new exchange with a new K."
+
+        assert ("would be resolved", 2, 1) == (facts["result"], facts["number"], facts["refused"])
+        assert [
+            ("K1", "refused", "queued", None),
+            ("K3", "refused", "queued", None),
+            ("K4", "accepted", "accepted", why),
+        ] == [(one["reference"], one["state"], one["after"], one["refused"]) for one in facts["exchanges"]]
+        assert "Nothing has changed; add --yes to do it." == text.splitlines()[-1]
+        assert ["refused", "refused", "refused", "accepted"] == self.states(four)
+
+    def test_the_order(self, htpoort: Run, four: Office) -> None:
+        """With --yes each gets the order by itself; what its state refuses stays, and is listed."""
+        order = ("resolve", "--state", "refused", "--state", "accepted", "--system", "dms", "--resend", "--yes")
+        result = htpoort(*order, "--json")
+
+        assert (0, "resolved", 3, 1) == (result.code, *(result.facts[name] for name in ("result", "number", "refused")))
+        assert [None, None, None, "K4"] == [
+            one["reference"] if one["refused"] else None for one in result.facts["exchanges"]
+        ]
+        assert ["queued", "queued", "queued", "accepted"] == self.states(four)
+
+    def test_nothing(self, htpoort: Run, four: Office) -> None:
+        """If no exchange matches, nothing is done, and that is said; a misspelled party is an error."""
+        del four
+        order = ("resolve", "--state", "refused", "--close", "--yes")
+        nothing, misspelled = htpoort(*order, "--since", "2026-01-06"), htpoort(*order, "--party", "NL123456789.99.05")
+
+        assert ("result   resolved\nnumber   0\nrefused  0\n", 2) == (nothing.text, misspelled.code)
 
 
 class TestRedeliver:

@@ -103,8 +103,8 @@ _OF_A_MESSAGE: Final = [
     ("--message-id", "1", "--message-id is '1'"),
     ("PAYLOAD", "nowhere", "PAYLOAD: nowhere cannot be read: No such file or directory."),
     ("PAYLOAD", "empty", "PAYLOAD is empty"),
-    ("PAYLOAD", "folder", "PAYLOAD: folder cannot be read: Is a directory."),
 ]
+_A_FOLDER: Final = [("PAYLOAD", "folder", "PAYLOAD: folder cannot be read: Is a directory.")]
 _SYSTEMS: Final = [
     ("--systems", "nowhere", "--systems: nowhere cannot be read"),
     ("--systems", "bad.toml", "bad.toml:1: colour: there is no such setting"),
@@ -164,6 +164,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "parse": [("--file", "nowhere", "--file: nowhere cannot be read")],
     "build": [
         *_OF_A_MESSAGE,
+        *_A_FOLDER,
         *_SYSTEMS,
         ("--output", "folder", "--output: folder cannot be written: Is a directory."),
     ],
@@ -178,6 +179,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     ],
     "send": [
         *_OF_A_MESSAGE,
+        *_A_FOLDER,
         *_SYSTEMS,
         *_SHA256,
         ("--server", "", "--server is ''"),
@@ -194,6 +196,9 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     ],
     "queue": [
         *_OF_A_MESSAGE,
+        # A folder and a form of names are for many declarations, which have no K in common.
+        ("PAYLOAD", "folder", "--reference K2 is the K of one declaration; give auto, or --pattern to take K"),
+        ("--pattern", "{K}", "--reference K2 is the K of one declaration; give auto, or --pattern to take K"),
         *_SHA256,
         *_CONFIG,
         ("--kind", "", "--kind is ''; give a kind as [cutover] names it, or leave it out."),

@@ -27,6 +27,8 @@ Open = Callable[[str], Any]
 
 # Languages that pytest runs (see the project's conftest.py), and those that are not programs.
 RUN = {"python", "console", "toml"}
+# Languages that the tests with foreign programs run, and the pages that they take them from.
+RUN_ELSEWHERE = {"js": "docs/how-to/any-language.md"}
 SHOWN = {"text", "{toctree}", "{eval-rst}", "{include}"}
 
 VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
@@ -67,7 +69,15 @@ class TestBlocks:
         """A fenced block is in a language that is run, or is not a program."""
         languages = {language for one in pages for language, _ in one.blocks()}
 
-        assert languages <= RUN | SHOWN
+        assert languages <= RUN | SHOWN | set(RUN_ELSEWHERE)
+
+    def test_what_foreign_programs_run(self, pages: list[Any], root: Path) -> None:
+        """A block in another language is on a page that a test with foreign programs reads."""
+        found = {(language, str(one.path.relative_to(root))) for one in pages for language, _ in one.blocks()}
+        read = (root / "tests/interop/test_any_language.py").read_text(encoding="utf-8")
+
+        assert set(RUN_ELSEWHERE.items()) == {(language, path) for language, path in found if language in RUN_ELSEWHERE}
+        assert all(path in read for path in RUN_ELSEWHERE.values())
 
     def test_what_is_left_to_ci_is_in_the_readme(self, pages: list[Any]) -> None:
         """A console block that creates an environment is a command of the README, which CI runs."""

@@ -1,0 +1,79 @@
+"""The program of `docs/how-to/any-language.md`, run by Node: it queues, and reads replies, by commands and JSON."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from interop.messages import MAILBOX, PASSWORD, PAYLOAD, REFERENCES
+from interop.programs import environment, run
+
+from htpoort.simulator import Declarant, Gateway, Scenario, Script, ScriptedReply
+
+PAGE = Path(__file__).parents[2] / "docs/how-to/any-language.md"
+COMMANDS = Path(sys.executable).parent
+REFERENCE = REFERENCES[14]
+REPLY = '<?xml version="1.0"?>\n<Response>ë</Response>\n'.encode()
+CONFIG = """
+parties = ["NL123456789.02.05"]
+
+[ledger]
+url = "sqlite:///htpoort.db"
+
+[[outbox]]
+server = "127.0.0.1"
+port = SMTP_PORT
+security = "plain"
+username = "edi"
+password_file = "password"
+
+[[pop3]]
+server = "127.0.0.1"
+port = POP3_PORT
+security = "plain"
+username = "edi"
+password_file = "password"
+
+[[delivery]]
+system = "DMS"
+command = ["true"]
+"""
+
+
+async def test_node(tmp_path: Path) -> None:
+    """Each declaration is queued once, each reply is a file with the payload, and a refusal is a sentence."""
+    (program,) = re.findall(r"^```js\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    script, declaration, replies = tmp_path / "customs.js", tmp_path / "declaration.xml", tmp_path / "replies"
+    script.write_text(program, encoding="utf-8")
+    declaration.write_bytes(PAYLOAD)
+    replies.mkdir()
+    (tmp_path / "password").write_text(PASSWORD)
+    path = os.pathsep.join((str(COMMANDS), environment()["PATH"]))
+    env = environment(PATH=path, HTPOORT_CONFIG=str(tmp_path / "htpoort.toml"))
+    scripted = Script(scenarios=(Scenario(replies=(ScriptedReply(body=REPLY),)),))
+    async with Gateway(
+        declarants=[Declarant(mailbox=MAILBOX, username="edi", password=PASSWORD)], script=scripted
+    ) as gateway:
+        ports = {"SMTP_PORT": gateway.smtp_port, "POP3_PORT": gateway.pop3_port}
+        config = CONFIG
+        for name, port in ports.items():
+            config = config.replace(name, str(port))
+        (tmp_path / "htpoort.toml").write_text(config)
+
+        for _ in range(2):
+            assert f"{REFERENCE} queued\n".encode() == await run(
+                *("node", script, "queue", declaration, REFERENCE), env=env
+            )
+        assert b"" == await run("node", script, "replies", replies, env=env)
+        declaration.write_bytes(b"<Other/>")
+        await run("node", script, "queue", declaration, REFERENCE, env=env, codes=(1,))
+        for _ in range(2):
+            await run(COMMANDS / "htpoort", "run", "--once", env=env)
+            await gateway.wait_for_due_replies()
+        assert f"{REFERENCE} matched\n".encode() == await run("node", script, "replies", replies, env=env)
+        assert b"" == await run("node", script, "replies", replies, env=env)
+
+    assert [(REFERENCE, PAYLOAD)] == [(taken.envelope.reference, taken.payload.octets) for taken in gateway.received]
+    assert {f"{REFERENCE}-1.xml": REPLY} == {file.name: file.read_bytes() for file in replies.iterdir()}

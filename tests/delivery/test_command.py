@@ -218,7 +218,7 @@ from htpoort.delivery import CommandDelivery
 
 facts = dict.fromkeys(("system", "mailbox", "process_id", "party", "reference", "correlation"), "x")
 raw = b"0123456789abcde\\n" * 20_000
-reply = SimpleNamespace(key=7, received=datetime(2026, 1, 5, tzinfo=timezone.utc), raw=raw, **facts)
+reply = SimpleNamespace(key=7, received=datetime(2026, 1, 5, tzinfo=timezone.utc), raw=raw, redeliveries=0, **facts)
 asyncio.run(CommandDelivery(tuple(sys.argv[1:]))(reply))
 """
 """A process that delivers 320,000 octets to a command."""

@@ -183,6 +183,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min((os.cpu_count() or 1) + 1, 8)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out long tests where all tests are run without another choice; nox names the folders, and runs them."""
+    chosen = config.option.markexpr or config.option.keyword
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen:
+        config.option.markexpr = "not long"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """

@@ -14,10 +14,9 @@ import trustme
 from agents import MAILBOX, PARTY, declaration, reply
 from disk import failing_disk
 
-from htpoort import Router
+from htpoort import Outcome, Router
 from htpoort.config import AgentConfig, Finding, Verdict, check, read_agent_without_secrets
 from htpoort.config.checking import free_space
-from htpoort.core.exchange import Outcome
 from htpoort.ledger import Ledger
 from htpoort.simulator import Declarant, Gateway, GatewayTls
 

@@ -184,6 +184,7 @@ class TestFolder:
         """Open the page."""
         return page("docs/how-to/folder.md")
 
+    @pytest.mark.long
     async def test_an_agent_that_is_killed(self, folder: Any, home: Path) -> None:
         """Killed in the middle and started again, it declares each once, loses none, and delivers every reply."""
         machine = Machine(home, {"PATH": f"{PROGRAMS}:/usr/bin:/bin"})
@@ -223,6 +224,7 @@ class TestFolder:
         assert (0, {"DMS": {"answered": 500}}) == (code, json.loads(output)["exchanges"])
         check(home, gateway, home / "replies" / "DMS")
 
+    @pytest.mark.long
     async def test_cron(self, folder: Any, home: Path) -> None:
         """By cron and two scripts, every minute: the same, also if one run is killed with all that it started."""
         lines = [

@@ -106,6 +106,7 @@ class TestBlocks:
 class TestReference:
     """The reference is made from the docstrings, and covers every public name."""
 
+    @pytest.mark.long
     def test_builds_without_a_warning(self, root: Path, tmp_path: Path) -> None:
         """Sphinx finds every name and link; a warning is an error."""
         built = subprocess.run(  # noqa: S603 - our own documents

@@ -24,6 +24,7 @@ def two_agents() -> ModuleType:
     return module
 
 
+@pytest.mark.long
 def test_two_agents_that_are_killed(two_agents: ModuleType, url: str, tmp_path: Path) -> None:
     """Each exchange is accepted once or visible as unknown; each acknowledged reply is stored and delivered."""
     result = two_agents.run(url, tmp_path, exchanges=300, kills=3)

@@ -16,10 +16,11 @@ from typing import Final, Generic, Protocol, TypeVar, final
 
 import attrs
 
+from htpoort._aio import run_in_thread
 from htpoort.agent.settings import Timing
 from htpoort.core.errors import HtpoortError, LedgerError
 from htpoort.core.routing import Router
-from htpoort.ledger import Ledger
+from htpoort.ledger import Claimed, Ledger, PausedServer, Reply
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ Work = TypeVar("Work", bound=_Keyed)
 
 
 @final
-class Leases:
+class Leases(Generic[Work]):
     """
     The leases of one kind of work: declarations that are being sent, or replies that are being delivered.
 
@@ -60,13 +61,18 @@ class Leases:
         self._clock = clock
         self._renew = renew
         self._until: dict[int, datetime] = {}
-        self._claimed: dict[int, _Keyed] = {}
+        self._claimed: dict[int, Work] = {}
         self._claiming: list[datetime] = []
 
     @property
     def keys(self) -> tuple[int, ...]:
         """The keys that are held. Only their leases are renewed, so work that could not be recorded is abandoned."""
         return tuple(self._until)
+
+    @property
+    def work(self) -> tuple[Work, ...]:
+        """The work that is held."""
+        return tuple(self._claimed.values())
 
     async def claim(self, claim: Callable[[datetime], Future[list[Work]]]) -> list[Work]:
         """
@@ -182,6 +188,7 @@ class WorkerContext:
         sending_leases: The leases of the declarations that are being sent.
         delivery_leases: The leases of the replies that are being delivered.
         grace_over: Whether the grace period is over; nothing is tried again then.
+        keep_pauses: Whether the pauses of servers that an earlier agent recorded still count.
         final_seconds: How long a write or a cancelled delivery may still take after the grace period.
         rng: Gives the jitter of delays.
     """
@@ -192,9 +199,10 @@ class WorkerContext:
     clock: Callable[[], datetime]
     timing: Timing
     stop_event: asyncio.Event = attrs.field(factory=asyncio.Event)
-    sending_leases: Leases = attrs.field(init=False)
-    delivery_leases: Leases = attrs.field(init=False)
+    sending_leases: Leases[Claimed] = attrs.field(init=False)
+    delivery_leases: Leases[Reply] = attrs.field(init=False)
     grace_over: bool = False
+    keep_pauses: bool = False
     final_seconds: float = 5.0
     rng: random.Random = attrs.field(factory=random.SystemRandom)
 
@@ -241,6 +249,25 @@ class WorkerContext:
     def final_timeout(self) -> asyncio.Timeout:
         """Limit a wait after the grace period, so that a ledger that hangs does not keep the agent from ending."""
         return asyncio.timeout(self.final_seconds if self.grace_over else None)
+
+    async def paused_server(self, name: str) -> PausedServer | None:
+        """
+        Find the pause of a server that an earlier agent recorded and that still counts.
+
+        Args:
+            name: The agent's name for the server.
+
+        Returns:
+            The pause; None if there is none, or if pauses of earlier agents do not count.
+        """
+        if not self.keep_pauses:
+            return None
+        try:
+            paused = await run_in_thread(self.ledger.servers.paused)
+        except LedgerError as error:
+            LOG.error("Whether %s is paused is not known, so it is tried: %s", name, error)  # noqa: TRY400 - as above
+            return None
+        return next((pause for pause in paused if pause.name == name), None)
 
     async def pause(self, delay: timedelta) -> None:
         """Wait until the delay is over or the agent is asked to stop; after that, only let other tasks run."""

@@ -16,6 +16,7 @@ from htpoort.agent._context import LOG, OMITTED, WorkerContext
 from htpoort.agent.settings import Timing
 from htpoort.core.errors import SendError, SendFailure
 from htpoort.core.exchange import retry_delay
+from htpoort.ledger import PausedServer
 from htpoort.transport import Sender, SmtpServer
 
 
@@ -33,13 +34,28 @@ class ServerPauses:
         self._name = name
         self._timing = timing
         self._since: datetime | None = None
-        self._failures = 0
         self._kind: object = None
+        self.failures = 0
+        """How many attempts have failed in a row."""
 
     @property
     def since(self) -> datetime | None:
         """When failures of the present kind began; None while the server works."""
         return self._since
+
+    def restore(self, pause: PausedServer, *, at: datetime) -> timedelta:
+        """
+        Go on where an earlier agent left off.
+
+        Args:
+            pause: What it recorded.
+            at: Now.
+
+        Returns:
+            How long the server is still paused; never longer than a pause can be, as after a clock that was ahead.
+        """
+        self._since, self.failures = pause.since, pause.failures
+        return min(pause.next_try - at, max(*self._timing.pause_schedule, self._timing.login_pause))
 
     def failed(self, why: str, *, kind: object, at: datetime, minimum: timedelta) -> timedelta:
         """
@@ -54,10 +70,11 @@ class ServerPauses:
         Returns:
             How long the server is paused.
         """
-        self._failures += 1
-        pause = max(minimum, retry_delay(self._failures, schedule=self._timing.pause_schedule, repeat_last=True))
-        if self._since is None or kind is not self._kind:
-            self._since, self._kind = at, kind
+        self.failures += 1
+        pause = max(minimum, retry_delay(self.failures, schedule=self._timing.pause_schedule, repeat_last=True))
+        if self._since is None or (self._kind is not None and kind is not self._kind):
+            self._since = at
+        self._kind = kind
         since, next_try = (moment.isoformat(timespec="seconds") for moment in (self._since, at + pause))
         LOG.warning("%s is paused until %s, failing since %s: %s", self._name, next_try, since, why)
         return pause
@@ -66,7 +83,7 @@ class ServerPauses:
         """Count an attempt that succeeded."""
         if self._since is not None:
             LOG.info("%s works again, after failing since %s", self._name, self._since.isoformat(timespec="seconds"))
-        self._since, self._failures = None, 0
+        self._since, self._kind, self.failures = None, None, 0
 
 
 @final
@@ -90,15 +107,15 @@ class ServerUse:
         self, context: WorkerContext, server: SmtpServer, systems: tuple[str, ...], senders: Sequence[Sender]
     ) -> None:
         self._context = context
-        self._name = f"SMTP {server.label}"
+        self.name = f"SMTP {server.label}"
         self._systems = ", ".join(systems)
         self._senders = senders
-        self._pauses = ServerPauses(self._name, context.timing)
+        self._pauses = ServerPauses(self.name, context.timing)
         self._paused_senders: set[Sender] = set()
         self._works = False
         self._pause_begin = 0.0  # by the clock of the loop, which nothing sets back
         self._pause_end = 0.0
-        self._status: tuple[datetime, datetime, str] | None = None
+        self._status: PausedServer | None = None
         self._status_changed = True  # an earlier agent may have left a status in the ledger
 
     @staticmethod
@@ -135,6 +152,20 @@ class ServerUse:
             self._status, self._status_changed = None, True
         return True
 
+    async def start(self) -> None:
+        """Take over the pause that an earlier agent recorded, if it still counts; otherwise, clear it."""
+        if (pause := await self._context.paused_server(self.name)) is None:
+            await self.record()
+            return
+        left = self._pauses.restore(pause, at=self._context.clock())
+        self._pause_end = self.now() + left.total_seconds()
+        self._status, self._status_changed = pause, False
+
+    def resume(self) -> None:
+        """End a pause because of an order; the failure of an attempt that began before the order leads to none."""
+        self._pause_begin = self._pause_end = self.now()
+        LOG.info("%s may be tried at once, by order", self.name)
+
     def failed(self, sender: Sender, error: SendError, begun: float) -> None:
         """Note that an attempt failed because of the server; *begun* is when the attempt began, by `now`."""
         working = sum(other.connected for other in self._senders if other is not sender)
@@ -155,7 +186,14 @@ class ServerUse:
         )
         self._pause_begin = self.now()
         self._pause_end = self._pause_begin + pause.total_seconds()
-        self._status, self._status_changed = (self._pauses.since or at, at + pause, why), True
+        self._status = PausedServer(
+            name=self.name,
+            since=self._pauses.since or at,
+            next_try=at + pause,
+            why=why,
+            failures=self._pauses.failures,
+        )
+        self._status_changed = True
 
     async def record(self) -> None:
         """Write the status to the ledger if it has changed, so that other processes see it."""
@@ -168,6 +206,12 @@ class ServerUse:
         """Hand over the present status: a repeated write must not bring back one that is over."""
         servers = self._context.ledger.servers
         if self._status is None:
-            return servers.clear_pause_soon(self._name)
-        since, next_try, why = self._status
-        return servers.record_pause_soon(self._name, since=since, next_try=next_try, why=why if text is None else text)
+            return servers.clear_pause_soon(self.name)
+        pause = self._status
+        return servers.record_pause_soon(
+            self.name,
+            since=pause.since,
+            next_try=pause.next_try,
+            why=pause.why if text is None else text,
+            failures=pause.failures,
+        )

@@ -1,18 +1,23 @@
 """
 Watch the ledger for what no worker takes care of.
 
-One watch corrects moments that a clock set too far ahead; the other warns of what no agent sends or delivers.
+One watch corrects moments that a clock set too far ahead, one warns of what no agent sends or delivers, and one obeys
+orders to try a server at once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, ParamSpec, final
 
 from htpoort._aio import run_in_thread
 from htpoort.agent._context import LOG, WorkerContext
+from htpoort.agent.inbox import Pop3Worker
+from htpoort.agent.outbox import OutboxWorker
+from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import RETRY_SCHEDULE
 from htpoort.delivery import DELIVERY_SCHEDULE
 
@@ -117,3 +122,38 @@ class UnservedWatch:
         self._sending |= declarations.keys()
         self._delivering |= status.undelivered.keys()
         await self._context.pause(self._context.timing.lease)
+
+
+@final
+class ResumeWatch:
+    """
+    Obey orders to try paused servers at once.
+
+    Args:
+        context: What the workers of the agent share.
+        workers: Those that use servers.
+    """
+
+    def __init__(self, context: WorkerContext, workers: Sequence[OutboxWorker | Pop3Worker]) -> None:
+        self._context = context
+        self._workers = workers
+        self._known: Mapping[str, int] = {}
+
+    async def start(self) -> None:
+        """Note the orders that were for earlier agents."""
+        if self._workers:
+            self._known = await run_in_thread(self._context.ledger.servers.resume_orders)
+
+    async def run(self) -> None:
+        """Watch until the agent is asked to stop."""
+        if self._workers:
+            await self._context.run_repeatedly("resuming", self._obey)
+
+    async def _obey(self) -> None:
+        with suppress(LedgerError):  # the workers report it
+            orders = await run_in_thread(self._context.ledger.servers.resume_orders)
+            for worker in self._workers:
+                if orders.get(worker.server) != self._known.get(worker.server):
+                    worker.resume()
+            self._known = orders
+        await self._context.pause(self._context.timing.poll_interval)

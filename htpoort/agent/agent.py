@@ -19,7 +19,7 @@ from typing import Any, Final, Self, final
 from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort.agent._context import LOG, WorkerContext
-from htpoort.agent._watches import ClockWatch, UnservedWatch
+from htpoort.agent._watches import ClockWatch, ResumeWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.dispatch import Dispatcher
 from htpoort.agent.folder import folder_workers
@@ -30,7 +30,7 @@ from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
 from htpoort.core.routing import Router
 from htpoort.delivery import Delivery
-from htpoort.ledger import Ledger, Reply
+from htpoort.ledger import Claimed, Ledger, Reply
 from htpoort.transport import Receiver, SmtpInbox
 
 __all__ = ["Agent"]
@@ -70,6 +70,9 @@ class Agent:
             ``("DMS", "NL123456789.02.05")``.
         clock: Returns the current time, aware.
         timing: How long to wait.
+        keep_pauses: Whether servers that an earlier agent paused stay paused. Give it in a program that is started
+            again and again, as by cron, so that a wrong password does not log in at each start. By default, an agent
+            that starts tries every server.
 
     Raises:
         InputError: A system is in two outboxes, or is not in the router's directory; or the replies of a party have two
@@ -91,9 +94,12 @@ class Agent:
         party_deliveries: Mapping[tuple[str, str], Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
         timing: Timing = _TIMING,
+        keep_pauses: bool = False,
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{_clock.unique()}"
-        self._context = context = WorkerContext(ledger=ledger, router=router, owner=owner, clock=clock, timing=timing)
+        self._context = context = WorkerContext(
+            ledger=ledger, router=router, owner=owner, clock=clock, timing=timing, keep_pauses=keep_pauses
+        )
         systems_of = _systems_of(outboxes, router)
         self._outboxes = [OutboxWorker(context, outbox, systems) for outbox, systems in systems_of]
         self._deliveries = delivery_workers(context, deliveries or {}, party_deliveries or {})
@@ -105,6 +111,7 @@ class Agent:
         self._inboxes = tuple(inboxes)
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
         self._pop3_workers = [Pop3Worker(context, self._intake, inbox) for inbox in pop3]
+        self._resume_watch = ResumeWatch(context, [*self._outboxes, *self._pop3_workers])
         self._folders = folder_workers(context, folders, dispatcher, self.wake)
         self._receivers: list[Receiver] = []
         self._lock = contextlib.ExitStack()
@@ -118,12 +125,22 @@ class Agent:
         """The ports of the SMTP inboxes, in their order."""
         return tuple(receiver.port for receiver in self._receivers)
 
+    @property
+    def sending(self) -> tuple[Claimed, ...]:
+        """The declarations that are being sent, or whose outcome is being recorded."""
+        return self._context.sending_leases.work
+
+    @property
+    def delivering(self) -> int:
+        """How many replies are being delivered."""
+        return len(self._context.delivery_leases.keys)
+
     def stop(self) -> None:
         """Ask the agent to stop. A signal handler of the loop may call this."""
         self._context.stop_event.set()
         self.wake()
-        for worker in self._delivery_workers:
-            worker.wake.set()
+        for event in (worker.wake for workers in (self._delivery_workers, self._pop3_workers) for worker in workers):
+            event.set()
 
     async def wait_for_stop_request(self) -> None:
         """Wait until the agent is asked to stop."""
@@ -172,6 +189,7 @@ class Agent:
         self._lock.enter_context(self._context.ledger.agent_lock())
         try:
             await self._recover()
+            await self._resume_watch.start()
             for worker in self._outboxes:
                 await worker.open(self._connections)
             for inbox in self._inboxes:
@@ -186,7 +204,7 @@ class Agent:
         runs += [worker.run for worker in self._delivery_workers]
         runs += [worker.run for worker in self._folders]
         runs += [worker.run for worker in self._pop3_workers]
-        runs += [self._unserved_watch.run, self._clock_watch.run]
+        runs += [self._unserved_watch.run, self._clock_watch.run, self._resume_watch.run]
         self._tasks += [asyncio.create_task(run()) for run in runs]
         # Leases are renewed until the work in progress is over, also after the agent was asked to stop.
         leases = self._context.run_repeatedly("leases", self._keep_leases, until_cancelled=True)
@@ -233,7 +251,8 @@ class Agent:
         if alone:
             await asyncio.wrap_future(context.ledger.replies.drop_claims_soon())
         # A server may have been removed from the configuration: no agent would clear its pause.
-        due_before = None if alone else context.clock() - _PAUSE_KEPT
+        all_of_them = alone and not context.keep_pauses
+        due_before = None if all_of_them else context.clock() - _PAUSE_KEPT
         try:
             await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before))
         except LedgerError as error:

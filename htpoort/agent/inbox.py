@@ -17,7 +17,7 @@ import attrs
 
 from htpoort import _clock
 from htpoort._aio import run_in_thread
-from htpoort.agent._context import LOG, WorkerContext
+from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerPauses
 from htpoort.agent.settings import Pop3Inbox
 from htpoort.core.errors import InputError, LedgerError, Problem
@@ -116,39 +116,59 @@ class Pop3Worker:
         # The UIDLs of mails that are left alone until a moment.
         self._left_alone: dict[str, datetime] = {}
         self._limit = MAX_MAILS
-        self._name = f"POP3 {inbox.server.label}"
-        self._pauses = ServerPauses(self._name, context.timing)
+        self.server = f"POP3 {inbox.server.label}"
+        """The name of its server among those that may be paused."""
+        self._pauses = ServerPauses(self.server, context.timing)
         self.polled = asyncio.Event()
         """Set when the mailbox was polled, as far as it could be."""
+        self.wake = asyncio.Event()
+        """Set to poll at once, and when the agent is asked to stop."""
 
     async def run(self) -> None:
         """Poll until the agent is asked to stop."""
+        context = self._context
         # An earlier agent may have left a status in the ledger.
-        await self._record(self._context.ledger.servers.clear_pause_soon(self._name))
-        await self._context.run_repeatedly("POP3", self._poll_and_pause)
+        if (pause := await context.paused_server(self.server)) is None:
+            await self._record(context.ledger.servers.clear_pause_soon(self.server))
+        elif (left := self._pauses.restore(pause, at=context.clock())) > timedelta(0):
+            self.polled.set()
+            await self._wait(left)
+        await context.run_repeatedly("POP3", self._poll_and_pause)
+
+    def resume(self) -> None:
+        """End the pause of the server, because of an order."""
+        LOG.info("%s is tried at once, by order", self.server)
+        self.wake.set()
+
+    async def _wait(self, pause: timedelta) -> None:
+        """Wait until the pause is over, or until this worker is woken."""
+        if not self._context.stop_event.is_set():
+            await wait_for_event(self.wake, pause)
 
     async def _poll_and_pause(self) -> None:
+        # Before the poll: an order during a poll that fails is obeyed after it.
+        self.wake.clear()
         pause = self._inbox.poll_interval
         try:
             report = await self._poll()
         except InputError as error:
             # A file of the TLS settings may have been replaced or removed while the agent runs.
             for problem in error.problems:
-                LOG.error("%s: %s", self._name, problem.message)
+                LOG.error("%s: %s", self.server, problem.message)
         else:
             pause = await self._pause_after(report)
             # If nothing has left the mailbox, the same mails would come again at once.
             if report.more and report.deleted and report.error is None:
                 return
         self.polled.set()
-        await self._context.pause(pause * (1 + self._context.rng.random() / 10))
+        await self._wait(pause * (1 + self._context.rng.random() / 10))
 
     async def _pause_after(self, report: FetchReport) -> timedelta:
         """Return how long to wait: longer after each session that could not be opened."""
         error, servers = report.error, self._context.ledger.servers
         if self._pauses.since is not None and (report.stored or error is None or error.logged_in):
             self._pauses.worked()
-            await self._record(servers.clear_pause_soon(self._name))
+            await self._record(servers.clear_pause_soon(self.server))
         if error is None:
             return self._inbox.poll_interval
         if error.logged_in:
@@ -159,7 +179,11 @@ class Pop3Worker:
         now, why = self._context.clock(), str(error)
         pause = self._pauses.failed(why, kind=error.kind, at=now, minimum=minimum)
         since = self._pauses.since or now
-        await self._record(servers.record_pause_soon(self._name, since=since, next_try=now + pause, why=why))
+        await self._record(
+            servers.record_pause_soon(
+                self.server, since=since, next_try=now + pause, why=why, failures=self._pauses.failures
+            )
+        )
         return pause
 
     async def _record(self, future: Future[None]) -> None:
@@ -190,12 +214,12 @@ class Pop3Worker:
         )
         self._limit = MAX_MAILS if report.error is None else report.limit
         if report.seen_again:
-            LOG.info("%s: %d mails were fetched again that had been stored before", self._name, len(report.seen_again))
+            LOG.info("%s: %d mails were fetched again that had been stored before", self.server, len(report.seen_again))
         problems = [*report.problems, *(left.problem for left in report.left)]
         for problem in problems[:_MAX_WARNINGS]:
-            LOG.warning("%s: %s", self._name, problem.message)
+            LOG.warning("%s: %s", self.server, problem.message)
         if len(problems) > _MAX_WARNINGS:
-            LOG.warning("%s: left out %d more warnings like these", self._name, len(problems) - _MAX_WARNINGS)
+            LOG.warning("%s: left out %d more warnings like these", self.server, len(problems) - _MAX_WARNINGS)
         left_alone = (left.uidl for left in report.left if left.uidl and left.problem.code in _LEFT_ALONE)
         self._left_alone |= dict.fromkeys(left_alone, now + _LEAVE_ALONE)
         return report

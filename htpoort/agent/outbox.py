@@ -72,6 +72,16 @@ class OutboxWorker:
         self.wake = asyncio.Event()
         """Set when something may be due, or a connection is free."""
 
+    @property
+    def server(self) -> str:
+        """The name of its server among those that may be paused."""
+        return self._health.name
+
+    def resume(self) -> None:
+        """End the pause of the server, because of an order."""
+        self._health.resume()
+        self.wake.set()
+
     async def open(self, connections: ConcurrentExitStack) -> None:
         """
         Prepare the senders. They connect when there is something to send.
@@ -88,7 +98,7 @@ class OutboxWorker:
 
     async def run(self) -> None:
         """Send until the agent is asked to stop, and then wait for the attempts in progress."""
-        await self._health.record()
+        await self._health.start()
         async with asyncio.TaskGroup() as group:
             await self._context.run_repeatedly("outbox", lambda: self._send_due(group))
 

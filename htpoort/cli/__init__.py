@@ -22,6 +22,8 @@ def main() -> None:
         from htpoort.cli import _app  # noqa: PLC0415 - so that a missing library can be named
 
         code = _app.run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the libraries were imported
+        sys.exit(_output.interrupted())
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"htpoort: {error.name} is missing; install the command line with: pip install 'htpoort[cli]'\n"

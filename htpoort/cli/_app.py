@@ -16,10 +16,12 @@ import typer
 from typer.core import TyperGroup
 
 from htpoort.cli import _facts, _input, _output, _show, _usage
-from htpoort.cli._output import ATTENTION, BAD_INPUT, FAILED, QUARANTINED
+from htpoort.cli._output import ATTENTION, BAD_INPUT, FAILED, INTERRUPTED, QUARANTINED
 from htpoort.core.errors import HtpoortError, InputError, LedgerError, SendError
 
-__all__ = ["ATTENTION", "BAD_INPUT", "FAILED", "QUARANTINED", "app", "run"]
+__all__ = ["ATTENTION", "BAD_INPUT", "FAILED", "INTERRUPTED", "QUARANTINED", "app", "run"]
+
+_NAGIOS_UNKNOWN: Final = 3
 
 COMMANDS: Final = {
     "parse": ("message", "Read the routing envelope in a Subject."),
@@ -38,9 +40,10 @@ COMMANDS: Final = {
         "Fetch once from every POP3 mailbox and store the mails; exit code 1 if a mailbox could not be read.",
     ),
     "status": (
-        "ledger",
-        "Count exchanges, undelivered replies and quarantined messages, and list the oldest that need attention.",
+        "attention",
+        "Show what needs attention, why, and what to type next; and count exchanges, replies and quarantine.",
     ),
+    "resume": ("attention", "Try servers again now that pause after a failure; a running agent obeys within seconds."),
     "show": ("ledger", "Show all that is known of a K: its exchange, what happened, and its replies."),
     "list": ("ledger", "List exchanges, oldest first: all of them, or by state, system, party and time."),
     "reply": ("ledger", "List replies, or show one with what it carries."),
@@ -59,7 +62,7 @@ COMMANDS: Final = {
     "export": ("ledger", "Print every exchange and every reply, as JSON lines or as CSV."),
     "prune": ("ledger", "Delete finished exchanges older than the retention period; used references are kept."),
     "quarantine": (
-        "quarantine",
+        "attention",
         "List, show, release or discard messages whose process is not known.",
     ),
     "cutover": (
@@ -74,6 +77,66 @@ COMMANDS: Final = {
 }
 """The module of each command and its line in ``htpoort --help``, which is the first of its own help."""
 
+GROUPS: Final = {
+    "Set it up": ("init", "check"),
+    "Run the exchange": ("run", "queue", "fetch"),
+    "See what happened, and decide": (
+        "status",
+        "show",
+        "list",
+        "reply",
+        "unanswered",
+        "resolve",
+        "redeliver",
+        "resume",
+        "quarantine",
+    ),
+    "Keep the ledger": ("export", "prune"),
+    "Move from one system to another": ("cutover",),
+    "Read, build and send one message, without a ledger": ("parse", "build", "route", "send"),
+    "Try it out, offline": ("demo", "simulate"),
+}
+"""The commands as ``htpoort --help`` lists them."""
+
+_DECLARATION: Final = "--system DMS --party NL123456789.02.05 --mailbox edi@forwarder.example --reference K1"
+EXAMPLES: Final = {
+    "parse": "htpoort parse '[V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]'",
+    "build": f"htpoort build declaration.xml {_DECLARATION} --output declaration.eml",
+    "route": "htpoort route reply.eml --party NL123456789.02.05",
+    "send": f"htpoort send declaration.xml {_DECLARATION} --server smtp.forwarder.example --port 587",
+    "queue": f"htpoort queue declaration.xml {_DECLARATION}",
+    "run": "htpoort run --config /etc/htpoort/htpoort.toml",
+    "fetch": "htpoort fetch --json",
+    "status": "htpoort status --nagios",
+    "resume": "htpoort resume smtp.forwarder.example",
+    "show": "htpoort show K1",
+    "unanswered": "htpoort unanswered --older-than 24 --csv > unanswered.csv",
+    "resolve": "htpoort resolve K1 --sent",
+    "redeliver": "htpoort redeliver --system DMS",
+    "export": "htpoort export --csv > ledger.csv",
+    "prune": "htpoort prune --older-than 2557",
+    "quarantine": "htpoort quarantine list",
+    "quarantine list": "htpoort quarantine list --all",
+    "quarantine show": "htpoort quarantine show 3 --raw",
+    "quarantine release": "htpoort quarantine release 3 --system DMS --party NL123456789.02.05",
+    "quarantine discard": "htpoort quarantine discard 3 --why advertising",
+    "quarantine withdraw": "htpoort quarantine withdraw 3",
+    "init": "htpoort init",
+    "check": "htpoort check",
+    "list": "htpoort list --state unknown",
+    "reply": "htpoort reply list",
+    "reply list": "htpoort reply list --system DMS",
+    "reply show": "htpoort reply show 17 --payload > reply.xml",
+    "cutover": "htpoort cutover status",
+    "cutover preview": "htpoort cutover preview --on 2026-12-01",
+    "cutover status": "htpoort cutover status --party NL123456789.02.05",
+    "cutover shadows": "htpoort cutover shadows --csv > shadows.csv",
+    "cutover rehearse": "htpoort cutover rehearse",
+    "simulate": "htpoort simulate --declarant edi@forwarder.example",
+    "demo": "htpoort demo",
+}
+"""An example for the help of each command, and of each command of a group."""
+
 
 @final
 class _Loader(UserDict[str, Any]):
@@ -83,10 +146,17 @@ class _Loader(UserDict[str, Any]):
         module = importlib.import_module(f"htpoort.cli.{self.data[name][0]}")
         found: Any = typer.main.get_command(module.app)
         command = found if found.name == name else found.commands[name]
-        for shown in getattr(command, "commands", {}).values():
+        for inner, shown in getattr(command, "commands", {}).items():
             # Without it, the list of commands ends in the middle of a sentence.
             shown.short_help = shown.help
+            shown.epilog = _example(f"{name} {inner}")
+        command.epilog = _example(name)
         return _usage.in_plain_words(command)
+
+
+def _example(name: str) -> str:
+    """Give the last lines of a command's help, which are not folded, so that they can be copied."""
+    return f"\b\nExample:\n  {EXAMPLES[name]}"
 
 
 class _Commands(TyperGroup):
@@ -94,13 +164,21 @@ class _Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own
         super().__init__(**settings)
-        _usage.in_plain_words(self)
         self.commands = _Loader(COMMANDS)
+        self._worded = False
+
+    def get_params(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        """Word the options at their first use: those that install completion are added after the group was made."""
+        if not self._worded:
+            self._worded = True
+            _usage.options_in_plain_words(self)
+        return super().get_params(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, PLR6301 - as above; typer calls it
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
         try:
@@ -109,6 +187,9 @@ class _Commands(TyperGroup):
             # The library that checks the values puts this before its sentence.
             error.message = error.message.removeprefix("Value error, ")
             raise
+        except KeyboardInterrupt as error:
+            # The library would end without a word.
+            raise typer.Abort from error
 
 
 app = typer.Typer(
@@ -118,7 +199,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 quarantined, 4 a person is needed.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # brackets in a help text are brackets
     pretty_exceptions_enable=False,
 )
@@ -155,25 +235,49 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         code: object = app(args=list(arguments), prog_name="htpoort", standalone_mode=False)
-    except typer.Abort:
-        return FAILED
+    except (typer.Abort, KeyboardInterrupt) as error:
+        return _stopped(error)
     except typer.TyperException as error:
-        _show.failed(_usage.sentence(error))
-        return BAD_INPUT
+        return _unusable(_usage.sentence(error), nagios="--nagios" in arguments)
     except (HtpoortError, OSError) as error:
-        return _failed(_input.in_options(error), as_json="--json" in arguments)
+        return _failed(_input.in_options(error), arguments)
     except _output.OutputLostError:
         return FAILED
     return code if isinstance(code, int) else 0
 
 
-def _failed(error: HtpoortError | OSError, *, as_json: bool) -> int:
+def _stopped(error: BaseException) -> int:
+    """Report Ctrl-C, or the end of the input where a question was asked; returns the exit code."""
+    if not isinstance(error.__cause__, EOFError):
+        return _output.interrupted()
+    _show.failed("htpoort: The input ended before the question was answered. Nothing was done.")
+    return FAILED
+
+
+def _unusable(text: str, *, nagios: bool) -> int:
+    """Report an error of usage; returns the exit code."""
+    if nagios:
+        return _unknown(text.removeprefix("htpoort: "))
+    _show.failed(text)
+    return BAD_INPUT
+
+
+def _unknown(text: str) -> int:
+    """Report an error to a monitoring system, on one line; returns its exit code for a state that is not known."""
+    with contextlib.suppress(_output.OutputLostError):
+        _show.line(f"HTPOORT UNKNOWN - {' '.join(text.split()).replace('|', '/')}")
+    return _NAGIOS_UNKNOWN
+
+
+def _failed(error: HtpoortError | OSError, arguments: Sequence[str]) -> int:
     """Report an error; returns the exit code."""
+    if "--nagios" in arguments:
+        return _unknown(_facts.sentence(error))
     if _output.is_committed():
         # The error came after the commit, for example when the ledger was closed.
         _show.failed(f"htpoort: The command succeeded, but afterwards: {_facts.sentence(error)}")
         return 0
-    if as_json:
+    if "--json" in arguments:
         with contextlib.suppress(_output.OutputLostError):
             _show.as_json(_facts.failure(error))
     else:

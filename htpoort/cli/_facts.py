@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from htpoort.core.cutover import MovePreview, MoveProgress, SwitchOff
     from htpoort.core.payload import Payload
     from htpoort.ledger import Entry, Exchange, Ledger, QuarantinedMessage, Reply, Shadow, Story
-    from htpoort.simulator import Declaration, Pop3Fault, SentReply, SmtpFault
+    from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault
 
 Facts = dict[str, Any]
 
@@ -449,3 +449,8 @@ def smtp_fault(fault: SmtpFault) -> Facts:
 def pop3_fault(fault: Pop3Fault) -> Facts:
     """Describe a fault that the gateway showed over POP3."""
     return _event("fault", None, f"{fault.action} at {fault.command} of POP3")
+
+
+def failed_login(one: FailedLogin) -> Facts:
+    """Describe a login with a wrong user name or password."""
+    return _event("login", None, f"wrong user name or password by {one.protocol}: {one.username}")

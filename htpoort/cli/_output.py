@@ -17,6 +17,7 @@ FAILED: Final = 1
 BAD_INPUT: Final = 2
 QUARANTINED: Final = 3
 ATTENTION: Final = 4
+INTERRUPTED: Final = 130
 """The exit codes beside 0, which means success."""
 
 _ESCAPE: Final = "backslashreplace"  # for a character that the encoding of a stream lacks
@@ -124,6 +125,15 @@ def mark_committed() -> None:
 def is_committed() -> bool:
     """Return whether the command has succeeded, whatever happens to its output."""
     return (guarded := _of_stdout()) is not None and guarded.committed
+
+
+def interrupted() -> int:
+    """Report Ctrl-C; returns the exit code, which is 0 if the command had succeeded by then."""
+    if is_committed():
+        sys.stderr.write("htpoort: The command had succeeded when Ctrl-C stopped it.\n")
+        return 0
+    sys.stderr.write("htpoort: Stopped by Ctrl-C before it was done.\n")
+    return INTERRUPTED
 
 
 def end(code: int) -> int:

@@ -10,9 +10,12 @@ import contextlib
 import csv
 import itertools
 import json
+import os
+import shlex
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TextIO, cast, final
 
 from htpoort.cli._facts import Facts
@@ -26,6 +29,16 @@ _PAGE: Final = 200  # lines of a table that are laid out together
 PROBLEMS: Final = 100  # of one thing
 _UTF_8: Final = ("utf-8", "utf8")
 _ROWS: Final = 15  # of a table that grows: what fits a terminal of 24 lines
+_COLOURS: Final = {
+    "answered": "green",
+    "released": "green",
+    "deferred": "yellow",
+    "held": "yellow",
+    "failed": "red",
+    "refused": "red",
+    "unknown": "red",
+}
+"""The colour of each state in a terminal; the others have none."""
 
 
 def _text(value: object) -> str:
@@ -36,6 +49,16 @@ def _text(value: object) -> str:
 def printable(text: str) -> str:
     """Escape control characters."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def local(at: str | None) -> str:
+    """Write a moment, which is ISO 8601, as the clock on the wall shows it, with its time zone."""
+    return "" if at is None else f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def quoted(text: str) -> str:
+    """Write a text so that a shell takes it as one word."""
+    return shlex.quote(text)
 
 
 def json_text(facts: object, stream: TextIO, *, indent: int | None = None) -> str:
@@ -93,8 +116,21 @@ def rows(facts: Facts) -> None:
         elif value is not None:
             pairs.append((name, _text(value)))
     width = max((len(name) for name, _ in pairs), default=0)
+    coloured = _has_colour()
     for name, text in pairs:
-        line(f"{name:<{width}}  {text}")
+        begin, end = _escapes(text) if coloured and name == "state" else ("", "")
+        line(f"{name:<{width}}  {begin}{text}{end}")
+
+
+def _has_colour() -> bool:
+    """Return whether standard output shows colours; NO_COLOR switches them off (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {None, "dumb"}
+
+
+def _escapes(state: str) -> tuple[str, str]:
+    """Give what begins and ends the colour of a state in a terminal."""
+    number = {"red": "31", "yellow": "33", "green": "32"}.get(_COLOURS.get(state, ""))
+    return ("", "") if number is None else (f"\x1b[{number}m", "\x1b[0m")
 
 
 def table(
@@ -143,10 +179,15 @@ def _grid(title: str, columns: Iterable[str], lines: Iterable[Sequence[object]])
     from rich.text import Text
 
     grid = Table(title=title or None, title_justify="left")
-    for column in columns:
+    names = tuple(columns)
+    for column in names:
         grid.add_column(column, overflow="fold")
     for cells in lines:
-        grid.add_row(*(Text("" if cell is None else _text(cell)) for cell in cells))
+        texts = ["" if cell is None else _text(cell) for cell in cells]
+        styles = [
+            _COLOURS.get(text, "") if column == "state" else "" for column, text in zip(names, texts, strict=True)
+        ]
+        grid.add_row(*(Text(text, style=style) for text, style in zip(texts, styles, strict=True)))
     return grid
 
 

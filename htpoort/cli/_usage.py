@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self, cast, final, get_args, get_origin
 
-__all__ = ["in_plain_words", "sentence"]
+__all__ = ["in_plain_words", "options_in_plain_words", "sentence"]
 
 _VALUES: Final = {
     "business_reference": "TEXT",
@@ -67,6 +67,19 @@ def in_plain_words(command: Any) -> Any:  # noqa: ANN401 - typer brings a click 
     """
     for inner in getattr(command, "commands", {}).values():
         in_plain_words(inner)
+    return options_in_plain_words(command)
+
+
+def options_in_plain_words(command: Any) -> Any:  # noqa: ANN401 - as above
+    """
+    Show the arguments and options of a command, without those of the commands of a group.
+
+    Args:
+        command: As typer made it; it is changed.
+
+    Returns:
+        The same command.
+    """
     command.get_help_option = functools.partial(_help_option, command.get_help_option)
     for parameter in command.params:
         choices = [str(choice.value) for choice in parameter.type_descriptor.choices or ()]

@@ -1,4 +1,4 @@
-"""What the ledger holds: `status`, `show`, `list`, `reply`, `unanswered`, `resolve`, `redeliver`, `export`, `prune`."""
+"""What the ledger holds: `show`, `list`, `reply`, `unanswered`, `resolve`, `redeliver`, `export`, `prune`."""
 
 from __future__ import annotations
 
@@ -51,56 +51,6 @@ _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
 _HOURS: Final = 24 * _DAYS
 _COLUMNS: Final = ("system", "party", "reference", "business_reference", "state", "attempts", "created", "changed")
 _REPLY_COLUMNS: Final = ("key", "system", "party", "reference", "correlation", "received", "delivered", "trouble")
-
-
-@app.command()
-def status(*, config: Config = CONFIG, json: Json = False) -> None:
-    """Count exchanges, undelivered replies and quarantined messages, and list the oldest that need attention."""
-    with _input.opened(config) as (_, ledger):
-        facts = _facts.status(ledger)
-    if json:
-        _show.as_json(facts)
-        return
-    _show.table(
-        "Exchanges",
-        ("system", "state", "number"),
-        [(system, state, number) for system, states in facts["exchanges"].items() for state, number in states.items()],
-    )
-    oldest = {f"oldest open of {system}": at for system, at in facts["oldest_open"].items()}
-    waiting = {f"undelivered of {system}": number for system, number in facts["undelivered"].items()}
-    _show.rows({**oldest, **waiting, "in quarantine": facts["quarantined"]})
-    if facts["asks"]:
-        _show_attention(facts)
-    if facts["early"]:
-        _show_early(facts)
-    if facts["paused"]:
-        _show.table(
-            "Servers that pause after a failure",
-            tuple(facts["paused"][0]),
-            [tuple(one.values()) for one in facts["paused"]],
-        )
-
-
-def _show_attention(facts: Facts) -> None:
-    """List the exchanges that need attention, and name the command that lists the others."""
-    _show.table("Needs attention", _facts.ATTENTION, [tuple(one.values()) for one in facts["asks"]])
-    counted = {
-        state.value: sum(states.get(state.value, 0) for states in facts["exchanges"].values())
-        for state in _facts.NEED_ATTENTION
-    }
-    more = sum(counted.values()) - len(facts["asks"])
-    if more > 0:
-        options = " ".join(f"--state {state}" for state, number in counted.items() if number)
-        _show.line(f"and {more} more; list them with: htpoort export {options}")
-
-
-def _show_early(facts: Facts) -> None:
-    """List the exchanges with a reply that cannot be an answer, because nothing can have been sent yet."""
-    title = "A reply arrived before the declaration was sent, so it cannot be its answer; see htpoort show K"
-    _show.table(title, _facts.ATTENTION, [tuple(one.values()) for one in facts["early_replies"]])
-    more = facts["early"] - len(facts["early_replies"])
-    if more > 0:
-        _show.line(f"and {more} more")
 
 
 @app.command()

@@ -18,13 +18,15 @@ from typing import Annotated, Final, final
 import attrs
 import typer
 
-from htpoort.agent import DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
+from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
 from htpoort.cli import _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
 from htpoort.config import AgentConfig, read_agent
+from htpoort.core.errors import LedgerError
+from htpoort.core.exchange import State
 from htpoort.core.routing import Quarantined
-from htpoort.ledger import Ledger
+from htpoort.ledger import Claimed, Ledger
 
 app = _input.group()
 
@@ -53,10 +55,12 @@ def run(
     _become_first_process()
     # An agent goes on working whether anyone reads what it prints or not.
     _output.make_optional()
-    asyncio.run(_run(config, as_json=json, verbose=verbose))
+    if asyncio.run(_run(config, as_json=json, verbose=verbose)):
+        raise typer.Exit(_output.INTERRUPTED)
 
 
-async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
+async def _run(path: Path, *, as_json: bool, verbose: bool) -> bool:
+    """Run until a signal comes; return whether a second Ctrl-C ended it at once."""
     with _input.configured(path):
         config = read_agent(path)
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
@@ -67,13 +71,93 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> None:
                 ledger.location,
             )
         agent = config.agent(ledger)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, agent.stop)
-        with _input.listening(_addresses(config)):
+        stopping = _Stopping(agent, config, as_json=as_json)
+        with _input.listening(_addresses(config)), stopping.until_ended(ledger):
             async with agent:
                 _started(config, ledger, agent.ports, as_json=as_json)
                 await agent.wait_for_stop_request()
+        return stopping.forced
+
+
+@final
+class _Stopping:
+    """
+    Stop an agent in good order at the first signal, and at once at a second Ctrl-C.
+
+    SIGHUP, which comes when a terminal is closed or a log was rotated, ends nothing: certificates are read anew when
+    their files change, and the log goes to standard error.
+
+    Args:
+        agent: The agent, which is not entered yet.
+        config: For the grace period.
+        as_json: Whether standard output holds one JSON document, so that nothing may follow it.
+    """
+
+    def __init__(self, agent: Agent, config: AgentConfig, *, as_json: bool) -> None:
+        self.forced = False
+        """Whether a second Ctrl-C has come."""
+        self._agent = agent
+        self._grace = config.timing.grace
+        self._as_json = as_json
+        self._begun = False
+        self._sending: tuple[Claimed, ...] = ()
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, _LOG.info, "SIGHUP: the agent goes on; it reads new certificates itself")
+
+    @contextlib.contextmanager
+    def until_ended(self, ledger: Ledger) -> Generator[None]:
+        """Run the agent in this block; if it was ended at once, log what is left unknown."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.forced:
+                raise
+            unknown = [claimed for claimed in self._sending if _is_unknown(ledger, claimed)]
+            for claimed in unknown:
+                _LOG.warning(
+                    "Left unknown: the declaration to %s of %s under %s; the server may have accepted it. It is not "
+                    "sent again until a reply or htpoort resolve %s settles it",
+                    *(claimed.system, claimed.party, claimed.reference, claimed.reference),
+                )
+            if not unknown:
+                _LOG.warning("Ended at once; no declaration is left unknown")
+
+    def _stop(self, number: int) -> None:
+        if not self._begun:
+            self._begun = True
+            self._agent.stop()
+            self._report()
+        elif number == signal.SIGINT:
+            if self.forced:
+                os._exit(_output.INTERRUPTED)  # what is being sent becomes unknown when the next agent starts
+            self.forced, self._sending = True, self._agent.sending
+            if self._task is not None:
+                self._task.cancel()
+
+    def _report(self) -> None:
+        """Report what the agent waits for before it ends."""
+        counts = {"being sent": len(self._agent.sending), "being delivered": self._agent.delivering}
+        work = " and ".join(f"{number} {what}" for what, number in counts.items() if number)
+        text = "Stopping."
+        if work:
+            seconds = f"{self._grace.total_seconds():g} seconds"
+            text = f"Stopping: waiting up to {seconds} for what is in progress ({work}). Ctrl-C again ends at once."
+        if self._as_json:
+            _LOG.info(text)
+        else:
+            _show.line(text)
+
+
+def _is_unknown(ledger: Ledger, claimed: Claimed) -> bool:
+    """Return whether the server may have accepted a declaration, as far as the ledger knows."""
+    try:
+        exchange = ledger.exchanges.find(claimed.reference, party=claimed.party)
+    except LedgerError:
+        return True
+    return exchange is None or exchange.state in {State.UNKNOWN, State.SENDING}
 
 
 async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
@@ -86,12 +170,13 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         if smtp:
             # A mail server tries for days; a port that is open for a second would only look broken.
             _LOG.warning("With --once, replies are not received at %s; run without it for that", ", ".join(smtp))
-        agent = attrs.evolve(config, inboxes=pop3).agent(ledger)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, agent.stop)
-        async with agent:
-            await agent.wait_until_idle()
+        agent = attrs.evolve(config, inboxes=pop3).agent(ledger, keep_pauses=True)
+        stopping = _Stopping(agent, config, as_json=as_json)
+        with stopping.until_ended(ledger):
+            async with agent:
+                await agent.wait_until_idle()
+        if stopping.forced:
+            raise typer.Exit(_output.INTERRUPTED)
         facts = _left_for_a_person(config, ledger)
     if as_json:
         _show.as_json(facts)
@@ -149,11 +234,43 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
         "folder": [str(folder.path) for folder in config.folders],
         "delivery": [*config.deliveries, *(f"{system} for {party}" for system, party in config.party_deliveries)],
     }
+    missing = _missing(config)
     if as_json:
-        _show.as_json({"ledger": ledger.location, **facts})
+        _show.as_json({"ledger": ledger.location, **facts, "missing": missing})
         return
-    _show.rows({"ledger": ledger.location, **{name: ", ".join(values) or None for name, values in facts.items()}})
+    _show.rows({
+        "ledger": ledger.location,
+        **{name: ", ".join(values) or None for name, values in facts.items()},
+        "missing": [{"message": message} for message in missing],
+    })
     _show.line("Stop with Ctrl-C.")
+
+
+def _missing(config: AgentConfig) -> list[str]:
+    """List what the agent does not do, because the configuration lacks a table for it."""
+    sent = {name.lower() for outbox in config.outboxes for name in outbox.systems}
+    delivered = {name.lower() for name in (*config.deliveries, *(system for system, _ in config.party_deliveries))}
+    named = sent | delivered | {folder.system.lower() for folder in config.folders if folder.system is not None}
+    systems = [system.name for system in config.ledger.directory if system.name.lower() in named]
+    for_all = any(not outbox.systems for outbox in config.outboxes)
+    missing: list[str] = []
+    if not config.outboxes:
+        missing.append("no [[outbox]]: no declaration is sent")
+    elif not for_all:
+        missing += [
+            f"no [[outbox]] for {name}: declarations to it wait" for name in systems if name.lower() not in sent
+        ]
+    if not config.inboxes:
+        missing.append("no [[smtp]] and no [[pop3]]: no reply comes in")
+    if not delivered:
+        missing.append("no [[delivery]]: replies are stored, and wait")
+    else:
+        missing += [
+            f"no [[delivery]] for {name}: its replies are stored, and wait"
+            for name in systems
+            if name.lower() not in delivered
+        ]
+    return missing
 
 
 @app.command()

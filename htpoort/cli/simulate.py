@@ -262,6 +262,7 @@ def summary(gateway: Gateway) -> dict[str, object]:
         "answered": sum(sent.error is None for sent in gateway.sent),
         "undelivered": len(gateway.undelivered),
         "faults": len(gateway.shown_faults) + len(gateway.shown_pop3_faults),
+        "failed_logins": len(gateway.failed_logins),
         "next_answer": None if due is None else due.isoformat(timespec="seconds"),
     }
 
@@ -286,7 +287,7 @@ class Traffic:
         self._gateway = gateway
         self._as_json = as_json
         self._seen: dict[str, int] = dict.fromkeys(
-            ("received", "refused", "sent", "shown_faults", "shown_pop3_faults"), 0
+            ("received", "refused", "sent", "shown_faults", "shown_pop3_faults", "failed_logins"), 0
         )
         self._feed = _show.Feed("Traffic", _COLUMNS)
 
@@ -323,7 +324,8 @@ class Traffic:
             (at, _facts.pop3_fault(fault))
             for at, fault in self._new("shown_pop3_faults", self._gateway.shown_pop3_faults)
         ]
-        return found
+        failed = self._new("failed_logins", self._gateway.failed_logins)
+        return found + [(one.at, _facts.failed_login(one)) for one in failed]
 
     def _new(self, name: str, values: Sequence[T]) -> Sequence[T]:
         fresh = values[self._seen[name] :]

@@ -221,12 +221,13 @@ class AgentConfig:
             "delivery": shown_delivery(self.deliveries.get(system.name)),
         }
 
-    def agent(self, ledger: Ledger) -> htpoort.agent.Agent:
+    def agent(self, ledger: Ledger, *, keep_pauses: bool = False) -> htpoort.agent.Agent:
         """
         Make the agent; it starts when it is entered.
 
         Args:
             ledger: An open ledger. It stays open.
+            keep_pauses: As for `htpoort.agent.Agent`.
 
         Returns:
             The agent of this configuration.
@@ -241,6 +242,7 @@ class AgentConfig:
             folders=self.folders,
             dispatcher=self.ledger.dispatcher(ledger),
             timing=self.timing,
+            keep_pauses=keep_pauses,
         )
 
 

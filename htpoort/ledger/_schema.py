@@ -206,6 +206,15 @@ paused_servers: Final = sa.Table(
     sa.Column("since", Moment, nullable=False, comment="when the trouble began"),
     sa.Column("next_try", Moment, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, comment="in a row"),
+)
+
+resume_orders: Final = sa.Table(
+    "htpoort_resume_orders",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="the agent's name for the server"),
+    sa.Column("number", sa.Integer, nullable=False, comment="how many orders there were"),
+    sa.Column("at", Moment, nullable=False, comment="when the last one was given"),
 )
 
 

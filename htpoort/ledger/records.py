@@ -301,12 +301,14 @@ class PausedServer:
         since: When the trouble began.
         next_try: When it is tried again.
         why: A sentence.
+        failures: How often it has failed in a row.
     """
 
     name: str
     since: datetime
     next_try: datetime
     why: str
+    failures: int = 1
 
 
 @final

@@ -16,6 +16,7 @@ __all__ = ["Fetched", "Servers"]
 
 _fetched: Final = _schema.fetched
 _paused: Final = _schema.paused_servers
+_orders: Final = _schema.resume_orders
 
 
 @final
@@ -71,8 +72,8 @@ class Servers(LedgerPart):
     """The mail servers that are paused after trouble, for `htpoort status`; available as ``ledger.servers``."""
 
     @writes
-    def record_pause(
-        self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str
+    def record_pause(  # noqa: PLR0913 - the columns
+        self, connection: sa.Connection, name: str, *, since: datetime, next_try: datetime, why: str, failures: int = 1
     ) -> None:
         """
         Record that a server is paused after trouble; a record of another agent is overwritten.
@@ -82,11 +83,12 @@ class Servers(LedgerPart):
             since: When the trouble began.
             next_try: When the server is tried again.
             why: A sentence without a password.
+            failures: How often it has failed in a row.
 
         Raises:
             LedgerError: The ledger could not be written.
         """
-        values = {"since": since, "next_try": next_try, "why": why}
+        values = {"since": since, "next_try": next_try, "why": why, "failures": failures}
         if connection.execute(sa.update(_paused).where(_paused.c.name == name).values(values)).rowcount == 0:
             connection.execute(sa.insert(_paused), {"name": name, **values})
 
@@ -137,4 +139,44 @@ class Servers(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         rows = connection.execute(sa.select(_paused).order_by(_paused.c.since, _paused.c.name))
-        return tuple(PausedServer(name=row.name, since=row.since, next_try=row.next_try, why=row.why) for row in rows)
+        return tuple(
+            PausedServer(name=row.name, since=row.since, next_try=row.next_try, why=row.why, failures=row.failures)
+            for row in rows
+        )
+
+    @writes
+    def resume(self, connection: sa.Connection, *names: str, at: datetime) -> tuple[str, ...]:
+        """
+        Order the agents to try paused servers at once; an agent that runs obeys at its next poll of the ledger.
+
+        Args:
+            names: The agents' names of the servers; all that are paused if none is given.
+            at: Now.
+
+        Returns:
+            The names of those that are paused, which are tried now.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        paused = connection.execute(sa.select(_paused.c.name).order_by(_paused.c.name)).scalars()
+        ordered = tuple(name for name in paused if not names or name in names)
+        for name in ordered:
+            connection.execute(sa.update(_paused).where(_paused.c.name == name).values(next_try=at))
+            values = {"number": _orders.c.number + 1, "at": at}
+            if connection.execute(sa.update(_orders).where(_orders.c.name == name).values(values)).rowcount == 0:
+                connection.execute(sa.insert(_orders), {"name": name, "number": 1, "at": at})
+        return ordered
+
+    @reads
+    def resume_orders(self, connection: sa.Connection) -> dict[str, int]:
+        """
+        Count the orders to resume, so that an agent finds a new one.
+
+        Returns:
+            By the name of each server, how many orders there were.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        return {row.name: row.number for row in connection.execute(sa.select(_orders.c.name, _orders.c.number))}

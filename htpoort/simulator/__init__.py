@@ -6,7 +6,7 @@ If the behaviour of the real gateway is not published, the simulator makes a cho
 
 from htpoort.simulator.certificates import ClientCertificate, GatewayTls
 from htpoort.simulator.clock import Clock, IdleWait, RealClock, SimulatedClock
-from htpoort.simulator.declarants import Declarant, Mailbox, MailboxMessage
+from htpoort.simulator.declarants import Declarant, FailedLogin, Mailbox, MailboxMessage
 from htpoort.simulator.declarations import Channel, Declaration, SentReply
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
 from htpoort.simulator.gateway import Gateway
@@ -20,6 +20,7 @@ __all__ = [
     "Clock",
     "Declarant",
     "Declaration",
+    "FailedLogin",
     "FaultAction",
     "Gateway",
     "GatewayTls",

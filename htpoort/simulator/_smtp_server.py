@@ -10,7 +10,7 @@ from typing import Any, Final, cast, final
 
 import attrs
 
-from htpoort.simulator.declarants import Declarants
+from htpoort.simulator.declarants import Declarants, Mailbox
 from htpoort.simulator.faults import FaultAction, FaultCounter, SmtpFault, SmtpStep
 from htpoort.transport import Handler, Incoming, Receiver, SmtpInbox
 from htpoort.transport.content import ContentReader
@@ -31,21 +31,26 @@ class SubmissionServer(Receiver):
     Args:
         take: Awaited with each message.
         inbox: Where to listen, and for which mailboxes.
-        declarants: For logins, and the mailboxes that each may send from.
+        declarants: For the mailboxes that each may send from.
+        log_in: Takes user name and password; returns the mailbox of a right login, or None.
         faults: The faults to show.
         implicit: Whether TLS starts with the first octet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it puts together
         self,
         take: Handler,
         inbox: SmtpInbox,
         *,
         declarants: Declarants,
+        log_in: Callable[[str, str], Mailbox | None],
         faults: FaultCounter[SmtpFault],
         implicit: bool,
     ) -> None:
-        authenticator = declarants.may_log_in if declarants.have_passwords else None
+        def is_right(username: str, password: str) -> bool:
+            return log_in(username, password) is not None
+
+        authenticator = is_right if declarants.have_passwords else None
         super().__init__(take, attrs.evolve(inbox, authenticator=authenticator))
         self.declarants = declarants
         self.faults = faults

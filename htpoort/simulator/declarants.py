@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, cast, final
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, cast, final
 
 import attrs
 
@@ -18,7 +19,7 @@ from htpoort.transport import SmtpServer, hosts
 from htpoort.transport.servers import login_problems
 from htpoort.transport.smtp_inbox import Answer
 
-__all__ = ["Declarant", "Mailbox", "MailboxMessage"]
+__all__ = ["Declarant", "FailedLogin", "Mailbox", "MailboxMessage"]
 
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
@@ -169,6 +170,23 @@ class Declarant:
 
 
 @final
+@attrs.frozen(kw_only=True)
+class FailedLogin:
+    """
+    A login with a wrong user name or password.
+
+    Args:
+        at: When it came.
+        protocol: By which protocol.
+        username: The user name that was given, whether it exists or not.
+    """
+
+    at: datetime
+    protocol: Literal["SMTP", "POP3"]
+    username: str
+
+
+@final
 class Declarants:
     """
     Find the declarants of a gateway by mailbox and by login.
@@ -225,10 +243,6 @@ class Declarants:
             if one.username == username and _is(one.password, password):
                 return self.mailbox(one.mailbox)
         return None
-
-    def may_log_in(self, username: str, password: str) -> bool:
-        """Return whether a login is right."""
-        return self.open_mailbox(username, password) is not None
 
     def refusal_of(self, address: str, username: str | None) -> str | None:
         """

@@ -7,11 +7,11 @@ This module never leaves loopback, unless the caller sets *beyond_loopback*.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, final
+from typing import Final, Literal, Self, final
 
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, SendError
@@ -22,7 +22,7 @@ from htpoort.simulator._replier import PUSH_SCHEDULE, Replier, ReplySender
 from htpoort.simulator._smtp_server import SubmissionServer
 from htpoort.simulator.certificates import GatewayTls
 from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
-from htpoort.simulator.declarants import Declarant, Declarants, Mailbox
+from htpoort.simulator.declarants import Declarant, Declarants, FailedLogin, Mailbox
 from htpoort.simulator.declarations import Declaration, DeclarationIntake, MessageRecorder, SentReply
 from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
 from htpoort.simulator.script import Script
@@ -75,6 +75,7 @@ class Gateway:
         refused: Subject and reason of each message that it refused, in order.
         sent: The replies that it sent or gave up, in order.
         undelivered: The errors of those that it gave up, in order.
+        failed_logins: The logins with a wrong user name or password, by SMTP and POP3, in order.
 
     Raises:
         InputError: *host* or a declarant's server is not loopback, two declarants are the same, or a scenario
@@ -129,6 +130,7 @@ class Gateway:
         self.refused: list[tuple[str, str]] = self._intake.refused
         self.sent: list[SentReply] = self._replier.sent
         self.undelivered: list[SendError] = self._replier.undelivered
+        self.failed_logins: list[FailedLogin] = []
 
     @property
     def smtp_port(self) -> int:
@@ -293,6 +295,17 @@ class Gateway:
         else:
             await self._clock.sleep_until(moment)
 
+    def _login_by(self, protocol: Literal["SMTP", "POP3"]) -> Callable[[str, str], Mailbox | None]:
+        """Check the logins of a protocol, and remember those that are wrong."""
+
+        def log_in(username: str, password: str) -> Mailbox | None:
+            box = self._declarants.open_mailbox(username, password)
+            if box is None:
+                self.failed_logins.append(FailedLogin(at=self._clock(), protocol=protocol, username=username))
+            return box
+
+        return log_in
+
     def _port(self, name: str) -> int | None:
         return self._listening[name].port if name in self._listening else None
 
@@ -314,6 +327,7 @@ class Gateway:
                     networks=self._networks,
                 ),
                 declarants=self._declarants,
+                log_in=self._login_by("SMTP"),
                 faults=self._faults,
                 implicit=implicit,
             )
@@ -323,7 +337,7 @@ class Gateway:
             for name, implicit in served.items():
                 pop3 = name.replace("smtp", "pop3")
                 servers[pop3] = Pop3Server(
-                    self._declarants.open_mailbox,
+                    self._login_by("POP3"),
                     host=self._host,
                     port=self._ports[pop3],
                     tls=context,

@@ -402,6 +402,7 @@ class TestRun:
             "paused": [],
             "early": 0,
             "early_replies": [],
+            "attention": [],
         } == htpoort("status", "--json").facts
         (story,) = htpoort("show", "K1", "--json").facts
         assert {"queued", "attempt-started", "reply-received", "delivered"} <= {
@@ -450,14 +451,15 @@ class TestRun:
             stderr=asyncio.subprocess.PIPE,
         )
         assert started.stdout is not None
-        lines = [(await started.stdout.readline()).decode().split() for _ in range(4)]
+        lines = [(await started.stdout.readline()).decode().split() for _ in range(5)]
         started.send_signal(signal.SIGTERM)
         rest, log = await started.communicate()
 
-        assert (0, b"", b"") == (started.returncode, rest, log)
+        assert (0, b"Stopping.\n", b"") == (started.returncode, rest, log)
+        assert ["missing", "no", "[[outbox]]:", "no", "declaration", "is", "sent"] == lines[3]
         assert ["ledger", f"sqlite:///{office}/htpoort.db"] == lines[0]
         assert ["delivery", "AGS,", "DMS"] == lines[2]
-        assert ["Stop", "with", "Ctrl-C."] == lines[3]
+        assert ["Stop", "with", "Ctrl-C."] == lines[4]
 
     async def test_a_new_ledger_is_reported(self, office: Path) -> None:
         """An agent that creates its ledger logs a warning: the real one may be on a disk that is not mounted."""

@@ -171,6 +171,7 @@ class TestSimulate:
             "answered": 0,
             "undelivered": 0,
             "faults": 0,
+            "failed_logins": 0,
             "next_answer": None,
         } == json.loads(rest)
 

@@ -54,6 +54,7 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "run": {},
     "fetch": {},
     "status": {},
+    "resume": {},
     "show": {"K": "K1"},
     "list": {},
     "reply list": {},
@@ -208,6 +209,10 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "run": _CONFIG,
     "fetch": _CONFIG,
     "status": _CONFIG,
+    "resume": [
+        *_CONFIG,
+        ("SERVER", "smtp.absent.example", "SERVER: no server that is paused has 'smtp.absent.example'"),
+    ],
     "show": [*_CONFIG, ("K", "K7", "K 'K7': no exchange"), ("--party", "Jansen BV", "of --party Jansen BV")],
     "list": [
         *_CONFIG,

@@ -137,4 +137,4 @@ def test_every_exit_code_is_listed(page: Callable[[str], Any], path: str, headin
     """Both tables of exit codes list exactly those of the command."""
     listed = [int(row[0].strip("`")) for row in page(path).rows(heading)]
 
-    assert [0, _app.FAILED, _app.BAD_INPUT, _app.QUARANTINED, _app.ATTENTION] == listed
+    assert [0, _app.FAILED, _app.BAD_INPUT, _app.QUARANTINED, _app.ATTENTION, _app.INTERRUPTED] == listed

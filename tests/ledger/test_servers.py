@@ -35,3 +35,28 @@ def test_pauses_of_earlier_agents(ledger: Ledger, clock: Clock) -> None:
     ledger.servers.clear_pauses_soon().result()
 
     assert (["later", "now"], ()) == (left, ledger.servers.paused())
+
+
+def test_orders_to_resume(ledger: Ledger, clock: Clock) -> None:
+    """An order is counted for each paused server that it names; their next try is now, and the rest stays."""
+    at, minute = clock(), timedelta(minutes=1)
+    for name in ("a", "b"):
+        ledger.servers.record_pause(name, since=at, next_try=at + 15 * minute, why="refused", failures=3)
+    first = ledger.servers.resume("b", "c", at=at + minute)
+    second = ledger.servers.resume(at=at + 2 * minute)
+
+    assert (("b",), ("a", "b"), {"a": 1, "b": 2}) == (first, second, ledger.servers.resume_orders())
+    assert [
+        PausedServer(name=name, since=at, next_try=at + 2 * minute, why="refused", failures=3) for name in ("a", "b")
+    ] == list(ledger.servers.paused())
+
+
+def test_orders_outlive_the_pause(ledger: Ledger, clock: Clock) -> None:
+    """An order stays when the server works again, so that every agent of the ledger finds it."""
+    at = clock()
+    ledger.servers.record_pause("a", since=at, next_try=at, why="refused")
+    ledger.servers.resume("a", at=at)
+    ledger.servers.clear_pauses()
+    again = ledger.servers.resume(at=at)
+
+    assert ((), {"a": 1}) == (again, ledger.servers.resume_orders())

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from htpoort import DMS, InputError, Outcome, PartyId, Router, State, Submission, build
-from htpoort.agent import Agent, Outbox
+from htpoort.agent import Agent, Outbox, Timing
 from htpoort.ledger import Ledger, QuarantineState
 from htpoort.transport import Security, SmtpServer
 
@@ -389,3 +389,36 @@ async def test_servers_of_another_machine(local: Ledger, remote: Ledger) -> None
             await asyncio.sleep(0)
 
     assert ["POP3 tried.example:995 as edi"] == [server.name for server in left]
+
+
+async def test_an_order_to_resume_reaches_every_agent(local: Ledger, remote: Ledger) -> None:
+    """One order, and the agents of both machines try the server again: once each."""
+    for reference in ("K1", "K2"):
+        local.exchanges.queue(declaration(reference), at=NOON)
+    tries: list[asyncio.StreamWriter] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer)
+        writer.write(b"554 5.3.2 No SMTP service here\r\n")
+        await reader.read()
+        writer.close()
+
+    async def tried(number: int) -> None:
+        while len(tries) < number:  # noqa: ASYNC110 - what is awaited happens in this loop
+            await asyncio.sleep(0)
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    outbox = Outbox(
+        server=SmtpServer(host="127.0.0.1", port=server.sockets[0].getsockname()[1], security=Security.PLAIN)
+    )
+    timing = Timing(poll_interval=timedelta(milliseconds=20))
+    agents = [Agent(ledger=ledger, router=router(), outboxes=[outbox], timing=timing) for ledger in (local, remote)]
+    async with server, asyncio.timeout(PATIENCE), agents[0], agents[1]:
+        await tried(2)
+        while not (paused := await asyncio.to_thread(local.servers.paused)):  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0)
+        await asyncio.to_thread(local.servers.resume, at=datetime.now(UTC))  # noqa: TID251 - an agent runs in real time
+        await tried(4)
+
+    assert 4 == len(tries)
+    assert {paused[0].name: 1} == local.servers.resume_orders()

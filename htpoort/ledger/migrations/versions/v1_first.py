@@ -30,6 +30,13 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("next_try", sa.BigInteger, nullable=False),
         sa.Column("why", sa.Text, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "htpoort_resume_orders",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
     )
 
 

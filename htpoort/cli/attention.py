@@ -1,0 +1,441 @@
+"""What needs a person: `htpoort status`, `resume`, and `quarantine list`, `show`, `release`, `discard`, `withdraw`."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import attrs
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _facts, _input, _output, _selection, _show
+from htpoort.cli._facts import Facts
+from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, Limit, MessageNumber
+from htpoort.cli._selection import PartNumber, PayloadOnly, RawOnly
+from htpoort.core.errors import InputError, UnknownError
+from htpoort.core.exchange import State
+from htpoort.core.payload import read_payload
+from htpoort.core.routing import Routed
+
+if TYPE_CHECKING:
+    from htpoort.ledger import Ledger, PausedServer
+
+app = _input.group()
+quarantine = _input.group("quarantine", "List, show, release or discard messages whose process is not known.")
+app.add_typer(quarantine)
+
+_LONG: Final = timedelta(minutes=10)
+"""What is due for so long has no agent that does it; a server that fails does not count for so long as a failure."""
+_LATE: Final = timedelta(hours=1)
+"""A server that fails for so long is critical: declarations must not wait for days unnoticed."""
+_MEANING: Final = {
+    State.UNKNOWN: ("may or may not have been sent", "--sent, --resend or --close"),
+    State.REFUSED: ("refused for good by the mail server", "--resend or --close"),
+    State.FAILED: ("failed at every attempt", "--resend or --close"),
+}
+"""What each state that needs attention means, and the decisions that it allows."""
+
+
+@app.command()
+def status(
+    *,
+    config: Config = CONFIG,
+    nagios: Annotated[
+        bool, typer.Option("--nagios", help="Print one line for a monitoring system, and end with its exit codes.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what needs attention, why, and what to type next; and count exchanges, replies and quarantine."""
+    if nagios and json:
+        raise _input.refusal("input.usage", "Give --nagios or --json, not both.")
+    now = _clock.now()
+    with _input.opened(config) as (_, ledger):
+        facts = _facts.status(ledger)
+        facts["attention"] = list(_attention(ledger, facts, now))
+    if nagios:
+        code, text = _nagios(facts)
+        _show.line(text)
+        raise typer.Exit(code)
+    if json:
+        _show.as_json(facts)
+        return
+    _show_counts(facts)
+    _show_lists(facts)
+    for one in facts["attention"]:
+        _show_one(one)
+    if not facts["attention"]:
+        _show.line("Nothing needs attention.")
+
+
+def _show_counts(facts: Facts) -> None:
+    """Count what the ledger holds."""
+    exchanges = [(system, state, number) for system, of in facts["exchanges"].items() for state, number in of.items()]
+    if exchanges:
+        _show.table("Exchanges", ("system", "state", "number"), exchanges)
+    else:
+        _show.line("No declaration has been queued.")
+    oldest = {f"oldest open of {system}": _show.local(at) for system, at in facts["oldest_open"].items()}
+    waiting = {f"undelivered of {system}": number for system, number in facts["undelivered"].items()}
+    _show.rows({**oldest, **waiting, "in quarantine": facts["quarantined"]})
+
+
+def _show_lists(facts: Facts) -> None:
+    """List the exchanges that need attention, and the servers that pause."""
+    if facts["asks"]:
+        _show_exchanges("Needs attention", facts["asks"])
+        counted = {
+            state.value: sum(states.get(state.value, 0) for states in facts["exchanges"].values())
+            for state in _facts.NEED_ATTENTION
+        }
+        more = sum(counted.values()) - len(facts["asks"])
+        if more > 0:
+            options = " ".join(f"--state {state}" for state, number in counted.items() if number)
+            _show.line(f"and {more} more; list them with: htpoort export {options}")
+    if facts["early"]:
+        # Nothing can have been sent yet, so the reply cannot be an answer.
+        title = "A reply arrived before the declaration was sent, so it cannot be its answer; see htpoort show K"
+        _show_exchanges(title, facts["early_replies"])
+        more = facts["early"] - len(facts["early_replies"])
+        if more > 0:
+            _show.line(f"and {more} more")
+    if facts["paused"]:
+        lines = [(*_cells(one, ("server", "since", "next_try")), one["why"]) for one in facts["paused"]]
+        _show.table("Servers that pause after a failure", ("server", "since", "next_try", "why"), lines)
+
+
+def _show_exchanges(title: str, exchanges: Sequence[Facts]) -> None:
+    _show.table(title, _facts.ATTENTION, [_cells(one, _facts.ATTENTION) for one in exchanges])
+
+
+def _cells(facts: Facts, columns: Sequence[str]) -> tuple[str, ...]:
+    """Write the cells of a line, with times as the clock on the wall shows them."""
+    return tuple(_show.local(facts[name]) if name in {"since", "next_try"} else str(facts[name]) for name in columns)
+
+
+def _show_one(one: Facts) -> None:
+    """Write one thing that needs attention, and the command to type next."""
+    since = "" if one["since"] is None else f" since {_show.local(one['since'])}"
+    why = f": {one['why']}" if one["why"] else "."
+    _show.line("")
+    _show.line(_show.printable(f"{one['what']}{since}{why}"))
+    _show.line(_show.printable(f"  Next: {one['next']}"))
+
+
+# ── what needs attention ─────────────────────────────────────────────────────
+
+
+def _attention(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]:
+    """List what needs a person, what cannot go on without one first."""
+    yield from _exchanges(ledger, facts)
+    paused = ledger.servers.paused()
+    for pause in paused:
+        yield _paused(pause, now)
+    yield from _unsent(ledger, facts, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
+    yield from _undelivered(ledger, facts, now)
+    if (first := next(ledger.quarantine.listed(), None)) is not None:
+        number = facts["quarantined"]
+        what = f"In quarantine: {_number(number, 'message', 'messages')}, the first"
+        next_command = f"htpoort quarantine show {first.key}" if number == 1 else "htpoort quarantine list"
+        yield _one("warning", what, since=first.received, why=first.reason, next_command=next_command)
+    for early in facts["early_replies"][:1]:
+        what = f"{_number(facts['early'], 'exchange has', 'exchanges have')} a reply from before it was sent, the first"
+        why = "it cannot be an answer"
+        since = datetime.fromisoformat(early["since"])
+        next_command = f"htpoort show {early['reference']} --party {early['party']}"
+        yield _one("warning", what, since=since, why=why, next_command=next_command)
+
+
+def _one(level: str, what: str, *, since: datetime | None, why: str, next_command: str) -> Facts:
+    return {"level": level, "what": what, "since": _facts.moment(since), "why": why, "next": next_command}
+
+
+def _number(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _exchanges(ledger: Ledger, facts: Facts) -> Iterator[Facts]:
+    """Describe the exchanges that only a decision settles: for each state how many, and the first."""
+    for state, (meaning, decisions) in _MEANING.items():
+        numbers = {system: of[state.value] for system, of in facts["exchanges"].items() if state.value in of}
+        those = [one for system in numbers for one in ledger.exchanges.oldest(system, state, most=1)]
+        if not those:
+            continue
+        number, first = sum(numbers.values()), min(those, key=operator.attrgetter("changed"))
+        (story, *_) = ledger.story(first.reference, party=first.party)
+        what = f"{_number(number, 'declaration is', 'declarations are')} {state.value} ({meaning}), the first"
+        yield _one(
+            "critical",
+            what,
+            since=first.changed,
+            why=story.entries[-1].detail if story.entries else "",
+            next_command=f"htpoort show {first.reference} --party {first.party}; then htpoort resolve "
+            f"{first.reference} --party {first.party} with {decisions}",
+        )
+
+
+def _paused(pause: PausedServer, now: datetime) -> Facts:
+    """Describe a server that fails."""
+    level = "critical" if now - pause.since >= _LATE else "warning"
+    why = f"{pause.why.removesuffix('.')}. It is tried again at {_show.local(_facts.moment(pause.next_try))}"
+    next_command = f"mend the cause, then: htpoort resume {_show.quoted(pause.name)}"
+    return _one(level, f"{pause.name} fails", since=pause.since, why=why, next_command=next_command)
+
+
+def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> Iterator[Facts]:
+    """Describe declarations that no agent sends; if a server fails, that is the reason."""
+    for system in facts["exchanges"]:
+        for first in ledger.exchanges.oldest(system, State.QUEUED, most=1):
+            if now - first.due >= _LONG and not sending:
+                number = facts["exchanges"][system][State.QUEUED.value]
+                what = f"{number} {'declaration' if number == 1 else 'declarations'} to {system} "
+                what += f"{'waits' if number == 1 else 'wait'}, the first"
+                why = f"no agent runs, or none has an [[outbox]] for {system}"
+                yield _one("critical", what, since=first.due, why=why, next_command="htpoort run")
+
+
+def _undelivered(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]:
+    """Describe replies that could not be delivered, or that no agent delivers."""
+    for system, number in facts["undelivered"].items():
+        first = next(ledger.replies.listed(system=system, undelivered=True), None)
+        if first is None or not (first.trouble or now - first.received >= _LONG):
+            continue
+        what = f"{number} {'reply' if number == 1 else 'replies'} of {system} "
+        what += f"{'waits' if number == 1 else 'wait'} for delivery, the first"
+        if first.trouble:
+            next_command = f"mend the cause, then: htpoort redeliver --system {system}"
+            yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
+        else:
+            why = f"no agent runs, or none has a [[delivery]] for {system}"
+            yield _one("critical", what, since=first.received, why=why, next_command="htpoort run")
+
+
+# ── for a monitoring system ──────────────────────────────────────────────────
+
+
+def _nagios(facts: Facts) -> tuple[int, str]:
+    """Write one line in the form of a Nagios plugin; returns its exit code too."""
+    levels = [one["level"] for one in facts["attention"]]
+    code, word = (2, "CRITICAL") if "critical" in levels else (1, "WARNING") if levels else (0, "OK")
+    things = [
+        one["what"] + ("" if one["since"] is None else f" since {_show.local(one['since'])}")
+        for level in ("critical", "warning")
+        for one in facts["attention"]
+        if one["level"] == level
+    ]
+    states = {state: sum(of.get(state.value, 0) for of in facts["exchanges"].values()) for state in State}
+    numbers = {
+        **{state.value: states[state] for state in _MEANING},
+        "open": sum(number for state, number in states.items() if state.is_open),
+        "undelivered": sum(facts["undelivered"].values()),
+        "quarantined": facts["quarantined"],
+        "early": facts["early"],
+        "paused": len(facts["paused"]),
+    }
+    # A vertical bar begins the numbers.
+    text = _show.printable("; ".join(things) or "nothing needs attention").replace("|", "/")
+    return code, f"HTPOORT {word} - {text} | {' '.join(f'{name}={number}' for name, number in numbers.items())}"
+
+
+# ── resume ───────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def resume(
+    server: Annotated[
+        str | None,
+        typer.Argument(metavar="SERVER", help="Name of the server in status, or a part of it; by default all."),
+    ] = None,
+    *,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Try servers again now that pause after a failure; a running agent obeys within seconds."""
+    with _input.opened(config) as (_, ledger):
+        paused = [pause.name for pause in ledger.servers.paused()]
+        names = _named(server, paused)
+        ordered = ledger.servers.resume(*names, at=_clock.now()) if names else ()
+        _output.mark_committed()
+    if json:
+        _show.as_json({"result": "tried now", "servers": list(ordered)})
+        return
+    for name in ordered:
+        _show.line(_show.printable(f"{name} is tried now, if an agent runs; see htpoort status."))
+    if not ordered:
+        _show.line("No server is paused.")
+
+
+def _named(server: str | None, paused: list[str]) -> list[str]:
+    """
+    Find the servers that a user means.
+
+    Raises:
+        InputError: None of those that are paused has this in its name.
+    """
+    if server is None:
+        return paused
+    part = _input.words("SERVER", server)
+    found = [part] if part in paused else [name for name in paused if part.lower() in name.lower()]
+    if not found:
+        those = f"Paused are: {'; '.join(paused)}." if paused else "No server is paused."
+        raise _input.refusal("input.server", f"SERVER: no server that is paused has {part!r} in its name. {those}")
+    return found
+
+
+# ── the quarantine ───────────────────────────────────────────────────────────
+
+_CONTRADICTIONS: Final = frozenset({"release.other-party", "release.other-system"})
+"""The codes of what the ledger knows against a choice."""
+
+
+@quarantine.command(name="list")
+def list_command(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Released and discarded messages too.")] = False,
+    limit: Limit = LIMIT,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """List the messages that wait for a decision."""
+    columns = ("key", "state", "received", "reason", "mailbox", "subject", "copies")
+    with _input.opened(config) as (_, ledger):
+        facts = map(_facts.held, ledger.quarantine.listed(None) if everything else ledger.quarantine.listed())
+        if json:
+            _show.json_array(facts)
+        else:
+            lines = (tuple(one[column] for column in columns) for one in facts)
+            _show.table("Quarantine", columns, lines, limit=limit, rest=REST)
+
+
+@quarantine.command()
+def show(  # noqa: PLR0913 - one option for each form
+    number: MessageNumber,
+    *,
+    raw: RawOnly = False,
+    payload: PayloadOnly = False,
+    part: PartNumber = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Show one message of the quarantine, what it carries, and what was decided about it and why."""
+    _selection.check_output(raw=raw, payload=payload, part=part, json=json)
+    with _input.opened(config) as (_, ledger), _advising():
+        held = ledger.quarantine.get(number)
+        log = _facts.log(ledger.quarantine.log(number))
+        message = ledger.quarantine.message(number)
+    if raw or payload:
+        _selection.write_octets(message, payload=payload, part=part)
+        return
+    facts, carried = _facts.held(held), _facts.payload(read_payload(message))
+    if json:
+        _show.as_json({**facts, "payload": carried, "log": log})
+    else:
+        _show.rows(facts)
+        _selection.show_payload(carried)
+        _show.table("Log", ("at", "event", "detail"), [tuple(entry.values()) for entry in log])
+
+
+@quarantine.command()
+def release(  # noqa: PLR0913 - one option for each part of the decision
+    number: MessageNumber,
+    *,
+    system: Annotated[str, typer.Option(help="Declaration system that the message is from.")],
+    party: Annotated[str, typer.Option(help="Party ID that the message is for.")],
+    reference: Annotated[
+        str | None, typer.Option(help="Reference (K) of the message; by default the one in its Subject.")
+    ] = None,
+    despite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Release it although the ledger contradicts it; the reason goes into the log."
+        ),
+    ] = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Hand a message over to the process that you choose."""
+    with _input.opened(config) as (settings, ledger), _advising(), _naming_despite():
+        quarantine, at, directory = ledger.quarantine, _clock.now(), settings.directory
+        from_system, for_party = directory.system(system), settings.party(party)
+        if despite is None:
+            stored = quarantine.release(
+                number, system=from_system, party=for_party, reference=reference, at=at, directory=directory
+            )
+        else:
+            reason = _input.words("--despite", despite)
+            stored = quarantine.release_despite(
+                number,
+                system=from_system,
+                party=for_party,
+                reason=reason,
+                reference=reference,
+                at=at,
+                directory=directory,
+            )
+        _output.mark_committed()
+    facts = {"result": "released", "key": number, "reply": stored.key, "repeated": stored.repeated}
+    if isinstance(stored.routing, Routed):
+        routed = stored.routing
+        facts |= {"system": routed.system.name, "party": str(routed.party), "reference": routed.reference}
+        facts["correlation"] = routed.correlation.value
+    (_show.as_json if json else _show.rows)(facts)
+
+
+@contextlib.contextmanager
+def _advising() -> Generator[None]:
+    """If the quarantine lacks a number, name the command that lists them."""
+    try:
+        yield
+    except UnknownError as error:
+        if error.kind != "message":
+            raise
+        raise attrs.evolve(error, place=f"{error.place} (see htpoort quarantine list --all)") from None
+
+
+@contextlib.contextmanager
+def _naming_despite() -> Generator[None]:
+    """Name the option for the reason; the ledger asks for one if it contradicts the choice."""
+    try:
+        with _input.naming(reason="--despite"):
+            yield
+    except InputError as error:
+        *others, last = error.problems
+        if last.code not in _CONTRADICTIONS:
+            raise
+        last = attrs.evolve(last, message=f"{last.message} Give it by --despite REASON.")
+        raise InputError(error.text, (*others, last)) from None
+
+
+@quarantine.command()
+def discard(
+    number: MessageNumber,
+    *,
+    why: Annotated[str, typer.Option(help="The reason, for the log.")],
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Mark a message as one for no process; it stays readable."""
+    why = _input.words("--why", why)
+    with _input.opened(config) as (_, ledger), _advising(), _input.naming(reason="--why"):
+        ledger.quarantine.discard(number, at=_clock.now(), reason=why)
+        _output.mark_committed()
+    (_show.as_json if json else _show.rows)({"result": "discarded", "key": number})
+
+
+@quarantine.command()
+def withdraw(
+    number: MessageNumber,
+    *,
+    why: Annotated[str, typer.Option(help="The reason, for the log.")],
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Take a wrong release back, until its reply is delivered; the message waits for a decision again."""
+    why = _input.words("--why", why)
+    with _input.opened(config) as (_, ledger), _advising(), _input.naming(reason="--why"):
+        ledger.quarantine.withdraw(number, at=_clock.now(), reason=why)
+        _output.mark_committed()
+    (_show.as_json if json else _show.rows)({"result": "withdrawn", "key": number})

@@ -1,0 +1,296 @@
+"""`htpoort status`: what is wrong, since when, why, and the command to type next; for a person and for monitoring."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import subprocess  # noqa: S404 - a terminal is only seen by a process of its own
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from databases import new_ledger
+from wall_clock import in_amsterdam
+
+from htpoort import DMS, Outcome, Router, build
+from htpoort._clock import now
+from htpoort.ledger import Ledger
+
+PARTY = "NL123456789.02.05"
+NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+SMTP = "SMTP smtp.forwarder.example:587 as edi"
+NUMBERS = "unknown={} refused={} failed={} open={} undelivered={} quarantined={} early={} paused={}"
+
+
+@attrs.frozen
+class Office:
+    """A ledger, and ways to fill it."""
+
+    ledger: Ledger
+
+    def queue(self, reference: str, *, at: datetime = NOON) -> None:
+        """Put a declaration in."""
+        message = build(
+            system=DMS,
+            party=PARTY,
+            mailbox="edi@forwarder.example",
+            reference=reference,
+            payload=b"<MetaData/>",
+            date=NOON,
+            message_id=f"<{reference}@forwarder.example>",
+        )
+        self.ledger.exchanges.queue(message, at=at)
+
+    def settle(self, outcome: Outcome, detail: str = "", *, at: datetime = NOON) -> None:
+        """Let one attempt of everything that is due end."""
+        claim = self.ledger.exchanges.claim_soon(["DMS"], owner="a", most=99, at=at, lease=timedelta(minutes=2))
+        for one in claim.result():
+            self.ledger.exchanges.settle_soon(one, outcome, at=at, detail=detail).result()
+
+    def take(self, reference: str, *, party: str = PARTY, at: datetime = NOON) -> int:
+        """Take a reply in; returns its number."""
+        raw = f"From: dms@htpoort.nl\r\nSubject: [V=DMS4.NL][A={party}][K={reference}][S=0]\r\n\r\nx\r\n".encode()
+        return self.ledger.replies.take_in(Router(parties=[PARTY]), raw, mail_from=None, at=at).key
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """Give an empty ledger, its configuration where the command looks for it, and the clock of Amsterdam."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n')
+    with in_amsterdam(), Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
+        yield Office(ledger)
+
+
+def attention(htpoort: Any) -> list[str]:
+    """Give the lines about what needs attention."""
+    lines: list[str] = htpoort("status").text.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("  Next: "))
+    return [line for line in lines[first - 1 :] if line]
+
+
+class TestWhatNeedsAttention:
+    """Each thing is a sentence with its start in local time and its reason, and the next command."""
+
+    def test_nothing(self, htpoort: Any, office: Office) -> None:
+        """An empty ledger is told in words, and has no table."""
+        del office
+        result = htpoort("status")
+
+        assert ["No declaration has been queued.", "in quarantine  0", "Nothing needs attention."] == (
+            result.text.splitlines()
+        )
+        assert [] == htpoort("status", "--json").facts["attention"]
+
+    def test_declarations_that_wait_for_a_decision(self, htpoort: Any, office: Office) -> None:
+        """How many in each state, the first of them, why, and what may be decided."""
+        office.queue("K1")
+        office.queue("K2")
+        office.settle(Outcome.UNKNOWN, "lost: after the final dot")
+        office.queue("K3")
+        office.settle(Outcome.REFUSED, "refused: 550 5.1.1 no such mailbox")
+
+        assert [
+            (
+                "2 declarations are unknown (may or may not have been sent), the first since 2026-01-05 13:00:00 CET: "
+                "lost: after the final dot"
+            ),
+            (
+                f"  Next: htpoort show K1 --party {PARTY}; then htpoort resolve K1 --party {PARTY} with --sent, "
+                "--resend or --close"
+            ),
+            (
+                "1 declaration is refused (refused for good by the mail server), the first since "
+                "2026-01-05 13:00:00 CET: refused: 550 5.1.1 no such mailbox"
+            ),
+            (
+                f"  Next: htpoort show K3 --party {PARTY}; then htpoort resolve K3 --party {PARTY} with --resend or "
+                "--close"
+            ),
+        ] == attention(htpoort)
+
+    def test_a_server_that_fails(self, htpoort: Any, office: Office) -> None:
+        """Since when, in the words of the server, when it is tried again, and how to try it now."""
+        office.ledger.servers.record_pause(
+            SMTP, since=NOON, next_try=NOON + timedelta(minutes=15), why="login: 535 5.7.8 wrong"
+        )
+
+        assert [
+            (
+                f"{SMTP} fails since 2026-01-05 13:00:00 CET: login: 535 5.7.8 wrong. It is tried again at "
+                "2026-01-05 13:15:00 CET"
+            ),
+            f"  Next: mend the cause, then: htpoort resume '{SMTP}'",
+        ] == attention(htpoort)
+        (facts,) = htpoort("status", "--json").facts["attention"]
+        assert ("critical", "2026-01-05T12:00:00+00:00") == (facts["level"], facts["since"])
+
+    def test_no_agent(self, htpoort: Any, office: Office) -> None:
+        """What waits for long without a failure has no agent that does it."""
+        office.queue("K1")
+        office.take("K9")
+
+        assert [
+            (
+                "1 declaration to DMS waits, the first since 2026-01-05 13:00:00 CET: no agent runs, or none has an "
+                "[[outbox]] for DMS"
+            ),
+            "  Next: htpoort run",
+            (
+                "1 reply of DMS waits for delivery, the first since 2026-01-05 13:00:00 CET: no agent runs, or none "
+                "has a [[delivery]] for DMS"
+            ),
+            "  Next: htpoort run",
+        ] == attention(htpoort)
+
+    def test_what_was_just_queued_and_received(self, htpoort: Any, office: Office) -> None:
+        """An agent may be about to take it."""
+        office.queue("K1", at=now())
+        office.take("K9", at=now())
+
+        assert [] == htpoort("status", "--json").facts["attention"]
+
+    def test_a_server_that_fails_is_the_reason(self, htpoort: Any, office: Office) -> None:
+        """Declarations that wait for it are not told a second time."""
+        office.queue("K1")
+        office.ledger.servers.record_pause(SMTP, since=NOON, next_try=NOON, why="connect: no route")
+
+        assert [f"{SMTP} fails"] == [one["what"] for one in htpoort("status", "--json").facts["attention"]]
+
+    def test_a_delivery_that_fails(self, htpoort: Any, office: Office) -> None:
+        """Why, and how to repeat it."""
+        key = office.take("K9")
+        office.ledger.replies.mark_failed_soon(
+            key, at=NOON, due=NOON + timedelta(hours=1), trouble="replies: No space left on device"
+        ).result()
+
+        assert [
+            (
+                "1 reply of DMS waits for delivery, the first since 2026-01-05 13:00:00 CET: replies: No space left "
+                "on device"
+            ),
+            "  Next: mend the cause, then: htpoort redeliver --system DMS",
+        ] == attention(htpoort)
+
+    def test_the_quarantine(self, htpoort: Any, office: Office) -> None:
+        """One message is shown; several are listed."""
+        key = office.take("K1", party="NL999999999.99.99")
+        one = attention(htpoort)
+        office.take("K2", party="NL999999999.99.99")
+
+        since = "the first since 2026-01-05 13:00:00 CET: unknown-addressee"
+        assert [f"In quarantine: 1 message, {since}", f"  Next: htpoort quarantine show {key}"] == one
+        assert [f"In quarantine: 2 messages, {since}", "  Next: htpoort quarantine list"] == attention(htpoort)
+
+    def test_a_reply_to_what_was_not_sent(self, htpoort: Any, office: Office) -> None:
+        """It cannot be an answer."""
+        office.queue("K1", at=now())
+        office.take("K1", at=now())
+        what = "1 exchange has a reply from before it was sent, the first"
+
+        (facts,) = htpoort("status", "--json").facts["attention"]
+        assert ("warning", what, f"htpoort show K1 --party {PARTY}") == (facts["level"], facts["what"], facts["next"])
+
+
+class TestNagios:
+    """--nagios prints one line, and ends with 0, 1, 2 or 3 as a plugin of Nagios does."""
+
+    def test_ok(self, htpoort: Any, office: Office) -> None:
+        """Nothing needs attention: 0."""
+        office.queue("K1", at=now())
+        result = htpoort("status", "--nagios")
+
+        numbers = NUMBERS.format(0, 0, 0, 1, 0, 0, 0, 0)
+        assert (0, f"HTPOORT OK - nothing needs attention | {numbers}\n") == (result.code, result.text)
+
+    def test_warning(self, htpoort: Any, office: Office) -> None:
+        """A message in quarantine can wait for a while, and so can a server that fails since some minutes: 1."""
+        office.take("K1", party="NL999999999.99.99")
+        result = htpoort("status", "--nagios")
+        office.ledger.servers.record_pause("POP3 | x", since=now(), next_try=now(), why="no")
+        both = htpoort("status", "--nagios")
+
+        numbers = NUMBERS.format(0, 0, 0, 0, 0, 1, 0, 0)
+        what = "In quarantine: 1 message, the first since 2026-01-05 13:00:00 CET"
+        assert (1, f"HTPOORT WARNING - {what} | {numbers}\n") == (result.code, result.text)
+        assert (1, 1) == (both.code, both.text.count("|"))
+        assert both.text.startswith("HTPOORT WARNING - POP3 / x fails since ")
+
+    def test_critical(self, htpoort: Any, office: Office) -> None:
+        """A declaration that waits for a decision comes first: 2."""
+        office.take("K1", party="NL999999999.99.99")
+        office.queue("K1")
+        office.settle(Outcome.UNKNOWN)
+        result = htpoort("status", "--nagios")
+
+        assert 2 == result.code
+        what = "HTPOORT CRITICAL - 1 declaration is unknown (may or may not have been sent), the first since "
+        assert result.text.startswith(f"{what}2026-01-05 13:00:00 CET; In quarantine: 1 message, ")
+        assert result.text.endswith(f" | {NUMBERS.format(1, 0, 0, 1, 0, 1, 0, 0)}\n")
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (("--config", "absent.toml"), "--config: absent.toml cannot be read: No such file or directory"),
+            (("--colour",), "--colour is not an option of htpoort status"),
+            (("--json",), "Give --nagios or --json, not both."),
+        ],
+    )
+    def test_unknown(self, htpoort: Any, office: Office, arguments: tuple[str, ...], text: str) -> None:
+        """If the state cannot be known, the line says why: 3."""
+        del office
+        result = htpoort("status", "--nagios", *arguments)
+
+        assert (3, "", 1) == (result.code, result.err, result.text.count("\n"))
+        assert result.text.startswith(f"HTPOORT UNKNOWN - {text}")
+
+    def test_no_ledger(self, htpoort: Any, office: Office, tmp_path: Path) -> None:
+        """A ledger that is not there is not an empty one."""
+        del office
+        other = tmp_path / "other.toml"
+        other.write_text(f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///absent.db"\n')
+        result = htpoort("status", "--nagios", "--config", str(other))
+
+        assert (3, True) == (result.code, result.text.startswith("HTPOORT UNKNOWN - The ledger sqlite:///"))
+
+
+def in_terminal(*arguments: str, **environment: str) -> str:
+    """Run a command in a terminal of 200 columns, and return what it wrote there."""
+    ours, terminal = pty.openpty()
+    env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    command = [sys.executable, "-m", "htpoort", *arguments]
+    env |= {"TERM": "xterm", "COLUMNS": "200", **environment}
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=env):  # noqa: S603 - our own
+        os.close(terminal)
+        written = b""
+        with contextlib.suppress(OSError):  # its end
+            while piece := os.read(ours, 65_536):
+                written += piece
+    os.close(ours)
+    return written.decode()
+
+
+class TestColour:
+    """In a terminal, states that need attention are red."""
+
+    def test_in_a_terminal(self, office: Office) -> None:
+        """In a table and in a list of facts; not elsewhere."""
+        office.queue("K1")
+        office.settle(Outcome.UNKNOWN)
+
+        assert "\x1b[31munknown\x1b[0m" in in_terminal("status")
+        assert "\x1b[31munknown\x1b[0m" in in_terminal("show", "K1")
+
+    @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+    def test_without(self, office: Office, environment: dict[str, str]) -> None:
+        """NO_COLOR and a terminal that has none are respected."""
+        office.queue("K1")
+        office.settle(Outcome.UNKNOWN)
+
+        assert "\x1b[31m" not in in_terminal("status", **environment) + in_terminal("show", "K1", **environment)

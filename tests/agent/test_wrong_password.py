@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from agents import MAILBOX, QUICK, declaration, now
 
-from htpoort import Router, State
+from htpoort import Router, SendFailure, State
 from htpoort.agent import Agent, Outbox, Pop3Inbox, Timing
 from htpoort.agent._server_pauses import ServerPauses
-from htpoort.core.errors import SendFailure
 from htpoort.ledger import Ledger, PausedServer
 from htpoort.simulator import Declarant, Gateway
 from htpoort.transport import Pop3Account, Security, SmtpServer

@@ -238,13 +238,13 @@ class Feed:
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int) -> Generator[Callable[[], None]]:
+def progress(title: str, total: int | None) -> Generator[Callable[[], None]]:
     """
     Show how far a command is while a block runs: a bar on standard error, where that is a terminal.
 
     Args:
         title: What the command does.
-        total: The number of steps.
+        total: The number of steps; None if it is not known, and steps and time are counted.
 
     Yields:
         A function to call after each step.
@@ -253,9 +253,21 @@ def progress(title: str, total: int) -> Generator[Callable[[], None]]:
         yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns: tuple[ProgressColumn, ...] = (TextColumn("{task.description}"), BarColumn())
+    if total is None:
+        columns += (TextColumn("{task.completed}"), TimeElapsedColumn())
+    else:
+        columns += (MofNCompleteColumn(), TimeRemainingColumn())
     # Standard output keeps what is written to it: it may be a file.
     with Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -356,12 +357,23 @@ def export(
     """Print every exchange and every reply, as JSON lines or as CSV."""
     _input.check_one_form(csv=csv, json=json)
     with _input.opened(config) as (_, ledger):
-        lines = _facts.exported(ledger, *(state or ()), raw=raw)
+        lines = _counted(_facts.exported(ledger, *(state or ()), raw=raw))
         if csv:
             _show.csv_lines((*_facts.EXPORTED, *(["raw"] if raw else [])), lines)
         else:
             for facts in lines:
                 _show.json_line(facts)
+
+
+def _counted(lines: Iterable[Facts]) -> Generator[Facts]:
+    """Show how many lines have been written, unless they appear on the terminal themselves."""
+    if sys.stdout.isatty():
+        yield from lines
+        return
+    with _show.progress("Exporting", None) as step:
+        for facts in lines:
+            yield facts
+            step()
 
 
 @app.command()
@@ -379,7 +391,8 @@ def prune(
         now = _clock.now()
         before = now - timedelta(days=older_than)
         prune = ledger.prune if yes else ledger.prunable
-        with _naming_age(older_than, settings.retention_days):
+        working = _show.progress("Deleting" if yes else "Counting", None)
+        with _naming_age(older_than, settings.retention_days), working:
             counts = prune(before=before, at=now, days=settings.retention_days)
         if yes:
             _output.mark_committed()

@@ -427,31 +427,52 @@ class TestInterrupted:
 
 
 class TestProgress:
-    """A bar shows how far the command is, only where a person sees it."""
+    """A bar shows how far a command is, only where a person sees it."""
 
     async def test_on_a_terminal(self, office: Path) -> None:
         """It is on standard error, and standard output has the same as always."""
         del office
         for number in range(3):
             put(f"out/A{number}.xml", f"<Number>{number}</Number>".encode())
-        screen, terminal = pty.openpty()
-        started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "htpoort", "queue", "out", *OF_ONE, "--pattern", "{reference}.xml"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=terminal,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-        )
-        os.close(terminal)
-        out, _ = await started.communicate()
-        shown = b""
-        while chunk := _read(screen):
-            shown += chunk
-        os.close(screen)
+        code, out, shown = await _on_terminal("queue", "out", *OF_ONE, "--pattern", "{reference}.xml")
 
-        assert (0, "3 queued.") == (started.returncode, out.decode().splitlines()[-1])
+        assert (0, "3 queued.") == (code, out.decode().splitlines()[-1])
         assert b"\x1b" not in out
         assert b"Queueing" in shown
         assert b"3/3" in shown
+
+    async def test_without_a_known_end(self, office: Path, process: Run) -> None:
+        """`export` counts its lines, and `prune` shows that it is at work."""
+        del office
+        put("out/A1.xml", b"<MetaData/>")
+        await process("queue", "out", *OF_ONE, "--pattern", "{reference}.xml")
+        code, out, shown = await _on_terminal("export")
+
+        assert (0, 1) == (code, len(out.splitlines()))
+        assert b"Exporting" in shown
+
+        code, out, shown = await _on_terminal("prune", "--older-than", "3000")
+
+        assert (0, b"\x1b" in out) == (code, False)
+        assert b"Counting" in shown
+
+
+async def _on_terminal(*arguments: str) -> tuple[int | None, bytes, bytes]:
+    """Run a command whose standard error is a terminal; return its exit code, its output, and what is shown."""
+    screen, terminal = pty.openpty()
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "htpoort", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(terminal)
+    out, _ = await started.communicate()
+    shown = b""
+    while chunk := _read(screen):
+        shown += chunk
+    os.close(screen)
+    return started.returncode, out, shown
 
 
 def _read(descriptor: int) -> bytes:

@@ -27,7 +27,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 CORE = "*/htpoort/__init__.py,*/htpoort/core/*"
 CORE_TESTS = ("tests/unit", "tests/property", "htpoort")
 BY_VERSION = (*CORE_TESTS, *(f"tests/{room}" for room in ("typing", "config", "delivery", "wire")))
-BY_NEWEST = ("tests/ledger", "tests/agent")
+BY_NEWEST = ("tests/agent", *(f"tests/ledger/test_{part}.py" for part in ("exchanges", "file", "opening", "trouble")))
 
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "htpoort", "examples", "benchmarks")  # in users' words
 SEVERAL = ("--numprocesses=3",)  # two cores are idle too often with two: many tests wait

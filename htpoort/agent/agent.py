@@ -251,10 +251,11 @@ class Agent:
         if alone:
             await asyncio.wrap_future(context.ledger.replies.drop_claims_soon())
         # A server may have been removed from the configuration: no agent would clear its pause.
-        all_of_them = alone and not context.keep_pauses
-        due_before = None if all_of_them else context.clock() - _PAUSE_KEPT
+        due_before = None if alone else context.clock() - _PAUSE_KEPT
+        own = [worker.server for worker in self._outboxes] + [worker.server for worker in self._pop3_workers]
+        keep = own if context.keep_pauses else []
         try:
-            await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before))
+            await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before, keep=keep))
         except LedgerError as error:
             # Only htpoort status is wrong then; what can be sent and received is.
             LOG.error("The pauses of servers that an earlier agent recorded stay: %s", error)

@@ -64,12 +64,7 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> bool:
     with _input.configured(path):
         config = read_agent(path)
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
-        if ledger.new:
-            _LOG.warning(
-                "There was no ledger at %s, so a new, empty one was created. If there should have been one, stop this "
-                "agent and check the url in [ledger].",
-                ledger.location,
-            )
+        _warn_if_new(ledger)
         agent = config.agent(ledger)
         stopping = _Stopping(agent, config, as_json=as_json)
         with _input.listening(_addresses(config)), stopping.until_ended(ledger):
@@ -167,6 +162,7 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
     smtp = [f"{inbox.host}:{inbox.port}" for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     pop3 = tuple(inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox))
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+        _warn_if_new(ledger)
         if smtp:
             # A mail server tries for days; a port that is open for a second would only look broken.
             _LOG.warning("With --once, replies are not received at %s; run without it for that", ", ".join(smtp))
@@ -184,6 +180,16 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         for line in _in_sentences(facts):
             _show.line(line)
     return any(facts.values())
+
+
+def _warn_if_new(ledger: Ledger) -> None:
+    """Report a ledger that was created, because an empty one may have taken the place of another."""
+    if ledger.new:
+        _LOG.warning(
+            "There was no ledger at %s, so a new, empty one was created. If there should have been one, stop this "
+            "agent and check the url in [ledger].",
+            ledger.location,
+        )
 
 
 def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final, final
 
@@ -110,20 +110,23 @@ class Servers(LedgerPart):
     clear_pause_soon = soon(clear_pause)
 
     @writes
-    def clear_pauses(self, connection: sa.Connection, *, due_before: datetime | None = None) -> None:
+    def clear_pauses(
+        self, connection: sa.Connection, *, due_before: datetime | None = None, keep: Collection[str] = ()
+    ) -> None:
         """
         Forget the pauses that earlier agents recorded, perhaps of servers that are no longer configured.
 
         Args:
             due_before: Only those whose next try was before this moment. Give it if other agents use the ledger: an
                 agent that runs records a server again at each try.
+            keep: Names of servers whose pauses stay.
 
         Raises:
             LedgerError: The ledger could not be written.
         """
         # Without a condition SQLite writes even if there is no row, which a full disk would refuse.
         condition = _paused.c.name.is_not(None) if due_before is None else _paused.c.next_try < due_before
-        connection.execute(sa.delete(_paused).where(condition))
+        connection.execute(sa.delete(_paused).where(condition, _paused.c.name.not_in(keep)))
 
     clear_pauses_soon = soon(clear_pauses)
 

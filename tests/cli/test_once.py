@@ -116,4 +116,21 @@ async def test_what_needs_a_person(office: Path) -> None:
 async def test_nothing_to_do(office: Path) -> None:
     """With nothing to do it ends with 0, and prints nothing: cron would send a mail of every line."""
     async with asyncio.timeout(60), gateway(office):
+        code, out, err = await once()
+        # A ledger that is new may have taken the place of another one.
+        assert (0, "", True) == (code, out, "There was no ledger at " in err)
         assert (0, "", "") == await once()
+
+
+async def test_a_server_that_left_the_configuration(office: Path) -> None:
+    """A server that is away is reported by each run, and forgotten once the configuration names another one."""
+    put(office, 1)
+    async with asyncio.timeout(60), gateway(office):
+        right = (office / "htpoort.toml").read_text()
+        (office / "htpoort.toml").write_text(CONFIG.replace("SMTP_PORT", "1").replace("POP3_PORT", "1"))
+        away = [await once(), await once()]
+        (office / "htpoort.toml").write_text(right)
+        assert (0, "", "") == await once()
+
+    assert [4, 4] == [code for code, _, _ in away]
+    assert f"SMTP 127.0.0.1:1 as {MAILBOX} does not work; see htpoort status." in away[1][1].splitlines()

@@ -195,7 +195,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Keep the blocks of each document together, in the order of reading; the order of everything else stays random.
 
-    Rooms of short tests come last: of several processes, none then ends long after the others.
+    Long tests come first, and rooms of short tests last: of several processes, none then ends long after the others.
     """
     blocks: dict[Document, list[SybilItem]] = {}
     for item in items:
@@ -208,5 +208,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:  # the first block of a document brings all of them
             ordered += sorted(blocks.pop(item.example.document, ()), key=lambda block: block.example.start)
     short = {path: any(map(path.is_relative_to, SHORT)) for path in {item.path for item in items}}
-    items[:] = sorted(ordered, key=lambda item: short[item.path])
+    items[:] = sorted(ordered, key=lambda item: (item.get_closest_marker("long") is None, short[item.path]))
     gc.freeze()  # the modules and the tests stay until the end: no collection looks at them again

@@ -101,8 +101,10 @@ async def test_what_needs_a_person(office: Path) -> None:
         f"SMTP 127.0.0.1:1 as {MAILBOX} does not work; see htpoort status.",
         f"{bad} was refused; see {bad}.reason.txt.",
     ]
-    assert lines == out.splitlines()
+    # The server that failed first comes first.
+    assert lines == [*sorted(out.splitlines()[:2]), *out.splitlines()[2:]]
     code, out, _ = await once("--json")
+    facts = json.loads(out)
     assert 4 == code
     assert {
         "needs_attention": 0,
@@ -110,7 +112,7 @@ async def test_what_needs_a_person(office: Path) -> None:
         "undelivered": 0,
         "paused": [f"POP3 127.0.0.1:1 as {MAILBOX}", f"SMTP 127.0.0.1:1 as {MAILBOX}"],
         "refused_files": [bad],
-    } == json.loads(out)
+    } == {**facts, "paused": sorted(facts["paused"])}
 
 
 async def test_nothing_to_do(office: Path) -> None:

@@ -16,6 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+HIDDEN: Final = ".htpoort-"
+"""Begins the name of a file that is not complete yet, so that programs do not pick it up."""
+
 _ALIKE: Final = 100  # other files of one name; more cannot be an accident
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _PASSING_ERRNOS: Final = frozenset({
@@ -75,6 +78,37 @@ def free_name(folder: Path, name: Callable[[int], str], octets: bytes) -> str | 
         if is_whole(folder / name(number), octets):
             return None
     raise OSError(errno.EMLINK, f"{_ALIKE} other files have that name")
+
+
+def place(find: Callable[[], str | None], put: Callable[[str], None]) -> str | None:
+    """
+    Put a file under a free name. Another writer may take the name meanwhile; then search again.
+
+    Args:
+        find: Finds a free name; None if the file is there.
+        put: Puts the file there; raises FileExistsError if the name is taken.
+
+    Returns:
+        The name; None if the file was there.
+    """
+    while (free := find()) is not None:
+        with contextlib.suppress(FileExistsError):
+            put(free)
+            break
+    return free
+
+
+def try_out(folder: Path, target: Path) -> None:
+    """
+    Write a hidden file in a folder, move it to another one, and remove it there.
+
+    Raises:
+        OSError: It cannot be written or moved.
+    """
+    tried = target / f"{HIDDEN}self-test"
+    with contextlib.suppress(FileExistsError):  # another program tests at the same time, or did and ended
+        write(folder, tried, b"x", prefix=HIDDEN)
+    tried.unlink(missing_ok=True)
 
 
 def is_whole(path: Path, octets: bytes) -> bool:

@@ -21,7 +21,7 @@ from typing import Final, final
 import attrs
 
 from htpoort._aio import run_in_thread
-from htpoort._disk import free_name, make_folder, may_pass, move, sync_names, write
+from htpoort._disk import HIDDEN, free_name, make_folder, may_pass, move, place, sync_names, try_out, write
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent.dispatch import Dispatched, Dispatcher
 from htpoort.agent.settings import DeclarationFolder
@@ -34,7 +34,6 @@ __all__ = ["DeclarationFiles", "FileOutcome"]
 SENT: Final = "sent"
 BAD: Final = "bad"
 REASON: Final = ".reason.txt"
-_HIDDEN: Final = ".htpoort-"
 _ADVICE: Final = (
     "Nothing was queued. Correct the file, its name or the configuration, and move it back into the folder."
 )
@@ -221,10 +220,7 @@ class DeclarationFiles:
             raise FileNotFoundError(errno.ENOENT, "There is no such folder; create it", str(self.folder.path))
         for part in (SENT, BAD):
             make_folder(self.folder.path / part)
-            place = self.folder.path / part / f"{_HIDDEN}self-test"
-            with contextlib.suppress(FileExistsError):  # another program tests at the same time, or did and ended
-                write(self.folder.path, place, b"x", prefix=_HIDDEN)
-            place.unlink(missing_ok=True)
+            try_out(self.folder.path, self.folder.path / part)
 
     def _settled(self, name: str) -> tuple[bytes, datetime] | None:
         """Read a file and its date; None if it is still being written, or gone."""
@@ -274,15 +270,15 @@ class DeclarationFiles:
         def numbered(number: int) -> str:
             return f"{target.stem}.{number}{target.suffix}" if number else target.name
 
-        source, free = self.folder.path / name, free_name(target.parent, numbered, octets)
-        with contextlib.suppress(FileNotFoundError):  # another agent has moved it
-            while free is not None:
-                with contextlib.suppress(FileExistsError):
-                    move(source, target.parent / free)
-                    break
-                free = free_name(target.parent, numbered, octets)
-            else:
-                source.unlink()
+        source = self.folder.path / name
+
+        def put(free: str) -> None:
+            with contextlib.suppress(FileNotFoundError):  # another agent has moved it
+                move(source, target.parent / free)
+
+        free = place(lambda: free_name(target.parent, numbered, octets), put)
+        if free is None:
+            source.unlink(missing_ok=True)
         sync_names(target.parent)
         sync_names(source.parent)
         return str((target.parent / (free or target.name)).relative_to(self.folder.path))
@@ -308,7 +304,7 @@ def _write_anew(place: Path, octets: bytes) -> None:
     """Write a file that may replace an older one."""
     place.unlink(missing_ok=True)
     with contextlib.suppress(FileExistsError):
-        write(place.parent, place, octets, prefix=_HIDDEN)
+        write(place.parent, place, octets, prefix=HIDDEN)
 
 
 def _in_words(error: InputError | UnknownError) -> str:

@@ -13,6 +13,7 @@ import attrs
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import RETRY_SCHEDULE
 from htpoort.core.message import Layout, TransferEncoding
+from htpoort.core.text import placeholders, unknown_placeholders
 from htpoort.delivery import DELIVERY_SCHEDULE
 from htpoort.transport import Pop3Account, SmtpServer
 
@@ -174,7 +175,7 @@ class DeclarationFolder:
     def __attrs_post_init__(self) -> None:
         problems = [Problem("folder.pattern", problem) for problem in _wrong_pattern(self.pattern)]
         if not problems:
-            names = _names(self.pattern)
+            names = placeholders(self.pattern)
             if "party" in names and self.party is not None:
                 message = f"party is {self.party!r}, but pattern has {{party}}; leave one of them out."
                 problems.append(Problem("folder.party", message))
@@ -205,10 +206,6 @@ class DeclarationFolder:
         return None if matched is None else matched.groupdict()
 
 
-def _names(pattern: str) -> list[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
-
-
 def _form(pattern: str) -> str:
     """Make the regular expression of a pattern."""
     form = ""
@@ -223,15 +220,10 @@ def _wrong_pattern(pattern: str) -> list[str]:
     """List what is wrong with a pattern."""
     allowed = "{reference}, {party} and {system}"
     try:
-        parts = list(string.Formatter().parse(pattern))
+        names, unknown = placeholders(pattern), unknown_placeholders(pattern, _PLACEHOLDERS)
     except (TypeError, ValueError):
         return [f"pattern is {pattern!r}; write placeholders as in {{party}}/{{reference}}.xml."]
-    names = [name for _, name, _, _ in parts if name is not None]
-    wrong = [
-        f"pattern has the placeholder {{{name}}}; only {allowed} are known."
-        for _, name, form, conversion in parts
-        if name is not None and (name not in _PLACEHOLDERS or form or conversion)
-    ]
+    wrong = [f"pattern has the placeholder {{{name}}}; only {allowed} are known." for name in unknown]
     wrong += [f"pattern has {{{name}}} twice; write it once." for name in _PLACEHOLDERS if names.count(name) > 1]
     if not pattern or any(part in {"", ".", ".."} for part in pattern.split("/")):
         wrong.append(f"pattern is {pattern!r}; give the form of a name below the folder, such as {{reference}}.xml.")

@@ -6,7 +6,8 @@ This module never decides what is secret.
 
 from __future__ import annotations
 
-from string import ascii_lowercase, ascii_uppercase
+from collections.abc import Collection
+from string import Formatter, ascii_lowercase, ascii_uppercase
 from typing import Final, Self, final
 
 _WIDTH: Final = 5
@@ -63,6 +64,36 @@ def unreadable(name: object, error: OSError | ValueError) -> str:
     advice = "; let the user who runs this read it (chown, chmod)" if isinstance(error, PermissionError) else ""
     reason = error.strerror if isinstance(error, OSError) else error
     return f"{name} cannot be read: {reason}{advice}."
+
+
+def placeholders(form: str) -> list[str]:
+    """
+    List the placeholders of a text that `str.format` fills in.
+
+    >>> placeholders("{party}/{reference}.xml")
+    ['party', 'reference']
+
+    Raises:
+        ValueError: It has a brace alone.
+    """
+    return [name for _, name, _, _ in Formatter().parse(form) if name is not None]
+
+
+def unknown_placeholders(form: str, known: Collection[str]) -> list[str]:
+    """
+    List the placeholders that cannot be filled in as they are: others than the known, or with a format or conversion.
+
+    >>> unknown_placeholders("{K}/{party!r}", ("party",))
+    ['K', 'party']
+
+    Raises:
+        ValueError: The text has a brace alone.
+    """
+    return [
+        name
+        for _, name, spec, conversion in Formatter().parse(form)
+        if name is not None and (name not in known or spec or conversion)
+    ]
 
 
 @final

@@ -6,11 +6,9 @@ A file appears complete or not at all, and a disk that hangs is waited for only 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import string
 import tempfile
 from pathlib import Path
 from typing import Final, cast, final
@@ -18,7 +16,8 @@ from typing import Final, cast, final
 import attrs
 
 from htpoort._aio import DiskThreads
-from htpoort._disk import free_name, is_whole, make_folder, safe_name, sync_names, write
+from htpoort._disk import HIDDEN, free_name, is_whole, make_folder, place, safe_name, sync_names, try_out, write
+from htpoort.core import text
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
 from htpoort.delivery.contract import (
@@ -32,7 +31,9 @@ from htpoort.delivery.contract import (
 
 __all__ = ["DirectoryDelivery", "MaildirDelivery"]
 
+_LOG: Final = logging.getLogger("htpoort.delivery")
 _FOLDERS: Final = ("tmp", "new", "cur")
+_PLACEHOLDERS: Final = ("system", "party")
 
 
 @final
@@ -126,11 +127,10 @@ def _put_mail(maildir: Path, name: str, raw: bytes, *, first: bool) -> None:
     """Write a file, sync it, and only then let it appear; write nothing if it exists."""
     for each in _FOLDERS:
         make_folder(maildir / each)
-    # Another delivery of the same reply may take the name meanwhile; then search again.
-    while (free := _free(maildir, name, raw, first=first)) is not None:
-        with contextlib.suppress(FileExistsError):
-            write(maildir / "tmp", maildir / "new" / free, raw)
-            break
+    place(
+        lambda: _free(maildir, name, raw, first=first),
+        lambda free: write(maildir / "tmp", maildir / "new" / free, raw),
+    )
     # Also if the file existed: the process that wrote it may have ended before syncing.
     for each in ("new", "cur"):
         sync_names(maildir / each)
@@ -163,18 +163,13 @@ def _test_maildir(maildir: Path) -> None:
     for each in _FOLDERS:
         make_folder(maildir / each)
     # Readers ignore folders, and names that begin with a dot.
-    with tempfile.TemporaryDirectory(prefix=".htpoort-", dir=maildir / "tmp") as name:
+    with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=maildir / "tmp") as name:
         folder, moved = Path(name), maildir / "new" / Path(name).name
         write(folder, folder / "placed", b"x")
         folder.rename(moved)
         moved.rename(folder)
     for each in ("new", "cur"):
         sync_names(maildir / each)
-
-
-_LOG: Final = logging.getLogger("htpoort.delivery")
-_PLACEHOLDERS: Final = ("system", "party")
-_HIDDEN: Final = ".htpoort-"  # begins the name of a file that is not complete yet; programs do not pick those up
 
 
 @final
@@ -259,7 +254,7 @@ class DirectoryDelivery:
         safe = {name: safe_name(value, dots=True) for name, value in values.items()}
         folder = Path()
         for part in Path(self.path).parts:
-            if any(name not in safe for name in _names(part)):
+            if any(name not in safe for name in text.placeholders(part)):
                 break
             folder /= part.format_map(safe)
         return folder
@@ -271,19 +266,10 @@ def _wrong_path(path: Path | str) -> list[str]:
         return [f"path is {path!r}; give the path of a folder."]
     allowed = " and ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
     try:
-        parts = list(string.Formatter().parse(str(path)))
+        wrong = text.unknown_placeholders(str(path), _PLACEHOLDERS)
     except ValueError:
         return [f"path is {str(path)!r}, with a brace alone; write {{{{ for a brace, or {allowed}."]
-    wrong = [
-        name
-        for _, name, form, conversion in parts
-        if name is not None and (name not in _PLACEHOLDERS or form or conversion)
-    ]
     return [f"path has the placeholder {{{name}}}; only {allowed} can be filled in." for name in wrong]
-
-
-def _names(part: str) -> list[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(part) if name is not None]
 
 
 def _put_file(folder: Path, reply: Deliverable, *, payload: bool) -> None:
@@ -302,13 +288,14 @@ def _put_file(folder: Path, reply: Deliverable, *, payload: bool) -> None:
             octets, ending = found.octets, str(found.ending)
     stem = f"{safe_name(reply.reference, dots=True)}-{reply.key:d}"
     make_folder(folder)
-    # Another delivery of the same reply may take the name meanwhile; then search again.
-    while (
-        free := free_name(folder, lambda number: f"{stem}.{number}.{ending}" if number else f"{stem}.{ending}", octets)
-    ) is not None:
-        with contextlib.suppress(FileExistsError):
-            write(folder, folder / free, octets, prefix=_HIDDEN)
-            break
+
+    def numbered(number: int) -> str:
+        return f"{stem}.{number}.{ending}" if number else f"{stem}.{ending}"
+
+    place(
+        lambda: free_name(folder, numbered, octets),
+        lambda free: write(folder, folder / free, octets, prefix=HIDDEN),
+    )
     # Also if the file existed: the process that wrote it may have ended before syncing.
     sync_names(folder)
 
@@ -316,8 +303,5 @@ def _put_file(folder: Path, reply: Deliverable, *, payload: bool) -> None:
 def _test_directory(folder: Path) -> None:
     """Create the folder, and write and remove a file."""
     make_folder(folder)
-    place = folder / f"{_HIDDEN}self-test"
-    with contextlib.suppress(FileExistsError):  # another agent tests at the same time, or did and ended
-        write(folder, place, b"x", prefix=_HIDDEN)
-    place.unlink(missing_ok=True)
+    try_out(folder, folder)
     sync_names(folder)

@@ -12,10 +12,10 @@ from concurrent.futures import Future
 from typing import Final, Protocol, final
 
 from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
-from htpoort.core.errors import HtpoortError, InputError, Problem, UnknownError
+from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.exchange import retry_delay
-from htpoort.core.routing import Router
-from htpoort.core.text import ascii_lower, one_line
+from htpoort.core.routing import find_party
+from htpoort.core.text import one_line
 from htpoort.delivery import Delivery, SelfTestingDelivery
 from htpoort.ledger import Reply
 
@@ -237,7 +237,7 @@ def delivery_workers(
     of_one = ((name, party, each) for (name, party), each in party_deliveries.items())
     for name, wanted, delivery in (*of_all, *of_one):
         system = router.directory.system(name).name
-        party = None if wanted is None else _known_party(router, wanted)
+        party = None if wanted is None else str(find_party(router.parties, wanted, "the router's parties"))
         if party in (of_system := by_target.setdefault(system, {})):
             whose = f"Replies of {system}" if party is None else f"Replies of {system} for {party}"
             problems.append(Problem("agent.two-deliveries", f"{whose} have two deliveries; leave one of them out."))
@@ -257,13 +257,6 @@ def delivery_workers(
                 "Replies of %s for %s wait, because this agent has no delivery for them", system, ", ".join(others)
             )
     return workers
-
-
-def _known_party(router: Router, text: str) -> str:
-    known = {str(party).lower(): str(party) for party in router.parties}
-    if (party := known.get(ascii_lower(text))) is None:
-        raise UnknownError("party", text, "the router's parties", tuple(sorted(known.values())))
-    return party
 
 
 @final

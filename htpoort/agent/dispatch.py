@@ -15,11 +15,10 @@ import attrs
 from htpoort import _clock
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
-from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.errors import InputError, Problem
 from htpoort.core.message import Layout, Submission, TransferEncoding, build
 from htpoort.core.party import PartyId
-from htpoort.core.routing import read_parties
-from htpoort.core.text import ascii_lower
+from htpoort.core.routing import find_party, read_parties
 from htpoort.ledger import Exchange, Ledger
 
 __all__ = ["Destination", "Dispatched", "Dispatcher"]
@@ -120,7 +119,7 @@ class Dispatcher:
             LedgerError: The ledger could not be read.
         """
         _check_moment(at)
-        own = self._own(party)
+        own = find_party(self.parties, str(party), self.source)
         target = self._system(own, reference, at, system, kind)
         shadow = None if self.shadow is None or self.shadow.name == target.name else self.shadow
         return Destination(party=own, system=target, shadow=shadow)
@@ -210,12 +209,6 @@ class Dispatcher:
             shadow = submission(data, destination.shadow, None)
         exchange = self.ledger.exchanges.queue(sent, at=at, business_reference=business_reference, shadow=shadow)
         return Dispatched(exchange=exchange, destination=destination)
-
-    def _own(self, party: PartyId | str) -> PartyId:
-        known = {ascii_lower(str(known_party)): known_party for known_party in self.parties}
-        if (own := known.get(ascii_lower(str(party)))) is None:
-            raise UnknownError("party", str(party), self.source, tuple(sorted(map(str, self.parties))))
-        return own
 
     def _system(
         self, party: PartyId, reference: str, at: datetime, system: str | None, kind: str | None

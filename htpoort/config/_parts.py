@@ -25,7 +25,8 @@ from htpoort.core import address
 from htpoort.core.directory import Directory
 from htpoort.core.errors import UnknownError
 from htpoort.core.party import PartyId
-from htpoort.core.text import ascii_lower, unreadable
+from htpoort.core.routing import find_party
+from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
 from htpoort.ledger import Reply
@@ -350,12 +351,14 @@ def _known_party(document: Document, path: KeyPath, text: str | None, parties: t
     """Find a party of the file as the file spells it; None if none is named, or if it is unknown."""
     if text is None:
         return None
-    known = {ascii_lower(str(party)): str(party) for party in parties}
-    party = known.get(ascii_lower(text))
-    # If the parties are wrong, none can be missing among them.
-    if party is None and not document.is_refused((), "parties"):
-        document.report("config.party", path, f"{text!r} is not in parties; check its spelling, or add it there.")
-    return party
+    try:
+        return str(find_party(parties, text, "parties"))
+    except UnknownError as error:
+        # If the parties are wrong, none can be missing among them.
+        if not document.is_refused((), "parties"):
+            message = f"{text!r} is not in {error.place}; check its spelling, or add it there."
+            document.report("config.party", path, message)
+        return None
 
 
 def folders(sources: Sources, parties: tuple[PartyId, ...]) -> tuple[DeclarationFolder, ...]:

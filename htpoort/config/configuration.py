@@ -18,7 +18,7 @@ from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
 from htpoort.core.party import PartyId
-from htpoort.core.routing import Router
+from htpoort.core.routing import Router, find_party
 from htpoort.core.text import ascii_lower
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
@@ -130,10 +130,7 @@ class LedgerConfig:
         Raises:
             UnknownError: The file does not list it, so its replies would be quarantined.
         """
-        party = self._by_key.get(ascii_lower(text))
-        if party is None:
-            raise UnknownError("party", text, self._source, tuple(sorted(map(str, self.parties))))
-        return party
+        return find_party(self.parties, text, self._source)
 
     def select_parties(self, texts: Iterable[str]) -> tuple[PartyId, ...]:
         """

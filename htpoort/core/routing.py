@@ -18,7 +18,7 @@ import attrs
 from htpoort.core import _headers, _lenient, grammar
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
-from htpoort.core.errors import EnvelopeError, InputError, Problem
+from htpoort.core.errors import EnvelopeError, InputError, Problem, UnknownError
 from htpoort.core.party import PartyId
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.text import ascii_lower
@@ -258,6 +258,35 @@ def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
     if problems:
         raise InputError("", tuple(problems))
     return tuple(parties.values())
+
+
+def find_party(parties: Iterable[PartyId], text: str, place: str) -> PartyId:
+    """
+    Find a party among those that are known.
+
+    >>> parties = read_parties(["NL123456789.02.05"])
+    >>> str(find_party(parties, "nl123456789.02.05", "parties"))
+    'NL123456789.02.05'
+    >>> find_party(parties, "NL000000000", "parties")
+    Traceback (most recent call last):
+        ...
+    htpoort.core.errors.UnknownError: party 'NL000000000' is not in parties. Known: NL123456789.02.05.
+
+    Args:
+        parties: The known parties.
+        text: A party ID, in any case.
+        place: Where the parties are listed, for the error.
+
+    Returns:
+        The party, as *parties* spells it.
+
+    Raises:
+        UnknownError: It is none of them.
+    """
+    known = {ascii_lower(str(party)): party for party in parties}
+    if (found := known.get(ascii_lower(text))) is None:
+        raise UnknownError("party", text, place, tuple(sorted(map(str, known.values()))))
+    return found
 
 
 def _not_text(**values: object) -> tuple[Problem, ...]:

@@ -107,14 +107,6 @@ class Interface(enum.Enum):
     MTA = "mta"
 
 
-class SecurityChoice(enum.Enum):
-    """How connections are secured."""
-
-    STARTTLS = "starttls"
-    IMPLICIT = "implicit"
-    PLAIN = "plain"
-
-
 @app.command()
 def init(  # noqa: PLR0913 - an option for each question
     *,
@@ -136,7 +128,7 @@ def init(  # noqa: PLR0913 - an option for each question
         int | None, typer.Option(min=1, max=65_535, help="Port of --pop3-server; by default the usual one.")
     ] = None,
     security: Annotated[
-        SecurityChoice | None, typer.Option(help="Security of all connections; by default the usual one.")
+        Security | None, typer.Option(help="Security of all connections; by default the usual one.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; take what no option names by default.")] = False,
     json: Json = False,
@@ -151,13 +143,12 @@ def init(  # noqa: PLR0913 - an option for each question
     whose = answers.get("--party", party, _is_party)
     ours = answers.get("--mailbox", mailbox, _is_mailbox)
     to = answers.get("--server", server, _is_host)
-    secured = None if security is None else Security(security.value)
-    outbox = _Server(to, port, secured or (Security.STARTTLS if kind == "msa" else Security.PLAIN))
+    outbox = _Server(to, port, security or (Security.STARTTLS if kind == "msa" else Security.PLAIN))
     name = pop3 = None
     if kind == "msa":
         name = answers.get("--username", username, _is_username, default=ours or None)
         host = answers.get("--pop3-server", pop3_server, _is_host, default=to or None)
-        pop3 = _Server(host, pop3_port, secured or Security.IMPLICIT)
+        pop3 = _Server(host, pop3_port, security or Security.IMPLICIT)
     answers.finish()
     text = _text(system=HTPOORT.system(wanted).name, party=whose, mailbox=ours, outbox=outbox, pop3=pop3, username=name)
     facts = _write(config, text, whose)

@@ -9,7 +9,6 @@ its document ends, on a free port in place of the one shown.
 from __future__ import annotations
 
 import doctest
-import gc
 import os
 import re
 import shutil
@@ -209,4 +208,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             ordered += sorted(blocks.pop(item.example.document, ()), key=lambda block: block.example.start)
     short = {path: any(map(path.is_relative_to, SHORT)) for path in {item.path for item in items}}
     items[:] = sorted(ordered, key=lambda item: (item.get_closest_marker("long") is None, short[item.path]))
-    gc.freeze()  # the modules and the tests stay until the end: no collection looks at them again

@@ -197,13 +197,13 @@ class DeclarationFiles:
 
     def refused(self) -> list[str]:
         """
-        List the files that were refused and are still there, below ``bad``.
+        List the files that were refused and are still there, below the folder.
 
         Raises:
             OSError: The folder cannot be read.
         """
         return [
-            str(Path(folder, name).relative_to(self.folder.path / BAD))
+            str(Path(folder, name).relative_to(self.folder.path))
             for folder, _, names in os.walk(self.folder.path / BAD)
             for name in sorted(names)
             if not name.endswith(REASON) and not name.startswith(".")

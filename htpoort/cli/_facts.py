@@ -21,7 +21,7 @@ from htpoort.core.routing import Quarantined, Routed
 if TYPE_CHECKING:
     from htpoort.core.cutover import MovePreview, MoveProgress, SwitchOff
     from htpoort.core.payload import Payload
-    from htpoort.ledger import Entry, Exchange, Ledger, QuarantinedMessage, Reply, Shadow, Story
+    from htpoort.ledger import Entry, Exchange, Ledger, PausedServer, QuarantinedMessage, Reply, Shadow, Story
     from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault
 
 Facts = dict[str, Any]
@@ -216,8 +216,8 @@ def log(entries: Iterable[Entry]) -> list[Facts]:
     return [{"at": moment(entry.at), "event": entry.event, "detail": entry.detail} for entry in entries]
 
 
-def status(ledger: Ledger) -> Facts:
-    """Describe the counts of a ledger, and the oldest exchanges that need attention."""
+def status(ledger: Ledger, paused: Iterable[PausedServer]) -> Facts:
+    """Describe the counts of a ledger, its paused servers, and the oldest exchanges that need attention."""
     counts = ledger.status()
     exchanges: dict[str, dict[str, int]] = {}
     for (system, state), number in sorted(counts.exchanges.items(), key=lambda item: (item[0][0], item[0][1].value)):
@@ -230,7 +230,7 @@ def status(ledger: Ledger) -> Facts:
         "asks": [_in_short(each) for each in ledger.exchanges.needing_attention(most=_MOST)],
         "paused": [
             {"server": pause.name, "since": moment(pause.since), "next_try": moment(pause.next_try), "why": pause.why}
-            for pause in ledger.servers.paused()
+            for pause in paused
         ],
         "early": counts.not_sent_replies,
         "early_replies": [_in_short(each) for each in ledger.exchanges.with_not_sent_replies(most=_MOST)],

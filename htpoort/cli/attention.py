@@ -54,8 +54,9 @@ def status(
         raise _input.refusal("input.usage", "Give --nagios or --json, not both.")
     now = _clock.now()
     with _input.opened(config) as (_, ledger):
-        facts = _facts.status(ledger)
-        facts["attention"] = list(_attention(ledger, facts, now))
+        paused = ledger.servers.paused()
+        facts = _facts.status(ledger, paused)
+        facts["attention"] = list(_attention(ledger, facts, paused, now))
     if nagios:
         code, text = _nagios(facts)
         _show.line(text)
@@ -128,10 +129,9 @@ def _show_one(one: Facts) -> None:
 # ── what needs attention ─────────────────────────────────────────────────────
 
 
-def _attention(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]:
+def _attention(ledger: Ledger, facts: Facts, paused: Sequence[PausedServer], now: datetime) -> Iterator[Facts]:
     """List what needs a person, what cannot go on without one first."""
     yield from _exchanges(ledger, facts)
-    paused = ledger.servers.paused()
     for pause in paused:
         yield _paused(pause, now)
     yield from _unsent(ledger, facts, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
@@ -191,10 +191,9 @@ def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> It
         for first in ledger.exchanges.oldest(system, State.QUEUED, most=1):
             if now - first.due >= _LONG and not sending:
                 number = facts["exchanges"][system][State.QUEUED.value]
-                what = f"{number} {'declaration' if number == 1 else 'declarations'} to {system} "
-                what += f"{'waits' if number == 1 else 'wait'}, the first"
+                what = _number(number, f"declaration to {system} waits", f"declarations to {system} wait")
                 why = f"no agent runs, or none has an [[outbox]] for {system}"
-                yield _one("critical", what, since=first.due, why=why, next_command="htpoort run")
+                yield _one("critical", f"{what}, the first", since=first.due, why=why, next_command="htpoort run")
 
 
 def _undelivered(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]:
@@ -203,8 +202,7 @@ def _undelivered(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]
         first = next(ledger.replies.listed(system=system, undelivered=True), None)
         if first is None or not (first.trouble or now - first.received >= _LONG):
             continue
-        what = f"{number} {'reply' if number == 1 else 'replies'} of {system} "
-        what += f"{'waits' if number == 1 else 'wait'} for delivery, the first"
+        what = _number(number, f"reply of {system} waits", f"replies of {system} wait") + " for delivery, the first"
         if first.trouble:
             next_command = f"mend the cause, then: htpoort redeliver --system {system}"
             yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
@@ -118,13 +118,27 @@ def list_command(  # noqa: PLR0913 - one option for each thing that narrows the 
         name = _selection.system_name(system, settings)
         found = ledger.exchanges.listed(*(state or ()), system=name, party=party, since=moment)
         lines = map(_facts.exchange, _selection.of_known_party(found, party, settings))
-        if json:
-            _show.json_array(lines)
-        elif csv:
-            _show.csv_lines(_facts.EXCHANGE, lines)
-        else:
-            cells = (tuple(facts[column] for column in _COLUMNS) for facts in lines)
-            _show.table("Exchanges", _COLUMNS, cells, limit=limit, rest=f"{REST} So has --csv.")
+        _show_listed("Exchanges", lines, _COLUMNS, _facts.EXCHANGE, csv=csv, json=json, limit=limit)
+
+
+def _show_listed(  # noqa: PLR0913 - what is listed, and each choice of how
+    title: str,
+    lines: Iterable[Facts],
+    columns: Sequence[str],
+    in_csv: Sequence[str],
+    *,
+    csv: bool,
+    json: bool,
+    limit: int,
+) -> None:
+    """Print a list: all of it as JSON or CSV, or a table of some columns and lines."""
+    if json:
+        _show.json_array(lines)
+    elif csv:
+        _show.csv_lines(in_csv, lines)
+    else:
+        cells = (tuple(facts[column] for column in columns) for facts in lines)
+        _show.table(title, columns, cells, limit=limit, rest=f"{REST} So has --csv.")
 
 
 @app.command()
@@ -147,13 +161,7 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
         before = _clock.now() - timedelta(hours=older_than)
         exchanges = ledger.exchanges.unanswered(before=before, system=name, party=party)
         lines = _facts.unanswered(_selection.of_known_party(exchanges, party, settings))
-        if json:
-            _show.json_array(lines)
-        elif csv:
-            _show.csv_lines(_facts.UNANSWERED, lines)
-        else:
-            cells = (tuple(facts.values()) for facts in lines)
-            _show.table("Unanswered", _facts.UNANSWERED, cells, limit=limit, rest=f"{REST} So has --csv.")
+        _show_listed("Unanswered", lines, _facts.UNANSWERED, _facts.UNANSWERED, csv=csv, json=json, limit=limit)
 
 
 _ORDERS: Final = {
@@ -279,13 +287,7 @@ def list_replies(  # noqa: PLR0913 - one option for each thing that narrows the 
             system=_selection.system_name(system, settings), party=party, since=moment, undelivered=undelivered
         )
         lines = map(_facts.reply, _selection.of_known_party(found, party, settings))
-        if json:
-            _show.json_array(lines)
-        elif csv:
-            _show.csv_lines(_facts.REPLY, lines)
-        else:
-            cells = (tuple(facts[column] for column in _REPLY_COLUMNS) for facts in lines)
-            _show.table("Replies", _REPLY_COLUMNS, cells, limit=limit, rest=f"{REST} So has --csv.")
+        _show_listed("Replies", lines, _REPLY_COLUMNS, _facts.REPLY, csv=csv, json=json, limit=limit)
 
 
 @replies.command(name="show")

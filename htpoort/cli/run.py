@@ -19,6 +19,7 @@ import attrs
 import typer
 
 from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
+from htpoort.agent.folder import REASON
 from htpoort.cli import _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
@@ -201,7 +202,7 @@ def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
         "undelivered": sum(counts.undelivered.values()),
         "paused": [pause.name for pause in ledger.servers.paused()],
         "refused_files": [
-            str(folder.path / "bad" / name) for folder in config.folders for name in DeclarationFiles(folder).refused()
+            str(folder.path / name) for folder in config.folders for name in DeclarationFiles(folder).refused()
         ],
     }
 
@@ -217,7 +218,7 @@ def _in_sentences(facts: Facts) -> Generator[str]:
     for server in facts["paused"]:
         yield f"{server} does not work; see htpoort status."
     for file in facts["refused_files"]:
-        yield f"{file} was refused; see {file}.reason.txt."
+        yield f"{file} was refused; see {file}{REASON}."
 
 
 def _addresses(config: AgentConfig) -> dict[str, tuple[str, str]]:

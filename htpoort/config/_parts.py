@@ -381,8 +381,8 @@ def folders(sources: Sources, parties: tuple[PartyId, ...]) -> tuple[Declaration
             party=table.party,
             system=system,
             settle=table.settle.total_seconds(),
-            layout=table.layout.value,
-            transfer_encoding=None if table.transfer_encoding is None else table.transfer_encoding.value,
+            layout=table.layout,
+            transfer_encoding=table.transfer_encoding,
         )
         folder = document.build(path, build, None)
         if folder is None:

@@ -11,6 +11,7 @@ import attrs
 from htpoort.agent import Pop3Inbox, Timing
 from htpoort.core.cutover import QUIET_DAYS
 from htpoort.core.exchange import RETRY_SCHEDULE
+from htpoort.core.message import Layout, TransferEncoding
 from htpoort.core.toml_reader import refused_setting, required
 from htpoort.ledger import RETENTION_DAYS, TRANSACTION_TIMEOUT
 from htpoort.transport import Pop3Account, Security, SmtpInbox, SmtpServer
@@ -21,21 +22,6 @@ class Mode(enum.StrEnum):
 
     LIVE = "live"
     SHADOW = "shadow"
-
-
-class LayoutName(enum.StrEnum):
-    """How a payload is carried."""
-
-    BODY = "body"
-    ATTACHMENT = "attachment"
-
-
-class EncodingName(enum.StrEnum):
-    """How a payload is encoded."""
-
-    SEVEN_BIT = "7bit"
-    QUOTED_PRINTABLE = "quoted-printable"
-    BASE64 = "base64"
 
 
 # Where the defaults come from.
@@ -155,8 +141,8 @@ class FolderTable:
     party: str | None = None
     system: str | None = None
     settle: timedelta = timedelta(seconds=2)
-    layout: LayoutName = LayoutName.BODY
-    transfer_encoding: EncodingName | None = None
+    layout: Layout = "body"
+    transfer_encoding: TransferEncoding | None = None
 
 
 @final

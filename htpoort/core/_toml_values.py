@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Final, NewType, final
+from typing import Final, Literal, NewType, final, get_args, get_origin
 
 Delay = NewType("Delay", timedelta)
 """The type of a setting that may be 0, as ``"0s"``. A plain timedelta must be above 0."""
@@ -106,8 +106,7 @@ def _moment(value: object) -> datetime:
     return value
 
 
-def _member(value: object, kind: type[enum.Enum]) -> enum.Enum:
-    members = {str(member.value): member for member in kind}
+def _member(value: object, members: Mapping[str, object]) -> object:
     if not isinstance(value, str) or value not in members:
         advice = f"give one of {', '.join(members)}."
         raise WrongValue(advice, "toml.value")
@@ -129,7 +128,9 @@ _READERS: Final[Mapping[object, tuple[Callable[[object], object], str]]] = {
 def reader_of(kind: object) -> Callable[[object], object]:
     """Find the reader of a type; it raises `WrongValue`."""
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return functools.partial(_member, kind=kind)
+        return functools.partial(_member, members={str(member.value): member for member in kind})
+    if get_origin(kind) is Literal:
+        return functools.partial(_member, members={text: text for text in get_args(kind)})
     return _READERS[kind][0]
 
 

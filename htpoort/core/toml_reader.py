@@ -336,8 +336,8 @@ class Document:
         Args:
             path: The table.
             kind: An attrs class, each field of which is a key. Its type is a string, whole number, bool, day, moment,
-                time, enum of strings, or a tuple of one of them; anything may be None. A field of type ``object`` takes
-                what the document has.
+                time, enum or Literal of strings, or a tuple of one of them; anything may be None. A field of type
+                ``object`` takes what the document has.
 
         Returns:
             The value; None if there is no table, or if a setting is missing or wrong that has no stand-in.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import attrs
 import pytest
@@ -32,6 +33,7 @@ class Table:
     time: timedelta = timedelta(minutes=1)
     delay: Delay | None = None
     colour: Colour = Colour.RED
+    shape: Literal["round", "flat"] = "round"
     texts: tuple[str, ...] = ()
     times: tuple[timedelta, ...] = ()
     anything: object = None
@@ -72,6 +74,7 @@ def test_every_type() -> None:
         time = "1h30m"
         delay = "0s"
         colour = "blue"
+        shape = "flat"
         texts = ["a", "b"]
         times = ["1d", "250ms"]
         anything = [1, { a = 2 }]
@@ -86,6 +89,7 @@ def test_every_type() -> None:
         time=timedelta(minutes=90),
         delay=Delay(timedelta(0)),
         colour=Colour.BLUE,
+        shape="flat",
         texts=("a", "b"),
         times=(timedelta(days=1), timedelta(milliseconds=250)),
         anything=[1, {"a": 2}],
@@ -118,6 +122,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ('delay = "soon"', "toml.type", 'delay: give a time such as "0s", "30s", "5m" or "1h30m".'),
         ('colour = "green"', "toml.value", "colour: give one of red, blue."),
         ("colour = 1", "toml.value", "colour: give one of red, blue."),
+        ('shape = "square"', "toml.value", "shape: give one of round, flat."),
         ('texts = "a"', "toml.type", "texts: give an array of strings."),
         ('times = "5m"', "toml.type", 'times: give an array of times such as ["30s", "5m"].'),
         ('texts = ["a", 1]', "toml.type", "texts[1]: give a string."),
@@ -138,7 +143,7 @@ def test_every_wrong_item_is_reported() -> None:
 
 def test_an_unknown_key_lists_the_known_ones() -> None:
     """A misspelt key is answered with those that exist, without the ones that are always refused."""
-    known = "anything, colour, day, delay, moment, number, switch, text, texts, time, times"
+    known = "anything, colour, day, delay, moment, number, shape, switch, text, texts, time, times"
     assert [("toml.unknown-key", f"tekst: there is no such setting; did you mean text? Known: {known}.")] == problems(
         'tekst = "a"'
     )

@@ -1,0 +1,31 @@
+"""
+Read published notices about service windows and disruptions, and decide what they mean for a declaration.
+
+Pure: texts, moments and names are arguments, and nothing is fetched or stored.
+"""
+
+from htpoort.core.notices.notice import (
+    Access,
+    Behaviour,
+    EndKind,
+    Fallback,
+    Notice,
+    NoticeKind,
+    NoticeState,
+    Recovery,
+    Revision,
+    ServiceWindow,
+)
+
+__all__ = [
+    "Access",
+    "Behaviour",
+    "EndKind",
+    "Fallback",
+    "Notice",
+    "NoticeKind",
+    "NoticeState",
+    "Recovery",
+    "Revision",
+    "ServiceWindow",
+]

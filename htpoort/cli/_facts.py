@@ -21,7 +21,17 @@ from htpoort.core.routing import Quarantined, Routed
 if TYPE_CHECKING:
     from htpoort.core.cutover import MovePreview, MoveProgress, SwitchOff
     from htpoort.core.payload import Payload
-    from htpoort.ledger import Entry, Exchange, Ledger, PausedServer, QuarantinedMessage, Reply, Shadow, Story
+    from htpoort.ledger import (
+        Entry,
+        Exchange,
+        Ledger,
+        PausedServer,
+        QuarantinedMessage,
+        Reply,
+        Shadow,
+        Story,
+        Unanswered,
+    )
     from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault
 
 Facts = dict[str, Any]
@@ -282,18 +292,17 @@ def resolved(exchanges: Iterable[Exchange], order: Event, refused: Sequence[str]
         }
 
 
-def unanswered(exchanges: Iterable[Exchange]) -> Iterator[Facts]:
-    """Describe unanswered declarations, one by one as they are read."""
-    for queued in exchanges:
-        yield {
-            "system": queued.system,
-            "party": queued.party,
-            "reference": queued.reference,
-            "business_reference": queued.business_reference,
-            # Empty for the state unknown. Otherwise the acceptance was the last change.
-            "accepted": moment(queued.changed) if queued.state is State.ACCEPTED else None,
-            "state": queued.state.value,
-        }
+def unanswered(declared: Unanswered) -> Facts:
+    """Describe an unanswered declaration."""
+    queued = declared.exchange
+    return {
+        "system": queued.system,
+        "party": queued.party,
+        "reference": queued.reference,
+        "business_reference": queued.business_reference,
+        "accepted": moment(declared.accepted),
+        "state": queued.state.value,
+    }
 
 
 def exported(ledger: Ledger, *states: State, raw: bool) -> Iterator[Facts]:

@@ -159,8 +159,8 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
     with _input.opened(config) as (settings, ledger):
         name = _selection.system_name(system, settings)
         before = _clock.now() - timedelta(hours=older_than)
-        exchanges = ledger.exchanges.unanswered(before=before, system=name, party=party)
-        lines = _facts.unanswered(_selection.of_known_party(exchanges, party, settings))
+        found = ledger.exchanges.unanswered(before=before, system=name, party=party)
+        lines = map(_facts.unanswered, _selection.of_known_party(found, party, settings))
         _show_listed("Unanswered", lines, _facts.UNANSWERED, _facts.UNANSWERED, csv=csv, json=json, limit=limit)
 
 

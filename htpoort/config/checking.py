@@ -208,8 +208,8 @@ def _traffic(ledger: Ledger, at: datetime, silence: timedelta) -> list[Finding]:
     if (last := ledger.last_received(after=at - silence)) is not None:
         return [_ok("ledger", "traffic", f"The last message came in at {_shown(last)}.")]
     message = (
-        f"Nothing came in for {hours:g} hours, though {oldest.reference} of {oldest.party} has waited for a reply "
-        f"since {_shown(oldest.changed)}."
+        f"Nothing came in for {hours:g} hours, though {oldest.exchange.reference} of {oldest.exchange.party} has waited "
+        f"for a reply since {_shown(oldest.since)}."
     )
     advice = "See htpoort unanswered; check where replies arrive, and whether Customs has a disruption."
     return [_warning("ledger", "traffic", message, advice)]

@@ -28,6 +28,7 @@ from htpoort.ledger.records import (
     Status,
     Stored,
     Story,
+    Unanswered,
 )
 from htpoort.ledger.servers import Fetched, Servers
 
@@ -53,5 +54,6 @@ __all__ = [
     "Status",
     "Stored",
     "Story",
+    "Unanswered",
     "check_url",
 ]

@@ -319,7 +319,7 @@ def record_begun(connection: sa.Connection, row: sa.Row[Any], begun: AttemptSet,
 
 # ── replies that are taken back ──────────────────────────────────────────────
 
-_GATEWAY_HAS_IT: Final = (Event.ACCEPTED.value, Event.RESOLVED_AS_SENT.value)
+_GATEWAY_HAS_IT: Final = (Event.ACCEPTED, Event.RESOLVED_AS_SENT)
 
 
 def withdraw_reply(connection: sa.Connection, key: int, *, at: datetime) -> None:
@@ -347,8 +347,11 @@ def withdraw_reply(connection: sa.Connection, key: int, *, at: datetime) -> None
     if sent is None or sent.state != State.ANSWERED.value or any_row(connection, answers):
         return
     apply_event(connection, sent.id, State.ANSWERED, Event.ANSWER_WITHDRAWN, at=at, detail=f"reply {key}")
-    if any_row(connection, (_events.c.exchange == sent.id) & _events.c.event.in_(_GATEWAY_HAS_IT)):
-        apply_event(connection, sent.id, State.UNKNOWN, Event.ACCEPTED, at=at, detail="as before that reply")
+    # What a person stated is not logged as a 250: the time of the first one is the time of acceptance.
+    for event in _GATEWAY_HAS_IT:
+        if any_row(connection, (_events.c.exchange == sent.id) & (_events.c.event == event.value)):
+            apply_event(connection, sent.id, State.UNKNOWN, event, at=at, detail="as before that reply")
+            return
 
 
 def _locked(connection: sa.Connection, table: sa.Table, key: int) -> Any:  # noqa: ANN401 - a row, or None

@@ -14,14 +14,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from htpoort.core.errors import UnknownError
-from htpoort.core.exchange import State
+from htpoort.core.exchange import Event, State
 from htpoort.core.party import PartyId
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _queueing, _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import log_entries
-from htpoort.ledger.records import Entry, Exchange, QuarantinedMessage, QuarantineState, Reply, Shadow
+from htpoort.ledger.records import Entry, Exchange, QuarantinedMessage, QuarantineState, Reply, Shadow, Unanswered
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
@@ -42,6 +42,33 @@ NOT_SENT_REPLIES: Final = (
 """The open exchanges with a reply that cannot be an answer."""
 _ATTENTION: Final = [state.value for state in State if state.needs_attention]
 _UNANSWERED: Final = [State.ACCEPTED.value, State.UNKNOWN.value]
+
+
+def _of_log(column: sa.Column[Any], *conditions: sa.ColumnElement[bool], last: bool) -> sa.ScalarSelect[Any]:
+    """Select a column of the first or the last event of an exchange that matches some conditions."""
+    order = _events.c.id.desc() if last else _events.c.id
+    query = sa.select(column).where(_events.c.exchange == _exchanges.c.id, *conditions).order_by(order).limit(1)
+    return query.correlate(_exchanges).scalar_subquery()
+
+
+# What a person did later changes the state, and none of this: the log has it as it happened.
+_ACCEPTED_AT: Final = _of_log(_events.c.at, _events.c.event == Event.ACCEPTED.value, last=False)
+_LOST: Final = _of_log(
+    _events.c.id,
+    _events.c.event == Event.OUTCOME_UNKNOWN.value,
+    # The late outcome of an earlier attempt has the state that it left unchanged.
+    _events.c.state == State.UNKNOWN.value,
+    last=True,
+)
+_LOST_ATTEMPT_AT: Final = _of_log(
+    # Not the end: that a worker was lost is noticed late.
+    _events.c.at,
+    _events.c.event == Event.ATTEMPT_STARTED.value,
+    _events.c.id < _LOST,
+    last=True,
+)
+_MAYBE_ACCEPTED_AT: Final = sa.func.coalesce(_ACCEPTED_AT, _LOST_ATTEMPT_AT, type_=_schema.Moment)
+_UNANSWERED_SINCE: Final = sa.func.coalesce(_MAYBE_ACCEPTED_AT, _exchanges.c.changed, type_=_schema.Moment)
 
 
 class ExchangeLists(LedgerPart):
@@ -132,28 +159,35 @@ class ExchangeLists(LedgerPart):
         before: datetime | None = None,
         system: str | None = None,
         party: str | None = None,
-    ) -> Iterator[Exchange]:
+    ) -> Iterator[Unanswered]:
         """
-        List declarations that Customs has or may have, and did not reply to; oldest first.
+        List declarations that Customs has or may have, and did not reply to; those first that were queued first.
 
         These are the exchanges in the states *accepted* and *unknown*. The others have a reply or are closed, wait to
         be sent, or were certainly not taken by the mail server.
 
         Args:
-            before: Only those that came into that state before this moment.
+            before: Only those that were accepted, or may have been, before this moment.
             system: Only this system.
             party: Only this party (V), in any case.
 
         Returns:
-            The exchanges, read as you iterate; *changed* is when each came into its state.
+            The exchanges, each with the time of its acceptance; read as you iterate.
 
         Raises:
             LedgerError: The ledger could not be read.
         """
-        query = sa.select(_exchanges).where(_exchanges.c.state.in_(_UNANSWERED)).order_by(_exchanges.c.id)
+        query = (
+            sa
+            .select(_exchanges, _MAYBE_ACCEPTED_AT.label("accepted"), _UNANSWERED_SINCE.label("since"))
+            .where(_exchanges.c.state.in_(_UNANSWERED), *_of(system, party))
+            .order_by(_exchanges.c.id)
+        )
         if before is not None:
-            query = query.where(_exchanges.c.changed < before)
-        yield from _streamed(connection, query.where(*_of(system, party)))
+            query = query.where(_UNANSWERED_SINCE < before)
+        for row in connection.execution_options(yield_per=500).execute(query):
+            accepted = row.accepted if row.state == State.ACCEPTED.value else None
+            yield Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since)
 
     @reads
     def needing_attention(self, connection: sa.Connection, *, most: int) -> list[Exchange]:

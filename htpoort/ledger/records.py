@@ -26,6 +26,7 @@ __all__ = [
     "Status",
     "Stored",
     "Story",
+    "Unanswered",
 ]
 
 
@@ -66,6 +67,26 @@ class Exchange:
     message_id: str
     content_begun: bool
     repeated: bool = attrs.field(default=False, eq=False)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Unanswered:
+    """
+    A declaration that Customs has or may have, and did not reply to.
+
+    Args:
+        exchange: The exchange, *accepted* or *unknown*.
+        accepted: When the mail server accepted it: the first 250 of an attempt. For one that a person resolved as sent,
+            when its last attempt began that may have been accepted. None if it is *unknown*, or if a person resolved it
+            although no attempt may have been accepted.
+        since: From when its age counts: when it was accepted, when the attempt began that may have been, or if there
+            was none, when it came into its state.
+    """
+
+    exchange: Exchange
+    accepted: datetime | None
+    since: datetime
 
 
 @final

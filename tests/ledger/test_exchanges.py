@@ -670,7 +670,7 @@ class TestUnanswered:
     def test_accepted_and_unknown(self, mixed: Ledger) -> None:
         """The list holds the accepted and the unknown, oldest first."""
         assert [("K1", State.ACCEPTED), ("K2", State.UNKNOWN)] == [
-            (exchange.reference, exchange.state) for exchange in mixed.exchanges.unanswered()
+            (each.exchange.reference, each.exchange.state) for each in mixed.exchanges.unanswered()
         ]
 
     def test_narrowed(self, mixed: Ledger, clock: Clock) -> None:
@@ -683,7 +683,7 @@ class TestUnanswered:
         ]
 
         assert [["K1"], ["K2"], ["K1", "K2"], []] == [
-            [exchange.reference for exchange in exchanges] for exchanges in lists
+            [each.exchange.reference for each in unanswered] for unanswered in lists
         ]
 
     def test_needing_attention(self, mixed: Ledger) -> None:

@@ -120,7 +120,7 @@ EXAMPLES: Final = {
     "quarantine show": "htpoort quarantine show 3 --raw",
     "quarantine release": "htpoort quarantine release 3 --system DMS --party NL123456789.02.05",
     "quarantine discard": "htpoort quarantine discard 3 --why advertising",
-    "quarantine withdraw": "htpoort quarantine withdraw 3",
+    "quarantine withdraw": "htpoort quarantine withdraw 3 --why typo",
     "init": "htpoort init",
     "check": "htpoort check",
     "list": "htpoort list --state unknown",

@@ -200,7 +200,7 @@ def _undelivered(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]
     """Describe replies that could not be delivered, or that no agent delivers."""
     for system, number in facts["undelivered"].items():
         first = next(ledger.replies.listed(system=system, undelivered=True), None)
-        if first is None or not (first.trouble or now - first.received >= _LONG):
+        if first is None or not (first.trouble or now - first.due >= _LONG):
             continue
         what = _number(number, f"reply of {system} waits", f"replies of {system} wait") + " for delivery, the first"
         if first.trouble:
@@ -208,7 +208,7 @@ def _undelivered(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]
             yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
         else:
             why = f"no agent runs, or none has a [[delivery]] for {system}"
-            yield _one("critical", what, since=first.received, why=why, next_command="htpoort run")
+            yield _one("critical", what, since=first.due, why=why, next_command="htpoort run")
 
 
 # ── for a monitoring system ──────────────────────────────────────────────────

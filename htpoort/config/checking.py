@@ -207,9 +207,10 @@ def _traffic(ledger: Ledger, at: datetime, silence: timedelta) -> list[Finding]:
         return [_ok("ledger", "traffic", f"No declaration has waited {hours:g} hours for a reply.")]
     if (last := ledger.last_received(after=at - silence)) is not None:
         return [_ok("ledger", "traffic", f"The last message came in at {_shown(last)}.")]
+    reference, party = oldest.exchange.reference, oldest.exchange.party
     message = (
-        f"Nothing came in for {hours:g} hours, though {oldest.exchange.reference} of {oldest.exchange.party} has waited "
-        f"for a reply since {_shown(oldest.since)}."
+        f"Nothing came in for {hours:g} hours, though {reference} of {party} has waited for a reply since "
+        f"{_shown(oldest.since)}."
     )
     advice = "See htpoort unanswered; check where replies arrive, and whether Customs has a disruption."
     return [_warning("ledger", "traffic", message, advice)]

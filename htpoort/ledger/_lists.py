@@ -184,7 +184,7 @@ class ExchangeLists(LedgerPart):
             .order_by(_exchanges.c.id)
         )
         if before is not None:
-            query = query.where(_UNANSWERED_SINCE < before)
+            query = query.where(before > _UNANSWERED_SINCE)
         for row in connection.execution_options(yield_per=500).execute(query):
             accepted = row.accepted if row.state == State.ACCEPTED.value else None
             yield Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since)
@@ -301,6 +301,7 @@ def reply_of(row: sa.Row[Any]) -> Reply:
         correlation=row.correlation,
         copies=row.copies,
         received=row.received,
+        due=max(row.received, row.due),
         delivered=row.delivered,
         attempts=row.attempts,
         trouble=row.trouble or "",

@@ -57,10 +57,26 @@ _COUNT_QUARANTINED: Final = (
 )
 
 
-def store_reply(
-    connection: sa.Connection, routed: Routed, raw: bytes, *, at: datetime, fetched_before: bool = False
+def store_reply(  # noqa: PLR0913 - one argument for each thing that is written
+    connection: sa.Connection,
+    routed: Routed,
+    raw: bytes,
+    *,
+    at: datetime,
+    received: datetime | None = None,
+    fetched_before: bool = False,
 ) -> Stored:
-    """Store a reply, and apply it to its exchange; one that was fetched before is not counted as a copy."""
+    """
+    Store a reply, and apply it to its exchange.
+
+    Args:
+        connection: A connection in a transaction.
+        routed: The process that it belongs to.
+        raw: The message.
+        at: Now.
+        received: When it came, if it is a message that a person released now.
+        fetched_before: Whether it was fetched before, and so is not counted as a copy.
+    """
     # Two copies of a reply have different trace headers, but the same body.
     same = {
         "reference": routed.reference,
@@ -82,11 +98,11 @@ def store_reply(
         "process_id": routed.envelope.sender,
         "correlation": routed.correlation.value,
         "copies": 1,
-        "received": at,
+        "received": at if received is None else received,
         "delivered": None,
         "attempts": 0,
         "redeliveries": 0,
-        "due": _DUE_AT_ONCE,
+        "due": _DUE_AT_ONCE if received is None else at,
         "owner": None,
         "lease": None,
         "trouble": None,

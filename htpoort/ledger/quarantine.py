@@ -66,7 +66,7 @@ class Quarantine(QuarantineLists):
         directory: Directory = HTPOORT,
     ) -> Stored:
         """
-        Release a message to the process that a person chose.
+        Release a message to the process that a person chose; one that was discarded, too.
 
         The release is refused if it contradicts what is known: the K was sent by another party or to another system;
         the message came from another system's mailbox or under its process ID; or A in its envelope is another
@@ -85,8 +85,8 @@ class Quarantine(QuarantineLists):
 
         Raises:
             UnknownError: No message has this number.
-            InputError: It was released or discarded before; it has no K of its own, and *reference* is missing; or
-                what is known contradicts the choice. Those codes are ``release.other-party``,
+            InputError: It was released before; it has no K of its own, and *reference* is missing; or what is known
+                contradicts the choice. Those codes are ``release.other-party``,
                 ``release.other-system`` and ``release.reference``. Nothing has changed.
             LedgerError: The ledger could not be written.
         """
@@ -127,8 +127,8 @@ class Quarantine(QuarantineLists):
 
         Raises:
             UnknownError: No message has this number.
-            InputError: It was released or discarded before; it has no K of its own, and *reference* is missing;
-                *reason* is blank; or K cannot have been sent.
+            InputError: It was released before; it has no K of its own, and *reference* is missing; *reason* is blank;
+                or K cannot have been sent.
             LedgerError: The ledger could not be written.
         """
         _refuse_blank(reason)
@@ -140,7 +140,7 @@ class Quarantine(QuarantineLists):
     @writes
     def discard(self, connection: sa.Connection, key: int, *, at: datetime, reason: str) -> None:
         """
-        Mark a message in quarantine as one for no process; it stays readable.
+        Mark a message in quarantine as one for no process; it stays readable, and can still be released.
 
         Args:
             key: The number of the message.
@@ -153,7 +153,7 @@ class Quarantine(QuarantineLists):
             LedgerError: The ledger could not be written.
         """
         _refuse_blank(reason)
-        _still_quarantined(connection, key)
+        _in_state(connection, key, QuarantineState.HELD)
         _mark(connection, key, LedgerEvent.DISCARDED, at=at, detail=reason)
 
     discard_soon = soon(discard)
@@ -163,8 +163,8 @@ class Quarantine(QuarantineLists):
         """
         Take a wrong release back, until its reply is delivered: the message waits for a decision again.
 
-        If the reply was the only answer of its exchange, that is accepted again if the mail server had accepted it, and
-        unknown otherwise.
+        If the reply was the only answer of its exchange, that is accepted again if the mail server had accepted it or a
+        person had resolved it as sent, and unknown otherwise.
 
         Args:
             key: The number of the message.
@@ -215,9 +215,9 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
 
     Raises:
         UnknownError: No message has this number.
-        InputError: The message was decided about before, the choice contradicts what is known, or K is not valid.
+        InputError: The message was released before, the choice contradicts what is known, or K is not valid.
     """
-    row = _still_quarantined(connection, key)
+    row = _in_state(connection, key, QuarantineState.HELD, QuarantineState.DISCARDED)
     quarantined, raw = message_of(row), row.raw
     routed = _routed(quarantined, raw, choice)
     # Two contradictions may have the same text.
@@ -228,11 +228,13 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
     if isinstance(routing, Quarantined):
         # It answers nothing: the K is another party's, or was sent to another system.
         routing = attrs.evolve(routed, correlation=Correlation.UNKNOWN_REFERENCE)
-    stored = store_reply(connection, routing, raw, at=at)
+    stored = store_reply(connection, routing, raw, at=at, received=quarantined.received)
     detail = (
         f"message {key} of the quarantine, by a person, to {routed.system.name} for {routed.party} under "
         f"{routed.reference}"
     )
+    if quarantined.state is QuarantineState.DISCARDED:
+        detail += ", although it was discarded before"
     if choice.reason is not None:
         codes = ", ".join(dict.fromkeys(problem.code for problem in problems)) or "nothing"
         detail += f", despite {codes}: {choice.reason}"
@@ -333,16 +335,16 @@ def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 # ── rows ─────────────────────────────────────────────────────────────────────
 
 
-def _still_quarantined(connection: sa.Connection, key: int) -> sa.Row[Any]:
+def _in_state(connection: sa.Connection, key: int, *states: QuarantineState) -> sa.Row[Any]:
     """
-    Find and lock a message about which no person has decided yet.
+    Find and lock a message in one of some states.
 
     Raises:
         UnknownError: No message has this number.
         InputError: It was discarded or released before.
     """
     row = message_row(connection, key, MESSAGE_WITH_OCTETS.with_for_update(of=_quarantine))
-    if row.state != QuarantineState.HELD.value:
+    if QuarantineState(row.state) not in states:
         message = f"Message {key} was {row.state} before; htpoort quarantine show {key} prints when and why."
         raise InputError("", (Problem("ledger.not-held", message),))
     return row

@@ -140,7 +140,9 @@ class Reply:
         correlation: ``matched``, ``unknown-reference`` or ``not-checked``; or ``not-sent`` if the exchange with this K
             cannot have been sent yet: the reply is stored and delivered, answers nothing, and needs attention.
         copies: How often it came.
-        received: When it first came.
+        received: When it first came; for one that was released from quarantine, when it came into quarantine.
+        due: From when it is to be delivered: since it came or was released, since a person ordered it to be delivered
+            again, or from its next try on.
         delivered: When it was delivered; None before that.
         attempts: How often its delivery was begun.
         trouble: Why the last delivery failed; empty if none did.
@@ -159,6 +161,7 @@ class Reply:
     correlation: str
     copies: int
     received: datetime
+    due: datetime
     delivered: datetime | None
     attempts: int
     trouble: str
@@ -198,7 +201,7 @@ class QuarantineState(enum.Enum):
     RELEASED = "released"
     """A person released it to a process."""
     DISCARDED = "discarded"
-    """A person decided that it is for no process; it stays readable."""
+    """A person decided that it is for no process; it stays readable, and can still be released."""
 
 
 @final

@@ -17,7 +17,7 @@ import pytest
 from databases import new_ledger
 from wall_clock import in_amsterdam
 
-from htpoort import DMS, Outcome, Router, build
+from htpoort import DMS, Outcome, PartyId, Router, build
 from htpoort._clock import now
 from htpoort.ledger import Ledger
 
@@ -153,6 +153,18 @@ class TestWhatNeedsAttention:
         """An agent may be about to take it."""
         office.queue("K1", at=now())
         office.take("K9", at=now())
+
+        assert [] == htpoort("status", "--json").facts["attention"]
+
+    def test_what_a_person_just_ordered(self, htpoort: Any, office: Office) -> None:
+        """A reply that was released or ordered again now has not waited since it came: an agent may be about to act."""
+        again = office.take("K9")
+        office.ledger.replies.mark_delivered(again, at=NOON)
+        office.ledger.replies.deliver_again_now(at=now(), keys=[again], delivered=True)
+        held = office.take("K1", party="NL999999999.99.99")
+        office.ledger.quarantine.release_despite(
+            held, system=DMS, party=PartyId.parse(PARTY), reason="by telephone", at=now()
+        )
 
         assert [] == htpoort("status", "--json").facts["attention"]
 

@@ -29,6 +29,7 @@ def reply() -> Callable[..., Reply]:
             "correlation": "matched",
             "copies": 1,
             "received": datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
+            "due": datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
             "delivered": None,
             "attempts": 0,
             "trouble": "",

@@ -238,14 +238,116 @@ class TestDespite:
         ]
         assert QuarantineState.HELD is desk.ledger.quarantine.get(key).state
 
-    def test_a_discarded_message(self, desk: Desk, clock: Clock) -> None:
-        """A message that was already discarded is not released, even with a reason."""
+
+class TestDiscarded:
+    """A message that was discarded by mistake is released like one that waits; no other decision takes it."""
+
+    def test_it_is_a_reply(self, desk: Desk, sent: Send, clock: Clock) -> None:
+        """It answers its exchange, and its log has both decisions."""
+        sent("K1")
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.discard(key, at=clock(2), reason="not ours")
+        desk.ledger.quarantine.release(key, **choice(), at=clock(3))
+        exchange = desk.ledger.exchanges.find("K1", party=OWN)
+        entries = [(entry.event, entry.detail) for entry in desk.ledger.quarantine.log(key)]
+        discarded = "although it was discarded before"
+
+        assert (State.ANSWERED, ["K1"]) == (
+            exchange and exchange.state,
+            [reply.reference for reply in desk.ledger.replies.listed()],
+        )
+        assert [
+            ("quarantined", "ambiguous-from"),
+            ("discarded", "not ours"),
+            (
+                "released",
+                f"message {key} of the quarantine, by a person, to DMS for {OWN} under K1, {discarded}",
+            ),
+        ] == entries
+
+    def test_the_rule_holds(self, desk: Desk, sent: Send, clock: Clock) -> None:
+        """A choice that contradicts what is known is refused, and it stays discarded."""
+        sent("K1")
         key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
         desk.ledger.quarantine.discard(key, at=clock(2), reason="not ours")
         with pytest.raises(InputError) as caught:
-            desk.ledger.quarantine.release_despite(key, **choice(), reason="it is", at=clock(3))
+            desk.ledger.quarantine.release(key, **choice(party=CLIENT), at=clock(3))
+
+        assert ["release.other-party"] == [problem.code for problem in caught.value.problems]
+        assert QuarantineState.DISCARDED is desk.ledger.quarantine.get(key).state
+
+    def test_a_release_of_it_that_was_wrong(self, desk: Desk, clock: Clock) -> None:
+        """Once that is taken back, it waits for a decision, and can be discarded again."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.discard(key, at=clock(2), reason="not ours")
+        desk.ledger.quarantine.release(key, **choice("K9"), at=clock(3))
+        desk.ledger.quarantine.withdraw(key, at=clock(4), reason="not ours after all")
+        between = desk.ledger.quarantine.get(key).state
+        desk.ledger.quarantine.discard(key, at=clock(5), reason="not ours")
+
+        assert (QuarantineState.HELD, QuarantineState.DISCARDED) == (between, desk.ledger.quarantine.get(key).state)
+
+    @pytest.mark.parametrize("decisions", [("discard", "discard"), ("release", "release"), ("release", "discard")])
+    def test_decided_twice(self, desk: Desk, clock: Clock, decisions: tuple[str, ...]) -> None:
+        """What was discarded is not discarded, and what was released is neither released nor discarded."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
+
+        def decide(decision: str) -> None:
+            if decision == "discard":
+                desk.ledger.quarantine.discard(key, at=clock(2), reason="not ours")
+            else:
+                desk.ledger.quarantine.release(key, **choice("K9"), at=clock(2))
+
+        decide(decisions[0])
+        with pytest.raises(InputError) as caught:
+            decide(decisions[1])
 
         assert ["ledger.not-held"] == [problem.code for problem in caught.value.problems]
+
+
+class TestTimes:
+    """A released reply came when its message came; its process gets it from the release on."""
+
+    def test_when_it_came(self, desk: Desk, clock: Clock) -> None:
+        """Not the release, and not a withdrawal, is when it was received."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.release(key, **choice("K9"), at=clock(30))
+        (first,) = desk.ledger.replies.listed(since=clock(1))
+        desk.ledger.quarantine.withdraw(key, at=clock(40), reason="wrong")
+        desk.ledger.quarantine.release(key, **choice("K8"), at=clock(50))
+        (second,) = desk.ledger.replies.listed()
+
+        assert [(clock(1), clock(30)), (clock(1), clock(50))] == [
+            (reply.received, reply.due) for reply in (first, second)
+        ]
+        assert [] == list(desk.ledger.replies.listed(since=clock(2)))
+
+    def test_the_last_reply_of_a_party(self, desk: Desk, clock: Clock) -> None:
+        """The report of a move has the same time."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.release(key, **choice("K9"), at=clock(30))
+
+        assert clock(1) == desk.ledger.party_totals([OWN])[OWN.lower(), "DMS"].last_reply
+
+    def test_one_that_also_came_by_itself(self, desk: Desk, router: Router, clock: Clock, reply: Write) -> None:
+        """The time of the one that came first as a reply stays."""
+        own = desk.ledger.replies.take_in(router, reply("K1"), mail_from=None, at=clock(3)).key
+        key = desk.quarantine(reply("K1", party="NL123456789"))
+        desk.ledger.quarantine.release(key, **choice("K1"), at=clock(30))
+
+        assert (2, clock(3)) == (desk.ledger.replies.get(own).copies, desk.ledger.replies.get(own).received)
+
+    def test_when_others_are_due(self, desk: Desk, router: Router, clock: Clock, reply: Write) -> None:
+        """A reply that came is due since then, one that failed at its next try, one ordered again since the order."""
+        keys = [
+            desk.ledger.replies.take_in(router, reply(reference), mail_from=None, at=clock(3)).key
+            for reference in ("K1", "K2", "K3")
+        ]
+        desk.ledger.replies.mark_failed(keys[1], at=clock(4), due=clock(9), trouble="away")
+        desk.ledger.replies.mark_delivered(keys[2], at=clock(4))
+        desk.ledger.replies.deliver_again_now(at=clock(20), keys=keys[2:], delivered=True)
+
+        assert [clock(3), clock(9), clock(20)] == [desk.ledger.replies.get(key).due for key in keys]
 
 
 @pytest.mark.parametrize(

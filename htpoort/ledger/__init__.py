@@ -2,12 +2,13 @@
 Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines.
 
 Which module builds on which: `ledger` opens it, and has a part for each of `outbox` (what is sent), `inbox` (what came
-in), `quarantine` and `servers`; `_overview` answers questions about the whole. `outbox` builds on `_queueing` (put in),
-`_attempts` (claims and outcomes) and `_lists` (read). `inbox` builds on `_attempts`, because a reply settles
-its exchange, and `quarantine` on `inbox`, because a released message becomes a reply. The methods of all of them are
-made by `_connection` (one writing thread, readers beside it), and use `_statement` (statements prepared once, the log
-of events) on the tables of `_schema`. At the bottom, `_sqlite` and `_postgresql` connect to a database and
-keep a second agent away from a file, `_driver_errors` explains errors, and `records` are the values that are returned.
+in), `quarantine` and `servers`; `_overview` answers questions about the whole. `outbox` builds on `_queueing` (put
+in), `_attempts` (claims and outcomes) and `_lists` (read). `inbox` builds on `_received` (read) and on `_attempts`,
+because a reply settles its exchange, and `quarantine` on `inbox`, because a released message becomes a reply. The
+methods of all of them are made by `_connection` (one writing thread, readers beside it), and use `_statement`
+(statements prepared once, the log of events) on the tables of `_schema`. At the bottom, `_sqlite` and `_postgresql`
+connect to a database and keep a second agent away from a file, `_driver_errors` explains errors, and `records` are the
+values that are returned.
 """
 
 from htpoort.ledger._overview import RETENTION_DAYS

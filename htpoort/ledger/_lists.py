@@ -1,32 +1,27 @@
 """
-List exchanges (by state, with their messages, unanswered, needing attention, with their shadows), replies, and
-the messages of the quarantine.
+List exchanges: by state, with their messages, unanswered, needing attention, with their shadows.
 
 Never does: write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from htpoort.core.errors import UnknownError
 from htpoort.core.exchange import Event, State
 from htpoort.core.party import PartyId
-from htpoort.core.text import ascii_lower
 from htpoort.ledger import _queueing, _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
 from htpoort.ledger._queueing import exchange_of
-from htpoort.ledger._statement import log_entries
-from htpoort.ledger.records import Entry, Exchange, QuarantinedMessage, QuarantineState, Reply, Shadow, Unanswered
+from htpoort.ledger.records import Exchange, Shadow, Unanswered
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
 _replies: Final = _schema.replies
-_quarantine: Final = _schema.quarantine
 _events: Final = _schema.events
 _OPEN_WITH_NOT_SENT_REPLY: Final = sa.and_(
     # The same text as the condition of the index, so that it is used.
@@ -280,249 +275,3 @@ def _oldest(connection: sa.Connection, system: str, state: str, most: int) -> li
     matches = sa.and_(_exchanges.c.system == system, _exchanges.c.state == state)
     query = sa.select(_exchanges).where(matches).order_by(_exchanges.c.created, _exchanges.c.id)
     return list(connection.execute(query.limit(most)))
-
-
-# ── replies ──────────────────────────────────────────────────────────────────
-
-WITH_MESSAGE: Final = sa.select(_replies, _messages.c.raw).join(_messages, _messages.c.id == _replies.c.message)
-"""Selects what `reply_of` needs."""
-
-
-def reply_of(row: sa.Row[Any]) -> Reply:
-    """Make the record of a row."""
-    return Reply(
-        key=row.id,
-        exchange=row.exchange,
-        system=row.system,
-        mailbox=row.mailbox,
-        process_id=row.process_id,
-        party=row.party,
-        reference=row.reference,
-        correlation=row.correlation,
-        copies=row.copies,
-        received=row.received,
-        due=max(row.received, row.due),
-        delivered=row.delivered,
-        attempts=row.attempts,
-        trouble=row.trouble or "",
-        raw=row.raw,
-        redeliveries=row.redeliveries,
-    )
-
-
-def of_party(party: str) -> sa.ColumnElement[bool]:
-    """Select the replies for a party, in any case."""
-    return sa.func.lower(_replies.c.party) == ascii_lower(party)
-
-
-def selected(
-    *, system: str | None, party: str | None, since: datetime | None, keys: Sequence[int] = ()
-) -> Iterator[sa.ColumnElement[bool]]:
-    """List the conditions for replies of a system, for a party, from a moment on, or with some numbers."""
-    if system is not None:
-        yield _replies.c.system == system
-    if party is not None:
-        yield of_party(party)
-    if since is not None:
-        yield _replies.c.received >= since
-    if keys:
-        yield _replies.c.id.in_(keys)
-
-
-class ReplyLists(LedgerPart):
-    """The reading methods of `htpoort.ledger.Replies`."""
-
-    @reads
-    def get(self, connection: sa.Connection, key: int) -> Reply:
-        """
-        Read a reply.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The reply with its message.
-
-        Raises:
-            UnknownError: No reply has this number.
-            LedgerError: The ledger could not be read.
-        """
-        row = connection.execute(WITH_MESSAGE.where(_replies.c.id == key)).first()
-        if row is None:
-            raise UnknownError("reply", str(key), "the ledger")
-        return reply_of(row)
-
-    @streams
-    def listed(
-        self,
-        connection: sa.Connection,
-        *,
-        system: str | None = None,
-        party: str | None = None,
-        since: datetime | None = None,
-        undelivered: bool = False,
-    ) -> Iterator[Reply]:
-        """
-        List replies with their messages, oldest first.
-
-        Args:
-            system: Only replies of this system.
-            party: Only replies for this party, in any case.
-            since: Only replies that first came at this moment or later.
-            undelivered: Only replies that wait for delivery.
-
-        Returns:
-            The replies, read as you iterate.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        query = WITH_MESSAGE.order_by(_replies.c.id).where(*selected(system=system, party=party, since=since))
-        if undelivered:
-            query = query.where(_replies.c.delivered.is_(None))
-        for row in connection.execution_options(yield_per=100).execute(query):
-            yield reply_of(row)
-
-
-# ── the quarantine ───────────────────────────────────────────────────────────
-
-_NAMED: Final = 10
-"""Numbers of messages that an error names."""
-HELD_MESSAGE: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("octets")).join(
-    _messages, _messages.c.id == _quarantine.c.message
-)
-"""Selects what `message_of` needs; the database knows the length of a message without reading it."""
-MESSAGE_WITH_OCTETS: Final = HELD_MESSAGE.add_columns(_messages.c.raw)
-
-
-def message_of(row: sa.Row[Any]) -> QuarantinedMessage:
-    """Make the record of a row."""
-    return QuarantinedMessage(
-        key=row.id,
-        received=row.received,
-        reason=row.reason,
-        problems=tuple(row.problems),
-        mailbox=row.mailbox,
-        subject=row.subject,
-        state=QuarantineState(row.state),
-        copies=row.copies,
-        octets=row.octets,
-    )
-
-
-def _in_state(query: sa.Select[Any], state: QuarantineState | None) -> sa.Select[Any]:
-    ordered = query.order_by(_quarantine.c.id)
-    return ordered if state is None else ordered.where(_quarantine.c.state == state.value)
-
-
-def message_row(connection: sa.Connection, key: int, query: sa.Select[Any]) -> sa.Row[Any]:
-    """
-    Find a message in quarantine.
-
-    Raises:
-        UnknownError: No message has this number.
-    """
-    row = connection.execute(query.where(_quarantine.c.id == key)).first()
-    if row is None:
-        waiting = _quarantine.c.state == QuarantineState.HELD.value
-        first = connection.execute(sa.select(_quarantine.c.id).where(waiting).order_by(_quarantine.c.id).limit(_NAMED))
-        known = tuple(str(number) for number in first.scalars())
-        number = sa.select(sa.func.count()).select_from(_quarantine).where(waiting)
-        place = "the quarantine" if known else "the quarantine, where no message needs a decision"
-        raise UnknownError("message", str(key), place, known, connection.execute(number).scalar_one() - len(known))
-    return row
-
-
-class QuarantineLists(LedgerPart):
-    """The reading methods of `htpoort.ledger.Quarantine`."""
-
-    @streams
-    def listed(
-        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
-    ) -> Iterator[QuarantinedMessage]:
-        """
-        List the quarantine without the messages, oldest first.
-
-        Args:
-            state: Only this state; None for all.
-
-        Returns:
-            The descriptions of the messages, read as you iterate.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        for row in connection.execution_options(yield_per=500).execute(_in_state(HELD_MESSAGE, state)):
-            yield message_of(row)
-
-    @streams
-    def messages(
-        self, connection: sa.Connection, state: QuarantineState | None = QuarantineState.HELD
-    ) -> Iterator[tuple[QuarantinedMessage, bytes]]:
-        """
-        List the quarantine with the messages, oldest first.
-
-        Args:
-            state: Only this state; None for all.
-
-        Returns:
-            The descriptions with the messages as they came, each of which may be large; read one by one as you iterate.
-
-        Raises:
-            LedgerError: The ledger could not be read.
-        """
-        for row in connection.execution_options(yield_per=1).execute(_in_state(MESSAGE_WITH_OCTETS, state)):
-            yield message_of(row), row.raw
-
-    @reads
-    def get(self, connection: sa.Connection, key: int) -> QuarantinedMessage:
-        """
-        Describe a message in quarantine.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The description.
-
-        Raises:
-            UnknownError: No message has this number.
-            LedgerError: The ledger could not be read.
-        """
-        return message_of(message_row(connection, key, HELD_MESSAGE))
-
-    @reads
-    def message(self, connection: sa.Connection, key: int) -> bytes:
-        """
-        Read a message in quarantine.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The message as it came.
-
-        Raises:
-            UnknownError: No message has this number.
-            LedgerError: The ledger could not be read.
-        """
-        raw: bytes = message_row(connection, key, MESSAGE_WITH_OCTETS).raw
-        return raw
-
-    @reads
-    def log(self, connection: sa.Connection, key: int) -> tuple[Entry, ...]:
-        """
-        List what happened to a message in quarantine: when it came, what a person decided, and why.
-
-        Args:
-            key: Its number.
-
-        Returns:
-            The entries of the log, oldest first.
-
-        Raises:
-            UnknownError: No message has this number.
-            LedgerError: The ledger could not be read.
-        """
-        message_row(connection, key, HELD_MESSAGE)
-        return log_entries(connection, _events.c.quarantine == key)

@@ -20,8 +20,9 @@ from htpoort.core.party import PartyId
 from htpoort.core.routing import SentRecord, read_parties
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, soon, writes
-from htpoort.ledger._lists import NOT_SENT_REPLIES, WITH_MESSAGE, reply_of
+from htpoort.ledger._lists import NOT_SENT_REPLIES
 from htpoort.ledger._queueing import exchange_of, in_groups, sent_records
+from htpoort.ledger._received import WITH_MESSAGE, reply_of
 from htpoort.ledger._statement import entry_of, log_entries
 from htpoort.ledger.records import Entry, Exchange, LedgerEvent, QuarantineState, Reply, Status, Story
 

@@ -20,8 +20,8 @@ from htpoort.core.routing import Correlation, Quarantined, Routed, Router, corre
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import soon, writes
-from htpoort.ledger._lists import WITH_MESSAGE, ReplyLists, of_party, reply_of, selected
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
+from htpoort.ledger._received import WITH_MESSAGE, ReplyLists, of_party, reply_of, selected
 from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
 from htpoort.ledger.records import LedgerEvent, QuarantineState, Reply, Stored
 from htpoort.ledger.servers import remember

@@ -25,8 +25,8 @@ from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, corre
 from htpoort.ledger import _schema
 from htpoort.ledger._attempts import withdraw_reply
 from htpoort.ledger._connection import soon, writes
-from htpoort.ledger._lists import HELD_MESSAGE, MESSAGE_WITH_OCTETS, QuarantineLists, message_of, message_row
 from htpoort.ledger._queueing import sent_records
+from htpoort.ledger._received import HELD_MESSAGE, MESSAGE_WITH_OCTETS, QuarantineLists, message_of, message_row
 from htpoort.ledger._statement import flush_log, log
 from htpoort.ledger.inbox import store_reply
 from htpoort.ledger.records import LedgerEvent, QuarantinedMessage, QuarantineState, Stored

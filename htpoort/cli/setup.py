@@ -18,7 +18,7 @@ from htpoort import _clock, config as configuration
 from htpoort.cli import _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
-from htpoort.config import AgentConfig, Finding, Verdict, read_agent, read_agent_without_secrets, read_ledger
+from htpoort.config import Finding, Verdict, read_agent_in_part, read_ledger
 from htpoort.config.checking import SILENCE
 from htpoort.core import address
 from htpoort.core.directory import HTPOORT
@@ -63,33 +63,25 @@ def check(
 
 async def _check(path: Path, silence: timedelta, *, as_json: bool) -> list[Finding]:
     with _input.configured(path):
-        config, problems = _read(path)
+        read = read_agent_in_part(path)
     report: Callable[[Finding], object] = (lambda _: None) if as_json else _line
     found = [
         Finding(part="configuration", check="file", verdict=Verdict.WRONG, message=problem.message)
-        for problem in problems
+        for problem in read.problems
     ]
-    if not problems:
-        message = f"{path} can be read, and so can all that it names."
+    if not read.problems:
+        message = f"{path} can be read, and so can the passwords and certificates that it names."
         found.append(Finding(part="configuration", check="file", verdict=Verdict.OK, message=message))
     for finding in found:
         report(finding)
     checked = await configuration.check(
-        config, at=_clock.now(), silence=silence, with_secrets=not problems, report=report
+        read.config,
+        at=_clock.now(),
+        silence=silence,
+        missing=read.missing,
+        report=report,
     )
     return [*found, *checked]
-
-
-def _read(path: Path) -> tuple[AgentConfig, tuple[Problem, ...]]:
-    """Read a configuration; if only a password, certificate, folder or program is missing, return that beside it."""
-    try:
-        return read_agent(path), ()
-    except InputError as error:
-        try:
-            return read_agent_without_secrets(path), error.problems
-        except InputError:
-            # With its cause, by which a missing file is known from a wrong one.
-            raise error from error.__cause__
 
 
 def _line(found: Finding) -> None:

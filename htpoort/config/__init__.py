@@ -7,8 +7,8 @@ What checks servers is imported when it is first used: a program that only reads
 import importlib
 from typing import TYPE_CHECKING
 
-from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
-from htpoort.config.file import read_agent, read_agent_without_secrets, read_ledger
+from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MissingSecrets
+from htpoort.config.file import PartlyRead, read_agent, read_agent_in_part, read_agent_without_secrets, read_ledger
 
 if TYPE_CHECKING:
     from htpoort.config.checking import Finding, Verdict, check
@@ -18,9 +18,12 @@ __all__ = [
     "CutoverConfig",
     "Finding",
     "LedgerConfig",
+    "MissingSecrets",
+    "PartlyRead",
     "Verdict",
     "check",
     "read_agent",
+    "read_agent_in_part",
     "read_agent_without_secrets",
     "read_ledger",
 ]

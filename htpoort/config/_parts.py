@@ -49,8 +49,9 @@ class Sources:
         document: The file; it keeps the problems.
         folder: Where its relative paths start.
         environ: The environment.
-        look_up: Whether to read passwords and look at files. Otherwise stand-ins are used, so that a user who may not
+        look_up: Whether to read passwords and certificates. Otherwise stand-ins are used, so that a user who may not
             read the passwords can check the rest.
+        places: Whether to find out if folders can be written and programs run.
         directory: The published systems and those of the file.
     """
 
@@ -58,6 +59,7 @@ class Sources:
     folder: Path
     environ: Mapping[str, str] = attrs.field(repr=False)
     look_up: bool
+    places: bool
     directory: Directory
 
     def path(self, text: str) -> Path:
@@ -134,7 +136,9 @@ class Sources:
             self.document.report("config.file", path, f"{str(file)!r} is not a path.")
         else:
             # An editor ends a file with a line end.
-            return text.removesuffix("\n").removesuffix("\r")
+            if password := text.removesuffix("\n").removesuffix("\r"):
+                return password
+            self.document.report("config.file", path, f"{file} is empty; write the password into it.")
         return _STAND_IN
 
 
@@ -389,7 +393,7 @@ def folders(sources: Sources, parties: tuple[PartyId, ...]) -> tuple[Declaration
             continue
         if any(folder.path == other.path for other in found):
             document.report("config.twice", (*path, "path"), f"{folder.path} is already a [[folder]].")
-        elif sources.look_up and not document.is_refused(path, "path") and not folder.path.is_dir():
+        elif sources.places and not document.is_refused(path, "path") and not folder.path.is_dir():
             document.report("config.file", (*path, "path"), f"there is no folder {folder.path}; create it.")
         found.append(folder)
     return tuple(found)
@@ -437,7 +441,7 @@ def _folder(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[R
         message = "a Maildir holds whole messages; give directory in place of maildir, or leave payload out."
         document.report("toml.value", (*path, "payload"), message)
     delivery: Delivery[Reply] | None = document.build(path, build, None, names={"path": key})
-    if delivery is not None and sources.look_up:
+    if delivery is not None and sources.places:
         # Up to the first placeholder: what is below it does not exist before the first reply.
         fixed = itertools.takewhile(lambda part: table.directory is None or "{" not in part, Path(text).parts)
         if (obstacle := _obstacle(sources.path(str(Path(*fixed))))) is not None:
@@ -477,7 +481,7 @@ def _command(sources: Sources, path: KeyPath, table: DeliveryTable) -> Delivery[
     build = functools.partial(CommandDelivery, tuple(argv), payload=table.payload)
     timed = build if table.timeout is None else functools.partial(build, timeout=table.timeout.total_seconds())
     delivery = document.build(path, timed, None, names={"argv": "command"})
-    if delivery is not None and sources.look_up and shutil.which(argv[0], path=sources.environ.get("PATH")) is None:
+    if delivery is not None and sources.places and shutil.which(argv[0], path=sources.environ.get("PATH")) is None:
         message = f"there is no program {argv[0]} that this user can run; check the path, and chmod +x the file."
         document.report("config.file", (*path, "command", 0), message)
     return delivery

@@ -21,7 +21,7 @@ import attrs
 
 from htpoort._aio import run_in_thread
 from htpoort.agent import DeclarationFiles, DeclarationFolder, Pop3Inbox
-from htpoort.config.configuration import AgentConfig, shown_delivery
+from htpoort.config.configuration import AgentConfig, MissingSecrets, shown_delivery
 from htpoort.core.errors import HtpoortError, InputError, LedgerError
 from htpoort.core.text import one_line
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery, SelfTestingDelivery
@@ -49,6 +49,7 @@ _SCARCE: Final = 1024**3  # octets; below, a warning
 _FULL: Final = 50 * 1024**2
 _FEW_FILES: Final = 10_000  # that a disk can still take
 _TEST_TIMEOUT: Final = 10.0  # seconds; a disk may hang
+_NONE_MISSING: Final = MissingSecrets()
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -90,7 +91,7 @@ async def check(
     *,
     at: datetime,
     silence: timedelta = SILENCE,
-    with_secrets: bool = True,
+    missing: MissingSecrets = _NONE_MISSING,
     report: Callable[[Finding], object] = lambda _: None,
 ) -> tuple[Finding, ...]:
     """
@@ -102,8 +103,8 @@ async def check(
         config: The configuration, from `read_agent`.
         at: Now, aware.
         silence: Warn if nothing came in for so long while declarations wait for a reply.
-        with_secrets: False for a configuration from `read_agent_without_secrets`: then there is no login, and our own
-            certificates are not examined.
+        missing: What `read_agent_in_part` could not read: without its password no login is tried, and without its
+            certificates no TLS.
         report: Called with each finding as soon as it and all before it are there.
 
     Returns:
@@ -111,7 +112,7 @@ async def check(
     """
     found: list[Finding] = []
     async with asyncio.TaskGroup() as group:
-        parts = _parts(config, at=at, silence=silence, with_secrets=with_secrets)
+        parts = _parts(config, missing, at=at, silence=silence)
         for task in [group.create_task(part) for part in parts]:
             for finding in await task:
                 report(finding)
@@ -120,20 +121,20 @@ async def check(
 
 
 def _parts(
-    config: AgentConfig, *, at: datetime, silence: timedelta, with_secrets: bool
+    config: AgentConfig, missing: MissingSecrets, *, at: datetime, silence: timedelta
 ) -> Iterator[Coroutine[None, None, list[Finding]]]:
     """List the checks; they run at the same time."""
     yield _in_thread(lambda: _ledger(config, at, silence))
     yield _in_thread(lambda: [free_space(places, folder) for folder, places in _disks(config).items()])
     yield _in_thread(lambda: list(_gaps(config)))
     for number, outbox in enumerate(config.outboxes):
-        yield _server(f"outbox[{number}]", outbox.server, at, with_secrets=with_secrets)
+        yield _server(f"outbox[{number}]", outbox.server, at, missing)
     pop3 = [inbox.server for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)]
     for number, account in enumerate(pop3):
-        yield _server(f"pop3[{number}]", account, at, with_secrets=with_secrets)
+        yield _server(f"pop3[{number}]", account, at, missing)
     smtp = [inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     for number, inbox in enumerate(smtp):
-        yield _listener(f"smtp[{number}]", inbox, at, with_secrets=with_secrets)
+        yield _listener(f"smtp[{number}]", inbox, at, missing)
     for system, delivery in config.deliveries.items():
         yield _delivery(f"delivery {system}", system, delivery)
     for (system, party), delivery in config.party_deliveries.items():
@@ -319,16 +320,20 @@ def _gaps(config: AgentConfig) -> Iterator[Finding]:
 # ── servers ──────────────────────────────────────────────────────────────────
 
 
-async def _server(part: str, server: SmtpServer | Pop3Account, at: datetime, *, with_secrets: bool) -> list[Finding]:
+async def _server(part: str, server: SmtpServer | Pop3Account, at: datetime, missing: MissingSecrets) -> list[Finding]:
     """Try a server, and examine the certificates on both sides."""
     found: list[Finding] = []
-    if not with_secrets:
-        # A certificate of our own may have a key with a password, which was not read.
-        server = attrs.evolve(server, tls=TlsSettings(policy=server.tls.policy, ca_file=server.tls.ca_file))
+    no_tls = part in missing.certificates
+    no_login = no_tls or part in missing.passwords
+    if no_tls:
+        server = attrs.evolve(server, tls=TlsSettings(policy=server.tls.policy))
     elif server.tls.certificate is not None:
         end = await run_in_thread(certificate_end, Path(server.tls.certificate))
         found.append(_own_certificate(part, end, at, str(server.tls.certificate)))
-    for step in await probe(server, log_in=with_secrets):
+    for step in await probe(server, log_in=not no_login):
+        if no_tls and step.step not in {ProbeStep.RESOLVE, ProbeStep.CONNECT}:
+            # Without its files it cannot succeed.
+            break
         message = f"{one_line(step.message)}."
         if not step.succeeded:
             make = _warning if step.passing else _wrong
@@ -338,8 +343,13 @@ async def _server(part: str, server: SmtpServer | Pop3Account, at: datetime, *, 
             found.append(_server_certificate(part, message, step.certificate.end, at))
             continue
         found.append(_ok(part, step.step.value, message))
-    if not with_secrets and server.username is not None and found[-1].verdict is not Verdict.WRONG:
-        advice = "Mend what is wrong with the configuration, and check again."
+    if found[-1].verdict is Verdict.WRONG:
+        return found
+    if no_tls:
+        advice = "Mend what is wrong with its certificates, and check again."
+        found.append(_warning(part, ProbeStep.TLS.value, "TLS was not tried, and no login.", advice))
+    elif no_login:
+        advice = "Mend what is wrong with its password, and check again."
         found.append(_warning(part, ProbeStep.LOGIN.value, "The login was not tried.", advice))
     return found
 
@@ -364,10 +374,10 @@ def _own_certificate(part: str, end: datetime | None, at: datetime, name: str) -
     return _ok(part, "certificate", message)
 
 
-async def _listener(part: str, inbox: SmtpInbox, at: datetime, *, with_secrets: bool) -> list[Finding]:
+async def _listener(part: str, inbox: SmtpInbox, at: datetime, missing: MissingSecrets) -> list[Finding]:
     """Check that an agent can listen, or does; and its certificate."""
     found = [await _listen(part, inbox)]
-    if inbox.tls is not None and with_secrets:
+    if inbox.tls is not None and part not in missing.certificates:
         der = await run_in_thread(served_certificate, inbox.tls)
         end = None if der is None else certificate_end(der)
         found.append(_own_certificate(part, end, at, "The certificate"))
@@ -435,6 +445,8 @@ async def _folder(part: str, folder: DeclarationFolder) -> list[Finding]:
             refused = await run_in_thread(files.refused)
             waiting = await run_in_thread(files.waiting)
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            return [_wrong(part, "write", f"There is no folder {folder.path}.", "Create it.")]
         why = error.strerror or f"It took more than {_TEST_TIMEOUT:g} s"
         advice = "It must exist, be writable for this user, and be on one file system with its folders sent and bad."
         return [_wrong(part, "write", f"{folder.path}: {why}.", advice)]

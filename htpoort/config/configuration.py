@@ -24,7 +24,7 @@ from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, Maild
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
 from htpoort.transport import Security, SmtpInbox
 
-__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig"]
+__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig", "MissingSecrets"]
 
 
 @final
@@ -241,6 +241,21 @@ class AgentConfig:
             timing=self.timing,
             keep_pauses=keep_pauses,
         )
+
+
+@final
+@attrs.frozen(kw_only=True)
+class MissingSecrets:
+    """
+    What a configuration names, and could not be read.
+
+    Args:
+        passwords: The tables whose password is missing, such as ``outbox[0]``.
+        certificates: The tables whose certificates cannot be used.
+    """
+
+    passwords: frozenset[str] = frozenset()
+    certificates: frozenset[str] = frozenset()
 
 
 def shown_delivery(delivery: Delivery[Reply] | None) -> str:

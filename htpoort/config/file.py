@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, cast, final
 
 import attrs
 
-from htpoort.agent import Outbox, Timing
+from htpoort.agent import Outbox, Pop3Inbox, Timing
 from htpoort.config import _parts
 from htpoort.config._parts import Sources
 from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
-from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig
+from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MissingSecrets
 from htpoort.core.cutover import CutoverPlan, Move, plan_files
 from htpoort.core.cutover.moves import unknown_parties
 from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
-from htpoort.core.errors import InputError, LedgerError
+from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.party import PartyId
 from htpoort.core.text import unreadable
-from htpoort.core.toml_reader import Document, KeyPath
+from htpoort.core.toml_reader import Document, KeyPath, show_path
 from htpoort.ledger import SECRET_PARAMETERS, check_url
+from htpoort.transport import SmtpInbox
 
-__all__ = ["read_agent", "read_agent_without_secrets", "read_ledger"]
+__all__ = ["PartlyRead", "read_agent", "read_agent_in_part", "read_agent_without_secrets", "read_ledger"]
 
 _KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder", "timing")
+_SERVERS: Final = ("outbox", "smtp", "pop3")
+_TLS_KEYS: Final = ("ca_file", "certificate", "key", "key_password_env", "key_password_file")
 _MOST_DAYS: Final = 36_525
 """A hundred years, which is within every calendar."""
 
@@ -48,7 +52,7 @@ def read_ledger(path: Path | str, *, environ: Mapping[str, str] = os.environ) ->
     Raises:
         InputError: The file cannot be read, or is wrong; the error lists every problem.
     """
-    return _read(path, environ, look_up=False).ledger
+    return _finished(_read(path, environ, look_up=False)).ledger
 
 
 def read_agent(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -65,7 +69,7 @@ def read_agent(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> 
     Raises:
         InputError: The file cannot be read, or it or a file that it names is wrong; the error lists every problem.
     """
-    return _read(path, environ, look_up=True)
+    return _finished(_read(path, environ, look_up=True, places=True))
 
 
 def read_agent_without_secrets(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -82,10 +86,88 @@ def read_agent_without_secrets(path: Path | str, *, environ: Mapping[str, str] =
     Raises:
         InputError: The file cannot be read, or is wrong; the error lists every problem.
     """
-    return _read(path, environ, look_up=False)
+    return _finished(_read(path, environ, look_up=False))
 
 
-def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> AgentConfig:
+@final
+@attrs.frozen(kw_only=True)
+class PartlyRead:
+    """
+    A configuration that is right, though a password or certificate that it names may be missing.
+
+    Args:
+        config: The configuration. Where a password or certificate is missing, a stand-in replaces it.
+        problems: What could not be read.
+        missing: The same, for `check`.
+    """
+
+    config: AgentConfig
+    problems: tuple[Problem, ...]
+    missing: MissingSecrets
+
+
+def read_agent_in_part(path: Path | str, *, environ: Mapping[str, str] = os.environ) -> PartlyRead:
+    """
+    Read what an agent needs as far as it is there: one missing password leaves every other table complete.
+
+    Folders and programs are not looked for: `check` tries them.
+
+    Args:
+        path: The TOML file; relative paths in it start from its folder.
+        environ: The environment, where passwords may be.
+
+    Returns:
+        The configuration, with what is missing.
+
+    Raises:
+        InputError: The file cannot be read, or is wrong; the error lists every problem.
+    """
+    plain = _finished(_read(path, environ, look_up=False))
+    full, document = _read(path, environ, look_up=True)
+    wrong = [table for kind in _SERVERS for table in document.tables((kind,)) if document.is_refused((kind,), table[1])]
+    names = {table: show_path(table) for table in wrong}
+    passwords = {table for table in wrong if document.is_refused(table, "password_env", "password_file")}
+    files = {table for table in wrong if table not in passwords or document.is_refused(table, *_TLS_KEYS)}
+    return PartlyRead(
+        config=attrs.evolve(
+            plain,
+            outboxes=tuple(
+                plain.outboxes[at] if ("outbox", at) in names else outbox for at, outbox in enumerate(full.outboxes)
+            ),
+            inboxes=_inboxes(plain, full, names),
+        ),
+        problems=document.problems,
+        missing=MissingSecrets(
+            passwords=frozenset(names[table] for table in passwords),
+            certificates=frozenset(names[table] for table in files),
+        ),
+    )
+
+
+def _inboxes(plain: AgentConfig, full: AgentConfig, wrong: Container[KeyPath]) -> tuple[SmtpInbox | Pop3Inbox, ...]:
+    """Take the inboxes that could be read in full, and the others without what was read."""
+    servers = {inbox.server.ledger_name: inbox for inbox in full.inboxes if isinstance(inbox, Pop3Inbox)}
+    inboxes: list[SmtpInbox | Pop3Inbox] = []
+    numbers = {"smtp": itertools.count(), "pop3": itertools.count()}
+    for at, inbox in enumerate(plain.inboxes):
+        kind = "pop3" if isinstance(inbox, Pop3Inbox) else "smtp"
+        if (kind, next(numbers[kind])) in wrong:
+            inboxes.append(inbox)
+        else:
+            inboxes.append(servers[inbox.server.ledger_name] if isinstance(inbox, Pop3Inbox) else full.inboxes[at])
+    return tuple(inboxes)
+
+
+def _finished(read: tuple[AgentConfig, Document]) -> AgentConfig:
+    """Return the configuration, unless there are problems."""
+    config, document = read
+    document.finish()
+    return config
+
+
+def _read(
+    path: Path | str, environ: Mapping[str, str], *, look_up: bool, places: bool = False
+) -> tuple[AgentConfig, Document]:
     document, folder = _open(Path(path))
     for key in document.table:
         if key == "windows":
@@ -94,7 +176,9 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
         elif key not in _KNOWN:
             document.report_unknown((key,), _KNOWN)
     directory = add_systems(HTPOORT, document)
-    sources = Sources(document=document, folder=folder, environ=environ, look_up=look_up, directory=directory)
+    sources = Sources(
+        document=document, folder=folder, environ=environ, look_up=look_up, places=places, directory=directory
+    )
     timing, parties = _timing(document), _parties(document)
     deliveries, party_deliveries = _parts.deliveries(sources, parties, timing.delivery_timeout)
     config = AgentConfig(
@@ -106,8 +190,7 @@ def _read(path: Path | str, environ: Mapping[str, str], *, look_up: bool) -> Age
         folders=_parts.folders(sources, parties),
         timing=timing,
     )
-    document.finish()
-    return config
+    return config, document
 
 
 def _open(path: Path) -> tuple[Document, Path]:

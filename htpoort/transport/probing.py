@@ -181,6 +181,7 @@ _TLS_ADVICE: Final = {
     "offers no": 'Give another port, or security = "implicit".',
 }
 """What to do, by a part of the error."""
+_NO_REASON: Final = "the server gave no reason"
 _IN_USE: Final = "Another program may be using it, such as a running agent; try again later."
 
 
@@ -196,23 +197,30 @@ def _fail(step: ProbeStep, message: str, *, passing: bool = False) -> NoReturn:
     advice = _IN_USE if passing else _ADVICE[step]
     if step is ProbeStep.TLS:
         advice = next((advice for part, advice in _TLS_ADVICE.items() if part in message), advice)
-    text = message.rstrip(".") or "the server gave no reason"
+    text = message.rstrip(".") or _NO_REASON
     # Not from the error of the dialogue: it has no more to say.
     raise _FailedError(ProbedStep(step=step, succeeded=False, message=text, advice=advice, passing=passing)) from None
 
 
 @contextlib.contextmanager
-def _failing(step: ProbeStep) -> Generator[None]:
+def _failing(step: ProbeStep, server: SmtpServer | Pop3Account) -> Generator[None]:
     """Make an error of a dialogue the failure of a step; or of TLS, if it is one of TLS."""
     try:
         yield
     except SendError as error:
         found = ProbeStep.TLS if error.kind is SendFailure.TLS else step
         text = f"{error.code or ''} {error.reply}".strip()
-        _fail(found, text, passing=error.kind is SendFailure.LOGIN and error.retryable)
+        _fail(found, _placed(found, server, text), passing=error.kind is SendFailure.LOGIN and error.retryable)
     except FetchError as error:
         found = ProbeStep.TLS if error.kind is FetchFailure.TLS else step
-        _fail(found, error.reply, passing=error.kind is FetchFailure.LOGIN and error.retryable)
+        text = _placed(found, server, error.reply)
+        _fail(found, text, passing=error.kind is FetchFailure.LOGIN and error.retryable)
+
+
+def _placed(step: ProbeStep, server: SmtpServer | Pop3Account, text: str) -> str:
+    """Name host and port where these may be what is wrong: the port may be one that nothing names."""
+    placed = step in {ProbeStep.CONNECT, ProbeStep.TLS}
+    return f"{server.host}:{server.port}: {text or _NO_REASON}" if placed else text
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────
@@ -247,6 +255,7 @@ class _SmtpSession:
 
     def __init__(self, server: SmtpServer, context: ssl.SSLContext | None) -> None:
         own = socket.gethostname()
+        self._server = server
         self._client = SmtpClient(
             server, context, server.local_hostname or (own if hosts.is_host(own) else "localhost")
         )
@@ -256,17 +265,17 @@ class _SmtpSession:
         return self._client.tls
 
     async def begin(self) -> None:
-        with _failing(ProbeStep.CONNECT):
+        with _failing(ProbeStep.CONNECT, self._server):
             await self._client.connect("")
-        with _failing(ProbeStep.TLS):
+        with _failing(ProbeStep.TLS, self._server):
             await self._client.secure("")
 
     async def log_in(self) -> None:
-        with _failing(ProbeStep.LOGIN):
+        with _failing(ProbeStep.LOGIN, self._server):
             await self._client.log_in("")
 
     async def answer(self) -> str:
-        with _failing(ProbeStep.ANSWER):
+        with _failing(ProbeStep.ANSWER, self._server):
             return f"NOOP: {await self._client.noop('')}"
 
     async def close(self) -> None:
@@ -291,21 +300,21 @@ class _Pop3Session:
         return self._connected.tls
 
     async def begin(self) -> None:
-        with _failing(ProbeStep.CONNECT):
+        with _failing(ProbeStep.CONNECT, self._server):
             self._client = await Pop3Client.connect(self._server)
         try:
             await self._client.secure(self._context)
         except FetchError as error:
             # A connection that is lost after the greeting was lost on the way to TLS.
-            with _failing(ProbeStep.TLS if error.kind is FetchFailure.LOST else ProbeStep.CONNECT):
+            with _failing(ProbeStep.TLS if error.kind is FetchFailure.LOST else ProbeStep.CONNECT, self._server):
                 raise
 
     async def log_in(self) -> None:
-        with _failing(ProbeStep.LOGIN):
+        with _failing(ProbeStep.LOGIN, self._server):
             await self._connected.log_in()
 
     async def answer(self) -> str:
-        with _failing(ProbeStep.ANSWER):
+        with _failing(ProbeStep.ANSWER, self._server):
             return f"STAT: {await self._connected.stat()}"
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from agents import MAILBOX, PARTY, declaration, reply
 from disk import failing_disk
 
 from htpoort import Outcome, Router
-from htpoort.config import AgentConfig, Finding, Verdict, check, read_agent_without_secrets
+from htpoort.config import AgentConfig, Finding, Verdict, check, read_agent_in_part
 from htpoort.config.checking import free_space
 from htpoort.ledger import Ledger
 from htpoort.simulator import Declarant, Gateway, GatewayTls
@@ -51,6 +51,12 @@ def sent(ledger: Ledger, reference: str, *, at: datetime) -> None:
     claims = ledger.exchanges.claim_soon(["DMS"], owner="a", most=1, at=at, lease=timedelta(minutes=2))
     for claimed in claims.result():
         ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=at).result()
+
+
+async def checked_in_part(environ: dict[str, str]) -> tuple[Finding, ...]:
+    """Check a file of which a part may be missing."""
+    read = read_agent_in_part("htpoort.toml", environ=environ)
+    return await check(read.config, at=NOW, missing=read.missing)
 
 
 class TestTheWhole:
@@ -127,7 +133,7 @@ class TestTheWhole:
             findings = await check(config, at=NOW)
 
         assert [
-            ("outbox[0]", "connect", "Connection refused."),
+            ("outbox[0]", "connect", f"127.0.0.1:{port}: Connection refused."),
             (
                 "delivery DMS",
                 "write",
@@ -153,13 +159,77 @@ class TestTheWhole:
                 f'username = "{MAILBOX}"\npassword_env = "SECRET"\n'
                 '[[delivery]]\nsystem = "DMS"\ndirectory = "replies"\n'
             )
-            config = read_agent_without_secrets("htpoort.toml", environ={})
-            findings = await check(config, at=NOW, with_secrets=False)
+            findings = await checked_in_part({})
+            failed = gateway.failed_logins
 
         assert [
             ("outbox[0]", "login", "The login was not tried."),
             ("pop3[0]", "login", "The login was not tried."),
         ] == [(one.part, one.check, one.message) for one in findings if one.verdict is not Verdict.OK]
+        assert [] == failed
+
+    async def test_one_password_is_missing(self, folder: Path, ledger: Ledger) -> None:
+        """Every server whose password is there gets its login, whatever is missing elsewhere in the file."""
+        ledger.close()
+        account = f'server = "127.0.0.1"\nsecurity = "plain"\nusername = "{MAILBOX}"\n'
+        (folder / "empty").touch()
+        async with Gateway(declarants=[Declarant(mailbox=MAILBOX, password="geheim")]) as gateway:
+            smtp, pop3 = f"port = {gateway.smtp_port}\n", f"port = {gateway.pop3_port}\n"
+            (folder / "htpoort.toml").write_text(
+                f'{BASE}[[outbox]]\n{account}{smtp}password_env = "SECRET"\nsystems = ["DMS"]\n'
+                f'[[outbox]]\n{account}{smtp}password_file = "gone"\nsystems = ["AGS"]\n'
+                f'[[pop3]]\n{account.replace(MAILBOX, "other")}{pop3}password_file = "empty"\n'
+                f'[[pop3]]\n{account}{pop3}password_env = "SECRET"\n'
+                '[[delivery]]\nsystem = "DMS"\ncommand = ["./gone.sh"]\n'
+                '[[delivery]]\nsystem = "AGS"\ndirectory = "replies"\n'
+                f'[[folder]]\npath = "out"\nmailbox = "{MAILBOX}"\nparty = "{PARTY}"\n'
+            )
+            read = read_agent_in_part("htpoort.toml", environ={"SECRET": "geheim"})
+            findings = await checked_in_part({"SECRET": "geheim"})
+            failed = gateway.failed_logins
+
+        assert [
+            f"htpoort.toml:16: outbox[1].password_file: {folder / 'gone'} cannot be read: No such file or directory.",
+            f"htpoort.toml:23: pop3[0].password_file: {folder / 'empty'} is empty; write the password into it.",
+        ] == [problem.message for problem in read.problems]
+        assert [
+            ("outbox[0]", "login", "ok", f"logged in as {MAILBOX}."),
+            ("outbox[1]", "login", "warning", "The login was not tried."),
+            ("pop3[0]", "login", "warning", "The login was not tried."),
+            ("pop3[1]", "login", "ok", f"logged in as {MAILBOX}."),
+        ] == [(one.part, one.check, one.verdict.value, one.message) for one in findings if one.check == "login"]
+        assert [] == failed
+        # What is tried is not looked for before: it has one finding.
+        assert [("delivery DMS", "write"), ("folder[0]", "write")] == [
+            (one.part, one.check) for one in findings if one.verdict is Verdict.WRONG
+        ]
+        found = only(findings, "folder[0]", "write")
+        assert (f"There is no folder {folder / 'out'}.", "Create it.") == (found.message, found.advice)
+
+    async def test_one_certificate_is_missing(self, folder: Path, ledger: Ledger) -> None:
+        """A server is tried up to TLS without its files, and others in full; a file has one finding."""
+        ledger.close()
+        tls = GatewayTls.made(folder)
+        async with Gateway(tls=tls, declarants=[Declarant(mailbox=MAILBOX, password="geheim")]) as gateway:
+            account = f'server = "localhost"\nusername = "{MAILBOX}"\npassword_env = "SECRET"\n'
+            (folder / "htpoort.toml").write_text(
+                f'{BASE}[[outbox]]\n{account}port = {gateway.smtp_port}\nca_file = "gone.pem"\nsystems = ["DMS"]\n'
+                f'[[pop3]]\n{account}port = {gateway.pop3s_port}\nca_file = "{tls.ca_file}"\n'
+                f'[[smtp]]\nhostname = "forwarder.example"\nmailboxes = ["{MAILBOX}"]\nport = 0\n'
+                'certificate = "own.pem"\n'
+                '[[delivery]]\nsystem = "DMS"\ndirectory = "replies"\n'
+            )
+            read = read_agent_in_part("htpoort.toml", environ={"SECRET": "geheim"})
+            findings = await checked_in_part({"SECRET": "geheim"})
+
+        assert ["outbox[0].ca_file", "smtp[0].certificate"] == [problem.message.split()[1] for problem in read.problems]
+        assert [
+            ("outbox[0]", "resolve", "ok"),
+            ("outbox[0]", "connect", "ok"),
+            ("outbox[0]", "tls", "warning"),
+            *(("pop3[0]", step, "ok") for step in ("resolve", "connect", "tls", "login", "answer")),
+            ("smtp[0]", "listen", "ok"),
+        ] == [(one.part, one.check, one.verdict.value) for one in findings if one.part[-1] == "]"]
 
 
 class TestTheLedger:

@@ -167,7 +167,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         (f'{POP3}password_file = "binary"\n', "7: pop3[0].password_file: FOLDER/binary is not UTF-8."),
         (
             f'{POP3}password_file = "empty"\n',
-            "7: pop3[0].password_file: password is empty, or holds a character that no login can carry.",
+            "7: pop3[0].password_file: FOLDER/empty is empty; write the password into it.",
         ),
         (f'{POP3}password_env = "SET"\nport = 0\n', "8: pop3[0].port is 0; give a number from 1 to 65535."),
         (

@@ -137,13 +137,14 @@ class TestAServerThatDoesNotWork:
 
     @pytest.mark.parametrize("describe", [smtp, pop3])
     async def test_nothing_listens(self, describe: Any) -> None:
-        """A refused connection."""
+        """A refused connection, with the port that was tried: it may be one that the configuration does not name."""
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))  # its own until the end, and never listened on
-            steps = await probe(describe(unused.getsockname()[1]))
+            port = unused.getsockname()[1]
+            steps = await probe(describe(port))
 
         assert ["resolve", "connect"] == names(steps)
-        assert "Connection refused" == steps[-1].message
+        assert f"127.0.0.1:{port}: Connection refused" == steps[-1].message
         assert "Check server and port, and whether a firewall lets this machine connect." == steps[-1].advice
 
     async def test_the_greeting_refuses(self, fixed: Any) -> None:
@@ -153,8 +154,8 @@ class TestAServerThatDoesNotWork:
         async with Pop3Box(faults={"greeting": b"-ERR too many connections\r\n"}) as box:
             fetching = await probe(pop3(box.port))
 
-        assert ("connect", False, "554 no service here") == summary(steps)[-1]
-        assert ("connect", False, "too many connections") == summary(fetching)[-1]
+        assert ("connect", False, f"127.0.0.1:{server.port}: 554 no service here") == summary(steps)[-1]
+        assert ("connect", False, f"127.0.0.1:{box.port}: too many connections") == summary(fetching)[-1]
 
     async def test_no_tls_is_offered(self, fixed: Any) -> None:
         """STARTTLS or STLS that a server lacks."""
@@ -163,8 +164,8 @@ class TestAServerThatDoesNotWork:
             fetching = await probe(pop3(box.port, security=STARTTLS))
 
         for steps, message in (
-            (sending, "The server offers no STARTTLS"),
-            (fetching, "the server offers no STLS"),
+            (sending, f"127.0.0.1:{server.port}: The server offers no STARTTLS"),
+            (fetching, f"127.0.0.1:{box.port}: the server offers no STLS"),
         ):
             assert ["resolve", "connect", "tls"] == names(steps)
             assert message == steps[-1].message

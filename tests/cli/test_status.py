@@ -79,7 +79,7 @@ class TestWhatNeedsAttention:
     """Each thing is a sentence with its start in local time and its reason, and the next command."""
 
     def test_nothing(self, htpoort: Any, office: Office) -> None:
-        """An empty ledger is told in words, and has no table."""
+        """An empty ledger is reported in words, and has no table."""
         del office
         result = htpoort("status")
 
@@ -169,7 +169,7 @@ class TestWhatNeedsAttention:
         assert [] == htpoort("status", "--json").facts["attention"]
 
     def test_a_server_that_fails_is_the_reason(self, htpoort: Any, office: Office) -> None:
-        """Declarations that wait for it are not told a second time."""
+        """Declarations that wait for it are not listed a second time."""
         office.queue("K1")
         office.ledger.servers.record_pause(SMTP, since=NOON, next_try=NOON, why="connect: no route")
 

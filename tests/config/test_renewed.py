@@ -96,7 +96,7 @@ async def test_an_outbox(folder: Path, read: Read) -> None:
                 ledger.exchanges.queue(declaration("K1"), at=now())
                 agent.wake()
                 async with asyncio.timeout(60):
-                    while not await asyncio.to_thread(ledger.servers.paused):  # noqa: ASYNC110 - no event tells of it
+                    while not await asyncio.to_thread(ledger.servers.paused):  # noqa: ASYNC110 - no event announces it
                         await asyncio.sleep(0)
                 first = ledger.story("K1")[0].entries[2].detail
                 renewed(authority, own)

@@ -4,6 +4,14 @@ Read published notices about service windows and disruptions, and decide what th
 Pure: texts, moments and names are arguments, and nothing is fetched or stored.
 """
 
+from htpoort.core.notices.availability import (
+    Advice,
+    AdviceKind,
+    Availability,
+    KnownNotice,
+    NoticeName,
+    PlacedWindow,
+)
 from htpoort.core.notices.notice import (
     Access,
     Behaviour,
@@ -19,12 +27,18 @@ from htpoort.core.notices.notice import (
 
 __all__ = [
     "Access",
+    "Advice",
+    "AdviceKind",
+    "Availability",
     "Behaviour",
     "EndKind",
     "Fallback",
+    "KnownNotice",
     "Notice",
     "NoticeKind",
+    "NoticeName",
     "NoticeState",
+    "PlacedWindow",
     "Recovery",
     "Revision",
     "ServiceWindow",

@@ -16,10 +16,12 @@ from htpoort.notices import (
     ServiceWindow,
 )
 
+local = datetime.fromisoformat
+
 WINDOW = ServiceWindow(
     system="DMS",
-    start=datetime(2026, 11, 30, 20),
-    end=datetime(2026, 11, 30, 23),
+    start=local("2026-11-30T20:00"),
+    end=local("2026-11-30T23:00"),
     end_kind=EndKind.FINAL,
     behaviour=Behaviour.REJECTED,
     recovery=Recovery.RESUBMIT,
@@ -29,7 +31,7 @@ NOTICE = Notice(
     zone="Europe/Amsterdam",
     references=("W1",),
     revisions=(
-        Revision(known=datetime(2026, 11, 27, 9), state=NoticeState.ANNOUNCED, windows=(WINDOW,), complete=True),
+        Revision(known=local("2026-11-27T09:00"), state=NoticeState.ANNOUNCED, windows=(WINDOW,), complete=True),
     ),
 )
 

@@ -3,7 +3,7 @@ Run the documents: every python, console and toml block of README.md and docs/, 
 
 A console block shows a session: sh runs each command after `$ ` in a new folder for each document, and everything that
 the command prints, on both streams, must be what the block shows; `...` matches anything. `htpoort simulate` runs until
-its document ends, on a free port in place of the one shown.
+its document ends, on free ports in place of those shown.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ SHORT: Final = [ROOT / "htpoort", *(ROOT / "tests" / room for room in ("unit", "
 """Rooms in which no test takes long."""
 
 _OPTIONS: Final = doctest.ELLIPSIS
-_PORT: Final = re.compile(r"--port (\d+)")
-_LISTENING: Final = re.compile(r"^smtp_port +(\d+)", re.MULTILINE)
+_PORT: Final = re.compile(r"--(port|pop3-port) (\d+)")
+_LISTENING: Final = {"port": "smtp_port", "pop3-port": "pop3_port"}
 
 
 def _commands(block: str) -> Iterator[tuple[str, str]]:
@@ -74,7 +74,7 @@ class Session:
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp()
         self._code = 0
-        self._ports: dict[str, str] = {}
+        self._ports: dict[tuple[str, str], str] = {}
         self._running: list[subprocess.Popen[str]] = []
         # Commands of the interpreter that runs the tests come first; a pipe has no width, so it is set.
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
@@ -91,15 +91,15 @@ class Session:
                 printed = self._start(command, len(shown.splitlines()))
             else:
                 printed = self._finish(command)
-            for port, real in self._ports.items():
+            for (_, port), real in self._ports.items():
                 printed = re.sub(rf"\b{real}\b", port, printed)
             if (difference := _differs(shown, printed)) is not None:
                 return f"$ {command}\n{difference}"
         return None
 
     def _finish(self, command: str) -> str:
-        for port, real in self._ports.items():
-            command = command.replace(f"--port {port}", f"--port {real}")
+        for (option, port), real in self._ports.items():
+            command = command.replace(f"--{option} {port}", f"--{option} {real}")
         done = subprocess.run(  # noqa: S603 - commands of our own documents
             ["/bin/sh", "-c", f"(exit {self._code})\n{command}"],
             cwd=self._folder,
@@ -115,9 +115,9 @@ class Session:
         return done.stdout
 
     def _start(self, command: str, lines: int) -> str:
-        (port,) = _PORT.findall(command)
+        on_free_ports = _PORT.sub(r"--\1 0", command)
         started = subprocess.Popen(  # noqa: S603 - the same
-            ["/bin/sh", "-c", f"exec {command.replace(f'--port {port}', '--port 0')}"],
+            ["/bin/sh", "-c", f"exec {on_free_ports}"],
             cwd=self._folder,
             env=self._env,
             stdout=subprocess.PIPE,
@@ -127,7 +127,9 @@ class Session:
         self._running.append(started)
         output = cast("IO[str]", started.stdout)
         printed = "".join(output.readline() for _ in range(lines))
-        self._ports[port] = _LISTENING.findall(printed)[0]
+        for option, port in _PORT.findall(command):
+            (real,) = re.findall(rf"^{_LISTENING[option]} +(\d+)", printed, re.MULTILINE)
+            self._ports[option, port] = real
         return printed
 
     def close(self) -> None:

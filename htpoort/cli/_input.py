@@ -458,14 +458,17 @@ def file_of(option: str, advice: str = "") -> Generator[None]:
         unread = isinstance(error.__cause__, OSError)
         if not unread and first.code != "toml.syntax":
             raise
-        message = f"{option}: {first.message} {advice if unread else ''}".rstrip()
-        raise refusal(first.code, message) from None
+        raise refusal(first.code, f"{option}: {first.message} {advice if unread else ''}".rstrip()) from None
+
+
+def config_option(path: Path) -> str:
+    """Return what names the configuration: the variable, or the option."""
+    return "HTPOORT_CONFIG" if os.environ.get("HTPOORT_CONFIG") == str(path) else "--config"
 
 
 def configured(path: Path) -> contextlib.AbstractContextManager[None]:
     """If a block cannot read the configuration, name the option and the variable."""
-    option = "HTPOORT_CONFIG" if os.environ.get("HTPOORT_CONFIG") == str(path) else "--config"
-    return file_of(option, "Give the file by --config or HTPOORT_CONFIG; htpoort init writes one.")
+    return file_of(config_option(path), "Give the file by --config or HTPOORT_CONFIG; htpoort init writes one.")
 
 
 @contextlib.contextmanager

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from json import dumps
 from pathlib import Path
-from typing import Annotated, Final, TextIO, cast, final
+from typing import Annotated, Any, Final, TextIO, cast, final
 
 import attrs
 import typer
 
 from htpoort import _clock, config as configuration
 from htpoort.cli import _input, _output, _show
-from htpoort.cli._facts import Facts
+from htpoort.cli._first_configuration import FOLDER, PASSWORD, Login, Server, Setup
 from htpoort.cli._input import CONFIG, Config, Json
 from htpoort.config import Finding, Verdict, read_agent_in_part, read_ledger
 from htpoort.config.checking import SILENCE
@@ -24,7 +24,7 @@ from htpoort.core import address
 from htpoort.core.directory import HTPOORT
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.party import PartyId
-from htpoort.transport import Security, hosts
+from htpoort.transport import Pop3Account, Security, SmtpServer, hosts
 
 app = _input.group()
 
@@ -108,13 +108,19 @@ def init(  # noqa: PLR0913 - an option for each question
         typer.Option(help="Send with a login and fetch by POP3 (msa), or exchange mail between servers (mta)."),
     ] = None,
     system: Annotated[str | None, typer.Option(help="Declaration system, such as DMS.")] = None,
-    party: Annotated[str | None, typer.Option(help="Your party ID (V), such as NL123456789.02.05.")] = None,
+    party: Annotated[
+        list[str] | None, typer.Option(help="Your party ID (V), such as NL123456789.02.05. May be repeated.")
+    ] = None,
     mailbox: Annotated[str | None, typer.Option(help="Your own mailbox, where replies arrive.")] = None,
     server: Annotated[str | None, typer.Option(help="Mail server that declarations are sent to.")] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Port of --server; by default the usual one.")
     ] = None,
     username: Annotated[str | None, typer.Option(help="User name of both logins; by default the mailbox.")] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="File for the password of both logins; by default beside --config."),
+    ] = None,
     pop3_server: Annotated[str | None, typer.Option(help="POP3 server; by default --server.", metavar="HOST")] = None,
     pop3_port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Port of --pop3-server; by default the usual one.")
@@ -126,83 +132,157 @@ def init(  # noqa: PLR0913 - an option for each question
     json: Json = False,
 ) -> None:
     """Ask what you have, and write a configuration with comments, and a ledger; no file is replaced."""
-    if config.exists():
-        message = f"--config: {config} exists, and nothing was written. Check it with htpoort check, or name another."
-        raise _input.refusal("input.usage", message)
-    answers = _Answers(ask=not yes)
-    kind = answers.get("--interface", interface and interface.value, _is_interface, default="msa")
-    wanted = answers.get("--system", system, _is_system, default="DMS")
-    whose = answers.get("--party", party, _is_party)
-    ours = answers.get("--mailbox", mailbox, _is_mailbox)
-    to = answers.get("--server", server, _is_host)
-    outbox = _Server(to, port, security or (Security.STARTTLS if kind == "msa" else Security.PLAIN))
-    name = pop3 = None
-    if kind == "msa":
-        name = answers.get("--username", username, _is_username, default=ours or None)
-        host = answers.get("--pop3-server", pop3_server, _is_host, default=to or None)
-        pop3 = _Server(host, pop3_port, security or Security.IMPLICIT)
-    answers.finish()
-    text = _text(system=HTPOORT.system(wanted).name, party=whose, mailbox=ours, outbox=outbox, pop3=pop3, username=name)
-    facts = _write(config, text, whose)
+    _check_place(config)
+    of_msa = {"--username": username, "--pop3-server": pop3_server, "--password-file": password_file}
+    given = {
+        "--interface": interface and interface.value,
+        "--system": system,
+        "--party": " ".join(party) if party else None,
+        "--mailbox": mailbox,
+        "--server": server,
+        **of_msa,
+    }
+    ports = {"--port": port, "--pop3-port": pop3_port}
+    setup = _answered(
+        _Answers(given, config, ask=not yes), {**of_msa, "--pop3-port": pop3_port}, ports, security, config
+    )
+    facts = _write(config, setup)
     if json:
         _show.as_json(facts)
         return
-    _show.rows(facts)
-    if name is not None:
-        _show.line("Put the passwords into HTPOORT_SMTP_PASSWORD and HTPOORT_POP3_PASSWORD.")
-    _show.line("Then: htpoort check")
+    _show.rows({**facts, "declarations": ", ".join(facts["declarations"])})
+    if setup.login is not None and not setup.login.file.stat().st_size:
+        _show.line(f"Write the password of both logins into {_show.printable(str(setup.login.file))}.")
+    _show.line("Then: htpoort check" + ("" if config == CONFIG else f" --config {_show.quoted(str(config))}"))
+
+
+def _answered(
+    answers: _Answers,
+    of_msa: Mapping[str, object],
+    ports: Mapping[str, int | None],
+    security: Security | None,
+    config: Path,
+) -> Setup:
+    """Take every answer, in the order of the questions."""
+    msa = answers.get("--interface", "msa") == Interface.MSA.value
+    if not msa:
+        _check_unused(of_msa)
+    elif security is Security.PLAIN:
+        answers.allow_loopback_only()
+    kind = answers.get("--system", "DMS")
+    parties = _once(answers.get("--party").split())
+    ours, to = answers.get("--mailbox"), answers.get("--server")
+    outbox = Server.usual(SmtpServer, to, ports["--port"], security or (None if msa else Security.PLAIN))
+    login = pop3 = None
+    if msa:
+        name = answers.get("--username", ours)
+        pop3 = Server.usual(Pop3Account, answers.get("--pop3-server", to), ports["--pop3-port"], security)
+        login = Login(name, Path(answers.get("--password-file", str(config.with_name(PASSWORD)))), config)
+    return Setup(HTPOORT.system(kind).name, parties, ours, outbox, pop3, login)
+
+
+def _once(parties: Iterable[str]) -> tuple[str, ...]:
+    """Return each party once, as it was spelled first."""
+    spelled: dict[str, str] = {}
+    for party in parties:
+        spelled.setdefault(party.lower(), party)
+    return tuple(spelled.values())
+
+
+def _check_place(config: Path) -> None:
+    """
+    Check where the configuration is to be written, before anything is asked.
+
+    Raises:
+        InputError: A file is in the way, or there is no folder.
+    """
+    option, folder = _input.config_option(config), config.parent
+    if config.exists():
+        message = f"{config} exists, and nothing was written. Check it with htpoort check, or name another."
+    elif not folder.is_dir():
+        message = f"there is no folder {folder}, and nothing was written. Create it, or name a file in another."
+    elif (folder / FOLDER).exists() and not (folder / FOLDER).is_dir():
+        message = f"{folder / FOLDER} is in the way of the folder for declarations. Move it, or name a file elsewhere."
+    else:
+        return
+    raise _input.refusal("input.usage", f"{option}: {message}")
+
+
+def _check_unused(options: Mapping[str, object]) -> None:
+    """
+    Check that no option is given that only a login uses.
+
+    Raises:
+        InputError: There is one; lists each.
+    """
+    message = "is for --interface msa; between mail servers there is no login and no POP3. Leave it out."
+    if given := [option for option, value in options.items() if value is not None]:
+        raise InputError("", tuple(Problem("input.usage", f"{option} {message}") for option in given))
 
 
 @final
 class _Answers:
-    """Take answers from options, and from the user if they may be asked."""
+    """
+    Take answers from options, and from the user if they may be asked.
 
-    def __init__(self, *, ask: bool) -> None:
+    Args:
+        given: The options, each with its value; None for one that was not given.
+        config: The file that is to be written.
+        ask: Whether the user may be asked.
+
+    Raises:
+        InputError: An option is missing or wrong; lists every one.
+    """
+
+    def __init__(self, given: Mapping[str, str | None], config: Path, *, ask: bool) -> None:
+        self._given = {option: text for option, text in given.items() if text is not None}
         self._ask = ask
-        self._problems: list[Problem] = []
+        self._has_asked = False
+        self._checks: dict[str, _Check] = {**_CHECKS, "--password-file": functools.partial(_is_free, config)}
+        self._check([] if ask else [option for option in _NEEDED if option not in self._given])
 
-    def get(
-        self,
-        option: str,
-        given: str | None,
-        problems: Callable[[str, str], Iterable[Problem]],
-        *,
-        default: str | None = None,
-    ) -> str:
-        """Return an answer; what is wrong with an option is kept, and a wrong answer is asked again."""
-        if given is None and self._ask:
-            return self._asked(option, problems, default)
-        answer = default if given is None else given
-        if answer is None:
-            # With another answer missing or wrong, a default that follows from it is missing too.
-            if option not in _DERIVED or not self._problems:
-                self._problems.append(Problem("input.usage", f"{option} is missing; give it, or leave --yes out."))
-            return ""
-        self._problems += problems(option, answer)
-        return answer
+    def _check(self, missing: Iterable[str] = ()) -> None:
+        problems = [problem for option, text in self._given.items() for problem in self._checks[option](option, text)]
+        problems += [Problem("input.usage", f"{one} is missing; give it, or leave --yes out.") for one in missing]
+        if problems:
+            raise InputError("", tuple(problems))
 
-    @staticmethod
-    def _asked(option: str, problems: Callable[[str, str], Iterable[Problem]], default: str | None) -> str:
+    def allow_loopback_only(self) -> None:
+        """
+        Refuse servers to which a password would be sent without TLS.
+
+        Raises:
+            InputError: One was given.
+        """
+        self._checks |= dict.fromkeys(("--server", "--pop3-server"), _is_loopback)
+        self._check()
+
+    def get(self, option: str, default: str | None = None) -> str:
+        """Return what was given, or asked, or the default; a wrong answer is asked again."""
+        if option in self._given:
+            return self._given[option]
+        if self._ask:
+            return self._asked(option, default)
+        # What is needed was given.
+        return default or ""
+
+    def _asked(self, option: str, default: str | None) -> str:
+        # On standard error: standard output has the result.
+        if not self._has_asked:
+            sys.stderr.write("Enter takes the value in brackets. Nothing is written before the last answer.\n")
+            self._has_asked = True
         while True:
-            # On standard error: standard output has the result.
             sys.stderr.write(f"{_QUESTIONS[option]}: " if default is None else f"{_QUESTIONS[option]} [{default}]: ")
             sys.stderr.flush()
-            answer = _next_line().strip() or default or ""
-            wrong = list(problems(_YOUR_ANSWER, answer))
+            answer = _next_line().strip() or default
+            if answer is None:
+                _show.failed("An answer is needed.")
+                continue
+            wrong = list(self._checks[option](_YOUR_ANSWER, answer))
             for problem in wrong:
                 _show.failed(problem.message)
             if not wrong:
                 return answer
-
-    def finish(self) -> None:
-        """
-        End the questions.
-
-        Raises:
-            InputError: An option is missing or wrong; lists every one.
-        """
-        if self._problems:
-            raise InputError("", tuple(self._problems))
 
 
 def _next_line() -> str:
@@ -227,136 +307,101 @@ def _next_line() -> str:
 _QUESTIONS: Final = {
     "--interface": "Do you send with a login and fetch by POP3 (msa), or exchange mail between servers (mta)",
     "--system": "The declaration system",
-    "--party": "Your party ID, such as NL123456789.02.05",
+    "--party": "Your party ID, such as NL123456789.02.05; several with blanks between them",
     "--mailbox": "Your own mailbox, where replies arrive",
     "--server": "The mail server that declarations are sent to",
     "--username": "The user name of the login",
     "--pop3-server": "The POP3 server that replies are fetched from",
+    "--password-file": "The file for the password of both logins",
 }
-_DERIVED: Final = frozenset({"--username", "--pop3-server"})
+_NEEDED: Final = ("--party", "--mailbox", "--server")
 _YOUR_ANSWER: Final = "Your answer"
 
 
-def _is_interface(option: str, text: str) -> Iterable[Problem]:
+def _is_interface(option: str, text: str) -> Iterator[Problem]:
     if text not in {one.value for one in Interface}:
         yield Problem("input.usage", f"{option} is {text!r}; give msa or mta.")
 
 
-def _is_system(option: str, text: str) -> Iterable[Problem]:
+def _is_system(option: str, text: str) -> Iterator[Problem]:
     try:
         HTPOORT.system(text)
     except UnknownError as error:
-        yield Problem("input.usage", f"{option}: {error}")
+        yield Problem("input.usage", f"{option} is {text!r}; give {' or '.join(error.known)}.")
 
 
-def _is_party(option: str, text: str) -> Iterable[Problem]:
-    try:
-        PartyId.parse(text)
-    except InputError as error:
-        yield from (attrs.evolve(one, message=f"{option}: {text!r}: {one.message}") for one in error.problems)
+def _is_party(option: str, text: str) -> Iterator[Problem]:
+    for part in text.split() or [""]:
+        try:
+            PartyId.parse(part)
+        except InputError as error:
+            for problem in error.problems:
+                yield attrs.evolve(problem, message=f"{option} is {part!r}, {problem.message.removeprefix('This is ')}")
 
 
-def _is_mailbox(option: str, text: str) -> Iterable[Problem]:
-    return address.mailbox_problems(option, text)
-
-
-def _is_host(option: str, text: str) -> Iterable[Problem]:
+def _is_host(option: str, text: str) -> Iterator[Problem]:
     if not hosts.is_host(text):
         yield Problem("input.usage", f"{option} is {hosts.shown(text)}; give the name or address of a host.")
 
 
-def _is_username(option: str, text: str) -> Iterable[Problem]:
+def _is_loopback(option: str, text: str) -> Iterator[Problem]:
+    yield from _is_host(option, text)
+    if hosts.is_host(text) and not hosts.is_loopback(text):
+        message = f"{option} is {text}, where --security plain would send the password in the clear; "
+        yield Problem("input.usage", f"{message}give starttls or implicit, or leave --security out.")
+
+
+def _is_username(option: str, text: str) -> Iterator[Problem]:
     if not text or not text.isprintable():
         yield Problem("input.usage", f"{option} is empty, or holds a character that no login can carry.")
 
 
-def _write(path: Path, text: str, party: str) -> Facts:
-    """Write the configuration, and create the folder for declarations and the ledger; nothing is replaced."""
+def _is_free(config: Path, option: str, text: str) -> Iterator[Problem]:
+    """Find why a file cannot hold the password."""
+    file = Path(text)
+    if not text or not text.isprintable():
+        why = "is empty, or holds a character that the configuration cannot carry; give another file"
+    elif file.absolute() == config.absolute():
+        why = "is the configuration itself; give another file"
+    elif file.is_dir():
+        why = f"is {file}, a folder; give a file"
+    elif not file.parent.is_dir():
+        why = f"is {file}, and there is no folder {file.parent}; create it, or give another file"
+    else:
+        return
+    yield Problem("input.usage", f"{option} {why}.")
+
+
+_Check = Callable[[str, str], Iterable[Problem]]
+_CHECKS: Final[dict[str, _Check]] = {
+    "--interface": _is_interface,
+    "--system": _is_system,
+    "--party": _is_party,
+    "--mailbox": address.mailbox_problems,
+    "--server": _is_host,
+    "--username": _is_username,
+    "--pop3-server": _is_host,
+}
+
+
+def _write(path: Path, setup: Setup) -> dict[str, Any]:
+    """Write the configuration, and create the folders for declarations, the file for the password and the ledger."""
+    if setup.login is not None:
+        setup.login.create()
     try:
         # Also if the file has appeared since the first look.
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(setup.text)
     except OSError as error:
         raise OSError(error.errno, error.strerror, f"--config {path}") from None
-    folder = path.absolute().parent / _FOLDER / party
-    folder.mkdir(parents=True, exist_ok=True)
+    folders = [path.absolute().parent / FOLDER / party for party in setup.parties]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     with read_ledger(path).open() as ledger:
         return {
             "configuration": str(path.absolute()),
-            "declarations": str(folder),
+            "password_file": None if setup.login is None else str(setup.login.file.absolute()),
+            "declarations": [str(folder) for folder in folders],
             "ledger": ledger.location,
             "new_ledger": ledger.new,
         }
-
-
-# ── the text ─────────────────────────────────────────────────────────────────
-
-_FOLDER: Final = "out"
-
-
-@final
-@attrs.frozen
-class _Server:
-    """A mail server; without a port, it has the usual one."""
-
-    host: str
-    port: int | None
-    security: Security
-
-
-def _lines(server: _Server, username: str | None, variable: str) -> str:
-    """Write the keys of a server."""
-    lines = [f"server = {dumps(server.host)}"]
-    if server.port is not None:
-        lines.append(f"port = {server.port}")
-    lines.append(f'security = "{server.security.value}"')
-    if username is not None:
-        lines += [f"username = {dumps(username, ensure_ascii=False)}", f'password_env = "{variable}"']
-    if server.security is not Security.PLAIN:
-        lines.append(
-            '# ca_file = "ca.pem"                # if this machine does not know the authority of its certificate'
-        )
-    return "\n".join(lines)
-
-
-def _text(  # noqa: PLR0913 - an argument for each answer
-    *, system: str, party: str, mailbox: str, outbox: _Server, pop3: _Server | None, username: str | None
-) -> str:
-    """Write the configuration."""
-    if pop3 is None:
-        replies = f"""\
-[[smtp]]                            # replies: your mail server passes them on to this port
-hostname = {dumps(mailbox.rpartition("@")[2])}
-mailboxes = [{dumps(mailbox)}]
-host = "127.0.0.1"                  # only this machine can connect; for others, give an address and networks
-port = 2525"""
-    else:
-        replies = f"""\
-[[pop3]]                            # replies: they are fetched from here
-{_lines(pop3, username, "HTPOORT_POP3_PASSWORD")}"""
-    return f"""\
-# Configuration of htpoort, written by htpoort init. Check it with: htpoort check
-# There is no password in this file: variables of the environment hold them, and password_env names these.
-
-parties = [{dumps(party)}]    # your party IDs; a reply to any other is quarantined
-
-[ledger]                            # what was sent and what came in
-url = "sqlite:///htpoort.db"
-
-[[folder]]                          # declarations: write each as a file, such as {_FOLDER}/{party}/22096222734662.xml
-path = "{_FOLDER}"
-mailbox = {dumps(mailbox)}
-pattern = "{{party}}/{{reference}}.xml"
-system = {dumps(system)}
-
-[[outbox]]                          # they are sent to this mail server
-{_lines(outbox, username, "HTPOORT_SMTP_PASSWORD")}
-systems = [{dumps(system)}]
-
-{replies}
-
-[[delivery]]                        # each reply becomes a file, such as replies/{system}/{party}/22096222734662-1.xml
-system = {dumps(system)}
-directory = "replies/{{system}}/{{party}}"
-payload = true                      # the XML alone; false for the whole mail
-"""

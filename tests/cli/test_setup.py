@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,15 @@ Run = Callable[..., Any]
 
 PARTY = "NL123456789.02.05"
 MAILBOX = "edi@forwarder.example"
-SECRETS = {"HTPOORT_SMTP_PASSWORD": "geheim", "HTPOORT_POP3_PASSWORD": "geheim"}
+OTHER = "NL123456789.03.05"
 ANSWERS = ("--yes", "--party", PARTY, "--mailbox", MAILBOX)
 BASE = f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
 
 
 @pytest.fixture
 def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder that commands start in, and the passwords."""
+    """Give a folder that commands start in."""
     monkeypatch.chdir(tmp_path)
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
     return tmp_path
 
 
@@ -46,16 +45,18 @@ class TestInit:
     """`htpoort init` writes a configuration that works, and never replaces one."""
 
     async def test_what_it_writes_is_checked_and_works(self, office: Path, process: Run) -> None:
-        """With options alone: configuration, folder and ledger; then `check` finds nothing wrong, and sends nothing."""
+        """With options alone: configuration, folder and ledger; with the password, all is well, and nothing is sent."""
         async with gateway() as running:
             done = await process("init", *ANSWERS, *at(running), "--json")
+            (office / "htpoort.password").write_text("geheim\n")
             checked = await process("check", "--json")
             received = running.received
 
         assert (0, "") == (done.code, done.err)
         assert {
             "configuration": str(office / "htpoort.toml"),
-            "declarations": str(office / "out" / PARTY),
+            "password_file": str(office / "htpoort.password"),
+            "declarations": [str(office / "out" / PARTY)],
             "ledger": f"sqlite:///{office / 'htpoort.db'}",
             "new_ledger": True,
         } == done.facts
@@ -66,6 +67,7 @@ class TestInit:
         """A file in the folder of declarations becomes one in the folder of replies, by `run --once` alone."""
         async with gateway() as running:
             await process("init", *ANSWERS, *at(running))
+            (office / "htpoort.password").write_text("geheim\n")
             file = office / "out" / PARTY / "22096222734662.xml"
             file.write_text("<Declaration/>")
             text = (office / "htpoort.toml").read_text()
@@ -88,30 +90,44 @@ class TestInit:
         assert ["relay.forwarder.example:25"] == [outbox.server.ledger_name for outbox in config.outboxes]
         (inbox,) = config.inboxes
         assert ("127.0.0.1", 2525, "forwarder.example") == (inbox.host, inbox.port, inbox.hostname)  # type: ignore[union-attr]
-        assert "password" not in "".join(
-            line for line in (office / "htpoort.toml").read_text().splitlines() if not line.startswith("#")
-        )
+        assert "password" not in (office / "htpoort.toml").read_text()
+        assert "password" not in done.text
 
     def test_questions(self, office: Path, htpoort: Run) -> None:
         """Without options it asks; a wrong answer is asked again, and an empty one takes what is shown in brackets."""
         answers = (
             "",
+            "foo",
+            "",
             "",
             "123",
-            PARTY,
+            f"{PARTY} {OTHER}",
             MAILBOX,
             "smtp forwarder",
             "smtp.forwarder.example",
             "",
             "pop.forwarder.example",
+            "",
         )
         done = htpoort("init", "--json", stdin="".join(f"{answer}\n" for answer in answers).encode())
-        config = read_agent(office / "htpoort.toml", environ=SECRETS)
+        (office / "htpoort.password").write_text("geheim")
+        config = read_agent(office / "htpoort.toml")
 
         assert (0, True) == (done.code, done.facts["new_ledger"])
+        assert done.err.startswith(
+            "Enter takes the value in brackets. Nothing is written before the last answer.\n"
+            "Do you send with a login and fetch by POP3 (msa), or exchange mail between servers (mta) [msa]: "
+            "The declaration system [DMS]: Your answer is 'foo'; give AGS or DMS.\n"
+            "The declaration system [DMS]: "
+            "Your party ID, such as NL123456789.02.05; several with blanks between them: An answer is needed.\n"
+            "Your party ID, such as NL123456789.02.05; several with blanks between them: Your answer is '123', not a "
+            "party ID; write two letters, digits and groups after dots, as in NL123456789.02.05.\n"
+        )
         assert "Your own mailbox, where replies arrive: " in done.err
         assert f"The user name of the login [{MAILBOX}]: " in done.err
+        assert "The file for the password of both logins [htpoort.password]: " in done.err
         assert "Your answer is 'smtp forwarder'; give the name or address of a host." in done.err
+        assert [PARTY, OTHER] == [str(party) for party in config.ledger.parties]
         assert [f"{MAILBOX}@smtp.forwarder.example:587"] == [one.server.ledger_name for one in config.outboxes]
         assert [f"{MAILBOX}@pop.forwarder.example:995"] == [one.server.ledger_name for one in config.inboxes]  # type: ignore[union-attr]
 
@@ -167,10 +183,16 @@ class TestInit:
     @pytest.mark.parametrize(
         ("option", "value", "message"),
         [
-            ("--party", "123", "--party: "),
+            ("--party", "123", "--party is '123', not a party ID; write two letters, digits and groups after dots, "),
+            ("--party", "", "--party is '', not a party ID; "),
             ("--mailbox", "edi", "--mailbox is "),
             ("--server", "a b", "--server is 'a b'; give the name or address of a host."),
-            ("--system", "DSM", "--system: system 'DSM' is not in the directory; did you mean DMS?"),
+            ("--system", "DSM", "--system is 'DSM'; give AGS or DMS.\n"),
+            ("--password-file", "", "--password-file is empty, or holds a character that the configuration "),
+            ("--password-file", "htpoort.toml", "--password-file is the configuration itself; give another file.\n"),
+            ("--password-file", "/", "--password-file is /, a folder; give a file.\n"),
+            ("--password-file", "gone/a", "--password-file is gone/a, and there is no folder gone; create it, or "),
+            ("--server", "edi@x", "--server is a text with @ or ://, which may hold a password; give the name or "),
             ("--username", "a\nb", "--username is empty, or holds a character that no login can carry."),
             ("--pop3-server", "a/b", "--pop3-server is 'a/b'; give the name or address of a host."),
             ("--interface", "vpn", "--interface is 'vpn'; give msa or mta."),
@@ -182,17 +204,113 @@ class TestInit:
         options = {"--party": PARTY, "--mailbox": MAILBOX, "--server": "smtp.forwarder.example", option: value}
         done = htpoort("init", "--yes", *(part for pair in options.items() for part in pair))
 
-        assert 2 == done.code
+        # The default of another option that follows from a wrong one is not wrong too.
+        assert (2, 1) == (done.code, done.err.count("\n"))
         assert done.err.startswith(f"htpoort: {message}")
         assert [] == list(office.iterdir())
 
-    def test_a_folder_that_is_missing(self, office: Path, htpoort: Run) -> None:
-        """The configuration is written where there is a folder for it."""
-        done = htpoort("init", *ANSWERS, "--server", "smtp.forwarder.example", "--config", "gone/htpoort.toml")
+    def test_wrong_options_are_refused_before_a_question(self, office: Path, htpoort: Run) -> None:
+        """Nothing is asked of a user whose options cannot be used, or have no place to be written to."""
+        (office / "busy").mkdir()
+        (office / "busy" / "out").touch()
+        wrong = htpoort("init", "--server", "a b", "--mailbox", "edi")
+        gone = htpoort("init", "--config", "gone/htpoort.toml")
+        busy = htpoort("init", "--config", "busy/htpoort.toml")
 
-        assert 1 == done.code
-        assert "htpoort: --config gone/htpoort.toml: No such file or directory\n" == done.err
+        assert (2, 2, 2) == (wrong.code, gone.code, busy.code)
+        assert (
+            "htpoort: --mailbox is 'edi', not a plain mailbox, name@domain.\n"
+            "--server is 'a b'; give the name or address of a host.\n"
+        ) == wrong.err
+        assert (
+            "htpoort: --config: there is no folder gone, and nothing was written. "
+            "Create it, or name a file in another.\n"
+        ) == gone.err
+        assert (
+            "htpoort: --config: busy/out is in the way of the folder for declarations. "
+            "Move it, or name a file elsewhere.\n"
+        ) == busy.err
+        assert ["busy"] == [path.name for path in office.iterdir()]
+
+    def test_the_variable_is_named(self, htpoort: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A user who names the configuration by HTPOORT_CONFIG gave no option."""
+        monkeypatch.setenv("HTPOORT_CONFIG", "gone/htpoort.toml")
+        done = htpoort("init")
+
+        assert done.err.startswith("htpoort: HTPOORT_CONFIG: there is no folder gone")
+
+    def test_several_parties(self, office: Path, htpoort: Run) -> None:
+        """Each --party is a party of the configuration and has its folder; the same one twice is one."""
+        more = ("--party", OTHER, "--party", PARTY.lower())
+        done = htpoort("init", *ANSWERS, *more, "--server", "smtp.forwarder.example")
+        (office / "htpoort.password").write_text("geheim")
+
+        assert 0 == done.code
+        assert f"declarations   {office}/out/{PARTY}, {office}/out/{OTHER}" in done.text.splitlines()
+        assert {PARTY, OTHER} == {path.name for path in (office / "out").iterdir()}
+        assert [PARTY, OTHER] == [str(party) for party in read_agent(office / "htpoort.toml").ledger.parties]
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("--username", "edi"),
+            ("--password-file", "edi.password"),
+            ("--pop3-server", "pop.forwarder.example"),
+            ("--pop3-port", "995"),
+        ],
+    )
+    def test_an_option_without_a_use_is_refused(self, office: Path, htpoort: Run, option: str, value: str) -> None:
+        """Between mail servers there is no login and no POP3: what only those use is never ignored in silence."""
+        done = htpoort(*("init", *ANSWERS, "--interface", "mta", "--server", "relay.forwarder.example", option, value))
+        asked = htpoort("init", option, value, stdin=b"mta\n")
+
+        message = (
+            f"{option} is for --interface msa; between mail servers there is no login and no POP3. Leave it out.\n"
+        )
+        assert (2, f"htpoort: {message}") == (done.code, done.err)
+        assert (2, True) == (asked.code, asked.err.endswith(message))
         assert [] == list(office.iterdir())
+
+    def test_no_password_in_the_clear(self, htpoort: Run) -> None:
+        """A login without TLS to another machine is refused here, and not only when the file is read."""
+        plain = ("--security", "plain", "--server")
+        done = htpoort("init", *ANSWERS, *plain, "smtp.forwarder.example", "--pop3-server", "127.0.0.1")
+        asked = htpoort("init", *plain[:2], *ANSWERS[1:], stdin=b"\n\nsmtp.forwarder.example\n")
+        relay = htpoort("init", *ANSWERS, *plain, "relay.forwarder.example", "--interface", "mta")
+
+        message = (
+            "is smtp.forwarder.example, where --security plain would send the password in the clear; "
+            "give starttls or implicit, or leave --security out.\n"
+        )
+        assert (2, f"htpoort: --server {message}") == (done.code, done.err)
+        assert f"Your answer {message}" in asked.err
+        assert 0 == relay.code
+
+    def test_the_file_for_the_password(self, office: Path, htpoort: Run) -> None:
+        """It is created empty, and for its owner alone; one that exists is kept; a path starts where the user is."""
+        (office / "etc").mkdir()
+        (office / "kept").write_text("geheim")
+        server = ("--server", "smtp.forwarder.example")
+        one = htpoort("init", *ANSWERS, *server, "--config", "etc/htpoort.toml")
+        two = htpoort("init", *ANSWERS, *server, "--config", "etc/other.toml", "--password-file", "kept")
+
+        assert 0o600 == stat.S_IMODE((office / "etc" / "htpoort.password").stat().st_mode)
+        assert 0 == (office / "etc" / "htpoort.password").stat().st_size
+        assert [
+            "Write the password of both logins into etc/htpoort.password.",
+            "Then: htpoort check --config etc/htpoort.toml",
+        ] == one.text.splitlines()[-2:]
+        assert 2 == (office / "etc" / "htpoort.toml").read_text().count('password_file = "htpoort.password"')
+        assert "geheim" == (office / "kept").read_text()
+        assert "Write the password" not in two.text
+        assert 2 == (office / "etc" / "other.toml").read_text().count(f'password_file = "{office}/kept"')
+
+    def test_ports_are_in_the_file(self, office: Path, htpoort: Run) -> None:
+        """Also the usual ones, so that the file shows what is tried."""
+        htpoort("init", *ANSWERS, "--server", "smtp.forwarder.example")
+        lines = (office / "htpoort.toml").read_text().splitlines()
+
+        assert ["port = 587", "port = 995"] == [line for line in lines if line.startswith("port")]
 
 
 class TestCheck:
@@ -204,6 +322,7 @@ class TestCheck:
 
         async def write(running: Gateway) -> Path:
             await process("init", *ANSWERS, *at(running))
+            (office / "htpoort.password").write_text("geheim")
             return office / "htpoort.toml"
 
         return write
@@ -234,13 +353,12 @@ class TestCheck:
             '[[delivery]]. Add a [[delivery]] with system = "DMS", or leave DMS out of systems of the [[outbox]].'
         ) in done.text.splitlines()
 
-    async def test_a_wrong_password_has_exit_code_1(
-        self, written: Any, process: Run, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_wrong_password_has_exit_code_1(self, written: Any, process: Run) -> None:
         """The rest is checked too; the password is not shown."""
         async with gateway() as running:
-            await written(running)
-            monkeypatch.setenv("HTPOORT_SMTP_PASSWORD", "anders")
+            config = await written(running)
+            config.with_name("other").write_text("anders")
+            config.write_text(config.read_text().replace("htpoort.password", "other", 1))
             done = await process("check", "--json")
 
         assert (1, 1, 0) == (done.code, done.facts["wrong"], done.facts["warning"])
@@ -252,19 +370,19 @@ class TestCheck:
         )
         assert "anders" not in done.text
 
-    async def test_what_the_file_names_is_missing(
-        self, written: Any, process: Run, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_what_the_file_names_is_missing(self, written: Any, process: Run) -> None:
         """A password that is not set is a finding beside the others; only its own login is not tried."""
         async with gateway() as running:
-            await written(running)
-            monkeypatch.delenv("HTPOORT_POP3_PASSWORD")
+            config = await written(running)
+            before, after = config.read_text().split("[[pop3]]")
+            after = after.replace('password_file = "htpoort.password"', 'password_env = "HTPOORT_POP3_PASSWORD"')
+            config.write_text(f"{before}[[pop3]]{after}")
             done = await process("check")
 
         assert 1 == done.code
         lines = done.text.splitlines()
         assert (
-            "wrong    configuration file: htpoort.toml:28: pop3[0].password_env: "
+            "wrong    configuration file: htpoort.toml:29: pop3[0].password_env: "
             "the environment variable HTPOORT_POP3_PASSWORD is not set, or is empty."
         ) == lines[0]
         assert f"ok       outbox[0] login: logged in as {MAILBOX}." in lines

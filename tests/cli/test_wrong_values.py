@@ -145,14 +145,15 @@ _SHA256: Final = [
 WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "init": [
         ("--config", "htpoort.toml", "--config: htpoort.toml exists, and nothing was written."),
-        ("--config", "gone/htpoort.toml", "--config gone/htpoort.toml: No such file or directory"),
+        ("--config", "gone/htpoort.toml", "--config: there is no folder gone, and nothing was written."),
         ("--interface", "vpn", "--interface is 'vpn'; give msa or mta."),
-        ("--system", "DSM", "--system: system 'DSM' is not in the directory; did you mean DMS?"),
-        ("--party", "Jansen BV", "--party: 'Jansen BV'"),
+        ("--system", "DSM", "--system is 'DSM'; give AGS or DMS."),
+        ("--party", "Jansen BV", "--party is 'Jansen', not a party ID;"),
         ("--mailbox", "edi", "--mailbox is 'edi', not a plain mailbox, name@domain."),
         ("--server", "a b", "--server is 'a b'; give the name or address of a host."),
         ("--port", "0", "--port is '0'; give a whole number, 1 to 65535."),
         ("--username", "a\nb", "--username is empty, or holds a character that no login can carry."),
+        ("--password-file", "gone/a", "--password-file is gone/a, and there is no folder gone; create it, or"),
         ("--pop3-server", "a/b", "--pop3-server is 'a/b'; give the name or address of a host."),
         ("--pop3-port", "x", "--pop3-port is 'x'; give a whole number, 1 to 65535."),
         ("--security", "ssl", "--security is 'ssl'; give starttls, implicit or plain."),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import sys
@@ -176,6 +177,46 @@ def check(home: Path, gateway: Gateway, replies: Path) -> None:
     assert {} == files(home / "out" / "bad")
 
 
+def cron(folder: Any, home: Path) -> tuple[Machine, str]:
+    """Return what cron gives to a command, on Debian, and the command of the page."""
+    lines = [
+        line.replace("/opt/htpoort/bin", str(PROGRAMS)).replace("/var/lib/htpoort", str(home))
+        for line in block(folder, "* * * * *").splitlines()
+    ]
+    settings = dict(line.split("=", 1) for line in lines if not line.startswith("*"))
+    (command,) = (line.split(maxsplit=5)[5] for line in lines if line.startswith("*"))
+    return Machine(home, {"HOME": str(home), "LOGNAME": "htpoort", "PATH": "/usr/bin:/bin", **settings}), command
+
+
+class TestBegin:
+    """`docs/how-to/begin.md`, and the line for cron of `folder.md`."""
+
+    async def test_what_init_writes_works_by_cron(self, page: Open, home: Path) -> None:
+        """With the password written as the page says, and nothing else: a declaration goes out, its reply comes in."""
+        begin, one = page("docs/how-to/begin.md"), DECLARATIONS[0]
+        (init,) = re.findall(r"\A\$ (htpoort init (?:.*\\\n)*.*)\n", block(begin, "$ tail"))
+        (write,) = re.findall(r"\A\$ (.*)\n\Z", block(begin, "cat > htpoort.password"))
+        user = Machine(home, {"PATH": f"{PROGRAMS}:/usr/bin:/bin"})
+        machine, command = cron(page("docs/how-to/folder.md"), home)
+        script = Script(scenarios=(Scenario(replies=(ScriptedReply(body=one.reply),)),))
+        declarant = Declarant(mailbox=MAILBOX, password="geheim")
+        async with asyncio.timeout(LIMIT), Gateway(declarants=[declarant], script=script) as gateway:
+            for theirs, ours in {
+                "--server smtp.forwarder.example": f"--server 127.0.0.1 --port {gateway.smtp_port}",
+                "--pop3-server pop.forwarder.example": f"--pop3-port {gateway.pop3_port} --security plain",
+            }.items():
+                assert theirs in init
+                init = init.replace(theirs, ours)
+            assert 0 == (await user.run(init))[0]
+            assert (0, "") == await user.run(f"echo geheim | {write}")
+            (home / "out" / one.party / f"{one.reference}.xml").write_bytes(one.octets)
+            while not files(home / "replies"):
+                assert (0, "") == await machine.run(command)
+                await gateway.wait_for_due_replies()
+        assert [one.octets] == [taken.payload.octets for taken in gateway.received]
+        assert {f"DMS/{one.party}/{one.reference}": one.reply} == files(home / "replies")
+
+
 class TestFolder:
     """`docs/how-to/folder.md`: five hundred declarations of two parties as files, and their replies as files."""
 
@@ -227,14 +268,7 @@ class TestFolder:
     @pytest.mark.long
     async def test_cron(self, folder: Any, home: Path) -> None:
         """By cron and two scripts, every minute: the same, also if one run is killed with all that it started."""
-        lines = [
-            line.replace("/opt/htpoort/bin", str(PROGRAMS)).replace("/var/lib/htpoort", str(home))
-            for line in block(folder, "* * * * *").splitlines()
-        ]
-        settings = dict(line.split("=", 1) for line in lines if not line.startswith("*"))
-        (command,) = (line.split(maxsplit=5)[5] for line in lines if line.startswith("*"))
-        # What cron gives to a command, on Debian.
-        machine = Machine(home, {"HOME": str(home), "LOGNAME": "htpoort", "PATH": "/usr/bin:/bin", **settings})
+        machine, command = cron(folder, home)
         take = home / "take-reply"
         take.write_text('#!/bin/bash\nmkdir -p "taken/${1%/*}" && cp "$1" "taken/$1"\n')
         take.chmod(take.stat().st_mode | stat.S_IXUSR)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -19,7 +20,9 @@ from typing import Final
 HIDDEN: Final = ".htpoort-"
 """Begins the name of a file that is not complete yet, so that programs do not pick it up."""
 
-_ALIKE: Final = 100  # other files of one name; more cannot be an accident
+ALIKE: Final = 100  # other files of one name; more cannot be an accident
+_LONGEST: Final = 255  # octets of a name, on every usual file system
+_RECOGNISABLE: Final = 50  # characters of a name, which are at most 200 octets
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _PASSING_ERRNOS: Final = frozenset({
     errno.ENOSPC,
@@ -58,6 +61,23 @@ def _octets(match: re.Match[str]) -> str:
     return "".join(f"%{octet:02X}" for octet in match[0].encode())
 
 
+def fitting_name(stem: str, ending: str) -> str:
+    """
+    Put an ending behind a stem; if a disk cannot take such a long name, cut the stem, and add a digest of it.
+
+    Args:
+        stem: The name, or the first part of it.
+        ending: The rest, which stays as it is.
+    """
+    name = stem + ending
+    if len(os.fsencode(name)) <= _LONGEST:
+        return name
+    ending = f"-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]}{ending}"
+    while stem and len(os.fsencode(stem + ending)) > _LONGEST:
+        stem = stem[:-1]
+    return stem + ending
+
+
 def free_name(folder: Path, name: Callable[[int], str], octets: bytes) -> str | None:
     """
     Find a free name for a file in a folder; None if a file with one of its names has the same content.
@@ -70,14 +90,14 @@ def free_name(folder: Path, name: Callable[[int], str], octets: bytes) -> str | 
     Raises:
         OSError: A file cannot be read, or too many other files have its names.
     """
-    for number in range(_ALIKE):
+    for number in range(ALIKE):
         # First whether the name is taken, only then by what: the other way round, another writer of this file may take
         # it between the two looks, and its file would be passed over as if it were another one.
         if not os.path.lexists(folder / name(number)):
             return name(number)
         if is_whole(folder / name(number), octets):
             return None
-    raise OSError(errno.EMLINK, f"{_ALIKE} other files have that name")
+    raise OSError(errno.EMLINK, f"{ALIKE} other files have that name")
 
 
 def place(find: Callable[[], str | None], put: Callable[[str], None]) -> str | None:
@@ -137,7 +157,8 @@ def write(folder: Path, place: Path, octets: bytes, *, prefix: str = "") -> None
     Raises:
         FileExistsError: Another file took the place meanwhile.
     """
-    number, name = tempfile.mkstemp(prefix=f"{prefix}{place.name}.", dir=folder)
+    # Cut, because a disk may take no longer name than that of the place.
+    number, name = tempfile.mkstemp(prefix=f"{prefix}{place.name[:_RECOGNISABLE]}.", dir=folder)
     written = Path(name)
     try:
         with os.fdopen(number, "wb") as file:

@@ -1,4 +1,4 @@
-"""Let the clock on the wall be that of another place."""
+"""Let the clock on the wall be that of another place, or ahead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from htpoort import _clock
 
 
 @contextmanager
@@ -21,3 +26,12 @@ def in_amsterdam() -> Generator[None]:
         if before is not None:
             os.environ["TZ"] = before
         time.tzset()
+
+
+@contextmanager
+def ahead(by: timedelta) -> Generator[None]:
+    """Let the clock of the machine be ahead: no program can set back when a file came."""
+    now = _clock.now
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_clock, "now", lambda: now() + by)
+        yield

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from htpoort.agent.agent import Agent
     from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
-    from htpoort.agent.folder import DeclarationFiles, FileOutcome
+    from htpoort.agent.folder import DeclarationFiles, FileOutcome, FolderContent
     from htpoort.agent.inbox import FetchReport, fetch_once
     from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
     from htpoort.transport import SmtpInbox
@@ -24,6 +24,7 @@ __all__ = [
     "Dispatcher",
     "FetchReport",
     "FileOutcome",
+    "FolderContent",
     "Outbox",
     "Pop3Inbox",
     "SmtpInbox",
@@ -40,6 +41,7 @@ _MODULES = {
     "Dispatcher": "htpoort.agent.dispatch",
     "FetchReport": "htpoort.agent.inbox",
     "FileOutcome": "htpoort.agent.folder",
+    "FolderContent": "htpoort.agent.folder",
     "Outbox": "htpoort.agent.settings",
     "Pop3Inbox": "htpoort.agent.settings",
     "SmtpInbox": "htpoort.transport",

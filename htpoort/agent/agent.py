@@ -19,10 +19,10 @@ from typing import Any, Final, Self, final
 from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort.agent._context import LOG, WorkerContext
+from htpoort.agent._folder_worker import folder_workers
 from htpoort.agent._watches import ClockWatch, ResumeWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.dispatch import Dispatcher
-from htpoort.agent.folder import folder_workers
 from htpoort.agent.inbox import Intake, Pop3Worker
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing

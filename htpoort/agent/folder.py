@@ -6,30 +6,43 @@ What a declaration is called follows from its file alone, so that a crash betwee
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, final
 
 import attrs
 
-from htpoort._aio import run_in_thread
-from htpoort._disk import HIDDEN, free_name, make_folder, may_pass, move, place, sync_names, try_out, write
-from htpoort.agent._context import LOG, WorkerContext, wait_for_event
+from htpoort._disk import (
+    ALIKE,
+    HIDDEN,
+    fitting_name,
+    free_name,
+    is_whole,
+    make_folder,
+    may_pass,
+    move,
+    place,
+    sync_names,
+    try_out,
+    write,
+)
 from htpoort.agent.dispatch import Dispatched, Dispatcher
 from htpoort.agent.settings import DeclarationFolder
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import automatic_reference
+from htpoort.core.routing import find_party
 from htpoort.core.text import one_line
 
-__all__ = ["DeclarationFiles", "FileOutcome"]
+__all__ = ["DeclarationFiles", "FileOutcome", "FolderContent"]
 
 SENT: Final = "sent"
 BAD: Final = "bad"
@@ -37,7 +50,10 @@ REASON: Final = ".reason.txt"
 _ADVICE: Final = (
     "Nothing was queued. Correct the file, its name or the configuration, and move it back into the folder."
 )
-_SELF_TEST_TIMEOUT: Final = 10.0  # seconds; a disk may not be mounted yet
+_QUIET: Final = timedelta(minutes=1)
+"""A file of another form that has not changed for so long is not one that a program will soon rename."""
+_MOST_RUNS: Final = 8  # of letters and digits in a name, which may have been its K
+_RUN: Final = re.compile(r"[A-Za-z0-9]{1,35}")
 
 
 @final
@@ -57,6 +73,41 @@ class FileOutcome:
     dispatched: Dispatched | None
     refusal: str
     moved_to: str
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FolderContent:
+    """
+    What is in a folder of declarations: paths below it, each with the time since when the file is there unchanged.
+
+    Args:
+        waiting: Files that have the form of the pattern.
+        refused: Files that were refused and are still there.
+        others: Files that have another form, as deep as the pattern or one folder deeper.
+    """
+
+    waiting: Mapping[str, datetime]
+    refused: Mapping[str, datetime]
+    others: Mapping[str, datetime]
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """Since when the file waits that waits longest; None if there is none."""
+        return min(self.waiting.values(), default=None)
+
+    def left_alone(self, at: datetime) -> list[str]:
+        """
+        List the files of another form that no program is about to rename, the oldest first.
+
+        Args:
+            at: Now, aware.
+
+        Returns:
+            Those that have not changed for a minute.
+        """
+        quiet = [(since, name) for name, since in self.others.items() if at - since >= _QUIET]
+        return [name for _, name in sorted(quiet)]
 
 
 @final
@@ -155,45 +206,93 @@ class DeclarationFiles:
         Raises:
             OSError: The folder cannot be read.
         """
-        found = [
-            (entry.stat(follow_symlinks=False).st_mtime_ns, name)
-            for name, entry in self._entries()
-            if self._is_declaration(name, entry)
-        ]
+        found: list[tuple[int, str]] = []
+        for name, entry in self._entries():
+            if self._is_declaration(name, entry):
+                with contextlib.suppress(FileNotFoundError):  # an agent has taken it
+                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, name))
         return [name for _, name in sorted(found)]
 
     def others(self) -> list[str]:
         """
         List the files that are left alone because they do not have the form of the pattern, or are links.
 
+        Returns:
+            Their paths below the folder, as deep as the pattern or one folder deeper.
+
         Raises:
             OSError: The folder cannot be read.
         """
         return sorted(
             name
-            for name, entry in self._entries()
+            for name, entry in self._entries(deeper=1)
             if not self._is_declaration(name, entry) and not entry.is_dir(follow_symlinks=False)
         )
+
+    def content(self) -> FolderContent:
+        """
+        Look at all that is there. Reads no file.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        return FolderContent(
+            waiting=self._since(self.waiting()), refused=self._since(self.refused()), others=self._since(self.others())
+        )
+
+    def _since(self, names: Iterable[str]) -> dict[str, datetime]:
+        """Find since when files are there unchanged; leave out those that are gone."""
+        found: dict[str, datetime] = {}
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                # Not st_mtime, which a file keeps when it is moved.
+                changed = (self.folder.path / name).lstat().st_ctime
+                found[name] = datetime.fromtimestamp(changed, UTC)
+        return found
+
+    def left_alone_in_words(self, names: Sequence[str]) -> tuple[str, str]:
+        """
+        Say that files are left alone, and why.
+
+        Args:
+            names: What `others` lists, or some of it; at least one.
+
+        Returns:
+            Two parts of a sentence.
+        """
+        first, path = one_line(names[0]), self.folder.path
+        what = f"{first} in {path} is left alone"
+        if len(names) > 1:
+            what = f"{len(names)} files in {path} are left alone, such as {first}"
+        return what, f"only files of the form {self.folder.pattern} are sent; upper and lower case differ"
 
     def _is_declaration(self, name: str, entry: os.DirEntry[str]) -> bool:
         return self.folder.match(name) is not None and entry.is_file(follow_symlinks=False)
 
-    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _entries(self, *, deeper: int = 0) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Give what is as deep as the pattern, or less, with its path below the folder; nothing that is hidden."""
         folders = [""]
-        for depth in range(self.folder.pattern.count("/"), -1, -1):
+        for depth in range(self.folder.pattern.count("/") + deeper, -1, -1):
             below: list[str] = []
             for folder in folders:
-                with os.scandir(self.folder.path / folder) as entries:
-                    for entry in entries:
-                        name = f"{folder}{entry.name}"
-                        if entry.name.startswith(".") or (not folder and entry.name in {SENT, BAD}):
-                            continue
-                        if depth and entry.is_dir():
-                            below.append(f"{name}/")
-                        else:
-                            yield name, entry
+                for entry in self._scan(folder):
+                    name = f"{folder}{entry.name}"
+                    if entry.name.startswith(".") or (not folder and entry.name in {SENT, BAD}):
+                        continue
+                    if depth and entry.is_dir():
+                        below.append(f"{name}/")
+                    else:
+                        yield name, entry
             folders = below
+
+    def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """List one folder; one below, which another program has removed meanwhile, is empty."""
+        try:
+            with os.scandir(self.folder.path / folder) as entries:
+                yield from entries
+        except FileNotFoundError:
+            if not folder:
+                raise
 
     def refused(self) -> list[str]:
         """
@@ -208,6 +307,34 @@ class DeclarationFiles:
             for name in sorted(names)
             if not name.endswith(REASON) and not name.startswith(".")
         ]
+
+    def reason_file(self, name: str) -> Path:
+        """
+        Name the file with the reason why a file was refused.
+
+        Args:
+            name: What `refused` lists.
+
+        Returns:
+            Its place, which is beside the file.
+        """
+        return _reason_file(self.folder.path / name)
+
+    def reason(self, name: str) -> str:
+        """
+        Read why a file was refused.
+
+        Args:
+            name: What `refused` lists.
+
+        Returns:
+            The reason, on one line, without what to do; if it cannot be read, a sentence about that.
+        """
+        try:
+            text = self.reason_file(name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return "the reason beside it cannot be read."
+        return one_line(text.strip().removesuffix(_ADVICE)).strip()
 
     def self_test(self) -> None:
         """
@@ -241,11 +368,11 @@ class DeclarationFiles:
     ) -> Dispatched:
         values = self.folder.match(name) or {}
         party = values.get("party", self.folder.party) or ""
-        reference = values.get("reference")
-        if reference is None:
-            reference = automatic_reference(party, octets)
-        identity = b"\0".join((party.lower().encode(errors="surrogateescape"), os.fsencode(reference), octets))
-        domain = self.folder.mailbox.rpartition("@")[2]
+        automatic = automatic_reference(party, octets)
+        reference = values.get("reference", automatic)
+        # The K that another pattern would have given this file.
+        others = _RUN.findall(name)[:_MOST_RUNS] if reference == automatic else [automatic]
+        self._check_not_queued(dispatcher, party, reference, others, octets)
         return dispatcher.dispatch(
             octets,
             party=party,
@@ -257,31 +384,73 @@ class DeclarationFiles:
             layout=self.folder.layout,
             transfer_encoding=self.folder.transfer_encoding,
             date=changed,
-            message_id=f"<{hashlib.sha256(identity).hexdigest()[:32]}@{domain}>",
+            message_id=self._message_id(party, reference, octets),
         )
+
+    def _message_id(self, party: str, reference: str, octets: bytes) -> str:
+        """Make the Message-ID, which is the same for the same declaration and K."""
+        identity = b"\0".join((party.lower().encode(errors="surrogateescape"), os.fsencode(reference), octets))
+        domain = self.folder.mailbox.rpartition("@")[2]
+        return f"<{hashlib.sha256(identity).hexdigest()[:32]}@{domain}>"
+
+    def _check_not_queued(
+        self, dispatcher: Dispatcher, party: str, reference: str, others: Iterable[str], octets: bytes
+    ) -> None:
+        """
+        Refuse a file that was queued under the K that another pattern gave it: it would be declared twice.
+
+        Raises:
+            InputError: It was.
+            UnknownError: The party is not known.
+        """
+        own = str(find_party(dispatcher.parties, party, dispatcher.source))
+        find = functools.partial(dispatcher.ledger.exchanges.find, party=own)
+        if not _RUN.fullmatch(reference) or find(reference) is not None:
+            return  # no K, or one whose declaration is compared with this one
+        for other in others:
+            before = find(other)
+            if before is not None and before.message_id == self._message_id(party, other, octets):
+                message = (
+                    f"This declaration was queued before as {other}, for {before.system} at "
+                    f"{before.created.isoformat(timespec='seconds')}; as {reference} it would be declared twice. "
+                    "Was pattern changed? To declare it again on purpose: htpoort queue FILE --reference K."
+                )
+                raise InputError("", (Problem("folder.queued-before", message),))
 
     def _move(self, name: str, octets: bytes, refusal: str) -> str:
         """Move a file to where it belongs; a file with the same content there takes its place."""
         target = self.folder.path / (BAD if refusal else SENT) / name
         make_folder(target.parent)
-        if refusal:
-            _write_anew(target.with_name(f"{target.name}{REASON}"), f"{refusal}\n".encode(errors="replace"))
 
         def numbered(number: int) -> str:
-            return f"{target.stem}.{number}{target.suffix}" if number else target.name
+            return fitting_name(target.stem, f".{number}{target.suffix}") if number else target.name
 
         source = self.folder.path / name
 
+        def explain(file: str) -> None:
+            if refusal:
+                _write_anew(_reason_file(target.parent / file), f"{refusal}\n".encode(errors="replace"))
+
         def put(free: str) -> None:
+            # The reason first: a file in the other folder without one would be a riddle.
+            explain(free)
             with contextlib.suppress(FileNotFoundError):  # another agent has moved it
                 move(source, target.parent / free)
 
-        free = place(lambda: free_name(target.parent, numbered, octets), put)
-        if free is None:
+        moved_to = place(lambda: free_name(target.parent, numbered, octets), put)
+        if moved_to is None:
+            same = (numbered(number) for number in range(ALIKE))
+            moved_to = next((file for file in same if is_whole(target.parent / file, octets)), target.name)
+            explain(moved_to)
             source.unlink(missing_ok=True)
         sync_names(target.parent)
         sync_names(source.parent)
-        return str((target.parent / (free or target.name)).relative_to(self.folder.path))
+        return str((target.parent / moved_to).relative_to(self.folder.path))
+
+
+def _reason_file(file: Path) -> Path:
+    """Name the file with the reason why a file was refused."""
+    return file.with_name(fitting_name(file.name, REASON))
 
 
 def _read(place: Path, settle: float, *, follow: bool) -> tuple[bytes, datetime] | None:
@@ -311,102 +480,3 @@ def _in_words(error: InputError | UnknownError) -> str:
     """Say why a file was refused, and what to do."""
     why = [one_line(problem.message) for problem in error.problems] if isinstance(error, InputError) else [str(error)]
     return "\n".join((*why, _ADVICE))
-
-
-@final
-class FolderWorker:
-    """
-    Watch a folder for declarations.
-
-    Args:
-        context: What the workers of the agent share.
-        folder: The folder.
-        dispatcher: Queues the declarations.
-        wake: Called when something was queued.
-    """
-
-    def __init__(
-        self, context: WorkerContext, folder: DeclarationFolder, dispatcher: Dispatcher, wake: Callable[[], None]
-    ) -> None:
-        self._context = context
-        self._dispatcher = dispatcher
-        self._folder = folder
-        self._wake = wake
-        self._reported = ""
-        self.taken = asyncio.Event()
-        """Set when the folder was looked through, as far as it could be."""
-
-    async def self_test(self) -> tuple[Problem, ...]:
-        """Test the folder; return why it can never be used, and log what may pass."""
-        folder = self._folder
-        try:
-            async with asyncio.timeout(_SELF_TEST_TIMEOUT):
-                await run_in_thread(DeclarationFiles(folder).self_test)
-        except OSError as error:
-            why = f"{error.strerror or 'it does not answer'}."
-            if may_pass(error):
-                LOG.warning("Declarations in %s cannot be queued now, and wait: %s", folder.path, why)
-                return ()
-            hint = " Its folders sent and bad must be on the same file system." if error.errno == errno.EXDEV else ""
-            return (Problem("folder.path", f"Declarations in {folder.path} cannot be queued: {why}{hint}"),)
-        return ()
-
-    async def run(self) -> None:
-        """Watch until the agent is asked to stop."""
-        await self._context.run_repeatedly(f"folder {self._folder.path}", self._take)
-
-    async def _take(self) -> None:
-        context, stop = self._context, self._context.stop_event
-        loop = asyncio.get_running_loop()
-
-        def take() -> None:
-            for outcome in DeclarationFiles(self._folder).take(
-                self._dispatcher, at=context.clock, proceed=lambda: not stop.is_set()
-            ):
-                log(self._folder, outcome)
-                if outcome.dispatched is not None:
-                    loop.call_soon_threadsafe(self._wake)
-
-        delay = context.timing.poll_interval
-        try:
-            await run_in_thread(take)
-        except OSError as error:
-            why = f"{error.filename or self._folder.path}: {error.strerror or error}"
-            if why != self._reported:  # not at every poll
-                LOG.error("Declarations in %s wait: %s", self._folder.path, one_line(why))
-            self._reported, delay = why, context.timing.retry_delay
-        else:
-            self._reported = ""
-        self.taken.set()
-        await wait_for_event(stop, delay)
-
-
-def folder_workers(
-    context: WorkerContext,
-    folders: Iterable[DeclarationFolder],
-    dispatcher: Dispatcher | None,
-    wake: Callable[[], None],
-) -> list[FolderWorker]:
-    """
-    Make a worker for each folder.
-
-    Raises:
-        InputError: There are folders, and no dispatcher that queues their declarations.
-    """
-    listed = list(folders)
-    if listed and dispatcher is None:
-        message = "dispatcher is not given, but folders are; give the Dispatcher that queues their declarations."
-        raise InputError("", (Problem("agent.no-dispatcher", message),))
-    return [FolderWorker(context, folder, dispatcher, wake) for folder in listed if dispatcher is not None]
-
-
-def log(folder: DeclarationFolder, outcome: FileOutcome) -> None:
-    """Log what became of a file."""
-    file, place = one_line(outcome.file), folder.path
-    if outcome.dispatched is None:
-        LOG.warning("%s in %s was refused and is in %s: %s", file, place, BAD, one_line(outcome.refusal))
-        return
-    exchange = outcome.dispatched.exchange
-    how = "was queued before" if exchange.repeated else "was queued"
-    facts = (exchange.system, exchange.party, exchange.reference)
-    LOG.info("%s in %s %s for %s of %s under %s", file, place, how, *facts)

@@ -22,6 +22,7 @@ from htpoort.agent._server_pauses import ServerPauses
 from htpoort.agent.settings import Pop3Inbox
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.routing import Correlation, Quarantined, Router
+from htpoort.core.text import one_line
 from htpoort.ledger import Ledger, Stored
 from htpoort.transport import (
     FetchError,
@@ -82,7 +83,9 @@ class Intake:
     def report(self, stored: Stored) -> None:
         """Log what became of a message that was stored, and wake the delivery of a new reply."""
         if isinstance(stored.routing, Quarantined):
-            LOG.warning("In quarantine as %d: %s", stored.key, stored.routing.reason.value)
+            reason = stored.routing.reason.value
+            why = one_line(stored.routing.problems[0].message)
+            LOG.warning("In quarantine as %d (%s): %s", stored.key, reason, why)
         elif not stored.repeated:
             routed = stored.routing
             LOG.info(
@@ -176,7 +179,7 @@ class Pop3Worker:
             return self._inbox.poll_interval
         refused = error.kind is FetchFailure.LOGIN and not error.retryable
         minimum = self._context.timing.login_pause if refused else self._inbox.poll_interval
-        now, why = self._context.clock(), str(error)
+        now, why = self._context.clock(), error.reason
         pause = self._pauses.failed(why, kind=error.kind, at=now, minimum=minimum)
         since = self._pauses.since or now
         await self._record(

@@ -31,7 +31,7 @@ from htpoort.core.message import Submission, TransferEncoding, build
 from htpoort.core.text import unreadable
 
 if TYPE_CHECKING:
-    from htpoort.config import LedgerConfig
+    from htpoort.config import AgentConfig, LedgerConfig
     from htpoort.ledger import Ledger
 
 E = TypeVar("E", bound=Exception)
@@ -473,15 +473,15 @@ def configured(path: Path) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig, Ledger]]:
+    """Do as `opened_with_agent`, and yield only the settings that every command on a ledger needs."""
+    with opened_with_agent(path, create=create) as (config, ledger):
+        yield config.ledger, ledger
+
+
+@contextlib.contextmanager
+def opened_with_agent(path: Path, *, create: bool = False) -> Generator[tuple[AgentConfig, Ledger]]:
     """
-    Read a configuration, without its passwords and certificates, and open its ledger.
-
-    Args:
-        path: The TOML file.
-        create: Whether to create the ledger if it does not exist.
-
-    Yields:
-        The settings, and the ledger.
+    Read a configuration, without its passwords and certificates, and open its ledger; *create* one that is missing.
 
     Raises:
         InputError: Something in the file is invalid.
@@ -490,11 +490,11 @@ def opened(path: Path, *, create: bool = False) -> Generator[tuple[LedgerConfig,
     # All that an import makes stays, so there is nothing to collect; searching it takes a tenth of the whole command.
     gc.disable()
     try:
-        from htpoort.config import read_ledger  # noqa: PLC0415 - SQLAlchemy would double the start of `parse`
+        from htpoort.config import read_agent_without_secrets  # noqa: PLC0415 - SQLAlchemy would double the start of `parse`
     finally:
         gc.freeze()
         gc.enable()
     with configured(path):
-        settings = read_ledger(path)
-    with settings.open(create=create) as ledger, systems_in(f"[systems] of {settings.file}"):
-        yield settings, ledger
+        config = read_agent_without_secrets(path)
+    with config.ledger.open(create=create) as ledger, systems_in(f"[systems] of {config.ledger.file}"):
+        yield config, ledger

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import operator
-from collections.abc import Generator, Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Generator, Sequence
+from typing import Annotated, Final
 
 import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _facts, _input, _output, _selection, _show
+from htpoort.cli import _attention, _facts, _input, _output, _selection, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, Limit, MessageNumber
 from htpoort.cli._selection import PartNumber, PayloadOnly, RawOnly
@@ -21,23 +19,9 @@ from htpoort.core.exchange import State
 from htpoort.core.payload import read_payload
 from htpoort.core.routing import Routed
 
-if TYPE_CHECKING:
-    from htpoort.ledger import Ledger, PausedServer
-
 app = _input.group()
 quarantine = _input.group("quarantine", "List, show, release or discard messages whose process is not known.")
 app.add_typer(quarantine)
-
-_LONG: Final = timedelta(minutes=10)
-"""What is due for so long has no agent that does it; a server that fails does not count for so long as a failure."""
-_LATE: Final = timedelta(hours=1)
-"""A server that fails for so long is critical: declarations must not wait for days unnoticed."""
-_MEANING: Final = {
-    State.UNKNOWN: ("may or may not have been sent", "--sent, --resend or --close"),
-    State.REFUSED: ("refused for good by the mail server", "--resend or --close"),
-    State.FAILED: ("failed at every attempt", "--resend or --close"),
-}
-"""What each state that needs attention means, and the decisions that it allows."""
 
 
 @app.command()
@@ -53,10 +37,13 @@ def status(
     if nagios and json:
         raise _input.refusal("input.usage", "Give --nagios or --json, not both.")
     now = _clock.now()
-    with _input.opened(config) as (_, ledger):
+    with _input.opened_with_agent(config) as (settings, ledger):
         paused = ledger.servers.paused()
         facts = _facts.status(ledger, paused)
-        facts["attention"] = list(_attention(ledger, facts, paused, now))
+        attention = list(_attention.of_ledger(ledger, facts, paused, now))
+    folders = [_attention.Folder.read(folder) for folder in settings.folders]
+    facts["folders"] = [folder.facts(now) for folder in folders]
+    facts["attention"] = [*attention, *(one for folder in folders for one in folder.attention(now))]
     if nagios:
         code, text = _nagios(facts)
         _show.line(text)
@@ -66,8 +53,12 @@ def status(
         return
     _show_counts(facts)
     _show_lists(facts)
+    if facts["attention"]:
+        _show.line("")
+        _show.line("Needs attention:")
     for one in facts["attention"]:
-        _show_one(one)
+        for line in _attention.in_words(one):
+            _show.line(line)
     if not facts["attention"]:
         _show.line("Nothing needs attention.")
 
@@ -82,12 +73,15 @@ def _show_counts(facts: Facts) -> None:
     oldest = {f"oldest open of {system}": _show.local(at) for system, at in facts["oldest_open"].items()}
     waiting = {f"undelivered of {system}": number for system, number in facts["undelivered"].items()}
     _show.rows({**oldest, **waiting, "in quarantine": facts["quarantined"]})
+    for folder in facts["folders"]:
+        numbers = ", ".join(f"{folder[what]} {what.replace('_', ' ')}" for what in _attention.COUNTED)
+        _show.rows({f"files in {folder['path']}": folder["error"] or numbers})
 
 
 def _show_lists(facts: Facts) -> None:
-    """List the exchanges that need attention, and the servers that pause."""
+    """List the exchanges that need attention."""
     if facts["asks"]:
-        _show_exchanges("Needs attention", facts["asks"])
+        _show_exchanges("Exchanges that need a decision", facts["asks"])
         counted = {
             state.value: sum(states.get(state.value, 0) for states in facts["exchanges"].values())
             for state in _facts.NEED_ATTENTION
@@ -95,7 +89,7 @@ def _show_lists(facts: Facts) -> None:
         more = sum(counted.values()) - len(facts["asks"])
         if more > 0:
             options = " ".join(f"--state {state}" for state, number in counted.items() if number)
-            _show.line(f"and {more} more; list them with: htpoort export {options}")
+            _show.line(f"and {more} more; list them with: htpoort list {options}")
     if facts["early"]:
         # Nothing can have been sent yet, so the reply cannot be an answer.
         title = "A reply arrived before the declaration was sent, so it cannot be its answer; see htpoort show K"
@@ -103,9 +97,6 @@ def _show_lists(facts: Facts) -> None:
         more = facts["early"] - len(facts["early_replies"])
         if more > 0:
             _show.line(f"and {more} more")
-    if facts["paused"]:
-        lines = [(*_cells(one, ("server", "since", "next_try")), one["why"]) for one in facts["paused"]]
-        _show.table("Servers that pause after a failure", ("server", "since", "next_try", "why"), lines)
 
 
 def _show_exchanges(title: str, exchanges: Sequence[Facts]) -> None:
@@ -114,101 +105,7 @@ def _show_exchanges(title: str, exchanges: Sequence[Facts]) -> None:
 
 def _cells(facts: Facts, columns: Sequence[str]) -> tuple[str, ...]:
     """Write the cells of a line, with times as the clock on the wall shows them."""
-    return tuple(_show.local(facts[name]) if name in {"since", "next_try"} else str(facts[name]) for name in columns)
-
-
-def _show_one(one: Facts) -> None:
-    """Write one thing that needs attention, and the command to type next."""
-    since = "" if one["since"] is None else f" since {_show.local(one['since'])}"
-    why = f": {one['why']}" if one["why"] else "."
-    _show.line("")
-    _show.line(_show.printable(f"{one['what']}{since}{why}"))
-    _show.line(_show.printable(f"  Next: {one['next']}"))
-
-
-# ── what needs attention ─────────────────────────────────────────────────────
-
-
-def _attention(ledger: Ledger, facts: Facts, paused: Sequence[PausedServer], now: datetime) -> Iterator[Facts]:
-    """List what needs a person, what cannot go on without one first."""
-    yield from _exchanges(ledger, facts)
-    for pause in paused:
-        yield _paused(pause, now)
-    yield from _unsent(ledger, facts, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
-    yield from _undelivered(ledger, facts, now)
-    if (first := next(ledger.quarantine.listed(), None)) is not None:
-        number = facts["quarantined"]
-        what = f"In quarantine: {_number(number, 'message', 'messages')}, the first"
-        next_command = f"htpoort quarantine show {first.key}" if number == 1 else "htpoort quarantine list"
-        yield _one("warning", what, since=first.received, why=first.reason, next_command=next_command)
-    for early in facts["early_replies"][:1]:
-        what = f"{_number(facts['early'], 'exchange has', 'exchanges have')} a reply from before it was sent, the first"
-        why = "it cannot be an answer"
-        since = datetime.fromisoformat(early["since"])
-        next_command = f"htpoort show {early['reference']} --party {early['party']}"
-        yield _one("warning", what, since=since, why=why, next_command=next_command)
-
-
-def _one(level: str, what: str, *, since: datetime | None, why: str, next_command: str) -> Facts:
-    return {"level": level, "what": what, "since": _facts.moment(since), "why": why, "next": next_command}
-
-
-def _number(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _exchanges(ledger: Ledger, facts: Facts) -> Iterator[Facts]:
-    """Describe the exchanges that only a decision settles: for each state how many, and the first."""
-    for state, (meaning, decisions) in _MEANING.items():
-        numbers = {system: of[state.value] for system, of in facts["exchanges"].items() if state.value in of}
-        those = [one for system in numbers for one in ledger.exchanges.oldest(system, state, most=1)]
-        if not those:
-            continue
-        number, first = sum(numbers.values()), min(those, key=operator.attrgetter("changed"))
-        (story, *_) = ledger.story(first.reference, party=first.party)
-        what = f"{_number(number, 'declaration is', 'declarations are')} {state.value} ({meaning}), the first"
-        yield _one(
-            "critical",
-            what,
-            since=first.changed,
-            why=story.entries[-1].detail if story.entries else "",
-            next_command=f"htpoort show {first.reference} --party {first.party}; then htpoort resolve "
-            f"{first.reference} --party {first.party} with {decisions}",
-        )
-
-
-def _paused(pause: PausedServer, now: datetime) -> Facts:
-    """Describe a server that fails."""
-    level = "critical" if now - pause.since >= _LATE else "warning"
-    why = f"{pause.why.removesuffix('.')}. It is tried again at {_show.local(_facts.moment(pause.next_try))}"
-    next_command = f"mend the cause, then: htpoort resume {_show.quoted(pause.name)}"
-    return _one(level, f"{pause.name} fails", since=pause.since, why=why, next_command=next_command)
-
-
-def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> Iterator[Facts]:
-    """Describe declarations that no agent sends; if a server fails, that is the reason."""
-    for system in facts["exchanges"]:
-        for first in ledger.exchanges.oldest(system, State.QUEUED, most=1):
-            if now - first.due >= _LONG and not sending:
-                number = facts["exchanges"][system][State.QUEUED.value]
-                what = _number(number, f"declaration to {system} waits", f"declarations to {system} wait")
-                why = f"no agent runs, or none has an [[outbox]] for {system}"
-                yield _one("critical", f"{what}, the first", since=first.due, why=why, next_command="htpoort run")
-
-
-def _undelivered(ledger: Ledger, facts: Facts, now: datetime) -> Iterator[Facts]:
-    """Describe replies that could not be delivered, or that no agent delivers."""
-    for system, number in facts["undelivered"].items():
-        first = next(ledger.replies.listed(system=system, undelivered=True), None)
-        if first is None or not (first.trouble or now - first.due >= _LONG):
-            continue
-        what = _number(number, f"reply of {system} waits", f"replies of {system} wait") + " for delivery, the first"
-        if first.trouble:
-            next_command = f"mend the cause, then: htpoort redeliver --system {system}"
-            yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
-        else:
-            why = f"no agent runs, or none has a [[delivery]] for {system}"
-            yield _one("critical", what, since=first.due, why=why, next_command="htpoort run")
+    return tuple(_show.local(facts[name]) if name == "since" else str(facts[name]) for name in columns)
 
 
 # ── for a monitoring system ──────────────────────────────────────────────────
@@ -226,12 +123,13 @@ def _nagios(facts: Facts) -> tuple[int, str]:
     ]
     states = {state: sum(of.get(state.value, 0) for of in facts["exchanges"].values()) for state in State}
     numbers = {
-        **{state.value: states[state] for state in _MEANING},
+        **{state.value: states[state] for state in _attention.MEANING},
         "open": sum(number for state, number in states.items() if state.is_open),
         "undelivered": sum(facts["undelivered"].values()),
         "quarantined": facts["quarantined"],
         "early": facts["early"],
         "paused": len(facts["paused"]),
+        **{f"files_{what}": sum(folder[what] for folder in facts["folders"]) for what in _attention.COUNTED},
     }
     # A vertical bar begins the numbers.
     text = _show.printable("; ".join(things) or "nothing needs attention").replace("|", "/")
@@ -258,10 +156,11 @@ def resume(
         ordered = ledger.servers.resume(*names, at=_clock.now()) if names else ()
         _output.mark_committed()
     if json:
-        _show.as_json({"result": "tried now", "servers": list(ordered)})
+        _show.as_json({"result": "ordered", "servers": list(ordered)})
         return
+    when = "at the next htpoort run --once, or within seconds by an agent that runs"
     for name in ordered:
-        _show.line(_show.printable(f"{name} is tried now, if an agent runs; see htpoort status."))
+        _show.line(_show.printable(f"{name} is tried {when}; see htpoort status."))
     if not ordered:
         _show.line("No server is paused.")
 

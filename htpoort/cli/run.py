@@ -11,16 +11,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Generator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final, final
 
 import attrs
 import typer
 
+from htpoort import _clock
 from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
-from htpoort.agent.folder import REASON
-from htpoort.cli import _input, _output, _show
+from htpoort.cli import _attention, _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
 from htpoort.config import AgentConfig, read_agent
@@ -162,7 +162,7 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         config = read_agent(path)
     smtp = [f"{inbox.host}:{inbox.port}" for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     pop3 = tuple(inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox))
-    with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+    with _logged(as_json=as_json, verbose=verbose, once=True), config.ledger.open() as ledger:
         _warn_if_new(ledger)
         if smtp:
             # A mail server tries for days; a port that is open for a second would only look broken.
@@ -178,8 +178,11 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
     if as_json:
         _show.as_json(facts)
     else:
-        for line in _in_sentences(facts):
-            _show.line(line)
+        for file, reason, why in _refused(config):
+            _show.line(_show.printable(f"{file} was refused: {why} See {reason}."))
+        for one in facts["attention"]:
+            for line in _attention.in_words(one):
+                _show.line(line)
     return any(facts.values())
 
 
@@ -195,30 +198,28 @@ def _warn_if_new(ledger: Ledger) -> None:
 
 def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
     """Count what goes on only when a person has decided or mended something."""
-    counts = ledger.status()
+    now, paused = _clock.now(), ledger.servers.paused()
+    facts = _facts.status(ledger, paused)
+    states = [(State(state), number) for of in facts["exchanges"].values() for state, number in of.items()]
+    folders = [_attention.Folder.read(folder) for folder in config.folders]
+    of_ledger = _attention.of_ledger(ledger, facts, paused, now, patience=timedelta(0))
     return {
-        "needs_attention": sum(number for (_, state), number in counts.exchanges.items() if state.needs_attention),
-        "quarantined": counts.quarantined,
-        "undelivered": sum(counts.undelivered.values()),
-        "paused": [pause.name for pause in ledger.servers.paused()],
-        "refused_files": [
-            str(folder.path / name) for folder in config.folders for name in DeclarationFiles(folder).refused()
-        ],
+        "needs_attention": sum(number for state, number in states if state.needs_attention),
+        "quarantined": facts["quarantined"],
+        "undelivered": sum(facts["undelivered"].values()),
+        "paused": [pause.name for pause in paused],
+        "refused_files": [str(file) for file, _, _ in _refused(config)],
+        "attention": [*of_ledger, *(one for folder in folders for one in folder.attention_after_run(now))],
     }
 
 
-def _in_sentences(facts: Facts) -> Generator[str]:
-    """Say what needs a person, and which command shows it."""
-    if facts["needs_attention"]:
-        yield f"Exchanges that need a decision: {facts['needs_attention']}; see htpoort status."
-    if facts["quarantined"]:
-        yield f"Messages in quarantine: {facts['quarantined']}; see htpoort quarantine list."
-    if facts["undelivered"]:
-        yield f"Replies that are not delivered: {facts['undelivered']}; see htpoort status."
-    for server in facts["paused"]:
-        yield f"{server} does not work; see htpoort status."
-    for file in facts["refused_files"]:
-        yield f"{file} was refused; see {file}{REASON}."
+def _refused(config: AgentConfig) -> list[tuple[Path, Path, str]]:
+    """List the files that were refused, each with the file of the reason, and the reason."""
+    return [
+        (folder.path / name, files.reason_file(name), files.reason(name))
+        for folder, files in ((folder, DeclarationFiles(folder)) for folder in config.folders)
+        for name in files.refused()
+    ]
 
 
 def _addresses(config: AgentConfig) -> dict[str, tuple[str, str]]:
@@ -236,7 +237,7 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
     smtp = [inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     facts: dict[str, list[str]] = {
         "smtp": [f"{inbox.host}:{port}" for inbox, port in zip(smtp, ports, strict=True)],
-        "pop3": [inbox.server.ledger_name for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
+        "pop3": [inbox.server.label for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
         "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
         "folder": [str(folder.path) for folder in config.folders],
         "delivery": [*config.deliveries, *(f"{system} for {party}" for system, party in config.party_deliveries)],
@@ -328,21 +329,25 @@ def _report_facts(report: FetchReport) -> Facts:
 
 
 @contextlib.contextmanager
-def _logged(*, as_json: bool, verbose: bool) -> Generator[None]:
-    """Write the log to standard error while an agent runs."""
+def _logged(*, as_json: bool, verbose: bool, once: bool = False) -> Generator[None]:
+    """Write the log to standard error while an agent runs; *once* reports refused files and such at its end."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines(as_json=as_json))
-    root, ours, dialogues = (logging.getLogger(name) for name in ("", "htpoort", "mail.log"))
-    before = ours.level, dialogues.level
-    root.addHandler(handler)
-    ours.setLevel(logging.INFO if verbose else logging.WARNING)
     # aiosmtpd warns of every unknown command, so a peer could fill the log.
-    dialogues.setLevel(logging.ERROR)
+    levels = {"htpoort": logging.INFO if verbose else logging.WARNING, "mail.log": logging.ERROR}
+    if once and not verbose:
+        levels["htpoort.agent.files"] = logging.ERROR
+    loggers = {logging.getLogger(name): level for name, level in levels.items()}
+    before = {logger: logger.level for logger in loggers}
+    root = logging.getLogger()
+    root.addHandler(handler)
+    for logger, level in loggers.items():
+        logger.setLevel(level)
     try:
         yield
     finally:
-        ours.setLevel(before[0])
-        dialogues.setLevel(before[1])
+        for logger, level in before.items():
+            logger.setLevel(level)
         root.removeHandler(handler)
 
 

@@ -73,7 +73,7 @@ class Finding:
     Args:
         part: What was checked, such as ``ledger``, ``outbox[0]`` or ``delivery DMS``.
         check: Which check: ``file``, ``open``, ``clock``, ``traffic``, ``paused``, ``space``, ``missing``, ``write``,
-            ``refused``, ``listen``, ``certificate``, or a step of a server, such as ``login``.
+            ``refused``, ``left-alone``, ``listen``, ``certificate``, or a step of a server, such as ``login``.
         verdict: Whether it works.
         message: What was found, in sentences.
         advice: What to do, in sentences; empty if there is nothing to do.
@@ -442,17 +442,21 @@ async def _folder(part: str, folder: DeclarationFolder) -> list[Finding]:
     try:
         async with asyncio.timeout(_TEST_TIMEOUT):
             await run_in_thread(files.self_test)
-            refused = await run_in_thread(files.refused)
-            waiting = await run_in_thread(files.waiting)
+            content = await run_in_thread(files.content)
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             return [_wrong(part, "write", f"There is no folder {folder.path}.", "Create it.")]
         why = error.strerror or f"It took more than {_TEST_TIMEOUT:g} s"
         advice = "It must exist, be writable for this user, and be on one file system with its folders sent and bad."
         return [_wrong(part, "write", f"{folder.path}: {why}.", advice)]
-    found = [_ok(part, "write", f"{folder.path} can be used; files that wait in it: {len(waiting)}.")]
-    if refused:
-        message = f"Files that were refused, and are in {folder.path / 'bad'}: {len(refused)}."
+    found = [_ok(part, "write", f"{folder.path} can be used; files that wait in it: {len(content.waiting)}.")]
+    if content.refused:
+        message = f"Files that were refused, and are in {folder.path / 'bad'}: {len(content.refused)}."
         advice = "The reason is beside each; correct them and move them back, or remove them."
         found.append(_warning(part, "refused", message, advice))
+    if content.others:
+        # Also what was just written: a person who checks wants to know it before it is too late.
+        message = f"{': '.join(files.left_alone_in_words(sorted(content.others)))}."
+        advice = "Rename what is to be sent, and move everything else away."
+        found.append(_warning(part, "left-alone", message, advice))
     return found

@@ -77,9 +77,15 @@ class FetchError(HtpoortError):
         passing = self.kind in {FetchFailure.CONNECT, FetchFailure.LOST, FetchFailure.LIMIT}
         self.retryable = passing or _PASSING_REPLY.match(self.reply) is not None
 
+    @property
+    def reason(self) -> str:
+        """What failed, and what to do, for a text that names the mailbox in another way."""
+        return f"{self.kind.value}: {self.reply.rstrip('.') or 'no reply'}. {_ADVICE[self.kind]}"
+
     def __str__(self) -> str:
-        reason = self.reply.rstrip(".") or "no reply"
-        return f"Not fetched from {self.account} ({self.kind.value}): {reason}. {_ADVICE[self.kind]}"
+        # A user name may contain an @, so the two are not shown with one between them.
+        user, _, place = self.account.rpartition("@")
+        return f"Not fetched from {place} as {user}: {self.reason}"
 
 
 @final

@@ -197,9 +197,9 @@ class TestPolling:
             await reports(box, 2)
 
         messages = [record.getMessage() for record in caplog.records if record.name == "htpoort.agent"]
-        name = f"edi@127.0.0.1:{box.port}"
+        name = f"127.0.0.1:{box.port} as edi"
         assert (["K1", "K2"], []) == ([one.reference for one in dms.taken], box.uidls)
-        assert f"Not fetched from {name} (lost): the server closed the connection. " in " ".join(messages)
+        assert f"Not fetched from {name}: lost: the server closed the connection. " in " ".join(messages)
         again = "2 mails were fetched again that had been stored before"
         assert 1 == messages.count(f"POP3 127.0.0.1:{box.port} as edi: {again}")
 
@@ -338,7 +338,7 @@ class TestPolling:
 
         messages = [(record.getMessage(), record.exc_info is not None) for record in caplog.records]
         errors = [("POP3: unexpected error", True)] * 2
-        assert [*errors, ("In quarantine as 1: ambiguous-from", False)] == messages
+        assert [*errors, ("In quarantine as 1 (ambiguous-from): There is no From header.", False)] == messages
         assert ([STRAY], []) == ([raw for _, raw in ledger.quarantine.messages()], box.uidls)
 
 

@@ -73,7 +73,7 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
 
     name = f"127.0.0.1:{closed.port} as edi"
     why = (
-        f"Not fetched from edi@127.0.0.1:{closed.port} (login): [IN-USE] locked by another session. "
+        "login: [IN-USE] locked by another session. "
         "Check user name and password, and whether another program reads this mailbox."
     )
     now = "2026-11-02T09:05:07+00:00"
@@ -97,7 +97,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
             (kept,) = ledger.servers.paused()
 
     assert (f"POP3 127.0.0.1:{closed.port} as edi", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
-    assert kept.why.startswith("Not fetched from edi@127.0.0.1:")
+    assert kept.why.startswith("login: ")
     assert "is paused until 2026-11-02T10:05:07+00:00, failing since 2026-11-02T09:05:07+00:00" in line
     assert (1, ["u1"]) == (tried, closed.uidls)
 
@@ -133,7 +133,7 @@ async def test_any_failure_before_the_login(  # noqa: PLR0913, PLR0917 - fixture
         await process.has(1)
         tried = closed.connections
 
-    assert (1, f"({kind})") == (tried, line[line.index("(") : line.index(")") + 1])
+    assert (1, True) == (tried, f", failing since 2026-11-02T09:05:07+00:00: {kind}: " in line)
 
 
 async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:

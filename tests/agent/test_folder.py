@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess  # noqa: S404 - a process that is killed
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agents import MAILBOX, PARTY, QUICK, server
 from disk import failing_disk, full_disk, no_links
 
 from htpoort import InputError, Router, State, automatic_reference, read
+from htpoort._clock import now
 from htpoort.agent import Agent, DeclarationFiles, DeclarationFolder, Dispatcher, FileOutcome, Outbox
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
@@ -170,6 +172,106 @@ class TestLeftAlone:
         assert ["A1.xml", "B2.xml"] == sorted(path.name for path in out.path.iterdir())
 
 
+class TestOtherForms:
+    """Files that are never sent are named, so that a person finds a declaration among them."""
+
+    def test_what_is_listed(self, folder: Folder) -> None:
+        """Files that are less deep, as deep as the pattern, or one folder deeper; nothing hidden, sent or refused."""
+        out = folder(pattern="{party}/{reference}.xml")
+        names = ["K10.xml", f"{PARTY}/K9.XML", f"{PARTY}/new/K8.xml"]
+        for name in (*names, f"{PARTY}/A1.xml", f"{PARTY}/.K7", ".K6", "sent/K5", "bad/K4", f"{PARTY}/new/old/K3.xml"):
+            put(out, name)
+        content = DeclarationFiles(out).content()
+        assert (names, [f"{PARTY}/A1.xml"], ["bad/K4"]) == (
+            sorted(content.others),
+            list(content.waiting),
+            list(content.refused),
+        )
+
+    def test_what_is_being_written(self, folder: Folder) -> None:
+        """A file that has changed within a minute may be renamed soon, so it is not named."""
+        out = folder()
+        # A date that the file brings along is not the time at which it came.
+        os.utime(put(out, "A1.xml.part"), (1, 1))
+        content, at = DeclarationFiles(out).content(), now()
+        assert ([], ["A1.xml.part"]) == (content.left_alone(at), content.left_alone(at + timedelta(seconds=61)))
+
+    async def test_in_the_log(
+        self, folder: Folder, ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An agent names them once, and those that come later too."""
+        out = folder(pattern="{party}/{reference}.xml")
+        at = now() + timedelta(minutes=5)
+        caplog.handler.setLevel(logging.WARNING)
+
+        def clock() -> datetime:
+            return at
+
+        async def reported(number: int) -> None:
+            while len(caplog.messages) < number:  # noqa: ASYNC110 - no event reports it
+                await asyncio.sleep(0)
+
+        put(out, "K9.XML")
+        put(out, "K8.XML")
+        async with (
+            asyncio.timeout(60),
+            Agent(
+                ledger=ledger, router=router, folders=[out], dispatcher=dispatcher(ledger), timing=QUICK, clock=clock
+            ),
+        ):
+            await reported(1)
+            put(out, "K7.XML")
+            at += timedelta(minutes=5)
+            await reported(2)
+            at += timedelta(minutes=5)
+            put(out, f"{PARTY}/A1.xml")
+            while queued(ledger) == []:  # noqa: ASYNC110 - no event reports it
+                await asyncio.sleep(0)
+        why = "only files of the form {party}/{reference}.xml are sent; upper and lower case differ"
+        assert [
+            f"2 files in {out.path} are left alone, such as K9.XML: {why}",
+            f"K7.XML in {out.path} is left alone: {why}",
+        ] == caplog.messages
+
+
+class TestAnotherPattern:
+    """A file that was queued under the K that another pattern gives it is refused: it would be declared twice."""
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [("{party}/{reference}.xml", "{party}/*.xml"), ("{party}/*.xml", "{party}/{reference}.xml")],
+    )
+    def test_refused(self, folder: Folder, ledger: Ledger, first: str, second: str) -> None:
+        """Both ways; and the first pattern finds it again."""
+        name = f"{PARTY}/R2.xml"
+        references = {"{party}/{reference}.xml": "R2", "{party}/*.xml": automatic_reference(PARTY, b"<MetaData/>")}
+        put(folder(pattern=first), name)
+        take(folder(pattern=first), ledger)
+        put(folder(pattern=second), name)
+        (outcome,) = take(folder(pattern=second), ledger)
+        assert f"This declaration was queued before as {references[first]}, for DMS at 2026-12-01T12:00:00+00:00; " in (
+            outcome.refusal
+        )
+        assert [(PARTY, "DMS", references[first])] == queued(ledger)
+        put(folder(pattern=first), name)
+        (outcome,) = take(folder(pattern=first), ledger)
+        assert outcome.dispatched is not None
+        assert outcome.dispatched.exchange.repeated
+
+    def test_another_declaration(self, folder: Folder, ledger: Ledger) -> None:
+        """Another content, or the same one for another party, is another declaration."""
+        names, contents = folder(pattern="{party}/{reference}.xml"), folder(pattern="{party}/*.xml")
+        put(names, f"{PARTY}/R2.xml")
+        take(names, ledger)
+        put(contents, f"{PARTY}/R2.xml", b"<Other/>")
+        put(contents, f"{CLIENT}/R2.xml")
+        take(contents, ledger)
+        assert [
+            (CLIENT, "DMS", automatic_reference(CLIENT, b"<MetaData/>")),
+            *sorted([(PARTY, "DMS", "R2"), (PARTY, "DMS", automatic_reference(PARTY, b"<Other/>"))]),
+        ] == sorted(queued(ledger), key=lambda one: (one[0] != CLIENT, one))
+
+
 class TestRefused:
     """What cannot be queued is moved to ``bad``, with the reason beside it; nothing else waits for it."""
 
@@ -202,6 +304,18 @@ class TestRefused:
         assert reason.startswith(f"party {party!r} is not in parties")
         assert [] == queued(ledger)
 
+    def test_the_reason_is_beside_the_file(self, folder: Folder, ledger: Ledger) -> None:
+        """Two files of one name have their own reasons, also once one of them is there again."""
+        out = folder(pattern="*{reference}.xml")
+        for octets in (b"", b"<Two/>", b""):
+            put(out, "A_1 .xml", octets)
+            take(out, ledger)
+        assert ["bad/A_1 .1.xml", "bad/A_1 .1.xml.reason.txt", "bad/A_1 .xml", "bad/A_1 .xml.reason.txt"] == files(out)
+        again = DeclarationFiles(out)
+        assert [out.path / f"{name}.reason.txt" for name in again.refused()] == list(
+            map(again.reason_file, again.refused())
+        )
+
     def test_two_files_of_one_reference(self, folder: Folder, ledger: Ledger) -> None:
         """The first declaration with a K is queued; another one with the same K is refused."""
         out = folder(pattern="*/{reference}.xml")
@@ -232,6 +346,36 @@ class TestRefused:
         take(out, ledger)
         assert ["sent/a.1.xml", "sent/a.xml"] == files(out)
         assert b"other" == (out.path / "sent/a.xml").read_bytes()
+
+
+class TestLongNames:
+    """A name that fills what a disk can take is refused or queued as any other."""
+
+    @pytest.mark.parametrize("name", [f"{'A' * 251}.xml", f"{'é' * 125}.xml", f"A 1.{'x' * 251}"])
+    def test_refused(self, folder: Folder, ledger: Ledger, name: str) -> None:
+        """The name of the reason is cut, and is another one for each file."""
+        out = folder(pattern="{reference}.x*")
+        put(out, name)
+        put(out, f"B{name[1:]}")
+        take(out, ledger)
+        content = DeclarationFiles(out)
+        assert {f"bad/{name}", f"bad/B{name[1:]}"} == set(content.refused())
+        assert 4 == len(files(out))
+        for refused in content.refused():
+            assert content.reason(refused).startswith("reference is ")
+
+    def test_the_same_name_again(self, folder: Folder, ledger: Ledger) -> None:
+        """A number in a name that is taken makes it no longer than a disk can take."""
+        out = folder(pattern="*.xml")
+        for number in range(3):
+            put(out, f"{'A' * 251}.xml", f"<Number>{number}</Number>".encode())
+            take(out, ledger)
+        names = [Path(name).name for name in files(out)]
+        assert ([255, 255, 255], 1, 1) == (
+            [len(name) for name in names],
+            sum(name.endswith(".1.xml") for name in names),
+            sum(name.endswith(".2.xml") for name in names),
+        )
 
 
 class TestTrouble:
@@ -276,14 +420,15 @@ class TestTrouble:
         assert (["sent/A1.xml"], [(PARTY, "DMS", "A1")]) == (files(out), queued(ledger))
 
     def test_a_file_that_cannot_be_moved(self, folder: Folder, ledger: Ledger) -> None:
-        """One file that can never be moved, here because its reason needs a longer name, holds up no other file."""
-        out = folder()
-        name = f"{'A' * 250}.xml"
-        os.utime(put(out, name), (1, 1))
-        put(out, "A1.xml")
-        with pytest.raises(OSError, match="File name too long"):
+        """One file that can never be moved, here because a file is where its folder belongs, holds up no other file."""
+        out = folder(pattern="*/{reference}.xml")
+        put(out, "sent/one", b"in the way")
+        os.utime(put(out, "one/A1.xml"), (1, 1))
+        put(out, "two/B2.xml", b"<Other/>")
+        with pytest.raises(OSError, match="File exists"):
             take(out, ledger)
-        assert ([name, "sent/A1.xml"], [(PARTY, "DMS", "A1")]) == (files(out), queued(ledger))
+        assert ["one/A1.xml", "sent/one", "sent/two/B2.xml"] == files(out)
+        assert [(PARTY, "DMS", "A1"), (PARTY, "DMS", "B2")] == queued(ledger)
 
     def test_without_links(self, folder: Folder, ledger: Ledger) -> None:
         """A file system without hard links works too."""

@@ -42,7 +42,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(
     assert ([], 1) == (stored, len(list(ledger.quarantine.listed())))
     assert [
         f"{NOT_STORED}: The ledger {ledger.location} cannot be written. The disk reports an error;",
-        "In quarantine as 1: unknown-addressee",
+        "In quarantine as 1 (unknown-addressee): The addressee 'NL123456789.99.05' is not one of the parties.",
     ] == [sentence.partition(" check")[0] for sentence in messages]
 
 

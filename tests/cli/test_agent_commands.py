@@ -245,7 +245,7 @@ class TestFetch:
             result = await process("fetch")
 
         assert (1, [], ["u1"]) == (result.code, box.uidls, closed.uidls)
-        assert "(login)" in result.text
+        assert f"Not fetched from 127.0.0.1:{closed.port} as edi: login: [AUTH] no. " in result.text
         assert PASSWORD not in result.text + result.err
 
     async def test_tells_a_person(self, process: Run, office: Path) -> None:
@@ -402,6 +402,7 @@ class TestRun:
             "paused": [],
             "early": 0,
             "early_replies": [],
+            "folders": [],
             "attention": [],
         } == htpoort("status", "--json").facts
         (story,) = htpoort("show", "K1", "--json").facts
@@ -424,7 +425,7 @@ class TestRun:
             async with running() as agent:
                 gateway.register(MAILBOX, agent.server)
                 await gateway.push(stray("K1"))
-                await agent.reported("In quarantine as 1: unknown-addressee")
+                await agent.reported("In quarantine as 1 (unknown-addressee): The addressee ")
                 assert [] == gateway.received
                 assert "queued" == htpoort("resolve", "K1", "--resend", "--json").facts["state"]
                 await agent.reported("was delivered")

@@ -7,10 +7,13 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agents import MAILBOX, PARTY
+from wall_clock import ahead
 
 from htpoort.simulator import Declarant, Gateway
 
@@ -96,13 +99,17 @@ async def test_what_needs_a_person(office: Path) -> None:
     code, out, err = await once()
     assert (4, False) == (code, "Traceback" in err)
     bad = f"{office}/out/bad/NL000000000/A1.xml"
-    lines = [
-        f"POP3 127.0.0.1:1 as {MAILBOX} does not work; see htpoort status.",
-        f"SMTP 127.0.0.1:1 as {MAILBOX} does not work; see htpoort status.",
-        f"{bad} was refused; see {bad}.reason.txt.",
-    ]
-    # The server that failed first comes first.
-    assert lines == [*sorted(out.splitlines()[:2]), *out.splitlines()[2:]]
+    why = "party 'NL000000000' is not in htpoort.toml (parties). Known: NL123456789.02.05."
+    refused, *others = out.splitlines()
+    assert f"{bad} was refused: {why} See {bad}.reason.txt." == refused
+    # Once: the log does not repeat it.
+    assert "A1.xml" not in err
+    assert [
+        f"  Next: mend the cause, then: htpoort resume 'POP3 127.0.0.1:1 as {MAILBOX}'",
+        f"  Next: mend the cause, then: htpoort resume 'SMTP 127.0.0.1:1 as {MAILBOX}'",
+        f"POP3 127.0.0.1:1 as {MAILBOX} has failed",
+        f"SMTP 127.0.0.1:1 as {MAILBOX} has failed",
+    ] == sorted(line.partition(" since ")[0] for line in others)
     code, out, _ = await once("--json")
     facts = json.loads(out)
     assert 4 == code
@@ -112,7 +119,10 @@ async def test_what_needs_a_person(office: Path) -> None:
         "undelivered": 0,
         "paused": [f"POP3 127.0.0.1:1 as {MAILBOX}", f"SMTP 127.0.0.1:1 as {MAILBOX}"],
         "refused_files": [bad],
-    } == {**facts, "paused": sorted(facts["paused"])}
+    } == {name: sorted(value) if name == "paused" else value for name, value in facts.items() if name != "attention"}
+    assert [f"POP3 127.0.0.1:1 as {MAILBOX} has failed", f"SMTP 127.0.0.1:1 as {MAILBOX} has failed"] == sorted(
+        one["what"] for one in facts["attention"]
+    )
 
 
 async def test_nothing_to_do(office: Path) -> None:
@@ -135,4 +145,40 @@ async def test_a_server_that_left_the_configuration(office: Path) -> None:
         assert (0, "", "") == await once()
 
     assert [4, 4] == [code for code, _, _ in away]
-    assert f"SMTP 127.0.0.1:1 as {MAILBOX} does not work; see htpoort status." in away[1][1].splitlines()
+    assert f"SMTP 127.0.0.1:1 as {MAILBOX} has failed since " in away[1][1]
+
+
+FOLDER_ONLY = CONFIG[: CONFIG.index("[[outbox]]")] + CONFIG[CONFIG.index("[[folder]]") : CONFIG.index("[[delivery]]")]
+
+
+def test_files_that_are_left_alone(office: Path, htpoort: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A file of another form needs a person, and is named once."""
+    (office / "htpoort.toml").write_text(FOLDER_ONLY)
+    (office / "out" / "K9.XML").write_bytes(b"x")
+    htpoort("run", "--once")
+    caplog.clear()
+    first = htpoort("run", "--once")
+    with ahead(timedelta(minutes=2)):
+        later = htpoort("run", "--once")
+
+    assert (0, "", "") == (first.code, first.text, first.err)
+    assert (4, "") == (later.code, later.err)
+    sentence, next_command = later.text.splitlines()
+    assert sentence.startswith(f"K9.XML in {office}/out is left alone since ")
+    assert sentence.endswith(": only files of the form {party}/{reference}.xml are sent; upper and lower case differ")
+    assert "  Next: rename what is to be sent, and move everything else away" == next_command
+
+
+def test_a_run_that_fails_at_the_start(office: Path, htpoort: Any) -> None:
+    """It may leave no trace in the ledger, but the files that wait show it: for the monitor, after ten minutes."""
+    (office / "htpoort.toml").write_text(FOLDER_ONLY)
+    htpoort("run", "--once")
+    put(office, 1)
+    (office / "out" / "sent").rmdir()
+    (office / "out" / "sent").write_bytes(b"in the way")
+    run, early = htpoort("run", "--once"), htpoort("status", "--nagios")
+    with ahead(timedelta(minutes=11)):
+        late = htpoort("status", "--nagios")
+
+    assert (2, 0, 2) == (run.code, early.code, late.code)
+    assert late.text.startswith(f"HTPOORT CRITICAL - 1 file waits in {office}/out, the first since ")

@@ -178,6 +178,21 @@ class TestFolder:
 
         assert (0, [("out/A1.xml", "queued"), ("out/A2.xml", "left-alone")]) == (result.code, results(result.facts))
 
+    def test_by_another_pattern(self, htpoort: Run, office: Path) -> None:
+        """Files that were queued under the K in their name are not declared again under one of their content."""
+        put(f"old/{PARTY}/R2.xml")
+        htpoort("queue", "old", *SHARED, *FORM)
+        result = htpoort("queue", "old", *SHARED, "--pattern", "{party}/*.xml", "--json")
+        (file,) = result.facts["files"]
+
+        assert (2, "refused", ["folder.queued-before"]) == (
+            result.code,
+            file["result"],
+            [problem["code"] for problem in file["problems"]],
+        )
+        assert file["message"].startswith("This declaration was queued before as R2, for DMS at ")
+        assert [("DMS", PARTY, "R2")] == queued(office)
+
 
 class TestFiles:
     """Several files are queued as the arguments name them."""

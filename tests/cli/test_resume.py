@@ -103,7 +103,8 @@ async def test_refused_and_then_right_again(office: Path, process: Any) -> None:
 
     names = [f"POP3 127.0.0.1:{gateway.pop3_port} as {MAILBOX}", f"SMTP 127.0.0.1:{gateway.smtp_port} as {MAILBOX}"]
     assert (0, "") == (done.code, done.err)
-    assert [f"{name} is tried now, if an agent runs; see htpoort status." for name in names] == done.text.splitlines()
+    when = "at the next htpoort run --once, or within seconds by an agent that runs"
+    assert [f"{name} is tried {when}; see htpoort status." for name in names] == done.text.splitlines()
     assert {"SMTP", "POP3"} == seen
     assert ([], {"DMS": {"answered": 1}}) == (status["paused"], status["exchanges"])
 
@@ -124,7 +125,7 @@ class TestWhich:
         """The order is recorded, and the next try is now."""
         result = htpoort("resume", *arguments, "--json")
 
-        assert (0, {"result": "tried now", "servers": servers}) == (result.code, result.facts)
+        assert (0, {"result": "ordered", "servers": servers}) == (result.code, result.facts)
         assert dict.fromkeys(servers, 1) == ledger.servers.resume_orders()
         due = {pause.name for pause in ledger.servers.paused() if pause.next_try != AT + timedelta(minutes=15)}
         assert set(servers) == due

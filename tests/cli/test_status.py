@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 from databases import new_ledger
-from wall_clock import in_amsterdam
+from wall_clock import ahead, in_amsterdam
 
 from htpoort import DMS, Outcome, PartyId, Router, build
 from htpoort._clock import now
@@ -24,7 +24,10 @@ from htpoort.ledger import Ledger
 PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 SMTP = "SMTP smtp.forwarder.example:587 as edi"
-NUMBERS = "unknown={} refused={} failed={} open={} undelivered={} quarantined={} early={} paused={}"
+NUMBERS = (
+    "unknown={} refused={} failed={} open={} undelivered={} quarantined={} early={} paused={} files_waiting=0 "
+    "files_refused=0 files_left_alone=0"
+)
 
 
 @attrs.frozen
@@ -46,11 +49,11 @@ class Office:
         )
         self.ledger.exchanges.queue(message, at=at)
 
-    def settle(self, outcome: Outcome, detail: str = "", *, at: datetime = NOON) -> None:
+    def settle(self, outcome: Outcome, detail: str = "", *, at: datetime = NOON, due: datetime | None = None) -> None:
         """Let one attempt of everything that is due end."""
         claim = self.ledger.exchanges.claim_soon(["DMS"], owner="a", most=99, at=at, lease=timedelta(minutes=2))
         for one in claim.result():
-            self.ledger.exchanges.settle_soon(one, outcome, at=at, detail=detail).result()
+            self.ledger.exchanges.settle_soon(one, outcome, at=at, detail=detail, due=due).result()
 
     def take(self, reference: str, *, party: str = PARTY, at: datetime = NOON) -> int:
         """Take a reply in; returns its number."""
@@ -106,8 +109,8 @@ class TestWhatNeedsAttention:
                 "--resend or --close"
             ),
             (
-                "1 declaration is refused (refused for good by the mail server), the first since "
-                "2026-01-05 13:00:00 CET: refused: 550 5.1.1 no such mailbox"
+                "1 declaration is refused (for good, by the mail server), the first since 2026-01-05 13:00:00 CET: "
+                "550 5.1.1 no such mailbox"
             ),
             (
                 f"  Next: htpoort show K3 --party {PARTY}; then htpoort resolve K3 --party {PARTY} with --resend or "
@@ -118,13 +121,13 @@ class TestWhatNeedsAttention:
     def test_a_server_that_fails(self, htpoort: Any, office: Office) -> None:
         """Since when, in the words of the server, when it is tried again, and how to try it now."""
         office.ledger.servers.record_pause(
-            SMTP, since=NOON, next_try=NOON + timedelta(minutes=15), why="login: 535 5.7.8 wrong"
+            SMTP, since=NOON, next_try=NOON.replace(year=2999), why="login: 535 5.7.8 wrong"
         )
 
         assert [
             (
-                f"{SMTP} fails since 2026-01-05 13:00:00 CET: login: 535 5.7.8 wrong. It is tried again at "
-                "2026-01-05 13:15:00 CET"
+                f"{SMTP} has failed since 2026-01-05 13:00:00 CET: login: 535 5.7.8 wrong. It is tried again at "
+                "2999-01-05 13:00:00 CET"
             ),
             f"  Next: mend the cause, then: htpoort resume '{SMTP}'",
         ] == attention(htpoort)
@@ -173,7 +176,7 @@ class TestWhatNeedsAttention:
         office.queue("K1")
         office.ledger.servers.record_pause(SMTP, since=NOON, next_try=NOON, why="connect: no route")
 
-        assert [f"{SMTP} fails"] == [one["what"] for one in htpoort("status", "--json").facts["attention"]]
+        assert [f"{SMTP} has failed"] == [one["what"] for one in htpoort("status", "--json").facts["attention"]]
 
     def test_a_delivery_that_fails(self, htpoort: Any, office: Office) -> None:
         """Why, and how to repeat it."""
@@ -196,7 +199,8 @@ class TestWhatNeedsAttention:
         one = attention(htpoort)
         office.take("K2", party="NL999999999.99.99")
 
-        since = "the first since 2026-01-05 13:00:00 CET: unknown-addressee"
+        why = "The addressee 'NL999999999.99.99' is not one of the parties."
+        since = f"the first since 2026-01-05 13:00:00 CET: {why}"
         assert [f"In quarantine: 1 message, {since}", f"  Next: htpoort quarantine show {key}"] == one
         assert [f"In quarantine: 2 messages, {since}", "  Next: htpoort quarantine list"] == attention(htpoort)
 
@@ -208,6 +212,126 @@ class TestWhatNeedsAttention:
 
         (facts,) = htpoort("status", "--json").facts["attention"]
         assert ("warning", what, f"htpoort show K1 --party {PARTY}") == (facts["level"], facts["what"], facts["next"])
+
+    def test_a_server_that_was_resumed(self, htpoort: Any, office: Office) -> None:
+        """It is due, for an agent or the next run; it is not said to be tried at a time that is past."""
+        office.ledger.servers.record_pause(SMTP, since=now(), next_try=NOON.replace(year=2999), why="login: 535 no")
+        htpoort("resume")
+        what, next_command = attention(htpoort)
+
+        assert what.endswith(
+            ": login: 535 no. It is due: an agent that runs tries it within seconds, otherwise the next htpoort run "
+            "--once does"
+        )
+        assert "  Next: htpoort run --once, if neither an agent nor cron does it" == next_command
+        assert ["warning"] == [one["level"] for one in htpoort("status", "--json").facts["attention"]]
+
+    def test_a_server_that_no_agent_tries(self, htpoort: Any, office: Office) -> None:
+        """Ten minutes after the next try, no agent runs: that is critical, although the failure is young."""
+        at = now()
+        office.ledger.servers.record_pause(SMTP, since=at, next_try=at, why="login: 535 no")
+        with ahead(timedelta(minutes=11)):
+            (facts,) = htpoort("status", "--json").facts["attention"]
+
+        assert ("critical", "htpoort run, or htpoort run --once") == (facts["level"], facts["next"])
+        assert facts["why"].endswith(", and no agent did")
+
+    def test_declarations_to_be_tried_again(self, htpoort: Any, office: Office) -> None:
+        """A deferred declaration whose time is past has no agent either."""
+        office.queue("K1")
+        office.settle(Outcome.DEFERRED, "refused: 450 later", due=NOON)
+
+        (facts,) = htpoort("status", "--json").facts["attention"]
+        assert ("critical", "1 declaration to DMS waits, the first") == (facts["level"], facts["what"])
+
+
+class TestFolder:
+    """What lies in a watched folder and is not sent is seen, also by a monitoring system."""
+
+    @pytest.fixture
+    def out(self, office: Office, tmp_path: Path) -> Path:
+        """Configure a folder for declarations."""
+        del office
+        with (tmp_path / "htpoort.toml").open("a") as file:
+            file.write('[[folder]]\npath = "out"\nmailbox = "edi@forwarder.example"\nsystem = "DMS"\n')
+            file.write('pattern = "{party}/{reference}.xml"\n')
+        (tmp_path / "out" / PARTY).mkdir(parents=True)
+        return tmp_path / "out"
+
+    def test_nothing(self, htpoort: Any, out: Path) -> None:
+        """An empty folder, and a file that has just come, need no person."""
+        (out / PARTY / "K1.xml").write_bytes(b"x")
+        result = htpoort("status")
+
+        assert f"files in {out}  1 waiting, 0 refused, 0 left alone" in result.text.splitlines()
+        assert "Nothing needs attention." == result.text.splitlines()[-1]
+        assert 0 == htpoort("status", "--nagios").code
+
+    def test_refused(self, htpoort: Any, out: Path) -> None:
+        """A declaration that was refused is not sent: critical, with the reason."""
+        bad = out / "bad" / PARTY
+        bad.mkdir(parents=True)
+        (bad / "K 1.xml").write_bytes(b"x")
+        (bad / "K 1.xml.reason.txt").write_text(
+            "reference is 'K 1'; give 1 to 35 letters and digits.\nNothing was queued. Correct the file, its name or "
+            "the configuration, and move it back into the folder.\n"
+        )
+        result = htpoort("status", "--nagios")
+        (facts,) = htpoort("status", "--json").facts["attention"]
+
+        assert 2 == result.code
+        assert result.text.startswith(f"HTPOORT CRITICAL - 1 file was refused and is in {out}/bad, the first since ")
+        assert " files_waiting=0 files_refused=1 files_left_alone=0\n" in result.text
+        why = f"bad/{PARTY}/K 1.xml: reference is 'K 1'; give 1 to 35 letters and digits."
+        assert ("critical", why) == (facts["level"], facts["why"])
+        assert (
+            f"read '{bad}/K 1.xml.reason.txt'; correct the file and move it back into {out}, or remove it"
+            == facts["next"]
+        )
+
+    def test_waiting(self, htpoort: Any, out: Path) -> None:
+        """A file that waits for ten minutes has no agent that takes it: critical."""
+        (out / PARTY / "K1.xml").write_bytes(b"x")
+        with ahead(timedelta(minutes=9)):
+            early = htpoort("status", "--nagios")
+        with ahead(timedelta(minutes=11)):
+            late = htpoort("status", "--nagios")
+            facts = htpoort("status", "--json").facts
+
+        assert (0, 2) == (early.code, late.code)
+        assert late.text.startswith(f"HTPOORT CRITICAL - 1 file waits in {out}, the first since ")
+        (one,) = facts["attention"]
+        assert "no agent runs, or it cannot take what is there" == one["why"]
+        assert "htpoort check; then htpoort run, or htpoort run --once" == one["next"]
+        assert [{"path": str(out), "waiting": 1, "refused": 0, "left_alone": 0, "error": None}] == [
+            {name: value for name, value in folder.items() if name != "waiting_since"} for folder in facts["folders"]
+        ]
+
+    def test_left_alone(self, htpoort: Any, out: Path) -> None:
+        """Files that are never sent are a warning, once they are certainly not being written."""
+        (out / PARTY / "K9.XML").write_bytes(b"x")
+        (out / "K10.xml").write_bytes(b"x")
+        early = htpoort("status", "--nagios")
+        with ahead(timedelta(minutes=2)):
+            late = htpoort("status", "--nagios")
+            (facts,) = htpoort("status", "--json").facts["attention"]
+
+        assert (0, 1) == (early.code, late.code)
+        assert " files_left_alone=2\n" in late.text
+        assert f"2 files in {out} are left alone, such as {PARTY}/K9.XML" == facts["what"]
+        assert "only files of the form {party}/{reference}.xml are sent; upper and lower case differ" == facts["why"]
+
+    def test_that_is_gone(self, htpoort: Any, out: Path) -> None:
+        """A folder that cannot be read is not an empty one."""
+        (out / PARTY).rmdir()
+        out.rmdir()
+        result = htpoort("status", "--nagios")
+
+        assert 2 == result.code
+        assert result.text.startswith(
+            f"HTPOORT CRITICAL - The folder {out} cannot be read, so no declaration in it is sent | "
+        )
+        assert f"files in {out}  No such file or directory" in htpoort("status").text.splitlines()
 
 
 class TestNagios:
@@ -232,7 +356,7 @@ class TestNagios:
         what = "In quarantine: 1 message, the first since 2026-01-05 13:00:00 CET"
         assert (1, f"HTPOORT WARNING - {what} | {numbers}\n") == (result.code, result.text)
         assert (1, 1) == (both.code, both.text.count("|"))
-        assert both.text.startswith("HTPOORT WARNING - POP3 / x fails since ")
+        assert both.text.startswith("HTPOORT WARNING - POP3 / x has failed since ")
 
     def test_critical(self, htpoort: Any, office: Office) -> None:
         """A declaration that waits for a decision comes first: 2."""

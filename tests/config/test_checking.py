@@ -454,6 +454,19 @@ class TestFolders:
             found.message,
         )
 
+    async def test_files_of_another_form(self, folder: Path, read: Read) -> None:
+        """What is never sent is named, also if it has only just been written."""
+        (folder / "out").mkdir()
+        (folder / "out" / "K9.XML").write_text("<a/>")
+        findings = await check(
+            read(f'{BASE}[[folder]]\npath = "out"\nmailbox = "{MAILBOX}"\nparty = "{PARTY}"\n'), at=NOW
+        )
+
+        found = only(findings, "folder[0]", "left-alone")
+        why = "only files of the form {reference}.xml are sent; upper and lower case differ."
+        assert (Verdict.WARNING, f"K9.XML in {folder / 'out'} is left alone: {why}") == (found.verdict, found.message)
+        assert "Rename what is to be sent, and move everything else away." == found.advice
+
 
 class TestDeliveries:
     """Deliveries of parties, and programs."""

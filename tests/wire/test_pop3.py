@@ -816,6 +816,6 @@ class TestFetchError:
         """The text names the mailbox, what happened and what to do."""
         error = FetchError("edi@pop.forwarder.example:995", FetchFailure.LOST, reply)
         assert (
-            f"Not fetched from edi@pop.forwarder.example:995 (lost): {shown}. "
+            f"Not fetched from pop.forwarder.example:995 as edi: lost: {shown}. "
             "Fetch again; mails that were stored are recognised."
         ) == str(error)

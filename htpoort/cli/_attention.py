@@ -1,0 +1,237 @@
+"""
+Find what needs a person, and what to type next: for `htpoort status`, and for the end of `htpoort run --once`.
+
+Each thing is the same facts for a person and for a program: `level`, `what`, `since`, `why` and `next`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, final
+
+import attrs
+
+from htpoort.cli import _facts, _show
+from htpoort.cli._facts import Facts
+from htpoort.core.exchange import State
+from htpoort.core.text import one_line
+
+if TYPE_CHECKING:
+    from htpoort.agent import DeclarationFiles, DeclarationFolder, FolderContent
+    from htpoort.ledger import Ledger, PausedServer
+
+LONG: Final = timedelta(minutes=10)
+"""What is due for so long has no agent that does it; a server that fails does not count for so long as a failure."""
+_LATE: Final = timedelta(hours=1)
+"""A server that fails for so long is critical: declarations must not wait for days unnoticed."""
+MEANING: Final = {
+    State.UNKNOWN: ("may or may not have been sent", "--sent, --resend or --close"),
+    State.REFUSED: ("for good, by the mail server", "--resend or --close"),
+    State.FAILED: ("at every attempt", "--resend or --close"),
+}
+"""What each state that needs attention means, and the decisions that it allows."""
+COUNTED: Final = ("waiting", "refused", "left_alone")
+"""What is counted in a folder of declarations."""
+_WAITING: Final = tuple(state for state in State if state.is_waiting)
+"""The states in which an agent sends a declaration when it is due."""
+
+
+def of_ledger(
+    ledger: Ledger, facts: Facts, paused: Sequence[PausedServer], now: datetime, *, patience: timedelta = LONG
+) -> Iterator[Facts]:
+    """
+    List what needs a person in a ledger, what cannot go on without one first.
+
+    Args:
+        ledger: The open ledger.
+        facts: What `_facts.status` gives for it.
+        paused: The servers that are paused.
+        now: The current time.
+        patience: How long a reply may wait for a delivery that has not failed; none after an agent has run.
+    """
+    yield from _exchanges(ledger, facts)
+    for pause in paused:
+        yield _paused(pause, now)
+    yield from _unsent(ledger, facts, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
+    yield from _undelivered(ledger, facts, now, patience)
+    if (first := next(ledger.quarantine.listed(), None)) is not None:
+        number = facts["quarantined"]
+        what = f"In quarantine: {_number(number, 'message', 'messages')}, the first"
+        next_command = f"htpoort quarantine show {first.key}" if number == 1 else "htpoort quarantine list"
+        why = next(iter(first.problems), first.reason)
+        yield _one("warning", what, since=first.received, why=one_line(why), next_command=next_command)
+    for early in facts["early_replies"][:1]:
+        what = f"{_number(facts['early'], 'exchange has', 'exchanges have')} a reply from before it was sent, the first"
+        why = "it cannot be an answer"
+        since = datetime.fromisoformat(early["since"])
+        next_command = f"htpoort show {early['reference']} --party {early['party']}"
+        yield _one("warning", what, since=since, why=why, next_command=next_command)
+
+
+@final
+@attrs.frozen
+class Folder:
+    """
+    A folder of declarations, and what is in it.
+
+    Args:
+        files: The folder.
+        content: What is in it, or why that cannot be seen.
+    """
+
+    files: DeclarationFiles
+    content: FolderContent | OSError
+
+    @classmethod
+    def read(cls, folder: DeclarationFolder) -> Folder:
+        """Look into a folder."""
+        # Imported here, because most configurations have no folder.
+        from htpoort.agent import DeclarationFiles  # noqa: PLC0415
+
+        files = DeclarationFiles(folder)
+        try:
+            return cls(files, files.content())
+        except OSError as error:
+            return cls(files, error)
+
+    def facts(self, now: datetime) -> Facts:
+        """Count its files."""
+        path, content = str(self.files.folder.path), self.content
+        if isinstance(content, OSError):
+            return {"path": path, **dict.fromkeys(COUNTED, 0), "waiting_since": None, "error": self._error(content)}
+        numbers = (len(content.waiting), len(content.refused), len(content.left_alone(now)))
+        since = _facts.moment(content.waiting_since)
+        return {"path": path, **dict(zip(COUNTED, numbers, strict=True)), "waiting_since": since, "error": None}
+
+    def attention(self, now: datetime) -> Iterator[Facts]:
+        """List what needs a person: what keeps every file from being sent first."""
+        if not isinstance(self.content, OSError):
+            yield from self._refused(self.content)
+        yield from self.attention_after_run(now)
+
+    def attention_after_run(self, now: datetime) -> Iterator[Facts]:
+        """List what needs a person, without the refused files."""
+        path, content = self.files.folder.path, self.content
+        if isinstance(content, OSError):
+            what, why = f"The folder {path} cannot be read, so no declaration in it is sent", self._error(content)
+            next_command = "let this user read it, or correct path in [[folder]]; then htpoort check"
+            yield _one("critical", what, since=None, why=why, next_command=next_command)
+            return
+        if (late := content.waiting_since) is not None and now - late >= LONG:
+            what = f"{_number(len(content.waiting), 'file waits', 'files wait')} in {path}, the first"
+            why = "no agent runs, or it cannot take what is there"
+            next_command = "htpoort check; then htpoort run, or htpoort run --once"
+            yield _one("critical", what, since=late, why=why, next_command=next_command)
+        if names := content.left_alone(now):
+            what, why = self.files.left_alone_in_words(names)
+            next_command = "rename what is to be sent, and move everything else away"
+            yield _one("warning", what, since=content.others[names[0]], why=why, next_command=next_command)
+
+    def _error(self, error: OSError) -> str:
+        """Say why the folder cannot be read; name the folder below it if that is the one."""
+        below = error.filename is not None and Path(error.filename) != self.files.folder.path
+        return _facts.sentence(error) if below else error.strerror or str(error)
+
+    def _refused(self, content: FolderContent) -> Iterator[Facts]:
+        """Describe the files that cannot be sent as they are."""
+        if not content.refused:
+            return
+        path, name = self.files.folder.path, min(content.refused, key=content.refused.__getitem__)
+        number = _number(len(content.refused), "file was refused and is", "files were refused and are")
+        reason = self.files.reason_file(name)
+        yield _one(
+            "critical",
+            f"{number} in {path / 'bad'}, the first",
+            since=content.refused[name],
+            why=f"{one_line(name)}: {self.files.reason(name)}",
+            next_command=f"read {_show.quoted(str(reason))}; correct the file and move it back into "
+            f"{_show.quoted(str(path))}, or remove it",
+        )
+
+
+def _one(level: str, what: str, *, since: datetime | None, why: str, next_command: str) -> Facts:
+    return {"level": level, "what": what, "since": _facts.moment(since), "why": why, "next": next_command}
+
+
+def in_words(one: Facts) -> tuple[str, str]:
+    """Write one thing that needs attention as a sentence, and the command to type next as another line."""
+    since = "" if one["since"] is None else f" since {_show.local(one['since'])}"
+    why = f": {one['why']}" if one["why"] else "."
+    return _show.printable(f"{one['what']}{since}{why}"), _show.printable(f"  Next: {one['next']}")
+
+
+def _number(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _exchanges(ledger: Ledger, facts: Facts) -> Iterator[Facts]:
+    """Describe the exchanges that only a decision settles: for each state how many, and the first."""
+    for state, (meaning, decisions) in MEANING.items():
+        numbers = {system: of[state.value] for system, of in facts["exchanges"].items() if state.value in of}
+        those = [one for system in numbers for one in ledger.exchanges.oldest(system, state, most=1)]
+        if not those:
+            continue
+        number, first = sum(numbers.values()), min(those, key=operator.attrgetter("changed"))
+        (story, *_) = ledger.story(first.reference, party=first.party)
+        verb = "declaration has failed" if state is State.FAILED else f"declaration is {state.value}"
+        verbs = "declarations have failed" if state is State.FAILED else f"declarations are {state.value}"
+        yield _one(
+            "critical",
+            f"{_number(number, verb, verbs)} ({meaning}), the first",
+            since=first.changed,
+            # A detail may begin with the kind of failure, which is the word for the state.
+            why=story.entries[-1].detail.removeprefix(f"{state.value}: ") if story.entries else "",
+            next_command=f"htpoort show {first.reference} --party {first.party}; then htpoort resolve "
+            f"{first.reference} --party {first.party} with {decisions}",
+        )
+
+
+def _paused(pause: PausedServer, now: datetime) -> Facts:
+    """Describe a server that fails."""
+    next_try = _show.local(_facts.moment(pause.next_try))
+    forgotten = now - pause.next_try >= LONG
+    if forgotten:
+        again = f"It was to be tried again at {next_try}, and no agent did"
+        next_command = "htpoort run, or htpoort run --once"
+    elif now >= pause.next_try:
+        again = "It is due: an agent that runs tries it within seconds, otherwise the next htpoort run --once does"
+        next_command = "htpoort run --once, if neither an agent nor cron does it"
+    else:
+        again = f"It is tried again at {next_try}"
+        next_command = f"mend the cause, then: htpoort resume {_show.quoted(pause.name)}"
+    level = "critical" if forgotten or now - pause.since >= _LATE else "warning"
+    why = f"{pause.why.removesuffix('.')}. {again}"
+    return _one(level, f"{pause.name} has failed", since=pause.since, why=why, next_command=next_command)
+
+
+def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> Iterator[Facts]:
+    """Describe declarations that no agent sends; if a server fails, that is the reason."""
+    if sending:
+        return
+    for system, numbers in facts["exchanges"].items():
+        oldest = [one for state in _WAITING for one in ledger.exchanges.oldest(system, state, most=1)]
+        late = [one for one in oldest if now - one.due >= LONG]
+        if not late:
+            continue
+        number, first = sum(numbers[one.state.value] for one in late), min(late, key=operator.attrgetter("due"))
+        what = _number(number, f"declaration to {system} waits", f"declarations to {system} wait")
+        why = f"no agent runs, or none has an [[outbox]] for {system}"
+        yield _one("critical", f"{what}, the first", since=first.due, why=why, next_command="htpoort run")
+
+
+def _undelivered(ledger: Ledger, facts: Facts, now: datetime, patience: timedelta) -> Iterator[Facts]:
+    """Describe replies that could not be delivered, or that no agent delivers."""
+    for system, number in facts["undelivered"].items():
+        first = next(ledger.replies.listed(system=system, undelivered=True), None)
+        if first is None or not (first.trouble or now - first.due >= patience):
+            continue
+        what = _number(number, f"reply of {system} waits", f"replies of {system} wait") + " for delivery, the first"
+        if first.trouble:
+            next_command = f"mend the cause, then: htpoort redeliver --system {system}"
+            yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
+        else:
+            why = f"no agent runs, or none has a [[delivery]] for {system}"
+            yield _one("critical", what, since=first.due, why=why, next_command="htpoort run")

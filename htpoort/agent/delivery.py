@@ -196,7 +196,7 @@ class DeliveryWorker:
         facts = (reply.key, self._system, reply.party, reply.reference)
         if error is None:
             LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
-            await context.write(lambda: replies.mark_delivered_soon(reply.key, at=at))
+            await context.write(lambda: replies.mark_delivered_soon(reply.key, at=at, redeliveries=reply.redeliveries))
             return
         if isinstance(error, LeaseLostError):
             LOG.warning("Reply %d of %s for %s under %s is left to another agent: %s", *facts, error)
@@ -211,7 +211,9 @@ class DeliveryWorker:
         )
 
         def mark(why: str) -> Future[None]:
-            return replies.mark_failed_soon(reply.key, at=at, due=due, trouble=why, owner=context.owner)
+            return replies.mark_failed_soon(
+                reply.key, at=at, due=due, trouble=why, owner=context.owner, redeliveries=reply.redeliveries
+            )
 
         await context.write(lambda: mark(trouble), without_text=lambda: mark(OMITTED))
 

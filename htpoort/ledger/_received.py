@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from htpoort.core.errors import UnknownError
+from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
@@ -72,6 +72,49 @@ def selected(
         yield _replies.c.id.in_(keys)
 
 
+def chosen_by_order(  # noqa: PLR0913 - one argument for each thing that selects
+    connection: sa.Connection,
+    *,
+    system: str | None,
+    party: str | None,
+    since: datetime | None,
+    keys: Sequence[int],
+    delivered: bool,
+) -> sa.ColumnElement[bool]:
+    """
+    Select the replies that an order is about.
+
+    Raises:
+        InputError: Some numbers are unknown, or all replies that were delivered would be among them.
+    """
+    if delivered and not keys and since is None:
+        message = "keys and since are missing; give one of them, or all replies would be delivered again."
+        raise InputError("", (Problem("ledger.which-replies", message),))
+    _refuse_unknown(connection, keys)
+    return sa.and_(sa.true(), *selected(system=system, party=party, since=since, keys=keys))
+
+
+def _refuse_unknown(connection: sa.Connection, keys: Sequence[int]) -> None:
+    """
+    Refuse numbers that no reply has.
+
+    Raises:
+        InputError: There are such numbers; the error names them.
+    """
+    found = connection.execute(sa.select(_replies.c.id).where(_replies.c.id.in_(keys))).scalars() if keys else ()
+    if unknown := sorted(set(keys).difference(found)):
+        message = (
+            f"No reply in this ledger has the number {' or '.join(map(str, unknown))}, so no reply was made due; "
+            "htpoort reply list lists them with their numbers as key."
+        )
+        raise InputError("", (Problem("ledger.unknown-reply", message),))
+
+
+def due_after(moment: datetime) -> sa.ColumnElement[bool]:
+    """Select the replies whose next delivery is later than a moment."""
+    return _replies.c.delivered.is_(None) & (_replies.c.due > moment)
+
+
 class ReplyLists(LedgerPart):
     """The reading methods of `htpoort.ledger.Replies`."""
 
@@ -123,6 +166,43 @@ class ReplyLists(LedgerPart):
         query = WITH_MESSAGE.order_by(_replies.c.id).where(*selected(system=system, party=party, since=since))
         if undelivered:
             query = query.where(_replies.c.delivered.is_(None))
+        for row in connection.execution_options(yield_per=100).execute(query):
+            yield reply_of(row)
+
+    @streams
+    def deliverable_again(  # noqa: PLR0913 - one argument for each thing that selects
+        self,
+        connection: sa.Connection,
+        *,
+        at: datetime,
+        system: str | None = None,
+        party: str | None = None,
+        since: datetime | None = None,
+        keys: Sequence[int] = (),
+        delivered: bool = False,
+    ) -> Iterator[Reply]:
+        """
+        List what `deliver_again_now` would deliver again.
+
+        Args:
+            at: Now.
+            system: As for `deliver_again_now`, like the others.
+            party: Only replies for this party, in any case.
+            since: Only replies that first came at this moment or later.
+            keys: Only these numbers; all if none is given.
+            delivered: Replies that were delivered, too.
+
+        Returns:
+            The replies, read as you iterate.
+
+        Raises:
+            InputError: As for `deliver_again_now`.
+            LedgerError: The ledger could not be read.
+        """
+        chosen = chosen_by_order(connection, system=system, party=party, since=since, keys=keys, delivered=delivered)
+        waiting = due_after(at)
+        due = waiting | _replies.c.delivered.is_not(None) if delivered else waiting
+        query = WITH_MESSAGE.where(chosen, due).order_by(_replies.c.id)
         for row in connection.execution_options(yield_per=100).execute(query):
             yield reply_of(row)
 

@@ -14,14 +14,13 @@ from typing import Final, cast, final
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event
 from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import soon, writes
 from htpoort.ledger._queueing import LockedExchange, select_for_update, sent_records
-from htpoort.ledger._received import WITH_MESSAGE, ReplyLists, of_party, reply_of, selected
+from htpoort.ledger._received import WITH_MESSAGE, ReplyLists, chosen_by_order, due_after, of_party, reply_of
 from htpoort.ledger._statement import InsertIfNew, Statement, any_row, correct_due, log, make_due, storable
 from htpoort.ledger.records import LedgerEvent, QuarantineState, Reply, Stored
 from htpoort.ledger.servers import remember
@@ -183,11 +182,20 @@ _CLAIM: Final = Statement(
     .values(owner=sa.bindparam("owner"), lease=sa.bindparam("lease"), attempts=_replies.c.attempts + 1)
 )
 _release: Final = sa.update(_replies).where(_replies.c.id == sa.bindparam("key")).values(owner=None, lease=None)
-_MARK_DELIVERED: Final = Statement(_release.values(delivered=sa.bindparam("at"), trouble=None))
+_deliver: Final = _release.values(delivered=sa.bindparam("at"), trouble=None)
 _fail: Final = _release.values(due=sa.bindparam("due"), trouble=sa.bindparam("trouble"))
-_MARK_FAILED: Final = Statement(_fail)
-# Not "owner": SQLAlchemy reserves the names of columns that the statement sets.
-_MARK_OWN_FAILED: Final = Statement(_fail.where(_replies.c.owner == sa.bindparam("held_by")))
+# Not the names of the columns: SQLAlchemy reserves those that a statement sets.
+_SAME_ORDER: Final = _replies.c.redeliveries == sa.bindparam("ordered")
+_SAME_OWNER: Final = _replies.c.owner == sa.bindparam("held_by")
+_MARK_DELIVERED: Final = Statement(_deliver)
+_MARK_ORDERED_DELIVERED: Final = Statement(_deliver.where(_SAME_ORDER))
+_MARK_FAILED: Final = {
+    (owner, order): Statement(_fail.where(*[_SAME_OWNER] * owner, *[_SAME_ORDER] * order))
+    for owner in (False, True)
+    for order in (False, True)
+}
+"""By whether the worker matters, and whether the order does."""
+_OLD_ORDER: Final = "a person has ordered another delivery since; that is still to come"
 _REDELIVER: Final = Statement(
     sa
     .update(_replies)
@@ -202,7 +210,7 @@ class Replies(ReplyLists):
     """
     The replies of a ledger; available as ``ledger.replies``.
 
-    Its reading methods (`get`, `listed`) are inherited from `ReplyLists`.
+    Its reading methods (`get`, `listed`, `deliverable_again`) are inherited from `ReplyLists`.
 
     A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
     """
@@ -295,19 +303,27 @@ class Replies(ReplyLists):
     claim_soon = soon(claim)
 
     @writes
-    def mark_delivered(self, connection: sa.Connection, key: int, *, at: datetime) -> None:
+    def mark_delivered(
+        self, connection: sa.Connection, key: int, *, at: datetime, redeliveries: int | None = None
+    ) -> None:
         """
         Mark a reply as delivered.
 
         Args:
             key: Its number.
             at: Now.
+            redeliveries: If given, `Reply.redeliveries` as it was when this delivery began. If a person has ordered
+                another delivery since, the reply still waits for that one: a worker that was thought dead may report
+                late, when another one has delivered the reply and the person has ordered more.
 
         Raises:
             LedgerError: The ledger could not be written.
         """
-        _MARK_DELIVERED.write(connection, {"key": key, "at": at})
-        log(connection, at, LedgerEvent.DELIVERED.value, reply=key, exchange=_exchange_of(connection, key))
+        values = {"key": key, "at": at, "ordered": redeliveries}
+        marked = (_MARK_DELIVERED if redeliveries is None else _MARK_ORDERED_DELIVERED).write(connection, values)
+        exchange = _exchange_of(connection, key)
+        detail = "" if marked else _OLD_ORDER
+        log(connection, at, LedgerEvent.DELIVERED.value, reply=key, exchange=exchange, detail=detail)
 
     mark_delivered_soon = soon(mark_delivered)
 
@@ -321,6 +337,7 @@ class Replies(ReplyLists):
         due: datetime,
         trouble: str,
         owner: str | None = None,
+        redeliveries: int | None = None,
     ) -> None:
         """
         Record that the delivery of a reply failed.
@@ -331,12 +348,13 @@ class Replies(ReplyLists):
             due: When to deliver it again.
             trouble: Why it failed, one line.
             owner: If given, change the reply only if this worker still has it, and another one does not.
+            redeliveries: If given, change the reply only if no delivery was ordered since, as for `mark_delivered`.
 
         Raises:
             LedgerError: The ledger could not be written.
         """
-        values = {"key": key, "due": due, "trouble": storable(trouble), "held_by": owner}
-        (_MARK_FAILED if owner is None else _MARK_OWN_FAILED).write(connection, values)
+        values = {"key": key, "due": due, "trouble": storable(trouble), "held_by": owner, "ordered": redeliveries}
+        _MARK_FAILED[owner is not None, redeliveries is not None].write(connection, values)
         exchange = _exchange_of(connection, key)
         log(connection, at, LedgerEvent.DELIVERY_FAILED.value, reply=key, exchange=exchange, detail=trouble)
 
@@ -396,7 +414,7 @@ class Replies(ReplyLists):
         Raises:
             LedgerError: The ledger could not be read or written.
         """
-        condition = _due_after(at + longest) & (_replies.c.system == system)
+        condition = due_after(at + longest) & (_replies.c.system == system)
         if not self._connections.read(any_row, condition):
             return 0
         return self._connections.write(correct_due, _replies, condition, at)
@@ -433,12 +451,8 @@ class Replies(ReplyLists):
                 *delivered* is set without *keys* and *since*.
             LedgerError: The ledger could not be written.
         """
-        if delivered and not keys and since is None:
-            message = "keys and since are missing; give one of them, or all replies would be delivered again."
-            raise InputError("", (Problem("ledger.which-replies", message),))
-        _refuse_unknown(connection, keys)
-        chosen = sa.and_(sa.true(), *selected(system=system, party=party, since=since, keys=keys))
-        due = [key for key, _ in make_due(connection, _replies, chosen & _due_after(at), at=at)]
+        chosen = chosen_by_order(connection, system=system, party=party, since=since, keys=keys, delivered=delivered)
+        due = [key for key, _ in make_due(connection, _replies, chosen & due_after(at), at=at)]
         for key in due:
             log(connection, at, LedgerEvent.DELIVERY_ORDERED.value, reply=key)
         return sorted([*due, *_redeliver(connection, chosen, at=at)]) if delivered else due
@@ -455,27 +469,6 @@ def _redeliver(connection: sa.Connection, chosen: sa.ColumnElement[bool], *, at:
     for row in rows:
         log(connection, at, LedgerEvent.REDELIVERY_ORDERED.value, reply=row.id, exchange=row.exchange)
     return [row.id for row in rows]
-
-
-def _refuse_unknown(connection: sa.Connection, keys: Sequence[int]) -> None:
-    """
-    Refuse numbers that no reply has.
-
-    Raises:
-        InputError: There are such numbers; the error names them.
-    """
-    found = connection.execute(sa.select(_replies.c.id).where(_replies.c.id.in_(keys))).scalars() if keys else ()
-    if unknown := sorted(set(keys).difference(found)):
-        message = (
-            f"No reply in this ledger has the number {' or '.join(map(str, unknown))}, so no reply was made due; "
-            "htpoort reply list lists them with their numbers as key."
-        )
-        raise InputError("", (Problem("ledger.unknown-reply", message),))
-
-
-def _due_after(moment: datetime) -> sa.ColumnElement[bool]:
-    """Select the replies whose next delivery is later than a moment."""
-    return _replies.c.delivered.is_(None) & (_replies.c.due > moment)
 
 
 def _exchange_of(connection: sa.Connection, key: int) -> int | None:

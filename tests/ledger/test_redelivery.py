@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -153,6 +154,99 @@ class TestOrders:
         ledger.replies.deliver_again_now(at=clock(6), keys=[keys[0]], delivered=True)
 
         assert ({"DMS": 1}, None) == (ledger.status().undelivered, ledger.replies.get(keys[0]).delivered)
+
+
+class TestAWorkerThatWasThoughtDead:
+    """Its report, which comes after another delivery was ordered, does not end that one."""
+
+    @pytest.fixture
+    def ordered(self, ledger: Ledger, keys: list[int], clock: Clock) -> Reply:
+        """Give the claim of a worker that is silent while another one delivers, and a person orders more."""
+        late = claim(ledger, clock(5))[0]
+        deliver(ledger, clock(8))
+        ledger.replies.deliver_again_now(at=clock(9), keys=[keys[0]], delivered=True)
+        return late
+
+    def test_delivered(self, ledger: Ledger, ordered: Reply, clock: Clock) -> None:
+        """The reply still waits for the delivery that was ordered; the log has the late report, and its reason."""
+        ledger.replies.mark_delivered(ordered.key, at=clock(10), redeliveries=ordered.redeliveries)
+        last = ledger.story("K1")[0].entries[-1]
+
+        assert ("delivered", "a person has ordered another delivery since; that is still to come") == (
+            last.event,
+            last.detail,
+        )
+        assert [(ordered.key, 1)] == deliver(ledger, clock(11))
+
+    def test_failed(self, ledger: Ledger, ordered: Reply, clock: Clock) -> None:
+        """It does not put off the ordered delivery, even if the same worker has begun that one meanwhile."""
+        (begun,) = claim(ledger, clock(10))
+        ledger.replies.mark_failed(
+            ordered.key, at=clock(10), due=clock(99), trouble="late", owner="a", redeliveries=ordered.redeliveries
+        )
+        held = [reply.key for reply in claim(ledger, clock(11))]
+        ledger.replies.mark_failed(
+            begun.key, at=clock(11), due=clock(20), trouble="away", owner="a", redeliveries=begun.redeliveries
+        )
+
+        assert ([], clock(20), "away") == (
+            held,
+            ledger.replies.get(begun.key).due,
+            ledger.replies.get(begun.key).trouble,
+        )
+
+    def test_the_same_delivery(self, ledger: Ledger, keys: list[int], clock: Clock) -> None:
+        """A late report without an order since then is the truth: the process has the reply."""
+        late = claim(ledger, clock(5))[0]
+        claim(ledger, clock(8))
+        ledger.replies.mark_delivered(late.key, at=clock(9), redeliveries=late.redeliveries)
+
+        assert (keys[0], clock(9)) == (late.key, ledger.replies.get(late.key).delivered)
+
+
+class TestPreview:
+    """What an order would do is listed by the same choice, and nothing changes."""
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({}, [1]),
+            ({"delivered": True, "since": 0}, [0, 1, 2]),
+            ({"delivered": True, "since": 2}, [2]),
+            ({"delivered": True, "since": 0, "party": CLIENT.lower()}, [2]),
+            ({"system": "AGS"}, []),
+            ({"delivered": True, "keys": [0, 3]}, [0]),
+        ],
+    )
+    def test_which(
+        self, ledger: Ledger, keys: list[int], clock: Clock, options: dict[str, Any], expected: list[int]
+    ) -> None:
+        """One was delivered, one failed, one was delivered to the client, and one is due anyhow."""
+        for key in (keys[0], keys[2]):
+            ledger.replies.mark_delivered(key, at=clock(5))
+        ledger.replies.mark_failed(keys[1], at=clock(5), due=clock(65), trouble="away")
+        if "since" in options:
+            options = {**options, "since": clock(options["since"])}
+        if "keys" in options:
+            options = {**options, "keys": [keys[number] for number in options["keys"]]}
+        before = list(ledger.replies.listed())
+        listed = [reply.key for reply in ledger.replies.deliverable_again(at=clock(6), **options)]
+        between = list(ledger.replies.listed())
+        ordered = ledger.replies.deliver_again_now(at=clock(6), **options)
+
+        assert ([keys[number] for number in expected], before) == (listed, between)
+        assert listed == ordered
+
+    def test_refused(self, ledger: Ledger, keys: list[int], clock: Clock) -> None:
+        """What the order refuses, its preview refuses too."""
+        with pytest.raises(InputError) as everything:
+            list(ledger.replies.deliverable_again(at=clock(6), delivered=True))
+        with pytest.raises(InputError) as unknown:
+            list(ledger.replies.deliverable_again(at=clock(6), keys=[keys[0], 99], delivered=True))
+
+        assert ["ledger.which-replies", "ledger.unknown-reply"] == [
+            caught.value.problems[0].code for caught in (everything, unknown)
+        ]
 
 
 def test_exchanges_by_system_party_and_time(ledger: Ledger, clock: Clock, sent: Callable[..., object]) -> None:

@@ -61,6 +61,7 @@ MOVES = {
         ("queued", "held", "sending", "deferred", "accepted", "refused", "failed", "unknown", "answered"), "answered"
     ),
     "never-sent": {"answered": "unknown"},
+    "answer-withdrawn": {"answered": "unknown"},
     "window-opened": {"queued": "held", "deferred": "held"},
     "window-closed": {"held": "queued"},
     "resolved-as-sent": {"unknown": "accepted"},
@@ -88,6 +89,8 @@ class Sheet:
     """Attempts whose content may have left; 0 if an operator resolved the exchange as sent."""
     early: bool = False
     """Whether a reply came during the current attempt, whose end decides about the reply."""
+    had: bool = False
+    """Whether a server accepted it, or an operator resolved it as sent."""
 
     def happens(self, event: str) -> None:
         """Change the state by the table."""
@@ -139,6 +142,14 @@ class Copy:
     copies: int = 1
     delivered: bool = False
     lease: datetime | None = None
+    attempts: int = 0
+    failed: int = 0
+    redeliveries: int = 0
+
+    @property
+    def may_be_delivered(self) -> bool:
+        """Whether a process has it or may have it."""
+        return self.delivered or self.redeliveries > 0 or self.attempts != self.failed
 
 
 def party_of(reference: str) -> str:
@@ -183,6 +194,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.copies: dict[tuple[str, str, str], Copy] = {}
         self.quarantined: dict[int, tuple[str, str, int, str]] = {}
         self.keys: dict[bytes, int] = {}
+        # Which reply each released message became.
+        self.released: dict[int, tuple[str, str, str]] = {}
         # The gateway: for each body, the K's that it came under.
         self.gateway: dict[bytes, set[str]] = {}
         self.restarts = dict.fromkeys(WORKERS, 0)
@@ -290,6 +303,7 @@ class LedgerMachine(RuleBasedStateMachine):
         after = self.ledger.exchanges.settle_soon(claimed, outcome, at=self.now, due=due, content_begun=begun).result()
 
         before = sheet.state
+        sheet.had = sheet.had or outcome is Outcome.ACCEPTED
         event = "outcome-unknown" if outcome is Outcome.UNKNOWN else outcome.value
         if sheet.ended(event, claimed.attempt, begun=begun):
             for copy in self.copies.values():
@@ -363,6 +377,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         if order == "resolve_as_sent":
             sheet.begun.add(0)
+            sheet.had = True
         assert sheet.state == method(reference, at=self.now).state.value
 
     @rule(
@@ -412,7 +427,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.keys[raw] = key
         self.quarantined[key] = entry
 
-    def stored(self, reference: str, system: str, body: int, key: int, *, repeated: bool) -> None:
+    def stored(  # noqa: PLR0913 - what is stored, and how
+        self, reference: str, system: str, body: int, key: int, *, repeated: bool, due: datetime = EPOCH
+    ) -> None:
         """Record a reply."""
         name = reference, system, f"<R>{body}</R>"
         assert (name in self.copies) == repeated
@@ -426,27 +443,65 @@ class LedgerMachine(RuleBasedStateMachine):
             if own is not None and copy.not_sent:
                 copy.not_sent = own.replied()
             return
-        self.copies[name] = copy = Copy(number=key, system=system, due=EPOCH)
+        self.copies[name] = copy = Copy(number=key, system=system, due=due)
         if own is not None:
             copy.answers = reference
             copy.not_sent = own.replied()
 
-    @precondition(lambda self: any(entry[3] == "held" for entry in self.quarantined.values()))
-    @rule(data=st.data(), released=st.booleans(), system=st.sampled_from(sorted(SYSTEMS)))
-    def settle_quarantine(self, data: st.DataObject, released: bool, system: str) -> None:  # noqa: FBT001 - the same
-        """A released message is stored like a reply of the chosen system; a discarded one goes nowhere."""
-        key = data.draw(st.sampled_from(sorted(key for key, entry in self.quarantined.items() if entry[3] == "held")))
+    def set_to(self, key: int, state: str) -> None:
+        """Record what an operator decided about a message."""
+        self.quarantined[key] = (*self.quarantined[key][:3], state)
+
+    def among(self, *states: str) -> list[int]:
+        """List the messages of the quarantine in some states."""
+        return sorted(key for key, entry in self.quarantined.items() if entry[3] in states)
+
+    @precondition(lambda self: self.among("held"))
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        """A discarded message goes nowhere."""
+        key = data.draw(st.sampled_from(self.among("held")))
+        self.ledger.quarantine.discard(key, at=self.now, reason="not ours")
+        self.set_to(key, "discarded")
+
+    @precondition(lambda self: self.among("held", "discarded"))
+    @rule(data=st.data(), system=st.sampled_from(sorted(SYSTEMS)))
+    def release(self, data: st.DataObject, system: str) -> None:
+        """A released message, also one that was discarded, is stored like a reply of the chosen system."""
+        key = data.draw(st.sampled_from(self.among("held", "discarded")))
         reference, _, body, _ = self.quarantined[key]
-        self.quarantined[key] = (*self.quarantined[key][:3], "released" if released else "discarded")
-        if not released:
-            self.ledger.quarantine.discard(key, at=self.now, reason="not ours")
-            return
         choice = {"system": SYSTEMS[system][0], "party": PartyId.parse(party_of(reference)), "reference": reference}
         # Either system is contradicted: the K went to the other one, or mailbox or process ID belong to the other.
         with pytest.raises(InputError):
             self.ledger.quarantine.release(key, **choice, at=self.now)
         stored = self.ledger.quarantine.release_despite(key, **choice, reason="confirmed by telephone", at=self.now)
-        self.stored(reference, system, body, stored.key, repeated=stored.repeated)
+        self.stored(reference, system, body, stored.key, repeated=stored.repeated, due=self.now)
+        self.set_to(key, "released")
+        self.released[key] = reference, system, f"<R>{body}</R>"
+
+    @precondition(lambda self: self.among("released"))
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        """A release is taken back until a process may have its reply, with all that it did."""
+        key = data.draw(st.sampled_from(self.among("released")))
+        copy = self.copies[self.released[key]]
+        sheet = None if copy.answers is None else self.sheets[copy.answers]
+        if copy.may_be_delivered or (sheet is not None and sheet.state == "sending"):
+            with pytest.raises(InputError):
+                self.ledger.quarantine.withdraw(key, at=self.now, reason="wrong")
+            return
+        self.ledger.quarantine.withdraw(key, at=self.now, reason="wrong")
+        self.set_to(key, "held")
+        name = self.released.pop(key)
+        if copy.copies > 1:
+            copy.copies -= 1
+            return
+        del self.copies[name]
+        others = [other for other in self.copies.values() if other.answers == copy.answers and not other.not_sent]
+        if sheet is not None and sheet.state == "answered" and not others:
+            sheet.happens("answer-withdrawn")
+            if sheet.had:
+                sheet.happens("accepted")
 
     # ── delivery ──
 
@@ -472,7 +527,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
         assert [number for _, number in waiting[:most]] == [stored.key for stored in claimed]
         for stored in claimed:
-            self.copy(stored.key).lease = self.now + LEASE
+            copy = self.copy(stored.key)
+            copy.lease = self.now + LEASE
+            copy.attempts += 1
+            assert (copy.attempts, copy.redeliveries) == (stored.attempts, stored.redeliveries)
         return multiple(*claimed)
 
     def copy(self, key: int) -> Copy:
@@ -492,16 +550,57 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(claimed=consumes(deliveries), wait=st.none() | st.integers(0, 9))
     def delivery_ends(self, claimed: Reply, wait: int | None) -> None:
-        """A delivery succeeds, or fails and is due again."""
+        """A delivery succeeds, or fails and is due again; one before the last order changes nothing."""
         copy = self.copy(claimed.key)
-        copy.lease = None
+        order = claimed.redeliveries
+        current = order == copy.redeliveries
+        if current:
+            copy.lease = None
         if wait is None:
-            self.ledger.replies.mark_delivered_soon(claimed.key, at=self.now).result()
-            copy.delivered = True
-        else:
-            due = self.now + timedelta(minutes=wait)
-            self.ledger.replies.mark_failed_soon(claimed.key, at=self.now, due=due, trouble="away").result()
+            self.ledger.replies.mark_delivered_soon(claimed.key, at=self.now, redeliveries=order).result()
+            copy.delivered = copy.delivered or current
+            return
+        due = self.now + timedelta(minutes=wait)
+        self.ledger.replies.mark_failed_soon(
+            claimed.key, at=self.now, due=due, trouble="away", redeliveries=order
+        ).result()
+        copy.failed += 1
+        if current:
             copy.due = due
+
+    @precondition(lambda self: self.copies)
+    @rule(data=st.data(), delivered=st.booleans())
+    def redeliver(self, data: st.DataObject, delivered: bool) -> None:  # noqa: FBT001 - the same
+        """An order makes due what waits for its next try, and if asked for, what was delivered; its preview agrees."""
+        numbers = sorted(copy.number for copy in self.copies.values())
+        self.ordered_again(data.draw(st.sets(st.sampled_from(numbers), min_size=1)), delivered=delivered)
+
+    def ordered_again(self, keys: set[int], *, delivered: bool) -> None:
+        """Give the order to the ledger and to the model."""
+        chosen = [copy for copy in self.copies.values() if copy.number in keys]
+        waiting = [copy for copy in chosen if not copy.delivered and copy.due > self.now]
+        again = [copy for copy in chosen if copy.delivered and delivered]
+        options: dict[str, Any] = {"at": self.now, "keys": sorted(keys), "delivered": delivered}
+        preview = [stored.key for stored in self.ledger.replies.deliverable_again(**options)]
+        ordered = self.ledger.replies.deliver_again_now(**options)
+
+        assert sorted(copy.number for copy in (*waiting, *again)) == ordered
+        assert ordered == preview
+        for copy in (*waiting, *again):
+            copy.due = self.now
+        for copy in again:
+            copy.delivered = False
+            copy.redeliveries += 1
+
+    @rule(target=deliveries, system=st.sampled_from(sorted(SYSTEMS)), silent=st.sampled_from([1, 3]))
+    def delivery_taken_over(self, system: str, silent: int) -> Any:
+        """A worker is silent, perhaps too long; another one delivers, and an operator orders more; both report."""
+        slow = self.claim_replies("one", system, 2).values
+        self.time_passes(silent)
+        self.deliver("two", system, [None] * 4)
+        if keys := {claimed.key for claimed in slow}:
+            self.ordered_again(keys, delivered=True)
+        return multiple(*slow)
 
     # ── invariants ──
 
@@ -525,11 +624,13 @@ class LedgerMachine(RuleBasedStateMachine):
                 stored.copies,
                 stored.delivered is not None,
                 stored.correlation == "not-sent",
+                stored.redeliveries,
             )
             for stored in self.ledger.replies.listed()
         }
         assert {
-            name: (copy.number, copy.copies, copy.delivered, copy.not_sent) for name, copy in self.copies.items()
+            name: (copy.number, copy.copies, copy.delivered, copy.not_sent, copy.redeliveries)
+            for name, copy in self.copies.items()
         } == actual
 
     @invariant()

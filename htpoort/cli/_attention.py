@@ -230,7 +230,7 @@ def _undelivered(ledger: Ledger, facts: Facts, now: datetime, patience: timedelt
             continue
         what = _number(number, f"reply of {system} waits", f"replies of {system} wait") + " for delivery, the first"
         if first.trouble:
-            next_command = f"mend the cause, then: htpoort redeliver --system {system}"
+            next_command = f"mend the cause, then: htpoort redeliver --system {system} --yes"
             yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
         else:
             why = f"no agent runs, or none has a [[delivery]] for {system}"

@@ -163,12 +163,12 @@ def in_options(error: E, options: Mapping[str, str] = _OPTIONS) -> E:
 
 def _in_options(problem: Problem, options: Mapping[str, str], value: str) -> Problem:
     name, blank, rest = problem.message.partition(" ")
-    colon = ":" if name.endswith(":") else ""
     option = options.get(name.removesuffix(":"))
     if option is None:
         return problem
     shown = value if rest.startswith("cannot be used") else ""
-    return attrs.evolve(problem, message=f"{option}{shown}{colon}{blank}{rest}")
+    rest = re.sub(r"(?<=, and )\w+(?= )", lambda other: options.get(other[0], other[0]), rest)
+    return attrs.evolve(problem, message=f"{option}{shown}{':' * name.endswith(':')}{blank}{rest}")
 
 
 @contextlib.contextmanager

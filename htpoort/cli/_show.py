@@ -140,7 +140,7 @@ def table(
     Print a table, page by page, so that a long one needs no more memory than a page.
 
     Args:
-        title: The line above it.
+        title: The line above it, which names what is listed in the plural.
         columns: The names of the columns.
         lines: The cells of each line; at most one more is read than is printed.
         limit: Most lines that are printed; by default all.
@@ -151,7 +151,7 @@ def table(
         _page("" if printed else title, columns, page)
         printed += len(page)
     if not printed:
-        line(f"{title}: nothing.")
+        line(f"No {title[0].lower()}{title[1:]}.")
     if printed == limit and next(waiting, None) is not None:
         line(f"These are the first {limit}, and there are more. {rest}")
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self, cast, final, get_args, get_origin
 
+from htpoort.cli._input import LARGEST_NUMBER
+
 __all__ = ["in_plain_words", "options_in_plain_words", "sentence"]
 
 _VALUES: Final = {
@@ -196,6 +198,8 @@ def _right(parameter: Any) -> str:  # noqa: ANN401 - typer hides the types of it
         *others, last = (str(choice.value) for choice in values.choices)
         return f"{', '.join(others)} or {last}"
     given = values.parameter_info
+    if given.max == LARGEST_NUMBER:
+        return "a number such as 17"
     kind = "a number" if values.annotation is float else "a whole number"
     return f"{kind}, {_range(given.min, given.max)}"
 

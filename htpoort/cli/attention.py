@@ -204,7 +204,7 @@ def list_command(
             _show.json_array(facts)
         else:
             lines = (tuple(one[column] for column in columns) for one in facts)
-            _show.table("Quarantine", columns, lines, limit=limit, rest=REST)
+            _show.table("Messages in quarantine", columns, lines, limit=limit, rest=REST)
 
 
 @quarantine.command()

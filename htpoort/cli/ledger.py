@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
@@ -42,6 +42,7 @@ from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.exchange import Event, State
 
 if TYPE_CHECKING:
+    from htpoort.config import LedgerConfig
     from htpoort.ledger import Exchange, Ledger
 
 app = _input.group()
@@ -51,6 +52,7 @@ app.add_typer(replies)
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
 _HOURS: Final = 24 * _DAYS
 _COLUMNS: Final = ("system", "party", "reference", "business_reference", "state", "attempts", "created", "changed")
+_UNCHANGED: Final = "Nothing has changed; add --yes to do it."
 _REPLY_COLUMNS: Final = ("key", "system", "party", "reference", "correlation", "received", "delivered", "trouble")
 
 
@@ -60,7 +62,7 @@ def show(
 ) -> None:
     """Show all that is known of a K: its exchange, what happened, and its replies."""
     reference, party = _typed(reference, party)
-    with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange and no reply"):
+    with _input.opened(config) as (settings, ledger), _naming(reference, party, "exchange and no reply", settings):
         stories = [_facts.story(story) for story in ledger.story(reference, party=party)]
     if json:
         _show.as_json(stories)
@@ -79,11 +81,13 @@ def _typed(reference: str, party: str | None) -> tuple[str, str | None]:
 
 
 @contextlib.contextmanager
-def _naming(reference: str, party: str | None, lacking: str) -> Generator[None]:
-    """If a ledger lacks a K, suggest what to check; it has too many to list them."""
+def _naming(reference: str, party: str | None, lacking: str, settings: LedgerConfig) -> Generator[None]:
+    """If a ledger lacks a K, suggest what to check: the party first, then K; it has too many to list them."""
     try:
         yield
     except UnknownError:
+        if party is not None:
+            settings.party(party)
         of = "" if party is None else f" of --party {party}"
         message = f"K {reference!r}: no {lacking}{of} in this ledger has this reference. "
         if re.fullmatch(r"[0-9A-Za-z]{1,35}", reference):
@@ -161,7 +165,8 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
         before = _clock.now() - timedelta(hours=older_than)
         found = ledger.exchanges.unanswered(before=before, system=name, party=party)
         lines = map(_facts.unanswered, _selection.of_known_party(found, party, settings))
-        _show_listed("Unanswered", lines, _facts.UNANSWERED, _facts.UNANSWERED, csv=csv, json=json, limit=limit)
+        columns = _facts.UNANSWERED
+        _show_listed("Unanswered declarations", lines, columns, columns, csv=csv, json=json, limit=limit)
 
 
 _ORDERS: Final = {
@@ -210,7 +215,11 @@ def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing
     if state or system is not None or since is not None or yes:
         raise _input.refusal("input.usage", "--state, --system, --since and --yes choose many; leave out K, or them.")
     reference, party = _typed(reference, party)
-    with _input.opened(config) as (_, ledger), _naming(reference, party, "exchange"), _naming_order(option):
+    with (
+        _input.opened(config) as (settings, ledger),
+        _naming(reference, party, "exchange", settings),
+        _naming_order(option),
+    ):
         exchange = _order(ledger, option)(reference, at=_clock.now(), party=party).result()
         _output.mark_committed()
     (_show.as_json if json else _show.rows)(_facts.exchange(exchange))
@@ -243,15 +252,17 @@ def _many(ledger: Ledger, option: str, chosen: Iterable[Exchange]) -> list[str]:
 def _show_resolved(lines: list[Facts], *, done: bool, json: bool) -> None:
     """Print what an order does, or did, to each of many exchanges."""
     refused = sum(1 for line in lines if line["refused"])
-    facts = {"result": "resolved" if done else "would be resolved", "number": len(lines) - refused, "refused": refused}
+    facts = {"result": "resolved" if done else "would be resolved", "number": len(lines) - refused}
     if json:
-        _show.as_json({**facts, "exchanges": lines})
+        _show.as_json({**facts, "refused": refused, "exchanges": lines})
         return
+    # "refused" is the name of a state, too.
     if lines:
-        _show.table("Exchanges", tuple(lines[0]), [tuple(line.values()) for line in lines])
-    _show.rows(facts)
+        columns = (*tuple(lines[0])[:-1], "not possible")
+        _show.table("Exchanges", columns, [tuple(line.values()) for line in lines])
+    _show.rows({**facts, "not possible": refused})
     if not done and len(lines) > refused:
-        _show.line("Nothing has changed; add --yes to do it.")
+        _show.line(_UNCHANGED)
 
 
 @contextlib.contextmanager
@@ -325,24 +336,38 @@ def redeliver(  # noqa: PLR0913 - one option for each thing that selects
     since: Since = None,
     system: OfSystem = None,
     party: OfParty = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Without NUMBER: do it; without this, only list them.")] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """Deliver replies again now: those that failed, and delivered ones that you name by NUMBER or --since."""
-    moment = _selection.since(since)
+    moment, replies, done = _selection.since(since), list[Facts](), yes or bool(numbers)
     with _input.opened(config) as (settings, ledger):
-        name = _selection.system_name(system, settings)
-        if party is not None:
-            party = str(settings.party(party))
-        chosen = bool(numbers) or moment is not None
-        due = ledger.replies.deliver_again_now(
-            at=_clock.now(), keys=numbers or (), since=moment, system=name, party=party, delivered=chosen
-        )
-        _output.mark_committed()
+        order: dict[str, Any] = {
+            "at": _clock.now(),
+            "keys": numbers or (),
+            "since": moment,
+            "system": _selection.system_name(system, settings),
+            "party": party,
+            "delivered": bool(numbers) or moment is not None,
+        }
+        if done:
+            keys = iter(ledger.replies.deliver_again_now(**order))
+            due = list(_selection.of_known_party(keys, party, settings))
+            _output.mark_committed()
+        else:
+            found = ledger.replies.deliverable_again(**order)
+            replies += map(_facts.reply, _selection.of_known_party(found, party, settings))
+            due = [reply["key"] for reply in replies]
+    facts = {"result": "due now" if done else "would be due now", "number": len(due)}
     if json:
-        _show.as_json({"result": "due now", "number": len(due), "replies": due})
-    else:
-        _show.rows({"result": "due now", "number": len(due), "replies": ", ".join(map(str, due)) or None})
+        _show.as_json({**facts, "replies": due})
+        return
+    if replies:
+        _show.table("Replies", _REPLY_COLUMNS, [tuple(reply[name] for name in _REPLY_COLUMNS) for reply in replies])
+    _show.rows({**facts, "replies": ", ".join(map(str, due)) or None} if done else facts)
+    if replies:
+        _show.line(_UNCHANGED)
 
 
 @app.command()

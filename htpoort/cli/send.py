@@ -36,6 +36,7 @@ from htpoort.cli._input import (
     Systems,
     TransferEncodingOption,
 )
+from htpoort.core.directory import Directory
 from htpoort.core.errors import InputError, SendError, SendFailure
 from htpoort.core.message import Submission, automatic_reference
 from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSettings
@@ -299,7 +300,7 @@ class _One:
             data = _input.payload(payload, sha256)
             reference = automatic_reference(self.options.party, data)
         options = attrs.evolve(self.options, reference=reference)
-        with _naming_system():
+        with _naming_system(self.settings.directory):
             # Before PAYLOAD is read, which may be a terminal.
             chosen = dispatcher.choose(
                 party=options.party, reference=reference, at=now, system=self.system, kind=self.kind
@@ -348,14 +349,15 @@ class _One:
 
 
 @contextlib.contextmanager
-def _naming_system() -> Generator[None]:
+def _naming_system(directory: Directory) -> Generator[None]:
     """Where neither a system nor a plan is given, name the option and the table of the file."""
     try:
         yield
     except InputError as error:
         if "dispatch.no-system" not in {problem.code for problem in error.problems}:
             raise
-        message = "Give --system, or write in [cutover] of the configuration which party uses which system."
+        names = " or ".join(system.name for system in directory)
+        message = f"Give --system {names}, or write in [cutover] of the configuration which party uses which system."
         raise _input.refusal("input.usage", message) from None
 
 

@@ -491,7 +491,7 @@ class TestQueue:
         result = htpoort("queue", *self.options("K1"), "--json", stdin=b"<MetaData/>")
 
         assert (2, ["input.usage"]) == (result.code, [problem["code"] for problem in result.facts["problems"]])
-        assert "Give --system, or write in [cutover]" in result.facts["message"]
+        assert "Give --system AGS or DMS, or write in [cutover]" in result.facts["message"]
 
     def test_repeated_after_the_move(self, htpoort: Run, office: Office) -> None:
         """A caller that repeats a declaration after the move means the first one: it is not declared twice."""

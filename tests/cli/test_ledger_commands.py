@@ -606,7 +606,7 @@ class TestRedeliver:
 
     def test_all(self, htpoort: Run, failed: list[int]) -> None:
         """Every one is due now, once."""
-        first, second = htpoort("redeliver", "--json"), htpoort("redeliver")
+        first, second = htpoort("redeliver", "--yes", "--json"), htpoort("redeliver", "--yes")
 
         assert (0, {"result": "due now", "number": 3, "replies": failed}) == (first.code, first.facts)
         assert (0, ["result  due now", "number  0"]) == (second.code, second.text.splitlines())
@@ -615,7 +615,7 @@ class TestRedeliver:
         """Those of a system, or those that are named."""
         named, of_ags = (
             htpoort("redeliver", str(failed[1]), "--json"),
-            htpoort("redeliver", "--system", "ags", "--json"),
+            htpoort("redeliver", "--system", "ags", "--yes", "--json"),
         )
 
         assert ([failed[1]], [failed[2]]) == (named.facts["replies"], of_ags.facts["replies"])
@@ -623,7 +623,7 @@ class TestRedeliver:
     def test_numbers_that_are_not_there(self, htpoort: Run, failed: list[int]) -> None:
         """Numbers that no reply has are bad input, all named at once, and nothing becomes due."""
         result = htpoort("redeliver", "999", str(failed[0]), "1000")
-        rest = htpoort("redeliver", "--json")
+        rest = htpoort("redeliver", "--yes", "--json")
 
         assert (2, "") == (result.code, result.text)
         assert result.err == (

@@ -205,7 +205,7 @@ class TestDone:
             key = ledger.replies.take_in(Router(parties=[PARTY]), REPLY, mail_from=None, at=NOON).key
             later = datetime(2099, 1, 1, tzinfo=UTC)
             ledger.replies.mark_failed_soon(key, at=NOON, due=later, trouble="away").result()
-        ran = office.run("redeliver", out="full")
+        ran = office.run("redeliver", "--yes", out="full")
         with office.ledger() as ledger:
             left = ledger.replies.deliver_again_now(at=NOON + timedelta(days=3_650))
 

@@ -331,7 +331,7 @@ class TestOptions:
             ),
             (
                 ("a.xml", *SHARED, "--pattern", "{reference}.xml"),
-                "--party is not given, and pattern has no {party}; give the party ID of all files.",
+                "--party is not given, and --pattern has no {party}; give the party ID of all files.",
             ),
             (
                 ("a.xml", "b.xml", "--mailbox", MAILBOX, "--party", PARTY, "--reference", "auto"),

@@ -134,7 +134,7 @@ class TestReplyList:
         printed = htpoort("reply", "list", "--limit", "2").text
 
         assert (1, 1, 0, 1) == tuple(printed.count(text) for text in ("K1", "K2", "K3", "there are more"))
-        assert "Replies: nothing.\n" == htpoort("reply", "list", "--system", "AGS").text
+        assert "No replies.\n" == htpoort("reply", "list", "--system", "AGS").text
 
     def test_a_party_that_is_not_known(self, htpoort: Run, three: list[int]) -> None:
         """A misspelled party is not taken for one without replies."""
@@ -342,7 +342,7 @@ class TestList:
         printed = htpoort("list", "--limit", "1").text
 
         assert (1, 0, 1) == tuple(printed.count(text) for text in ("K1", "K2", "there are more"))
-        assert "Exchanges: nothing.\n" == htpoort("list", "--system", "AGS").text
+        assert "No exchanges.\n" == htpoort("list", "--system", "AGS").text
 
 
 class TestResolveMany:
@@ -400,7 +400,7 @@ class TestResolveMany:
         order = ("resolve", "--state", "refused", "--close", "--yes")
         nothing, misspelled = htpoort(*order, "--since", "2026-01-06"), htpoort(*order, "--party", "NL123456789.99.05")
 
-        assert ("result   resolved\nnumber   0\nrefused  0\n", 2) == (nothing.text, misspelled.code)
+        assert ("result        resolved\nnumber        0\nnot possible  0\n", 2) == (nothing.text, misspelled.code)
 
 
 class TestRedeliver:
@@ -415,7 +415,7 @@ class TestRedeliver:
     def test_named(self, htpoort: Run, office: Office, delivered: list[int]) -> None:
         """A number, or all that came since a time, with what narrows it."""
         first = htpoort("redeliver", str(delivered[0]), "--json").facts
-        since = htpoort("redeliver", "--since", "2026-01-06", "--party", CLIENT, "--json").facts
+        since = htpoort("redeliver", "--since", "2026-01-06", "--party", CLIENT, "--yes", "--json").facts
 
         assert (
             {"result": "due now", "number": 1, "replies": [delivered[0]]},
@@ -428,7 +428,37 @@ class TestRedeliver:
         """Without a number or a time, nothing that was delivered comes again."""
         del delivered
 
-        assert [] == htpoort("redeliver", *options, "--json").facts["replies"]
+        assert [] == htpoort("redeliver", *options, "--yes", "--json").facts["replies"]
+
+    def test_a_preview(self, htpoort: Run, office: Office, delivered: list[int]) -> None:
+        """Without --yes, the same replies are only listed, and nothing changes."""
+        order = ("redeliver", "--since", "2026-01-06")
+        before = list(office.ledger.replies.listed())
+        facts, lines = htpoort(*order, "--json").facts, htpoort(*order).text.splitlines()
+        between = list(office.ledger.replies.listed())
+        done = htpoort(*order, "--yes", "--json").facts
+
+        assert (before, {"result": "would be due now", "number": 2, "replies": delivered[1:]}) == (between, facts)
+        assert ["result  would be due now", "number  2", "Nothing has changed; add --yes to do it."] == lines[-3:]
+        assert ["K2", "K3"] == [reference for line in lines for reference in ("K1", "K2", "K3") if reference in line]
+        assert {"result": "due now", "number": 2, "replies": delivered[1:]} == done
+
+    def test_nothing_to_do(self, htpoort: Run, delivered: list[int]) -> None:
+        """A preview of nothing has no table, and asks for nothing."""
+        del delivered
+
+        assert "result  would be due now\nnumber  0\n" == htpoort("redeliver").text
+
+    @pytest.mark.parametrize("options", [(), ("--yes",), ("--since", "2026-01-05")])
+    def test_a_misspelled_party(self, htpoort: Run, delivered: list[int], options: tuple[str, ...]) -> None:
+        """It is not taken for one without replies."""
+        del delivered
+        result = htpoort("redeliver", *options, "--party", "NL123456789.99.05")
+
+        assert (2, "htpoort: --party 'NL123456789.99.05' is not in htpoort.toml (parties)") == (
+            result.code,
+            result.err.partition(";")[0].partition(". Known")[0],
+        )
 
 
 async def command(*arguments: str) -> tuple[int, bytes, str]:

@@ -190,7 +190,7 @@ class TestWhatNeedsAttention:
                 "1 reply of DMS waits for delivery, the first since 2026-01-05 13:00:00 CET: replies: No space left "
                 "on device"
             ),
-            "  Next: mend the cause, then: htpoort redeliver --system DMS",
+            "  Next: mend the cause, then: htpoort redeliver --system DMS --yes",
         ] == attention(htpoort)
 
     def test_the_quarantine(self, htpoort: Any, office: Office) -> None:

@@ -134,8 +134,8 @@ _PART: Final = [
 ]
 _NUMBER: Final = [
     ("NUMBER", "99", "is not in the quarantine (see htpoort quarantine list --all)"),
-    ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
-    ("NUMBER", "0", "NUMBER is '0'; give a whole number, 1 to"),
+    ("NUMBER", "first", "NUMBER is 'first'; give a number such as 17."),
+    ("NUMBER", "0", "NUMBER is '0'; give a number such as 17."),
 ]
 _SHA256: Final = [
     ("--sha256", "00", "--sha256 is '00'; give 64 hexadecimal digits."),
@@ -214,7 +214,11 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_CONFIG,
         ("SERVER", "smtp.absent.example", "SERVER: no server that is paused has 'smtp.absent.example'"),
     ],
-    "show": [*_CONFIG, ("K", "K7", "K 'K7': no exchange"), ("--party", "Jansen BV", "of --party Jansen BV")],
+    "show": [
+        *_CONFIG,
+        ("K", "K7", "K 'K7': no exchange"),
+        ("--party", "Jansen BV", "--party 'Jansen BV' is not in htpoort.toml (parties). Known: "),
+    ],
     "list": [
         *_CONFIG,
         *_LIMIT,
@@ -228,7 +232,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_CONFIG,
         *_PART,
         ("NUMBER", "99", "reply '99' is not in the ledger; htpoort reply list lists all numbers."),
-        ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
+        ("NUMBER", "first", "NUMBER is 'first'; give a number such as 17."),
     ],
     "unanswered": [
         *_CONFIG,
@@ -240,7 +244,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "resolve": [
         *_CONFIG,
         ("K", "K7", "K 'K7': no exchange"),
-        ("--party", "Jansen BV", "of --party Jansen BV"),
+        ("--party", "Jansen BV", "--party 'Jansen BV' is not in htpoort.toml (parties). Known: "),
         ("--state", "lost", "--state is 'lost'; give queued, held, sending, "),
         ("--state", "queued", "--state, --system, --since and --yes choose many; leave out K, or them."),
         ("--system", "DSM", "--state, --system, --since and --yes choose many; leave out K, or them."),
@@ -252,7 +256,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_SINCE,
         *_ONE_PARTY,
         ("NUMBER", "99", "number 99"),
-        ("NUMBER", "first", "NUMBER is 'first'; give a whole number, 1 to"),
+        ("NUMBER", "first", "NUMBER is 'first'; give a number such as 17."),
     ],
     "export": [*_CONFIG, ("--state", "lost", "--state is 'lost'; give queued, held, sending, ")],
     "prune": [
@@ -500,7 +504,9 @@ QUOTES: Final = "put a value that has spaces in quotes."
         ("send --port 0", "--port is '0'; give a whole number, 1 to 65535."),
         ("simulate --port 65536", "--port is '65536'; give a whole number, 0 to 65535."),
         ("build --layout zip", "--layout is 'zip'; give body or attachment."),
-        ("redeliver 1 first", "NUMBER is 'first'; give a whole number, 1 to 9223372036854775807."),
+        ("redeliver 1 first", "NUMBER is 'first'; give a number such as 17."),
+        ("reply show 0", "NUMBER is '0'; give a number such as 17."),
+        ("quarantine show x", "NUMBER is 'x'; give a number such as 17."),
         ("build", "--system is missing."),
         ("show", "K is missing."),
         ("resolve --close", "K is missing; give it, or --state for all exchanges in that state."),
@@ -562,9 +568,16 @@ def test_fetch_without_a_mailbox_says_so(htpoort: Run, office: Path) -> None:
     assert [] == htpoort("fetch", "--json").facts
 
 
-@pytest.mark.parametrize(("command", "title"), [("unanswered", "Unanswered"), ("cutover shadows", "Shadows")])
+@pytest.mark.parametrize(
+    ("command", "title"),
+    [
+        ("unanswered", "unanswered declarations"),
+        ("reply list", "replies"),
+        ("cutover shadows", "shadows"),
+    ],
+)
 def test_an_empty_table_is_a_sentence(htpoort: Run, office: Path, command: str, title: str) -> None:
     """A table without lines has no frame."""
     del office
 
-    assert f"{title}: nothing.\n" == htpoort(*command.split()).text
+    assert f"No {title}.\n" == htpoort(*command.split()).text

@@ -1,68 +1,50 @@
 """
-Decide what to do with a declaration now, from the notices that are known: send it, hold it, or send it and expect late
-answers.
+Decide what to do with a declaration now: send it, hold it, or send it and expect the answer late.
 
-There are two time axes: the moment at which something is to be sent, and what was known at a moment. An end is never
-inferred: what a notice does not end goes on. This module reads no clock, and nothing it knows is ever changed.
+There are two axes of time: the moment at which something is to be sent, and the moment at which something was known.
+This module reads no clock, and an end that no notice states is never inferred.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Final, final
+import itertools
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from operator import attrgetter, itemgetter
+from typing import Final, TypeVar, final
 
 import attrs
 
 from htpoort.core.directory import Mark
-from htpoort.core.errors import InputError, Problem
-from htpoort.core.notices.notice import (
-    Access,
-    Behaviour,
-    EndKind,
-    Fallback,
-    Notice,
-    NoticeState,
-    Recovery,
-    Revision,
-    ServiceWindow,
+from htpoort.core.errors import did_you_mean, near_names
+from htpoort.core.notices._placing import (
+    NEVER,
+    AdviceKind,
+    KnownNotice,
+    PlacedWindow,
+    Span,
+    aware,
+    events_of,
+    spans_of,
 )
+from htpoort.core.notices._reasons import contradiction, reason_of
+from htpoort.core.notices._span_index import Query, SpanIndex
+from htpoort.core.notices.notice import Access, Fallback, Notice, Recovery
 
 __all__ = ["Advice", "AdviceKind", "Availability", "KnownNotice", "NoticeName", "PlacedWindow"]
 
-_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_LATEST: Final = NEVER - timedelta.resolution
+_LISTED: Final = 4  # windows of one kind that an advice lists; more at one time would not be read
+_NAMED: Final = 10  # names that a sentence lists
 
+_ACCESSES: Final = {
+    Access.FILE: frozenset({Access.FILE, Access.ANY}),
+    Access.ONLINE: frozenset({Access.ONLINE, Access.ANY}),
+    Access.ANY: frozenset(Access),
+}
 
-class AdviceKind(enum.StrEnum):
-    """What to do with a declaration."""
-
-    SEND = "send"
-    """Nothing that is known is in the way."""
-    HOLD = "hold"
-    """Keep it: a notice says that it would be rejected, or that the system is unavailable."""
-    SEND_EXPECT_LATE = "send-expect-late"
-    """Send it; the answer may be late, so do not count the time until the end of the window."""
-    UNCLEAR = "unclear"
-    """The notices do not decide it; a person must. Hold it until then."""
-
-
-@final
-@attrs.frozen(kw_only=True)
-class KnownNotice:
-    """
-    A notice, and when it became known here.
-
-    Args:
-        notice: The notice.
-        learned: When it was read, aware. If None, each of its texts is known from the time that it bears.
-        key: A name for a notice without a reference, such as its number in the ledger.
-    """
-
-    notice: Notice
-    learned: datetime | None = None
-    key: str = ""
+_Key = tuple[str | None, str | None]
+"""An authority, and a name in the form that is compared; None for rows that name no system."""
 
 
 @final
@@ -88,34 +70,6 @@ class NoticeName:
 
 @final
 @attrs.frozen(kw_only=True)
-class PlacedWindow:
-    """
-    A period in which a notice has an effect on a system, placed in time.
-
-    Args:
-        window: The row of the notice.
-        notice: The notice: its first reference, or else its key.
-        revision: The time that the text bears, local; None if it bears none.
-        zone: The zone of the notice; None if the authority is not known.
-        advice: What to do in this period.
-        opens: The first moment, in UTC; None if no start is known.
-        closes: The first moment after it, in UTC; None if no end is known.
-        assumed: Whether the period follows the end that the notice states: that end was only expected, or the notice
-            was not wholly understood, so nothing says that the disruption is over.
-    """
-
-    window: ServiceWindow
-    notice: str
-    revision: datetime | None
-    zone: str | None
-    advice: AdviceKind
-    opens: datetime | None
-    closes: datetime | None
-    assumed: bool = False
-
-
-@final
-@attrs.frozen(kw_only=True)
 class Advice:
     """
     What to do with a declaration, and why.
@@ -123,13 +77,14 @@ class Advice:
     Args:
         advice: What to do.
         until: When to ask again, in UTC: until then the advice holds, unless another notice comes. None if no end is
-            known, or if the advice is to send.
+            known, or if nothing is in the way.
         reason: One sentence for people.
-        recovery: What the notice asks for afterwards.
-        fallback: What the notice says of the emergency procedure.
-        notice: The notice that decides, by its reference or key; several are joined by ``, ``; empty if none does.
+        recovery: What the notice asks for afterwards; unstated if notices differ.
+        fallback: What the notice says of the emergency procedure; unstated if notices differ.
+        notice: The notice that decides, by its key or reference; two that contradict each other are joined by ``, ``;
+            empty if none decides.
         revision: The time that its text bears, local; None if it bears none.
-        windows: The periods that the advice follows from, the deciding one first.
+        windows: The periods that the advice follows from, the deciding one first; of very many the newest.
     """
 
     advice: AdviceKind
@@ -140,18 +95,6 @@ class Advice:
     notice: str = ""
     revision: datetime | None = None
     windows: tuple[PlacedWindow, ...] = ()
-
-
-_BY_BEHAVIOUR: Final = {
-    Behaviour.REJECTED: AdviceKind.HOLD,
-    Behaviour.UNAVAILABLE: AdviceKind.HOLD,
-    Behaviour.QUEUED: AdviceKind.SEND_EXPECT_LATE,
-    Behaviour.DELAYED: AdviceKind.SEND_EXPECT_LATE,
-    Behaviour.UNSTABLE: AdviceKind.SEND_EXPECT_LATE,
-    Behaviour.LIMITED: AdviceKind.UNCLEAR,
-    Behaviour.UNSTATED: AdviceKind.UNCLEAR,
-    Behaviour.NORMAL: AdviceKind.SEND,
-}
 
 
 @final
@@ -165,8 +108,55 @@ class Availability:
     """
 
     def __init__(self, notices: Iterable[KnownNotice | Notice], names: Iterable[NoticeName] = ()) -> None:
-        self._notices = [known if isinstance(known, KnownNotice) else KnownNotice(notice=known) for known in notices]
-        self._names = tuple(names)
+        spans: dict[tuple[_Key, AdviceKind, bool], list[Span]] = {}
+        self._printed: dict[_Key, tuple[datetime, str]] = {}
+        self._first_known = NEVER
+        for event, known_notices in enumerate(events_of(notices)):
+            for span in spans_of(event, known_notices):
+                name = span.window.system
+                key = (span.text.known_notice.notice.authority, None if name is None else _folded(name))
+                spans.setdefault((key, span.advice, span.assumed), []).append(span)
+                self._first_known = min(self._first_known, span.text.known)
+                if name is not None:
+                    since = self._printed.get(key, (NEVER, name))
+                    self._printed[key] = min(since, (span.text.known, name), key=itemgetter(0))
+        self._indexes: dict[_Key, dict[tuple[AdviceKind, bool], SpanIndex]] = {}
+        for (key, kind, assumed), of_kind in spans.items():
+            self._indexes.setdefault(key, {})[kind, assumed] = SpanIndex(of_kind)
+        self._keys: dict[str | None, list[_Key]] = {}
+        for key in self._indexes:
+            self._keys.setdefault(key[1], []).append(key)
+        self._names: dict[str, list[NoticeName]] = {}
+        for mapping in names:
+            self._names.setdefault(_folded(mapping.system), []).append(mapping)
+
+    def is_mapped(self, system: str) -> bool:
+        """
+        Report whether a name in notices is mapped to a system.
+
+        Args:
+            system: The system, as the directory names it.
+
+        Returns:
+            Whether the configuration names it.
+        """
+        return _folded(system) in self._names
+
+    def printed_names(self, known_at: datetime | None = None) -> tuple[str, ...]:
+        """
+        List the names of systems in the notices.
+
+        Args:
+            known_at: Use only what was known at this moment, aware; everything if None.
+
+        Returns:
+            The names as printed, sorted.
+
+        Raises:
+            InputError: The moment has no zone.
+        """
+        known = _LATEST if known_at is None else aware("known_at", known_at)
+        return tuple(sorted({name for since, name in self._printed.values() if since <= known}))
 
     def what_now(
         self, system: str, *, at: datetime, known_at: datetime | None = None, access: Access = Access.FILE
@@ -186,25 +176,23 @@ class Availability:
         Raises:
             InputError: A moment has no zone.
         """
-        at = _aware("at", at)
-        placed = self.windows(system, start=at, stop=at + timedelta.resolution, known_at=known_at, access=access)
-        order = (AdviceKind.HOLD, AdviceKind.UNCLEAR, AdviceKind.SEND_EXPECT_LATE)
-        for kind in order:
-            of_kind = tuple(window for window in placed if window.advice is kind)
-            if of_kind:
-                first = of_kind[0]
-                closes = [window.closes for window in of_kind]
-                return Advice(
-                    advice=kind,
-                    until=max((moment for moment in closes if moment), default=None) if all(closes) else None,
-                    reason=f"Notice {first.notice} says that {system} is {first.window.behaviour} then.",
-                    recovery=first.window.recovery,
-                    fallback=first.window.fallback,
-                    notice=first.notice,
-                    revision=first.revision,
-                    windows=of_kind,
-                )
-        return Advice(advice=AdviceKind.SEND, reason=f"No notice that is known concerns {system} then.")
+        at = aware("at", at)
+        known = _LATEST if known_at is None else aware("known_at", known_at)
+        keys = self._keys_of(system, known)
+        if keys is None:
+            return self._unmapped(system, known)
+        found: dict[AdviceKind, list[Span]] = {kind: [] for kind in AdviceKind}
+        for span in self._find(
+            keys, Query(start=at, last=at, known_at=known, accesses=_ACCESSES[access], limit=_LISTED)
+        ):
+            found[span.advice].append(span)
+        clash = _contradiction(found)
+        if clash is not None:
+            return _torn(*clash, system)
+        for kind in (AdviceKind.HOLD, AdviceKind.UNCLEAR, AdviceKind.SEND_EXPECT_LATE, AdviceKind.SEND):
+            if found[kind]:
+                return _advice(kind, found[kind], system)
+        return Advice(advice=AdviceKind.SEND, reason=f"No notice that is known concerns {system} at that time.")
 
     def windows(
         self,
@@ -216,7 +204,7 @@ class Availability:
         access: Access = Access.FILE,
     ) -> tuple[PlacedWindow, ...]:
         """
-        List the periods in which a system is affected.
+        List the periods in which notices state something of a system.
 
         Args:
             system: The system, as in `what_now`.
@@ -226,58 +214,120 @@ class Availability:
             access: How declarations are sent.
 
         Returns:
-            Every period that overlaps, by its start.
+            Every period that overlaps, by its start. One whose end is not sure is followed by an assumed one.
 
         Raises:
             InputError: A moment has no zone.
         """
-        first, last = _aware("start", start), _aware("stop", stop)
-        known = _NEVER if known_at is None else _aware("known_at", known_at)
-        wanted = {_folded(name.name) for name in self._names if _folded(name.system) == _folded(system)}
-        wanted = wanted or {_folded(system)}
-        placed = [
-            window
-            for notice in self._notices
-            for window in _placed_windows(notice, known)
-            if window.window.system is not None and _folded(window.window.system) in wanted
-            if access is Access.ANY or window.window.access in {access, Access.ANY}
-            if (window.opens or _EARLIEST) < last and first < (window.closes or _NEVER)
-        ]
-        return tuple(sorted(placed, key=lambda window: window.opens or _EARLIEST))
+        first, last = aware("start", start), aware("stop", stop)
+        known = _LATEST if known_at is None else aware("known_at", known_at)
+        keys = self._keys_of(system, known)
+        if keys is None or first >= last:
+            return ()
+        accesses = _ACCESSES[access]
+        query = Query(start=first, last=last - timedelta.resolution, known_at=known, accesses=accesses)
+        found = self._find(keys, query)
+        return tuple(span.placed() for span in sorted(found, key=attrgetter("opens", "text.known")))
 
+    def _keys_of(self, system: str, known: datetime) -> list[_Key] | None:
+        """Find the names that mean a system; None if it is neither mapped nor a name that was printed by then."""
+        folded = _folded(system)
+        names = self._names.get(folded)
+        if names is None:
+            keys = [key for key in self._keys.get(folded, ()) if self._printed[key][0] <= known]
+            if not keys:
+                return None
+            authorities = {authority for authority, _ in keys}
+        else:
+            keys = [
+                key
+                for name in names
+                for key in self._keys.get(_folded(name.name), ())
+                if name.authority is None or name.authority == key[0]
+            ]
+            authorities = {name.authority for name in names}
+        # A row that names no system may mean this one.
+        nameless = self._keys.get(None)
+        if nameless:
+            keys += [
+                key for key in nameless if key[0] in authorities or key[0] is None or (names and None in authorities)
+            ]
+        return keys
 
-def _aware(name: str, moment: datetime) -> datetime:
-    if moment.utcoffset() is None:
-        message = f"{name} is {moment.isoformat()}; give an aware datetime."
-        raise InputError(name, (Problem("input.date", message),))
-    return moment.astimezone(UTC)
+    def _find(self, keys: Iterable[_Key], query: Query) -> list[Span]:
+        """Find what has an effect in a period; what is stated comes before what is assumed."""
+        indexes = [(assumed, index) for key in keys for (_, assumed), index in self._indexes[key].items()]
+        indexes.sort(key=itemgetter(0))
+        return [span for _, index in indexes for span in index.find(query)]
+
+    def _unmapped(self, system: str, known: datetime) -> Advice:
+        if self._first_known > known:
+            return Advice(advice=AdviceKind.SEND, reason="No notice was known then.")
+        names = self.printed_names(known)
+        listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        reason = (
+            f"No name in notices is known to mean {system}{did_you_mean(near_names(system, names))} "
+            f"Names in the notices: {listed or 'none'}. If one of them means {system}, add [[notices.name]] with "
+            f'name = "…" and system = "{system}" to htpoort.toml.'
+        )
+        return Advice(advice=AdviceKind.UNCLEAR, reason=reason)
 
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _known_from(known: KnownNotice, revision: Revision) -> datetime:
-    if known.learned is not None:
-        return _aware("learned", known.learned)
-    zone = known.notice.zone or "UTC"
-    return ServiceWindow(start=revision.known).opens(zone) or _EARLIEST
+def _contradiction(found: dict[AdviceKind, list[Span]]) -> tuple[Span, Span] | None:
+    """Find two notices that state things of one time that cannot both be true."""
+    stated = [
+        span
+        for kind in (AdviceKind.HOLD, AdviceKind.SEND_EXPECT_LATE, AdviceKind.SEND)
+        for span in found[kind]
+        if not span.assumed
+    ]
+    for first, second in itertools.combinations(stated, 2):
+        recoveries = {first.window.recovery, second.window.recovery} - {Recovery.UNSTATED}
+        if first.event != second.event and (first.advice is not second.advice or len(recoveries) > 1):
+            return first, second
+    return None
 
 
-def _placed_windows(known: KnownNotice, known_at: datetime) -> Iterator[PlacedWindow]:
-    """Place the rows of the newest text that was known."""
-    notice = known.notice
-    texts = [revision for revision in notice.revisions if _known_from(known, revision) <= known_at]
-    if not texts or texts[-1].state is NoticeState.CANCELLED:
-        return
-    for window in texts[-1].windows:
-        closes = window.closes(notice.zone or "UTC")
-        yield PlacedWindow(
-            window=window,
-            notice=notice.references[0] if notice.references else known.key,
-            revision=texts[-1].known,
-            zone=notice.zone,
-            advice=_BY_BEHAVIOUR[window.behaviour],
-            opens=window.opens(notice.zone or "UTC"),
-            closes=closes if window.end_kind is EndKind.FINAL else None,
-        )
+def _torn(first: Span, second: Span, system: str) -> Advice:
+    windows = (first.placed(), second.placed())
+    return Advice(
+        advice=AdviceKind.UNCLEAR,
+        until=_moment(min(first.closes, second.closes)),
+        reason=contradiction(*windows, system),
+        recovery=_agreed([placed.window.recovery for placed in windows], Recovery.UNSTATED),
+        fallback=_agreed([placed.window.fallback for placed in windows], Fallback.UNSTATED),
+        notice=", ".join(placed.notice for placed in windows if placed.notice),
+        windows=windows,
+    )
+
+
+def _advice(kind: AdviceKind, spans: Sequence[Span], system: str) -> Advice:
+    """Give the advice of the windows of one kind; the first of them decides."""
+    first = spans[0].placed()
+    return Advice(
+        advice=kind,
+        until=None if kind is AdviceKind.SEND else _moment(max(span.closes for span in spans)),
+        reason=reason_of(first, system),
+        recovery=_agreed([span.window.recovery for span in spans], Recovery.UNSTATED),
+        fallback=_agreed([span.window.fallback for span in spans], Fallback.UNSTATED),
+        notice=first.notice,
+        revision=first.revision,
+        windows=(first, *(span.placed() for span in spans[1:])),
+    )
+
+
+_Word = TypeVar("_Word", Recovery, Fallback)
+
+
+def _agreed(words: Iterable[_Word], unstated: _Word) -> _Word:
+    """Give what all say that say something; *unstated* if they differ."""
+    stated = set(words) - {unstated}
+    return stated.pop() if len(stated) == 1 else unstated
+
+
+def _moment(moment: datetime) -> datetime | None:
+    return None if moment == NEVER else moment

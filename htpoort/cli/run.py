@@ -290,7 +290,8 @@ def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
         _show.as_json(reports)
     else:
         for report in reports:
-            _show.rows(report)
+            user, _, place = report["account"].rpartition("@")
+            _show.rows({**report, "account": f"{place} as {user}"})
         if not reports:
             _show.line(f"There is no [[pop3]] in {config}; nothing was fetched.")
     if any(report["error"] is not None for report in reports):

@@ -300,7 +300,7 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
         if server is _NO_POP3 or document.is_refused(path, "server", "port", "security", "username"):
             continue
         if server.ledger_name in inboxes:
-            document.report("config.twice", path, f"{server.ledger_name} is already listed.")
+            document.report("config.twice", path, f"{server.label} is already listed.")
         inboxes[server.ledger_name] = Pop3Inbox(server=server, poll_interval=table.poll)
     return list(inboxes.values())
 

@@ -220,7 +220,7 @@ def _traffic(ledger: Ledger, at: datetime, silence: timedelta) -> list[Finding]:
 def _paused(ledger: Ledger) -> list[Finding]:
     """List the servers that an agent leaves alone."""
     return [
-        _warning("ledger", "paused", f"{pause.name} is paused since {_shown(pause.since)}: {pause.why}", "")
+        _warning("ledger", "paused", f"{pause.name} has been paused since {_shown(pause.since)}: {pause.why}", "")
         for pause in ledger.servers.paused()
     ]
 

@@ -245,6 +245,7 @@ class TestFetch:
             result = await process("fetch")
 
         assert (1, [], ["u1"]) == (result.code, box.uidls, closed.uidls)
+        assert f"account      127.0.0.1:{closed.port} as edi" in result.text.splitlines()
         assert f"Not fetched from 127.0.0.1:{closed.port} as edi: login: [AUTH] no. " in result.text
         assert PASSWORD not in result.text + result.err
 
@@ -257,7 +258,7 @@ class TestFetch:
 
         assert 0 == result.code
         assert [
-            ["account", f"edi@127.0.0.1:{box.port}"],
+            ["account", f"127.0.0.1:{box.port}", "as", "edi"],
             ["fetched", "1"],
             ["new", "1"],
             ["copies", "0"],

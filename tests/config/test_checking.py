@@ -306,7 +306,7 @@ class TestTheLedger:
         found = only(await check(read(BASE), at=NOW), "ledger", "paused")
 
         assert Verdict.WARNING is found.verdict
-        assert "SMTP mail.example:25 is paused since 2026-11-02T12:00:00+00:00: 535 no." == found.message
+        assert "SMTP mail.example:25 has been paused since 2026-11-02T12:00:00+00:00: 535 no." == found.message
 
 
 class TestDisks:

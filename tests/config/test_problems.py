@@ -184,7 +184,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
         ),
         (
             f'{POP3}password_env = "SET"\n{POP3}password_env = "SET"\n',
-            "8: pop3[1]: edi@pop.forwarder.example:995 is already listed.",
+            "8: pop3[1]: pop.forwarder.example:995 as edi is already listed.",
         ),
         # delivery
         ('[[delivery]]\nsystem = "NCTS"\nmaildir = "m"\n', f"5: delivery[0].system: {NCTS}"),

@@ -24,6 +24,7 @@ from htpoort.core.notices.notice import (
     Revision,
     ServiceWindow,
 )
+from htpoort.core.notices.own import read_own_notice
 
 __all__ = [
     "Access",
@@ -42,4 +43,5 @@ __all__ = [
     "Recovery",
     "Revision",
     "ServiceWindow",
+    "read_own_notice",
 ]

@@ -141,14 +141,14 @@ class Folder:
             return
         path, name = self.files.folder.path, min(content.refused, key=content.refused.__getitem__)
         number = _number(len(content.refused), "file was refused and is", "files were refused and are")
-        reason = self.files.reason_file(name)
+        reason, came_from = self.files.reason_file(name), (path / Path(*Path(name).parts[1:])).parent
         yield _one(
             "critical",
             f"{number} in {path / 'bad'}, the first",
             since=content.refused[name],
             why=f"{one_line(name)}: {self.files.reason(name)}",
             next_command=f"read {_show.quoted(str(reason))}; correct the file and move it back into "
-            f"{_show.quoted(str(path))}, or remove it",
+            f"{_show.quoted(str(came_from))}, or remove it",
         )
 
 

@@ -285,7 +285,7 @@ class TestFolder:
         why = f"bad/{PARTY}/K 1.xml: reference is 'K 1'; give 1 to 35 letters and digits."
         assert ("critical", why) == (facts["level"], facts["why"])
         assert (
-            f"read '{bad}/K 1.xml.reason.txt'; correct the file and move it back into {out}, or remove it"
+            f"read '{bad}/K 1.xml.reason.txt'; correct the file and move it back into {out}/{PARTY}, or remove it"
             == facts["next"]
         )
 

@@ -83,6 +83,7 @@ def options_in_plain_words(command: Any) -> Any:  # noqa: ANN401 - as above
         The same command.
     """
     command.get_help_option = functools.partial(_help_option, command.get_help_option)
+    command.parse_args = functools.partial(_parse_args, command, command.parse_args)
     for parameter in command.params:
         choices = [str(choice.value) for choice in parameter.type_descriptor.choices or ()]
         parameter.get_runtime_param = _Reader(parameter.get_runtime_param)
@@ -106,6 +107,21 @@ def _usage_pieces(parameter: Any, ctx: object) -> list[str]:  # noqa: ANN401 - t
     del ctx
     name = parameter.metavar if parameter.required else f"[{parameter.metavar}]"
     return [name if parameter.nargs == 1 else f"{name}..."]
+
+
+def _parse_args(command: Any, parse: Callable[[Any, list[str]], list[str]], ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+    """
+    Refuse an option with two values: the library would take the last one, and one of two parties would be left out.
+
+    Completion reads lines that are not complete.
+    """
+    if not ctx.resilient_parsing:
+        _, _, order = command.make_parser(ctx).parse_args(args=list(args))
+        options = [one for one in order if one.param_type_name == "option" and not (one.multiple or one.is_flag)]
+        for option in options:
+            if options.count(option) > 1:
+                ctx.fail(f"{_name(option)} is there more than once, and takes one value.")
+    return parse(ctx, args)
 
 
 def _help_option(make: Callable[[Any], Any], ctx: Any) -> Any:  # noqa: ANN401 - typer hides the types of its parameters

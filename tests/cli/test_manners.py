@@ -349,3 +349,30 @@ async def test_a_hang_up_and_a_second_ctrl_c(office: Path, process: Run) -> None
         f"Left unknown: the declaration to DMS of {PARTY} under K7; the server may have accepted it. It is not sent "
         "again until a reply or htpoort resolve K7 settles it" in err.decode()
     )
+
+
+# ── an option that is there twice ────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("init", "--mailbox", "a@forwarder.example", "--yes", "--mailbox", "b@forwarder.example"), "--mailbox"),
+        (("queue", "declaration.xml", "--party=NL1", "--party", "NL2"), "--party"),
+        (("status", "--config", "a.toml", "--config", "a.toml"), "--config"),
+        (("quarantine", "release", "3", "--system", "AGS", "--system", "DMS"), "--system"),
+    ],
+)
+def test_one_of_two_values_is_not_taken(htpoort: Any, arguments: tuple[str, ...], option: str) -> None:
+    """An option that takes one value is refused with two: neither is left out in silence."""
+    done = htpoort(*arguments)
+
+    assert (2, f"htpoort: {option} is there more than once, and takes one value.\n") == (done.code, done.err)
+
+
+def test_a_switch_may_be_there_twice(htpoort: Any) -> None:
+    """A switch says the same twice, and an option that may be repeated has all its values."""
+    subject = "[V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]"
+    done = htpoort("parse", subject, "--json", "--json")
+
+    assert (0, "K1") == (done.code, done.facts["reference"])

@@ -28,7 +28,7 @@ Open = Callable[[str], Any]
 # Languages that pytest runs (see the project's conftest.py), and those that are not programs.
 RUN = {"python", "console", "toml"}
 # Languages that the tests with foreign programs run, and the pages that they take them from.
-RUN_ELSEWHERE = {"js": "docs/how-to/any-language.md"}
+RUN_ELSEWHERE = dict.fromkeys(("js", "php"), "docs/how-to/any-language.md")
 SHOWN = {"text", "{toctree}", "{eval-rst}", "{include}"}
 
 VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}

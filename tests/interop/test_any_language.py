@@ -1,4 +1,4 @@
-"""The program of `docs/how-to/any-language.md`, run by Node: it queues, and reads replies, by commands and JSON."""
+"""The programs of `docs/how-to/any-language.md`: Node and PHP queue, and read replies, by commands and JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from interop.messages import MAILBOX, PASSWORD, PAYLOAD, REFERENCES
 from interop.programs import environment, run
 
@@ -42,10 +43,13 @@ command = ["true"]
 """
 
 
-async def test_node(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("interpreter", "language"), [("node", "js"), ("php", "php")])
+async def test_program(tmp_path: Path, interpreter: str, language: str) -> None:
     """Each declaration is queued once, each reply is a file with the payload, and a refusal is a sentence."""
-    (program,) = re.findall(r"^```js\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    script, declaration, replies = tmp_path / "customs.js", tmp_path / "declaration.xml", tmp_path / "replies"
+    page = PAGE.read_text(encoding="utf-8")
+    (program,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    script, declaration = tmp_path / f"customs.{language}", tmp_path / "declaration.xml"
+    replies = tmp_path / "replies"
     script.write_text(program, encoding="utf-8")
     declaration.write_bytes(PAYLOAD)
     replies.mkdir()
@@ -64,16 +68,18 @@ async def test_node(tmp_path: Path) -> None:
 
         for _ in range(2):
             assert f"{REFERENCE} queued\n".encode() == await run(
-                *("node", script, "queue", declaration, REFERENCE), env=env
+                *(interpreter, script, "queue", declaration, REFERENCE), env=env
             )
-        assert b"" == await run("node", script, "replies", replies, env=env)
+        assert b"" == await run(interpreter, script, "replies", replies, env=env)
         declaration.write_bytes(b"<Other/>")
-        await run("node", script, "queue", declaration, REFERENCE, env=env, codes=(1,))
+        await run(interpreter, script, "queue", declaration, REFERENCE, env=env, codes=(1,))
+        # The exit code is that of the program: htpoort ends with 2.
+        await run(interpreter, script, "queue", declaration, "not a K", env=env, codes=(1,))
         for _ in range(2):
             await run(COMMANDS / "htpoort", "run", "--once", env=env)
             await gateway.wait_for_due_replies()
-        assert f"{REFERENCE} matched\n".encode() == await run("node", script, "replies", replies, env=env)
-        assert b"" == await run("node", script, "replies", replies, env=env)
+        assert f"{REFERENCE} matched\n".encode() == await run(interpreter, script, "replies", replies, env=env)
+        assert b"" == await run(interpreter, script, "replies", replies, env=env)
 
     assert [(REFERENCE, PAYLOAD)] == [(taken.envelope.reference, taken.payload.octets) for taken in gateway.received]
     assert {f"{REFERENCE}-1.xml": REPLY} == {file.name: file.read_bytes() for file in replies.iterdir()}

@@ -33,11 +33,18 @@ def server(port: int, **options: float) -> SmtpServer:
     return SmtpServer(host="127.0.0.1", port=port, security=Security.PLAIN, **options)  # type: ignore[arg-type]  # times only
 
 
-def declaration(reference: str, system: DeclarationSystem = DMS) -> Submission:
+def mail_servers(smtp_port: int | None, pop3_port: int | None) -> str:
+    """Write the tables of two servers on loopback, whose password is in the variable SECRET."""
+    tables = {"outbox": smtp_port, "pop3": pop3_port}
+    login = f'security = "plain"\nusername = "{MAILBOX}"\npassword_env = "SECRET"\n'
+    return "".join(f'[[{name}]]\nserver = "127.0.0.1"\nport = {port}\n{login}' for name, port in tables.items())
+
+
+def declaration(reference: str, system: DeclarationSystem = DMS, *, party: str = PARTY) -> Submission:
     """Build a declaration."""
     return build(
         system=system,
-        party=PARTY,
+        party=party,
         mailbox=MAILBOX,
         reference=reference,
         payload=b"<MetaData/>",

@@ -15,10 +15,14 @@ import pytest
 
 
 @contextmanager
-def failing_disk() -> Generator[None]:
-    """Make every write of this process to a file fail with EFBIG, an I/O error for SQLite; pipes and sockets work."""
+def failing_disk(room: int = 0) -> Generator[None]:
+    """
+    Make every write of this process to a file fail with EFBIG, an I/O error for SQLite; pipes and sockets work.
+
+    The first octets of each file, as many as there is *room* for, can be written.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         yield
     finally:

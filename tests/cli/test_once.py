@@ -12,43 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import MAILBOX, PARTY
+from agents import MAILBOX, PARTY, mail_servers
 from wall_clock import ahead
 
 from htpoort.simulator import Declarant, Gateway
 
-CONFIG = f"""
-parties = ["{PARTY}"]
-
-[ledger]
-url = "sqlite:///htpoort.db"
-
-[[outbox]]
-server = "127.0.0.1"
-port = SMTP_PORT
-security = "plain"
-username = "{MAILBOX}"
-password_env = "SECRET"
-
-[[pop3]]
-server = "127.0.0.1"
-port = POP3_PORT
-security = "plain"
-username = "{MAILBOX}"
-password_env = "SECRET"
-
+BASE = f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+FOLDER = f"""
 [[folder]]
 path = "out"
 mailbox = "{MAILBOX}"
 pattern = "{{party}}/{{reference}}.xml"
 system = "DMS"
 settle = "1ms"
-
+"""
+DELIVERY = """
 [[delivery]]
 system = "DMS"
-directory = "replies/{{system}}/{{party}}"
+directory = "replies/{system}/{party}"
 payload = true
 """
+
+
+def configuration(smtp_port: int | None, pop3_port: int | None) -> str:
+    """Write a whole configuration."""
+    return BASE + mail_servers(smtp_port, pop3_port) + FOLDER + DELIVERY
 
 
 @pytest.fixture
@@ -64,11 +52,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def gateway(office: Path) -> AsyncGenerator[Gateway]:
     """Play the gateway, and write a configuration for it."""
     async with Gateway(declarants=[Declarant(mailbox=MAILBOX, password="geheim")]) as running:
-        ports = {"SMTP_PORT": running.smtp_port, "POP3_PORT": running.pop3_port}
-        text = CONFIG
-        for name, port in ports.items():
-            text = text.replace(name, str(port))
-        (office / "htpoort.toml").write_text(text)
+        (office / "htpoort.toml").write_text(configuration(running.smtp_port, running.pop3_port))
         yield running
 
 
@@ -94,7 +78,7 @@ async def once(*options: str) -> tuple[int, str, str]:
 async def test_what_needs_a_person(office: Path) -> None:
     """Exit code 4 and a sentence for each kind: a refused file, a message in quarantine, a server that is away."""
     put(office, 1, "NL000000000")
-    (office / "htpoort.toml").write_text(CONFIG.replace("SMTP_PORT", "1").replace("POP3_PORT", "1"))
+    (office / "htpoort.toml").write_text(configuration(1, 1))
     put(office, 2)
     code, out, err = await once()
     assert (4, False) == (code, "Traceback" in err)
@@ -139,7 +123,7 @@ async def test_a_server_that_left_the_configuration(office: Path) -> None:
     put(office, 1)
     async with asyncio.timeout(60), gateway(office):
         right = (office / "htpoort.toml").read_text()
-        (office / "htpoort.toml").write_text(CONFIG.replace("SMTP_PORT", "1").replace("POP3_PORT", "1"))
+        (office / "htpoort.toml").write_text(configuration(1, 1))
         away = [await once(), await once()]
         (office / "htpoort.toml").write_text(right)
         assert (0, "", "") == await once()
@@ -148,12 +132,9 @@ async def test_a_server_that_left_the_configuration(office: Path) -> None:
     assert f"SMTP 127.0.0.1:1 as {MAILBOX} has failed since " in away[1][1]
 
 
-FOLDER_ONLY = CONFIG[: CONFIG.index("[[outbox]]")] + CONFIG[CONFIG.index("[[folder]]") : CONFIG.index("[[delivery]]")]
-
-
 def test_files_that_are_left_alone(office: Path, htpoort: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A file of another form needs a person, and is named once."""
-    (office / "htpoort.toml").write_text(FOLDER_ONLY)
+    (office / "htpoort.toml").write_text(BASE + FOLDER)
     (office / "out" / "K9.XML").write_bytes(b"x")
     htpoort("run", "--once")
     caplog.clear()
@@ -171,7 +152,7 @@ def test_files_that_are_left_alone(office: Path, htpoort: Any, caplog: pytest.Lo
 
 def test_a_run_that_fails_at_the_start(office: Path, htpoort: Any) -> None:
     """It may leave no trace in the ledger, but the files that wait show it: for the monitor, after ten minutes."""
-    (office / "htpoort.toml").write_text(FOLDER_ONLY)
+    (office / "htpoort.toml").write_text(BASE + FOLDER)
     htpoort("run", "--once")
     put(office, 1)
     (office / "out" / "sent").rmdir()

@@ -14,10 +14,11 @@ from typing import IO, Final
 
 import attrs
 import pytest
+from agents import declaration
 from command_options import build_options
 from databases import new_ledger
 
-from htpoort import DMS, Outcome, Router, State, build
+from htpoort import Outcome, Router, State
 from htpoort.ledger import Ledger, QuarantineState
 
 PARTY: Final = "NL123456789.02.05"
@@ -59,15 +60,7 @@ class Office:
 
     def queue(self, reference: str, *, lrn: str | None = None, outcome: Outcome | None = None) -> None:
         """Put a declaration in, and perhaps let its attempt end in an outcome."""
-        message = build(
-            system=DMS,
-            party=PARTY,
-            mailbox="edi@forwarder.example",
-            reference=reference,
-            payload=b"<MetaData/>",
-            date=NOON,
-            message_id=f"<{reference}@forwarder.example>",
-        )
+        message = declaration(reference)
         with self.ledger() as ledger:
             ledger.exchanges.queue(message, at=NOON, business_reference=lrn)
             if outcome is not None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import attrs
 import pytest
+from agents import declaration
 from databases import new_ledger
 
-from htpoort import DMS, Outcome, Router, build
+from htpoort import DMS, Outcome, Router
 from htpoort.ledger import Ledger
 
 Run = Callable[..., Any]
@@ -54,16 +55,7 @@ class Office:
 
     def queue(self, reference: str, *, party: str = PARTY, at: datetime = NOON) -> None:
         """Put a declaration in."""
-        message = build(
-            system=DMS,
-            party=party,
-            mailbox="edi@forwarder.example",
-            reference=reference,
-            payload=b"<MetaData/>",
-            date=NOON,
-            message_id=f"<{reference}@forwarder.example>",
-        )
-        self.ledger.exchanges.queue(message, at=at)
+        self.ledger.exchanges.queue(declaration(reference, party=party), at=at)
 
 
 @pytest.fixture

@@ -12,32 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import MAILBOX, PARTY
+from agents import MAILBOX, PARTY, mail_servers
 from databases import new_ledger
 
 from htpoort.ledger import Ledger
 from htpoort.simulator import Declarant, FaultAction, Gateway, Pop3Fault, Script, SmtpFault, SmtpStep
 
-CONFIG = f"""
-parties = ["{PARTY}"]
-[ledger]
-url = "sqlite:///htpoort.db"
-[[outbox]]
-server = "127.0.0.1"
-port = SMTP_PORT
-security = "plain"
-username = "{MAILBOX}"
-password_env = "SECRET"
-[[pop3]]
-server = "127.0.0.1"
-port = POP3_PORT
-security = "plain"
-username = "{MAILBOX}"
-password_env = "SECRET"
-[[delivery]]
-system = "DMS"
-directory = "replies"
-"""
+BASE = f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+DELIVERY = '[[delivery]]\nsystem = "DMS"\ndirectory = "replies"\n'
 AT = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 SMTP, POP3 = "SMTP smtp.forwarder.example:587 as edi", "POP3 pop.forwarder.example:995 as edi"
 
@@ -55,7 +37,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def ledger(office: Path) -> Ledger:
     """Give a ledger in which two servers are paused."""
-    (office / "htpoort.toml").write_text(CONFIG.replace("SMTP_PORT", "2525").replace("POP3_PORT", "1100"))
+    (office / "htpoort.toml").write_text(BASE + mail_servers(2525, 1100) + DELIVERY)
     ledger = Ledger.open(new_ledger(office / "htpoort.db"))
     for name in (SMTP, POP3):
         ledger.servers.record_pause(name, since=AT, next_try=AT + timedelta(minutes=15), why="login: 535 no")
@@ -65,8 +47,8 @@ def ledger(office: Path) -> Ledger:
 @asynccontextmanager
 async def running(gateway: Gateway, office: Path) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run the agent in a process of its own."""
-    text = CONFIG.replace("SMTP_PORT", str(gateway.smtp_port)).replace("POP3_PORT", str(gateway.pop3_port))
-    (office / "htpoort.toml").write_text(text)
+    servers = mail_servers(gateway.smtp_port, gateway.pop3_port)
+    (office / "htpoort.toml").write_text(BASE + servers + DELIVERY)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "htpoort", "run", "--verbose"), stderr=asyncio.subprocess.PIPE
     )

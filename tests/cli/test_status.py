@@ -14,10 +14,11 @@ from typing import Any
 
 import attrs
 import pytest
+from agents import declaration
 from databases import new_ledger
 from wall_clock import ahead, in_amsterdam
 
-from htpoort import DMS, Outcome, PartyId, Router, build
+from htpoort import DMS, Outcome, PartyId, Router
 from htpoort._clock import now
 from htpoort.ledger import Ledger
 
@@ -38,16 +39,7 @@ class Office:
 
     def queue(self, reference: str, *, at: datetime = NOON) -> None:
         """Put a declaration in."""
-        message = build(
-            system=DMS,
-            party=PARTY,
-            mailbox="edi@forwarder.example",
-            reference=reference,
-            payload=b"<MetaData/>",
-            date=NOON,
-            message_id=f"<{reference}@forwarder.example>",
-        )
-        self.ledger.exchanges.queue(message, at=at)
+        self.ledger.exchanges.queue(declaration(reference), at=at)
 
     def settle(self, outcome: Outcome, detail: str = "", *, at: datetime = NOON, due: datetime | None = None) -> None:
         """Let one attempt of everything that is due end."""

@@ -1,12 +1,13 @@
-"""Make replies to deliver."""
+"""Make replies to deliver, and a disk without room for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from disk import failing_disk
 
 from htpoort.ledger import Reply
 
@@ -38,3 +39,10 @@ def reply() -> Callable[..., Reply]:
         return Reply(**usual | facts)
 
     return made
+
+
+@pytest.fixture
+def a_full_disk() -> Iterator[None]:
+    """Limit files to 100,000 octets."""
+    with failing_disk(100_000):
+        yield

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import resource
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -218,15 +217,6 @@ class TestSelfTest:
         with hanging_disk(tmp_path), pytest.raises(DeliveryError) as caught:
             await DirectoryDelivery(tmp_path, timeout=0.05).self_test("DMS")
         assert "It took more than 0.05 s." == caught.value.why
-
-
-@pytest.fixture
-def a_full_disk() -> Iterator[None]:
-    """Limit files to 100,000 octets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class TestFails:

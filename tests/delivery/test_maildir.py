@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import mailbox
 import os
-import resource
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -299,15 +298,6 @@ class TestSystems:
         await MaildirDelivery(place)(reply(party=evil, reference=evil, process_id=evil, mailbox=evil))
         (file,) = files(tmp_path)
         assert file.startswith(f"all/new/{NAME}")
-
-
-@pytest.fixture
-def a_full_disk() -> Iterator[None]:
-    """Limit files to 100,000 octets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class TestFails:

@@ -113,6 +113,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def notices(session: nox.Session) -> None:
+    """Compare what is read of published notices with what a careful person took from each."""
+    session.run(sys.executable, "benchmarks/notices.py", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
 def proofs(session: nox.Session) -> None:
     """The long proofs of docs/explanation/reliability.md; the tests run short ones with the same code."""
     session.run(sys.executable, "proofs/crash.py", "--points", "1000", "--workers", "2", external=True)

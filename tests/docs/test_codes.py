@@ -24,6 +24,8 @@ MADE = {
     # An error that is raised again in other words keeps its code.
     "error.problems[0].code": [],
     "first.code": [],
+    # What a rule reports has its code where the rule stands.
+    "fact.code": [],
     **{
         f"f'{{self.protocol}}.{name}'": [f"smtp.{name}", f"pop3.{name}"]
         for name in ("host", "login", "login-in-the-clear", "port", "security", "timeout")
@@ -51,7 +53,7 @@ MADE = {
 # Whether it is retryable without a code and after a 4xx, and the word for it.
 AGAIN = {(True, True): "yes", (False, False): "no", (False, True): "after"}
 # Functions that take the code of a problem, and at which place.
-MAKERS = {"Problem": 0, "refusal": 0, "report": 0, "WrongValue": 1, "_left": 1}
+MAKERS = {"Problem": 0, "Remark": 0, "refusal": 0, "report": 0, "WrongValue": 1, "_left": 1}
 
 
 def codes_in_the_source() -> set[str]:

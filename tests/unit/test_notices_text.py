@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from htpoort.core.errors import Problem
+from htpoort import Problem
 from htpoort.core.notices._text import LONGEST, fold, read_text
 
 

@@ -25,6 +25,7 @@ from htpoort.core.notices.notice import (
     ServiceWindow,
 )
 from htpoort.core.notices.own import read_own_notice
+from htpoort.core.notices.reading import notice_json, read_notice
 
 __all__ = [
     "Access",
@@ -43,5 +44,7 @@ __all__ = [
     "Recovery",
     "Revision",
     "ServiceWindow",
+    "notice_json",
+    "read_notice",
     "read_own_notice",
 ]

@@ -1,0 +1,295 @@
+"""
+Collect what the sentences of one text state, section after section.
+
+This module makes no rows and resolves no contradiction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+from htpoort.core.errors import Problem
+from htpoort.core.notices import _facts as facts
+from htpoort.core.notices._authorities import Authority
+from htpoort.core.notices._facts import EventKind, TimeRole
+from htpoort.core.notices._rules import LINK, REFERENCE, TIME, SentenceReading, masked
+from htpoort.core.notices._text import Line, Passage
+from htpoort.core.notices._times import Period, read_periods
+from htpoort.core.notices.notice import Access, Behaviour, NoticeKind
+
+__all__ = ["CUT", "Collected", "Placed", "SentenceReader", "TimedPeriod", "collect"]
+
+F = TypeVar("F")
+
+_URL = re.compile(
+    r"(?:https?://|www\.)[^\s()<>]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+){0,4}\.(?:dk|nl|eu|com|org|example)\b(?:/[^\s()<>]*)?"
+)
+CUT: Final = re.compile(r"\[(?:cut|truncated|afgekort|afgebroken|forkortet)[^\]\n]{0,40}\]")
+"""The remark of a collector that the rest was not kept."""
+
+_UPDATE: Final = re.compile(
+    rf"(?:new |ny )?(?:updated?|opdatering|opdateret)(?: (?:at|on|the|per|kl\.?|den|d\.))*:? ?(?={TIME})"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Placed(Generic[F]):
+    """
+    A fact and its place.
+
+    Args:
+        fact: The fact.
+        section: Number of its section; 0 before the first heading.
+        index: Number of its sentence.
+        passage: Its sentence.
+        access: The access that the heading above it names.
+    """
+
+    fact: F
+    section: int
+    index: int
+    passage: Passage
+    access: Access | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TimedPeriod:
+    """A period, and what its times are the times of."""
+
+    period: Period
+    role: TimeRole
+    section: int
+    index: int
+    passage: Passage
+
+
+@attrs.define
+class Collected:
+    """What the sentences of one text state, in the order in which they stand."""
+
+    sections: list[tuple[str, ...]] = attrs.field(factory=lambda: [()])
+    statements: list[Placed[facts.Statement]] = attrs.field(factory=list)
+    asks: list[Placed[facts.Asks]] = attrs.field(factory=list)
+    permits: list[Placed[facts.Permits]] = attrs.field(factory=list)
+    events: list[Placed[facts.Event]] = attrs.field(factory=list)
+    periods: list[TimedPeriod] = attrs.field(factory=list)
+    named: tuple[str, ...] = ()
+    kinds: list[NoticeKind] = attrs.field(factory=list)
+    problems: list[Problem] = attrs.field(factory=list)
+    unread: list[tuple[int, int]] = attrs.field(factory=list)
+    references: list[str] = attrs.field(factory=list)
+
+    def has(self, *kinds: EventKind) -> bool:
+        """Return whether a sentence states one of these events."""
+        return any(each.fact.kind in kinds for each in self.events)
+
+
+def _pieces(line: Line, breaks: re.Pattern[str] | None) -> Iterator[Passage]:
+    """Cut a line into sentences, also where a line end was lost before a word that begins one."""
+    for sentence in line.sentences:
+        places = [0]
+        if breaks is not None:
+            # A small letter is the middle of a sentence.
+            places += [m.start() for m in breaks.finditer(sentence.folded) if not sentence.text[m.start()].islower()]
+        for start, stop in zip(places, [*places[1:], len(sentence.text)], strict=True):
+            part = sentence.part(start, stop)
+            if part.text:
+                yield part
+
+
+@attrs.frozen(kw_only=True)
+class _Sentence:
+    """A sentence with its times and what its rules gave; its places are those of the first that reads so."""
+
+    periods: tuple[Period, ...]
+    references: tuple[str, ...]
+    reading: SentenceReading
+    updated: bool
+
+
+class SentenceReader:
+    """
+    Reads the sentences of one page; the texts of a notice repeat each other, so each sentence is read once.
+
+    Args:
+        authority: Whose rules to apply.
+    """
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self._read: dict[str, _Sentence] = {}
+
+    def read(self, passage: Passage) -> _Sentence:
+        """Read one sentence."""
+        known = self._read.get(passage.text)
+        if known is None:
+            known = self._read[passage.text] = self._read_text(passage)
+        return known
+
+    def _read_text(self, passage: Passage) -> _Sentence:
+        folded = passage.folded
+        masks = [(*match.span(), LINK) for pattern in (_URL, CUT) for match in pattern.finditer(folded)]
+        references: list[str] = []
+        if self.authority.reference is not None:
+            for match in self.authority.reference.finditer(folded):
+                masks.append((*match.span(), REFERENCE))
+                references.append(passage.text[match.start() : match.end()])
+        periods = tuple(
+            period
+            for period in read_periods(passage.text)
+            if not any(start < period.stop and period.start < stop for start, stop, _ in masks)
+        )
+        masks += [(period.start, period.stop, TIME) for period in periods]
+        return _Sentence(
+            periods=periods,
+            references=tuple(references),
+            reading=self.authority.rules.read(passage, masks),
+            updated=_UPDATE.match(masked(folded, masks)) is not None,
+        )
+
+
+class _Collector:
+    """Walks over the sentences of one text."""
+
+    def __init__(
+        self, sentences: Sequence[tuple[Passage, _Sentence]], authority: Authority, header: Sequence[str]
+    ) -> None:
+        self._sentences = sentences
+        self._authority = authority
+        self._listing: Behaviour | None = None
+        self._access: Access | None = None
+        self._single: TimedPeriod | None = None
+        self._index = 0
+        self._passage = Passage(text="", offsets=(0,))
+        self.result = Collected()
+        self._printed = {name.casefold() for name in header}
+        for _, sentence in sentences:
+            for fact in sentence.reading.facts:
+                if isinstance(fact, facts.Statement):
+                    self._printed.update(name.casefold() for name in fact.systems)
+
+    def walk(self) -> Collected:
+        """Take each sentence in turn."""
+        for index, (passage, sentence) in enumerate(self._sentences):
+            self._index, self._passage = index, passage
+            self.result.references += [each for each in sentence.references if each not in self.result.references]
+            if not self._as_names(sentence):
+                self._listing = None
+                self._as_sentence(sentence)
+        return self.result
+
+    def _as_names(self, sentence: _Sentence) -> bool:
+        """Read a line that only lists systems: an item of a list that was announced, or the head of a section."""
+        if sentence.periods or sentence.references or sentence.reading.rules or not self._passage.text:
+            return False
+        systems = self._authority.names.listed(self._passage.text)
+        if systems is None:
+            return False
+        if self._listing is not None:
+            statement = facts.Statement(systems=systems, behaviour=self._listing, general=True)
+            self.result.statements.append(self._placed(statement))
+            return True
+        following = self._sentences[self._index + 1][1].reading.facts if self._index + 1 < len(self._sentences) else ()
+        known = all(self._authority.names.is_known(name) or name.casefold() in self._printed for name in systems)
+        if self._passage.text.endswith(".") or not (
+            known or any(isinstance(fact, facts.AccessHeading) for fact in following[:1])
+        ):
+            return False
+        self._begin(systems)
+        return True
+
+    def _begin(self, systems: tuple[str, ...]) -> None:
+        self.result.sections.append(systems)
+        self._access = None
+
+    def _placed(self, fact: F) -> Placed[F]:
+        section = len(self.result.sections) - 1
+        return Placed(fact=fact, section=section, index=self._index, passage=self._passage, access=self._access)
+
+    def _as_sentence(self, sentence: _Sentence) -> None:
+        reading = sentence.reading
+        if not reading.understood:
+            self.result.unread.append((self._passage.start, self._passage.stop))
+        for fact in reading.facts:
+            self._add(fact)
+        if not reading.turned:
+            self._add_times(sentence)
+
+    def _add(self, fact: facts.Fact) -> None:
+        result = self.result
+        if isinstance(fact, facts.Statement):
+            result.statements.append(self._placed(fact))
+        elif isinstance(fact, facts.Asks):
+            result.asks.append(self._placed(fact))
+        elif isinstance(fact, facts.Permits):
+            result.permits.append(self._placed(fact))
+        elif isinstance(fact, facts.Event):
+            result.events.append(self._placed(fact))
+        elif isinstance(fact, facts.Remark):
+            result.problems.append(Problem(fact.code, fact.message, self._passage.start, self._passage.stop))
+        elif isinstance(fact, facts.KindWord):
+            result.kinds.append(fact.kind)
+        else:
+            self._set(fact)
+
+    def _set(self, fact: facts.Fact) -> None:
+        """Note what counts for the sentences that follow."""
+        if isinstance(fact, facts.Heading):
+            self._begin(fact.systems)
+        elif isinstance(fact, facts.AccessHeading):
+            self._access = fact.access
+        elif isinstance(fact, facts.Listing):
+            self._listing = fact.behaviour
+        elif isinstance(fact, facts.Named):
+            self.result.named = self.result.named or fact.systems
+
+    def _add_times(self, sentence: _Sentence) -> None:
+        """Note the times of a sentence, and what they are the times of."""
+        roles = [fact.role for fact in sentence.reading.facts if isinstance(fact, facts.Times)]
+        ended = any(fact == facts.Event(EventKind.ENDED) for fact in sentence.reading.facts)
+        if ended and not sentence.periods and self._single is not None:
+            # A line with one time, and below it a word that it is over: that time is the end.
+            self.result.periods[self.result.periods.index(self._single)] = attrs.evolve(self._single, role=TimeRole.END)
+        self._single = None
+        if not roles and not sentence.reading.understood and not sentence.reading.rules:
+            return
+        periods = list(sentence.periods)
+        if sentence.updated and periods and not (ended and len(periods) == 1):
+            self._note(periods.pop(0), TimeRole.OTHER)
+        for number, period in enumerate(periods):
+            role = roles[min(number, len(roles) - 1)] if roles else TimeRole.WINDOW
+            self._note(period, role)
+        last = self.result.periods[-1] if periods and len(periods) == 1 else None
+        if last is not None and last.role is TimeRole.WINDOW and last.period.closes is None:
+            self._single = last
+
+    def _note(self, period: Period, role: TimeRole) -> None:
+        section = len(self.result.sections) - 1
+        self.result.periods.append(
+            TimedPeriod(period=period, role=role, section=section, index=self._index, passage=self._passage)
+        )
+
+
+def collect(
+    lines: Sequence[Line], reader: SentenceReader, *, header: Sequence[str] = (), title: Passage | None = None
+) -> Collected:
+    """
+    Collect what the lines of one text state.
+
+    Args:
+        lines: Its lines.
+        reader: Reads its sentences.
+        header: The systems that its header lists.
+        title: A title that stands outside of the lines.
+
+    Returns:
+        All of it.
+    """
+    passages = [title] if title is not None else []
+    for line in lines:
+        passages += _pieces(line, reader.authority.breaks)
+    return _Collector([(passage, reader.read(passage)) for passage in passages], reader.authority, header).walk()

@@ -1,0 +1,111 @@
+"""What a sentence states that a rule matched: the effects that the tables of rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Heading, Named, Statement
+from htpoort.core.notices._rules import Found
+from htpoort.core.notices.notice import Access, Behaviour, Recovery
+
+__all__ = ["access_stated", "asks", "heading", "listed_messages", "named", "part_with_issues", "states"]
+
+_AND: Final = (" and ", " og ", " en ", " & ")
+
+
+def listed_messages(phrase: str) -> tuple[str, ...]:
+    """Split a list of messages at commas and at *and*; a slash joins two names of one."""
+    for word in _AND:
+        phrase = phrase.replace(word, ",")
+    return tuple(name for part in phrase.split(",") if (name := part.strip()))
+
+
+def _has_group(found: Found, group: str) -> bool:
+    return group in found.match.re.groupindex and found.has(group)
+
+
+def _systems(found: Found) -> tuple[str, ...] | None:
+    return found.systems() if _has_group(found, "systems") else ()
+
+
+def states(
+    behaviour: Behaviour | None,
+    access: Access | None = None,
+    *,
+    general: bool = False,
+    event: EventKind | None = None,
+) -> Callable[[Found], Iterable[Fact] | None]:
+    """
+    Make the effect of a sentence about the systems (and messages) that it lists.
+
+    Args:
+        behaviour: What happens; None if the sentence names the systems only.
+        access: None if the sentence does not say.
+        general: Whether statements about single systems go before it.
+        event: What the sentence says of the event, beside that.
+    """
+    events = () if event is None else (Event(event),)
+
+    def effect(found: Found) -> Iterable[Fact] | None:
+        systems = _systems(found)
+        if systems is None:
+            return None
+        messages = listed_messages(found.printed("messages")) if _has_group(found, "messages") else ()
+        statement = Statement(systems=systems, access=access, messages=messages, behaviour=behaviour, general=general)
+        return statement, *events
+
+    return effect
+
+
+def access_stated(found: Found) -> Iterable[Fact] | None:
+    """State that one kind of access is open or closed: the groups ``online`` and ``open`` show which."""
+    systems = _systems(found)
+    if systems is None:
+        return None
+    return (
+        Statement(
+            systems=systems,
+            access=Access.ONLINE if found.has("online") else Access.FILE,
+            behaviour=Behaviour.NORMAL if found.has("open") else Behaviour.UNAVAILABLE,
+        ),
+    )
+
+
+def part_with_issues(found: Found) -> Iterable[Fact] | None:
+    """State *issues with PART (in SYSTEM)* as limited; *issues with SYSTEM* states no behaviour."""
+    part = found.printed("part")
+    if found.has("systems"):
+        systems = found.systems()
+        return None if systems is None else _with_issues(systems, Behaviour.LIMITED)
+    systems = found.names.listed(part)
+    if systems is not None and all(found.names.is_known(name) for name in systems):
+        return _with_issues(systems, None)
+    known = found.names.known_start(part)
+    return _with_issues((known,) if known else (), Behaviour.LIMITED)
+
+
+def _with_issues(systems: tuple[str, ...], behaviour: Behaviour | None) -> Iterable[Fact]:
+    return Statement(systems=systems, behaviour=behaviour), Event(EventKind.ONGOING)
+
+
+def asks(recovery: Recovery) -> Callable[[Found], Iterable[Fact] | None]:
+    """Make the effect of a sentence that asks for something, of the systems that it lists or of its section."""
+
+    def effect(found: Found) -> Iterable[Fact] | None:
+        systems = _systems(found)
+        return None if systems is None else (Asks(recovery=recovery, systems=systems),)
+
+    return effect
+
+
+def named(found: Found) -> Iterable[Fact] | None:
+    """Name systems in a title."""
+    systems = _systems(found)
+    return None if systems is None else (Named(systems),)
+
+
+def heading(found: Found) -> Iterable[Fact] | None:
+    """Begin a section."""
+    systems = _systems(found)
+    return (Heading(systems),) if systems else None

@@ -1,0 +1,192 @@
+"""
+Make rows of what the sentences of one text state: one for each system, access and period.
+
+Nothing is guessed here: what cannot be placed stays open and becomes a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from htpoort.core.errors import Problem
+from htpoort.core.notices._authorities import Authority
+from htpoort.core.notices._collect import Collected, Placed
+from htpoort.core.notices._facts import Asks, Permits, Statement
+from htpoort.core.notices._spans import Span, spans_of
+from htpoort.core.notices._systems import is_short_form, same_system
+from htpoort.core.notices.notice import Access, Behaviour, EndKind, Fallback, Recovery, ServiceWindow
+
+__all__ = ["Rows", "make_rows"]
+
+_ONE_SECTION: Final = 2  # and the part before its heading
+_ALLOWED_BESIDE: Final = frozenset({(Fallback.ALLOWED, Fallback.AS_NEEDED), (Fallback.AS_NEEDED, Fallback.ALLOWED)})
+
+
+@attrs.define
+class Rows:
+    """The rows of a text, and what must be reported of them."""
+
+    windows: tuple[ServiceWindow, ...] = ()
+    problems: list[Problem] = attrs.field(factory=list)
+
+
+@attrs.define
+class _Row:
+    system: str | None
+    access: Access
+    messages: tuple[str, ...]
+    section: int
+    behaviour: Behaviour | None = None
+    place: tuple[int, int] = (0, 0)
+
+
+class _Maker:
+    def __init__(self, collected: Collected, header: tuple[str, ...]) -> None:
+        self._collected = collected
+        self._header = header
+        self._rows: dict[tuple[str | None, Access, tuple[str, ...]], _Row] = {}
+        self.problems: list[Problem] = []
+
+    def make(self) -> list[_Row]:
+        """Make a row for each statement about each of its systems."""
+        for placed in sorted(self._collected.statements, key=lambda each: each.fact.general):
+            for system in self._systems_of(placed):
+                if not placed.fact.general or not self._has(system):
+                    self._put(system, placed)
+        for number, systems in enumerate(self._collected.sections):
+            for system in systems:
+                if not any(row.section == number or row.system == system for row in self._rows.values()):
+                    self._open(_Row(system, Access.ANY, (), number))
+        if not self._rows:
+            for system in self._collected.named or self._header:
+                self._open(_Row(system, Access.ANY, (), 0))
+        rows = list(self._rows.values())
+        detailed = {row.system for row in rows if row.access is not Access.ANY}
+        kept = [row for row in rows if row.access is not Access.ANY or row.messages or row.system not in detailed]
+        for row in kept:
+            row.system = _short(row.system, kept)
+        return kept
+
+    def _has(self, system: str | None) -> bool:
+        """Return whether a statement about this system alone made a row."""
+        return any(same_system(system or "", row.system or "") for row in self._rows.values())
+
+    def _systems_of(self, placed: Placed[Statement]) -> tuple[str | None, ...]:
+        named = placed.fact.systems
+        if len(named) == 1 and not any(same_system(named[0], name) for name in self._header):
+            # A name of a family, such as DMS: the members that the header lists.
+            family = tuple(name for name in self._header if name.casefold().startswith(f"{named[0].casefold()} "))
+            named = family or named
+        return named or self._collected.sections[placed.section] or self._header or self._collected.named or (None,)
+
+    def _put(self, system: str | None, placed: Placed[Statement]) -> None:
+        fact, passage = placed.fact, placed.passage
+        access = fact.access or placed.access or Access.ANY
+        place = passage.start, passage.stop
+        self._open(_Row(system, access, fact.messages, placed.section, fact.behaviour, place))
+
+    def _open(self, new: _Row) -> None:
+        row = self._rows.setdefault((new.system, new.access, new.messages), new)
+        if row.behaviour is None:
+            row.behaviour = new.behaviour
+        elif new.behaviour is not None and new.behaviour is not row.behaviour:
+            system = new.system or "The system"
+            message = f"{system} is {row.behaviour} by one sentence and {new.behaviour} by another."
+            self.problems.append(Problem("contradiction", message, *new.place))
+            row.behaviour = Behaviour.UNSTATED
+
+
+def _short(system: str | None, rows: Iterable[_Row]) -> str | None:
+    """Return the short form that another row prints: ``ICS`` for ``Import Control System (ICS)``."""
+    shorter = (row.system for row in rows if row.system and system and is_short_form(row.system, system))
+    return next(shorter, system)
+
+
+def _counts_for(placed: Placed[Asks] | Placed[Permits], row: _Row, *, last: bool) -> bool:
+    return placed.section in {0, row.section} or last
+
+
+def _recovery(row: _Row, collected: Collected) -> Recovery:
+    """Find what is asked for: of the named systems, of the section, of the whole text; a queue alone asks to wait."""
+    for placed in collected.asks:
+        if placed.fact.systems and any(same_system(name, row.system or "") for name in placed.fact.systems):
+            return placed.fact.recovery
+    queued = row.behaviour is Behaviour.QUEUED and row.access is not Access.ONLINE
+    if queued:
+        return Recovery.WAIT
+    for placed in reversed(collected.asks):
+        if not placed.fact.systems and _counts_for(placed, row, last=False):
+            return placed.fact.recovery
+    return Recovery.UNSTATED
+
+
+def _permits(row: _Row, collected: Collected, problems: list[Problem]) -> Fallback:
+    """Find what is said of the emergency procedure; the one sentence at the very end counts for all sections."""
+    permits = collected.permits
+    sections = {each.section for each in permits}
+    at_end = len(sections) == 1 and sections == {len(collected.sections) - 1} and len(collected.sections) > _ONE_SECTION
+    mine = [each for each in permits if _counts_for(each, row, last=at_end)]
+    if not mine:
+        return Fallback.UNSTATED
+    strongest = max(mine, key=lambda each: each.fact.weight)
+    for other in mine:
+        pair = (strongest.fact.fallback, other.fact.fallback)
+        if pair[0] is pair[1] or pair in _ALLOWED_BESIDE or pair[0] is Fallback.NO_LONGER:
+            continue
+        message = f"One sentence says that the emergency procedure is {pair[0]}, another that it is {pair[1]}."
+        problem = Problem("contradiction", message, other.passage.start, other.passage.stop)
+        if problem not in problems:
+            problems.append(problem)
+    return strongest.fact.fallback
+
+
+def _window(row: _Row, span: Span, recovery: Recovery, fallback: Fallback) -> ServiceWindow:
+    return ServiceWindow(
+        system=row.system,
+        access=row.access,
+        messages=row.messages,
+        start=span.start,
+        end=span.end,
+        end_kind=EndKind.UNKNOWN if span.end is None else EndKind.EXPECTED if span.expected else EndKind.FINAL,
+        behaviour=row.behaviour or Behaviour.UNSTATED,
+        recovery=recovery,
+        fallback=fallback,
+    )
+
+
+def _slips(rows: Iterable[_Row], authority: Authority) -> list[Problem]:
+    """Report names that are probably slips; they stay as printed."""
+    printed = [row.system for row in rows if row.system is not None]
+    problems: list[Problem] = []
+    for row in rows:
+        suggestion = authority.names.suggestion(row.system, printed) if row.system is not None else None
+        if suggestion is not None:
+            message = f"{row.system!r} is probably a slip of {suggestion!r}; it is kept as printed."
+            problems.append(Problem("name-mistyped", message, *row.place))
+    return problems
+
+
+def make_rows(collected: Collected, header: tuple[str, ...], authority: Authority) -> Rows:
+    """
+    Make the rows of one text.
+
+    Args:
+        collected: What its sentences state.
+        header: The systems that its header lists.
+        authority: Whose names and forms these are.
+
+    Returns:
+        The rows, and what must be reported of them.
+    """
+    maker = _Maker(collected, header)
+    rows = maker.make()
+    spans, problems = spans_of(collected)
+    problems = [*maker.problems, *problems, *_slips(rows, authority)]
+    windows: list[ServiceWindow] = []
+    for row in rows:
+        recovery, fallback = _recovery(row, collected), _permits(row, collected, problems)
+        windows += [_window(row, span, recovery, fallback) for span in spans(row.section)]
+    return Rows(tuple(windows), problems)

@@ -1,0 +1,294 @@
+"""
+Read the text of a published notice, and give it as a `Notice`.
+
+Rules of the authority read sentence after sentence; what no rule understands is listed and never guessed. This module
+never raises, knows no clock, and takes time in proportion to the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from htpoort.core.errors import Problem
+from htpoort.core.notices._authorities import AUTHORITIES, NO_AUTHORITY, Authority
+from htpoort.core.notices._collect import SentenceReader, collect
+from htpoort.core.notices._judging import ReadBlock, doubts, kind_of, state_of
+from htpoort.core.notices._layout import Entry, lay_out, read_stamp
+from htpoort.core.notices._rows import make_rows
+from htpoort.core.notices._text import LONGEST, NoticeText, read_text
+from htpoort.core.notices.notice import Notice, NoticeKind, NoticeState, Revision, ServiceWindow
+
+__all__ = ["notice_json", "read_notice"]
+
+_HARMLESS: Final = frozenset({"same-text-twice", "older-text-missing", "test-environment"})
+"""Problems that leave no doubt about what the newest text states."""
+
+_ENGLISH_WORDS: Final = """the and of to will be is are for in with during from at has been not may this your you
+    occur unavailable window"""
+_DANISH_WORDS: Final = """og at er af til vil være den det der på for med kan ikke under efter fra har blive man filer
+    servicevindue forekomme"""
+_DUTCH_WORDS: Final = """de het een en van is zijn wordt worden voor op met niet dat te aan bij naar uit ook kunt
+    beschikbaar storing"""
+_LANGUAGE_WORDS: Final = {
+    "en": frozenset(_ENGLISH_WORDS.split()),
+    "da": frozenset(_DANISH_WORDS.split()),
+    "nl": frozenset(_DUTCH_WORDS.split()),
+}
+_LONGEST_QUOTATION: Final = 200
+_WORD = re.compile(r"[a-zæøå]+")
+_REFUSED: Final = {
+    "empty": Problem("nothing-read", "The text is empty."),
+    "binary": Problem("nothing-read", "This is no text: give the text of the notice, or its HTML page."),
+    "too-long": Problem("too-long", f"The text has more than {LONGEST:,} characters: give the notice alone."),
+}
+
+
+def _authority_of(folded: str, wanted: str | None) -> Authority:
+    """Recognise the authority by what only its notices have."""
+    if wanted is not None:
+        return AUTHORITIES.get(wanted, NO_AUTHORITY)
+    found = [(sum(mark in folded for mark in each.marks), each) for each in AUTHORITIES.values()]
+    found.sort(key=lambda pair: -pair[0])
+    surest = found[0][0]
+    return found[0][1] if surest and not any(count == surest for count, _ in found[1:]) else NO_AUTHORITY
+
+
+def _language_of(folded: str, languages: Sequence[str]) -> str:
+    """Recognise the language by its small words."""
+    words = Counter(_WORD.findall(folded))
+    counts = {language: sum(words[word] for word in _LANGUAGE_WORDS[language]) for language in languages}
+    best = max(counts, key=lambda language: counts[language])
+    return best if counts[best] else ""
+
+
+@attrs.frozen(kw_only=True)
+class _ReadEntry:
+    """One notice of a page, read."""
+
+    entry: Entry
+    kind: NoticeKind
+    reads: tuple[ReadBlock, ...]
+    revisions: tuple[Revision, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def unread(self) -> tuple[tuple[int, int], ...]:
+        """The sentences of its texts that no rule understood."""
+        return tuple(span for read in self.reads for span in read.collected.unread)
+
+
+def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
+    authority = reader.authority
+    header: list[str] = []
+    for phrase in entry.systems:
+        header += [name for name in authority.names.listed(phrase) or () if name not in header]
+    reads: list[ReadBlock] = []
+    for block in entry.blocks:
+        title = entry.title if block is entry.blocks[0] else None
+        collected = collect(block.lines, reader, header=header, title=title)
+        reads.append(ReadBlock(block=block, collected=collected, rows=make_rows(collected, tuple(header), authority)))
+    kind = kind_of(entry, reads[0], authority)
+    problems = doubts(entry, reads, kind, authority)
+    newest = True
+    revisions: list[Revision] = []
+    for read in reads:
+        own = [*read.collected.problems, *read.rows.problems, *(problems if newest else [])]
+        unclear = any(problem.code not in _HARMLESS for problem in own)
+        revisions.append(
+            Revision(
+                known=read.block.known,
+                stamp=read.block.stamp,
+                start=read.block.start,
+                stop=read.block.stop,
+                state=state_of(read, kind, entry.status if newest else "", authority),
+                windows=read.rows.windows,
+                complete=authority.key is not None
+                and bool(read.rows.windows)
+                and not unclear
+                and not read.collected.unread,
+            )
+        )
+        newest = False
+    newest_read = reads[0]
+    own = [*newest_read.collected.problems, *newest_read.rows.problems, *problems]
+    return _ReadEntry(
+        entry=entry,
+        kind=kind,
+        reads=tuple(reads),
+        revisions=_with_first(entry, tuple(reversed(revisions))),
+        problems=tuple(own),
+    )
+
+
+def _with_first(entry: Entry, revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
+    """Put the first publication before the only text that is given, or take its time where both are the same."""
+    published = read_stamp(entry.published) if entry.published else None
+    if published is None:
+        return revisions
+    newest = revisions[-1]
+    if newest.known is None or newest.known == published.replace(second=0):
+        return (*revisions[:-1], attrs.evolve(newest, known=published, stamp=entry.published))
+    first = Revision(known=published, stamp=entry.published, start=newest.start, stop=newest.start)
+    return (first, *revisions)
+
+
+def _joined(entries: Sequence[_ReadEntry]) -> tuple[tuple[Revision, ...], tuple[Problem, ...]]:
+    """Join the notices of one page: nothing of one counts for another."""
+    if len(entries) == 1:
+        return entries[0].revisions, entries[0].problems
+    newest = [entry.revisions[-1] for entry in entries]
+    states = {revision.state for revision in newest}
+    place = newest[1].start, newest[1].stop
+    message = f"The page holds {len(entries)} notices: read each of them by itself."
+    problems = [Problem("several-notices", message, *place)]
+    problems += [problem for entry in entries for problem in entry.problems]
+    joined = Revision(
+        start=newest[0].start,
+        stop=max(revision.stop for revision in newest),
+        state=states.pop() if len(states) == 1 else NoticeState.UNCLEAR,
+        windows=tuple(dict.fromkeys(row for revision in newest for row in revision.windows)),
+    )
+    return (joined,), tuple(problems)
+
+
+def read_notice(text: str, *, authority: str | None = None) -> Notice:
+    """
+    Read a published notice.
+
+    Args:
+        text: The text as published or copied, or the HTML page that shows it.
+        authority: Key of the authority, such as ``douane``; None to recognise it by the text.
+
+    Returns:
+        What it states. A text that is no notice gives a notice without revisions, and a problem.
+    """
+    page = read_text(text)
+    if page.refused:
+        return Notice(text=text, problems=(attrs.evolve(_REFUSED[page.refused], stop=len(text)),))
+    folded = " ".join(line.folded for line in page.lines)
+    known = _authority_of(folded, authority)
+    reader = SentenceReader(known)
+    entries = tuple(_read_entry(entry, reader) for entry in lay_out(page.lines, known) if not entry.is_empty)
+    if not any(_says_anything(entry) for entry in entries):
+        problem = Problem("nothing-read", "This is no notice that can be read.", 0, len(text))
+        return Notice(text=text, problems=(problem,), unread=tuple((line.start, line.stop) for line in page.lines))
+    return _notice(page, known, folded, entries)
+
+
+def _says_anything(entry: _ReadEntry) -> bool:
+    """Return whether any rule found anything in a notice."""
+    return any(
+        read.rows.windows
+        or read.collected.events
+        or read.collected.kinds
+        or read.collected.references
+        or read.block.stamp
+        for read in entry.reads
+    )
+
+
+def _notice(
+    page: NoticeText,
+    authority: Authority,
+    folded: str,
+    entries: Sequence[_ReadEntry],
+) -> Notice:
+    """Put the parts together, each problem once."""
+    revisions, problems = _joined(entries)
+    if authority.key is None:
+        unknown = "The authority is not known: give it, or read the notice yourself."
+        problems = (Problem("unknown-authority", unknown, 0, len(page.original)), *problems)
+    if page.left_out:
+        problems = (
+            *problems,
+            *(Problem("extract", "The page hides this, or strikes it out.", *each) for each in page.left_out),
+        )
+        revisions = tuple(attrs.evolve(revision, complete=False) for revision in revisions)
+    kinds = {entry.kind for entry in entries}
+    once: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        once.setdefault((problem.code, problem.message), problem)
+    references = dict.fromkeys(name for entry in entries for read in entry.reads for name in read.collected.references)
+    return Notice(
+        text=page.original,
+        authority=authority.key,
+        language=_language_of(folded, authority.languages),
+        kind=kinds.pop() if len(kinds) == 1 else NoticeKind.OTHER,
+        zone=authority.zone,
+        references=tuple(references),
+        revisions=revisions,
+        problems=tuple(once.values()),
+        unread=tuple(span for entry in entries for span in entry.unread),
+    )
+
+
+def _printed(moment: datetime | None, *, exact: bool = False) -> str | None:
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="seconds" if exact and moment.second else "minutes")
+
+
+def _window_json(row: ServiceWindow) -> dict[str, Any]:
+    return {
+        "system": row.system,
+        "access": str(row.access),
+        "messages": list(row.messages),
+        "start": _printed(row.start),
+        "end": _printed(row.end),
+        "end_kind": str(row.end_kind),
+        "behaviour": str(row.behaviour),
+        "recovery": str(row.recovery),
+        "fallback": str(row.fallback),
+    }
+
+
+def notice_json(notice: Notice) -> dict[str, Any]:
+    """
+    Give a notice as values of JSON.
+
+    Args:
+        notice: The notice.
+
+    Returns:
+        Its keys in the order of the documentation; times are local, without a zone.
+    """
+    newest = notice.newest
+    older: dict[str, Any] = {}
+    for revision in notice.revisions[:-1]:
+        times = {(row.start, row.end) for row in revision.windows}
+        if len(times) == 1 and times != {(row.start, row.end) for row in newest.windows}:
+            start, end = times.pop()
+            key = _stamp_json(revision) or "null"
+            older[key] = {"start": _printed(start), "end": _printed(end)}
+    return {
+        "authority": notice.authority,
+        "language": notice.language,
+        "kind": str(notice.kind),
+        "references": list(notice.references),
+        "zone": notice.zone,
+        "revisions": [_stamp_json(revision) for revision in notice.revisions],
+        "state": str(notice.state),
+        "windows": [_window_json(row) for row in notice.windows],
+        "problems": [_problem_json(notice, problem) for problem in notice.problems],
+        "older_windows": older,
+        "complete": notice.complete,
+        "unread": [notice.text[start:stop] for start, stop in notice.unread],
+    }
+
+
+def _stamp_json(revision: Revision) -> str | None:
+    """Print the time of a text as precisely as its stamp does."""
+    exact = revision.stamp.count(":") > 1
+    return None if revision.known is None else revision.known.isoformat(timespec="seconds" if exact else "minutes")
+
+
+def _problem_json(notice: Notice, problem: Problem) -> str:
+    """Print the code, and what it is about if that is a part of the text."""
+    quotation = " ".join(notice.text[problem.start : problem.stop].split())
+    return f"{problem.code}: {quotation}" if 0 < len(quotation) <= _LONGEST_QUOTATION else problem.code

@@ -246,7 +246,8 @@ def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
             party = value if isinstance(value, PartyId) else PartyId.parse(str(value))
         except InputError as error:
             problems.extend(
-                attrs.evolve(problem, message=f"parties: {value!r}: {problem.message}") for problem in error.problems
+                attrs.evolve(problem, message=f"parties: {value!r} {problem.message.removeprefix('This ')}")
+                for problem in error.problems
             )
         else:
             parties[str(party).lower()] = party

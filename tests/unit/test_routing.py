@@ -593,7 +593,7 @@ BAD_PARTIES = [
             (
                 "party.form",
                 (
-                    "parties: 'x': This is not a party ID; "
+                    "parties: 'x' is not a party ID; "
                     "write two letters, digits and groups after dots, as in NL123456789.02.05."
                 ),
             ),
@@ -606,7 +606,7 @@ BAD_PARTIES = [
             (
                 "party.form",
                 (
-                    f"parties: {shown}: This is not a party ID; "
+                    f"parties: {shown} is not a party ID; "
                     "write two letters, digits and groups after dots, as in NL123456789.02.05."
                 ),
             )

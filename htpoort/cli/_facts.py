@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from htpoort.core.cutover import differences
 from htpoort.core.envelope import RoutingEnvelope
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault
 
 Facts = dict[str, Any]
+
+
+@final
+class Instant(str):  # noqa: FURB189 - json writes no other
+    """A moment as ISO 8601 in UTC: so in JSON and CSV, and in local time for a person."""
+
+    __slots__ = ()
+
 
 UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted", "state")
 """The columns of the list of unanswered declarations."""
@@ -170,9 +178,9 @@ def failure(error: HtpoortError | OSError) -> Facts:
 # ── the ledger ───────────────────────────────────────────────────────────────
 
 
-def moment(value: datetime | None) -> str | None:
+def moment(value: datetime | None) -> Instant | None:
     """Write a moment as ISO 8601, in UTC as the ledger has it."""
-    return None if value is None else value.isoformat(timespec="seconds")
+    return None if value is None else Instant(value.isoformat(timespec="seconds"))
 
 
 def exchange(queued: Exchange) -> Facts:
@@ -214,7 +222,9 @@ def held(message: QuarantinedMessage) -> Facts:
         "received": moment(message.received),
         "reason": message.reason,
         "mailbox": message.mailbox,
+        "from": message.from_text,
         "subject": message.subject,
+        "subject_text": message.subject_text,
         "copies": message.copies,
         "octets": message.octets,
         "problems": [{"message": problem} for problem in message.problems],

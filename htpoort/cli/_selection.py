@@ -139,4 +139,6 @@ def show_payload(facts: _facts.Facts) -> None:
     """Print what a message carries, for a person."""
     if parts := facts["parts"]:
         _show.table("Payload", tuple(parts[0]), [tuple(part.values()) for part in parts])
-    _show.rows({"payload problems": facts["problems"]})
+    several = f"There are {len(parts)} parts that may be the payload; choose one with --payload --part NUMBER."
+    problems = [{"message": several} if one["code"] == "payload.several" else one for one in facts["problems"]]
+    _show.rows({"payload problems": problems})

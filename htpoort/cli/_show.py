@@ -18,13 +18,14 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TextIO, cast, final
 
-from htpoort.cli._facts import Facts
+from htpoort.cli._facts import Facts, Instant
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
 _PIPE: Final = 240
+_MOST: Final = 14  # places that a word keeps where a table is too wide
 _PAGE: Final = 200  # lines of a table that are laid out together
 PROBLEMS: Final = 100  # of one thing
 _UTF_8: Final = ("utf-8", "utf8")
@@ -42,7 +43,9 @@ _COLOURS: Final = {
 
 
 def _text(value: object) -> str:
-    """Write a value for a person, with control characters escaped."""
+    """Write a value for a person: a time as the clock on the wall shows it, control characters escaped."""
+    if isinstance(value, Instant):
+        return local(value)
     return printable(("yes" if value else "no") if isinstance(value, bool) else str(value))
 
 
@@ -137,18 +140,19 @@ def table(
     title: str, columns: Sequence[str], lines: Iterable[Sequence[object]], *, limit: int | None = None, rest: str = ""
 ) -> None:
     """
-    Print a table, page by page, so that a long one needs no more memory than a page.
+    Print a table, page by page, so that a long one needs no more memory than a page. Times are local.
 
     Args:
         title: The line above it, which names what is listed in the plural.
-        columns: The names of the columns.
+        columns: The names of the columns; those that are empty on a page are left out there.
         lines: The cells of each line; at most one more is read than is printed.
         limit: Most lines that are printed; by default all.
         rest: A sentence on how to get the others.
     """
-    waiting, printed = iter(lines), 0
+    waiting, printed, zone = iter(lines), 0, ""
     while page := list(itertools.islice(waiting, _PAGE if limit is None else min(_PAGE, limit - printed))):
-        _page("" if printed else title, columns, page)
+        before, zone = zone, _zone(page) or zone
+        _page("" if printed else title, f"(times in {zone})" if zone != before else "", columns, page)
         printed += len(page)
     if not printed:
         line(f"No {title[0].lower()}{title[1:]}.")
@@ -156,32 +160,138 @@ def table(
         line(f"These are the first {limit}, and there are more. {rest}")
 
 
-def _page(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
-    """Print a page of a table; in a terminal that is too narrow, print a block for each line."""
+def _zone(lines: Sequence[Sequence[object]]) -> str:
+    """Name the time zones of all times; in the week in which the clock changes there are two."""
+    times = (
+        datetime.fromisoformat(cell).astimezone() for cells in lines for cell in cells if isinstance(cell, Instant)
+    )
+    return " and ".join(dict.fromkeys(f"{at:%Z}" for at in times))
+
+
+def _cell(value: object) -> str:
+    """Write a value in a table: a time as the clock on the wall shows it."""
+    if isinstance(value, Instant):
+        return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else _text(value)
+
+
+def _page(title: str, zone: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    """Print a page of a table; in a terminal that is far too narrow, print a block for each line."""
     from rich.console import Console
 
-    shown = _grid(title, columns, lines)
     # A pipe has no width, so nothing is folded.
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_PIPE)
-    if shown.__rich_measure__(console, console.options).maximum <= console.width:
-        console.print(shown)
+    narrow = sys.stdout.isatty()
+    console = Console(highlight=False) if narrow else Console(highlight=False, width=_PIPE)
+    page = _Page.of(columns, lines)
+    if not (page.fits(console.width) or (narrow and ((page := page.without_same()).fold(console.width)))):
+        if title:
+            line(f"{title}:")
+        for cells in lines:
+            rows(dict(zip(columns, cells, strict=True)))
+            line("")
         return
-    if title:
-        line(f"{title}:")
-    for cells in lines:
-        rows(dict(zip(columns, cells, strict=True)))
-        line("")
+    if title or zone:
+        line(" ".join(filter(None, (title, zone))))
+    if page.same:
+        line(f"All: {', '.join(f'{name} {text}' for name, text in page.same.items())}")
+    console.print(_grid("", page.columns, page.cells, widths=page.widths, edge=page.widths is None))
 
 
-def _grid(title: str, columns: Iterable[str], lines: Iterable[Sequence[object]]) -> Table:
+@final
+class _Page:
+    """
+    The texts of a page, and what is done to make them fit.
+
+    Args:
+        columns: The names of the columns.
+        cells: The texts of each line.
+        same: The columns that have the same text in each line, which are not among the others.
+    """
+
+    def __init__(self, columns: Sequence[str], cells: Sequence[Sequence[str]], same: Mapping[str, str]) -> None:
+        self.columns = columns
+        self.cells = cells
+        self.same = same
+        self.widths: list[int] | None = None
+
+    @classmethod
+    def of(cls, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> _Page:
+        """Write the texts; a column that is empty in each line is left out."""
+        cells = [[_cell(value) for value in values] for values in lines]
+        kept = [number for number in range(len(columns)) if any(texts[number] for texts in cells)]
+        return cls([columns[number] for number in kept], [[texts[number] for number in kept] for texts in cells], {})
+
+    def without_same(self) -> _Page:
+        """Take out the columns that have the same text in each of several lines; at least one column stays."""
+        first, *others = self.cells
+        same = {
+            name: first[number]
+            for number, name in enumerate(self.columns)
+            if others and all(texts[number] == first[number] for texts in others)
+        }
+        kept = [number for number, name in enumerate(self.columns) if name not in same] or [0]
+        columns = [self.columns[number] for number in kept]
+        cells = [[texts[number] for number in kept] for texts in self.cells]
+        return _Page(columns, cells, {name: text for name, text in same.items() if name not in columns})
+
+    def fits(self, room: int) -> bool:
+        """Check whether the table fits as it is, with a frame."""
+        return sum(self._natural()) + 3 * len(self.columns) + 1 <= room
+
+    def fold(self, room: int) -> bool:
+        """Find widths with which the table fits without its frame; return whether there are any."""
+        from rich.cells import cell_len
+
+        room -= 3 * (len(self.columns) - 1)
+        names = [cell_len(name) for name in self.columns]
+        widths = self._natural()
+        words = [max(_word(texts[number]) for texts in self.cells) for number in range(len(names))]
+        least = [max(pair) for pair in zip(names, words, strict=True)]
+        if sum(least) > room:
+            # A party ID or a K is folded only where that is not enough.
+            widths = list(least)
+            least = [max(name, min(_MOST, word)) for name, word in zip(names, words, strict=True)]
+        if sum(least) > room:
+            return False
+        while sum(widths) > room:
+            widest = max((width, number) for number, width in enumerate(widths) if width > least[number])[1]
+            widths[widest] -= 1
+        self.widths = widths
+        return True
+
+    def _natural(self) -> list[int]:
+        """Measure the columns: an emoji or a Chinese character takes two places of a terminal."""
+        from rich.cells import cell_len
+
+        return [
+            max(cell_len(text) for text in (name, *(texts[number] for texts in self.cells)))
+            for number, name in enumerate(self.columns)
+        ]
+
+
+def _word(text: str) -> int:
+    """Measure the longest word of a text, which is where it is folded."""
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split()), default=0)
+
+
+def _grid(
+    title: str,
+    columns: Iterable[str],
+    lines: Iterable[Sequence[object]],
+    *,
+    widths: Sequence[int] | None = None,
+    edge: bool = True,
+) -> Table:
     """Make a table whose cells have control characters escaped, and in which rich reads no markup."""
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=title or None, title_justify="left")
+    grid = Table(title=title or None, title_justify="left", show_edge=edge, pad_edge=edge)
     names = tuple(columns)
-    for column in names:
-        grid.add_column(column, overflow="fold")
+    for number, column in enumerate(names):
+        grid.add_column(column, overflow="fold", width=None if widths is None else widths[number])
     for cells in lines:
         texts = ["" if cell is None else _text(cell) for cell in cells]
         styles = [

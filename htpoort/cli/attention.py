@@ -100,12 +100,7 @@ def _show_lists(facts: Facts) -> None:
 
 
 def _show_exchanges(title: str, exchanges: Sequence[Facts]) -> None:
-    _show.table(title, _facts.ATTENTION, [_cells(one, _facts.ATTENTION) for one in exchanges])
-
-
-def _cells(facts: Facts, columns: Sequence[str]) -> tuple[str, ...]:
-    """Write the cells of a line, with times as the clock on the wall shows them."""
-    return tuple(_show.local(facts[name]) if name == "since" else str(facts[name]) for name in columns)
+    _show.table(title, _facts.ATTENTION, [tuple(one[name] for name in _facts.ATTENTION) for one in exchanges])
 
 
 # ── for a monitoring system ──────────────────────────────────────────────────
@@ -197,14 +192,20 @@ def list_command(
     json: Json = False,
 ) -> None:
     """List the messages that wait for a decision."""
-    columns = ("key", "state", "received", "reason", "mailbox", "subject", "copies")
+    columns = ("key", "state", "received", "reason", "from", "subject", "copies")
     with _input.opened(config) as (_, ledger):
         facts = map(_facts.held, ledger.quarantine.listed(None) if everything else ledger.quarantine.listed())
         if json:
             _show.json_array(facts)
         else:
-            lines = (tuple(one[column] for column in columns) for one in facts)
+            shown = (one | _sender_and_subject(one) for one in facts)
+            lines = (tuple(one[column] for column in columns) for one in shown)
             _show.table("Messages in quarantine", columns, lines, limit=limit, rest=REST)
+
+
+def _sender_and_subject(held: Facts) -> Facts:
+    """Where mailbox or envelope are not known for sure, give what the message has in their place."""
+    return {"from": held["mailbox"] or held["from"], "subject": held["subject"] or held["subject_text"]}
 
 
 @quarantine.command()
@@ -230,7 +231,9 @@ def show(  # noqa: PLR0913 - one option for each form
     if json:
         _show.as_json({**facts, "payload": carried, "log": log})
     else:
-        _show.rows(facts)
+        texts = {"from": facts.pop("from") or None, "subject as it came": facts.pop("subject_text") or None}
+        *others, problems = facts.items()
+        _show.rows({**dict(others), **texts, **dict([problems])})
         _selection.show_payload(carried)
         _show.table("Log", ("at", "event", "detail"), [tuple(entry.values()) for entry in log])
 

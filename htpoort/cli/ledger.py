@@ -51,8 +51,10 @@ app.add_typer(replies)
 
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
 _HOURS: Final = 24 * _DAYS
-_COLUMNS: Final = ("system", "party", "reference", "business_reference", "state", "attempts", "created", "changed")
+_COLUMNS: Final = ("system", "party", "reference", "business_reference", "state", "created", "changed")
 _UNCHANGED: Final = "Nothing has changed; add --yes to do it."
+_OF_STORY: Final = frozenset({"system", "party", "reference", "mailbox", "process_id", "redeliveries"})
+"""What `show` has above its replies, or `reply show` of each."""
 _REPLY_COLUMNS: Final = ("key", "system", "party", "reference", "correlation", "received", "delivered", "trouble")
 
 
@@ -72,7 +74,8 @@ def show(
         for title in ("timeline", "replies"):
             lines = story[title]
             if lines:
-                _show.table(title.capitalize(), tuple(lines[0]), [tuple(line.values()) for line in lines])
+                columns = tuple(name for name in lines[0] if name not in _OF_STORY)
+                _show.table(title.capitalize(), columns, [tuple(line[name] for name in columns) for line in lines])
 
 
 def _typed(reference: str, party: str | None) -> tuple[str, str | None]:

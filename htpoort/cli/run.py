@@ -361,7 +361,8 @@ class _Lines(logging.Formatter):
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        moment = datetime.fromtimestamp(record.created, UTC)
+        at = (moment if self._as_json else moment.astimezone()).isoformat(timespec="milliseconds")
         level, message = record.levelname.lower(), record.getMessage()
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
         if self._as_json:

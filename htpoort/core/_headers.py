@@ -20,6 +20,8 @@ _STANDARD: Final = "RFC 5322"
 _FROM: Final = b"\nfrom:"
 _SUBJECT: Final = b"\nsubject:"
 _BLANKS: Final = " \t\r\n"
+_SHOWN: Final = 200  # characters of a header: more than a Subject of a reply has, and few enough for a table
+_SHOWN_VALUES: Final = 3  # of a header that is repeated
 
 CHARSETS: Final = {
     name: codec
@@ -193,6 +195,29 @@ def value_of(block: bytes, folded: bytes, name: str) -> tuple[str | None, bool]:
         return None, False
     start = first + len(prefix)
     return unfold(_octets_of(block, start).decode("latin-1")).strip(_BLANKS), folded.find(prefix, start) >= 0
+
+
+def shown(raw: bytes, name: str) -> str:
+    """
+    Write a header for a person, also of a message that cannot be routed.
+
+    Args:
+        raw: The message, or its beginning; only the first 64 KiB are read.
+        name: The name of the header.
+
+    Returns:
+        Its value, unfolded, decoded and cut; the first three if it is repeated, with ``|`` between them.
+    """
+    empty = grammar.HEADER_END.search(raw, 0, grammar.HEADER_LIMIT + 4)
+    block = b"\n" + raw[: grammar.HEADER_LIMIT if empty is None else empty.start() + 1] + b"\n"
+    folded, prefix = block.lower(), f"\n{name.lower()}:".encode()
+    values: list[str] = []
+    start = folded.find(prefix)
+    while start >= 0 and len(values) < _SHOWN_VALUES:
+        values.append(decode(unfold(_value(block, start + len(prefix)))))
+        start = folded.find(prefix, start + 1)
+    text = " | ".join(values)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def mailbox_of(value: str) -> str | None:

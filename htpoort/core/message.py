@@ -20,7 +20,16 @@ from htpoort.core.payload import Payload, read_payload
 from htpoort.core.render import Layout, TransferEncoding
 from htpoort.core.text import ascii_lower
 
-__all__ = ["Layout", "Received", "Submission", "TransferEncoding", "automatic_reference", "build", "read"]
+__all__ = [
+    "Layout",
+    "Received",
+    "Submission",
+    "TransferEncoding",
+    "automatic_reference",
+    "build",
+    "header_text",
+    "read",
+]
 
 _LAYOUTS: Final = ("body", "attachment")
 _ENCODINGS: Final = ("7bit", "quoted-printable", "base64")
@@ -117,6 +126,24 @@ def read(raw: bytes) -> Received:
         raw=raw,
         body_start=headers.body,
     )
+
+
+def header_text(raw: bytes, name: str) -> str:
+    r"""
+    Show a header to a person who must decide about a message. Never route by it.
+
+    >>> header_text(b"Subject: =?utf-8?q?Caf=C3=A9?=\r\n closed\r\n\r\n", "Subject")
+    'Café closed'
+
+    Args:
+        raw: The message, or its beginning; only the first 64 KiB are read.
+        name: The name of the header.
+
+    Returns:
+        Its value, unfolded, with encoded words decoded, and at most 200 characters; any characters may be in it. If the
+        header is repeated, its first values with ``|`` between them; empty if there is none.
+    """
+    return _headers.shown(raw, name)
 
 
 def build(  # noqa: PLR0913 - one argument for each thing a message has

@@ -13,6 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.message import header_text
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
@@ -211,22 +212,28 @@ class ReplyLists(LedgerPart):
 
 _NAMED: Final = 10
 """Numbers of messages that an error names."""
-HELD_MESSAGE: Final = sa.select(_quarantine, sa.func.length(_messages.c.raw).label("octets")).join(
-    _messages, _messages.c.id == _quarantine.c.message
-)
-"""Selects what `message_of` needs; the database knows the length of a message without reading it."""
+_HEAD: Final = 65_536  # octets that a header block may have
+HELD_MESSAGE: Final = sa.select(
+    _quarantine,
+    sa.func.length(_messages.c.raw).label("octets"),
+    sa.func.substr(_messages.c.raw, 1, _HEAD, type_=sa.LargeBinary).label("head"),
+).join(_messages, _messages.c.id == _quarantine.c.message)
+"""Selects what `message_of` needs."""
 MESSAGE_WITH_OCTETS: Final = HELD_MESSAGE.add_columns(_messages.c.raw)
 
 
 def message_of(row: sa.Row[Any]) -> QuarantinedMessage:
     """Make the record of a row."""
+    head = row.head or b""  # SQLite gives NULL for the beginning of an empty message
     return QuarantinedMessage(
         key=row.id,
         received=row.received,
         reason=row.reason,
         problems=tuple(row.problems),
         mailbox=row.mailbox,
+        from_text=header_text(head, "From"),
         subject=row.subject,
+        subject_text=header_text(head, "Subject"),
         state=QuarantineState(row.state),
         copies=row.copies,
         octets=row.octets,
@@ -275,7 +282,7 @@ class QuarantineLists(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        for row in connection.execution_options(yield_per=500).execute(_in_state(HELD_MESSAGE, state)):
+        for row in connection.execution_options(yield_per=50).execute(_in_state(HELD_MESSAGE, state)):
             yield message_of(row)
 
     @streams

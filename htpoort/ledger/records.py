@@ -216,7 +216,9 @@ class QuarantinedMessage:
         reason: The code of the reason.
         problems: Everything that is wrong, in sentences.
         mailbox: The mailbox that it claims to come from; None if that is not known for sure.
+        from_text: Its From for a person, as `htpoort.core.message.header_text` gives it; empty if there is none.
         subject: The envelope in its Subject, in canonical form; None if there is no valid one.
+        subject_text: Its Subject for a person.
         state: Its state.
         copies: How often it came.
         octets: The size of the message.
@@ -227,7 +229,9 @@ class QuarantinedMessage:
     reason: str
     problems: tuple[str, ...]
     mailbox: str | None
+    from_text: str
     subject: str | None
+    subject_text: str
     state: QuarantineState
     copies: int
     octets: int

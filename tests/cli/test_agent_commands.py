@@ -19,6 +19,7 @@ from typing import Any, Self
 import pytest
 from command_options import build_options
 from pop3_server import PASSWORD, Pop3Box
+from wall_clock import in_amsterdam
 
 from htpoort import AGS, DMS, DeclarationSystem, Outcome, RoutingEnvelope, Submission, build
 from htpoort._clock import now
@@ -590,10 +591,11 @@ class TestLog:
         return made
 
     def test_for_a_person(self) -> None:
-        """Time in UTC, level and sentence on one line; a traceback below, line by line."""
-        first, *trace = _Lines(as_json=False).format(self.record(trace=True)).split("\n")
+        """Local time, level and sentence on one line; a traceback below, line by line."""
+        with in_amsterdam():
+            first, *trace = _Lines(as_json=False).format(self.record(trace=True)).split("\n")
 
-        assert "2026-09-21T14:13:20.000+00:00 warning From \\x1b[2J" == first
+        assert "2026-09-21T16:13:20.000+02:00 warning From \\x1b[2J" == first
         assert ["ValueError: a\\x1bb"] == trace
 
     @pytest.mark.parametrize("trace", [False, True])

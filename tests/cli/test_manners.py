@@ -155,7 +155,7 @@ OUTPUT: Final = {
     "show": ("K1",),
     "unanswered": (),
     "resolve": ("K1", "--sent"),
-    "redeliver": (),
+    "redeliver": ("--yes",),
     "export": (),
     "prune": ("--older-than", "2600"),
     "quarantine list": (),

@@ -244,6 +244,10 @@ class TestQuarantine:
             held.subject,
             ledger.quarantine.message(held.key),
         )
+        assert ("dms@htpoort.nl", "[V= DMS4.NL][A= NL123456789.99.05][K=K1][S=0]") == (
+            held.from_text,
+            held.subject_text,
+        )
         assert (1, len(raw), QuarantineState.HELD) == (len(held.problems), held.octets, held.state)
         assert held == ledger.quarantine.get(held.key)
 

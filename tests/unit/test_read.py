@@ -6,6 +6,7 @@ import pytest
 from strategies import copies
 
 from htpoort import HTPOORT, Quarantined, Reason, Received, Router, RoutingEnvelope, read
+from htpoort.core.message import header_text
 
 LINE = "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
 FROM = b"From: dms@htpoort.nl\r\n"
@@ -267,6 +268,28 @@ def test_folded_and_encoded(header: bytes) -> None:
 
     assert RoutingEnvelope.parse(LINE) == read(raw).envelope
     assert HTPOORT.system("DMS") is ROUTER.route_message(raw).system  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "expected"),
+    [
+        (b"Subject: hello\r\n\r\nSubject: no\r\n", "Subject", "hello"),
+        (b"Subject: hello\r\n\r\n", "From", ""),
+        (b"subject:a\n\tb\nFROM: c\n\n", "Subject", "a\tb"),
+        (b"Subject: =?utf-8?b?Q2Fmw6k=?= \xff\r\n\r\n", "Subject", "Caf\u00e9 \ufffd"),
+        (b"Subject: 1\r\nSubject: 2\r\nX: y\r\nSubject: 3\r\nSubject: 4\r\n\r\n", "Subject", "1 | 2 | 3"),
+        (b"Subject: without an end", "Subject", "without an end"),
+        (b"", "Subject", ""),
+        (b"Subject: " + b"a" * 200 + b"\r\n\r\n", "Subject", "a" * 200),
+        (b"Subject: " + b"a" * 201 + b"\r\n\r\n", "Subject", "a" * 199 + "\u2026"),
+        (b"Subject: a" + b"\r\n b" * 200_000, "Subject", ("a" + " b" * 100)[:199] + "\u2026"),
+        (b"X: y\r\n" * 20_000 + b"Subject: late\r\n\r\n", "Subject", ""),
+    ],
+    ids=range(11),
+)
+def test_a_header_for_a_person(raw: bytes, name: str, expected: str) -> None:
+    """Any message has one readable line for a header: of a bounded length, and from its header block alone."""
+    assert expected == header_text(raw, name)
 
 
 def test_pickle_copy_and_repr() -> None:

@@ -55,6 +55,7 @@ class Authority:
         reference: The form of its references.
         rules: For its sentences.
         stamp_begins_text: Whether a stamp below a text begins an older text.
+        translations: Words of names in one language, and the same in another.
     """
 
     key: str | None
@@ -71,6 +72,14 @@ class Authority:
     reference: re.Pattern[str] | None = None
     rules: RuleSet
     stamp_begins_text: bool = True
+    translations: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def canonical(self, name: str) -> str:
+        """Return a name in one language, to compare with others."""
+        words = name.casefold()
+        for word, other in self.translations.items():
+            words = words.replace(word, other)
+        return words
 
 
 _DANISH_NAMES: Final = SystemNames(
@@ -138,6 +147,7 @@ TOLDSTYRELSEN: Final = Authority(
         r"|fil adgang|filadgang|online adgang|updated?:? [0-9]|the danish customs agency|prd-service ?window"
         r"|expected end)"
     ),
+    translations={"eksport": "export", "forsendelse": "transit", "toldportalen": "customs portal"},
     reference=re.compile(r"\b(?:wo|inc|chg|crq|prb)[0-9]{6,20}\b"),
     rules=RuleSet((*ENGLISH, *DANISH), _DANISH_NAMES),
 )  # fmt: skip

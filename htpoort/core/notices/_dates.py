@@ -173,7 +173,7 @@ def _day(place: tuple[int, int], written: tuple[int, int, int], weekday: int | N
             message = f"There is no month {month}; perhaps day {month} of month {number} is meant."
     elif not _FIRST_YEAR <= year <= _LAST_YEAR:
         message = f"The year {year} is not between {_FIRST_YEAR} and {_LAST_YEAR}; look for a slip."
-    elif not 1 <= number <= (last := calendar.monthrange(year, month)[1]):
+    elif not (last := calendar.monthrange(year, month)[1]) >= number >= 1:
         message = f"Month {month} of {year} has {last} days, not {number}; look for a slip in the day or the month."
     else:
         value = date(year, month, number)

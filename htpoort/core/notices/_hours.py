@@ -22,6 +22,12 @@ _MIDNIGHT: Final = frozenset(["midnight", "middernacht", "midnat"])
 _HOUR_WORDS: Final = frozenset(["uur", "u", "h", "hr", "hrs", "hours"])
 _LEADS: Final = frozenset(["at", "om", "kl", "klokken"])
 _UPDATE: Final = frozenset(["update", "updated", "opdatering", "opdateret", "bijgewerkt"])
+_UNTIL: Final = frozenset(["until", "till", "til", "indtil", "tot"])
+_TO_TIME: Final = _UNTIL | {"to", "is", "er", ":"}
+_TIME_WORDS: Final = frozenset([
+    "time", "tid", "starttid", "sluttid", "tidspunkt", "tidspunktet", "starttidspunkt", "starttidspunktet",
+    "sluttidspunkt", "sluttidspunktet", "tijd", "starttijd", "eindtijd", "done", "extended", "prolonged",
+])  # fmt: skip
 _NUMBER_LEADS: Final = frozenset(["kl", "klokken"])  # before an hour without minutes: `kl. 17`
 _ABOUT: Final = frozenset([
     "about",
@@ -137,6 +143,13 @@ def _ended(tokens: Tokens, hour: Hour, index: int, *, about: bool) -> tuple[Hour
     return attrs.evolve(hour, stop=stop, value=None, problems=(problem,)), index
 
 
+def _is_lead(tokens: Tokens, index: int) -> bool:
+    """Return whether four digits, or an hour with a full stop, after this word are an hour: `time to 2100`."""
+    if tokens[index].text in _TO_TIME:
+        return tokens[index].text in _UNTIL or tokens[index - 1].text in _TIME_WORDS
+    return tokens[index].text in _UPDATE or tokens[index].text in _TIME_WORDS
+
+
 def hour_at(tokens: Tokens, index: int, *, dated: bool = False, after_dash: bool = False) -> tuple[Hour, int] | None:
     """
     Read the hour that begins at a token.
@@ -151,7 +164,7 @@ def hour_at(tokens: Tokens, index: int, *, dated: bool = False, after_dash: bool
         The hour and the token after it; None if no hour begins there.
     """
     about = number_lead = False
-    lead = tokens[index - 1].text in _UPDATE
+    lead = _is_lead(tokens, index - 1)
     begin = index
     while ((word := tokens[index].text) in _LEADS or word in _ABOUT) and index - begin < _MOST_LEADS:
         about, lead = about or word in _ABOUT, lead or word in _LEADS

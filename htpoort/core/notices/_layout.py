@@ -161,6 +161,10 @@ class _Layout:
             elif self._entry.title is None:
                 self._entry.title = cell
 
+    def _is_word(self, folded: str) -> bool:
+        """Return whether it is a word for the kind or the state; any other one is read as a sentence."""
+        return folded.strip(" .:") in {*self._authority.kinds, *self._authority.statuses}
+
     def _put_word(self, folded: str, printed: str) -> bool:
         """Put a word for the kind or the state."""
         folded = folded.strip(" .:")
@@ -234,6 +238,8 @@ class _Layout:
         if self._awaits is not None:
             label, self._awaits = self._awaits, None
             if label in {Label.UPDATED, Label.PUBLISHED} and not _MAY_BE_STAMP.fullmatch(line.text):
+                return False
+            if label in {Label.TYPE, Label.STATUS} and not self._is_word(line.folded):
                 return False
             self._fill(label, line.text)
             return True

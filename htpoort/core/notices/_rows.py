@@ -64,15 +64,16 @@ class _Maker:
             for system in self._collected.named or self._header:
                 self._open(_Row(system, Access.ANY, (), 0))
         rows = list(self._rows.values())
-        detailed = {row.system for row in rows if row.access is not Access.ANY}
+        detailed = {row.system for row in rows if row.access is Access.FILE}
         kept = [row for row in rows if row.access is not Access.ANY or row.messages or row.system not in detailed]
         for row in kept:
             row.system = _short(row.system, kept)
         return kept
 
     def _has(self, system: str | None) -> bool:
-        """Return whether a statement about this system alone made a row."""
-        return any(same_system(system or "", row.system or "") for row in self._rows.values())
+        """Return whether a statement about this system alone made a row for files, or for any access."""
+        rows = (row for row in self._rows.values() if row.access is not Access.ONLINE)
+        return any(same_system(system or "", row.system or "") for row in rows)
 
     def _systems_of(self, placed: Placed[Statement]) -> tuple[str | None, ...]:
         named = placed.fact.systems
@@ -117,6 +118,8 @@ def _recovery(row: _Row, collected: Collected) -> Recovery:
     queued = row.behaviour is Behaviour.QUEUED and row.access is not Access.ONLINE
     if queued:
         return Recovery.WAIT
+    if row.behaviour in {Behaviour.DELAYED, Behaviour.NORMAL}:
+        return Recovery.UNSTATED
     for placed in reversed(collected.asks):
         if not placed.fact.systems and _counts_for(placed, row, last=False):
             return placed.fact.recovery

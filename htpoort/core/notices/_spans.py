@@ -14,7 +14,7 @@ import attrs
 
 from htpoort.core.errors import Problem
 from htpoort.core.notices._collect import Collected, TimedPeriod
-from htpoort.core.notices._facts import TimeRole
+from htpoort.core.notices._facts import EventKind, TimeRole
 from htpoort.core.notices._times import Moment, Period, Point
 
 __all__ = ["Span", "moments_of", "spans_of"]
@@ -62,6 +62,7 @@ class _Placer:
     """Places the periods of one text, and gathers what cannot be placed."""
 
     def __init__(self, collected: Collected) -> None:
+        self._collected = collected
         self._periods = collected.periods
         self.problems: list[Problem] = []
         self.announced: list[_Announced] = []
@@ -87,11 +88,21 @@ class _Placer:
                 self._change(timed)
             elif timed.role is TimeRole.START:
                 self._compare_start(timed)
+        self._forget_what_changed()
+
+    def _forget_what_changed(self) -> None:
+        """Drop what is no longer so: the times of what was moved, the end of what takes longer, and no other is given."""
+        roles = {timed.role for timed in self._periods}
+        for each in self.announced:
+            if self._collected.has(EventKind.MOVED) and TimeRole.NEW not in roles:
+                each.span = Span()
+            elif self._collected.has(EventKind.DELAYED) and not roles & _CHANGING:
+                each.span = Span(each.span.start)
 
     def _announce(self, timed: TimedPeriod, announcing: Iterable[TimedPeriod]) -> None:
         period = timed.period
         day = _only_day(announcing)
-        if period.undated and day is None:
+        if period.undated and (day is None or period.closes is None):
             self._report_undated(timed)
             return
         if day is not None and (period.undated or _is_weekday_of(period, day)):
@@ -131,6 +142,12 @@ class _Placer:
             if moment is None:
                 self._report_undated(timed)
                 return
+        if moment is None and not period.problems:
+            if timed.role is TimeRole.END:
+                # A word that it is over, beside a day without an hour: the end that is printed stays.
+                return
+            message = "A date without an hour; look for the hour in the source."
+            self.problems.append(Problem("no-time", message, *_place(timed)))
         expected = timed.role is TimeRole.EXPECTED_END
         for each in self.announced:
             if each.span.start is None or moment is None or moment >= each.span.start:
@@ -193,6 +210,10 @@ def spans_of(collected: Collected) -> tuple[Callable[[int], tuple[Span, ...]], l
     placer.place()
     announced = placer.announced
     only = len({each.span for each in announced}) == 1
+    for number, each in enumerate(announced):
+        if any(each.timed.section == other.timed.section for other in announced[:number]):
+            message = "The text gives a second window; which one counts for which system is left open."
+            placer.problems.append(Problem("several-notices", message, *_place(each.timed)))
 
     def spans(section: int) -> tuple[Span, ...]:
         own = [each.span for each in announced if only or each.timed.section == section]

@@ -139,16 +139,23 @@ class SystemNames:
     def _plain(self, name: str) -> bool:
         return self.is_known(name) or name.casefold() in self.categories
 
-    @staticmethod
-    def _is_shaped(name: str) -> bool:
+    def _is_shaped(self, name: str) -> bool:
         words = _WORD.findall(name)
         if not words or len(words) > _LONGEST or not (name[0].isupper() or name[0].isdigit()):
+            return False
+        if words[-1] in _SMALL or self._is_two(name):
             return False
         if any(word.casefold() in _NO_NAME for word in words) or not any(c.isalpha() for c in name):
             return False
         if len(words) == 1 or words[0].isupper():
             return True
         return all(word[0].isupper() or word[0] in "(0123456789" or word in _SMALL for word in words)
+
+    def _is_two(self, name: str) -> bool:
+        """Return whether a known name follows another: a word between them was lost."""
+        words = name.split(" ")
+        halves = ((" ".join(words[:place]), " ".join(words[place:])) for place in range(1, len(words)))
+        return any(self.is_known(first) and self.is_known(second) for first, second in halves)
 
     def _parts(self, phrase: str) -> list[str]:
         """Split at commas, slashes and words for *and* that stand outside brackets and outside known names."""

@@ -18,6 +18,7 @@ import attrs
 from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import AUTHORITIES, NO_AUTHORITY, Authority
 from htpoort.core.notices._collect import SentenceReader, collect
+from htpoort.core.notices._integrity import misfits
 from htpoort.core.notices._judging import ReadBlock, doubts, kind_of, state_of
 from htpoort.core.notices._layout import Entry, lay_out, read_stamp
 from htpoort.core.notices._rows import make_rows
@@ -98,7 +99,9 @@ def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
     newest = True
     revisions: list[Revision] = []
     for read in reads:
-        own = [*read.collected.problems, *read.rows.problems, *(problems if newest else [])]
+        own = [*read.collected.problems, *read.rows.problems, *misfits(read, header, authority)]
+        problems += own if newest else []
+        own += problems if newest else []
         unclear = any(problem.code not in _HARMLESS for problem in own)
         revisions.append(
             Revision(
@@ -109,20 +112,18 @@ def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
                 state=state_of(read, kind, entry.status if newest else "", authority),
                 windows=read.rows.windows,
                 complete=authority.key is not None
-                and bool(read.rows.windows)
+                and bool(read.rows.windows and read.collected.statements)
                 and not unclear
                 and not read.collected.unread,
             )
         )
         newest = False
-    newest_read = reads[0]
-    own = [*newest_read.collected.problems, *newest_read.rows.problems, *problems]
     return _ReadEntry(
         entry=entry,
         kind=kind,
         reads=tuple(reads),
         revisions=_with_first(entry, tuple(reversed(revisions))),
-        problems=tuple(own),
+        problems=tuple(problems),
     )
 
 

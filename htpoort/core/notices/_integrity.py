@@ -1,0 +1,112 @@
+"""
+Compare the names and the parts of one text: what was lost in copying shows as parts that do not fit each other.
+
+Nothing is corrected here; a text whose parts do not fit is not complete.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from htpoort.core.errors import Problem
+from htpoort.core.notices._authorities import Authority
+from htpoort.core.notices._collect import Collected
+from htpoort.core.notices._judging import ReadBlock
+from htpoort.core.notices._systems import same_system
+from htpoort.core.notices.notice import Access
+
+__all__ = ["misfits"]
+
+_END_MARKS: Final = '.!?:;)"…'
+
+
+def misfits(read: ReadBlock, header: Sequence[str], authority: Authority) -> list[Problem]:
+    """
+    List what does not fit in one text.
+
+    Args:
+        read: The text.
+        header: The systems that its header lists.
+        authority: Whose names these are.
+
+    Returns:
+        The problems.
+    """
+    collected = read.collected
+    return [
+        *_unknown_names(read, header, authority),
+        *_header_misfits(read, header, authority),
+        *_section_misfits(collected, authority),
+        *_loose_ends(read),
+    ]
+
+
+def _same(one: str, other: str, authority: Authority) -> bool:
+    """Compare two names, whatever language each of them is in."""
+    return same_system(authority.canonical(one), authority.canonical(other))
+
+
+def _unknown_names(read: ReadBlock, header: Sequence[str], authority: Authority) -> Iterable[Problem]:
+    """Report a name that is in no table, not in the header, and in one sentence only."""
+    mentions = [name for each in read.collected.statements for name in each.fact.systems]
+    mentions += [*header, *(name for systems in read.collected.sections for name in systems)]
+    keys = Counter(authority.canonical(name) for name in mentions)
+    for name in dict.fromkeys(row.system for row in read.rows.windows if row.system is not None):
+        if authority.names.is_known(name) or keys[authority.canonical(name)] > 1:
+            continue
+        slip = any(problem.code == "name-mistyped" and repr(name) in problem.message for problem in read.rows.problems)
+        if not slip:
+            message = f"No system of this name is known, {name!r}; look for a slip."
+            yield Problem("name-unknown", message, *_place_of(name, read))
+
+
+def _place_of(name: str, read: ReadBlock) -> tuple[int, int]:
+    for line in read.block.lines:
+        start = line.text.find(name)
+        if start >= 0:
+            return line.span(start, start + len(name))
+    return read.place()
+
+
+def _header_misfits(read: ReadBlock, header: Sequence[str], authority: Authority) -> Iterable[Problem]:
+    """Report systems of the header that the text says nothing of."""
+    systems = {row.system for row in read.rows.windows if row.system is not None}
+    missing = [name for name in header if not any(_same(name, system, authority) for system in systems)]
+    if systems and missing:
+        message = f"The header lists {', '.join(missing)}, and the text says nothing of it."
+        yield Problem("systems-differ", message, *read.place())
+
+
+def _section_misfits(collected: Collected, authority: Authority) -> Iterable[Problem]:
+    """Report sentences about other systems than those of their section, and systems of a section that they leave out."""
+    for number, systems in enumerate(collected.sections):
+        placed = [each for each in collected.statements if each.section == number]
+        for each in placed if systems else []:
+            strange = [name for name in each.fact.systems if not any(_same(name, own, authority) for own in systems)]
+            if strange:
+                message = f"{', '.join(strange)} stands in the section of {', '.join(systems)}."
+                yield Problem("systems-differ", message, each.passage.start, each.passage.stop)
+        for access in (Access.FILE, Access.ONLINE):
+            those = [each for each in placed if (each.fact.access or each.access) is access]
+            named = [name for each in those for name in each.fact.systems]
+            left = [own for own in systems if not any(_same(own, name, authority) for name in named)]
+            if named and left:
+                message = f"The section of {', '.join(systems)} says nothing of {', '.join(left)}, {access} access."
+                yield Problem("systems-differ", message, those[0].passage.start, those[0].passage.stop)
+
+
+def _loose_ends(read: ReadBlock) -> Iterable[Problem]:
+    """Report a section without a sentence, and a text that ends within its last sentence."""
+    collected = read.collected
+    placed = [*collected.statements, *collected.asks, *collected.permits]
+    filled = {each.section for each in placed}
+    for number, systems in enumerate(collected.sections):
+        if number and number not in filled:
+            message = f"Nothing stands below the heading {', '.join(systems)}."
+            yield Problem("truncated", message, *_place_of(systems[0], read))
+    lines = read.block.lines
+    last = max((each.passage for each in placed), key=lambda passage: passage.stop, default=None)
+    if last is not None and lines and last.stop == lines[-1].stop and last.text[-1] not in _END_MARKS:
+        yield Problem("truncated", "The text ends within a sentence.", last.start, last.stop)

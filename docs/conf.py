@@ -65,6 +65,7 @@ nitpick_ignore = [
         "datetime.datetime",
         "datetime.timedelta",
         "htpoort.ledger._connection.Connections",
+        "htpoort.ledger._knowledge.NoticeReader",
         "Database",
         "htpoort.testing.handles.Background",
         "htpoort.ledger.ledger.T",

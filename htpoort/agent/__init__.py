@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
     from htpoort.agent.folder import DeclarationFiles, FileOutcome, FolderContent
     from htpoort.agent.inbox import FetchReport, fetch_once
+    from htpoort.agent.notices import NoticeFiles, NoticeOutcome
     from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
     from htpoort.transport import SmtpInbox
 
@@ -25,6 +26,8 @@ __all__ = [
     "FetchReport",
     "FileOutcome",
     "FolderContent",
+    "NoticeFiles",
+    "NoticeOutcome",
     "Outbox",
     "Pop3Inbox",
     "SmtpInbox",
@@ -42,6 +45,8 @@ _MODULES = {
     "FetchReport": "htpoort.agent.inbox",
     "FileOutcome": "htpoort.agent.folder",
     "FolderContent": "htpoort.agent.folder",
+    "NoticeFiles": "htpoort.agent.notices",
+    "NoticeOutcome": "htpoort.agent.notices",
     "Outbox": "htpoort.agent.settings",
     "Pop3Inbox": "htpoort.agent.settings",
     "SmtpInbox": "htpoort.transport",

@@ -24,6 +24,7 @@ from htpoort.agent._watches import ClockWatch, ResumeWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.dispatch import Dispatcher
 from htpoort.agent.inbox import Intake, Pop3Worker
+from htpoort.agent.notices import NoticeFiles, NoticeWorker
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
 from htpoort.core.errors import InputError, LedgerError, Problem
@@ -64,6 +65,8 @@ class Agent:
         inboxes: Where replies come in, by SMTP or POP3.
         folders: Where other programs write declarations as files.
         dispatcher: Queues the declarations of *folders*, in the same ledger; needed only for them.
+        notice_files: A folder whose files are notices about service windows; each is read once. What the notices of the
+            ledger say is obeyed with or without it.
         deliveries: Where the replies of each system go, by its name. Replies of a system without a delivery are
             stored and wait; the log warns of them, as of declarations to a system without an outbox.
         party_deliveries: Where the replies of a system to one party go instead, by both names, such as
@@ -90,6 +93,7 @@ class Agent:
         inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
         folders: Iterable[DeclarationFolder] = (),
         dispatcher: Dispatcher | None = None,
+        notice_files: NoticeFiles | None = None,
         deliveries: Mapping[str, Delivery[Reply]] | None = None,
         party_deliveries: Mapping[tuple[str, str], Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
@@ -113,6 +117,7 @@ class Agent:
         self._pop3_workers = [Pop3Worker(context, self._intake, inbox) for inbox in pop3]
         self._resume_watch = ResumeWatch(context, [*self._outboxes, *self._pop3_workers])
         self._folders = folder_workers(context, folders, dispatcher, self.wake)
+        self._notices = NoticeWorker(context, tuple(schedules), files=notice_files, wake=self.wake)
         self._receivers: list[Receiver] = []
         self._lock = contextlib.ExitStack()
         self._listening = ConcurrentExitStack()
@@ -188,8 +193,7 @@ class Agent:
         await self_test((*self._delivery_workers, *self._folders))
         self._lock.enter_context(self._context.ledger.agent_lock())
         try:
-            await self._recover()
-            await self._resume_watch.start()
+            await self._prepare()
             for worker in self._outboxes:
                 await worker.open(self._connections)
             for inbox in self._inboxes:
@@ -204,7 +208,7 @@ class Agent:
         runs += [worker.run for worker in self._delivery_workers]
         runs += [worker.run for worker in self._folders]
         runs += [worker.run for worker in self._pop3_workers]
-        runs += [self._unserved_watch.run, self._clock_watch.run, self._resume_watch.run]
+        runs += [self._unserved_watch.run, self._clock_watch.run, self._resume_watch.run, self._notices.run]
         self._tasks += [asyncio.create_task(run()) for run in runs]
         # Leases are renewed until the work in progress is over, also after the agent was asked to stop.
         leases = self._context.run_repeatedly("leases", self._keep_leases, until_cancelled=True)
@@ -242,6 +246,12 @@ class Agent:
     def _wake_delivery(self, system: str) -> None:
         for worker in self._deliveries.get(system, ()):
             worker.wake.set()
+
+    async def _prepare(self) -> None:
+        """Put in order what earlier agents left, and hold what notices say to hold, before anything is sent."""
+        await self._recover()
+        await self._resume_watch.start()
+        await self._notices.start()
 
     async def _recover(self) -> None:
         """Take back what an earlier agent held, if it has certainly ended, and forget the servers that it paused."""

@@ -97,6 +97,8 @@ class Timing:
         login_pause: The shortest pause after a refused login, because many servers lock an account.
         delivery_timeout: How long one delivery may take before it is cancelled and has failed. Choose more than
             the timeout of a command or Maildir: its error explains more.
+        release_spread: How long it takes to let go of the declarations that a service window held, so that they do not
+            all come at its end.
 
     Raises:
         InputError: A time is not above 0, or a schedule is empty.
@@ -110,9 +112,10 @@ class Timing:
     pause_schedule: tuple[timedelta, ...] = PAUSE_SCHEDULE
     login_pause: timedelta = timedelta(minutes=15)
     delivery_timeout: timedelta = timedelta(minutes=5)
+    release_spread: timedelta = timedelta(minutes=10)
 
     def __attrs_post_init__(self) -> None:
-        names = ("poll_interval", "lease", "grace", "retry_delay", "login_pause", "delivery_timeout")
+        names = ("poll_interval", "lease", "grace", "retry_delay", "login_pause", "delivery_timeout", "release_spread")
         times: dict[str, timedelta] = {name: getattr(self, name) for name in names}
         for name in ("redelivery_schedule", "pause_schedule"):
             times |= {f"{name}[{number}]": delay for number, delay in enumerate(getattr(self, name))}

@@ -7,7 +7,14 @@ What checks servers is imported when it is first used: a program that only reads
 import importlib
 from typing import TYPE_CHECKING
 
-from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MissingSecrets
+from htpoort.config.configuration import (
+    AgentConfig,
+    CutoverConfig,
+    LedgerConfig,
+    MissingSecrets,
+    NoticesConfig,
+    UnansweredConfig,
+)
 from htpoort.config.file import PartlyRead, read_agent, read_agent_in_part, read_agent_without_secrets, read_ledger
 
 if TYPE_CHECKING:
@@ -19,7 +26,9 @@ __all__ = [
     "Finding",
     "LedgerConfig",
     "MissingSecrets",
+    "NoticesConfig",
     "PartlyRead",
+    "UnansweredConfig",
     "Verdict",
     "check",
     "read_agent",

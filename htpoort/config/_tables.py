@@ -10,6 +10,7 @@ import attrs
 
 from htpoort.agent import Pop3Inbox, Timing
 from htpoort.core.cutover import QUIET_DAYS
+from htpoort.core.directory import Mark
 from htpoort.core.exchange import RETRY_SCHEDULE
 from htpoort.core.message import Layout, TransferEncoding
 from htpoort.core.toml_reader import refused_setting, required
@@ -158,6 +159,46 @@ class TimingTable:
     delivery: timedelta = _TIMING.delivery_timeout
     pause: tuple[timedelta, ...] = _TIMING.pause_schedule
     pause_login: timedelta = _TIMING.login_pause
+    release: timedelta = _TIMING.release_spread
+
+
+@final
+@attrs.frozen(kw_only=True)
+class NoticesTable:
+    """The keys of ``[notices]``."""
+
+    folder: str | None = None
+    name: object = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class NoticeNameTable:
+    """The keys of ``[[notices.name]]``."""
+
+    name: str = required("-")
+    system: str = required("-")
+    authority: str | None = None
+    mark: Mark = Mark.UNKNOWN
+    source: str = ""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class UnansweredTable:
+    """The keys of ``[unanswered]``."""
+
+    after: timedelta | None = None
+    system: object = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class UnansweredSystemTable:
+    """The keys of ``[[unanswered.system]]``."""
+
+    system: str = required("-")
+    after: timedelta = required(timedelta(hours=1))
 
 
 @final

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import final
 
 import attrs
@@ -17,6 +18,7 @@ from htpoort.agent import DeclarationFolder, Outbox, Pop3Inbox, Timing
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
+from htpoort.core.notices import NoticeName
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Router, find_party
 from htpoort.core.text import ascii_lower
@@ -24,7 +26,7 @@ from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, Maild
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
 from htpoort.transport import Security, SmtpInbox
 
-__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig", "MissingSecrets"]
+__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig", "MissingSecrets", "NoticesConfig", "UnansweredConfig"]
 
 
 @final
@@ -48,6 +50,48 @@ class CutoverConfig:
 
 @final
 @attrs.frozen(kw_only=True)
+class NoticesConfig:
+    """
+    Where notices about service windows come from, and which of their names are which systems.
+
+    Args:
+        folder: The folder that an agent watches for texts; None if there is none.
+        names: The names that are known.
+    """
+
+    folder: Path | None = None
+    names: tuple[NoticeName, ...] = ()
+
+
+@final
+@attrs.frozen(kw_only=True)
+class UnansweredConfig:
+    """
+    How long an answer may take.
+
+    Args:
+        after: For every system that has no time of its own; None if none of these is ever too old.
+        of_systems: The times of single systems, by their names.
+    """
+
+    after: timedelta | None = None
+    of_systems: Mapping[str, timedelta] = attrs.field(factory=dict[str, timedelta])
+
+    def limit(self, system: str) -> timedelta | None:
+        """
+        Find the time of a system.
+
+        Args:
+            system: Its name, as in the directory.
+
+        Returns:
+            How long its answers may take; None if they are never too old.
+        """
+        return self.of_systems.get(system, self.after)
+
+
+@final
+@attrs.frozen(kw_only=True)
 class LedgerConfig:
     """
     What every command on a ledger needs.
@@ -60,6 +104,8 @@ class LedgerConfig:
         retention_days: Finished exchanges are kept for at least so many days.
         cutover: Which parties move, and when; None if the file has no ``[cutover]``.
         transaction_timeout: How long a transaction may take on PostgreSQL.
+        notices: Where notices come from, and which of their names are which systems.
+        unanswered: How long an answer may take.
     """
 
     file: str = "the configuration"
@@ -69,6 +115,8 @@ class LedgerConfig:
     retention_days: int
     cutover: CutoverConfig | None = None
     transaction_timeout: timedelta = TRANSACTION_TIMEOUT
+    notices: NoticesConfig = attrs.field(factory=NoticesConfig)
+    unanswered: UnansweredConfig = attrs.field(factory=UnansweredConfig)
 
     def open(self, *, create: bool = True) -> Ledger:
         """
@@ -84,7 +132,12 @@ class LedgerConfig:
             LedgerError: It cannot be opened. The advice names the file whose ``[ledger]`` gives the URL.
         """
         try:
-            return Ledger.open(self.url, create=create, transaction_timeout=self.transaction_timeout)
+            return Ledger.open(
+                self.url,
+                create=create,
+                transaction_timeout=self.transaction_timeout,
+                notice_names=self.notices.names,
+            )
         except LedgerError as error:
             advice = f"{error.advice} [ledger] of {self.file} names this ledger."
             raise attrs.evolve(error, advice=advice) from error.__cause__
@@ -229,6 +282,7 @@ class AgentConfig:
         Returns:
             The agent of this configuration.
         """
+        folder = self.ledger.notices.folder
         return htpoort.agent.Agent(
             ledger=ledger,
             router=self.ledger.router(),
@@ -237,6 +291,7 @@ class AgentConfig:
             deliveries=self.deliveries,
             party_deliveries=self.party_deliveries,
             folders=self.folders,
+            notice_files=None if folder is None else htpoort.agent.NoticeFiles(folder),
             dispatcher=self.ledger.dispatcher(ledger),
             timing=self.timing,
             keep_pauses=keep_pauses,

@@ -12,7 +12,7 @@ from typing import Final, cast, final
 import attrs
 
 from htpoort.agent import Outbox, Pop3Inbox, Timing
-from htpoort.config import _parts
+from htpoort.config import _notices, _parts
 from htpoort.config._parts import Sources
 from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MissingSecrets
@@ -28,7 +28,10 @@ from htpoort.transport import SmtpInbox
 
 __all__ = ["PartlyRead", "read_agent", "read_agent_in_part", "read_agent_without_secrets", "read_ledger"]
 
-_KNOWN: Final = ("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder", "timing")
+_KNOWN: Final = (
+    *("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder", "timing"),
+    *("notices", "unanswered"),
+)
 _SERVERS: Final = ("outbox", "smtp", "pop3")
 _TLS_KEYS: Final = ("ca_file", "certificate", "key", "key_password_env", "key_password_file")
 _MOST_DAYS: Final = 36_525
@@ -171,8 +174,8 @@ def _read(
     document, folder = _open(Path(path))
     for key in document.table:
         if key == "windows":
-            # The key is reserved, so that a program that cannot read it yet does not obey half of a file.
-            document.report("toml.unknown-key", (key,), "this file has no service windows; leave it out.")
+            message = "service windows are not in this file; store them with htpoort windows add, or read."
+            document.report("toml.unknown-key", (key,), message)
         elif key not in _KNOWN:
             document.report_unknown((key,), _KNOWN)
     directory = add_systems(HTPOORT, document)
@@ -243,6 +246,8 @@ def _ledger(sources: Sources, parties: tuple[PartyId, ...]) -> LedgerConfig:
         retention_days=table.retention_days,
         cutover=cutover,
         transaction_timeout=table.transaction_timeout,
+        notices=_notices.notices(sources),
+        unanswered=_notices.unanswered(sources),
     )
 
 
@@ -400,6 +405,7 @@ def _timing(document: Document) -> Timing:
             delivery_timeout=table.delivery,
             pause_schedule=table.pause,
             login_pause=table.pause_login,
+            release_spread=table.release,
         ),
         Timing(),
         names={
@@ -408,5 +414,6 @@ def _timing(document: Document) -> Timing:
             "delivery_timeout": "delivery",
             "pause_schedule": "pause",
             "login_pause": "pause_login",
+            "release_spread": "release",
         },
     )

@@ -29,6 +29,7 @@ __all__ = [
     "build",
     "header_text",
     "read",
+    "readdress",
 ]
 
 _LAYOUTS: Final = ("body", "attachment")
@@ -234,6 +235,47 @@ def build(  # noqa: PLR0913 - one argument for each thing a message has
         message_id=message_id,
         data=data,
     )
+
+
+def readdress(sent: Submission, *, reference: str, date: datetime, message_id: str) -> Submission:
+    """
+    Write a message that was built before under another reference (K), with all that it carries unchanged.
+
+    Args:
+        sent: The message, as `build` returned it.
+        reference: The new K; 1 to 35 letters and digits.
+        date: The value of Date, aware.
+        message_id: ``<unique@your-domain>``; at most 250 characters.
+
+    Returns:
+        The message with another Subject, Date and Message-ID.
+
+    Raises:
+        InputError: Some values cannot be sent, or *sent* does not have each of these headers once, on one line. The
+            error lists every problem.
+    """
+    problems = [
+        *_text_problems(reference=reference, message_id=message_id),
+        *_value_problems(b"-", date, "body"),
+    ]
+    if problems:
+        raise InputError("", tuple(problems))
+    envelope = attrs.evolve(sent.envelope, reference=reference)
+    headers = {
+        b"subject": f"Subject: {envelope.render()}",
+        b"date": f"Date: {render.rfc5322_date(date)}",
+        b"message-id": f"Message-ID: {message_id}",
+    }
+    head, end, body = sent.data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    names = [line.partition(b":")[0].lower() for line in lines]
+    folded = any(line[:1] in {b" ", b"\t"} for line in lines)
+    if folded or any(names.count(name) != 1 for name in headers):
+        message = "sent does not have Subject, Date and Message-ID once each, on one line; build it anew."
+        raise InputError("", (Problem("input.value", message),))
+    for name, text in headers.items():
+        lines[names.index(name)] = text.encode("ascii")
+    return attrs.evolve(sent, envelope=envelope, message_id=message_id, data=b"\r\n".join(lines) + end + body)
 
 
 def automatic_reference(party: PartyId | str, payload: bytes) -> str:

@@ -63,7 +63,7 @@ _LOST_ATTEMPT_AT: Final = _of_log(
     last=True,
 )
 _MAYBE_ACCEPTED_AT: Final = sa.func.coalesce(_ACCEPTED_AT, _LOST_ATTEMPT_AT, type_=_schema.Moment)
-_UNANSWERED_SINCE: Final = sa.func.coalesce(_MAYBE_ACCEPTED_AT, _exchanges.c.changed, type_=_schema.Moment)
+UNANSWERED_SINCE: Final = sa.func.coalesce(_MAYBE_ACCEPTED_AT, _exchanges.c.changed, type_=_schema.Moment)
 
 
 class ExchangeLists(LedgerPart):
@@ -174,12 +174,12 @@ class ExchangeLists(LedgerPart):
         """
         query = (
             sa
-            .select(_exchanges, _MAYBE_ACCEPTED_AT.label("accepted"), _UNANSWERED_SINCE.label("since"))
+            .select(_exchanges, _MAYBE_ACCEPTED_AT.label("accepted"), UNANSWERED_SINCE.label("since"))
             .where(_exchanges.c.state.in_(_UNANSWERED), *_of(system, party))
             .order_by(_exchanges.c.id)
         )
         if before is not None:
-            query = query.where(before > _UNANSWERED_SINCE)
+            query = query.where(before > UNANSWERED_SINCE)
         for row in connection.execution_options(yield_per=500).execute(query):
             accepted = row.accepted if row.state == State.ACCEPTED.value else None
             yield Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since)

@@ -217,6 +217,60 @@ resume_orders: Final = sa.Table(
     sa.Column("at", Moment, nullable=False, comment="when the last one was given"),
 )
 
+notices: Final = sa.Table(
+    "htpoort_notices",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False, comment="of form, authority and text"),
+    sa.Column("form", sa.Text, nullable=False, comment="text or own"),
+    sa.Column("text", sa.LargeBinary, nullable=False, comment="in UTF-8; read anew by each version"),
+    sa.Column("authority", sa.Text, comment="the one that was given"),
+    sa.Column("source", sa.Text, nullable=False, comment="where the text was read"),
+    sa.Column("replaces", _KEY, comment="the notice that it is a later text of, if a person said so"),
+    sa.Column("learned", Moment, nullable=False),
+    sa.UniqueConstraint("digest", name="htpoort_one_notice"),
+    # A number is never used twice: orders and exchanges refer to it.
+    sqlite_autoincrement=True,
+)
+"""The texts of notices, of which none is ever changed or deleted."""
+
+notice_orders: Final = sa.Table(
+    "htpoort_notice_orders",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("notice", _KEY, sa.ForeignKey("htpoort_notices.id"), nullable=False, comment="it, and earlier texts"),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+"""The orders to send although a notice says to hold; a later text of the event holds again."""
+
+held_systems: Final = sa.Table(
+    "htpoort_held_systems",
+    metadata,
+    sa.Column("system", sa.Text, primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("until", Moment, comment="when to ask again; empty if no end is known"),
+    sa.Column("notice", sa.Text, nullable=False, comment="its reference, or its number"),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("let_go_by", Moment, comment="when the last of them is to be let go, after the window"),
+)
+"""The systems whose exchanges agents hold because of a notice, until the last of them was let go."""
+
+recoveries: Final = sa.Table(
+    "htpoort_recoveries",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), nullable=False),
+    sa.Column("notice", _KEY, sa.ForeignKey("htpoort_notices.id"), nullable=False, comment="the text that stood then"),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("resubmission", _KEY, sa.ForeignKey("htpoort_exchanges.id"), comment="the exchange that took its place"),
+    sa.Column("despite", sa.Text, comment="why it was ordered although the notice forbids it"),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("htpoort_recoveries_exchange", "exchange"),
+    sa.Index("htpoort_recoveries_resubmission", "resubmission"),
+)
+"""What a person ordered for an exchange because of a notice."""
+
 
 # ── creating and upgrading ───────────────────────────────────────────────────
 

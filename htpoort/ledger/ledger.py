@@ -6,7 +6,7 @@ Never does: forget a K, change a message, or acknowledge what is not synced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -22,15 +22,20 @@ from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
 from htpoort.ledger import _driver_errors, _schema
 from htpoort.ledger._connection import Connections
+from htpoort.ledger._knowledge import NoticeReader
 from htpoort.ledger._overview import Overview
 from htpoort.ledger._sqlite import SqliteFile
 from htpoort.ledger._statement import any_row
 from htpoort.ledger.inbox import Replies
+from htpoort.ledger.notices import Notices
 from htpoort.ledger.outbox import Exchanges
 from htpoort.ledger.quarantine import Quarantine
+from htpoort.ledger.recoveries import Recoveries
 from htpoort.ledger.servers import Fetched, Servers
+from htpoort.ledger.windows import Windows
 
 if TYPE_CHECKING:
+    from htpoort.core.notices import NoticeName
     from htpoort.ledger._connection import Database
 
 __all__ = ["SECRET_PARAMETERS", "TRANSACTION_TIMEOUT", "Ledger", "check_url"]
@@ -62,22 +67,36 @@ class Ledger(Overview):
         quarantine: What came in and could not be routed.
         fetched: Which mails of POP3 mailboxes are stored.
         servers: Which servers are paused after trouble.
+        notices: What was published about service windows and disruptions.
+        windows: What is held because of that.
+        recoveries: What follows from it for exchanges that were sent.
         location: The URL of the ledger, without a password.
         new: Whether the ledger was created by opening it.
     """
 
-    def __init__(self, database: Database, *, new: bool) -> None:
+    def __init__(self, database: Database, *, new: bool, notice_names: Iterable[NoticeName] = ()) -> None:
         super().__init__(Connections(database))
         self.location = database.location
         self.new = new
-        self.exchanges = Exchanges(self._connections)
+        reader = NoticeReader(notice_names)
+        self.notices = Notices(self._connections, reader)
+        self.windows = Windows(self._connections, reader)
+        self.recoveries = Recoveries(self._connections, reader)
+        self.exchanges = Exchanges(self._connections, reader)
         self.replies = Replies(self._connections)
         self.quarantine = Quarantine(self._connections)
         self.fetched = Fetched(self._connections)
         self.servers = Servers(self._connections)
 
     @classmethod
-    def open(cls, url: str, *, create: bool = True, transaction_timeout: timedelta = TRANSACTION_TIMEOUT) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        create: bool = True,
+        transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
+        notice_names: Iterable[NoticeName] = (),
+    ) -> Self:
         """
         Open a ledger; create it or upgrade its tables if needed.
 
@@ -87,6 +106,7 @@ class Ledger(Overview):
                 ledger in place of one whose disk is not mounted shows that all is well.
             transaction_timeout: How long a transaction may take on PostgreSQL before the server is given up. Creating
                 or upgrading tables and pruning may take longer; of a list, each part may take this long.
+            notice_names: Which names that notices print are which systems of the directory.
 
         Returns:
             The ledger; close it, or use it as a context manager.
@@ -100,7 +120,7 @@ class Ledger(Overview):
             raise InputError("", (Problem("ledger.transaction-timeout", message),))
         database = _database(check_url(url), create=create, transaction_timeout=transaction_timeout)
         try:
-            return cls(database, new=_set_up_tables(database, create=create))
+            return cls(database, new=_set_up_tables(database, create=create), notice_names=notice_names)
         except BaseException:
             database.engine.dispose()
             raise

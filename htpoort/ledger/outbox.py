@@ -17,8 +17,10 @@ import sqlalchemy as sa
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.exchange import Event, Outcome, State
 from htpoort.core.message import Submission
+from htpoort.core.notices.consequences import hold_advice
 from htpoort.ledger import _attempts, _queueing, _schema
-from htpoort.ledger._connection import soon, writes
+from htpoort.ledger._connection import Connections, soon, writes
+from htpoort.ledger._knowledge import NoticeReader
 from htpoort.ledger._lists import ExchangeLists
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import any_row, correct_due, log
@@ -38,7 +40,15 @@ class Exchanges(ExchangeLists):
     Its reading methods (`find`, `listed`, `unanswered`, …) are inherited from `ExchangeLists`.
 
     A method that writes returns once its work is committed and synced. Its twin in ``_soon`` returns a future instead.
+
+    Args:
+        connections: The ledger's.
+        reader: What was published about the systems: nothing is claimed that it says to hold.
     """
+
+    def __init__(self, connections: Connections, reader: NoticeReader) -> None:
+        super().__init__(connections)
+        self._reader = reader
 
     # ── queueing ─────────────────────────────────────────────────────────────
 
@@ -101,6 +111,8 @@ class Exchanges(ExchangeLists):
         """
         Claim exchanges that are due, oldest first; record the outcome of each with `settle`.
 
+        Exchanges of a system that a notice says to hold now, or before an attempt can end, are not claimed.
+
         Args:
             systems: Names of systems.
             owner: The worker that claims them.
@@ -115,14 +127,18 @@ class Exchanges(ExchangeLists):
         Raises:
             LedgerError: The ledger could not be written.
         """
+        obeyed = self._reader.knowledge(connection).obeyed
+        free = [system for system in systems if hold_advice(obeyed, system, at=at) is None]
+        if not free:
+            return []
         if per_hour is not None:
             most = min(most, _attempts.allowed_now(connection, systems, per_hour, at))
-        values = {"at": at, "most": most, **{f"system_{number}": system for number, system in enumerate(systems)}}
+        values = {"at": at, "most": most, **{f"system_{number}": system for number, system in enumerate(free)}}
         # One query for each state: an index has the exchanges in this order, so that a long queue needs no sorting.
         due = [
             (*row[:2], state, row)
             for state in _attempts.WAITING
-            for row in _attempts.due_in(state, len(systems)).rows(connection, values)
+            for row in _attempts.due_in(state, len(free)).rows(connection, values)
         ]
         oldest = sorted(due, key=operator.itemgetter(0, 1))[:most]
         claimed = [_attempts.claimed_of(connection, row, state) for *_, state, row in oldest]
@@ -336,7 +352,7 @@ class Exchanges(ExchangeLists):
             InputError: The exchange is not unknown, or two parties used this K.
             LedgerError: The ledger could not be written.
         """
-        row = _find_for_order(connection, reference, party)
+        row = find_for_order(connection, reference, party)
         _attempts.set_begun(connection, row.id, _attempts.AttemptSet(row.begun).including_any())
         return _carry_out(connection, row, Event.RESOLVED_AS_SENT, at=at)
 
@@ -360,7 +376,7 @@ class Exchanges(ExchangeLists):
             InputError: The state of the exchange forbids it, or two parties used this K.
             LedgerError: The ledger could not be written.
         """
-        return _carry_out(connection, _find_for_order(connection, reference, party), Event.RESEND_ORDERED, at=at)
+        return _carry_out(connection, find_for_order(connection, reference, party), Event.RESEND_ORDERED, at=at)
 
     resend_soon = soon(resend)
 
@@ -382,7 +398,7 @@ class Exchanges(ExchangeLists):
             InputError: An attempt to send it is under way, or two parties used this K.
             LedgerError: The ledger could not be written.
         """
-        return _carry_out(connection, _find_for_order(connection, reference, party), Event.CLOSED, at=at)
+        return _carry_out(connection, find_for_order(connection, reference, party), Event.CLOSED, at=at)
 
     close_soon = soon(close)
 
@@ -419,7 +435,7 @@ def _log_late_outcome(  # noqa: PLR0913 - one argument for each thing that is wr
     log(connection, at, event.value, exchange=claimed.key, state=state.value, detail=logged)
 
 
-def _find_for_order(connection: sa.Connection, reference: str, party: str | None) -> sa.Row[Any]:
+def find_for_order(connection: sa.Connection, reference: str, party: str | None) -> sa.Row[Any]:
     """
     Find the exchange that a person means, and lock it.
 

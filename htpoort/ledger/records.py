@@ -10,6 +10,7 @@ from typing import final
 import attrs
 
 from htpoort.core.exchange import State
+from htpoort.core.notices import Notice
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.routing import Quarantined, Routed
 
@@ -17,7 +18,9 @@ __all__ = [
     "Claimed",
     "Entry",
     "Exchange",
+    "HeldSystem",
     "LedgerEvent",
+    "NoticeForm",
     "PausedServer",
     "QuarantineState",
     "QuarantinedMessage",
@@ -25,6 +28,7 @@ __all__ = [
     "Shadow",
     "Status",
     "Stored",
+    "StoredNotice",
     "Story",
     "Unanswered",
 ]
@@ -279,6 +283,12 @@ class LedgerEvent(enum.Enum):
     """A person decided that a message in quarantine is for no process."""
     RELEASE_WITHDRAWN = "release-withdrawn"
     """A person took the release of a message back; it waits in quarantine for another decision."""
+    NOTICE_LEARNED = "notice-learned"
+    """A notice about a service window or a disruption was stored."""
+    NOTICE_OVERRULED = "notice-overruled"
+    """A person ordered to send although a notice says to hold."""
+    RECOVERY_ORDERED = "recovery-ordered"
+    """A person ordered what a notice says to do for an exchange, or something else despite it."""
 
 
 @final
@@ -341,6 +351,27 @@ class PausedServer:
 
 @final
 @attrs.frozen(kw_only=True)
+class HeldSystem:
+    """
+    A system whose exchanges are held because of a notice.
+
+    Args:
+        system: Its name.
+        since: From when on.
+        until: When to ask again; None if no end is known.
+        notice: The notice, by its reference or its number.
+        why: A sentence.
+    """
+
+    system: str
+    since: datetime
+    until: datetime | None
+    notice: str
+    why: str
+
+
+@final
+@attrs.frozen(kw_only=True)
 class Status:
     """
     What is in a ledger, in numbers.
@@ -359,3 +390,42 @@ class Status:
     undelivered: Mapping[str, int]
     quarantined: int
     not_sent_replies: int
+
+
+class NoticeForm(enum.Enum):
+    """How the text of a notice is written."""
+
+    TEXT = "text"
+    """As an authority published it."""
+    OWN = "own"
+    """As a table of one's own, in TOML."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class StoredNotice:
+    """
+    A notice, and when it was learned.
+
+    Args:
+        key: Its number in the ledger.
+        form: How its text is written.
+        text: The text as it was read.
+        authority: The authority that was given with it; None if none was.
+        source: Where it was read.
+        replaces: The number of an earlier notice that a person called it a later text of; None if none did.
+        learned: When it was stored.
+        notice: What was read in the text.
+        repeated: Whether `Notices.add` found it, because the same text was stored before. Ignored when records are
+            compared.
+    """
+
+    key: int
+    form: NoticeForm
+    text: str = attrs.field(repr=False)
+    authority: str | None
+    source: str
+    replaces: int | None
+    learned: datetime
+    notice: Notice
+    repeated: bool = attrs.field(default=False, eq=False)

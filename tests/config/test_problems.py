@@ -20,8 +20,8 @@ SMTP = '[[smtp]]\nhostname = "mx.forwarder.example"\nmailboxes = ["edi@forwarder
 POP3 = '[[pop3]]\nserver = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "is plain, so the password could be read on the way; use starttls or implicit."
-TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, retry_delay"
-TABLES = "cutover, delivery, folder, ledger, outbox, parties, pop3, smtp, systems, timing"
+TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, release, retry_delay"
+TABLES = "cutover, delivery, folder, ledger, notices, outbox, parties, pop3, smtp, systems, timing, unanswered"
 NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."
 CHECK = "check the path and the permissions of its folders"
 RUN = "check the path, and chmod +x the file."
@@ -303,7 +303,22 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             '[timing]\nsleep = "5s"\n',
             f"5: timing.sleep: there is no such setting. Known: {TIMING}.",
         ),
-        ("[windows]\n", "4: windows: this file has no service windows; leave it out."),
+        (
+            "[windows]\n",
+            "4: windows: service windows are not in this file; store them with htpoort windows add, or read.",
+        ),
+        (
+            '[notices]\n[[notices.name]]\nname = "Invoer"\nsystem = "NCTS"\n',
+            f"7: notices.name[0].system: {NCTS}",
+        ),
+        (
+            '[[notices.name]]\nname = "Invoer"\nsystem = "DMS"\n[[notices.name]]\nname = "invoer"\nsystem = "AGS"\n',
+            "8: notices.name[1].name: invoer already means DMS; leave one of them out, or give each its authority.",
+        ),
+        (
+            '[[unanswered.system]]\nsystem = "DMS"\nafter = "4h"\n[[unanswered.system]]\nsystem = "dms"\nafter = "1h"',
+            "8: unanswered.system[1].system: DMS has a time already.",
+        ),
         (
             "[colours]\n",
             f"4: colours: there is no such setting. Known: {TABLES}.",

@@ -233,6 +233,10 @@ class TestConfiguration:
             ("## `[[folder]]`", _tables.FolderTable),
             ("## `[timing]`", _tables.TimingTable),
             ("## `[cutover]`", _tables.CutoverTable),
+            ("## `[notices]`", _tables.NoticesTable),
+            ("## `[[notices.name]]`", _tables.NoticeNameTable),
+            ("## `[unanswered]`", _tables.UnansweredTable),
+            ("## `[[unanswered.system]]`", _tables.UnansweredSystemTable),
             ("## `[[cutover.move]]`", plan_files._MoveTable),
         ],
     )

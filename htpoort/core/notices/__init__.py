@@ -12,6 +12,14 @@ from htpoort.core.notices.availability import (
     NoticeName,
     PlacedWindow,
 )
+from htpoort.core.notices.consequences import (
+    RecoveryAction,
+    RecoveryRule,
+    answer_age,
+    hold_advice,
+    presumed_rejected,
+    recovery_rule,
+)
 from htpoort.core.notices.notice import (
     Access,
     Behaviour,
@@ -42,9 +50,15 @@ __all__ = [
     "NoticeState",
     "PlacedWindow",
     "Recovery",
+    "RecoveryAction",
+    "RecoveryRule",
     "Revision",
     "ServiceWindow",
+    "answer_age",
+    "hold_advice",
     "notice_json",
+    "presumed_rejected",
     "read_notice",
     "read_own_notice",
+    "recovery_rule",
 ]

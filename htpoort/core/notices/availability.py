@@ -81,7 +81,7 @@ class Advice:
         reason: One sentence for people.
         recovery: What the notice asks for afterwards; unstated if notices differ.
         fallback: What the notice says of the emergency procedure; unstated if notices differ.
-        notice: The notice that decides, by its key or reference; two that contradict each other are joined by ``, ``;
+        notice: The notice that decides, by its key or reference; two that contradict each other are joined by a comma;
             empty if none decides.
         revision: The time that its text bears, local; None if it bears none.
         windows: The periods that the advice follows from, the deciding one first; of very many the newest.

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_replies()
     _create_quarantine()
     _create_events()
+    _create_notices()
     op.create_table(
         "htpoort_fetched",
         sa.Column("account", sa.Text, primary_key=True),
@@ -153,3 +154,47 @@ def _create_events() -> None:
     _index("htpoort_events_event", "htpoort_events", ["event", "at"])
     _index("htpoort_events_reply", "htpoort_events", ["reply"], "reply IS NOT NULL")
     _index("htpoort_events_quarantine", "htpoort_events", ["quarantine"], "quarantine IS NOT NULL")
+
+
+def _create_notices() -> None:
+    op.create_table(
+        "htpoort_notices",
+        sa.Column("id", _KEY, primary_key=True),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("form", sa.Text, nullable=False),
+        sa.Column("text", sa.LargeBinary, nullable=False),
+        sa.Column("authority", sa.Text),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("replaces", _KEY),
+        sa.Column("learned", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("digest", name="htpoort_one_notice"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "htpoort_notice_orders",
+        sa.Column("id", _KEY, primary_key=True),
+        sa.Column("notice", _KEY, sa.ForeignKey("htpoort_notices.id"), nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "htpoort_held_systems",
+        sa.Column("system", sa.Text, primary_key=True),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("until", sa.BigInteger),
+        sa.Column("notice", sa.Text, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("let_go_by", sa.BigInteger),
+    )
+    op.create_table(
+        "htpoort_recoveries",
+        sa.Column("id", _KEY, primary_key=True),
+        sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), nullable=False),
+        sa.Column("notice", _KEY, sa.ForeignKey("htpoort_notices.id"), nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("resubmission", _KEY, sa.ForeignKey("htpoort_exchanges.id")),
+        sa.Column("despite", sa.Text),
+        sa.Column("at", sa.BigInteger, nullable=False),
+    )
+    _index("htpoort_recoveries_exchange", "htpoort_recoveries", ["exchange"])
+    _index("htpoort_recoveries_resubmission", "htpoort_recoveries", ["resubmission"])

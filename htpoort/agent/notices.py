@@ -1,0 +1,304 @@
+"""
+Obey the notices of the ledger: hold declarations before a window opens, and let them go after its end, spread out.
+
+What may be sent is decided by the ledger when it is claimed; this worker marks what waits, and reports it. It also
+watches a folder of notices: each file is read once, by its content, and stays where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, final
+
+import attrs
+
+from htpoort._aio import run_in_thread
+from htpoort.agent._context import LOG, WorkerContext, wait_for_event
+from htpoort.core.errors import InputError
+from htpoort.core.text import one_line
+from htpoort.ledger import Concern, Ledger, NoticeForm, Release, StoredNotice
+
+__all__ = ["NoticeFiles", "NoticeOutcome"]
+
+_OWN: Final = ".toml"
+_LONGEST: Final = 10_000_000
+"""Octets of a file that is read; a notice has some thousands."""
+_JITTER: Final = 1.1  # up to a tenth is added to the spread
+_NAMED: Final = 3
+"""Declarations that a line of the log names."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class NoticeOutcome:
+    """
+    What became of one file.
+
+    Args:
+        file: Its name.
+        notice: The notice in the ledger; None if nothing could be read in the file.
+        refusal: Why not, in one line; empty if it was stored.
+    """
+
+    file: str
+    notice: StoredNotice | None
+    refusal: str
+
+
+@final
+@attrs.define(eq=False)
+class NoticeFiles:
+    """
+    The notices of a folder.
+
+    Args:
+        folder: The folder. Files whose name begins with a dot are left alone.
+        settle: Seconds for which a file must not have changed; a younger one may still be written.
+    """
+
+    folder: Path
+    settle: float = 2.0
+    _states: dict[str, tuple[int, int]] = attrs.field(init=False, factory=dict[str, tuple[int, int]])
+    _contents: set[str] = attrs.field(init=False, factory=set[str])
+
+    def take(self, ledger: Ledger, *, at: Callable[[], datetime]) -> Iterator[NoticeOutcome]:
+        """
+        Store what is new in the folder, by name. Waits for the disk and the ledger.
+
+        Args:
+            ledger: Where the notices are stored.
+            at: Returns the current time, aware.
+
+        Yields:
+            What became of each file whose content was not seen by this object before.
+
+        Raises:
+            LedgerError: The ledger could not be written; the file is read again the next time.
+            OSError: The folder cannot be read.
+        """
+        for place in sorted(self.folder.iterdir()):
+            if place.name.startswith(".") or not place.is_file():
+                continue
+            status = place.stat()
+            state = status.st_mtime_ns, status.st_size
+            # Also a time in the future, of a server whose clock is ahead, is not now.
+            if self._states.get(place.name) == state or abs(time.time() - status.st_mtime) < self.settle:
+                continue
+            octets = _read(place)
+            # A file of another form with the same content is another notice.
+            content = f"{place.suffix == _OWN} {sha256(octets).hexdigest()}"
+            if content not in self._contents:
+                yield _stored(ledger, place, octets, at())
+            self._contents.add(content)
+            self._states[place.name] = state
+
+
+def _read(place: Path) -> bytes:
+    with place.open("rb") as file:
+        return file.read(_LONGEST + 1)
+
+
+def _stored(ledger: Ledger, place: Path, octets: bytes, at: datetime) -> NoticeOutcome:
+    """Store one file."""
+    if len(octets) > _LONGEST:
+        return NoticeOutcome(file=place.name, notice=None, refusal=f"It has more than {_LONGEST:,} octets.")
+    form = NoticeForm.OWN if place.suffix == _OWN else NoticeForm.TEXT
+    # An octet that is not UTF-8 is kept, so that the reader can report it.
+    text = octets.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    try:
+        return NoticeOutcome(
+            file=place.name, notice=ledger.notices.add(text, at=at, form=form, source=place.name), refusal=""
+        )
+    except InputError as error:
+        return NoticeOutcome(
+            file=place.name, notice=None, refusal=one_line(" ".join(p.message for p in error.problems))
+        )
+
+
+@final
+class NoticeWorker:
+    """
+    Obey the notices of the ledger, and watch a folder of notices.
+
+    Args:
+        context: What the workers of the agent share.
+        systems: The systems that this agent sends to.
+        files: The notices of a folder; None for none.
+        wake: Called when something was let go.
+    """
+
+    def __init__(
+        self, context: WorkerContext, systems: Sequence[str], *, files: NoticeFiles | None, wake: Callable[[], None]
+    ) -> None:
+        self._context = context
+        self._systems = systems
+        self._files = files
+        self._wake = wake
+        self._known: frozenset[int] = frozenset()
+        self._trouble = ""
+
+    async def start(self) -> None:
+        """
+        Read what is in the folder and hold what is to be held, before anything is sent.
+
+        Raises:
+            LedgerError: The ledger cannot be read or written.
+        """
+        ledger = self._context.ledger
+        self._known = frozenset(each.key for each in await run_in_thread(ledger.notices.listed))
+        _warn_of_presumed(await run_in_thread(lambda: ledger.recoveries.presumed_rejected(at=self._context.clock())))
+        await self._obey()
+
+    async def run(self) -> None:
+        """Obey until the agent is asked to stop."""
+
+        async def step() -> None:
+            await wait_for_event(self._context.stop_event, self._context.timing.poll_interval)
+            await self._obey()
+
+        await self._context.run_repeatedly("notices", step)
+
+    async def _obey(self) -> None:
+        if self._files is not None:
+            await run_in_thread(self._take)
+        await self._report_new()
+        await self._hold_and_let_go()
+
+    # ── the folder ───────────────────────────────────────────────────────────
+
+    def _take(self) -> None:
+        """Store what is new in the folder."""
+        if self._files is None:
+            return
+        context = self._context
+        try:
+            for outcome in self._files.take(context.ledger, at=context.clock):
+                file = one_line(outcome.file)
+                if outcome.notice is None:
+                    LOG.warning("%s in %s was not read as a notice: %s", file, self._files.folder, outcome.refusal)
+        except OSError as error:
+            why = f"{error.filename or self._files.folder}: {error.strerror or error}"
+            if why != self._trouble:  # not at every poll
+                LOG.error("Notices in %s are not read: %s", self._files.folder, one_line(why))
+            self._trouble = why
+        else:
+            self._trouble = ""
+
+    # ── what was learned ─────────────────────────────────────────────────────
+
+    async def _report_new(self) -> None:
+        """Log each notice that was learned since the last time, and what was sent into a window of it that rejects."""
+        ledger = self._context.ledger
+        listed = await run_in_thread(ledger.notices.listed)
+        known, self._known = self._known, frozenset(each.key for each in listed)
+        if known == self._known:
+            return
+        presumed = await run_in_thread(lambda: ledger.recoveries.presumed_rejected(at=self._context.clock()))
+        for notice in listed:
+            if notice.key in known:
+                continue
+            LOG.info("Notice %d was learned: %s", notice.key, _described(notice))
+            if unmapped := _names_without_system(ledger, notice, self._systems):
+                LOG.warning(
+                    "Notice %d concerns %s, and no name of a system: it holds nothing. If it is one of your systems, "
+                    "add it as [[notices.name]]",
+                    *(notice.key, ", ".join(unmapped)),
+                )
+        _warn_of_presumed(presumed)
+
+    # ── holding and letting go ───────────────────────────────────────────────
+
+    async def _hold_and_let_go(self) -> None:
+        context, windows = self._context, self._context.ledger.windows
+        if not self._systems:
+            return
+        at = context.clock()
+        review = await run_in_thread(lambda: windows.review(self._systems, at=at))
+        if review.to_hold:
+            held = await asyncio.wrap_future(windows.hold_soon(review.to_hold, at=at))
+            for system, advice in held.items():
+                until = "until a notice ends it" if advice.until is None else f"until {advice.until.isoformat()}"
+                LOG.warning("Declarations to %s are held %s: %s", system, until, one_line(advice.reason))
+        for system, release in review.to_release.items():
+            await self._let_go(system, release, at)
+
+    async def _let_go(self, system: str, release: Release, at: datetime) -> None:
+        """Let go of a part of what was held, so that the last is gone when the spread is over."""
+        context = self._context
+        spread, longest = context.timing.release_spread, context.timing.release_spread * _JITTER
+        by = release.by
+        # A time that is too late was set while a clock was ahead.
+        if by is None or by > at + longest:
+            # Not all installations end at the same moment.
+            by = at + spread * (1 + context.rng.random() * (_JITTER - 1))
+            LOG.info("The window of %s is over; declarations that it held are let go: %d", system, release.waiting)
+        poll, jitter = context.timing.poll_interval, context.rng.random()
+        most = release_share(release.waiting, left=by - at, poll=poll, jitter=jitter)
+        if most or not release.waiting or by != release.by:
+            await asyncio.wrap_future(context.ledger.windows.let_go_soon(system, at=at, most=most, by=by))
+            self._wake()
+
+
+def release_share(waiting: int, *, left: timedelta, poll: timedelta, jitter: float) -> int:
+    """
+    Calculate how many held declarations to let go at a poll.
+
+    >>> release_share(600, left=timedelta(minutes=10), poll=timedelta(seconds=1), jitter=0.5)
+    1
+    >>> release_share(7, left=timedelta(0), poll=timedelta(seconds=1), jitter=0.5)
+    7
+
+    Args:
+        waiting: How many are held.
+        left: The time until the last one is to be gone.
+        poll: The time between two polls.
+        jitter: A random number from 0 to 1, from the caller.
+
+    Returns:
+        The number; with many polls left and few that wait, it is 1 at some polls and 0 at the others.
+    """
+    if left <= poll:
+        return waiting
+    # The fraction that is left over is rounded by chance, so that few declarations are spread out too.
+    return min(waiting, math.floor(waiting * (poll / left) + jitter))
+
+
+def _described(notice: StoredNotice) -> str:
+    """Describe a notice in a line of the log."""
+    read = notice.notice
+    names = ", ".join(dict.fromkeys(window.system for window in read.windows if window.system)) or "no system"
+    reference = f"{read.references[0]}, " if read.references else ""
+    unsure = "" if read.complete else "; not all of it was understood, so read it"
+    return one_line(f"{reference}{read.kind}, {read.state}, about {names}{unsure}; htpoort windows list shows it")
+
+
+def _names_without_system(ledger: Ledger, notice: StoredNotice, systems: Sequence[str]) -> list[str]:
+    """List the names of a notice, if none of them is known to be a system."""
+    known = {_folded(name.name) for name in ledger.notices.names} | set(map(_folded, systems))
+    names = list(dict.fromkeys(window.system for window in notice.notice.windows if window.system is not None))
+    return [] if any(_folded(name) in known for name in names) else names
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _warn_of_presumed(presumed: Sequence[Concern]) -> None:
+    """Warn of what was sent while everything was rejected, once for each notice."""
+    by_notice: dict[str, list[Concern]] = {}
+    for concern in presumed:
+        by_notice.setdefault(concern.window.notice, []).append(concern)
+    for notice, concerns in by_notice.items():
+        named = ", ".join(f"{each.exchange.reference} of {each.exchange.party}" for each in concerns[:_NAMED])
+        more = f" and {len(concerns) - _NAMED} more" if len(concerns) > _NAMED else ""
+        LOG.warning(
+            "Presumed rejected, because it was sent in a window of notice %s: %s%s. What to do: %s. "
+            "Nothing is sent again without an order; see htpoort recover %s",
+            *(notice, named, more, concerns[0].rule.to_do, notice),
+        )

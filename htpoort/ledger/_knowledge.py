@@ -1,0 +1,212 @@
+"""
+Keep in memory what the notices of a ledger say, and read what was added since.
+
+Never does: write.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, final
+
+import attrs
+import sqlalchemy as sa
+
+from htpoort.core.errors import InputError, UnknownError
+from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, read_notice, read_own_notice
+from htpoort.ledger import _schema
+from htpoort.ledger._statement import Statement
+from htpoort.ledger.records import NoticeForm, StoredNotice
+
+_notices: Final = _schema.notices
+_orders: Final = _schema.notice_orders
+NEWEST: Final = 10
+"""Numbers of notices that an error names."""
+# Both questions in one: a claim asks them each time.
+_SINCE: Final = Statement(
+    sa
+    .select(_notices.c.id, _notices.c.digest, sa.select(sa.func.max(_orders.c.id)).scalar_subquery())
+    .where(_notices.c.id >= sa.bindparam("first"))
+    .order_by(_notices.c.id)
+)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Knowledge:
+    """
+    All that the notices of a ledger say, kept until one is added.
+
+    Args:
+        stored: The notices, in the order in which they were stored.
+        keys: For each of them, what it has in common with the other texts of its event.
+        availability: What they say.
+        obeyed: The same without the notices that a person ordered not to obey.
+        digest: The digest of the last one.
+        last_order: The number of the last order.
+    """
+
+    stored: tuple[StoredNotice, ...] = ()
+    keys: tuple[str, ...] = ()
+    availability: Availability
+    obeyed: Availability
+    digest: str = ""
+    last_order: int = 0
+
+    @property
+    def last(self) -> int:
+        """The number of the last notice; 0 if there is none."""
+        return self.stored[-1].key if self.stored else 0
+
+    @classmethod
+    def of(
+        cls,
+        stored: tuple[StoredNotice, ...],
+        names: Iterable[NoticeName],
+        orders: Iterable[int],
+        digest: str,
+        last: int,
+    ) -> Knowledge:
+        """Combine the notices with the numbers of those that are not obeyed."""
+        keys = _event_keys(stored)
+        by_number = dict(zip((each.key for each in stored), keys, strict=True))
+        overruled: dict[str, int] = {}
+        for number in orders:
+            key = by_number[number]
+            overruled[key] = max(number, overruled.get(key, 0))
+        obeyed = [each for each in stored if each.key > overruled.get(by_number[each.key], 0)]
+        return cls(
+            stored=stored,
+            keys=keys,
+            availability=Availability(_known(stored, by_number), names),
+            obeyed=Availability(_known(obeyed, by_number), names),
+            digest=digest,
+            last_order=last,
+        )
+
+    def known(self) -> tuple[KnownNotice, ...]:
+        """Give the notices as `Availability` takes them."""
+        return _known(self.stored, dict(zip((each.key for each in self.stored), self.keys, strict=True)))
+
+    def find(self, text: str) -> tuple[StoredNotice, ...]:
+        """
+        Find the texts of an event by a number or a reference.
+
+        Raises:
+            UnknownError: No notice has it.
+        """
+        wanted = text.strip().casefold()
+        found = {
+            key
+            for each, key in zip(self.stored, self.keys, strict=True)
+            if wanted in {str(each.key), *(reference.casefold() for reference in each.notice.references)}
+        }
+        # A number is exact, and a reference of two digits is none.
+        by_number = [key for each, key in zip(self.stored, self.keys, strict=True) if wanted == str(each.key)]
+        keys = set(by_number) or found
+        if not keys:
+            known = tuple(dict.fromkeys(reversed(self.keys)))
+            raise UnknownError("notice", text, "the ledger", known[:NEWEST], max(0, len(known) - NEWEST))
+        return tuple(each for each, key in zip(self.stored, self.keys, strict=True) if key in keys)
+
+    def key_of(self, notice: StoredNotice) -> str:
+        """Return what a notice has in common with the other texts of its event."""
+        return self.keys[self.stored.index(notice)]
+
+
+def _event_keys(stored: Iterable[StoredNotice]) -> tuple[str, ...]:
+    """Give the texts of one event one key: its first reference, or the number of its first text."""
+    keys: dict[int, str] = {}
+    for each in stored:
+        own = each.notice.references[0] if each.notice.references else str(each.key)
+        keys[each.key] = own if each.replaces is None else keys.get(each.replaces, own)
+    return tuple(keys.values())
+
+
+def _known(stored: Iterable[StoredNotice], keys: Mapping[int, str]) -> tuple[KnownNotice, ...]:
+    """Give notices as `Availability` takes them, which finds the texts of one event by their first reference."""
+    listed = tuple(stored)
+    # Read again as a text of another authority: the first reading does not count beside the second.
+    texts = {each.key: each.text for each in listed}
+    read_again = {
+        each.replaces for each in listed if each.replaces is not None and texts.get(each.replaces) == each.text
+    }
+    known: list[KnownNotice] = []
+    for each in listed:
+        if each.key in read_again:
+            continue
+        key, notice = keys[each.key], each.notice
+        if each.replaces is not None:
+            notice = attrs.evolve(notice, references=tuple(dict.fromkeys((key, *notice.references))))
+        known.append(KnownNotice(notice=notice, learned=each.learned, key=key))
+    return tuple(known)
+
+
+@final
+class NoticeReader:
+    """
+    Read the notices of a ledger, once for all of its parts.
+
+    Args:
+        names: Which printed names are which systems of the directory.
+    """
+
+    def __init__(self, names: Iterable[NoticeName] = ()) -> None:
+        self.names = tuple(names)
+        self._lock = threading.Lock()
+        self._nothing = Knowledge.of((), self.names, (), "", 0)
+        self._knowledge = self._nothing
+
+    def knowledge(self, connection: sa.Connection) -> Knowledge:
+        """Read what was added since the last call: one query by the key, which finds nothing new nearly always."""
+        with self._lock:
+            before = self._knowledge
+            rows = _SINCE.rows(connection, {"first": before.last})
+            # The last one may be of a transaction that was undone since, and its number may be another's now.
+            if before.stored and (not rows or rows[0][:2] != (before.last, before.digest)):
+                before = self._nothing
+                rows = _SINCE.rows(connection, {"first": 0})
+            if rows and (rows[-1][0], rows[-1][2] or 0) != (before.last, before.last_order):
+                before = self._read_on(connection, before, digest=rows[-1][1])
+            self._knowledge = before
+            return before
+
+    def _read_on(self, connection: sa.Connection, before: Knowledge, *, digest: str) -> Knowledge:
+        query = sa.select(_notices).where(_notices.c.id > before.last).order_by(_notices.c.id)
+        stored = (*before.stored, *map(stored_notice, connection.execute(query).all()))
+        orders = connection.execute(sa.select(_orders.c.id, _orders.c.notice)).all()
+        last = max((order.id for order in orders), default=0)
+        return Knowledge.of(stored, self.names, [order.notice for order in orders], digest, last)
+
+
+def parse(form: NoticeForm, text: str, authority: str | None, *, name: str = "") -> Notice:
+    """
+    Read a text of a form.
+
+    Raises:
+        InputError: It is a notice of one's own that has problems.
+    """
+    return read_own_notice(text, name=name) if form is NoticeForm.OWN else read_notice(text, authority=authority)
+
+
+def stored_notice(row: sa.Row[Any], notice: Notice | None = None) -> StoredNotice:
+    """Make the record of a row, by reading its text again unless that was just done."""
+    text = row.text.decode("utf-8", "surrogatepass")
+    form = NoticeForm(row.form)
+    if notice is None:
+        try:
+            notice = parse(form, text, row.authority)
+        except InputError as error:
+            # A later version may refuse what an earlier one took: it is shown, and has no effect.
+            notice = Notice(text=text, problems=error.problems)
+    return StoredNotice(
+        key=row.id,
+        form=form,
+        text=text,
+        authority=row.authority,
+        source=row.source,
+        replaces=row.replaces,
+        learned=row.learned,
+        notice=notice,
+    )

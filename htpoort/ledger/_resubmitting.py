@@ -1,0 +1,115 @@
+"""
+Write the message that takes the place of one that was sent: the same under another K, or a new declaration.
+
+Never does: decide whether it may be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from htpoort.core.directory import DeclarationSystem, Mark
+from htpoort.core.errors import InputError, Problem
+from htpoort.core.message import Submission, automatic_reference, build, read, readdress
+from htpoort.ledger import _queueing, _schema
+from htpoort.ledger.records import StoredNotice
+
+_messages: Final = _schema.messages
+
+
+def sent_message(connection: sa.Connection, row: sa.Row[Any]) -> Submission:
+    """
+    Read the message of an exchange.
+
+    Raises:
+        InputError: It was pruned, or has no envelope.
+    """
+    raw: bytes | None = connection.execute(sa.select(_messages.c.raw).where(_messages.c.id == row.message)).scalar()
+    envelope = None if raw is None else read(raw).envelope
+    if raw is None or envelope is None:
+        message = "Its message was pruned, or has no envelope, so it cannot be sent again; queue a new declaration."
+        raise _unusable([message])
+    return Submission(
+        mail_from=row.mail_from,
+        rcpt_to=row.rcpt_to,
+        envelope=envelope,
+        system=row.system,
+        message_id=row.message_id,
+        data=raw,
+    )
+
+
+def same_again(
+    sent: Submission, row: sa.Row[Any], text: StoredNotice, new_reference: str | None, at: datetime
+) -> Submission:
+    """
+    Write the message of an exchange under another K.
+
+    Raises:
+        InputError: The new K is the old one or cannot be sent, or the message cannot be written anew.
+    """
+    identity = "\0".join((row.reference, str(text.key))).encode()
+    reference = new_reference or automatic_reference(row.party, identity + b"\0" + sent.data)
+    _refuse_old_k(row, reference)
+    return readdress(sent, reference=reference, date=at, message_id=_message_id(row, reference))
+
+
+def replaced(  # noqa: PLR0913, PLR0917 - what the message is made of
+    sent: Submission,
+    row: sa.Row[Any],
+    payload: bytes | None,
+    business_reference: str | None,
+    new_reference: str | None,
+    at: datetime,
+) -> Submission:
+    """
+    Build the message of a new declaration that takes the place of an exchange.
+
+    Raises:
+        InputError: The declaration or its LRN is missing, is the old one, or cannot be sent.
+    """
+    _queueing.check_business_reference(business_reference)
+    problems: list[str] = []
+    if payload is None:
+        problems.append("replacement is missing; give the new declaration, which has the new LRN in it.")
+    elif payload == read(sent.data).payload.octets:
+        problems.append("replacement is the declaration that was sent, with the old LRN in it; give the new one.")
+    if business_reference is None:
+        problems.append("business_reference is missing; give the new LRN.")
+    elif business_reference == row.business_reference:
+        problems.append(f"business_reference is {business_reference}, the LRN that was used; give a new one.")
+    if problems or payload is None:
+        raise _unusable(problems)
+    reference = new_reference or automatic_reference(row.party, payload)
+    _refuse_old_k(row, reference)
+    head = sent.data.partition(b"\r\n\r\n")[0].lower()
+    return build(
+        system=DeclarationSystem(
+            name=row.system, mailbox=row.rcpt_to, process_id=sent.envelope.addressee, mark=Mark.UNKNOWN
+        ),
+        party=row.party,
+        mailbox=row.mail_from,
+        reference=reference,
+        payload=payload,
+        date=at,
+        message_id=_message_id(row, reference),
+        layout="attachment" if b"multipart/mixed" in head else "body",
+    )
+
+
+def _refuse_old_k(row: sa.Row[Any], reference: str) -> None:
+    if reference == row.reference:
+        raise _unusable([f"new_reference is {reference}, the K that was used; give a new one."])
+
+
+def _message_id(row: sa.Row[Any], reference: str) -> str:
+    """Make a Message-ID that follows from the new K."""
+    return f"<{reference}.resubmitted@{row.mail_from.rpartition('@')[2]}>"
+
+
+def _unusable(problems: Iterable[str]) -> InputError:
+    return InputError("", tuple(Problem("ledger.replacement", message) for message in problems))

@@ -1,0 +1,319 @@
+"""What a notice says to hold is not claimed, whoever asks; it is let go after the window, and never before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from htpoort import AGS, DMS, InputError, Outcome, State, Submission, UnknownError
+from htpoort.ledger import HeldSystem, Ledger, LedgerEvent, NoticeForm, Release, StoredNotice
+
+Clock = Callable[..., datetime]
+Make = Callable[..., Submission]
+
+LEASE = timedelta(minutes=2)
+OPENS = datetime(2026, 11, 2, 19, 0, tzinfo=UTC)
+"""20:00 in Amsterdam, in winter."""
+CLOSES = datetime(2026, 11, 2, 22, 0, tzinfo=UTC)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+
+def own(  # noqa: PLR0913 - the parts of a notice
+    *,
+    reference: str = "N1",
+    system: str = "DMS",
+    behaviour: str = "rejected",
+    end: str = "23:00",
+    end_kind: str = "final",
+    state: str = "announced",
+) -> str:
+    """Write a notice of one's own about the evening of 2 November 2026."""
+    return f"""
+authority = "douane"
+kind = "planned"
+references = ["{reference}"]
+state = "{state}"
+
+[[windows]]
+system = "{system}"
+access = "file"
+start = 2026-11-02T20:00:00
+end = 2026-11-02T{end}:00
+end_kind = "{end_kind}"
+behaviour = "{behaviour}"
+"""
+
+
+@pytest.fixture
+def learn(ledger: Ledger, clock: Clock) -> Callable[..., StoredNotice]:
+    """Return a function that stores a notice of one's own."""
+
+    def learned(at: datetime | None = None, **parts: str) -> StoredNotice:
+        return ledger.notices.add(own(**parts), at=at or clock(), form=NoticeForm.OWN)
+
+    return learned
+
+
+@pytest.fixture
+def claimed(ledger: Ledger) -> Callable[..., list[str]]:
+    """Return a function that claims what is due, and puts it back."""
+
+    def claim(at: datetime, *systems: str) -> list[str]:
+        those = ledger.exchanges.claim(systems or ["AGS", "DMS"], owner="a", most=9, at=at, lease=LEASE)
+        for each in those:
+            ledger.exchanges.settle(each, Outcome.RETURNED, at=at)
+        return sorted(each.reference for each in those)
+
+    return claim
+
+
+Learn = Callable[..., StoredNotice]
+Claimed = Callable[..., list[str]]
+
+
+class TestClaiming:
+    """The guard is in the claim itself, so no worker gets around it."""
+
+    @pytest.mark.parametrize(
+        ("at", "expected"),
+        [
+            (OPENS - 3 * MINUTE, ["A1", "K1"]),
+            (OPENS - 2 * MINUTE, ["A1", "K1"]),
+            (OPENS - 2 * MINUTE + SECOND, ["A1"]),
+            (OPENS, ["A1"]),
+            (CLOSES - MINUTE, ["A1"]),
+            (CLOSES, ["A1", "K1"]),
+            (CLOSES + MINUTE, ["A1", "K1"]),
+        ],
+    )
+    def test_a_rejecting_window(  # noqa: PLR0913, PLR0917 - fixtures
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        declaration: Make,
+        learn: Learn,
+        claimed: Claimed,
+        at: datetime,
+        expected: list[str],
+    ) -> None:
+        """Nothing is claimed that may end within the window, until its end; other systems go on."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        ledger.exchanges.queue(declaration("A1", system=AGS), at=clock())
+        learn()
+
+        assert expected == claimed(at)
+
+    @pytest.mark.parametrize(
+        ("behaviour", "expected"),
+        [
+            ("rejected", []),
+            ("unavailable", []),
+            ("unstated", []),
+            ("queued", ["K1"]),
+            ("delayed", ["K1"]),
+            ("normal", ["K1"]),
+        ],
+    )
+    def test_what_a_window_does(  # noqa: PLR0913, PLR0917 - fixtures
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        declaration: Make,
+        learn: Learn,
+        claimed: Claimed,
+        behaviour: str,
+        expected: list[str],
+    ) -> None:
+        """What is rejected or unclear waits; what is queued or delayed is sent."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        learn(behaviour=behaviour)
+
+        assert expected == claimed(OPENS)
+
+    def test_an_expected_end_releases_nothing(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+    ) -> None:
+        """After an end that was only expected, nothing is sent until a later text says that it is over."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        learn(end_kind="expected")
+        before = claimed(CLOSES + 60 * MINUTE)
+        learn(CLOSES + 61 * MINUTE, end_kind="final", state="ended")
+
+        assert ([], ["K1"]) == (before, claimed(CLOSES + 62 * MINUTE))
+
+    def test_a_later_text_stands(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+    ) -> None:
+        """Of two texts of one event, the one that was learned last decides."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        learn()
+        learn(clock(1), end="21:00")
+
+        assert ([], ["K1"]) == (claimed(OPENS), claimed(OPENS + 60 * MINUTE))
+
+    def test_a_notice_about_a_name_that_means_no_system(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+    ) -> None:
+        """A notice about another name holds nothing: one about NCTS must not stop DMS."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        learn(system="NCTS")
+
+        assert ["K1"] == claimed(OPENS)
+
+    def test_the_rate_counts_what_is_held(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> None:
+        """Attempts to a system count for the rate of its outbox, also while the system is held."""
+        at = OPENS - 10 * MINUTE
+        for reference in ("K1", "K2"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        ledger.exchanges.queue(declaration("A1", system=AGS), at=clock())
+        systems = ["AGS", "DMS"]
+        first = ledger.exchanges.claim(["DMS"], owner="a", most=2, at=at, lease=LEASE, per_hour=2)
+        learn()
+        second = ledger.exchanges.claim(systems, owner="a", most=2, at=OPENS, lease=LEASE, per_hour=2)
+
+        assert (["K1", "K2"], []) == ([each.reference for each in first], [each.reference for each in second])
+
+
+class TestHolding:
+    """What waits is marked as held, and let go after the end, as slowly as the caller asks."""
+
+    def test_hold_and_let_go(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> None:
+        """What waits is held with the notice in its log, and let go oldest first; then the system is held no more."""
+        for number in range(3):
+            ledger.exchanges.queue(declaration(f"K{number}"), at=clock(number))
+        ledger.exchanges.queue(declaration("A1", system=AGS), at=clock())
+        learn()
+        ledger.windows.review(["AGS", "DMS"], at=OPENS)
+        held = ledger.windows.hold(["AGS", "DMS"], at=OPENS)
+        states = {each.reference: each.state for each in ledger.exchanges.listed()}
+        early = ledger.windows.let_go("DMS", at=CLOSES - MINUTE)
+        first = ledger.windows.let_go("DMS", at=CLOSES, most=2)
+        between = [each.reference for each in ledger.exchanges.listed(State.HELD)], len(ledger.windows.held())
+        second = ledger.windows.let_go_soon("DMS", at=CLOSES, most=2).result()
+
+        assert ["DMS"] == list(held)
+        assert {
+            "K0": State.HELD,
+            "K1": State.HELD,
+            "K2": State.HELD,
+            "A1": State.QUEUED,
+        } == states
+        assert (0, 2, (["K2"], 1), 1, ()) == (early, first, between, second, ledger.windows.held())
+        (story,) = ledger.story("K0")
+        assert [("queued", ""), ("window-opened", "notice N1"), ("window-closed", "")] == [
+            (entry.event, entry.detail) for entry in story.entries
+        ]
+
+    def test_a_review_writes_nothing_and_finds_what_changed(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn
+    ) -> None:
+        """A system is to be held while something waits or its reason changes, and to be released after the window."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        systems = ["AGS", "DMS"]
+        nothing = ledger.windows.review(systems, at=OPENS)
+        learn()
+        opened = ledger.windows.review(systems, at=OPENS)
+        ledger.windows.hold_soon(systems, at=OPENS).result()
+        held = ledger.windows.review(systems, at=OPENS)
+        ledger.exchanges.queue(declaration("K2"), at=OPENS)
+        new = ledger.windows.review(systems, at=OPENS)
+        ledger.windows.hold(systems, at=OPENS)
+        closed = ledger.windows.review(systems, at=CLOSES)
+
+        assert [(), ("DMS",), (), ("DMS",), ()] == [each.to_hold for each in (nothing, opened, held, new, closed)]
+        assert [{}, {}, {}, {}, {"DMS": Release(waiting=2, by=None)}] == [
+            each.to_release for each in (nothing, opened, held, new, closed)
+        ]
+
+    def test_by_when_is_remembered(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> None:
+        """An agent that starts anew finds by when the last one is to be let go; another window forgets it."""
+        for number in range(2):
+            ledger.exchanges.queue(declaration(f"K{number}"), at=clock(number))
+        learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        ledger.windows.let_go("DMS", at=CLOSES, most=1, by=CLOSES + MINUTE)
+        after = ledger.windows.review(["DMS"], at=CLOSES).to_release
+        learn(CLOSES, end="23:30")
+        ledger.windows.hold(["DMS"], at=CLOSES)
+        again = ledger.windows.review(["DMS"], at=CLOSES + 30 * MINUTE).to_release
+
+        assert ({"DMS": Release(waiting=1, by=CLOSES + MINUTE)}, {"DMS": Release(waiting=2, by=None)}) == (after, again)
+
+    def test_the_list_says_why(self, ledger: Ledger, learn: Learn) -> None:
+        """The list of held systems names the notice, from when and until when."""
+        learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        (held,) = ledger.windows.held()
+
+        assert HeldSystem(system="DMS", since=OPENS, until=CLOSES, notice="N1", why=held.why) == held
+        assert "DMS" in held.why
+
+    def test_what_a_program_held_itself_stays(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+        """Exchanges that a program held without a notice are not found by a review."""
+        ledger.exchanges.queue(declaration("K1"), at=clock(), held=True)
+
+        assert {} == ledger.windows.review(["DMS"], at=clock()).to_release
+
+
+class TestOverruling:
+    """A person may order to send although a notice says to hold."""
+
+    def test_a_reason_is_recorded(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+    ) -> None:
+        """After the order the system is free, and what it held is let go; the reason is in the log."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        notice = learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        ledger.notices.overrule(notice.key, reason="Customs says that it works", at=OPENS)
+        entry = ledger.newest_entry()
+        released = ledger.windows.let_go("DMS", at=OPENS)
+
+        assert entry is not None
+        assert (LedgerEvent.NOTICE_OVERRULED.value, "notice 1: Customs says that it works") == (
+            entry.event,
+            entry.detail,
+        )
+        assert (1, ["K1"]) == (released, claimed(OPENS))
+
+    def test_a_later_text_holds_again(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+    ) -> None:
+        """The order is about what was known: a later text of the event is obeyed, and an earlier one is not."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        learn()
+        second = learn(clock(1), end="22:00")
+        ledger.notices.overrule_soon(second.key, reason="it works", at=clock(2)).result()
+        between = claimed(OPENS)
+        learn(clock(3), end="21:00")
+
+        assert (["K1"], []) == (between, claimed(OPENS))
+
+    def test_without_a_reason_or_a_notice(self, ledger: Ledger, clock: Clock, learn: Learn) -> None:
+        """An order without a reason, or about a notice that does not exist, is refused."""
+        notice = learn()
+        for reason in ("", " ", "a\nb"):
+            with pytest.raises(InputError):
+                ledger.notices.overrule(notice.key, reason=reason, at=clock())
+        with pytest.raises(UnknownError):
+            ledger.notices.overrule(9, reason="it works", at=clock())
+
+    def test_finding_a_notice(self, ledger: Ledger, clock: Clock, learn: Learn) -> None:
+        """A notice is found by its number or its reference, with the other texts of its event."""
+        first, second = learn(), learn(clock(1), end="22:00")
+        other = learn(clock(2), reference="N2")
+
+        assert [(first, second), (first, second), (other,)] == [ledger.notices.find(text) for text in ("n1", "2", "3")]
+        with pytest.raises(UnknownError, match="N1"):
+            ledger.notices.find("N3")
+
+
+def test_two_processes(url: str, ledger: Ledger, clock: Clock, declaration: Make) -> None:
+    """A notice that another process stores is obeyed by the next claim."""
+    ledger.exchanges.queue(declaration("K1", system=DMS), at=clock())
+    with Ledger.open(url) as other:
+        other.notices.add(own(), at=clock(), form=NoticeForm.OWN)
+
+    assert [] == ledger.exchanges.claim(["DMS"], owner="a", most=9, at=OPENS, lease=LEASE)

@@ -80,7 +80,7 @@ def _header_misfits(read: ReadBlock, header: Sequence[str], authority: Authority
 
 
 def _section_misfits(collected: Collected, authority: Authority) -> Iterable[Problem]:
-    """Report sentences about other systems than those of their section, and systems of a section that they leave out."""
+    """Report sentences about systems of other sections, and systems of a section that its sentences leave out."""
     for number, systems in enumerate(collected.sections):
         placed = [each for each in collected.statements if each.section == number]
         for each in placed if systems else []:

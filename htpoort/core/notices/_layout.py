@@ -161,10 +161,6 @@ class _Layout:
             elif self._entry.title is None:
                 self._entry.title = cell
 
-    def _is_word(self, folded: str) -> bool:
-        """Return whether it is a word for the kind or the state; any other one is read as a sentence."""
-        return folded.strip(" .:") in {*self._authority.kinds, *self._authority.statuses}
-
     def _put_word(self, folded: str, printed: str) -> bool:
         """Put a word for the kind or the state."""
         folded = folded.strip(" .:")
@@ -237,12 +233,10 @@ class _Layout:
         """Put a line below a label, or a line of a header whose labels are lost."""
         if self._awaits is not None:
             label, self._awaits = self._awaits, None
-            if label in {Label.UPDATED, Label.PUBLISHED} and not _MAY_BE_STAMP.fullmatch(line.text):
-                return False
-            if label in {Label.TYPE, Label.STATUS} and not self._is_word(line.folded):
-                return False
-            self._fill(label, line.text)
-            return True
+            if self._may_be_value(label, line):
+                self._fill(label, line.text)
+                return True
+            return False
         if not self._in_header or self._block.lines:
             return False
         if self._put_word(line.folded, line.text):
@@ -251,6 +245,14 @@ class _Layout:
             self._entry.systems.append(line.text)
             return True
         return False
+
+    def _may_be_value(self, label: Label, line: Line) -> bool:
+        """Return whether a line can be the value of a label; any other one is read as a sentence."""
+        if label in {Label.UPDATED, Label.PUBLISHED}:
+            return _MAY_BE_STAMP.fullmatch(line.text) is not None
+        if label in {Label.TYPE, Label.STATUS}:
+            return line.folded.strip(" .:") in {*self._authority.kinds, *self._authority.statuses}
+        return True
 
     def _fill(self, label: Label, value: str) -> None:
         if label in {Label.UPDATED, Label.PUBLISHED}:

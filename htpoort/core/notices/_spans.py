@@ -91,7 +91,7 @@ class _Placer:
         self._forget_what_changed()
 
     def _forget_what_changed(self) -> None:
-        """Drop what is no longer so: the times of what was moved, the end of what takes longer, and no other is given."""
+        """Drop what is no longer so, and has no other time: the times of what was moved, the end of what takes longer."""
         roles = {timed.role for timed in self._periods}
         for each in self.announced:
             if self._collected.has(EventKind.MOVED) and TimeRole.NEW not in roles:

@@ -149,6 +149,18 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
     "test-window": ("TEST-service window", (TEST,)),
     "title-systems": ("Service window for EMCS and ICS2", (Named(("EMCS", "ICS2")),)),
     "title-upgrade": ("Upgrade of EMCS", (Named(("EMCS",)),)),
+    "title-window-for": (
+        "Service window 4 May 2027, 1800-2100 for EMCS, ICS2 and Export",
+        (Named(("EMCS", "ICS2", "Export")),),
+    ),
+    "file-answers-with-issues": (
+        "Problems with file replies from EMCS.",
+        (of(Behaviour.LIMITED, "EMCS", access=FILE), _facts.Event(EventKind.ONGOING)),
+    ),
+    "works-online": (
+        "Declarations can be made in Export online.",
+        (of(Behaviour.NORMAL, "Export", access=ONLINE),),
+    ),
     "title-sign-in": ("Log-in errors", ()),
     "title-gateways": ("Service window gateways", ()),
     "client-updated": (
@@ -170,11 +182,15 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
     ),
     "files-delayed-da": (
         "Filer til Manifest vil blive modtaget, men svarene kan blive forsinket.",
-        (of(Behaviour.DELAYED, "Manifest"),),
+        (of(Behaviour.DELAYED, "Manifest", access=FILE),),
+    ),
+    "messages-delayed-da": (
+        "Varemeldinger og afgangsmeldinger til EU indsendt til EMCS kan modtages, men svarene kan blive forsinket.",
+        (of(Behaviour.DELAYED, "EMCS", messages=("Varemeldinger", "afgangsmeldinger til EU")),),
     ),
     "online-closed-da": (
-        "Der vil være lukket for onlineadgang til EMCS i perioden.",
-        (of(Behaviour.UNAVAILABLE, "EMCS", access=ONLINE),),
+        "Der vil være lukket for onlineadgang til EMCS, NCTS og Import i perioden.",
+        (of(Behaviour.UNAVAILABLE, "EMCS", "NCTS", "Import", access=ONLINE),),
     ),
     "online-unavailable-da": (
         "Online systemet for Eksport vil være nede.",

@@ -259,7 +259,7 @@ class _Collector:
             return
         periods = list(sentence.periods)
         if sentence.updated and periods and not (ended and len(periods) == 1):
-            self._note(periods.pop(0), TimeRole.OTHER)
+            self._note(periods.pop(0), TimeRole.UPDATE)
         for number, period in enumerate(periods):
             role = roles[min(number, len(roles) - 1)] if roles else TimeRole.WINDOW
             self._note(period, role)

@@ -31,6 +31,7 @@ _M: Final = rf"(?P<messages>[^.:;!?{TIME}]{{4,300}}?)"
 _LINK: Final = f"[{LINK}{REFERENCE}]+"
 _START: Final = r"(?:^|(?<=[.;:] ))"
 _STOP: Final = r"(?=\W*$|[.,;] )"
+_END: Final = rf"(?=\W*$|[.;] | (?:siden|fra) {TIME})"  # of a list of names, which has commas
 _WINDOW: Final = r"(?:hele )?(?:det )?(?:prd-? ?)?(?:servicevinduet|perioden|vedligeholdelsen|nedlukningen|lukningen)"
 _DURING: Final = rf"(?:,? (?:under|i|inden for|på grund af|grundet) {_WINDOW})?"
 _AFTER: Final = (
@@ -44,6 +45,10 @@ _FAIL: Final = r"(?:fejle?r?|(?:blive(?:r)? )?afvis(?:t|es))"
 _DOWN: Final = r"(?:utilgængelige?t?|ikke (?:være )?tilgængelige?t?|lukkede?t?|nede|ude af drift)"
 _OPEN: Final = r"(?:tilgængelige?t?|åbent?|upåvirkede?t?|ikke (?:være )?(?:berørt|påvirket)|i drift)"
 _IS: Final = r"(?:vil|er|bliver|forventes)"
+_LATE: Final = (
+    r"(?:kan|vil) (?:fortsat |stadig )?(?:modtages|blive modtaget),? men (?:den )?(?:endelige? )?"
+    r"(?:behandling(?:en)?|svar(?:ene)?|færdigbehandling(?:en)?) (?:kan|vil) (?:blive |være )?(?:forsinkes|forsinket)"
+)
 _PROCEDURE: Final = r"(?:nødproceduren?|nødprocedurer(?:ne)?|fallback-?proceduren?)"
 _RESEND: Final = r"(?:genindsendes|gensendes|genfremsendes|(?:indsendes|sendes|fremsendes|indberettes|indtastes) (?:igen|på ny|påny|på nyt))"
 _DECLARATIONS: Final = (
@@ -95,14 +100,19 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "files-delayed-da",
-        rf"(?:{_FILES}|{_START}{_M} (?:sendt|indsendt) til) {_S} (?:kan|vil) (?:fortsat |stadig )?(?:modtages|blive modtaget),? men "
-        rf"(?:den )?(?:endelige? )?(?:behandling(?:en)?|svar(?:ene)?|færdigbehandling(?:en)?) (?:kan|vil) (?:blive|være) forsinket{_DURING}",
+        rf"{_FILES} {_S} {_LATE}{_DURING}",
+        effect=states(Behaviour.DELAYED, Access.FILE),
+        cues="forsinke",
+    ),
+    rule(
+        "messages-delayed-da",
+        rf"{_START}(?P<messages>[^.:;!?{TIME}]{{4,300}}) (?:til|i) {_S} {_LATE}{_DURING}",
         effect=states(Behaviour.DELAYED),
         cues="forsinke",
     ),
     rule(
         "online-closed-da",
-        rf"(?:der (?:er|vil være) )?lukket for (?:den )?online[ -]?adgang(?:en)?(?: til {_S})?{_DURING}{_STOP}",
+        rf"(?:der (?:er|vil være) )?lukket for (?:den )?online[ -]?adgang(?:en)?(?: til {_S})?{_DURING}{_END}",
         effect=states(Behaviour.UNAVAILABLE, Access.ONLINE),
         cues="lukket for",
     ),
@@ -160,7 +170,7 @@ _BEHAVIOUR: Final = (
     rule(
         "part-with-issues-da",
         r"(?:der er |vi (?:har|oplever) )?(?:i øjeblikket |pt\.? |lige nu )?(?:tekniske )?(?:problemer|fejl|udfordringer|forstyrrelser) (?:med|i|på) "
-        rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:i|på) {_S})?{_STOP}",
+        rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:i|på) {_S}{_END}|{_STOP})",
         effect=part_with_issues,
         cues="problem|fejl|udfordring|forstyrrelse",
     ),

@@ -250,7 +250,9 @@ def _numeric_day(tokens: Tokens, index: int, weekday: int | None, start: int) ->
     first, second, third = tokens[index], tokens[index + 2], tokens[index + 4]
     if first.kind != "number" or second.kind != "number" or len(second.text) > 2:  # noqa: PLR2004
         return None
-    three = tokens[index + 3].text == mark and tokens.touch(index + 2) and tokens.touch(index + 3)
+    # `21/6-2023` is Danish.
+    same = tokens[index + 3].text == mark or (mark, tokens[index + 3].text) == ("/", "-")
+    three = same and tokens.touch(index + 2) and tokens.touch(index + 3)
     if not three or third.kind != "number":
         return _short_day(tokens, index, weekday, start)
     year, number = (first, third) if len(first.text) == _DIGITS_OF_YEAR else (third, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -11,6 +12,9 @@ from htpoort.core.notices.notice import Access, Behaviour, Recovery
 
 __all__ = ["access_stated", "asks", "heading", "listed_messages", "named", "part_with_issues", "states"]
 
+_VERB = re.compile(
+    r"(?: (?:som|der|that|which))?(?: (?:er|are|bliver))? (?:sendt|indsendt|indgivet|fremsendt|afgivet)$"
+)
 _AND: Final = (" and ", " og ", " en ", " & ")
 
 
@@ -52,6 +56,9 @@ def states(
         if systems is None:
             return None
         messages = listed_messages(found.printed("messages")) if _has_group(found, "messages") else ()
+        if messages:
+            # The verb of the list, as in *notices sent to*.
+            messages = (*messages[:-1], _VERB.sub("", messages[-1]))
         statement = Statement(systems=systems, access=access, messages=messages, behaviour=behaviour, general=general)
         return statement, *events
 

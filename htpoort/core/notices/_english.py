@@ -32,6 +32,7 @@ _T: Final = f"{TIME}+"
 _LINK: Final = f"[{LINK}{REFERENCE}]+"
 _START: Final = r"(?:^|(?<=[.;:] ))"
 _STOP: Final = r"(?=\W*$|[.,;] )"
+_END: Final = rf"(?=\W*$|[.;] | (?:since|from|as of) {TIME})"  # of a list of names, which has commas
 _WINDOW: Final = (
     r"(?:the |this |that )?(?:whole |entire |specified )?(?:prd-? ?)?"
     r"(?:service ?-?window|maintenance(?: window| work)?|period|downtime|outage|incident|disruption)"
@@ -134,7 +135,7 @@ _BEHAVIOUR: Final = (
         "sign-in-issues",
         r"(?:there are |we have |we are )?(?:currently )?(?:receiving |experiencing )?"
         r"(?:reports?|issues?|problems?|errors?|difficulties)(?: are)? (?:regarding|with|about|concerning|of) (?:the )?"
-        rf"{_SIGN_IN}(?: (?:using|with|via|through) [\w-]+)?(?: (?:to|in|on) {_S}{_STOP})?",
+        rf"{_SIGN_IN}(?: (?:using|with|via|through) [\w-]+)?(?: (?:to|in|on) {_S}{_END})?",
         effect=states(Behaviour.LIMITED, Access.ONLINE),
         cues="login|log-in|log in|logging|log on|sign",
     ),
@@ -188,17 +189,31 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "slow-answers",
-        rf"(?:there (?:are|may be|will be) |we (?:are|have) )?(?:currently )?(?:experiencing )?(?:delays?|slow processing"
+        rf"(?:there (?:are|may be|will be) |we (?:are|have) )?(?:currently )?(?:experiencing )?(?:intermittent |some |occasional )?(?:delays?|slow processing"
         rf"|(?:slow|long(?:er)?) (?:response|processing) times?) (?:in|on|with|for)(?: the)?(?: processing of| replies from)?"
-        rf" {_S}{_STOP}",
+        rf" {_S}{_END}",
         effect=states(Behaviour.DELAYED, event=EventKind.ONGOING),
         cues="delay|slow|long",
+    ),
+    rule(
+        "file-answers-with-issues",
+        r"(?:issues?|problems?|errors?|delays?) (?:with|in|on|regarding) (?:the )?(?:file|s2s|xml)[ -]"
+        rf"(?:responses?|replies|answers?|traffic|transfers?)(?: (?:in|on|for|from) {_S})?{_END}",
+        effect=states(Behaviour.LIMITED, Access.FILE, event=EventKind.ONGOING),
+        cues="file|s2s|xml",
+    ),
+    rule(
+        "works-online",
+        rf"(?:[^.:;]{{0,80}} )?can (?:still )?be (?:finished|completed|made|done|processed|submitted)(?: in| on| via| through)?"
+        rf"(?: {_S})? online{_END}",
+        effect=states(Behaviour.NORMAL, Access.ONLINE),
+        cues="online",
     ),
     rule(
         "part-with-issues",
         r"(?:there are |we are |we have )?(?:currently )?(?:experiencing |having |seeing )?(?:some )?(?:technical )?"
         r"(?:issues?|problems?|difficulties|errors?|disruptions?) (?:with|in|on|regarding) (?:the )?"
-        rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:in|on|for) (?:the )?{_S})?{_STOP}",
+        rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:in|on|for) (?:the )?{_S}{_END}|{_STOP})",
         effect=part_with_issues,
         cues="issue|problem|difficult|error|disruption",
     ),
@@ -241,9 +256,10 @@ _ORDERS: Final = (
     ),
     rule(
         "fallback-no-longer",
-        rf"(?:the )?(?:use of )?{_PROCEDURE} (?:is|may|can|are) no longer (?:be )?(?:allowed|permitted|used|in force)",
+        rf"(?:the )?(?:use of )?{_PROCEDURE} (?:(?:is|may|can|are) no longer (?:be )?(?:allowed|permitted|used|in force)"
+        r"|(?:has )?end(?:s|ed)|is (?:ended|over|closed|cancell?ed))",
         Permits(Fallback.NO_LONGER, 4),
-        cues="no longer",
+        cues="no longer|end|over|closed|cancel",
     ),
     rule(
         "fallback-only-if-necessary",
@@ -329,7 +345,7 @@ _EVENTS: Final = (
     rule("ended-word", rf"^(?:is |now )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
     rule(
         "ended",
-        rf"{_HAPPENING} (?:has|have|is|are|was|were) (?:now )?(?:been )?(?:successfully )?{_OVER}(?: (?:as of|at|since|on|by))?",
+        rf"{_HAPPENING} (?:(?:has|have|is|are|was|were) )?(?:now )?(?:been )?(?:successfully )?{_OVER}(?: (?:as of|at|since|on|by))?",
         Event(EventKind.ENDED),
         Times(TimeRole.END),
         cues="conclu|ended|completed|finished|done|solved|closed|over|fixed|corrected|performed",
@@ -428,6 +444,12 @@ _TITLES: Final = (
     rule(
         "title-systems",
         rf"service ?-?windows? (?:on |for |in )?(?:all customs systems ?[/,]? ?)?{_S}(?=\W*$| ?{TIME})",
+        effect=named,
+        cues="window",
+    ),
+    rule(
+        "title-window-for",
+        rf"service ?-?windows? {_T} (?:for|on|in) {_S}{_END}",
         effect=named,
         cues="window",
     ),

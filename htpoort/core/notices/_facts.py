@@ -52,6 +52,8 @@ class TimeRole(enum.StrEnum):
     NEW_END = "new-end"
     NEW = "new"
     """They replace the window that was announced."""
+    UPDATE = "update"
+    """They say when the sentence was written."""
     OTHER = "other"
     """They are no times of a window: a next update, the date of a document."""
 

@@ -114,7 +114,7 @@ class _Layout:
 
     def put(self, line: Line) -> None:
         """Put the next line."""
-        if self._put_list_line(line) or self._put_label(line) or self._put_value(line):
+        if any(put(line) for put in (self._put_list_line, self._put_label, self._put_bare_stamp, self._put_value)):
             self._block.stop = line.stop
             return
         if self._entry.published:
@@ -228,6 +228,14 @@ class _Layout:
             elif (label is Label.OLDER and after.startswith(":")) or (self._in_header and after.startswith((":", " "))):
                 return label, rest
         return None, line
+
+    def _put_bare_stamp(self, line: Line) -> bool:
+        """Put a stamp at the very beginning, above which the label was lost."""
+        if not self._entry.is_empty or self._block.headed or read_stamp(line.text) is None:
+            return False
+        self._start_block(line, line.text)
+        self._in_header = True
+        return True
 
     def _put_value(self, line: Line) -> bool:
         """Put a line below a label, or a line of a header whose labels are lost."""

@@ -88,10 +88,12 @@ class _Placer:
                 self._change(timed)
             elif timed.role is TimeRole.START:
                 self._compare_start(timed)
+            elif timed.role is TimeRole.UPDATE and timed.period.undated and not self.announced:
+                self._report_undated(timed)
         self._forget_what_changed()
 
     def _forget_what_changed(self) -> None:
-        """Drop what is no longer so, and has no other time: the times of what was moved, the end of what takes longer."""
+        """Drop the times of what was moved, and the end of what takes longer, where no other is given."""
         roles = {timed.role for timed in self._periods}
         for each in self.announced:
             if self._collected.has(EventKind.MOVED) and TimeRole.NEW not in roles:

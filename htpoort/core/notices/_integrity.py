@@ -100,13 +100,17 @@ def _section_misfits(collected: Collected, authority: Authority) -> Iterable[Pro
 def _loose_ends(read: ReadBlock) -> Iterable[Problem]:
     """Report a section without a sentence, and a text that ends within its last sentence."""
     collected = read.collected
-    placed = [*collected.statements, *collected.asks, *collected.permits]
-    filled = {each.section for each in placed}
+    placed = [
+        *((each.section, each.passage) for each in collected.statements),
+        *((each.section, each.passage) for each in collected.asks),
+        *((each.section, each.passage) for each in collected.permits),
+    ]
+    filled = {section for section, _ in placed}
     for number, systems in enumerate(collected.sections):
         if number and number not in filled:
             message = f"Nothing stands below the heading {', '.join(systems)}."
             yield Problem("truncated", message, *_place_of(systems[0], read))
     lines = read.block.lines
-    last = max((each.passage for each in placed), key=lambda passage: passage.stop, default=None)
+    last = max((passage for _, passage in placed), key=lambda passage: passage.stop, default=None)
     if last is not None and lines and last.stop == lines[-1].stop and last.text[-1] not in _END_MARKS:
         yield Problem("truncated", "The text ends within a sentence.", last.start, last.stop)

@@ -15,10 +15,11 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
+from agents import declaration
 from databases import new_ledger
 from wall_clock import in_amsterdam
 
-from htpoort import AGS, DMS, DeclarationSystem, Outcome, Router, State, build
+from htpoort import AGS, DMS, DeclarationSystem, Outcome, Router, State
 from htpoort._clock import now
 from htpoort.cli import _show
 from htpoort.ledger import Ledger, Reply
@@ -61,15 +62,7 @@ class Office:
         self, reference: str, *, system: DeclarationSystem = DMS, party: str = PARTY, at: datetime = NOON, lrn: str = ""
     ) -> None:
         """Put a declaration in."""
-        message = build(
-            system=system,
-            party=party,
-            mailbox="edi@forwarder.example",
-            reference=reference,
-            payload=b"<MetaData/>",
-            date=NOON,
-            message_id=f"<{reference}@forwarder.example>",
-        )
+        message = declaration(reference, system, party=party)
         self.ledger.exchanges.queue(message, at=at, business_reference=lrn or None)
 
     def settle(self, outcome: Outcome, at: datetime = NOON) -> None:

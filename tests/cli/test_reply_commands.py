@@ -192,6 +192,10 @@ class TestReplyShow:
         )
         first, second = (htpoort("reply", "show", key, "--payload", "--part", number) for number in "12")
 
+        shown = htpoort("reply", "show", key).text.splitlines()
+        sentence = "There are 2 parts that may be the payload; choose one with --payload --part NUMBER."
+
+        assert f"payload problem  {sentence}" in shown
         assert (2, b"", 2) == (unnamed.code, unnamed.out, third.code)
         assert "htpoort: --part is missing: 2 parts may be the payload; give --part 1 to 2.\n" == unnamed.err
         assert "htpoort: --part is 3; the message has 2 parts.\n" == third.err

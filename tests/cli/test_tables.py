@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import declaration
 from databases import new_ledger
 from wall_clock import in_amsterdam
 
-from htpoort import DMS, Outcome, Router, build
+from htpoort import Outcome, Router
 from htpoort.ledger import Ledger
 
 OWN, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
@@ -30,16 +31,7 @@ LATE = datetime(2026, 3, 29, 0, 30, 0, tzinfo=UTC)
 
 def declare(ledger: Ledger, reference: str, party: str, at: datetime) -> None:
     """Queue a declaration, and let an attempt end that may have been accepted."""
-    submission = build(
-        system=DMS,
-        party=party,
-        mailbox="edi@forwarder.example",
-        reference=reference,
-        payload=b"<MetaData/>",
-        date=NOON,
-        message_id=f"<{reference}@forwarder.example>",
-    )
-    ledger.exchanges.queue(submission, at=at)
+    ledger.exchanges.queue(declaration(reference, party=party), at=at)
     claims = ledger.exchanges.claim_soon(["DMS"], owner="worker 1234", most=9, at=at, lease=timedelta(minutes=2))
     for claimed in claims.result():
         detail = "lost: the server closed the connection after the final dot, before it answered"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -33,6 +34,14 @@ class Label(enum.Enum):
     STATUS = "status"
     SYSTEM = "system"
     MESSAGE = "message"
+
+
+@lru_cache(maxsize=4096)
+def _translated(name: str, translations: tuple[tuple[str, str], ...]) -> str:
+    name = name.casefold()
+    for word, other in translations:
+        name = name.replace(word, other)
+    return name
 
 
 @attrs.frozen(kw_only=True)
@@ -72,14 +81,11 @@ class Authority:
     reference: re.Pattern[str] | None = None
     rules: RuleSet
     stamp_begins_text: bool = True
-    translations: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    translations: tuple[tuple[str, str], ...] = ()
 
     def canonical(self, name: str) -> str:
         """Return a name in one language, to compare with others."""
-        words = name.casefold()
-        for word, other in self.translations.items():
-            words = words.replace(word, other)
-        return words
+        return _translated(name, self.translations)
 
 
 _DANISH_NAMES: Final = SystemNames(
@@ -147,7 +153,7 @@ TOLDSTYRELSEN: Final = Authority(
         r"|fil adgang|filadgang|online adgang|updated?:? [0-9]|the danish customs agency|prd-service ?window"
         r"|expected end)"
     ),
-    translations={"eksport": "export", "forsendelse": "transit", "toldportalen": "customs portal"},
+    translations=(("eksport", "export"), ("forsendelse", "transit"), ("toldportalen", "customs portal")),
     reference=re.compile(r"\b(?:wo|inc|chg|crq|prb)[0-9]{6,20}\b"),
     rules=RuleSet((*ENGLISH, *DANISH), _DANISH_NAMES),
 )  # fmt: skip

@@ -31,6 +31,11 @@ _URL = re.compile(
 CUT: Final = re.compile(r"\[(?:cut|truncated|afgekort|afgebroken|forkortet)[^\]\n]{0,40}\]")
 """The remark of a collector that the rest was not kept."""
 
+_TIME: Final = re.compile(
+    r"[0-9]|day|dag|midn|middern|noon|night|nacht|nat\b|tomorrow|morgen|gister|går|aften|avond|ochtend|middag"
+)
+"""What every day or hour has something of; looking for one takes longest of all."""
+
 _UPDATE: Final = re.compile(
     rf"(?:new |ny )?(?:updated?|opdatering|opdateret)(?: (?:at|on|the|per|kl\.?|den|d\.))*:? ?(?={TIME})"
 )
@@ -95,6 +100,9 @@ def _pieces(line: Line, breaks: re.Pattern[str] | None) -> Iterator[Passage]:
         if breaks is not None:
             # A small letter is the middle of a sentence.
             places += [m.start() for m in breaks.finditer(sentence.folded) if not sentence.text[m.start()].islower()]
+        if places == [0]:
+            yield sentence
+            continue
         for start, stop in zip(places, [*places[1:], len(sentence.text)], strict=True):
             part = sentence.part(start, stop)
             if part.text:
@@ -138,9 +146,10 @@ class SentenceReader:
             for match in self.authority.reference.finditer(folded):
                 masks.append((*match.span(), REFERENCE))
                 references.append(passage.text[match.start() : match.end()])
+        found = read_periods(passage.text) if _TIME.search(folded) is not None else ()
         periods = tuple(
             period
-            for period in read_periods(passage.text)
+            for period in found
             if not any(start < period.stop and period.start < stop for start, stop, _ in masks)
         )
         masks += [(period.start, period.stop, TIME) for period in periods]

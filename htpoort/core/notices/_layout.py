@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -24,7 +25,6 @@ _TAIL_STAMP = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{1,2}:[0-9]{2}(?::[0-
 _GLUE = re.compile(r"(?<=[a-zæøå0-9)])(?=[A-ZÆØÅ])")
 _MAY_BE_STAMP = re.compile(r"[^\d]{0,20}[0-9].{3,50}")
 _RULER = re.compile(r"[\W_]+")
-_LONGEST_LABEL: Final = 40
 _LONGEST_STAMP: Final = 60
 
 
@@ -95,11 +95,17 @@ def read_stamp(text: str) -> datetime | None:
     return period.opens.moment if alone and period.opens is not None and period.closes is None else None
 
 
+@lru_cache(maxsize=16)
+def _pattern_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, words)))
+
+
 class _Layout:
     """Puts line after line where it belongs."""
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
+        self._labels = _pattern_of(tuple(authority.labels))
         self.entries = [Entry()]
         self._awaits: Label | None = None
         self._in_header = False
@@ -210,9 +216,9 @@ class _Layout:
 
     def _label_of(self, line: Line) -> tuple[Label | None, Passage]:
         """Find the label that a line begins with, and what stands after it."""
-        head = line.folded[:_LONGEST_LABEL]
-        for word, label in self._authority.labels.items():
-            if not head.startswith(word):
+        match = self._labels.match(line.folded)
+        for word, label in self._authority.labels.items() if match is not None else ():
+            if not line.folded.startswith(word):
                 continue
             after = line.folded[len(word) :]
             rest = line.part(len(word) + (len(after) - len(after.lstrip(" :."))), len(line.text))

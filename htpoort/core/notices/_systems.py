@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -32,6 +33,7 @@ _NO_NAME: Final = frozenset(_NO_NAME_WORDS.split())
 _LONGEST = 8  # words of a name
 
 
+@lru_cache(maxsize=4096)
 def base_and_bracket(name: str) -> tuple[str, str]:
     """Split ``Import Control System (ICS)`` into the name and what stands in brackets; both in lower case."""
     if (match := _BRACKETED.fullmatch(name)) is not None:
@@ -43,6 +45,7 @@ def _initials(words: str) -> str:
     return "".join(word[0] for word in words.split())
 
 
+@lru_cache(maxsize=4096)
 def same_system(one: str, other: str) -> bool:
     """Return whether two printed names are forms of one: with and without brackets, or either of both alone."""
     first, second = base_and_bracket(one), base_and_bracket(other)

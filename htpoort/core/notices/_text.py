@@ -37,6 +37,7 @@ _NO_MONTH: Final = r"(?!\s*(?i:jan|feb|mar|maa|mrt|apr|ma[jy]|mei|jun|jul|aug|se
 _BULLET = re.compile(rf"\s*+([{_BULLETS}]|[-*–—](?=\s)|[0-9]{{1,2}}[.)](?=\s){_NO_MONTH})\s*+")
 _INNER_BULLET = re.compile(rf"[{_BULLETS}]|(?<![|])[|](?![|])")
 _BLANKS = re.compile(rf"[\s{_UNSEEN}\x00-\x1f\x7f]++")
+_ODD_BLANK = re.compile(rf"  |[^\S ]|[{_UNSEEN}\x00-\x1f\x7f]")
 _LINE = re.compile(r"[^\r\n\x0b\x0c\x85\u2028\u2029]++")
 _UNSHOWN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ud800-\udfff]")
 
@@ -202,6 +203,8 @@ class Passage:
             start += 1
         while stop > start and self.text[stop - 1] == " ":
             stop -= 1
+        if isinstance(self.offsets, range):
+            return Passage(text=self.text[start:stop], offsets=self.offsets[start : stop + 1])
         last = self.span(start, stop)[1]
         return Passage(text=self.text[start:stop], offsets=[*self.offsets[start:stop], last])
 
@@ -209,6 +212,8 @@ class Passage:
     def sentences(self) -> tuple[Passage, ...]:
         """The sentences of this passage, each without the blanks around it."""
         stops = [*_sentence_stops(self.text, self.folded), len(self.text)]
+        if stops == [len(self.text)] and self.text[:1] not in {"", " "} and self.text[-1] != " ":
+            return (self,)
         parts = starmap(self.part, zip([0, *stops], stops, strict=False))
         return tuple(part for part in parts if part.text)
 
@@ -349,8 +354,13 @@ def _is_binary(text: str) -> bool:
     return "\x00" in text or len(_UNSHOWN.findall(text)) * _BINARY_SHARE > len(text)
 
 
-def _passage(text: str, offsets: Sequence[int], start: int, stop: int) -> tuple[str, list[int]]:
+def _passage(text: str, offsets: Sequence[int], start: int, stop: int) -> tuple[str, Sequence[int]]:
     """Return a stretch with single blanks, and the place of each of its characters."""
+    plain = text[start:stop].strip(" ")
+    if isinstance(offsets, range) and _ODD_BLANK.search(plain) is None:
+        # Most lines: their characters stand one after the other.
+        start = text.find(plain, start)
+        return plain, offsets[start : start + len(plain) + 1]
     words: list[str] = []
     places: list[int] = []
     place = start

@@ -99,7 +99,7 @@ def test_wrapped_lines() -> None:
         ("Dit heeft o.a. Impact op AGS. Klaar.", ["Dit heeft o.a. Impact op AGS.", "Klaar."]),
         ("Den 7. december kl. 17.00 lukkes.", ["Den 7. december kl. 17.00 lukkes."]),
         ("He wrote “Done.” Then left.", ["He wrote “Done.”", "Then left."]),
-        ("A; B", ["A;", "B"]),
+        ("A; B", ["A; B"]),
         ("Now... Later", ["Now...", "Later"]),
         ("So approx. three hours", ["So approx. three hours"]),
     ],

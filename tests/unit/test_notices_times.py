@@ -44,7 +44,7 @@ def ends(period: Period) -> tuple[str | None, str | None]:
         "June 6, 2025, 2100 - June 7, 2200",
         "Fri. June 6, 2025, 2100 - Sat. June 7, 2025, 2200",
         "Firday June 6, 2025, 2100 - Saturday June 7, 2025, 2200",
-        "Friday June 6, 2025, 21:00 CEST - Saturday June 7, 2025, 22:00 (CEST)",
+        "Friday June 6, 2025, 21:00 CEST - Saturday June 7, 2025, 22:00 (CET)",
     ],
 )
 def test_two_moments(text: str) -> None:

@@ -15,10 +15,11 @@ from typing import Final
 import attrs
 
 from htpoort.core.notices._danish import DANISH
+from htpoort.core.notices._douane import DOUANE_BREAKS, DOUANE_MARKS, DOUANE_NAMES, DOUANE_RULES
 from htpoort.core.notices._english import ENGLISH
 from htpoort.core.notices._rules import RuleSet
 from htpoort.core.notices._systems import SystemNames
-from htpoort.core.notices.notice import NoticeKind, NoticeState
+from htpoort.core.notices.notice import Access, NoticeKind, NoticeState
 
 __all__ = ["AUTHORITIES", "NO_AUTHORITY", "Authority", "Label"]
 
@@ -65,6 +66,8 @@ class Authority:
         rules: For its sentences.
         stamp_begins_text: Whether a stamp below a text begins an older text.
         translations: Words of names in one language, and the same in another.
+        access: The access that a sentence is about which does not say.
+        one_subject: Whether each notice is about one thing that its title names, perhaps in two languages.
     """
 
     key: str | None
@@ -82,6 +85,8 @@ class Authority:
     rules: RuleSet
     stamp_begins_text: bool = True
     translations: tuple[tuple[str, str], ...] = ()
+    access: Access = Access.ANY
+    one_subject: bool = False
 
     def canonical(self, name: str) -> str:
         """Return a name in one language, to compare with others."""
@@ -158,7 +163,26 @@ TOLDSTYRELSEN: Final = Authority(
     rules=RuleSet((*ENGLISH, *DANISH), _DANISH_NAMES),
 )  # fmt: skip
 
+DOUANE: Final = Authority(
+    key="douane",
+    zone="Europe/Amsterdam",
+    languages=("nl", "en"),
+    marks=DOUANE_MARKS,
+    labels={
+        "publication date": Label.PUBLISHED, "publicatiedatum": Label.PUBLISHED, "published": Label.PUBLISHED,
+        "date of publication": Label.PUBLISHED, "datum publicatie": Label.PUBLISHED, "gepubliceerd": Label.PUBLISHED,
+        "previous message": Label.OLDER, "vorig bericht": Label.OLDER, "previous notice": Label.OLDER,
+        "vorige bericht": Label.OLDER, "eerder bericht": Label.OLDER,
+    },
+    names=DOUANE_NAMES,
+    breaks=DOUANE_BREAKS,
+    rules=DOUANE_RULES,
+    stamp_begins_text=False,
+    access=Access.FILE,
+    one_subject=True,
+)  # fmt: skip
+
 NO_AUTHORITY: Final = attrs.evolve(TOLDSTYRELSEN, key=None, zone=None, marks=())
 """What all notices share, for one whose authority is not known."""
 
-AUTHORITIES: Final = {authority.key: authority for authority in (TOLDSTYRELSEN,)}
+AUTHORITIES: Final = {authority.key: authority for authority in (TOLDSTYRELSEN, DOUANE)}

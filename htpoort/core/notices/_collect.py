@@ -16,14 +16,20 @@ from htpoort.core.errors import Problem
 from htpoort.core.notices import _facts as facts
 from htpoort.core.notices._authorities import Authority
 from htpoort.core.notices._facts import EventKind, TimeRole
+from htpoort.core.notices._processes import process_names
 from htpoort.core.notices._rules import LINK, REFERENCE, TIME, SentenceReading, masked
+from htpoort.core.notices._systems import same_system
 from htpoort.core.notices._text import Line, Passage
 from htpoort.core.notices._times import Period, read_periods
-from htpoort.core.notices.notice import Access, Behaviour, NoticeKind
+from htpoort.core.notices.notice import Access, NoticeKind
 
 __all__ = ["CUT", "Collected", "Placed", "SentenceReader", "TimedPeriod", "collect"]
 
 F = TypeVar("F")
+
+_EMPTY_BOXES: Final = frozenset("☐□▢")
+_WORDS_OF_MESSAGE: Final = 5  # at most, of a name that reads like a sentence: "Invalidation request"
+_LONGEST_MESSAGE: Final = 80  # characters of the name of a message that has no bullet
 
 _URL = re.compile(
     r"(?:https?://|www\.)[^\s()<>]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+){0,4}\.(?:dk|nl|eu|com|org|example)\b(?:/[^\s()<>]*)?"
@@ -83,10 +89,19 @@ class Collected:
     events: list[Placed[facts.Event]] = attrs.field(factory=list)
     periods: list[TimedPeriod] = attrs.field(factory=list)
     named: tuple[str, ...] = ()
+    mentioned: list[str] = attrs.field(factory=list)
+    subjects: list[str] = attrs.field(factory=list)
+    messages: list[str] = attrs.field(factory=list)
+    unticked: list[str] = attrs.field(factory=list)
     kinds: list[NoticeKind] = attrs.field(factory=list)
     problems: list[Problem] = attrs.field(factory=list)
     unread: list[tuple[int, int]] = attrs.field(factory=list)
     references: list[str] = attrs.field(factory=list)
+
+    @property
+    def limited_to(self) -> tuple[str, ...]:
+        """The messages that the text is limited to; of a list with boxes those that are ticked, if any is."""
+        return tuple(each for each in self.messages if each not in self.unticked) or tuple(self.messages)
 
     def has(self, *kinds: EventKind) -> bool:
         """Return whether a sentence states one of these events."""
@@ -165,41 +180,59 @@ class _Collector:
     """Walks over the sentences of one text."""
 
     def __init__(
-        self, sentences: Sequence[tuple[Passage, _Sentence]], authority: Authority, header: Sequence[str]
+        self, sentences: Sequence[tuple[Passage, _Sentence, str]], authority: Authority, header: Sequence[str]
     ) -> None:
         self._sentences = sentences
         self._authority = authority
-        self._listing: Behaviour | None = None
+        self._listing: facts.Listing | None = None
+        self._in_messages = False
         self._access: Access | None = None
         self._single: TimedPeriod | None = None
         self._index = 0
         self._passage = Passage(text="", offsets=(0,))
         self.result = Collected()
         self._printed = {name.casefold() for name in header}
-        for _, sentence in sentences:
+        for _, sentence, _ in sentences:
             for fact in sentence.reading.facts:
                 if isinstance(fact, facts.Statement):
                     self._printed.update(name.casefold() for name in fact.systems)
 
     def walk(self) -> Collected:
         """Take each sentence in turn."""
-        for index, (passage, sentence) in enumerate(self._sentences):
+        for index, (passage, sentence, bullet) in enumerate(self._sentences):
             self._index, self._passage = index, passage
             self.result.references += [each for each in sentence.references if each not in self.result.references]
-            if not self._as_names(sentence):
-                self._listing = None
+            if not self._as_message(sentence, bullet) and not self._as_names(sentence):
+                self._listing, self._in_messages = None, False
                 self._as_sentence(sentence)
         return self.result
+
+    def _as_message(self, sentence: _Sentence, bullet: str) -> bool:
+        """Read an item of a list of messages that was announced."""
+        text = self._passage.text.strip(" .;,")
+        if not self._in_messages or sentence.periods:
+            return False
+        if sentence.reading.rules and not (bullet and text.count(" ") < _WORDS_OF_MESSAGE):
+            return False
+        if not bullet and (self._passage.text.endswith(".") or len(text) > _LONGEST_MESSAGE):
+            return False
+        if bullet in _EMPTY_BOXES:
+            self.result.unticked.append(text)
+        if text not in self.result.messages:
+            self.result.messages.append(text)
+        return True
 
     def _as_names(self, sentence: _Sentence) -> bool:
         """Read a line that only lists systems: an item of a list that was announced, or the head of a section."""
         if sentence.periods or sentence.references or sentence.reading.rules or not self._passage.text:
             return False
+        if self._listing is not None and self._listing.subject:
+            return self._as_subjects(self._listing)
         systems = self._authority.names.listed(self._passage.text)
         if systems is None:
             return False
         if self._listing is not None:
-            statement = facts.Statement(systems=systems, behaviour=self._listing, general=True)
+            statement = facts.Statement(systems=systems, behaviour=self._listing.behaviour, general=True)
             self.result.statements.append(self._placed(statement))
             return True
         following = self._sentences[self._index + 1][1].reading.facts if self._index + 1 < len(self._sentences) else ()
@@ -210,6 +243,26 @@ class _Collector:
             return False
         self._begin(systems)
         return True
+
+    def _as_subjects(self, listing: facts.Listing) -> bool:
+        """Read an item of the list of what the notice is about."""
+        systems = process_names(self._passage.text, lead=True)
+        if systems is None:
+            return False
+        self._add_subjects(systems, listed=True)
+        statement = facts.Statement(behaviour=listing.behaviour, general=True)
+        self.result.statements.append(self._placed(statement))
+        return True
+
+    def _add_subjects(self, systems: Sequence[str], *, listed: bool = False) -> None:
+        """Note what the notice is about; in a list, names of one form are names of different systems."""
+        subjects = self.result.subjects
+        self.result.mentioned += systems
+        subjects += [
+            name
+            for name in systems
+            if name not in subjects and (listed or not any(same_system(name, other) for other in subjects))
+        ]
 
     def _begin(self, systems: tuple[str, ...]) -> None:
         self.result.sections.append(systems)
@@ -252,9 +305,14 @@ class _Collector:
         elif isinstance(fact, facts.AccessHeading):
             self._access = fact.access
         elif isinstance(fact, facts.Listing):
-            self._listing = fact.behaviour
+            self._listing = fact
+        elif isinstance(fact, facts.MessageList):
+            self._in_messages = True
+        elif isinstance(fact, facts.Subject):
+            self._add_subjects(fact.systems)
         elif isinstance(fact, facts.Named):
             self.result.named = self.result.named or fact.systems
+            self.result.mentioned += fact.systems
 
     def _add_times(self, sentence: _Sentence) -> None:
         """Note the times of a sentence, and what they are the times of."""
@@ -298,7 +356,8 @@ def collect(
     Returns:
         All of it.
     """
-    passages = [title] if title is not None else []
+    passages = [(title, "")] if title is not None else []
     for line in lines:
-        passages += _pieces(line, reader.authority.breaks)
-    return _Collector([(passage, reader.read(passage)) for passage in passages], reader.authority, header).walk()
+        passages += [(piece, line.bullet) for piece in _pieces(line, reader.authority.breaks)]
+    sentences = [(passage, reader.read(passage), bullet) for passage, bullet in passages]
+    return _Collector(sentences, reader.authority, header).walk()

@@ -21,10 +21,12 @@ __all__ = [
     "Heading",
     "KindWord",
     "Listing",
+    "MessageList",
     "Named",
     "Permits",
     "Remark",
     "Statement",
+    "Subject",
     "TimeRole",
     "Times",
 ]
@@ -94,14 +96,33 @@ class Statement:
 
 @attrs.frozen
 class Listing:
-    """A list of systems follows, each with this behaviour; statements about single systems go before it."""
+    """
+    A list of systems follows, each with this behaviour; statements about single systems go before it.
+
+    Args:
+        behaviour: What happens to each.
+        subject: Whether sentences that name no system are about those of the list.
+    """
 
     behaviour: Behaviour
+    subject: bool = False
+
+
+@attrs.frozen
+class MessageList:
+    """A list of messages follows, to which the notice is limited."""
 
 
 @attrs.frozen
 class Named:
     """A title names these systems; it counts where no sentence names any."""
+
+    systems: tuple[str, ...]
+
+
+@attrs.frozen
+class Subject:
+    """The notice is about these systems; sentences that name none are about them."""
 
     systems: tuple[str, ...]
 
@@ -158,4 +179,18 @@ class Remark:
     message: str
 
 
-Fact = Heading | AccessHeading | Statement | Listing | Named | Asks | Permits | Event | Times | KindWord | Remark
+Fact = (
+    Heading
+    | AccessHeading
+    | Statement
+    | Listing
+    | MessageList
+    | Named
+    | Subject
+    | Asks
+    | Permits
+    | Event
+    | Times
+    | KindWord
+    | Remark
+)

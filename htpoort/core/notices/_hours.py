@@ -137,7 +137,8 @@ def _ended(tokens: Tokens, hour: Hour, index: int, *, about: bool) -> tuple[Hour
     index += 3 if bracket else 1
     stop = tokens[index - 1].stop
     if zone in _LOCAL:
-        return attrs.evolve(hour, stop=stop, about=about, zone=zone), index
+        # In brackets it is a fixed phrase of the form, printed in summer too.
+        return attrs.evolve(hour, stop=stop, about=about, zone="" if bracket else zone), index
     message = f"{zone.upper()} is not the local time of the notice; convert the hour by hand."
     problem = Problem("date-unreadable", message, hour.start, stop)
     return attrs.evolve(hour, stop=stop, value=None, problems=(problem,)), index

@@ -14,7 +14,7 @@ from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import Authority
 from htpoort.core.notices._collect import Collected
 from htpoort.core.notices._judging import ReadBlock
-from htpoort.core.notices._systems import same_system
+from htpoort.core.notices._systems import base_and_bracket, same_system
 from htpoort.core.notices.notice import Access
 
 __all__ = ["misfits"]
@@ -51,10 +51,11 @@ def _same(one: str, other: str, authority: Authority) -> bool:
 def _unknown_names(read: ReadBlock, header: Sequence[str], authority: Authority) -> Iterable[Problem]:
     """Report a name that is in no table, not in the header, and in one sentence only."""
     mentions = [name for each in read.collected.statements for name in each.fact.systems]
-    mentions += [*header, *(name for systems in read.collected.sections for name in systems)]
+    mentions += [*header, *read.collected.mentioned, *(name for systems in read.collected.sections for name in systems)]
     keys = Counter(authority.canonical(name) for name in mentions)
     for name in dict.fromkeys(row.system for row in read.rows.windows if row.system is not None):
-        if authority.names.is_known(name) or keys[authority.canonical(name)] > 1:
+        known = authority.names.is_known(name) or authority.names.is_known(base_and_bracket(name)[1])
+        if known or keys[authority.canonical(name)] > 1:
             continue
         slip = any(problem.code == "name-mistyped" and repr(name) in problem.message for problem in read.rows.problems)
         if not slip:

@@ -20,7 +20,7 @@ from htpoort.core.notices._layout import Entry, TextBlock
 from htpoort.core.notices._rows import Rows
 from htpoort.core.notices._spans import moments_of
 from htpoort.core.notices._text import fold
-from htpoort.core.notices.notice import NoticeKind, NoticeState
+from htpoort.core.notices.notice import NoticeKind, NoticeState, Recovery
 
 __all__ = ["ReadBlock", "doubts", "kind_of", "state_of"]
 
@@ -43,11 +43,12 @@ _STATES = {
 
 @attrs.frozen(kw_only=True)
 class ReadBlock:
-    """A text of a notice, what its sentences state, and its rows."""
+    """A text of a notice, what its sentences state, its rows, and in how many languages it says so."""
 
     block: TextBlock
     collected: Collected
     rows: Rows
+    versions: int = 1
 
     @property
     def shown(self) -> str:
@@ -83,6 +84,8 @@ def kind_of(entry: Entry, newest: ReadBlock, authority: Authority) -> NoticeKind
     """
     words = [fold(word).strip(" .:") for word in (entry.kind, entry.status)]
     kinds = [*newest.collected.kinds, *(authority.kinds[word] for word in words if word in authority.kinds)]
+    if authority.one_subject and not kinds and _is_recovery(newest):
+        kinds.append(NoticeKind.RECOVERY)
     kinds += [kind for each in newest.collected.references for kind in _kinds_of_reference(each)]
     for text in (entry.title.folded if entry.title is not None else "", newest.shown):
         if _PLANNED.search(text) is not None:
@@ -90,6 +93,12 @@ def kind_of(entry: Entry, newest: ReadBlock, authority: Authority) -> NoticeKind
         elif _INCIDENT.search(text) is not None:
             kinds.append(NoticeKind.INCIDENT)
     return kinds[0] if kinds else NoticeKind.OTHER
+
+
+def _is_recovery(newest: ReadBlock) -> bool:
+    """Whether a text only says what to do after a disruption: no sentence announces one."""
+    asked = any(each.fact.recovery is not Recovery.WAIT for each in newest.collected.asks)
+    return asked and not newest.collected.subjects
 
 
 def _kinds_of_reference(reference: str) -> Iterable[NoticeKind]:
@@ -107,6 +116,8 @@ def _by_sentences(read: ReadBlock, kind: NoticeKind) -> NoticeState:
     for event, state in _STATES.items():
         if has(event):
             return state
+    if kind is NoticeKind.RECOVERY:
+        return NoticeState.UNCLEAR
     return NoticeState.IN_FORCE if kind is NoticeKind.INCIDENT else NoticeState.ANNOUNCED
 
 

@@ -44,8 +44,9 @@ class _Row:
 
 
 class _Maker:
-    def __init__(self, collected: Collected, header: tuple[str, ...]) -> None:
+    def __init__(self, collected: Collected, header: tuple[str, ...], access: Access) -> None:
         self._collected = collected
+        self._access = access
         self._header = header
         self._rows: dict[tuple[str | None, Access, tuple[str, ...]], _Row] = {}
         self.problems: list[Problem] = []
@@ -61,8 +62,8 @@ class _Maker:
                 if not any(row.section == number or row.system == system for row in self._rows.values()):
                     self._open(_Row(system, Access.ANY, (), number))
         if not self._rows:
-            for system in self._collected.named or self._header:
-                self._open(_Row(system, Access.ANY, (), 0))
+            for system in self._subjects() or self._header:
+                self._open(_Row(system, self._access, self._collected.limited_to, 0))
         rows = list(self._rows.values())
         detailed = {row.system for row in rows if row.access is Access.FILE}
         kept = [row for row in rows if row.access is not Access.ANY or row.messages or row.system not in detailed]
@@ -81,13 +82,23 @@ class _Maker:
             # A name of a family, such as DMS: the members that the header lists.
             family = tuple(name for name in self._header if name.casefold().startswith(f"{named[0].casefold()} "))
             named = family or named
-        return named or self._collected.sections[placed.section] or self._header or self._collected.named or (None,)
+        section = self._collected.sections[placed.section]
+        return named or section or self._header or self._subjects() or (None,)
+
+    def _subjects(self) -> tuple[str, ...]:
+        """List what the text is about, in the form of its title where the title names it."""
+        named = self._collected.named
+        subjects = tuple(self._collected.subjects) or named
+        if len(subjects) == 1 and len(named) == 1 and same_system(subjects[0], named[0]):
+            return named
+        return subjects
 
     def _put(self, system: str | None, placed: Placed[Statement]) -> None:
         fact, passage = placed.fact, placed.passage
-        access = fact.access or placed.access or Access.ANY
+        access = fact.access or placed.access or self._access
         place = passage.start, passage.stop
-        self._open(_Row(system, access, fact.messages, placed.section, fact.behaviour, place))
+        messages = fact.messages or self._collected.limited_to
+        self._open(_Row(system, access, messages, placed.section, fact.behaviour, place))
 
     def _open(self, new: _Row) -> None:
         row = self._rows.setdefault((new.system, new.access, new.messages), new)
@@ -110,7 +121,31 @@ def _counts_for(placed: Placed[Asks] | Placed[Permits], row: _Row, *, last: bool
     return placed.section in {0, row.section} or last
 
 
-def _recovery(row: _Row, collected: Collected) -> Recovery:
+_ABSORBS: Final = {
+    Recovery.INVALIDATE_AND_NEW: {Recovery.NEW_REFERENCE, Recovery.REPORT_LIST, Recovery.RESUBMIT},
+    Recovery.REPORT_LIST: {Recovery.WAIT},
+    Recovery.NEW_REFERENCE: {Recovery.RESUBMIT},
+    Recovery.SAME_REFERENCE: {Recovery.RESUBMIT, Recovery.RESEND_SAME_REFERENCE_OPTIONAL},
+    Recovery.RESEND_SAME_REFERENCE_OPTIONAL: {Recovery.RESUBMIT, Recovery.WAIT},
+}
+"""What a sentence may ask for beside another that says more."""
+
+
+def _asked(those: list[Placed[Asks]], problems: list[Problem]) -> Recovery:
+    """Find the one thing that sentences ask for; what contradicts is reported, and nothing is chosen."""
+    recoveries = dict.fromkeys(each.fact.recovery for each in those)
+    for recovery in recoveries:
+        if all(other is recovery or other in _ABSORBS.get(recovery, ()) for other in recoveries):
+            return recovery
+    passage = those[-1].passage
+    message = f"One sentence asks for {', another for '.join(recoveries)}; ask the authority."
+    problem = Problem("contradiction", message, passage.start, passage.stop)
+    if problem not in problems:
+        problems.append(problem)
+    return Recovery.UNSTATED
+
+
+def _recovery(row: _Row, collected: Collected, problems: list[Problem]) -> Recovery:
     """Find what is asked for: of the named systems, of the section, of the whole text; a queue alone asks to wait."""
     for placed in collected.asks:
         if placed.fact.systems and any(same_system(name, row.system or "") for name in placed.fact.systems):
@@ -120,10 +155,8 @@ def _recovery(row: _Row, collected: Collected) -> Recovery:
         return Recovery.WAIT
     if row.behaviour in {Behaviour.DELAYED, Behaviour.NORMAL}:
         return Recovery.UNSTATED
-    for placed in reversed(collected.asks):
-        if not placed.fact.systems and _counts_for(placed, row, last=False):
-            return placed.fact.recovery
-    return Recovery.UNSTATED
+    those = [each for each in collected.asks if not each.fact.systems and _counts_for(each, row, last=False)]
+    return _asked(those, problems) if those else Recovery.UNSTATED
 
 
 def _permits(row: _Row, collected: Collected, problems: list[Problem]) -> Fallback:
@@ -184,12 +217,14 @@ def make_rows(collected: Collected, header: tuple[str, ...], authority: Authorit
     Returns:
         The rows, and what must be reported of them.
     """
-    maker = _Maker(collected, header)
+    maker = _Maker(collected, header, authority.access)
     rows = maker.make()
     spans, problems = spans_of(collected)
     problems = [*maker.problems, *problems, *_slips(rows, authority)]
     windows: list[ServiceWindow] = []
     for row in rows:
-        recovery, fallback = _recovery(row, collected), _permits(row, collected, problems)
+        normal = row.behaviour is Behaviour.NORMAL
+        recovery = Recovery.UNSTATED if normal else _recovery(row, collected, problems)
+        fallback = Fallback.UNSTATED if normal else _permits(row, collected, problems)
         windows += [_window(row, span, recovery, fallback) for span in spans(row.section)]
     return Rows(tuple(windows), problems)

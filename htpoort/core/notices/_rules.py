@@ -19,7 +19,19 @@ from htpoort.core.notices._facts import Fact
 from htpoort.core.notices._systems import SystemNames
 from htpoort.core.notices._text import Passage
 
-__all__ = ["LINK", "REFERENCE", "TIME", "Found", "Rule", "RuleSet", "SentenceReading", "masked", "rule"]
+__all__ = [
+    "LINK",
+    "REFERENCE",
+    "TIME",
+    "Effect",
+    "Found",
+    "Rule",
+    "RuleSet",
+    "SentenceReading",
+    "masked",
+    "rule",
+    "sentence_rule",
+]
 
 TIME: Final = "\x01"
 REFERENCE: Final = "\x02"
@@ -119,6 +131,43 @@ def rule(name: str, pattern: str, *facts: Fact, cues: str = "", effect: Effect |
     )
 
 
+def sentence_rule(
+    name: str,
+    *needs: str,
+    facts: tuple[Fact, ...] = (),
+    cues: str = "",
+    harmless: str = "",
+    effect: Effect | None = None,
+) -> Rule:
+    """
+    Make a rule that takes a whole sentence in which several things stand, in any order.
+
+    Args:
+        name: Its name; unique.
+        *needs: Patterns, each of which the sentence must match.
+        facts: What the sentence states.
+        cues: Words, separated by ``|``, of which one stands in every sentence that it matches.
+        harmless: A pattern of phrases that are left out first, since they do not turn the sense: *no return message*.
+        effect: Gives the facts, if they depend on the sentence.
+    """
+    patterns = [re.compile(need) for need in needs]
+    ignored = re.compile(harmless) if harmless else None
+
+    def checked(found: Found) -> Iterable[Fact] | None:
+        sentence = found.match.string
+        if ignored is not None:
+            sentence = ignored.sub(" ", sentence)
+        if not all(pattern.search(sentence) for pattern in patterns):
+            return None
+        for pattern in patterns:
+            sentence = pattern.sub(" ", sentence)
+        if _TURNING.intersection(_WORDS.findall(sentence)):
+            return None
+        return effect(found) if effect is not None else facts
+
+    return rule(name, r"(?s)^.+$", effect=checked, cues=cues)
+
+
 @attrs.frozen
 class SentenceReading:
     """
@@ -143,6 +192,8 @@ class RuleSet:
 
     rules: tuple[Rule, ...]
     names: SystemNames
+    neutral: frozenset[str] = frozenset()
+    """Words that state nothing beside a rule that matched."""
     _by_cue: dict[str, frozenset[int]] = attrs.field(init=False, repr=False, eq=False)
     _without_cue: frozenset[int] = attrs.field(init=False, repr=False, eq=False)
 
@@ -191,7 +242,7 @@ class RuleSet:
         if left & _TURNING:
             return SentenceReading(rules=names, turned=True)
         facts_of_all = tuple(fact for *_, each in taken for fact in each)
-        return SentenceReading(facts_of_all, not left - _EMPTY, names)
+        return SentenceReading(facts_of_all, not left - _EMPTY - (self.neutral if names else frozenset()), names)
 
 
 def masked(folded: str, masks: Iterable[tuple[int, int, str]]) -> str:

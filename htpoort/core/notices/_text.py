@@ -42,7 +42,7 @@ _LINE = re.compile(r"[^\r\n\x0b\x0c\x85\u2028\u2029]++")
 _UNSHOWN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ud800-\udfff]")
 
 # A sentence ends at a mark before a blank, and goes on after a shortened word or before a small letter.
-_STOP = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[;](?=\s)")
+_STOP = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)")
 _SHORT = re.compile(
     r"(?:^|[\s(\"'])(?:[a-z]|o\.a|a\.o|e\.g|i\.e|d\.w\.z|m\.b\.t|i\.v\.m|t\.a\.v|d\.d|p\.m|a\.m|f\.eks|bl\.a|m\.v|m\.m"
     r"|bijv|bv|evt|ca|incl|excl|nr|no|tel|tlf|kl|resp|art|vs|pct|mr|mrs|dr|jan|feb|mar|apr|jun|jul|aug|sep|sept|okt|oct"
@@ -265,7 +265,7 @@ def _sentence_stops(text: str, folded: str) -> Iterator[int]:
     """List where a sentence ends."""
     for match in _STOP.finditer(text):
         after = text[match.end() + 1 : match.end() + 2]
-        ends = match.group().startswith((";", "!", "?")) or not after.islower()
+        ends = match.group().startswith(("!", "?")) or not after.islower()
         if ends and not _SHORT.search(folded, max(0, match.start() - _SHORT_LENGTH), match.start() + 1):
             yield match.end()
 

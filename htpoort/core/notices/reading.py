@@ -17,12 +17,14 @@ import attrs
 
 from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import AUTHORITIES, NO_AUTHORITY, Authority
+from htpoort.core.notices._bilingual import compared, versions_of
 from htpoort.core.notices._collect import SentenceReader, collect
+from htpoort.core.notices._helpdesk import helpdesk_doubts, with_text_before
 from htpoort.core.notices._integrity import misfits
 from htpoort.core.notices._judging import ReadBlock, doubts, kind_of, state_of
-from htpoort.core.notices._layout import Entry, lay_out, read_stamp
-from htpoort.core.notices._rows import make_rows
-from htpoort.core.notices._text import LONGEST, NoticeText, read_text
+from htpoort.core.notices._layout import Entry, TextBlock, lay_out, read_stamp
+from htpoort.core.notices._rows import Rows, make_rows
+from htpoort.core.notices._text import LONGEST, NoticeText, Passage, read_text
 from htpoort.core.notices.notice import Notice, NoticeKind, NoticeState, Revision, ServiceWindow
 
 __all__ = ["notice_json", "read_notice"]
@@ -68,6 +70,13 @@ def _language_of(folded: str, languages: Sequence[str]) -> str:
     return best if counts[best] else ""
 
 
+def _languages_of(entries: Sequence[_ReadEntry], folded: str, authority: Authority) -> str:
+    """Recognise the language, or both of a notice in two versions."""
+    if any(read.versions > 1 for entry in entries for read in entry.reads[:1]):
+        return "+".join(authority.languages)
+    return _language_of(folded, authority.languages)
+
+
 @attrs.frozen(kw_only=True)
 class _ReadEntry:
     """One notice of a page, read."""
@@ -84,18 +93,40 @@ class _ReadEntry:
         return tuple(span for read in self.reads for span in read.collected.unread)
 
 
+def _read_block(block: TextBlock, reader: SentenceReader, header: Sequence[str], title: Passage | None) -> ReadBlock:
+    """Read one text; of two versions in two languages, the first counts, and the other is compared with it."""
+    authority = reader.authority
+    words = {language: _LANGUAGE_WORDS[language] for language in authority.languages}
+    versions = versions_of(block.lines, words) if authority.one_subject else None
+    first, *others = versions or (tuple(block.lines),)
+    collected = collect(first, reader, header=header, title=title)
+    rows = make_rows(collected, tuple(header), authority)
+    for lines in others:
+        other = collect(lines, reader, header=header)
+        other_rows = make_rows(other, tuple(header), authority)
+        collected.unread += other.unread
+        collected.problems += [*other.problems, *other_rows.problems]
+        collected.problems += compared(rows.windows, other_rows.windows, (lines[0].start, lines[-1].stop))
+    return ReadBlock(block=block, collected=collected, rows=rows, versions=1 + len(others))
+
+
 def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
     authority = reader.authority
     header: list[str] = []
     for phrase in entry.systems:
         header += [name for name in authority.names.listed(phrase) or () if name not in header]
-    reads: list[ReadBlock] = []
-    for block in entry.blocks:
-        title = entry.title if block is entry.blocks[0] else None
-        collected = collect(block.lines, reader, header=header, title=title)
-        reads.append(ReadBlock(block=block, collected=collected, rows=make_rows(collected, tuple(header), authority)))
+    reads = [
+        _read_block(block, reader, header, None if number else entry.title) for number, block in enumerate(entry.blocks)
+    ]
+    if authority.one_subject:
+        reads = list(with_text_before(reads))
     kind = kind_of(entry, reads[0], authority)
+    if kind is NoticeKind.SECURITY_CHANGE:
+        # No system is down: what the text says of protocols and certificates is no window.
+        reads = [attrs.evolve(read, rows=Rows()) for read in reads]
     problems = doubts(entry, reads, kind, authority)
+    if authority.one_subject:
+        problems += helpdesk_doubts(reads[0])
     newest = True
     revisions: list[Revision] = []
     for read in reads:
@@ -219,7 +250,7 @@ def _notice(
     return Notice(
         text=page.original,
         authority=authority.key,
-        language=_language_of(folded, authority.languages),
+        language=_languages_of(entries, folded, authority),
         kind=kinds.pop() if len(kinds) == 1 else NoticeKind.OTHER,
         zone=authority.zone,
         references=tuple(references),

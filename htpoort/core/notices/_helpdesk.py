@@ -1,0 +1,126 @@
+"""
+Judge a notice of an authority whose notices are about one thing: title, body and versions are to say the same.
+
+Nothing is corrected here: what contradicts is reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from htpoort.core.errors import Problem
+from htpoort.core.notices._judging import ReadBlock
+from htpoort.core.notices._rows import Rows
+from htpoort.core.notices._systems import same_system
+from htpoort.core.notices._times import read_periods
+from htpoort.core.notices.notice import Behaviour
+
+__all__ = ["helpdesk_doubts", "with_text_before"]
+
+_CHANGED: Final = re.compile(r"^\( ?(?:modified|gewijzigd|changed|aangepast|updated?) ?\)")
+_SCHEDULED: Final = re.compile(r"\b(?:scheduled|planned|gepland)\b")
+_EMERGENCY: Final = re.compile(
+    r"\b(?:emergency|unscheduled|unplanned) maintenance\b|\b(?:spoed|ongepland) ?onderhoud\b"
+)
+_DOWN: Final = re.compile(r"\b(?:unavailable|not available|niet beschikbaar)\b")
+_LIMITED: Final = re.compile(r"\b(?:limited|restricted|beperkt)\b")
+_OWN_PAGE: Final = re.compile(
+    r"share this page|deel deze pagina|service ?messages?|service ?berichten|national customs helpdesk"
+)
+_UNDATED: Final = frozenset({"date-relative", "date-incomplete"})
+
+
+def _misses_new_text(reads: Sequence[ReadBlock]) -> bool:
+    """Whether a notice is marked as changed, and gives the text before the change alone."""
+    newest = reads[0]
+    lines = newest.block.lines
+    if len(reads) < 2 or not lines or not _CHANGED.match(lines[0].folded):  # noqa: PLR2004
+        return False
+    collected = newest.collected
+    return not (collected.statements or collected.asks or collected.periods) and bool(reads[1].rows.windows)
+
+
+def with_text_before(reads: Sequence[ReadBlock]) -> tuple[ReadBlock, ...]:
+    """
+    Give a notice whose new text is missing the rows of the text before: they can hold, and are never complete.
+
+    Args:
+        reads: The texts of a notice, the newest first.
+
+    Returns:
+        The same texts, the newest with the rows of the one before and a problem if its own text is missing.
+    """
+    if not _misses_new_text(reads):
+        return tuple(reads)
+    message = "It is marked as changed, and only the text before the change is given; look for the new one."
+    problem = Problem("new-text-missing", message, *reads[0].place())
+    rows = Rows(reads[1].rows.windows, [problem])
+    return (attrs.evolve(reads[0], rows=rows), *reads[1:])
+
+
+def helpdesk_doubts(newest: ReadBlock) -> list[Problem]:
+    """
+    List what the newest text of a notice leaves in doubt.
+
+    Args:
+        newest: That text.
+
+    Returns:
+        The problems.
+    """
+    return [*_title_doubts(newest), *_box_doubts(newest), *_day_doubts(newest), *_page_doubts(newest)]
+
+
+def _title_doubts(newest: ReadBlock) -> Iterable[Problem]:
+    """Compare the title with the body."""
+    if not newest.block.lines:
+        return
+    title = newest.block.lines[0]
+    body = " ".join(line.folded for line in newest.block.lines[1:])
+    place = title.start, title.stop
+    if _SCHEDULED.search(title.folded) and (match := _EMERGENCY.search(body)):
+        yield Problem("title-body-differ", f"The title calls it scheduled, and the text {match.group()!r}.", *place)
+    stated = {each.fact.behaviour for each in newest.collected.statements if each.fact.general}
+    down = Behaviour.UNAVAILABLE in stated
+    limited = Behaviour.LIMITED in stated
+    said = _LIMITED if down else _DOWN
+    if newest.collected.named and down is not limited and said.search(title.folded):
+        yield Problem("title-body-differ", "Title and text differ on whether it is unavailable or limited.", *place)
+    named, subjects = newest.collected.named, newest.collected.subjects
+    if named and subjects and not any(same_system(one, other) for one in named for other in subjects):
+        message = f"The title names {', '.join(named)}, and the text {', '.join(subjects)}."
+        yield Problem("title-body-differ", message, *place)
+
+
+def _box_doubts(newest: ReadBlock) -> Iterable[Problem]:
+    """Report boxes that nobody ticked."""
+    if newest.collected.unticked:
+        names = ", ".join(newest.collected.unticked)
+        message = f"The boxes of these messages are empty: {names}; ask whether they are affected."
+        yield Problem("boxes-unticked", message, *newest.place())
+
+
+def _day_doubts(newest: ReadBlock) -> Iterable[Problem]:
+    """Report days that cannot be known, where the text gives no other for the start."""
+    if newest.starts:
+        return
+    seen: set[str] = set()
+    for line in newest.block.lines:
+        for sentence in line.sentences:
+            for period in read_periods(sentence.text):
+                problems = [each for each in period.problems if each.code in _UNDATED and each.code not in seen]
+                seen.update(each.code for each in problems)
+                yield from sentence.placed(problems)
+
+
+def _page_doubts(newest: ReadBlock) -> Iterable[Problem]:
+    """Report a text that has nothing of the form of the authority's own pages."""
+    collected = newest.collected
+    own = newest.block.stamp or collected.named or collected.subjects or _OWN_PAGE.search(newest.shown)
+    if not own:
+        message = "The text is not the authority's own page; compare it with the source."
+        yield Problem("third-party", message, *newest.place())

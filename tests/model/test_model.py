@@ -592,15 +592,24 @@ class LedgerMachine(RuleBasedStateMachine):
             copy.delivered = False
             copy.redeliveries += 1
 
-    @rule(target=deliveries, system=st.sampled_from(sorted(SYSTEMS)), silent=st.sampled_from([1, 3]))
-    def delivery_taken_over(self, system: str, silent: int) -> Any:
-        """A worker is silent, perhaps too long; another one delivers, and an operator orders more; both report."""
+    @rule(
+        target=deliveries,
+        system=st.sampled_from(sorted(SYSTEMS)),
+        silent=st.sampled_from([1, 3]),
+        late=st.none() | st.lists(st.none() | st.integers(0, 9), min_size=2, max_size=2),
+    )
+    def delivery_taken_over(self, system: str, silent: int, late: list[int | None] | None) -> Any:
+        """A worker is silent, perhaps too long; another one delivers, an operator orders more, the first reports."""
         slow = self.claim_replies("one", system, 2).values
         self.time_passes(silent)
         self.deliver("two", system, [None] * 4)
         if keys := {claimed.key for claimed in slow}:
             self.ordered_again(keys, delivered=True)
-        return multiple(*slow)
+        if late is None:
+            return multiple(*slow)
+        for claimed, wait in zip(slow, late, strict=False):
+            self.delivery_ends(claimed, wait)
+        return multiple()
 
     # ── invariants ──
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from htpoort.core.notices import _facts
-from htpoort.core.notices._authorities import AUTHORITIES, TOLDSTYRELSEN
+from htpoort.core.notices._authorities import TOLDSTYRELSEN
 from htpoort.core.notices._collect import SentenceReader
 from htpoort.core.notices._danish import DANISH
 from htpoort.core.notices._english import ENGLISH
@@ -291,11 +291,8 @@ def test_a_rule_reads_what_it_is_for(name: str) -> None:
 
 
 def test_each_rule_has_its_sentence() -> None:
-    """Each rule has one name and one sentence here, and there is no sentence without a rule."""
-    names = [rule.name for authority in AUTHORITIES.values() for rule in authority.rules.rules]
-    assert sorted(RULES) == sorted(set(names))
-    for rules in (ENGLISH, DANISH):
-        assert len(rules) == len({rule.name for rule in rules})
+    """Each rule for English and for Danish has one name and one sentence here."""
+    assert sorted(RULES) == sorted(rule.name for rule in (*ENGLISH, *DANISH))
 
 
 TURNED = (

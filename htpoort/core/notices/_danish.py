@@ -264,7 +264,7 @@ _EVENTS: Final = (
         Remark("reference-missing", "The sentence points to another notice and does not name it: look for it."),
         cues=" se|opfølgning",
     ),
-    rule("ended-word-da", rf"^(?:er )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
+    rule("ended-word-da", rf"^(?:opdatering\W+)?(?:er )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
     rule(
         "ended-da",
         rf"{_HAPPENING} (?:er|blev|var) (?:nu )?{_OVER}(?: (?:kl|fra|siden))?",

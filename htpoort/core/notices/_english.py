@@ -342,7 +342,7 @@ _EVENTS: Final = (
         Times(TimeRole.END),
         cues="marked as",
     ),
-    rule("ended-word", rf"^(?:is |now )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
+    rule("ended-word", rf"^(?:update\W+)?(?:is |now )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
     rule(
         "ended",
         rf"{_HAPPENING} (?:(?:has|have|is|are|was|were) )?(?:now )?(?:been )?(?:successfully )?{_OVER}(?: (?:as of|at|since|on|by))?",
@@ -456,7 +456,7 @@ _TITLES: Final = (
     rule("title-sign-in", rf"^{_SIGN_IN}\b[^.:;]{{0,40}}(?:issues?|problems?|errors?)\W*$", cues="issue|problem|error"),
     rule(
         "title-upgrade",
-        rf"^(?:planned |scheduled )?(?:upgrade|update|maintenance|release) (?:of|on|for) {_S}(?=\W*$| ?{TIME})",
+        rf"^(?:planned |scheduled )?(?:upgrade|update|maintenance|release) (?:of|on|for) {_S}(?=\W*$| (?:on )?{TIME})",
         effect=named,
         cues="upgrade|update|maintenance|release",
     ),

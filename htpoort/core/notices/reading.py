@@ -43,6 +43,7 @@ _LANGUAGE_WORDS: Final = {
     "da": frozenset(_DANISH_WORDS.split()),
     "nl": frozenset(_DUTCH_WORDS.split()),
 }
+_LEAST_MARKS: Final = 2  # one may be chance
 _LONGEST_QUOTATION: Final = 200
 _WORD = re.compile(r"[a-zæøå]+")
 _REFUSED: Final = {
@@ -59,7 +60,8 @@ def _authority_of(folded: str, wanted: str | None) -> Authority:
     found = [(sum(mark in folded for mark in each.marks), each) for each in AUTHORITIES.values()]
     found.sort(key=lambda pair: -pair[0])
     surest = found[0][0]
-    return found[0][1] if surest and not any(count == surest for count, _ in found[1:]) else NO_AUTHORITY
+    alone = not any(count == surest for count, _ in found[1:])
+    return found[0][1] if surest >= _LEAST_MARKS and alone else NO_AUTHORITY
 
 
 def _language_of(folded: str, languages: Sequence[str]) -> str:

@@ -69,3 +69,51 @@ def notice(*texts: Revision, reference: str = "W1", **more: Any) -> Notice:
 def learned(given: Notice, moment: str, key: str = "") -> KnownNotice:
     """Let a notice be known from a moment, in UTC."""
     return KnownNotice(notice=given, learned=utc(moment), key=key)
+
+
+def _section(systems: str, files: str, recovery: str = "") -> str:
+    return f"""
+{systems}
+File access (S2S).
+
+  • Files sent to {systems} {files}.
+
+Online access.
+
+  • The online system of {systems} will be unavailable.
+{recovery}
+Fallback procedure is allowed.
+"""
+
+
+def _published(start: str) -> str:
+    dms = "DMS Import/DMS Eksport/DMS Forsendelse"
+    recovery = "\nThe entries must be resubmitted after the service window.\n"
+    return (
+        f"PRD-servicewindow Friday June 6, 2025, {start} – Saturday June 7, 2025, 2200\n"
+        + _section(dms, "will be rejected", recovery)
+        + _section("Import", "are queued and will be processed after the service window")
+        + _section("Manifest", "will be rejected")
+        + "\nThe Danish Customs Agency\n\nWO0000001421830\n"
+    )
+
+
+THREE_TEXTS = f"""\
+Last updated
+07 Jun 2025 21:31
+Type
+Scheduled unavailability
+Message
+
+Delayed.
+
+Expected end time Saturday, June 7, 2025, 2359
+
+{_published("2100")}
+Updated: 02-06-2025 11:08:44
+
+{_published("2100")}
+Published: 25-05-2025 12:15:48
+
+{_published("2200")}"""
+"""The facts of a published notice in our own words: announced, edited, and delayed while it was going on."""

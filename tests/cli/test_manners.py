@@ -20,6 +20,7 @@ import pytest
 from agents import MAILBOX, PARTY
 from command_options import build_options
 from databases import new_ledger
+from notice_builders import THREE_TEXTS
 
 from htpoort import DMS, Outcome, Router, State, build
 from htpoort.cli import _app
@@ -44,6 +45,7 @@ GROUPS: Final = {
     "quarantine": ("list", "show", "release", "discard", "withdraw"),
     "reply": ("list", "show"),
     "cutover": ("preview", "status", "shadows", "rehearse"),
+    "windows": ("read", "add", "list", "what-now", "timeline"),
 }
 
 
@@ -55,6 +57,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "htpoort.toml").write_text(CONFIG)
     (tmp_path / "declaration.xml").write_bytes(b"<MetaData/>")
     (tmp_path / "reply.eml").write_bytes(raw("K1"))
+    (tmp_path / "notice.txt").write_text(THREE_TEXTS, encoding="utf-8")
+    (tmp_path / "own.toml").write_text('authority = "douane"\nreferences = ["D1"]\nstate = "ended"\n')
     with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
         for reference in ("K1", "K2"):
             message = build(
@@ -162,6 +166,11 @@ OUTPUT: Final = {
     "quarantine show": ("1",),
     "quarantine release": ("1", "--system", "DMS", "--party", PARTY),
     "quarantine discard": ("2", "--why", "spam"),
+    "windows read": ("notice.txt",),
+    "windows add": ("own.toml",),
+    "windows list": (),
+    "windows what-now": ("DMS",),
+    "windows timeline": (),
     "cutover preview": ("--on", "2026-12-01"),
     "cutover status": (),
     "cutover shadows": (),
@@ -184,7 +193,17 @@ OTHERS: Final = {
     "send": (1, "htpoort: Not sent to dms@htpoort.nl (connect): "),
     "run": (4, "htpoort: Standard output could not be written: {}.\n"),
 }
-DONE: Final = {"queue", "fetch", "resolve", "resume", "redeliver", "quarantine release", "quarantine discard"}
+DONE: Final = {
+    "queue",
+    "fetch",
+    "resolve",
+    "resume",
+    "redeliver",
+    "quarantine release",
+    "quarantine discard",
+    "windows read",
+    "windows add",
+}
 
 
 def test_no_command_is_left_out() -> None:

@@ -154,7 +154,7 @@ class TestCommandLine:
     def headings(self, page: Open) -> dict[str, str]:
         """Return the heading of each command by its name."""
         text = page("docs/reference/cli.md").text
-        return {name: line for line, name in re.findall(r"^(## `htpoort ([a-z]+(?: [a-z]+)?).*)$", text, re.MULTILINE)}
+        return {name: line for line, name in re.findall(r"^(## `htpoort ([a-z]+(?: [a-z-]+)?).*)$", text, re.MULTILINE)}
 
     def test_every_option_is_listed(
         self, page: Open, in_backticks: Callable[[str], list[str]], commands: dict[str, Any], headings: dict[str, str]

@@ -6,10 +6,13 @@ The whole table is typed by hand from the facts of the notice; its words are not
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from notice_builders import THREE_TEXTS
 
 from htpoort.notices import (
     Access,
@@ -23,6 +26,7 @@ from htpoort.notices import (
     Recovery,
     Revision,
     ServiceWindow,
+    read_notice,
 )
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -111,33 +115,49 @@ SYSTEMS = {
 }
 
 
-@pytest.mark.parametrize("known_at", TABLE)
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_the_advice_follows_from_what_was_known(system: str, known_at: str) -> None:
-    """For each system, moment and knowledge the advice, its end, its recovery and its source are those of the table."""
+def expected_advice(system: str, known_at: str) -> list[tuple[object, ...]]:
+    """Give what the table has for a system and what was known."""
     advice, recovery = SYSTEMS[system]
-    availability = Availability([NOTICE])
-
-    expected = [
+    return [
         ("send", None, "unstated", "unstated", "", None)
         if sign == "-"
-        else (
-            advice,
-            UNTIL[sign] and at(UNTIL[sign]),
-            recovery,
-            "allowed",
-            "WO0000001421830",
-            local(TEXT[sign]),
-        )
+        else (advice, UNTIL[sign] and at(UNTIL[sign]), recovery, "allowed", "WO0000001421830", local(TEXT[sign]))
         for sign in TABLE[known_at].split()
     ]
+
+
+def given_advice(notice: Notice, system: str, known_at: str) -> list[tuple[object, ...]]:
+    """Ask at each moment."""
+    availability = Availability([notice])
     given = [availability.what_now(system, at=at(moment), known_at=at(known_at)) for moment in MOMENTS]
-    actual = [
+    return [
         (answer.advice, answer.until, answer.recovery, answer.fallback, answer.notice, answer.revision)
         for answer in given
     ]
 
-    assert expected == actual
+
+@pytest.mark.parametrize("known_at", TABLE)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_advice_follows_from_what_was_known(system: str, known_at: str) -> None:
+    """For each system, moment and knowledge the advice, its end, its recovery and its source are those of the table."""
+    assert expected_advice(system, known_at) == given_advice(NOTICE, system, known_at)
+
+
+def published_texts() -> list[str]:
+    """Give the text in our own words, and the published one where the corpus is there."""
+    corpus = os.environ.get("HTPOORT_CORPUS")
+    published = [] if corpus is None else [Path(corpus, "notices", "dk-seed.txt").read_text(encoding="utf-8")]
+    return [THREE_TEXTS, *published]
+
+
+@pytest.mark.parametrize("text", published_texts(), ids=["own words", "published"][: len(published_texts())])
+def test_the_text_gives_the_same_advice(text: str) -> None:
+    """What is read in the text leads to the same table, for all systems."""
+    notice = read_notice(text)
+
+    assert {system: [expected_advice(system, known_at) for known_at in TABLE] for system in SYSTEMS} == {
+        system: [given_advice(notice, system, known_at) for known_at in TABLE] for system in SYSTEMS
+    }
 
 
 def test_the_first_text_holds_an_hour_later() -> None:

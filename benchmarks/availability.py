@@ -1,0 +1,159 @@
+"""
+Ask what to do now, with 10 to 10,000 stored notices about one system.
+
+Each notice has three texts, the last of which delays the end, and in the first world a fourth one that ends it. A
+hundred moments are asked in turn, spread over the time of all notices, with all that is known and with what was known
+then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import attrs
+from harness import Case, Goal, arguments, in_rounds, is_child, one_round, ratios, report
+
+from htpoort.notices import (
+    Access,
+    AdviceKind,
+    Availability,
+    Behaviour,
+    EndKind,
+    Notice,
+    NoticeKind,
+    NoticeName,
+    NoticeState,
+    Recovery,
+    Revision,
+    ServiceWindow,
+)
+
+SIZES: Final = (10, 10_000)
+ASKED: Final = 100
+FIRST: Final = datetime(2026, 1, 6, 21, tzinfo=UTC)
+APART: Final = timedelta(hours=7)
+NAMES: Final = (NoticeName(name="DMS Import", system="DMS"),)
+
+
+def rows(start: datetime, hours: int, end_kind: EndKind) -> tuple[ServiceWindow, ...]:
+    """State what a notice states of a system: files are rejected, pages are unavailable."""
+    return tuple(
+        ServiceWindow(
+            system="DMS Import",
+            access=access,
+            start=start,
+            end=start + timedelta(hours=hours),
+            end_kind=end_kind,
+            behaviour=behaviour,
+            recovery=Recovery.RESUBMIT,
+        )
+        for access, behaviour in ((Access.FILE, Behaviour.REJECTED), (Access.ONLINE, Behaviour.UNAVAILABLE))
+    )
+
+
+def notice(number: int, *, ended: bool, complete: bool) -> Notice:
+    """Make a notice, seven hours after the one before it."""
+    start = (FIRST + number * APART).replace(tzinfo=None)
+    stated = [
+        (start - timedelta(days=12), NoticeState.ANNOUNCED, rows(start + timedelta(hours=1), 3, EndKind.FINAL)),
+        (start - timedelta(days=5), NoticeState.ANNOUNCED, rows(start, 4, EndKind.FINAL)),
+        (start + timedelta(hours=3), NoticeState.DELAYED, rows(start, 5, EndKind.EXPECTED)),
+    ]
+    if ended:
+        stated.append((start + timedelta(hours=5), NoticeState.ENDED, rows(start, 5, EndKind.FINAL)))
+    texts = (Revision(known=known, state=state, windows=windows, complete=complete) for known, state, windows in stated)
+    return Notice(kind=NoticeKind.PLANNED, zone="UTC", references=(f"W{number}",), revisions=tuple(texts))
+
+
+@attrs.frozen
+class World:
+    """The notices of one kind, and the moments that are asked."""
+
+    availability: Availability
+    moments: tuple[datetime, ...]
+
+
+def world(size: int, *, ended: bool, complete: bool) -> World:
+    """Make so many notices."""
+    notices = (notice(number, ended=ended, complete=complete) for number in range(size))
+    moments = (FIRST + APART * size * number / ASKED for number in range(ASKED))
+    return World(Availability(notices, NAMES), tuple(moments))
+
+
+def ask(of: World) -> None:
+    """Ask at a hundred moments, with all that is known."""
+    for moment in of.moments:
+        of.availability.what_now("DMS", at=moment)
+
+
+def ask_as_known(of: World) -> None:
+    """Ask at a hundred moments, with what was known then."""
+    for moment in of.moments:
+        of.availability.what_now("DMS", at=moment, known_at=moment)
+
+
+KINDS: Final = {
+    "all ended": {"ended": True, "complete": True},
+    "none ended": {"ended": False, "complete": True},
+    "none understood": {"ended": False, "complete": False},
+}
+WHAT: Final[dict[str, Callable[[World], None]]] = {"what_now": ask, "what_now, known then": ask_as_known}
+CASES: Final = tuple(
+    Case(
+        f"{what}, {kind}: {size:,} notices",
+        f"{function.__name__}(worlds[{kind!r}, {size}])",
+        f"{what}, {kind}",
+        ours=True,
+    )
+    for what, function in WHAT.items()
+    for kind in KINDS
+    for size in SIZES
+)
+
+
+def check(worlds: dict[tuple[str, int], World]) -> None:
+    """Make sure that every size gives the right answers."""
+    for (kind, size), of in worlds.items():
+        assert len(of.moments) == ASKED
+        last = FIRST + (size - 1) * APART
+        asked = (last - timedelta(days=400), last + timedelta(hours=4), last + timedelta(hours=6))
+        found = [of.availability.what_now("DMS", at=at).advice for at in asked]
+        after = AdviceKind.SEND if kind == "all ended" else AdviceKind.HOLD
+        assert found[1:] == [AdviceKind.HOLD, after], (kind, size, found)
+        assert size > SIZES[0] or found[0] is AdviceKind.SEND
+
+
+def main() -> None:
+    """Measure, compare, print."""
+    worlds = {(kind, size): world(size, **of) for kind, of in KINDS.items() for size in SIZES}
+    if is_child():
+        one_round(CASES, {function.__name__: function for function in WHAT.values()} | {"worlds": worlds})
+        return
+    options = arguments(__doc__ or "")
+    check(worlds)
+    times = in_rounds(25 if options.rigorous else 5)
+    goals = [
+        Goal(
+            f"{what}, {kind}, 10,000 notices / 10",
+            f"{what}, {kind}: 10,000 notices",
+            f"{what}, {kind}: 10 notices",
+            2.0,
+        )
+        for what in WHAT
+        for kind in KINDS
+    ]
+    report(
+        "H. Notices about service windows",
+        times,
+        ratios(times, goals),
+        packages=("htpoort", "attrs", "pyperf"),
+        cases=CASES,
+        more={"asked in one call": ASKED},
+        path=options.json,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,460 @@
+"""`windows read`, `add`, `list`, `what-now` and `timeline`, as users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess  # noqa: S404 - commands run as their users start them
+import sys
+from itertools import starmap
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET  # noqa: S405 - reads what we wrote
+
+import pytest
+from databases import new_ledger
+from notice_builders import THREE_TEXTS
+
+from htpoort.ledger import Ledger
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+NOTICE = "Notice WO0000001421830 of 2025-06-07 21:31"
+PERIOD = "from 2025-06-06 21:00 until 2025-06-07 23:59 (Europe/Copenhagen)"
+NO_ZONE = "and the notices do not have one zone"
+CONFIG = """\
+parties = ["NL123456789.02.05"]
+[ledger]
+url = "sqlite:///htpoort.db"
+[[notices.name]]
+name = "DMS Import"
+system = "DMS"
+authority = "toldstyrelsen"
+"""
+OUTAGE = """\
+authority = "douane"
+kind = "incident"
+references = ["OWN-1"]
+state = "in-force"
+
+[[windows]]
+system = "AGS"
+access = "file"
+start = "2026-11-30T21:00"
+behaviour = "rejected"
+recovery = "same-reference"
+fallback = "as-needed"
+"""
+ENDED = """\
+authority = "douane"
+references = ["OWN-1"]
+revisions = ["2026-11-30T23:00"]
+state = "ended"
+
+[[windows]]
+system = "AGS"
+start = "2026-11-30T21:00"
+end = "2026-11-30T22:30"
+behaviour = "rejected"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder that commands start in, with notices and without a configuration."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "three.txt").write_text(THREE_TEXTS, encoding="utf-8")
+    (tmp_path / "outage.toml").write_text(OUTAGE)
+    (tmp_path / "ended.toml").write_text(ENDED)
+    (tmp_path / "letter.txt").write_text("Dear customer, we are open until five.")
+    return tmp_path
+
+
+@pytest.fixture
+def office(folder: Path) -> Path:
+    """Add a configuration and an empty ledger."""
+    (folder / "htpoort.toml").write_text(CONFIG)
+    with Ledger.open(new_ledger(folder / "htpoort.db")):
+        pass
+    return folder
+
+
+def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a command of the group in a process of its own."""
+    command = [sys.executable, "-m", "htpoort", "windows", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False)  # noqa: S603 - our own
+
+
+def what_now(*arguments: str) -> dict[str, Any]:
+    """Ask, and return the facts."""
+    done = run("what-now", *arguments, "--json")
+    assert (0, b"") == (done.returncode, done.stderr)
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
+
+
+# ── read ─────────────────────────────────────────────────────────────────────
+
+
+def test_read_gives_one_object_for_each_text(folder: Path) -> None:
+    """Several files, one of them from standard input, make a list in their order, each with the same keys."""
+    done = run("read", "three.txt", "-", "--json", stdin=b"Dear customer, we are open until five.")
+    facts = json.loads(done.stdout)
+
+    keys = ["authority", "language", "kind", "references", "zone", "revisions", "state", "windows", "problems"]
+    assert [[*keys, "older_windows", "complete", "unread"]] * 2 == [list(each) for each in facts]
+    assert (2, b"") == (done.returncode, done.stderr)
+    assert [["WO0000001421830"], []] == [each["references"] for each in facts]
+    assert [["2025-05-25T12:15:48", "2025-06-02T11:08:44", "2025-06-07T21:31"], []] == [
+        each["revisions"] for each in facts
+    ]
+    assert {
+        "system": "Manifest",
+        "access": "file",
+        "messages": [],
+        "start": "2025-06-06T21:00",
+        "end": "2025-06-07T23:59",
+        "end_kind": "expected",
+        "behaviour": "rejected",
+        "recovery": "unstated",
+        "fallback": "allowed",
+    } in facts[0]["windows"]
+    assert [] == list(folder.glob("*.db"))
+
+
+def test_read_shows_a_person_what_was_read() -> None:
+    """Without --json, the rows are a table, and it says whether all was understood."""
+    done = run("read", "three.txt")
+    text = done.stdout.decode()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert "three.txt:\nauthority   toldstyrelsen\nreferences  WO0000001421830\n" in text
+    assert "complete    yes\n" in text
+    assert "DMS Forsendelse" in text
+    assert "stored" not in text
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"\x00\x01\x02" * 99, b"<html><body><p>Nothing to see.</p></body></html>", b"x" * 10_000_000],
+    ids=["empty", "binary", "page", "10 MB"],
+)
+def test_a_text_that_is_no_notice_ends_with_2(octets: bytes) -> None:
+    """What is no notice has no window and a problem, and the exit code says so."""
+    done = run("read", "-", "--json", stdin=octets)
+    (facts,) = json.loads(done.stdout)
+
+    assert (2, b"", [], False) == (done.returncode, done.stderr, facts["windows"], facts["complete"])
+    assert 1 == len(facts["problems"])
+    assert facts["problems"][0].partition(":")[0] in {"nothing-read", "too-long"}
+
+
+def test_a_page_is_read_as_the_text_that_it_shows(folder: Path) -> None:
+    """HTML and other encodings are read like the text."""
+    body = "".join(f"<p>{line}</p>\n" for line in THREE_TEXTS.splitlines())
+    page = f"<html><head><title>x</title></head><body>{body}</body></html>"
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    (folder / "utf16.txt").write_text(THREE_TEXTS, encoding="utf-16")
+    (folder / "windows.txt").write_text(THREE_TEXTS, encoding="cp1252")
+
+    done = run("read", "three.txt", "page.html", "utf16.txt", "windows.txt", "--json")
+    first, *others = (each["windows"] for each in json.loads(done.stdout))
+
+    assert [first] * 3 == others
+
+
+def test_a_file_that_is_missing_is_named() -> None:
+    """A file that cannot be read ends with 2, before anything is shown."""
+    done = run("read", "three.txt", "missing.txt")
+
+    assert (2, b"", b"htpoort: FILE: missing.txt cannot be read: No such file or directory.\n") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
+
+
+@pytest.mark.usefixtures("office")
+def test_read_stores_what_it_read() -> None:
+    """With a configuration, a notice is stored with the time at which it was read, once; what is no notice is not."""
+    first, again = run("read", "three.txt", "letter.txt"), run("read", "three.txt")
+    not_stored = run("read", "three.txt", "--no-store")
+    (listed,) = json.loads(run("list", "--json").stdout)
+
+    assert [2, 0, 0] == [done.returncode for done in (first, again, not_stored)]
+    assert b"three.txt is stored as notice 1.\n" in first.stdout
+    assert b"letter.txt is stored" not in first.stdout
+    assert b"three.txt was stored already as notice 1.\n" in again.stdout
+    assert b"stored" not in not_stored.stdout
+    assert (1, "three.txt", ["WO0000001421830"]) == (listed["number"], listed["source"], listed["references"])
+
+
+# ── what-now ─────────────────────────────────────────────────────────────────
+
+
+def test_what_now_without_ledger_and_configuration() -> None:
+    """The advice of a notice in a file has exactly the keys that are documented; times without a zone are local."""
+    assert {
+        "advice": "hold",
+        "until": "2025-06-07T23:59:00+02:00",
+        "reason": f"{NOTICE} says that DMS Import rejects what is sent {PERIOD}, an expected end.",
+        "recovery": "resubmit",
+        "fallback": "allowed",
+        "notice": "WO0000001421830",
+        "revision": "2025-06-07T21:31",
+    } == what_now("DMS Import", "--at", "2025-06-07T22:30", "--notices", "three.txt")
+
+
+@pytest.mark.parametrize(
+    ("system", "at", "known_at", "expected"),
+    [
+        ("Manifest", "2025-06-06T20:59", "2025-06-07T21:31", ("send", None)),
+        ("Manifest", "2025-06-06T21:00", "2025-06-01T00:00", ("send", None)),
+        ("Manifest", "2025-06-06T19:00Z", "2025-06-02T09:08:44Z", ("hold", "2025-06-07T22:00:00+02:00")),
+        ("Manifest", "2025-06-07T22:00", "2025-06-07T21:30", ("send", None)),
+        ("manifest", "2025-06-07T23:59", "2025-06-07T21:31", ("hold", None)),
+        ("Import", "2025-06-07T23:00", "2025-06-07T21:31", ("send-expect-late", "2025-06-07T23:59:00+02:00")),
+    ],
+)
+def test_what_now_has_two_axes_of_time(system: str, at: str, known_at: str, expected: tuple[str, str | None]) -> None:
+    """--at is when it would be sent, --known-at what was known."""
+    facts = what_now(system, "--at", at, "--known-at", known_at, "--notices", "three.txt")
+
+    assert expected == (facts["advice"], facts["until"])
+
+
+def test_several_notices_contradict_each_other(folder: Path) -> None:
+    """Files may follow --notices, or it may be repeated; a contradiction is unclear and names both."""
+    (folder / "queued.toml").write_text(OUTAGE.replace("rejected", "queued").replace("OWN-1", "OWN-2"))
+    at = ("AGS", "--at", "2026-11-30T21:30")
+
+    together = what_now(*at, "--notices", "outage.toml", "queued.toml")
+    repeated = what_now(*at, "--notices", "outage.toml", "--notices", "queued.toml")
+
+    assert ("unclear", "OWN-1, OWN-2", "same-reference") == (
+        together["advice"],
+        together["notice"],
+        together["recovery"],
+    )
+    assert together == repeated
+
+
+def test_what_now_explains_a_system_that_is_not_known() -> None:
+    """The advice is unclear; the reason lists the names, and shows how to map one."""
+    facts = what_now("DMS", "--at", "2025-06-07T22:30", "--notices", "three.txt")
+
+    assert ("unclear", None) == (facts["advice"], facts["notice"])
+    assert "DMS Eksport, DMS Forsendelse, DMS Import, Import, Manifest" in facts["reason"]
+    assert "add [[notices.name]]" in facts["reason"]
+
+
+@pytest.mark.usefixtures("office")
+def test_names_of_the_configuration_count_for_files() -> None:
+    """With a configuration, the names in it say which system is meant."""
+    assert "hold" == what_now("DMS", "--at", "2025-06-07T22:30", "--notices", "three.txt")["advice"]
+
+
+def test_what_now_for_a_person() -> None:
+    """Without --json, each fact has a line, and times have their zone."""
+    done = run("what-now", "Import", "--at", "2025-06-07T22:30", "--notices", "three.txt")
+
+    assert (
+        "system    Import\n"
+        "at        2025-06-07 22:30:00 CEST\n"
+        "advice    send-expect-late\n"
+        "until     2025-06-07 23:59:00 CEST\n"
+        f"reason    {NOTICE} says that Import keeps what is sent and processes it afterwards {PERIOD}, "
+        "an expected end.\n"
+        "recovery  wait\n"
+        "fallback  allowed\n"
+        "notice    WO0000001421830\n"
+        "revision  2025-06-07T21:31\n"
+    ) == done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("AGS", "--at", "tonight", "--notices", "outage.toml"),
+            "--at is 'tonight'; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00.",
+        ),
+        (
+            ("AGS", "--known-at", "2026-11-30T21:00", "--notices", "outage.toml", "three.txt", "--at", "now"),
+            "--at is 'now'; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00.",
+        ),
+        (
+            ("DMS", "--at", "2026-11-30T21:00", "--notices", "outage.toml", "three.txt"),
+            f"--at is '2026-11-30T21:00', without a time zone, {NO_ZONE}; give for example 2026-11-30T21:00+01:00.",
+        ),
+        (("AGS", "outage.toml"), "'outage.toml' is one argument too many; files follow --notices."),
+        (("AGS", "--notices", "missing.txt"), "--notices: missing.txt cannot be read: No such file or directory."),
+        (("AGS", "--notices", "letter.txt"), "--notices: letter.txt: This is no notice that can be read."),
+    ],
+)
+def test_what_now_explains_what_it_cannot_take(arguments: tuple[str, ...], expected: str) -> None:
+    """What is wrong is named with its option, and the exit code is 2."""
+    done = run("what-now", *arguments)
+
+    assert (2, b"", f"htpoort: {expected}\n") == (done.returncode, done.stdout, done.stderr.decode())
+
+
+# ── the ledger ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.usefixtures("office")
+def test_an_own_notice_is_stored_and_ended() -> None:
+    """A notice that was typed counts at once, and a later one with its reference ends it."""
+    added = run("add", "outage.toml")
+    held = what_now("AGS", "--at", "2026-11-30T23:30")
+    ended = run("add", "-", "--json", stdin=ENDED.encode())
+    free = what_now("AGS", "--at", "2026-11-30T23:30")
+
+    assert (0, b"") == (added.returncode, added.stderr)
+    assert b"It is stored as notice 1.\n" in added.stdout
+    assert ("hold", None, "same-reference", "OWN-1") == (
+        held["advice"],
+        held["until"],
+        held["recovery"],
+        held["notice"],
+    )
+    assert (2, False, True) == (
+        json.loads(ended.stdout)["number"],
+        json.loads(ended.stdout)["repeated"],
+        json.loads(ended.stdout)["complete"],
+    )
+    assert "send" == free["advice"]
+
+
+@pytest.mark.usefixtures("office")
+def test_what_was_not_known_yet_holds_nothing() -> None:
+    """A notice of the ledger is known from the moment at which it was stored, whatever time it bears."""
+    run("read", "three.txt")
+
+    before = what_now("Manifest", "--at", "2025-06-07T22:30", "--known-at", "2025-06-08T00:00")
+    now = what_now("Manifest", "--at", "2025-06-07T22:30")
+
+    assert ("send", "hold") == (before["advice"], now["advice"])
+
+
+def test_an_own_notice_with_problems_is_not_stored(office: Path) -> None:
+    """Every problem is shown with its line, the exit code is 2, and nothing is stored."""
+    wrong = OUTAGE.replace('"rejected"', '"broken"').replace('"in-force"', '"over"').replace("douane", "duane")
+    (office / "wrong.toml").write_text(wrong + 'end = "2026-11-30T20:00"\n')
+    done = run("add", "wrong.toml")
+    lines = done.stderr.decode().splitlines()
+
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert ["wrong.toml:1: ", "wrong.toml:4: ", "wrong.toml:10: ", "wrong.toml:13: "] == [
+        line.removeprefix("htpoort: ").partition(": ")[0] + ": " for line in lines
+    ]
+    assert b"[]\n" == run("list", "--json").stdout
+
+
+@pytest.mark.usefixtures("office")
+def test_the_notices_are_listed() -> None:
+    """The list has a line for each notice, oldest first."""
+    run("read", "three.txt")
+    run("add", "outage.toml")
+    done = run("list")
+    text = done.stdout.decode()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert 0 < text.index("WO0000001421830") < text.index("OWN-1")
+
+
+def test_no_configuration_is_an_error_where_a_ledger_is_needed() -> None:
+    """Without a configuration, the commands on the ledger name the option."""
+    outcome = list(starmap(run, (("list",), ("add", "outage.toml"), ("what-now", "AGS"), ("timeline",))))
+
+    assert [2] * 4 == [done.returncode for done in outcome]
+    assert [True] * 4 == [done.stderr.startswith(b"htpoort: --config: htpoort.toml cannot be read") for done in outcome]
+
+
+def test_a_configuration_that_is_named_must_be_there() -> None:
+    """A configuration that an option names is never passed over."""
+    done = run("read", "three.txt", "--config", "elsewhere.toml")
+
+    assert (2, True) == (done.returncode, done.stderr.startswith(b"htpoort: --config: elsewhere.toml cannot be read"))
+
+
+# ── timeline ─────────────────────────────────────────────────────────────────
+
+
+def test_the_timeline_has_a_bar_for_each_system() -> None:
+    """Each system has a bar of signs, and below it the periods are listed."""
+    done = run("timeline", "--notices", "three.txt", "--from", "2025-06-06T18:00", "--until", "2025-06-08T18:00")
+    lines = done.stdout.decode().splitlines()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert [
+        "                 2025-06-06 18:00                            2025-06-08 18:00 (Europe/Copenhagen)",
+        "DMS Eksport      ...##################################+++++++++++++++++++++++",
+        "DMS Forsendelse  ...##################################+++++++++++++++++++++++",
+        "DMS Import       ...##################################+++++++++++++++++++++++",
+        "Import           ...~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~+++++++++++++++++++++++",
+        "Manifest         ...##################################+++++++++++++++++++++++",
+        "# hold   ? unclear   ~ send, expect late   - not affected   + goes on: no sure end   . nothing stated",
+        "Periods",
+    ] == [line.rstrip() for line in lines[:8]]
+
+
+def test_the_picture_is_valid_xml_for_light_and_dark(folder: Path) -> None:
+    """The SVG has a rectangle for each period, with its advice and its times, and a style for dark pages."""
+    (folder / "odd.toml").write_text(OUTAGE.replace('"AGS"', '"A<&>\\u0001\\"GS"'), encoding="utf-8")
+    done = run("timeline", "--notices", "three.txt", "odd.toml", "--svg", "out.svg", "--json")
+    periods = json.loads(done.stdout)
+    picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
+    of = "{http://www.w3.org/2000/svg}"
+    drawn = [each for each in picture.iter(f"{of}rect") if each.find(f"{of}title") is not None]
+
+    assert 0 == done.returncode
+    assert f"{of}svg" == picture.tag
+    assert "prefers-color-scheme: dark" in (picture.findtext(f"{of}style") or "")
+    assert len(periods) == len(drawn)
+    assert {"hold", "hold assumed", "send-expect-late", "send-expect-late assumed"} == {
+        each.attrib["class"] for each in drawn
+    }
+    assert "Manifest: hold from 2025-06-06 19:00 until 2025-06-07 21:59 (WO0000001421830)" in {
+        each.findtext(f"{of}title") for each in drawn
+    }
+    assert {
+        "system": "Manifest",
+        "advice": "hold",
+        "from": "2025-06-06T19:00:00+00:00",
+        "until": "2025-06-07T21:59:00+00:00",
+        "notice": "WO0000001421830",
+        "revision": "2025-06-07T21:31",
+        "assumed": False,
+    } in periods
+
+
+def test_a_timeline_without_notices(office: Path) -> None:
+    """An empty ledger has nothing to draw, which is no error; the picture is still one."""
+    done = run("timeline", "--svg", "empty.svg")
+
+    assert (0, b"No periods.\n") == (done.returncode, done.stdout)
+    assert "svg" in ET.fromstring((office / "empty.svg").read_text(encoding="utf-8")).tag  # noqa: S314 - our own
+
+
+def test_the_bounds_of_a_timeline_are_checked() -> None:
+    """An end before the beginning, or a folder that is missing, is named with its option."""
+    bounds = ("--from", "2026-11-30T21:00", "--until", "2026-11-30T20:00")
+    reversed_bounds = run("timeline", "--notices", "outage.toml", *bounds)
+    no_folder = run("timeline", "--notices", "outage.toml", "--svg", "no/where.svg")
+
+    assert (2, b"htpoort: --until is not after --from.\n") == (reversed_bounds.returncode, reversed_bounds.stderr)
+    assert (2, b"htpoort: --svg: no/where.svg cannot be written: No such file or directory.\n") == (
+        no_folder.returncode,
+        no_folder.stderr,
+    )
+
+
+def test_the_environment_names_the_configuration(office: Path, tmp_path: Path) -> None:
+    """HTPOORT_CONFIG names the configuration from any folder."""
+    command = [sys.executable, "-m", "htpoort", "windows", "read", str(office / "three.txt")]
+    env = {**os.environ, "HTPOORT_CONFIG": str(office / "htpoort.toml")}
+    done = subprocess.run(command, cwd=tmp_path.parent, env=env, capture_output=True, check=False)  # noqa: S603 - our own
+
+    assert b"is stored as notice 1.\n" in done.stdout

@@ -48,9 +48,10 @@ COMMANDS: Final = {
     "list": ("ledger", "List exchanges, oldest first: all of them, or by state, system, party and time."),
     "reply": ("ledger", "List replies, or show one with what it carries."),
     "unanswered": (
-        "ledger",
+        "recovery",
         "List declarations that were sent, or may have been, and have no reply; for example for Customs.",
     ),
+    "recover": ("recovery", "Show what a notice says to do for each exchange that it concerns, and do it with --yes."),
     "resolve": (
         "ledger",
         "Settle an exchange that may or may not have been sent, send it again, or close it; or many, by --state.",
@@ -90,6 +91,7 @@ GROUPS: Final = {
         "list",
         "reply",
         "unanswered",
+        "recover",
         "resolve",
         "redeliver",
         "resume",
@@ -116,6 +118,7 @@ EXAMPLES: Final = {
     "resume": "htpoort resume smtp.forwarder.example",
     "show": "htpoort show K1",
     "unanswered": "htpoort unanswered --older-than 24 --csv > unanswered.csv",
+    "recover": "htpoort recover INC1234567 --do same-reference --yes",
     "resolve": "htpoort resolve K1 --sent",
     "redeliver": "htpoort redeliver --system DMS",
     "export": "htpoort export --csv > ledger.csv",

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         Reply,
         Shadow,
         Story,
-        Unanswered,
     )
     from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault
 
@@ -44,8 +43,6 @@ class Instant(str):  # noqa: FURB189 - json writes no other
     __slots__ = ()
 
 
-UNANSWERED: Final = ("system", "party", "reference", "business_reference", "accepted", "state")
-"""The columns of the list of unanswered declarations."""
 ATTENTION: Final = ("system", "party", "reference", "state", "since")
 """The columns of the list of exchanges that need attention."""
 NEED_ATTENTION: Final = tuple(state for state in State if state.needs_attention)
@@ -300,19 +297,6 @@ def resolved(exchanges: Iterable[Exchange], order: Event, refused: Sequence[str]
             "after": before.state.value if why else decision.state.value,
             "refused": why or None,
         }
-
-
-def unanswered(declared: Unanswered) -> Facts:
-    """Describe an unanswered declaration."""
-    queued = declared.exchange
-    return {
-        "system": queued.system,
-        "party": queued.party,
-        "reference": queued.reference,
-        "business_reference": queued.business_reference,
-        "accepted": moment(declared.accepted),
-        "state": queued.state.value,
-    }
 
 
 def exported(ledger: Ledger, *states: State, raw: bool) -> Iterator[Facts]:

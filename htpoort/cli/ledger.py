@@ -1,4 +1,4 @@
-"""What the ledger holds: `show`, `list`, `reply`, `unanswered`, `resolve`, `redeliver`, `export`, `prune`."""
+"""What the ledger holds: `show`, `list`, `reply`, `resolve`, `redeliver`, `export`, `prune`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,6 @@ replies = _input.group("reply", "List replies, or show one with what it carries.
 app.add_typer(replies)
 
 _DAYS: Final = 36_500  # a hundred years: more would leave the calendar
-_HOURS: Final = 24 * _DAYS
 _COLUMNS: Final = ("system", "party", "reference", "business_reference", "state", "created", "changed")
 _UNCHANGED: Final = "Nothing has changed; add --yes to do it."
 _OF_STORY: Final = frozenset({"system", "party", "reference", "mailbox", "process_id", "redeliveries"})
@@ -146,30 +145,6 @@ def _show_listed(  # noqa: PLR0913 - what is listed, and each choice of how
     else:
         cells = (tuple(facts[column] for column in columns) for facts in lines)
         _show.table(title, columns, cells, limit=limit, rest=f"{REST} So has --csv.")
-
-
-@app.command()
-def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the list
-    *,
-    older_than: Annotated[
-        int, typer.Option(min=0, max=_HOURS, metavar="HOURS", help="Only declarations sent at least this long ago.")
-    ] = 0,
-    system: OfSystem = None,
-    party: OfParty = None,
-    limit: Limit = LIMIT,
-    config: Config = CONFIG,
-    csv: Csv = False,
-    json: Json = False,
-) -> None:
-    """List declarations that were sent, or may have been, and have no reply; for example for Customs."""
-    _input.check_one_form(csv=csv, json=json)
-    with _input.opened(config) as (settings, ledger):
-        name = _selection.system_name(system, settings)
-        before = _clock.now() - timedelta(hours=older_than)
-        found = ledger.exchanges.unanswered(before=before, system=name, party=party)
-        lines = map(_facts.unanswered, _selection.of_known_party(found, party, settings))
-        columns = _facts.UNANSWERED
-        _show_listed("Unanswered declarations", lines, columns, columns, csv=csv, json=json, limit=limit)
 
 
 _ORDERS: Final = {

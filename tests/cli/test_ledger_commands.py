@@ -396,17 +396,21 @@ class TestUnanswered:
         assert expected == [line["reference"] for line in htpoort("unanswered", *options, "--json").facts]
 
     def test_as_csv(self, htpoort: Run, waiting: Office) -> None:
-        """System, party, K, LRN and the time of acceptance, as a spreadsheet reads them."""
+        """Party, system, K, LRN, the time at which it was sent and the attempts, as a spreadsheet reads them."""
         lines = list(csv.DictReader(io.StringIO(htpoort("unanswered", "--older-than", "4", "--csv").text)))
-        accepted = waiting.ledger.story("K1")[0].exchange.changed
+        accepted = waiting.ledger.story("K1")[0].exchange.changed.isoformat(timespec="seconds")
 
         assert [
             {
-                "system": "DMS",
                 "party": PARTY,
+                "system": "DMS",
                 "reference": "K1",
                 "business_reference": "LRN,K1",
-                "accepted": accepted.isoformat(timespec="seconds"),
+                "sent": accepted,
+                "attempts": "1",
+                "age_hours": "5.0",
+                "too_old": "false",
+                "accepted": accepted,
                 "state": "accepted",
             }
         ] == lines
@@ -418,10 +422,14 @@ class TestUnanswered:
         (line,) = htpoort("unanswered", "--json").facts
 
         assert {
-            "system": "DMS",
             "party": PARTY,
+            "system": "DMS",
             "reference": "K1",
             "business_reference": "LRN1",
+            "sent": AT,
+            "attempts": 1,
+            "age_hours": line["age_hours"],
+            "too_old": False,
             "accepted": None,
             "state": "unknown",
         } == line

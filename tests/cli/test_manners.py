@@ -24,7 +24,7 @@ from notice_builders import THREE_TEXTS
 
 from htpoort import DMS, Outcome, Router, State, build
 from htpoort.cli import _app
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, NoticeForm
 
 Run = Callable[..., Any]
 
@@ -47,6 +47,14 @@ GROUPS: Final = {
     "cutover": ("preview", "status", "shadows", "rehearse"),
     "windows": ("read", "add", "list", "what-now", "timeline"),
 }
+NOTICE = """
+zone = "UTC"
+[[windows]]
+system = "DMS"
+start = "2026-01-05T10:00"
+end = "2030-01-05T11:00"
+behaviour = "queued"
+"""
 
 
 @pytest.fixture
@@ -80,6 +88,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ("b@elsewhere.example", "K7"),
         ):
             ledger.replies.take_in(router, raw(reference, sender), mail_from=None, at=NOON)
+        ledger.notices.add(NOTICE, at=NOON, form=NoticeForm.OWN)
         ledger.servers.record_pause("SMTP x", since=NOON, next_try=NOON, why="no")
     return tmp_path
 
@@ -158,6 +167,7 @@ OUTPUT: Final = {
     "resume": (),
     "show": ("K1",),
     "unanswered": (),
+    "recover": ("1",),
     "resolve": ("K1", "--sent"),
     "redeliver": ("--yes",),
     "export": (),

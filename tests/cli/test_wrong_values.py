@@ -17,7 +17,7 @@ from databases import new_ledger
 import htpoort as core
 from htpoort import DMS, Router, agent, build, config, delivery, ledger, simulator, transport
 from htpoort.cli import _app
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, NoticeForm
 
 Run = Callable[..., Any]
 
@@ -34,6 +34,14 @@ shadow_system = "DMS"
 party = "{PARTY}"
 system = "DMS"
 since = 2030-01-01
+"""
+NOTICE: Final = """
+zone = "UTC"
+[[windows]]
+system = "DMS"
+start = "2026-01-05T10:00"
+end = "2026-01-05T11:00"
+behaviour = "queued"
 """
 STRANGER: Final = b"From: x@elsewhere.example\r\nSubject: [V=DMS4.NL][A=NL123456789.02.05][K=K9][S=0]\r\n\r\n-\r\n"
 
@@ -60,6 +68,7 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "reply list": {},
     "reply show": {"NUMBER": "1"},
     "unanswered": {},
+    "recover": {"NOTICE": "1"},
     "resolve": {"K": "K1"},
     "redeliver": {},
     "export": {},
@@ -240,6 +249,20 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_A_SYSTEM,
         ("--older-than", "-1", "--older-than is '-1'; give a whole number, 0 to"),
         ("--party", "Jansen BV", "--party"),
+        ("--too-old", "soon", "--too-old is 'soon'; give hours such as 24 or 0.5, or DMS=4 for one system."),
+        ("--every", "0", "--every is '0'; give a whole number"),
+    ],
+    "recover": [
+        *_CONFIG,
+        *_LIMIT,
+        *_ONE_PARTY,
+        ("NOTICE", "N9", "notice 'N9' is not in the ledger"),
+        ("K", "K7", "K 'K7': the notice does not concern it"),
+        ("--despite", " ", "--despite is blank; give a reason for the log."),
+        ("--declaration", "nowhere", "--declaration: nowhere cannot be read"),
+        ("--lrn", "LRN9", "--declaration and --lrn go with --do new-reference"),
+        ("--new-reference", "K9", "--new-reference is the K of one exchange"),
+        ("--do", "resend", "--do is 'resend'; give wait, same-reference, "),
     ],
     "resolve": [
         *_CONFIG,
@@ -370,6 +393,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             message_id="<1@forwarder.example>",
         )
         opened.exchanges.queue(message, at=NOON)
+        opened.notices.add(NOTICE, at=NOON, form=NoticeForm.OWN)
     return tmp_path
 
 

@@ -2,7 +2,8 @@
 What a public package takes, gives and raises can be imported from it.
 
 The rule: each type or alias of htpoort that the public signatures, fields and documented errors of a package name is
-exported by that package or by one below it in the layers. The front, `htpoort`, is the lowest: it exports its own.
+exported by that package or by one below it in the layers. The fronts of the core, `htpoort` and `htpoort.notices`, are
+the lowest: each exports its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pytest
 PUBLIC = ["transport", "ledger", "delivery", "agent", "config", "simulator", "rehearsal", "testing"]
 SPECIAL = {"__init__", "__call__", "__enter__", "__aenter__", "__iter__", "__aiter__", "__getitem__"}
 NAMED = {
-    *("Ledger", "LedgerPart"),
+    *("Ledger", "LedgerPart", "Exchanges", "Notices", "Recoveries", "Windows"),
     *("RunningClock", "RunningGateway", "RunningReceiver"),
 }
 """Classes that a user does not make: `Ledger.open` or a fixture of pytest does."""
@@ -56,7 +57,7 @@ def visible(package: str) -> dict[str, object]:
         level = next(number for number, layer in enumerate(layers()) if package in layer)
         below = [room for layer in layers()[level + 1 :] for room in layer if room in PUBLIC]
     found: dict[str, object] = {}
-    for each in ["", *below, *([package] if package else [])]:
+    for each in ["", "notices", *below, *([package] if package else [])]:
         found |= exported(f"htpoort.{each}".rstrip("."))
     return found
 

@@ -1,0 +1,430 @@
+"""What has no answer, and what a notice says to do about it: `htpoort unanswered` and `htpoort recover`."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import time
+from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final, final
+
+import attrs
+import typer
+
+from htpoort import _clock
+from htpoort.cli import _facts, _input, _output, _selection, _show
+from htpoort.cli._facts import Facts
+from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Csv, Json, Limit
+from htpoort.cli._selection import OfParty, OfSystem
+from htpoort.core.errors import InputError
+from htpoort.core.notices import Recovery
+from htpoort.core.notices.consequences import RecoveryAction, answer_age
+
+if TYPE_CHECKING:
+    from htpoort.config import LedgerConfig, UnansweredConfig
+    from htpoort.ledger import Concern, Ledger, RecoveryOrder, StoredNotice, Unanswered
+    from htpoort.notices import Availability
+
+app = _input.group()
+
+_HOURS: Final = 24 * 36_500
+"""A hundred years: more would leave the calendar."""
+_HOUR: Final = timedelta(hours=1)
+
+# ── unanswered ───────────────────────────────────────────────────────────────
+
+_COLUMNS: Final = ("system", "party", "reference", "business_reference", "sent", "attempts", "age_hours")
+UNANSWERED: Final = ("party", "system", *_COLUMNS[2:], "too_old", "accepted", "state")
+"""The columns of the list for a program; Customs asked for the first six in March 2023."""
+
+
+@app.command()
+def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the list
+    *,
+    older_than: Annotated[
+        int, typer.Option(min=0, max=_HOURS, metavar="HOURS", help="Only declarations sent at least this long ago.")
+    ] = 0,
+    system: OfSystem = None,
+    party: OfParty = None,
+    too_old: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[SYSTEM=]HOURS", help="How long an answer may take, in place of [unanswered]; may be repeated."
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Wait until an answer is too old, list what is, and end with exit code 4.")
+    ] = False,
+    every: Annotated[
+        int, typer.Option(min=1, max=86_400, metavar="SECONDS", help="With --watch: how often to look.")
+    ] = 60,
+    limit: Limit = LIMIT,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """List declarations that were sent, or may have been, and have no reply; for example for Customs."""
+    _input.check_one_form(csv=csv, json=json)
+    with _input.opened(config) as (settings, ledger):
+        list_of = _List(
+            settings=settings,
+            ledger=ledger,
+            limits=_limits(settings, too_old or ()),
+            older_than=timedelta(hours=older_than),
+            system=_selection.system_name(system, settings),
+            party=party,
+        )
+        if watch:
+            lines: Iterator[Facts] = iter(_watched(list_of, every))
+        else:
+            lines = list_of.lines(_clock.now())
+        title = "Declarations whose answer is too old" if watch else "Unanswered declarations"
+        if json:
+            _show.json_array(lines)
+        elif csv:
+            _show.csv_lines(UNANSWERED, lines)
+        else:
+            cells = (tuple(facts[column] for column in _COLUMNS) for facts in lines)
+            _show.table(title, _COLUMNS, cells, limit=limit, rest=f"{REST} So has --csv.")
+    if watch:
+        raise typer.Exit(_output.ATTENTION)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class _List:
+    """The list of unanswered declarations, as often as it is asked for."""
+
+    settings: LedgerConfig
+    ledger: Ledger
+    limits: UnansweredConfig
+    older_than: timedelta
+    system: str | None
+    party: str | None
+
+    def lines(self, now: datetime) -> Iterator[Facts]:
+        """Describe each declaration, oldest first."""
+        availability = self.ledger.notices.availability()
+        found = self.ledger.exchanges.unanswered(before=now - self.older_than, system=self.system, party=self.party)
+        for declared in _selection.of_known_party(found, self.party, self.settings):
+            yield described(declared, availability, self.limits, now)
+
+
+def described(declared: Unanswered, availability: Availability, limits: UnansweredConfig, now: datetime) -> Facts:
+    """Describe an unanswered declaration: its age is the time in which an answer could have come."""
+    exchange = declared.exchange
+    age, most = answer_age(availability, exchange.system, since=declared.since, at=now), limits.limit(exchange.system)
+    return {
+        "party": exchange.party,
+        "system": exchange.system,
+        "reference": exchange.reference,
+        "business_reference": exchange.business_reference,
+        "sent": _facts.moment(declared.since),
+        "attempts": exchange.attempts,
+        "age_hours": round(age / _HOUR, 1),
+        "too_old": most is not None and age >= most,
+        "accepted": _facts.moment(declared.accepted),
+        "state": exchange.state.value,
+    }
+
+
+def _limits(settings: LedgerConfig, texts: Sequence[str]) -> UnansweredConfig:
+    """Put the times of --too-old in place of those of the file."""
+    limits = settings.unanswered
+    of_all = [text for text in texts if "=" not in text]
+    if len(of_all) > 1:
+        raise _input.refusal("input.usage", "--too-old: give one time for all systems, and SYSTEM=HOURS for others.")
+    if of_all:
+        # Also in place of the times that the file has for single systems.
+        limits = attrs.evolve(limits, after=_hours(of_all[0]), of_systems={})
+    own = {
+        settings.directory.system(name).name: _hours(hours)
+        for name, _, hours in (text.partition("=") for text in texts if "=" in text)
+    }
+    return attrs.evolve(limits, of_systems={**limits.of_systems, **own})
+
+
+def _hours(text: str) -> timedelta:
+    """
+    Read a number of hours.
+
+    Raises:
+        InputError: It is none, or too large.
+    """
+    with contextlib.suppress(ValueError, OverflowError):
+        if 0 <= (hours := float(text)) <= _HOURS:
+            return timedelta(hours=hours)
+    message = f"--too-old is {text!r}; give hours such as 24 or 0.5, or DMS=4 for one system."
+    raise _input.refusal("input.value", message)
+
+
+def _watched(list_of: _List, every: int) -> list[Facts]:
+    """Wait until an answer is too old, and list those that are."""
+    limits = list_of.limits
+    if limits.after is None and not limits.of_systems:
+        message = "--watch needs to know how long an answer may take; give --too-old HOURS, or [unanswered] after."
+        raise _input.refusal("input.usage", message)
+    while True:
+        late = [facts for facts in list_of.lines(_clock.now()) if facts["too_old"]]
+        if late:
+            return late
+        time.sleep(every)
+
+
+# ── recover ──────────────────────────────────────────────────────────────────
+
+
+class Order(enum.Enum):
+    """What --do orders."""
+
+    WAIT = "wait"
+    SAME_REFERENCE = "same-reference"
+    NEW_REFERENCE = "new-reference"
+    REPORT = "report"
+    INVALIDATED = "invalidated"
+    LET_GO = "let-go"
+
+
+_USUAL: Final = {
+    Recovery.WAIT: Order.WAIT,
+    Recovery.SAME_REFERENCE: Order.SAME_REFERENCE,
+    Recovery.REPORT_LIST: Order.REPORT,
+}
+"""What is done without --do, where a notice leaves no choice."""
+CONCERNED: Final = (
+    *("party", "system", "reference", "business_reference", "sent", "state", "presumed_rejected"),
+    *("recovery", "to_do", "allowed", "ordered", "result", "refused"),
+)
+"""The columns of the list for a program."""
+_SHOWN: Final = ("system", "party", "reference", "business_reference", "sent", "state", "to_do", "ordered", "result")
+
+
+@app.command()
+def recover(  # noqa: PLR0913 - one option for each part of the order
+    notice: Annotated[str, typer.Argument(metavar="NOTICE", help="Number of the notice, or its reference.")],
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="K", help="Only these exchanges; by default all that it concerns.")
+    ] = None,
+    *,
+    do: Annotated[
+        Order | None,
+        typer.Option(metavar="ACTION", help="What to do; by default what the notice says, if it leaves no choice."),
+    ] = None,
+    despite: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Do it although a notice forbids it; the reason goes into the log."),
+    ] = None,
+    declaration: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --do new-reference: the new declaration.")
+    ] = None,
+    lrn: Annotated[str | None, typer.Option(metavar="LRN", help="With --do new-reference: its LRN.")] = None,
+    new_reference: Annotated[
+        str | None, typer.Option(metavar="K", help="The K of what is sent; by default one that follows from it.")
+    ] = None,
+    party: OfParty = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
+    limit: Limit = LIMIT,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """Show what a notice says to do for each exchange that it concerns, and do it with --yes."""
+    _input.check_one_form(csv=csv, json=json)
+    despite = None if despite is None else _input.words("--despite", despite)
+    if despite is not None and not despite.strip():
+        raise _input.refusal("ledger.reason", "--despite is blank; give a reason for the log.")
+    payload = None if declaration is None else _input.payload(declaration, None, "--declaration")
+    _check_recovery(do, references or (), payload, lrn, new_reference)
+    with _input.opened(config) as (settings, ledger), _naming():
+        stored = ledger.notices.find(notice)[-1]
+        if do is Order.LET_GO:
+            _let_go(ledger, stored, despite, yes=yes, json=json)
+            return
+        recovery = _Recovery(
+            ledger=ledger,
+            notice=stored,
+            at=_clock.now(),
+            do=do,
+            despite=despite,
+            declaration=payload,
+            lrn=lrn,
+            new_reference=new_reference,
+        )
+        chosen = list(_selection.of_known_party(iter(recovery.chosen(references or (), party)), party, settings))
+        lines = [recovery.facts(concern, named=bool(references), yes=yes) for concern in chosen]
+        if yes and not any(line["refused"] for line in lines):
+            _output.mark_committed()
+    _show_recovery(stored, lines, yes=yes, csv=csv, json=json, limit=limit)
+    if yes and any(line["refused"] for line in lines):
+        raise typer.Exit(_output.BAD_INPUT)
+
+
+@contextlib.contextmanager
+def _naming() -> Generator[None]:
+    """Name the options in what the ledger refuses."""
+    options = {"replacement": "--declaration", "business_reference": "--lrn", "new_reference": "--new-reference"}
+    with _input.naming(**options, reason="--despite"):
+        yield
+
+
+def _check_recovery(
+    do: Order | None,
+    references: Sequence[str],
+    payload: bytes | None,
+    lrn: str | None,
+    new_reference: str | None,
+) -> None:
+    """
+    Check the options together.
+
+    Raises:
+        InputError: They do not fit each other.
+    """
+    if do is not Order.NEW_REFERENCE and (payload is not None or lrn is not None):
+        raise _input.refusal("input.usage", "--declaration and --lrn go with --do new-reference; leave them out.")
+    if do is Order.NEW_REFERENCE and len(references) != 1:
+        message = "--do new-reference needs one K, with --declaration and --lrn: each has a declaration of its own."
+        raise _input.refusal("input.usage", message)
+    if new_reference is not None and len(references) != 1:
+        raise _input.refusal("input.usage", "--new-reference is the K of one exchange; name that one as K.")
+
+
+def _let_go(ledger: Ledger, stored: StoredNotice, despite: str | None, *, yes: bool, json: bool) -> None:
+    """Send what the notice holds."""
+    if despite is None:
+        message = "--do let-go sends although the notice says to hold; give the reason by --despite TEXT."
+        raise _input.refusal("input.usage", message)
+    if yes:
+        ledger.notices.overrule(stored.key, reason=despite, at=_clock.now())
+        _output.mark_committed()
+    facts = {"notice": stored.key, "result": "let go" if yes else "would be let go", "despite": despite}
+    (_show.as_json if json else _show.rows)(facts)
+    if not json:
+        _show.line(
+            "A running agent sends what it held; a later text of this notice is obeyed again."
+            if yes
+            else "Nothing has changed; add --yes to do it."
+        )
+
+
+@final
+@attrs.frozen(kw_only=True)
+class _Recovery:
+    """What is done because of a notice; which of it is allowed, the ledger decides."""
+
+    ledger: Ledger
+    notice: StoredNotice
+    at: datetime
+    do: Order | None
+    despite: str | None
+    declaration: bytes | None
+    lrn: str | None
+    new_reference: str | None
+
+    def chosen(self, references: Sequence[str], party: str | None) -> list[Concern]:
+        """
+        List the exchanges that the notice concerns, or those that are named.
+
+        Raises:
+            InputError: The notice does not concern one that is named.
+        """
+        found = [
+            concern
+            for concern in self.ledger.recoveries.concerned(str(self.notice.key), at=self.at)
+            if party is None or concern.exchange.party.lower() == party.lower()
+        ]
+        if not references:
+            return found
+        known = {concern.exchange.reference for concern in found}
+        if strangers := [name for name in references if name not in known]:
+            message = (
+                f"K {strangers[0]!r}: the notice does not concern it: it was not sent in a window of it, or has an "
+                "answer. Leave out K to see what the notice concerns."
+            )
+            raise _input.refusal("ledger.not-concerned", message)
+        return [concern for concern in found if concern.exchange.reference in references]
+
+    def facts(self, concern: Concern, *, named: bool, yes: bool) -> Facts:
+        """Describe an exchange, and what is ordered for it; with *yes*, order it."""
+        exchange, rule = concern.exchange, concern.rule
+        do = self.do or _USUAL.get(rule.recovery)
+        result, refused = "", ""
+        if do is None:
+            refused = f"--do is missing: {rule.to_do}. Give one of {', '.join(rule.allowed)}."
+        elif concern.window.window.messages and not named:
+            only = ", ".join(concern.window.window.messages)
+            refused = f"The notice concerns {only} only; name each K that is one of these."
+        elif yes:
+            result, refused = self._ordered(concern, RecoveryAction(do.value))
+        else:
+            refused = "" if self.despite else rule.against.get(RecoveryAction(do.value), "")
+        if not refused and not yes and do is not None:
+            result = f"would be: {do.value}"
+        return {
+            "party": exchange.party,
+            "system": exchange.system,
+            "reference": exchange.reference,
+            "business_reference": exchange.business_reference,
+            "sent": _facts.moment(concern.sent),
+            "state": exchange.state.value,
+            "presumed_rejected": concern.presumed_rejected,
+            "recovery": rule.recovery.value,
+            "to_do": rule.to_do,
+            "allowed": ", ".join(rule.allowed),
+            "ordered": ", ".join(map(_described, concern.orders)),
+            "result": result,
+            "refused": refused,
+        }
+
+    def _ordered(self, concern: Concern, action: RecoveryAction) -> tuple[str, str]:
+        """Order it; return what was done, or why it was refused."""
+        exchange = concern.exchange
+        is_new = action is RecoveryAction.NEW_REFERENCE
+        try:
+            order = self.ledger.recoveries.order(
+                str(self.notice.key),
+                action,
+                exchange.reference,
+                at=self.at,
+                party=exchange.party,
+                despite=self.despite,
+                new_reference=self.new_reference if action.sends else None,
+                replacement=self.declaration if is_new else None,
+                business_reference=self.lrn if is_new else None,
+            )
+        except InputError as error:
+            if error.problems[0].code not in {"ledger.notice-forbids", "ledger.resubmitted", "ledger.not-concerned"}:
+                raise
+            return "", str(error).replace("give the reason as despite.", "give the reason by --despite TEXT.")
+        return f"{'before: ' if order.repeated else ''}{_described(order)}", ""
+
+
+def _described(order: RecoveryOrder) -> str:
+    """Describe an order in a cell of a table."""
+    return order.action.value if order.resubmission is None else f"{order.action.value} as {order.resubmission}"
+
+
+def _show_recovery(  # noqa: PLR0913 - what is listed, and each choice of how
+    stored: StoredNotice, lines: Sequence[Facts], *, yes: bool, csv: bool, json: bool, limit: int
+) -> None:
+    """Print what is done, or would be."""
+    refused = sum(1 for line in lines if line["refused"])
+    result = "ordered" if yes else "would be ordered"
+    facts: Facts = {"notice": stored.key, "result": result, "number": len(lines) - refused, "refused": refused}
+    if json:
+        _show.as_json({**facts, "complete": stored.notice.complete, "exchanges": list(lines)})
+        return
+    if csv:
+        _show.csv_lines(CONCERNED, lines)
+        return
+    cells = [
+        tuple(line[column] or (line["refused"] if column == "result" else line[column]) for column in _SHOWN)
+        for line in lines
+    ]
+    _show.table("Exchanges that the notice concerns", _SHOWN, cells, limit=limit, rest=f"{REST} So has --csv.")
+    _show.rows(facts)
+    if not stored.notice.complete:
+        _show.line("Not all of the notice was understood; read it before you do anything.")
+    if not yes and len(lines) > refused:
+        _show.line("Nothing has changed; add --yes to do it.")

@@ -1,0 +1,356 @@
+"""`htpoort unanswered` and `recover`: what has no answer, for how long, and what a notice says to do about it."""
+
+from __future__ import annotations
+
+import subprocess  # noqa: S404 - the test is about a command that goes on
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from databases import new_ledger
+from wall_clock import in_amsterdam
+
+from htpoort import AGS, DMS, DeclarationSystem, Outcome, State, build
+from htpoort.ledger import Ledger, NoticeForm
+from htpoort.notices import NoticeName
+
+Run = Callable[..., Any]
+
+PARTY, CLIENT = "NL123456789.02.05", "NL123456789.03.05"
+CONFIG = f"""
+parties = ["{PARTY}", "{CLIENT}"]
+[ledger]
+url = "sqlite:///htpoort.db"
+[unanswered]
+after = "24h"
+[[unanswered.system]]
+system = "DMS"
+after = "4h"
+[[notices.name]]
+name = "Invoer"
+system = "DMS"
+"""
+INVOER = NoticeName(name="Invoer", system="DMS")
+LEASE = timedelta(minutes=2)
+
+
+def now() -> datetime:
+    """Return the time of the machine."""
+    return datetime.now(UTC)  # noqa: TID251 - the command asks the same clock
+
+
+def own(  # noqa: PLR0913 - the parts of a notice
+    *,
+    start: datetime,
+    end: datetime,
+    reference: str = "N1",
+    system: str = "Invoer",
+    behaviour: str = "rejected",
+    recovery: str = "resubmit",
+    messages: str = "",
+) -> str:
+    """Write a notice of one's own, with its times in UTC."""
+    return f"""
+zone = "UTC"
+references = ["{reference}"]
+state = "ended"
+[[windows]]
+system = "{system}"
+access = "file"
+messages = [{messages}]
+start = {start:%Y-%m-%dT%H:%M:%S}
+end = {end:%Y-%m-%dT%H:%M:%S}
+behaviour = "{behaviour}"
+recovery = "{recovery}"
+"""
+
+
+class Office:
+    """A ledger, and ways to fill it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def send(self, reference: str, *, hours: float, system: DeclarationSystem = DMS, party: str = PARTY) -> None:
+        """Let the server accept a declaration so many hours ago."""
+        at = now() - timedelta(hours=hours)
+        message = build(
+            system=system,
+            party=party,
+            mailbox="edi@forwarder.example",
+            reference=reference,
+            payload=f"<MetaData>{reference}</MetaData>".encode(),
+            date=at,
+            message_id=f"<{reference}@forwarder.example>",
+        )
+        self.ledger.exchanges.queue(message, at=at, business_reference=f"LRN{reference}")
+        (claimed,) = self.ledger.exchanges.claim([system.name], owner="a", most=1, at=at, lease=LEASE)
+        self.ledger.exchanges.settle(claimed, Outcome.ACCEPTED, at=at)
+
+    def learn(self, *, begin: float, end: float, **parts: str) -> None:
+        """Store a notice about a window from so many to so many hours ago."""
+        start, stop = (now() - timedelta(hours=hours) for hours in (begin, end))
+        self.ledger.notices.add(own(start=start, end=stop, **parts), at=now(), form=NoticeForm.OWN)
+
+    def states(self) -> dict[str, State]:
+        """Return the state of each exchange."""
+        return {each.reference: each.state for each in self.ledger.exchanges.listed()}
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """Give an empty ledger, and its configuration where the command looks for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(CONFIG)
+    url = new_ledger(tmp_path / "htpoort.db")
+    with in_amsterdam(), Ledger.open(url, notice_names=[INVOER]) as ledger:
+        yield Office(ledger)
+
+
+class TestAges:
+    """The age of an answer is the time in which one could have come."""
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ((), {"K1": True, "K2": False, "A1": False, "A2": True}),
+            (("--too-old", "1"), {"K1": True, "K2": True, "A1": True, "A2": True}),
+            (("--too-old", "DMS=1"), {"K1": True, "K2": True, "A1": False, "A2": True}),
+            (("--too-old", "100", "--too-old", "ags=5"), {"K1": False, "K2": False, "A1": True, "A2": True}),
+        ],
+    )
+    def test_limits(self, htpoort: Run, office: Office, options: tuple[str, ...], expected: dict[str, bool]) -> None:
+        """Each system has a limit of its own; options take the place of those of the file."""
+        for reference, hours, system in (("K1", 5, DMS), ("K2", 3, DMS), ("A1", 5, AGS), ("A2", 25, AGS)):
+            office.send(reference, hours=hours, system=system)
+        lines = htpoort("unanswered", *options, "--json").facts
+
+        assert expected == {line["reference"]: line["too_old"] for line in lines}
+
+    @pytest.mark.parametrize(
+        ("behaviour", "age"), [("queued", 3.0), ("delayed", 3.0), ("rejected", 3.0), ("normal", 5.0)]
+    )
+    def test_a_window_pauses_the_clock(self, htpoort: Run, office: Office, behaviour: str, age: float) -> None:
+        """Two hours of a window in which no answer could come do not count."""
+        office.learn(begin=4, end=2, behaviour=behaviour)
+        office.send("K1", hours=5)
+        (line,) = htpoort("unanswered", "--json").facts
+
+        assert (age, age >= 4) == (line["age_hours"], line["too_old"])
+
+    @pytest.mark.parametrize("options", [("--too-old", "x"), ("--too-old", "-1"), ("--too-old", "NCTS=1")])
+    def test_bad_limits(self, htpoort: Run, office: Office, options: tuple[str, ...]) -> None:
+        """A limit that is no number, is below zero or is for an unknown system is bad input."""
+        del office
+
+        assert htpoort("unanswered", *options).code == 2
+
+
+class TestWatching:
+    """`--watch` waits until an answer is too old."""
+
+    def test_it_ends_with_what_is_too_old(self, htpoort: Run, office: Office) -> None:
+        """If something is too old already, it is listed at once, alone, and the exit code is 4."""
+        for reference, hours in (("K1", 5), ("K2", 3)):
+            office.send(reference, hours=hours)
+        result = htpoort("unanswered", "--watch", "--json")
+
+        assert (4, ["K1"]) == (result.code, [line["reference"] for line in result.facts])
+
+    def test_it_waits(self, office: Office) -> None:
+        """As long as nothing is too old, the command goes on; it ends when something is."""
+        command = [sys.executable, "-m", "htpoort", "unanswered", "--watch", "--every", "1", "--csv"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:  # noqa: S603 - our own
+            office.send("K1", hours=5)
+            out, _ = watching.communicate(timeout=60)
+
+        assert (4, True) == (watching.returncode, f"{PARTY},DMS,K1,LRNK1," in out)
+
+    def test_without_a_limit(self, htpoort: Run, office: Office) -> None:
+        """Without a limit nothing is ever too old, so there is nothing to wait for."""
+        del office
+        Path("htpoort.toml").write_text(CONFIG.partition("[unanswered]")[0], encoding="utf-8")
+        result = htpoort("unanswered", "--watch")
+
+        assert result.code == 2
+        assert "--too-old" in result.err
+
+
+class TestPreview:
+    """Without --yes, `recover` shows what the notice says and changes nothing."""
+
+    def test_what_it_concerns(self, htpoort: Run, office: Office) -> None:
+        """Each exchange that was sent in the window, with what to do, what is allowed and what would be done."""
+        for reference, hours in (("K1", 5), ("K2", 3)):
+            office.send(reference, hours=hours)
+        office.learn(begin=4, end=2, recovery="same-reference")
+        facts = htpoort("recover", "N1", "--json").facts
+
+        assert {
+            "notice": 1,
+            "result": "would be ordered",
+            "number": 1,
+            "refused": 0,
+            "complete": True,
+            "exchanges": [
+                {
+                    "party": PARTY,
+                    "system": "DMS",
+                    "reference": "K2",
+                    "business_reference": "LRNK2",
+                    "sent": facts["exchanges"][0]["sent"],
+                    "state": "accepted",
+                    "presumed_rejected": True,
+                    "recovery": "same-reference",
+                    "to_do": "send it again with the same LRN",
+                    "allowed": "wait, same-reference, report",
+                    "ordered": "",
+                    "result": "would be: same-reference",
+                    "refused": "",
+                }
+            ],
+        } == facts
+        assert {"K1": State.ACCEPTED, "K2": State.ACCEPTED} == office.states()
+
+    def test_a_choice_is_the_persons(self, htpoort: Run, office: Office) -> None:
+        """Where the notice leaves a choice, nothing would be done without --do."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2)
+        (line,) = htpoort("recover", "n1", "--json").facts["exchanges"]
+
+        assert ("", True) == (line["result"], "--do is missing" in line["refused"])
+
+    def test_for_a_person(self, htpoort: Run, office: Office) -> None:
+        """A table, the numbers, and how to do it."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2)
+        text = htpoort("recover", "1", "--do", "same-reference").text
+
+        assert "would be: same-reference" in text
+        assert "Nothing has changed; add --yes to do it." == text.splitlines()[-1]
+
+    def test_a_notice_that_is_not_there(self, htpoort: Run, office: Office) -> None:
+        """An unknown notice is bad input, and the error names those that are stored."""
+        office.learn(begin=4, end=2)
+        result = htpoort("recover", "N2")
+
+        assert result.code == 2
+        assert "N1" in result.err
+
+
+class TestRecovering:
+    """With --yes, `recover` does what the notice allows, for each exchange once."""
+
+    def test_the_same_reference(self, htpoort: Run, office: Office) -> None:
+        """Every declaration of the window goes out again under a new K; doing it again changes nothing."""
+        for reference in ("K1", "K2"):
+            office.send(reference, hours=3)
+        office.learn(begin=4, end=2)
+        first = htpoort("recover", "N1", "--do", "same-reference", "--yes", "--json").facts
+        second = htpoort("recover", "N1", "--do", "same-reference", "--yes", "--json").facts
+
+        assert (2, 0, 0) == (first["number"], first["refused"], second["number"])
+        assert [State.CLOSED, State.CLOSED, State.QUEUED, State.QUEUED] == list(office.states().values())
+
+    def test_only_some(self, htpoort: Run, office: Office) -> None:
+        """Only the K that are named are ordered for; one that the notice does not concern is an error."""
+        for reference in ("K1", "K2"):
+            office.send(reference, hours=3)
+        office.send("K3", hours=1)
+        office.learn(begin=4, end=2, recovery="wait", behaviour="queued")
+        done = htpoort("recover", "N1", "K2", "--yes", "--json").facts
+        wrong = htpoort("recover", "N1", "K3", "--yes")
+
+        assert [("K2", "wait")] == [(line["reference"], line["result"]) for line in done["exchanges"]]
+        assert (2, True) == (wrong.code, "K 'K3'" in wrong.err)
+
+    def test_what_the_notice_forbids(self, htpoort: Run, office: Office) -> None:
+        """A refusal says why and how to do it all the same; with a reason it is done."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="report-list", behaviour="unavailable")
+        options = ("recover", "N1", "--do", "same-reference", "--yes")
+        first = htpoort(*options, "--json")
+        (refused,) = first.facts["exchanges"]
+        before = office.states()
+        (done,) = htpoort(*options, "--despite", "Customs asked for it", "--json").facts["exchanges"]
+
+        assert (2, True) == (first.code, "--despite TEXT" in refused["refused"])
+        assert {"K1": State.ACCEPTED} == before
+        assert done["result"].startswith("same-reference as K")
+        assert State.CLOSED == office.states()["K1"]
+
+    def test_a_new_reference(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """A declaration with a new LRN takes the place of one; it needs the file, the LRN and one K."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="new-reference")
+        (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
+        options = ("--do", "new-reference", "--declaration", "new.xml", "--lrn", "LRN9", "--yes", "--json")
+        without = htpoort("recover", "N1", *options)
+        (done,) = htpoort("recover", "N1", "K1", "--new-reference", "K9", *options).facts["exchanges"]
+
+        assert without.code == 2
+        assert "new-reference as K9" == done["result"]
+        assert {"K1": State.CLOSED, "K9": State.QUEUED} == office.states()
+        assert "LRN9" == office.ledger.exchanges.find("K9", party=PARTY).business_reference  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            (("--lrn", "LRN9"), "--lrn"),
+            (("K1", "--do", "new-reference"), "--declaration"),
+            (("K1", "--do", "new-reference", "--declaration", "none.xml"), "--declaration"),
+            (("--do", "let-go"), "--despite"),
+            (("--despite", " "), "--despite"),
+            (("--new-reference", "K9"), "--new-reference"),
+            (("--csv", "--json"), "--csv"),
+        ],
+    )
+    def test_bad_usage(self, htpoort: Run, office: Office, options: tuple[str, ...], named: str) -> None:
+        """Options that do not fit each other are bad input that names them, and nothing changes."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="new-reference")
+        result = htpoort("recover", "N1", *options, "--yes")
+
+        assert (2, True) == (result.code, named in result.err + result.text)
+        assert {"K1": State.ACCEPTED} == office.states()
+
+    def test_a_notice_about_some_messages(self, htpoort: Run, office: Office) -> None:
+        """If only some messages are affected, nothing is done for all at once: which K these are, a person knows."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="same-reference", messages='"IE515"')
+        (all_at_once,) = htpoort("recover", "N1", "--yes", "--json").facts["exchanges"]
+        (named,) = htpoort("recover", "N1", "K1", "--yes", "--json").facts["exchanges"]
+
+        assert "IE515" in all_at_once["refused"]
+        assert named["result"].startswith("same-reference as K")
+
+    def test_a_list_for_customs(self, htpoort: Run, office: Office) -> None:
+        """The list is printed as CSV, and what is on it is recorded."""
+        office.send("K1", hours=30)
+        office.learn(begin=20, end=2, recovery="report-list", behaviour="unavailable")
+        text = htpoort("recover", "N1", "--yes", "--csv").text
+        (line,) = htpoort("recover", "N1", "--json").facts["exchanges"]
+
+        assert f"{PARTY},DMS,K1,LRNK1," in text
+        assert ("report", "accepted") == (line["ordered"], line["state"])
+
+
+class TestLettingGo:
+    """What a notice holds can be sent by an order that gives a reason."""
+
+    def test_letting_go(self, htpoort: Run, office: Office) -> None:
+        """The order is recorded with its reason; then nothing is held."""
+        office.learn(begin=1, end=-1)
+        before = office.ledger.windows.hold(["DMS"], at=now())
+        preview = htpoort("recover", "N1", "--do", "let-go", "--despite", "it works", "--json").facts
+        done = htpoort("recover", "N1", "--do", "let-go", "--despite", "it works", "--yes", "--json").facts
+        entry = office.ledger.newest_entry()
+
+        assert (["DMS"], "would be let go", "let go") == (list(before), preview["result"], done["result"])
+        assert entry is not None
+        assert "notice 1: it works" == entry.detail
+        assert ["DMS"] == list(office.ledger.windows.review(["DMS"], at=now()).to_release)

@@ -55,8 +55,8 @@ AccessOption = Annotated[
 ]
 
 _ROW: Final = ("system", "access", "messages", "start", "end", "end_kind", "behaviour", "recovery", "fallback")
-_LISTED: Final = ("number", "learned", "authority", "references", "kind", "state", "complete", "systems", "source")
-_PERIOD: Final = ("system", "advice", "from", "until", "notice", "text", "sure")
+_LISTED: Final = ("number", "learned", "references", "state", "complete", "systems", "source")
+_PERIOD: Final = ("system", "advice", "from", "until", "notice", "sure")
 
 
 # ── read, add, list ──────────────────────────────────────────────────────────
@@ -126,7 +126,15 @@ def list_notices(*, config: Config = CONFIG, json: Json = False) -> None:
         _show.as_json(listed)
         return
     lines = [
-        tuple(_joined(facts[name]) if isinstance(facts[name], list) else facts[name] for name in _LISTED)
+        (
+            facts["number"],
+            _show.local(facts["learned"]),
+            _joined(facts["references"]),
+            facts["state"],
+            facts["complete"],
+            _joined(facts["systems"]),
+            facts["source"],
+        )
         for facts in listed
     ]
     _show.table("Notices", _LISTED, lines)
@@ -385,7 +393,17 @@ def timeline(  # noqa: PLR0913 - the options
         return
     for line in drawn.lines():
         _show.line(_show.printable(line))
-    _show.table("Periods", _PERIOD, [tuple(facts.values()) for facts in periods])
+    lines = [
+        (name, placed.advice, *_bounds(placed, zone), placed.notice, not placed.assumed)
+        for name, windows in drawn.systems
+        for placed in windows
+    ]
+    _show.table("Periods", _PERIOD, lines)
+
+
+def _bounds(placed: PlacedWindow, zone: ZoneInfo) -> tuple[str, ...]:
+    moments = (placed.opens, placed.closes)
+    return tuple("" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in moments)
 
 
 def _period(name: str, placed: PlacedWindow, zone: ZoneInfo) -> Facts:

@@ -237,6 +237,38 @@ def test_an_own_notice_about_the_same_event_settles_it() -> None:
     assert ["send"] == advice(read, own, moments=(LATER,), known_at="2026-01-11T08:00")
 
 
+def test_over_without_a_row_ends_what_the_older_texts_state() -> None:
+    """A notice that only says that it is over ends the rows before it at its own time, and keeps what they stated."""
+    open_ended = notice(text(row(end=None, recovery="resubmit"), state="in-force"))
+    over = notice(text(known="2026-01-10T22:30", state="ended"))
+    early = notice(text(known="2026-01-10T21:30", state="ended"))
+    late = notice(text(known="2026-01-11T09:00", state="ended"))
+    moments = ("2026-01-10T20:29", "2026-01-10T20:30", "2026-01-10T21:29", "2026-01-10T21:30", "2026-01-10T22:00")
+
+    assert ["hold", "hold", "hold", "send", "send"] == advice(open_ended, over, moments=moments)
+    assert ["hold", "send", "send", "send", "send"] == advice(notice(text(row())), early, moments=moments)
+    assert ["hold", "hold", "hold", "hold", "send"] == advice(notice(text(row())), late, moments=moments)
+    assert ["send"] == advice(notice(text(row(), whole=False)), late, moments=(LATER,))
+    assert ["send"] * 5 == advice(notice(text(row(), state="cancelled")), late, moments=moments)
+    assert ["hold"] == advice(open_ended, over, moments=("2026-01-10T21:30",), known_at="2026-01-10T21:29")
+    given = Availability([open_ended, over]).what_now("DMS", at=utc(INSIDE))
+    assert ("resubmit", "W1", utc("2026-01-10T21:30")) == (given.recovery, given.notice, given.until)
+
+
+def test_over_ends_what_was_not_understood_before() -> None:
+    """All texts since the last one that was understood are ended together; what is learned later is not."""
+    doubtful = notice(
+        text(row()), text(row("unavailable", end="2026-01-11T02:00"), known="2026-01-09T09:00", whole=False)
+    )
+    later = learned(notice(text(row(start="2026-01-20T20:00", end=None), whole=False)), "2026-01-12T00:00")
+    over = learned(notice(text(known=None, state="ended")), "2026-01-10T20:30")
+
+    assert ["hold", "send", "send"] == advice(
+        learned(doubtful, "2026-01-09T10:00"), over, moments=("2026-01-10T20:29", "2026-01-10T20:30", LATER)
+    )
+    assert ["send"] == advice(learned(doubtful, "2026-01-09T10:00"), over, later, moments=("2026-01-10T20:30",))
+
+
 # ── what a text leaves out ───────────────────────────────────────────────────
 
 

@@ -218,12 +218,32 @@ def spans_of(event: int, notices: Sequence[KnownNotice]) -> Iterator[Span]:
         replacements.append(replaced)
         # Only a text that was wholly understood can release what an older one holds.
         replaced = min(replaced, text.known) if text.revision.complete else replaced
-    for text, until in zip(texts, reversed(replacements), strict=True):
+    for number, (text, until) in enumerate(zip(texts, reversed(replacements), strict=True)):
         if text.known < until:
             # What was learned later changes nothing of what was known before.
             first = min(other.published for other in texts if other.known <= text.known)
-            for window in text.revision.windows:
-                yield from _place_row(event, text, window, first, until)
+            for stating, window in _rows_of(text, texts[:number]):
+                yield from _place_row(event, stating, window, first, until)
+
+
+def _rows_of(text: Text, older: Sequence[Text]) -> Iterator[tuple[Text, ServiceWindow]]:
+    """Give the rows of a text; one that only says that it is over ends the rows of the older texts."""
+    revision = text.revision
+    if revision.windows or not revision.complete or revision.state is not NoticeState.ENDED:
+        yield from ((text, window) for window in revision.windows)
+        return
+    for other in reversed(older):
+        if other.known <= text.known:
+            notice, is_sure = other.known_notice.notice, other.revision.complete
+            stating = Text(other.known_notice, revision, text.known, text.published)
+            for window in () if is_sure and other.revision.state is NoticeState.CANCELLED else other.revision.windows:
+                closes = _place(window.end, notice.zone or "UTC", last=True)
+                if is_sure and closes is not None and closes <= text.published:
+                    yield stating, window
+                else:
+                    yield stating, attrs.evolve(window, end_kind=EndKind.UNKNOWN)
+            if is_sure:
+                return
 
 
 def _texts(notices: Sequence[KnownNotice]) -> list[Text]:

@@ -312,6 +312,31 @@ def test_a_word_that_turns_the_sense_takes_all_facts(sentence: str) -> None:
     assert ((), False, True) == (facts, understood, turned)
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Files are looked at when the error is corrected.",
+        "Please wait until the outage is over.",
+        "Vent venligst, indtil fejlen er rettet.",
+    ],
+)
+def test_what_is_still_to_come_is_not_over(sentence: str) -> None:
+    """A sentence that says what holds until something is over does not say that it is over."""
+    assert () == read(sentence)[1]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The emergency procedure may be used until the error is corrected.",
+        "Nødproceduren må bruges, indtil fejlen er løst.",
+    ],
+)
+def test_a_permission_until_it_is_over(sentence: str) -> None:
+    """A permission that ends with the disturbance is a permission."""
+    assert ((Permits(Fallback.ALLOWED),), True) == read(sentence)[1:3]
+
+
 def test_words_that_are_left_make_a_sentence_unread() -> None:
     """A sentence of which other words are left states what its rules found, and counts as not understood."""
     assert (

@@ -99,7 +99,7 @@ _DANISH_NAMES: Final = SystemNames(
         "NCTS", "NCTS (Transit)", "Transit (NCTS)", "Transit", "Forsendelse", "DMS", "DMS Import", "DMS Export",
         "DMS Eksport", "DMS Forsendelse", "DMS Forsendelse (NCTS)", "DMS Transit", "DMS Transit (NCTS)",
         "Customs portal (DMS import)", "Customs Portal", "Toldportalen (DMS import)", "Toldportalen", "EMCS",
-        "EU-systems", "EU-systemer", "EU-CTP", "IPEP", "Traderportal",
+        "EU-systems", "EU-systemer", "EU systems", "EU-CTP", "IPEP", "Traderportal",
         "E-tax for businesses (NTSE)", "TastSelv Erhverv (NTSE)",
         "TFE (testsystems)", "TFE (testsystemer)", "TFE", "Toldsystemer", "AES", "H7", "VIES", "TARIC",
         "Tariff", "Toldtarif",
@@ -115,7 +115,8 @@ TOLDSTYRELSEN: Final = Authority(
     languages=("en", "da"),
     marks=(
         "danish customs agency", "toldstyrelsen", "info.skat.dk", "skat.dk", "prd-service", "tfe", "servicevindue",
-        "scheduled unavailability", "planlagt nedlukning", "dms eksport", "dms forsendelse", "dms export", "wo0000",
+        "scheduled unavailability", "unavailability status", "planlagt nedlukning", "nedlukning status",
+        "dms eksport", "dms forsendelse", "dms export", "wo0000",
         "inc0000", "files sent to", "ncts (transit)", "transit (ncts)", "toldsystem", "toldsegment", "customs portal",
         "meddelelse", "import control system", "manifest", "eksport", "virksomhederne", "kl. ", "nødprocedure",
     ),

@@ -33,7 +33,10 @@ _START: Final = r"(?:^|(?<=[.;:] ))"
 _STOP: Final = r"(?=\W*$|[.,;] )"
 _END: Final = rf"(?=\W*$|[.;] | (?:siden|fra) {TIME})"  # of a list of names, which has commas
 _WINDOW: Final = r"(?:hele )?(?:det )?(?:prd-? ?)?(?:servicevinduet|perioden|vedligeholdelsen|nedlukningen|lukningen)"
-_DURING: Final = rf"(?:,? (?:under|i|inden for|på grund af|grundet) {_WINDOW})?"
+_DURING: Final = (
+    rf"(?:,? (?:under|i|inden for|på grund af|grundet) {_WINDOW}|,? indtil (?:fejlen|problemet|hændelsen|driftsforstyrrelsen) er "
+    r"(?:rettet|løst|udbedret|afhjulpet))?"
+)
 _AFTER: Final = (
     rf"(?:(?:efter|når) (?:(?:prd-? ?)?servicevinduets (?:afslutning|ophør|udløb)|(?:afslutningen|udløbet) af {_WINDOW}"
     rf"|{_WINDOW}(?: er (?:afsluttet|slut|overstået|ovre|færdigt|forbi))?))"
@@ -59,6 +62,7 @@ _HAPPENING: Final = (
     r"(?:(?:dette|det planlagte|det|den) )?(?:prd-? ?)?(?:servicevindue(?:t)?|fejlen|problemet|problemerne|driftsforstyrrelsen"
     r"|hændelsen|vedligeholdelsen|nedlukningen|opgraderingen|forstyrrelsen|udfaldet)(?: (?:med|i|på) [^.:;!?,]{2,80}?)?"
 )
+_NOT_YET: Final = "".join(rf"(?<!\b{word} )" for word in ("når", "indtil", "efter", "hvis", "inden", "før", "såfremt"))
 _OVER: Final = r"(?:afsluttet|overstået|ovre|slut|færdigt?|gennemført|løst|rettet|udbedret|afhjulpet|udført)"
 
 _TITLES: Final = (
@@ -267,7 +271,7 @@ _EVENTS: Final = (
     rule("ended-word-da", rf"^(?:opdatering\W+)?(?:er )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
     rule(
         "ended-da",
-        rf"{_HAPPENING} (?:er|blev|var) (?:nu )?{_OVER}(?: (?:kl|fra|siden))?",
+        rf"{_NOT_YET}\b{_HAPPENING} (?:er|blev|var) (?:nu )?{_OVER}(?: (?:kl|fra|siden))?",
         Event(EventKind.ENDED),
         Times(TimeRole.END),
         cues="er |blev|var",

@@ -37,7 +37,10 @@ _WINDOW: Final = (
     r"(?:the |this |that )?(?:whole |entire |specified )?(?:prd-? ?)?"
     r"(?:service ?-?window|maintenance(?: window| work)?|period|downtime|outage|incident|disruption)"
 )
-_DURING: Final = rf"(?:,? (?:during|within|in|throughout|for|due to) {_WINDOW})?"
+_DURING: Final = (
+    rf"(?:,? (?:during|within|in|throughout|for|due to) {_WINDOW}|,? until (?:the |this )?(?:[a-z]+ )?(?:is|has been) "
+    r"(?:corrected|fixed|solved|resolved|over|finished))?"
+)
 _AFTER: Final = (
     rf"(?:when|after|once|as soon as|until after|until) (?:the (?:end|completion|closing) of {_WINDOW}"
     rf"|{_WINDOW}(?: (?:has|is|have|was)(?: been)? (?:passed|ended|closed|concluded|over|finished|completed|done))?)"
@@ -72,6 +75,11 @@ _HAPPENING: Final = (
     r"(?: (?:with|in|on|regarding) [^.:;!?,]{2,80}?)?"
 )
 _OVER: Final = r"(?:concluded|ended|completed|finished|done|resolved|solved|closed|over|fixed|corrected|performed)"
+_NOT_YET: Final = "".join(
+    rf"(?<!\b{word} {article})"
+    for word in ("until", "till", "when", "once", "after", "if", "before", "as soon as", "unless")
+    for article in ("", "the ", "this ", "all ")
+)
 _SIGN_IN: Final = r"(?:sign(?:ing)?|log(?:ging)?)[ -]?(?:in|on)"
 _IF_NECESSARY: Final = r",? (?:if|when|where) (?:it is )?(?:absolutely |strictly )(?:necessary|unavoidable)"
 
@@ -345,12 +353,14 @@ _EVENTS: Final = (
     rule("ended-word", rf"^(?:update\W+)?(?:is |now )?{_OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
     rule(
         "ended",
-        rf"{_HAPPENING} (?:(?:has|have|is|are|was|were) )?(?:now )?(?:been )?(?:successfully )?{_OVER}(?: (?:as of|at|since|on|by))?",
+        rf"{_NOT_YET}\b{_HAPPENING} (?:(?:has|have|is|are|was|were) )?(?:now )?(?:been )?(?:successfully )?{_OVER}(?: (?:as of|at|since|on|by))?",
         Event(EventKind.ENDED),
         Times(TimeRole.END),
         cues="conclu|ended|completed|finished|done|solved|closed|over|fixed|corrected|performed",
     ),
-    rule("ended-after-time", rf"(?<={TIME}) (?:is|was) (?:now )?{_OVER}", Event(EventKind.ENDED), Times(TimeRole.END)),
+    rule(
+        "ended-after-time", rf"(?<={TIME}),? (?:is|was) (?:now )?{_OVER}", Event(EventKind.ENDED), Times(TimeRole.END)
+    ),
     rule(
         "works-again",
         r"(?:all |the )?(?:customs )?(?:systems?|services?) (?:is|are) (?:now )?"
@@ -416,7 +426,7 @@ _EVENTS: Final = (
     ),
     rule(
         "ongoing",
-        r"(?:(?:the|this) (?:issues?|problems?|errors?|cases?|incident) )?(?:is|are) (?:still )?being (?:looked (?:at|into)|investigated|worked on|examined)|we are (?:still )?(?:working on|investigating|looking into)(?: (?:it|the (?:issue|problem|error|case)s?|a solution))?",
+        r"(?:(?:the|this) (?:issues?|problems?|errors?|cases?|incident) )?(?:is|are) (?:still )?being (?:looked (?:at|into)|investigated|worked on|examined)|we are (?:still )?(?:working (?:on|to)|investigating|looking into)(?: [^.:;]{2,60})?",
         Event(EventKind.ONGOING),
         cues="being|working|investigat|looking",
     ),
@@ -443,7 +453,7 @@ _TITLES: Final = (
     ),
     rule(
         "title-systems",
-        rf"service ?-?windows? (?:on |for |in )?(?:all customs systems ?[/,]? ?)?{_S}(?=\W*$| ?{TIME})",
+        rf"service ?-?windows? (?:on |for |in )?(?:all customs systems ?[/,]? ?)?{_S}(?=\W*$|(?: on)? ?{TIME})",
         effect=named,
         cues="window",
     ),

@@ -113,5 +113,11 @@ def _loose_ends(read: ReadBlock) -> Iterable[Problem]:
             yield Problem("truncated", message, *_place_of(systems[0], read))
     lines = read.block.lines
     last = max((passage for _, passage in placed), key=lambda passage: passage.stop, default=None)
-    if last is not None and lines and last.stop == lines[-1].stop and last.text[-1] not in _END_MARKS:
+    if (
+        last is not None
+        and lines
+        and last.stop == lines[-1].stop
+        and last.text[-1] not in _END_MARKS
+        and not last.text[-1].isdigit()
+    ):
         yield Problem("truncated", "The text ends within a sentence.", last.start, last.stop)

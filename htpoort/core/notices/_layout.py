@@ -25,6 +25,7 @@ _TAIL_STAMP = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{1,2}:[0-9]{2}(?::[0-
 _GLUE = re.compile(r"(?<=[a-zæøå0-9)])(?=[A-ZÆØÅ])")
 _MAY_BE_STAMP = re.compile(r"[^\d]{0,20}[0-9].{3,50}")
 _RULER = re.compile(r"[\W_]+")
+_LONGEST_WORD: Final = 60
 _LONGEST_STAMP: Final = 60
 
 
@@ -60,6 +61,7 @@ class Entry:
         status: The printed word for its state.
         systems: The printed list of systems.
         title: The printed title, where a header has one.
+        strange: The places of values of its header that are not known.
         published: When the first text was published, if only the newest is given; as printed.
         blocks: Its texts, the newest first.
     """
@@ -68,6 +70,7 @@ class Entry:
     status: str = ""
     systems: list[str] = attrs.field(factory=list)
     title: Passage | None = None
+    strange: list[tuple[int, int]] = attrs.field(factory=list)
     published: str = ""
     blocks: list[TextBlock] = attrs.field(factory=lambda: [TextBlock()])
 
@@ -265,7 +268,9 @@ class _Layout:
         if label in {Label.UPDATED, Label.PUBLISHED}:
             return _MAY_BE_STAMP.fullmatch(line.text) is not None
         if label in {Label.TYPE, Label.STATUS}:
-            return line.folded.strip(" .:") in {*self._authority.kinds, *self._authority.statuses}
+            if line.folded.strip(" .:") not in {*self._authority.kinds, *self._authority.statuses}:
+                self._entry.strange.append((line.start, line.stop))
+            return len(line.text) <= _LONGEST_WORD and line.text[-1] != "."
         return True
 
     def _fill(self, label: Label, value: str) -> None:

@@ -38,6 +38,7 @@ _EXPECTED: Final = frozenset([
 _FROM: Final = frozenset(["from", "van", "vanaf", "fra", "since", "sinds", "between", "tussen", "mellem", "starting"])
 _BETWEEN: Final = frozenset(["between", "tussen", "mellem"])
 _UNTIL: Final = frozenset(["until", "till", "til", "tot", "indtil"])
+_MOVED: Final = frozenset(["flyttet", "udskudt", "rykket", "verplaatst", "verschoven", "verzet"])  # to a day, not until
 _TO: Final = frozenset(["-", "to", "through", "thru"])
 _AND: Final = frozenset(["and", "en", "og"])
 _BEFORE_HOUR: Final = frozenset([
@@ -250,6 +251,8 @@ def _period_at(tokens: Tokens, index: int) -> tuple[Period, int] | None:
     """Read the period or the moment that begins at a token."""
     begin = tokens[index].start
     if tokens[index].text in _UNTIL:
+        if tokens[index - 1].text in _MOVED:
+            return None
         expected, place = _expectation(tokens, _after_connector(tokens, index))
         moment = _moment_at(tokens, place)
         if moment is None:
@@ -297,6 +300,10 @@ def _with_years(first: Day | None, last: Day | None) -> tuple[Day | None, Day | 
         filled = first.in_year(last.value.year)
         return (filled, last) if filled.value is not None and filled.value <= last.value else (first, last)
     if last is not None and last.value is None and first is not None and first.value is not None:
+        if last.month is None and last.weekday is not None:
+            # `Saturday March 11, 2023, 1800 - Sunday 0500`: the first Sunday from then on.
+            days = timedelta(days=(last.weekday - first.value.weekday()) % 7)
+            return first, attrs.evolve(last, value=first.value + days, problems=())
         filled = last.in_year(first.value.year)
         return (first, filled) if filled.value is not None and filled.value >= first.value else (first, last)
     return first, last

@@ -92,7 +92,7 @@ class _ReadEntry:
     @property
     def unread(self) -> tuple[tuple[int, int], ...]:
         """The sentences of its texts that no rule understood."""
-        return tuple(span for read in self.reads for span in read.collected.unread)
+        return (*self.entry.strange, *(span for read in self.reads for span in read.collected.unread))
 
 
 def _read_block(block: TextBlock, reader: SentenceReader, header: Sequence[str], title: Passage | None) -> ReadBlock:
@@ -147,7 +147,8 @@ def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
                 complete=authority.key is not None
                 and bool(read.rows.windows and read.collected.statements)
                 and not unclear
-                and not read.collected.unread,
+                and not read.collected.unread
+                and not (newest and entry.strange),
             )
         )
         newest = False

@@ -85,6 +85,7 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         "We are currently experiencing slow response times in Export.",
         (of(Behaviour.DELAYED, "Export"), _facts.Event(EventKind.ONGOING)),
     ),
+    "delays-occur": ("Short delays may occur in replies.", (of(Behaviour.DELAYED, general=True),)),
     "part-with-issues": (
         "We are seeing problems with the quota check in Import.",
         (of(Behaviour.LIMITED, "Import"), _facts.Event(EventKind.ONGOING)),
@@ -162,6 +163,7 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         (of(Behaviour.NORMAL, "Export", access=ONLINE),),
     ),
     "title-sign-in": ("Log-in errors", ()),
+    "title-response-times": ("Slow response times in EMCS", (Named(("EMCS",)),)),
     "title-gateways": ("Service window gateways", ()),
     "client-updated": (
         "After the service window the online client for EMCS will be updated automatically.",
@@ -185,8 +187,8 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         (of(Behaviour.DELAYED, "Manifest", access=FILE),),
     ),
     "messages-delayed-da": (
-        "Varemeldinger og afgangsmeldinger til EU indsendt til EMCS kan modtages, men svarene kan blive forsinket.",
-        (of(Behaviour.DELAYED, "EMCS", messages=("Varemeldinger", "afgangsmeldinger til EU")),),
+        "Vare- og krydslister og meldinger til EU indsendt til EMCS i perioden kan modtages, men svar kan forsinkes.",
+        (of(Behaviour.DELAYED, "EMCS", messages=("Vare- og krydslister", "meldinger til EU")),),
     ),
     "online-closed-da": (
         "Der vil være lukket for onlineadgang til EMCS, NCTS og Import i perioden.",

@@ -101,11 +101,12 @@ _DANISH_NAMES: Final = SystemNames(
         "Customs portal (DMS import)", "Customs Portal", "Toldportalen (DMS import)", "Toldportalen", "EMCS",
         "EU-systems", "EU-systemer", "EU systems", "EU-CTP", "IPEP", "Traderportal",
         "E-tax for businesses (NTSE)", "TastSelv Erhverv (NTSE)",
-        "TFE (testsystems)", "TFE (testsystemer)", "TFE", "Toldsystemer", "AES", "H7", "VIES", "TARIC",
+        "TFE (testsystems)", "TFE (testsystemer)", "TFE", "AES", "H7", "VIES", "TARIC",
         "Tariff", "Toldtarif",
     ),
     categories=frozenset(
-        {"other messages", "andre meddelelser", "øvrige meddelelser", "other", "andet", "all customs systems"}
+        {"other messages", "andre meddelelser", "øvrige meddelelser", "other", "andet", "all customs systems",
+         "toldsystemer"}
     ),
 )  # fmt: skip
 

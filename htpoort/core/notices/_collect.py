@@ -89,6 +89,7 @@ class Collected:
     events: list[Placed[facts.Event]] = attrs.field(factory=list)
     periods: list[TimedPeriod] = attrs.field(factory=list)
     named: tuple[str, ...] = ()
+    sizes: list[int] = attrs.field(factory=lambda: [0])
     mentioned: list[str] = attrs.field(factory=list)
     subjects: list[str] = attrs.field(factory=list)
     messages: list[str] = attrs.field(factory=list)
@@ -266,6 +267,7 @@ class _Collector:
 
     def _begin(self, systems: tuple[str, ...]) -> None:
         self.result.sections.append(systems)
+        self.result.sizes.append(0)
         self._access = None
 
     def _placed(self, fact: F) -> Placed[F]:
@@ -278,6 +280,8 @@ class _Collector:
             self.result.unread.append((self._passage.start, self._passage.stop))
         for fact in reading.facts:
             self._add(fact)
+        if not reading.understood or reading.facts:
+            self.result.sizes[-1] += 1
         if not reading.turned:
             self._add_times(sentence)
 

@@ -32,7 +32,7 @@ _LINK: Final = f"[{LINK}{REFERENCE}]+"
 _START: Final = r"(?:^|(?<=[.;:] ))"
 _STOP: Final = r"(?=\W*$|[.,;] )"
 _END: Final = rf"(?=\W*$|[.;] | (?:siden|fra) {TIME})"  # of a list of names, which has commas
-_WINDOW: Final = r"(?:hele )?(?:det )?(?:prd-? ?)?(?:servicevinduet|perioden|vedligeholdelsen|nedlukningen|lukningen)"
+_WINDOW: Final = r"(?:hele )?(?:det )?(?:prd-? ?)?(?:servicevinduet?|perioden|vedligeholdelsen|nedlukningen|lukningen)"
 _DURING: Final = (
     rf"(?:,? (?:under|i|inden for|på grund af|grundet) {_WINDOW}|,? indtil (?:fejlen|problemet|hændelsen|driftsforstyrrelsen) er "
     r"(?:rettet|løst|udbedret|afhjulpet))?"
@@ -110,7 +110,7 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "messages-delayed-da",
-        rf"{_START}(?P<messages>[^.:;!?{TIME}]{{4,300}}) (?:til|i) {_S} {_LATE}{_DURING}",
+        rf"{_START}(?P<messages>[^.:;!?{TIME}]{{4,300}}) til {_S}{_DURING} {_LATE}{_DURING}",
         effect=states(Behaviour.DELAYED),
         cues="forsinke",
     ),

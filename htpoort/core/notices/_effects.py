@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Heading, Named, Statement
 from htpoort.core.notices._rules import Found
@@ -15,14 +14,14 @@ __all__ = ["access_stated", "asks", "heading", "listed_messages", "named", "part
 _VERB = re.compile(
     r"(?: (?:som|der|that|which))?(?: (?:er|are|bliver))? (?:sendt|indsendt|indgivet|fremsendt|afgivet)$"
 )
-_AND: Final = (" and ", " og ", " en ", " & ")
+_BETWEEN = re.compile(r", ?(?:and |og |en )?|(?<!-) (?:and|og|en|&) ")
 
 
 def listed_messages(phrase: str) -> tuple[str, ...]:
     """Split a list of messages at commas and at *and*; a slash joins two names of one."""
-    for word in _AND:
-        phrase = phrase.replace(word, ",")
-    return tuple(name for part in phrase.split(",") if (name := part.strip()))
+    # `arrival- and departure notices` are one name.
+    names = _BETWEEN.split(phrase)
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def _has_group(found: Found, group: str) -> bool:

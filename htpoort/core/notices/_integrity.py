@@ -17,8 +17,9 @@ from htpoort.core.notices._judging import ReadBlock
 from htpoort.core.notices._systems import base_and_bracket, same_system
 from htpoort.core.notices.notice import Access
 
-__all__ = ["misfits"]
+__all__ = ["broken_end", "misfits"]
 
+_LONG: Final = 4  # blanks; what is shorter may be a heading
 _END_MARKS: Final = '.!?:;)"…'
 
 
@@ -39,7 +40,7 @@ def misfits(read: ReadBlock, header: Sequence[str], authority: Authority) -> lis
         *_unknown_names(read, header, authority),
         *_header_misfits(read, header, authority),
         *_section_misfits(collected, authority),
-        *_loose_ends(read),
+        *_empty_sections(read),
     ]
 
 
@@ -98,26 +99,40 @@ def _section_misfits(collected: Collected, authority: Authority) -> Iterable[Pro
                 yield Problem("systems-differ", message, those[0].passage.start, those[0].passage.stop)
 
 
-def _loose_ends(read: ReadBlock) -> Iterable[Problem]:
-    """Report a section without a sentence, and a text that ends within its last sentence."""
+def _empty_sections(read: ReadBlock) -> Iterable[Problem]:
+    """Report a heading without a sentence below it."""
     collected = read.collected
-    placed = [
-        *((each.section, each.passage) for each in collected.statements),
-        *((each.section, each.passage) for each in collected.asks),
-        *((each.section, each.passage) for each in collected.permits),
-    ]
-    filled = {section for section, _ in placed}
-    for number, systems in enumerate(collected.sections):
-        if number and number not in filled:
+    for systems, size in zip(collected.sections, collected.sizes, strict=True):
+        if systems and not size:
             message = f"Nothing stands below the heading {', '.join(systems)}."
             yield Problem("truncated", message, *_place_of(systems[0], read))
-    lines = read.block.lines
-    last = max((passage for _, passage in placed), key=lambda passage: passage.stop, default=None)
-    if (
-        last is not None
-        and lines
-        and last.stop == lines[-1].stop
-        and last.text[-1] not in _END_MARKS
-        and not last.text[-1].isdigit()
-    ):
-        yield Problem("truncated", "The text ends within a sentence.", last.start, last.stop)
+
+
+def broken_end(read: ReadBlock) -> list[Problem]:
+    """
+    Report a text that ends within a sentence: the last one has no full stop, and most others do.
+
+    Args:
+        read: The last text of a page; the end of any other one is where the next begins.
+
+    Returns:
+        The problem, if there is one.
+    """
+    sentences = [sentence for line in read.block.lines for sentence in line.sentences]
+    if not sentences or sentences[-1].text[-1] in _END_MARKS or sentences[-1].text[-1].isdigit():
+        return []
+    last = sentences[-1]
+    collected = read.collected
+    stops = {
+        *(each.passage.stop for each in collected.statements),
+        *(each.passage.stop for each in collected.asks),
+        *(each.passage.stop for each in collected.permits),
+    }
+    states = last.stop in stops
+    if not states and (last.start, last.stop) not in collected.unread:
+        return []
+    long = [each for each in sentences[:-1] if each.text.count(" ") >= _LONG and not each.text[-1].isdigit()]
+    ended = sum(sentence.text[-1] in _END_MARKS for sentence in long)
+    if ended * 2 <= len(long):
+        return []
+    return [Problem("truncated", "The text ends within a sentence.", last.start, last.stop)]

@@ -21,6 +21,7 @@ from htpoort.core.notices._times import Period, read_periods
 __all__ = ["Entry", "TextBlock", "lay_out", "read_stamp"]
 
 _ENTRY_STAMP = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} kl\.? ?[0-9]{1,2}[:.][0-9]{2}$")
+_ISO_HEAD = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _TAIL_STAMP = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?")
 _GLUE = re.compile(r"(?<=[a-zæøå0-9)])(?=[A-ZÆØÅ])")
 _MAY_BE_STAMP = re.compile(r"[^\d]{0,20}[0-9].{3,50}")
@@ -146,7 +147,7 @@ class _Layout:
             return True
         match = _ENTRY_STAMP.search(line.text)
         if match is None:
-            return False
+            return self._put_iso_head(line)
         cells: list[Passage] = []
         if line.cell and match.start() == 0:
             while self._block.lines and self._block.lines[-1].cell and len(self._entry.blocks) == 1:
@@ -159,6 +160,19 @@ class _Layout:
         if cells:
             self._block.start = cells[0].start
         self._put_cells(cells)
+        return True
+
+    def _put_iso_head(self, line: Line) -> bool:
+        """Put the head of an entry in an older list: a stamp, and a kind or systems run together with it."""
+        match = _ISO_HEAD.match(line.text)
+        rest = line.part(match.end(), len(line.text)) if match is not None else line.part(0, 0)
+        known = rest.folded in self._authority.kinds or self._authority.names.listed(rest.text) is not None
+        if match is None or not rest.text or not known:
+            return False
+        if not self._entry.is_empty:
+            self.entries.append(Entry())
+        self._start_block(line, match.group())
+        self._put_cells([rest])
         return True
 
     def _put_cells(self, cells: list[Passage]) -> None:

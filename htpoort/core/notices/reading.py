@@ -20,7 +20,7 @@ from htpoort.core.notices._authorities import AUTHORITIES, NO_AUTHORITY, Authori
 from htpoort.core.notices._bilingual import compared, versions_of
 from htpoort.core.notices._collect import SentenceReader, collect
 from htpoort.core.notices._helpdesk import helpdesk_doubts, with_text_before
-from htpoort.core.notices._integrity import misfits
+from htpoort.core.notices._integrity import broken_end, misfits
 from htpoort.core.notices._judging import ReadBlock, doubts, kind_of, state_of
 from htpoort.core.notices._layout import Entry, TextBlock, lay_out, read_stamp
 from htpoort.core.notices._rows import Rows, make_rows
@@ -112,7 +112,7 @@ def _read_block(block: TextBlock, reader: SentenceReader, header: Sequence[str],
     return ReadBlock(block=block, collected=collected, rows=rows, versions=1 + len(others))
 
 
-def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
+def _read_entry(entry: Entry, reader: SentenceReader, *, last: bool) -> _ReadEntry:
     authority = reader.authority
     header: list[str] = []
     for phrase in entry.systems:
@@ -126,7 +126,7 @@ def _read_entry(entry: Entry, reader: SentenceReader) -> _ReadEntry:
     if kind is NoticeKind.SECURITY_CHANGE:
         # No system is down: what the text says of protocols and certificates is no window.
         reads = [attrs.evolve(read, rows=Rows()) for read in reads]
-    problems = doubts(entry, reads, kind, authority)
+    problems = [*doubts(entry, reads, kind, authority), *(broken_end(reads[-1]) if last else [])]
     if authority.one_subject:
         problems += helpdesk_doubts(reads[0])
     newest = True
@@ -177,12 +177,16 @@ def _joined(entries: Sequence[_ReadEntry]) -> tuple[tuple[Revision, ...], tuple[
     """Join the notices of one page: nothing of one counts for another."""
     if len(entries) == 1:
         return entries[0].revisions, entries[0].problems
-    newest = [entry.revisions[-1] for entry in entries]
+    with_rows = [entry for entry in entries if entry.revisions[-1].windows]
+    newest = [entry.revisions[-1] for entry in with_rows or entries]
     states = {revision.state for revision in newest}
-    place = newest[1].start, newest[1].stop
+    place = entries[1].revisions[-1].start, entries[1].revisions[-1].stop
     message = f"The page holds {len(entries)} notices: read each of them by itself."
     problems = [Problem("several-notices", message, *place)]
     problems += [problem for entry in entries for problem in entry.problems]
+    if len(with_rows) == 1:
+        revisions = tuple(attrs.evolve(revision, complete=False) for revision in with_rows[0].revisions)
+        return revisions, tuple(problems)
     joined = Revision(
         start=newest[0].start,
         stop=max(revision.stop for revision in newest),
@@ -209,7 +213,8 @@ def read_notice(text: str, *, authority: str | None = None) -> Notice:
     folded = " ".join(line.folded for line in page.lines)
     known = _authority_of(folded, authority)
     reader = SentenceReader(known)
-    entries = tuple(_read_entry(entry, reader) for entry in lay_out(page.lines, known) if not entry.is_empty)
+    laid = [entry for entry in lay_out(page.lines, known) if not entry.is_empty]
+    entries = tuple(_read_entry(entry, reader, last=entry is laid[-1]) for entry in laid)
     if not any(_says_anything(entry) for entry in entries):
         problem = Problem("nothing-read", "This is no notice that can be read.", 0, len(text))
         return Notice(text=text, problems=(problem,), unread=tuple((line.start, line.stop) for line in page.lines))
@@ -245,7 +250,7 @@ def _notice(
             *(Problem("extract", "The page hides this, or strikes it out.", *each) for each in page.left_out),
         )
         revisions = tuple(attrs.evolve(revision, complete=False) for revision in revisions)
-    kinds = {entry.kind for entry in entries}
+    kinds = {entry.kind for entry in entries if entry.revisions[-1].windows} or {entry.kind for entry in entries}
     once: dict[tuple[str, str], Problem] = {}
     for problem in problems:
         once.setdefault((problem.code, problem.message), problem)

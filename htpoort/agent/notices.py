@@ -23,6 +23,7 @@ from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.core.errors import InputError
 from htpoort.core.text import one_line
 from htpoort.ledger import Concern, Ledger, NoticeForm, Release, StoredNotice
+from htpoort.ledger.notices import check_notice
 
 __all__ = ["NoticeFiles", "NoticeOutcome"]
 
@@ -98,6 +99,24 @@ class NoticeFiles:
             self._contents.add(content)
             self._states[place.name] = state
 
+    def refused(self) -> list[NoticeOutcome]:
+        """
+        List the files that cannot be read as notices; nothing is stored.
+
+        Returns:
+            The files, by name, each with the reason.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        files = (place for place in sorted(self.folder.iterdir()) if not place.name.startswith(".") and place.is_file())
+        outcomes = (_outcome(place, _read(place), _checked) for place in files)
+        return [outcome for outcome in outcomes if outcome.refusal]
+
+
+def _checked(text: str, form: NoticeForm, name: str) -> None:
+    check_notice(text, form=form, source=name)
+
 
 def _read(place: Path) -> bytes:
     with place.open("rb") as file:
@@ -106,15 +125,18 @@ def _read(place: Path) -> bytes:
 
 def _stored(ledger: Ledger, place: Path, octets: bytes, at: datetime) -> NoticeOutcome:
     """Store one file."""
+    return _outcome(place, octets, lambda text, form, name: ledger.notices.add(text, at=at, form=form, source=name))
+
+
+def _outcome(place: Path, octets: bytes, use: Callable[[str, NoticeForm, str], StoredNotice | None]) -> NoticeOutcome:
+    """Use the text of one file, unless it is refused."""
     if len(octets) > _LONGEST:
         return NoticeOutcome(file=place.name, notice=None, refusal=f"It has more than {_LONGEST:,} octets.")
     form = NoticeForm.OWN if place.suffix == _OWN else NoticeForm.TEXT
     # An octet that is not UTF-8 is kept, so that the reader can report it.
     text = octets.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     try:
-        return NoticeOutcome(
-            file=place.name, notice=ledger.notices.add(text, at=at, form=form, source=place.name), refusal=""
-        )
+        return NoticeOutcome(file=place.name, notice=use(text, form, place.name), refusal="")
     except InputError as error:
         return NoticeOutcome(
             file=place.name, notice=None, refusal=one_line(" ".join(p.message for p in error.problems))

@@ -21,7 +21,7 @@ from htpoort.core.text import one_line
 
 if TYPE_CHECKING:
     from htpoort.agent import DeclarationFiles, DeclarationFolder, FolderContent
-    from htpoort.ledger import Ledger, PausedServer
+    from htpoort.ledger import Concern, Ledger, PausedServer
 
 LONG: Final = timedelta(minutes=10)
 """What is due for so long has no agent that does it; a server that fails does not count for so long as a failure."""
@@ -57,6 +57,7 @@ def of_ledger(
         yield _paused(pause, now)
     yield from _unsent(ledger, facts, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
     yield from _undelivered(ledger, facts, now, patience)
+    yield from _of_notices(ledger, now)
     if (first := next(ledger.quarantine.listed(), None)) is not None:
         number = facts["quarantined"]
         what = f"In quarantine: {_number(number, 'message', 'messages')}, the first"
@@ -205,6 +206,46 @@ def _paused(pause: PausedServer, now: datetime) -> Facts:
     level = "critical" if forgotten or now - pause.since >= _LATE else "warning"
     why = f"{pause.why.removesuffix('.')}. {again}"
     return _one(level, f"{pause.name} has failed", since=pause.since, why=why, next_command=next_command)
+
+
+def _of_notices(ledger: Ledger, now: datetime) -> Iterator[Facts]:
+    """Describe what is held without a known end, and what was sent while everything was rejected."""
+    for held in ledger.windows.held():
+        if held.until is None:
+            what = f"Declarations to {held.system} are held, and no end is known"
+            next_command = "htpoort windows list; store the notice that ends it, or send all the same: htpoort recover "
+            next_command += f"{_show.quoted(held.notice)} --do let-go --despite REASON --yes"
+            yield _one("warning", what, since=held.since, why=held.why, next_command=next_command)
+    of_notice: dict[str, list[Concern]] = {}
+    for concern in ledger.recoveries.presumed_rejected(at=now):
+        of_notice.setdefault(concern.window.notice, []).append(concern)
+    for notice, concerns in of_notice.items():
+        number = _number(len(concerns), "declaration is", "declarations are")
+        what = f"{number} presumed rejected, sent in a window of notice {notice}, the first"
+        next_command = f"htpoort recover {_show.quoted(notice)}"
+        yield _one("warning", what, since=concerns[0].sent, why=concerns[0].rule.to_do, next_command=next_command)
+
+
+def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
+    """List what cannot be read in the folder of notices."""
+    if folder is None:
+        return
+    # Imported here, because most configurations have no such folder.
+    from htpoort.agent import NoticeFiles  # noqa: PLC0415
+
+    try:
+        refused = NoticeFiles(folder).refused()
+    except OSError as error:
+        what, why = f"The folder {folder} cannot be read, so no notice in it is", error.strerror or "it does not answer"
+        next_command = "let this user read it, or correct folder in [notices]"
+        yield _one("warning", what, since=None, why=why, next_command=next_command)
+        return
+    for outcome in refused[:1]:
+        what = (
+            f"{_number(len(refused), 'file', 'files')} in {folder} cannot be read as a notice, the first {outcome.file}"
+        )
+        next_command = "correct it, or type the notice in: htpoort windows add"
+        yield _one("warning", what, since=None, why=outcome.refusal, next_command=next_command)
 
 
 def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> Iterator[Facts]:

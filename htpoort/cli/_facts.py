@@ -249,6 +249,10 @@ def status(ledger: Ledger, paused: Iterable[PausedServer]) -> Facts:
             {"server": pause.name, "since": moment(pause.since), "next_try": moment(pause.next_try), "why": pause.why}
             for pause in paused
         ],
+        "held": [
+            {"system": held.system, "since": moment(held.since), "until": moment(held.until), "why": held.why}
+            for held in ledger.windows.held()
+        ],
         "early": counts.not_sent_replies,
         "early_replies": [_in_short(each) for each in ledger.exchanges.with_not_sent_replies(most=_MOST)],
     }

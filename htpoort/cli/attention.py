@@ -41,6 +41,7 @@ def status(
         paused = ledger.servers.paused()
         facts = _facts.status(ledger, paused)
         attention = list(_attention.of_ledger(ledger, facts, paused, now))
+        attention += _attention.of_notice_folder(settings.ledger.notices.folder)
     folders = [_attention.Folder.read(folder) for folder in settings.folders]
     facts["folders"] = [folder.facts(now) for folder in folders]
     facts["attention"] = [*attention, *(one for folder in folders for one in folder.attention(now))]
@@ -79,7 +80,10 @@ def _show_counts(facts: Facts) -> None:
 
 
 def _show_lists(facts: Facts) -> None:
-    """List the exchanges that need attention."""
+    """List what is held because of notices, and the exchanges that need attention."""
+    if facts["held"]:
+        lines = [tuple(held.values()) for held in facts["held"]]
+        _show.table("Systems that are held because of a notice", ("system", "since", "until", "why"), lines)
     if facts["asks"]:
         _show_exchanges("Exchanges that need a decision", facts["asks"])
         counted = {

@@ -22,7 +22,7 @@ from htpoort.ledger._knowledge import NEWEST, NoticeReader, parse, stored_notice
 from htpoort.ledger._statement import log, storable
 from htpoort.ledger.records import LedgerEvent, NoticeForm, StoredNotice
 
-__all__ = ["Notices"]
+__all__ = ["Notices", "check_notice"]
 
 _notices: Final = _schema.notices
 _orders: Final = _schema.notice_orders
@@ -218,6 +218,21 @@ class _NewNotice:
         """What makes two of them the same."""
         parts = (self.form.value.encode(), (self.authority or "").encode(), self.text)
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def check_notice(text: str, *, form: NoticeForm, source: str = "") -> None:
+    """
+    Check whether a text would be stored.
+
+    Args:
+        text: The text.
+        form: How it is written.
+        source: The file that it comes from, for problems.
+
+    Raises:
+        InputError: Nothing was read in it, or it has problems that keep it from being stored.
+    """
+    _read(text, form=form, authority=None, source=source, replaces=None)
 
 
 def _read(text: str, *, form: NoticeForm, authority: str | None, source: str, replaces: int | None) -> _NewNotice:

@@ -402,6 +402,7 @@ class TestRun:
             "quarantined": 0,
             "asks": [],
             "paused": [],
+            "held": [],
             "early": 0,
             "early_replies": [],
             "folders": [],

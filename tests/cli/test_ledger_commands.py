@@ -124,6 +124,7 @@ class TestStatus:
             "quarantined": 1,
             "asks": [{"system": "DMS", "party": PARTY, "reference": "K3", "state": "unknown", "since": AT}],
             "paused": [],
+            "held": [],
             "early": 0,
             "early_replies": [],
             "folders": [],

@@ -35,6 +35,15 @@ system = "DMS"
 """
 INVOER = NoticeName(name="Invoer", system="DMS")
 LEASE = timedelta(minutes=2)
+OPEN = """
+zone = "UTC"
+references = ["N1"]
+state = "in-force"
+[[windows]]
+system = "Invoer"
+start = "2026-01-05T10:00"
+behaviour = "rejected"
+"""
 
 
 def now() -> datetime:
@@ -354,3 +363,49 @@ class TestLettingGo:
         assert entry is not None
         assert "notice 1: it works" == entry.detail
         assert ["DMS"] == list(office.ledger.windows.review(["DMS"], at=now()).to_release)
+
+
+class TestStatus:
+    """`htpoort status` shows what notices hold, and what they leave to a person."""
+
+    def test_what_is_held(self, htpoort: Run, office: Office) -> None:
+        """A system that is held until a known end is listed; without one, it needs attention."""
+        office.learn(begin=1, end=-1)
+        office.ledger.windows.hold(["DMS"], at=now())
+        known = htpoort("status", "--json").facts
+        office.ledger.notices.add(OPEN, at=now(), form=NoticeForm.OWN)
+        office.ledger.windows.hold(["DMS"], at=now())
+        unknown = htpoort("status", "--json").facts
+
+        assert [("DMS", False), ("DMS", True)] == [
+            (held["system"], held["until"] is None) for facts in (known, unknown) for held in facts["held"]
+        ]
+        assert [] == known["attention"]
+        (one,) = unknown["attention"]
+        assert ("warning", "Declarations to DMS are held, and no end is known") == (one["level"], one["what"])
+        assert "Systems that are held because of a notice" in htpoort("status").text
+
+    def test_what_is_presumed_rejected(self, htpoort: Run, office: Office) -> None:
+        """What was sent into a rejecting window needs attention until something is ordered for it."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2)
+        (before,) = htpoort("status", "--json").facts["attention"]
+        htpoort("recover", "N1", "--do", "same-reference", "--yes")
+        after = htpoort("status", "--json").facts["attention"]
+
+        assert "1 declaration is presumed rejected, sent in a window of notice N1, the first" == before["what"]
+        assert "htpoort recover N1" == before["next"]
+        assert [] == after
+
+    def test_files_that_cannot_be_read(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """A file in the folder of notices that is none needs attention, and so does a folder that is missing."""
+        del office
+        config = CONFIG.replace("[[notices.name]]", '[notices]\nfolder = "notices"\n[[notices.name]]')
+        (tmp_path / "htpoort.toml").write_text(config)
+        (missing,) = htpoort("status", "--json").facts["attention"]
+        (tmp_path / "notices").mkdir()
+        (tmp_path / "notices" / "a.txt").write_text("Nothing of the kind.")
+        (bad,) = htpoort("status", "--json").facts["attention"]
+
+        assert "cannot be read" in missing["what"]
+        assert bad["what"].endswith("cannot be read as a notice, the first a.txt")

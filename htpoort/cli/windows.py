@@ -83,13 +83,15 @@ def read(
                     word = "was stored already" if kept.repeated else "is stored"
                     stored.append(f"{name} {word} as notice {kept.key}.")
         _output.mark_committed()
+    elif not no_store:
+        _show.failed(f"htpoort: Nothing was stored, because there is no {config} here.")
     if json:
         _show.as_json([notice_json(notice) for notice in notices])
     else:
         for (name, _), notice in zip(texts, notices, strict=True):
             _show_notice(name, notice)
-        for line in stored:
-            _show.line(line)
+    for line in stored:
+        (_show.failed if json else _show.line)(_show.printable(line))
     if not all(notice.revisions for notice in notices):
         raise typer.Exit(_output.BAD_INPUT)
 
@@ -398,7 +400,7 @@ def timeline(  # noqa: PLR0913 - the options
         for name, windows in drawn.systems
         for placed in windows
     ]
-    _show.table("Periods", _PERIOD, lines)
+    _show.table(f"Periods ({zone.key})" if lines else "Periods", _PERIOD, lines)
 
 
 def _bounds(placed: PlacedWindow, zone: ZoneInfo) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 NOTICE = "Notice WO0000001421830 of 2025-06-07 21:31"
 PERIOD = "from 2025-06-06 21:00 until 2025-06-07 23:59 (Europe/Copenhagen)"
+NOT_STORED = b"htpoort: Nothing was stored, because there is no htpoort.toml here.\n"
 NO_ZONE = "and the notices do not have one zone"
 CONFIG = """\
 parties = ["NL123456789.02.05"]
@@ -104,7 +105,7 @@ def test_read_gives_one_object_for_each_text(folder: Path) -> None:
 
     keys = ["authority", "language", "kind", "references", "zone", "revisions", "state", "windows", "problems"]
     assert [[*keys, "older_windows", "complete", "unread"]] * 2 == [list(each) for each in facts]
-    assert (2, b"") == (done.returncode, done.stderr)
+    assert (2, NOT_STORED) == (done.returncode, done.stderr)
     assert [["WO0000001421830"], []] == [each["references"] for each in facts]
     assert [["2025-05-25T12:15:48", "2025-06-02T11:08:44", "2025-06-07T21:31"], []] == [
         each["revisions"] for each in facts
@@ -128,7 +129,7 @@ def test_read_shows_a_person_what_was_read() -> None:
     done = run("read", "three.txt")
     text = done.stdout.decode()
 
-    assert (0, b"") == (done.returncode, done.stderr)
+    assert (0, NOT_STORED) == (done.returncode, done.stderr)
     assert "three.txt:\nauthority   toldstyrelsen\nreferences  WO0000001421830\n" in text
     assert "complete    yes\n" in text
     assert "DMS Forsendelse" in text
@@ -145,7 +146,7 @@ def test_a_text_that_is_no_notice_ends_with_2(octets: bytes) -> None:
     done = run("read", "-", "--json", stdin=octets)
     (facts,) = json.loads(done.stdout)
 
-    assert (2, b"", [], False) == (done.returncode, done.stderr, facts["windows"], facts["complete"])
+    assert (2, NOT_STORED, [], False) == (done.returncode, done.stderr, facts["windows"], facts["complete"])
     assert 1 == len(facts["problems"])
     assert facts["problems"][0].partition(":")[0] in {"nothing-read", "too-long"}
 
@@ -180,13 +181,15 @@ def test_read_stores_what_it_read() -> None:
     """With a configuration, a notice is stored with the time at which it was read, once; what is no notice is not."""
     first, again = run("read", "three.txt", "letter.txt"), run("read", "three.txt")
     not_stored = run("read", "three.txt", "--no-store")
+    as_json = run("read", "three.txt", "--json")
     (listed,) = json.loads(run("list", "--json").stdout)
 
     assert [2, 0, 0] == [done.returncode for done in (first, again, not_stored)]
     assert b"three.txt is stored as notice 1.\n" in first.stdout
     assert b"letter.txt is stored" not in first.stdout
     assert b"three.txt was stored already as notice 1.\n" in again.stdout
-    assert b"stored" not in not_stored.stdout
+    assert (False, b"") == (b"stored" in not_stored.stdout, not_stored.stderr)
+    assert b"three.txt was stored already as notice 1.\n" == as_json.stderr
     assert (1, "three.txt", ["WO0000001421830"]) == (listed["number"], listed["source"], listed["references"])
 
 
@@ -396,8 +399,12 @@ def test_the_timeline_has_a_bar_for_each_system() -> None:
         "Import           ...~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~+++++++++++++++++++++++",
         "Manifest         ...##################################+++++++++++++++++++++++",
         "# hold   ? unclear   ~ send, expect late   - not affected   + goes on: no sure end   . nothing stated",
-        "Periods",
+        "Periods (Europe/Copenhagen)",
     ] == [line.rstrip() for line in lines[:8]]
+    assert [
+        ["Manifest", "hold", "2025-06-06 21:00", "2025-06-07 23:59", "WO0000001421830", "yes"],
+        ["Manifest", "hold", "2025-06-07 23:59", "", "WO0000001421830", "no"],
+    ] == [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│ Manifest")]
 
 
 def test_the_picture_is_valid_xml_for_light_and_dark(folder: Path) -> None:

@@ -159,6 +159,7 @@ def test_other_remark_before_an_end() -> None:
         ("06-15-2025 10:00", "date-unreadable", "perhaps day 15 of month 6 is meant"),
         ("66-15-2025 10:00", "date-unreadable", "There is no month 15"),
         ("06-06-1825 10:00", "date-unreadable", "The year 1825"),
+        ("13-02-0027 20:00 until 14-02-2027 04:30", "date-unreadable", "The year 27"),
         ("06-06-20255 10:00", "date-unreadable", "write dd-mm-yyyy"),
         ("submitted on 24-04, then", "date-incomplete", "Day 24 of month 4"),
         ("op 24/04.", "date-incomplete", "Day 24 of month 4"),

@@ -171,7 +171,8 @@ DOUANE: Final = Authority(
     languages=("nl", "en"),
     marks=DOUANE_MARKS,
     labels={
-        "publication date": Label.PUBLISHED, "publicatiedatum": Label.PUBLISHED, "published": Label.PUBLISHED,
+        "publication date": Label.PUBLISHED, "posted on": Label.PUBLISHED, "geplaatst op": Label.PUBLISHED,
+        "publicatiedatum": Label.PUBLISHED, "published": Label.PUBLISHED,
         "date of publication": Label.PUBLISHED, "datum publicatie": Label.PUBLISHED, "gepubliceerd": Label.PUBLISHED,
         "previous message": Label.OLDER, "vorig bericht": Label.OLDER, "previous notice": Label.OLDER,
         "vorige bericht": Label.OLDER, "eerder bericht": Label.OLDER,

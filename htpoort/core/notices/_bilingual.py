@@ -16,7 +16,8 @@ from htpoort.core.notices.notice import ServiceWindow
 
 __all__ = ["compared", "versions_of"]
 
-_WORD: Final = re.compile(r"[a-zæøå]+")
+_WORD: Final = re.compile(r"(?<![\w])[a-zæøå]+(?![\w])")
+_ENDS: Final = frozenset(".!?:;)\"'”’")
 _LEAST: Final = 6  # small words of its language that a version has
 _CLEAR: Final = 3  # times as many as of the other language
 
@@ -71,7 +72,7 @@ def _shape(rows: Iterable[ServiceWindow]) -> list[tuple[str, ...]]:
 
 
 def compared(
-    first: Sequence[ServiceWindow], second: Sequence[ServiceWindow], place: tuple[int, int]
+    first: Sequence[ServiceWindow], second: Sequence[ServiceWindow], lines: Sequence[Line]
 ) -> tuple[Problem, ...]:
     """
     Compare the rows of two versions.
@@ -79,11 +80,12 @@ def compared(
     Args:
         first: The rows of one.
         second: The rows of the other.
-        place: Where the other stands.
+        lines: The lines of the other, which may be cut.
 
     Returns:
         A problem if they do not state the same.
     """
-    if _shape(first) == _shape(second):
+    if _shape(first) == _shape(second) or lines[-1].text[-1:] not in _ENDS:
         return ()
-    return (Problem("language-versions-differ", "The two languages do not state the same; ask the authority.", *place),)
+    message = "The two languages do not state the same; ask the authority."
+    return (Problem("language-versions-differ", message, lines[0].start, lines[-1].stop),)

@@ -311,7 +311,8 @@ class _Collector:
         elif isinstance(fact, facts.Listing):
             self._listing = fact
         elif isinstance(fact, facts.MessageList):
-            self._in_messages = True
+            self._in_messages = not fact.names
+            self.result.messages += [name for name in fact.names if name not in self.result.messages]
         elif isinstance(fact, facts.Subject):
             self._add_subjects(fact.systems)
         elif isinstance(fact, facts.Named):

@@ -156,6 +156,11 @@ class Day:
     weekday: int | None = None
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def lacks_year(self) -> bool:
+        """Whether nothing but the year is left out."""
+        return any(problem.code == "date-incomplete" for problem in self.problems)
+
     def in_year(self, year: int) -> Day:
         """Return this day, of which the year is left out, in the year of the day beside it."""
         if self.month is None or self.number is None:

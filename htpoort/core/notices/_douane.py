@@ -25,21 +25,24 @@ DOUANE_NAMES: Final = SystemNames(
 
 DOUANE_MARKS: Final = (
     "douane", "dutch custom", "national customs helpdesk", "nationale helpdesk", "nh.douane", "publication date",
-    "publicatiedatum", "main process", "mainprocess", "hoofdproces", "the process ", "het proces", "previous message:",
+    "publicatiedatum", "publication", "publicatie", "main process", "mainprocess",
+    "hoofdproces", "the process ", "het proces", "previous message:",
     "vorig bericht", "( modified )", "( gewijzigd )", "share this page", "deel deze pagina", "noodprocedure",
     "government systems", "overheid", "htg",
     "ags", "ncts", "emcs", "service messages", "bto",
     "berichtenverkeer", "aangifte", "storing", " deco", "dtv",
-    "uur", "geschatte", "sti", "registered consignee", "lrn",
+    "uur", "return messages", "retourberichten", "buffered", "nl - ", "geschatte", "sti", "registered consignee", "lrn",
 )  # fmt: skip
 
 DOUANE_BREAKS: Final = re.compile(
     r"(?<= )(?:you (?:can|are allowed|may|will be informed)|we advise|(?:scheduled|planned|emergency) maintenance:"
     r"|gepland onderhoud:|spoedonderhoud:|u (?:kunt|mag|wordt)|wij adviseren|as a result|hierdoor|after completion"
-    r"|na afloop|share this page|deel deze pagina|however:|this has an impact|dit heeft|due to|url: )"
+    r"|na afloop|share this page|deel deze pagina|however:|this has an impact|this affects|(?:the|all|these|all"
+    r" received) messages (?:will|are)|alle berichten|de berichten worden|dit heeft|due to|url: )"
 )
 
 _NEUTRAL_WORDS: Final = """
+    received unavailability component recovery outage failure electronic ontvangen uitval
     aangifte aangiften aanleveren afloop after alsnog any bericht berichten can completion custom customs
     declaration declarations deliver door during dutch end ends follow gebruikelijk gedurende government
     hersteld indienen insturen kan kunt main mainprocess maintenance malfunction may message messages

@@ -7,6 +7,7 @@ neither. A pattern sees small letters without accents, plain dashes and quotes, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +17,7 @@ from htpoort.core.notices._facts import (
     Event,
     EventKind,
     Fact,
+    Heading,
     KindWord,
     Listing,
     MessageList,
@@ -35,7 +37,7 @@ __all__ = ["DUTCH"]
 _S: Final = rf"(?P<systems>[^:!?{TIME}{REFERENCE}{LINK}]{{2,200}}?)"
 _M: Final = rf"(?P<messages>[^.:;!?{TIME}]{{3,200}}?)"
 _T: Final = rf"(?: ?\(?(?:on |op |per |as of |with effect from |ingaande )?{TIME}+\)?)?"
-_DONE: Final = r"[ .:!]*$"
+_DONE: Final = r"[ .:!'\"]*$"
 _BEGIN: Final = r"(?:^|(?<=^\))|(?<=\) ))(?!\()"
 _NOW: Final = r"(?:(?:currently|temporarily|still|at the moment|momenteel|tijdelijk|nog|op dit moment) )*"
 _OUTAGE: Final = r"(?:disruptions?|malfunctions?|outages?|failures?|interruptions?|(?:ver)?storing(?:en)?|uitval)"
@@ -43,6 +45,9 @@ _MESSAGES: Final = (
     r"(?:(?:the|these|those|your|all|any|de|deze|uw|alle|electronic|elektronische) )*(?:messages|declarations"
     r"|berichten|aangiften)"
 )
+
+
+_OTHERS_PAGE: Final = Remark("third-party", "The text is not the authority's own page; compare it with the source.")
 
 
 def _about(behaviour: Behaviour | None, *more: Fact, named: bool = False) -> Effect:
@@ -70,6 +75,15 @@ def _available(found: Found) -> Iterable[Fact] | None:
     return Subject(systems), Statement(behaviour=behaviour, general=True)
 
 
+def _past(found: Found) -> Iterable[Fact] | None:
+    """Read a line of a list of past periods: each is a section with its own times."""
+    systems = process_names(found.printed("systems"))
+    if systems is None:
+        return None
+    statement = Statement(systems=systems, access=Access.ANY)
+    return Heading(systems), statement, Event(EventKind.ENDED), KindWord(NoticeKind.OTHER), Times(TimeRole.WINDOW)
+
+
 def _of_messages(behaviour: Behaviour) -> Effect:
     """Make the effect of a sentence about the messages that it names."""
 
@@ -78,6 +92,11 @@ def _of_messages(behaviour: Behaviour) -> Effect:
         return (Statement(messages=messages, access=Access.FILE, behaviour=behaviour),) if messages else None
 
     return effect
+
+
+def _messages_in_line(found: Found) -> Iterable[Fact]:
+    """Cut a list whose line ends were lost: each name is an acronym, a dash and what is done with messages."""
+    return (MessageList(tuple(re.findall(r"\w+ - \w+ \w+", found.printed("messages")))),)
 
 
 def _message_list(found: Found) -> Iterable[Fact]:
@@ -103,6 +122,12 @@ _TITLES: Final = (
         rf"(?:maintenance|onderhoud) (?:on|of|to|aan|van|op) (?:all|alle) [^.:{TIME}]{{3,80}}{_DONE}",
         KindWord(NoticeKind.PLANNED),
         Times(TimeRole.OTHER),
+        cues="maintenance|onderhoud",
+    ),
+    rule(
+        "title-by-others",
+        rf"^(?:[a-z]{{2}} ?- ?)?{_S} ?- ?(?:(?:scheduled|planned|emergency) maintenance|gepland onderhoud){_T}{_DONE}",
+        effect=_about(None, KindWord(NoticeKind.PLANNED), _OTHERS_PAGE, named=True),
         cues="maintenance|onderhoud",
     ),
     rule(
@@ -137,17 +162,33 @@ _TITLES: Final = (
     ),
     sentence_rule(
         "security-step",
-        r"\b(?:tls|ssl|certificates?|certifica(?:at|ten)|pkioverheid|ciphers?|encryption|versleuteling"
+        r"\b(?:tls|ssl|security|beveiliging|algoritmes?|algorithms?|certificates?|certifica(?:at|ten)|pkioverheid"
+        r"|ciphers?|encryption|versleuteling"
         r"|sha-?[0-9]{1,3}|ip[- ]?adres(?:s(?:es)?|sen)?)\b",
         r"\b(?:chang(?:e|es|ed|ing)|switch|migrat\w+|activated|disabled|enabled|replac\w+|renew\w+|expir\w+|updated?"
         r"|wijzig\w+|vervang\w+|vernieuw\w+|verlo\w+|overgang|uitgeschakeld|ingeschakeld|geactiveerd)\b",
         facts=(KindWord(NoticeKind.SECURITY_CHANGE), Times(TimeRole.OTHER)),
-        cues="tls|ssl|certifica|pkioverheid|cipher|encryption|versleuteling|sha|adres",
+        cues="tls|ssl|security|beveiliging|algorit|certifica|pkioverheid|cipher|encryption|versleuteling|sha|adres",
         harmless=r"\bonly\b",
     ),
 )
 
 _INTRODUCTIONS: Final = (
+    rule(
+        "period-of-the-past",
+        rf"^{TIME}+ ?: ?{_S} ?[-:] ?(?:(?:ver)?storing|gepland onderhoud|onderhoud|malfunction|disruption|(?:planned"
+        rf" |scheduled )?maintenance)[;.]?$",
+        effect=_past,
+        cues="storing|onderhoud|malfunction|disruption|maintenance",
+    ),
+    sentence_rule(
+        "because-of-maintenance",
+        r"^(?:this|dit) (?:is|wordt)\b",
+        r"\b(?:due to|because of|in verband met|vanwege|wegens)\b",
+        r"\b(?:maintenance|onderhoud)\b",
+        facts=(KindWord(NoticeKind.PLANNED),),
+        cues="maintenance|onderhoud",
+    ),
     rule(
         "maintenance-performed",
         rf"(?:(?:required|necessary|scheduled|planned|emergency) )?maintenance(?: (?:on|of|to|at)"
@@ -208,7 +249,8 @@ _INTRODUCTIONS: Final = (
     ),
     rule(
         "availability-limited",
-        rf"(?:the )?availability of (?:the )?(?:process(?:es)? )?{_S} (?:is|are|has been) {_NOW}(?:limited|restricted)",
+        rf"(?:the )?availability of (?:the )?(?:process(?:es)? )?{_S}(?: process(?:es)?)? (?:is|are|has been|will"
+        rf" be) {_NOW}(?:limited|restricted)",
         effect=_about(Behaviour.LIMITED),
         cues="availability of",
     ),
@@ -220,7 +262,8 @@ _INTRODUCTIONS: Final = (
     ),
     rule(
         "process-available",
-        rf"^(?:(?:the|our) )?(?:process(?:es)? )?{_S}(?: process(?:es)?)? (?:is|are|has been|was|were){_T} {_NOW}[\"']?"
+        rf"^(?:(?:the|our) )?(?:process(?:es)? )?{_S}(?: process(?:es)?)? (?:is|are|has been|was|were|will be){_T}"
+        rf" {_NOW}[\"']?"
         r"(?:(?P<again>available again|again (?:fully )?available)|(?P<limited>limited|restricted|partially"
         r"|partly)[\"']?(?: available)?|unavailable|not available)[\"']?",
         effect=_available,
@@ -309,20 +352,13 @@ _BEHAVIOUR: Final = (
         cues="delay|vertraging",
     ),
     rule(
-        "not-processed",
-        r"(?:declarations|messages|aangiften|berichten) [^.]{0,120}?(?:will not be|were not|have not been|worden"
-        r" niet|zijn niet) (?:processed|verwerkt)(?: (?:any ?more|meer))?",
-        Statement(behaviour=Behaviour.REJECTED),
-        cues="processed|verwerkt",
-    ),
-    rule(
         "handling-problems",
         r"(?:(?:due to|because of|door|vanwege) [^.,:]{3,80},? )?(?:there are|er zijn|zijn er|we have|we are"
         r" experiencing) (?:(?:currently|momenteel|some) )*(?:problems|problemen|issues|difficulties) "
         r"(?:with|in|met|in|bij) (?:(?:the|de|het) )*(?:message handling|handling of messages|messag\w+(?: traffic)?"
         r"|bericht\w+|berichten ?verkeer)"
         rf"(?: (?:offered|die|that|which|via)(?: [^.]{{3,120}}?)?)?(?={_DONE})",
-        Statement(behaviour=Behaviour.LIMITED, general=True),
+        Statement(behaviour=Behaviour.LIMITED, general=True, aside=True),
         Event(EventKind.ONGOING),
         cues="problem|issue|difficult",
     ),
@@ -334,12 +370,20 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "no-impact",
-        r"(?:the |this |het |dit |deze )?(?:\w+ )?(?:has|have|heeft|hebben) (?:no|geen) (?:impact|effect|influence"
+        r"(?:the |this |het |dit |deze |de )?(?:[\w/]+ ){0,3}?(?:has|have|heeft|hebben) (?:no|geen) (?:impact|effect"
+        r"|influence"
         r"|consequences|invloed|gevolgen) (?:on|for|op|voor) (?:(?:the|de|het) )?"
         rf"(?:berichten )?{_M}(?: (?:messages|berichten))?(?: (?:offered|sent|submitted|that|via"
         rf"|die)\b[^.]{{0,80}})?(?={_DONE})",
         effect=_of_messages(Behaviour.NORMAL),
         cues="no |geen ",
+    ),
+    rule(
+        "messages-in-line",
+        r"(?:this |dit )?(?:has an? impact on|affects|impacts|heeft impact op):? ?(?P<messages>(?:\w+ - \w+"
+        r" (?:messages|berichten),? ?)+)",
+        effect=_messages_in_line,
+        cues="messages|berichten",
     ),
     rule(
         "messages-listed",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Permits, Remark, TimeRole, Times
-from htpoort.core.notices._rules import LINK, TIME, Found, rule, sentence_rule
+from htpoort.core.notices._rules import LINK, TIME, Effect, Found, rule, sentence_rule
 from htpoort.core.notices.notice import Fallback, Recovery
 
 __all__ = ["DUTCH_ORDERS"]
@@ -44,16 +44,30 @@ _HARMLESS: Final = (
     r"message|been received|gekregen|got)\b|\b(?:for which|waarop|waarvoor) (?:no|geen|nog geen)\b|\bnot yet\b|\bnog"
     r" (?:geen|niet)\b|\bonly outbound\b"
 )
+_SENT_AT: Final = re.compile(
+    rf"\b(?:submitted|sent|made|lodged|filed|ingediend|verstuurd|verzonden|aangeleverd|gedaan|ingestuurd) (?:on |op"
+    rf" )?{TIME}"
+)
 _NEW_DECLARATION: Final = r"\b(?:new|nieuwe) (?:declarations?|aangiften?|one)\b"
 _LIST: Final = r"\b(?:lists?|lijst(?:en)?|overzicht(?:en)?|overview)\b"
 _MAIL: Final = r"\b(?:e-?mails?|mail|mailing|mailen|mailadres|mailbox)\b"
+
+
+def _asks(recovery: Recovery) -> Effect:
+    """Make the effect of a sentence that asks for something; its times count where declarations were sent then."""
+
+    def effect(found: Found) -> Iterable[Fact] | None:
+        sent = _SENT_AT.search(found.match.string) is not None
+        return Asks(recovery=recovery), Times(TimeRole.WINDOW if sent else TimeRole.OTHER)
+
+    return effect
 
 
 def _same_reference(found: Found) -> Iterable[Fact] | None:
     """Tell what may be sent again from what is to be."""
     sentence = found.match.string
     free = _FREE.search(sentence) is not None and re.search(_ORDERED, sentence) is None
-    return (Asks(recovery=Recovery.RESEND_SAME_REFERENCE_OPTIONAL if free else Recovery.SAME_REFERENCE),)
+    return _asks(Recovery.RESEND_SAME_REFERENCE_OPTIONAL if free else Recovery.SAME_REFERENCE)(found)
 
 
 _RECOVERY: Final = (
@@ -61,7 +75,7 @@ _RECOVERY: Final = (
         "invalidate-and-new",
         r"\b(?:invalidat\w+|ongeldig(?:e|heid)?(?: te)? ?ma\w+|ongeldigmak\w+|buiten ?werking)",
         rf"{_NEW_DECLARATION}|{_ORDERED}|{_FREE.pattern}",
-        facts=(Asks(recovery=Recovery.INVALIDATE_AND_NEW),),
+        effect=_asks(Recovery.INVALIDATE_AND_NEW),
         cues="invalidat|ongeldig|werking",
         harmless=_HARMLESS,
     ),
@@ -70,7 +84,7 @@ _RECOVERY: Final = (
         rf"{_ORDERED}|\b(?:dien|stuur|doe|file|lodge|submit|make|create)\b",
         _NEW_DECLARATION,
         r"^(?!.*\b(?:lrn|reference|referentie))",
-        facts=(Asks(recovery=Recovery.RESUBMIT),),
+        effect=_asks(Recovery.RESUBMIT),
         cues="new|nieuwe",
         harmless=_HARMLESS,
     ),
@@ -79,7 +93,7 @@ _RECOVERY: Final = (
         "new-reference",
         rf"{_NEW_DECLARATION}|{_AGAIN}",
         _OTHER,
-        facts=(Asks(recovery=Recovery.NEW_REFERENCE),),
+        effect=_asks(Recovery.NEW_REFERENCE),
         cues="new|different|another|other|nieuw|ander",
         harmless=_HARMLESS,
     ),
@@ -87,14 +101,14 @@ _RECOVERY: Final = (
         "no-need-again",
         r"\b(?:(?:do not|don't) (?:need|have) to|not necessary|no need|hoeft[^.]{0,60}? niet)\b",
         _AGAIN,
-        facts=(Asks(recovery=Recovery.WAIT),),
+        effect=_asks(Recovery.WAIT),
         cues="need|necessary|have to|hoeft",
         harmless=_HARMLESS,
     ),
     sentence_rule(
         "not-again",
         rf"\b(?:can ?not|can't|must not|may not|should not|do not|don't|not be|niet)\b[^.,;]{{0,60}}?(?:{_AGAIN})",
-        facts=(Asks(recovery=Recovery.REPORT_LIST),),
+        effect=_asks(Recovery.REPORT_LIST),
         cues="again|resen|re-sen|resubmit|re-submit|nieuw|nogmaals",
         harmless=_HARMLESS,
     ),
@@ -103,7 +117,7 @@ _RECOVERY: Final = (
         _LIST,
         rf"{_MAIL}|{_ORDERED}",
         r"\b(?:declarations?|aangiften?|messages?|berichten|lrns?|mrns?)\b",
-        facts=(Asks(recovery=Recovery.REPORT_LIST),),
+        effect=_asks(Recovery.REPORT_LIST),
         cues="list|lijst|overzicht|overview",
         harmless=_HARMLESS,
     ),
@@ -111,7 +125,7 @@ _RECOVERY: Final = (
         "again",
         _ORDERED,
         _AGAIN,
-        facts=(Asks(recovery=Recovery.RESUBMIT),),
+        effect=_asks(Recovery.RESUBMIT),
         cues="again|resen|re-sen|resubmit|re-submit|nieuw|nogmaals",
         harmless=_HARMLESS,
     ),

@@ -85,6 +85,7 @@ class Statement:
         messages: What it is limited to.
         behaviour: What happens; None if the sentence names the systems only.
         general: Whether statements about single systems go before it.
+        aside: Whether general statements go before it as well.
     """
 
     systems: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class Statement:
     messages: tuple[str, ...] = ()
     behaviour: Behaviour | None = None
     general: bool = False
+    aside: bool = False
 
 
 @attrs.frozen
@@ -110,7 +112,14 @@ class Listing:
 
 @attrs.frozen
 class MessageList:
-    """A list of messages follows, to which the notice is limited."""
+    """
+    A list of messages, to which the notice is limited.
+
+    Args:
+        names: Those that stand in the sentence itself; if there are none, they follow as items.
+    """
+
+    names: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import attrs
 
 from htpoort.core.errors import Problem
+from htpoort.core.notices._facts import TimeRole
 from htpoort.core.notices._judging import ReadBlock
 from htpoort.core.notices._rows import Rows
 from htpoort.core.notices._systems import same_system
+from htpoort.core.notices._text import Line
 from htpoort.core.notices._times import read_periods
 from htpoort.core.notices.notice import Behaviour
 
-__all__ = ["helpdesk_doubts", "with_text_before"]
+__all__ = ["cut_lines", "helpdesk_doubts", "is_list_page", "with_text_before"]
 
 _CHANGED: Final = re.compile(r"^\( ?(?:modified|gewijzigd|changed|aangepast|updated?) ?\)")
 _SCHEDULED: Final = re.compile(r"\b(?:scheduled|planned|gepland)\b")
@@ -31,6 +34,13 @@ _LIMITED: Final = re.compile(r"\b(?:limited|restricted|beperkt)\b")
 _OWN_PAGE: Final = re.compile(
     r"share this page|deel deze pagina|service ?messages?|service ?berichten|national customs helpdesk"
 )
+_LABELS: Final = re.compile(
+    r"(?:publication date|publicatiedatum|posted on):? [0-9]{1,2}-[0-9]{1,2}-[0-9]{4},? [0-9]{1,2}:[0-9]{2}"
+    r"|(?:previous message|vorig bericht):"
+)
+_NUMBERED: Final = re.compile(r"[0-9]{1,2}[.)]")
+_LABEL: Final = re.compile(r"(?:service|status) ?(?:message|bericht)s?")
+_LEAST_ITEMS: Final = 3
 _UNDATED: Final = frozenset({"date-relative", "date-incomplete"})
 
 
@@ -62,6 +72,45 @@ def with_text_before(reads: Sequence[ReadBlock]) -> tuple[ReadBlock, ...]:
     return (attrs.evolve(reads[0], rows=rows), *reads[1:])
 
 
+def cut_lines(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """
+    Cut lines whose ends were lost before and after a label: when it was published, and the text before it.
+
+    Args:
+        lines: The lines of a page.
+
+    Returns:
+        The lines; a label begins one.
+    """
+    cut: list[Line] = []
+    for line in lines:
+        places = [0, len(line.text)]
+        for match in _LABELS.finditer(line.folded):
+            if line.text[match.start()].isupper():
+                places += [match.start(), match.end()]
+        places.sort()
+        for start, stop in pairwise(places):
+            part = line.part(start, stop)
+            if part.text:
+                cut.append(line if len(places) == 2 else attrs.evolve(line, text=part.text, offsets=part.offsets))  # noqa: PLR2004
+    return tuple(cut)
+
+
+def is_list_page(newest: ReadBlock) -> bool:
+    """
+    Tell whether a text is a page that lists several notices.
+
+    Args:
+        newest: The text.
+
+    Returns:
+        Whether its numbered items have each a label of their own.
+    """
+    numbered = sum(_NUMBERED.fullmatch(line.bullet) is not None for line in newest.block.lines)
+    labels = sum(_LABEL.fullmatch(line.folded) is not None for line in newest.block.lines)
+    return numbered >= _LEAST_ITEMS and labels >= _LEAST_ITEMS
+
+
 def helpdesk_doubts(newest: ReadBlock) -> list[Problem]:
     """
     List what the newest text of a notice leaves in doubt.
@@ -72,7 +121,22 @@ def helpdesk_doubts(newest: ReadBlock) -> list[Problem]:
     Returns:
         The problems.
     """
-    return [*_title_doubts(newest), *_box_doubts(newest), *_day_doubts(newest), *_page_doubts(newest)]
+    return [
+        *_several(newest),
+        *_title_doubts(newest),
+        *_box_doubts(newest),
+        *_day_doubts(newest),
+        *_page_doubts(newest),
+    ]
+
+
+def _several(newest: ReadBlock) -> Iterable[Problem]:
+    """Report a list of notices, or of periods."""
+    timed = {each.section for each in newest.collected.periods if each.role is TimeRole.WINDOW}
+    if is_list_page(newest) or len(timed) > 1:
+        yield Problem(
+            "several-notices", "The text lists several notices; read each of them by itself.", *newest.place()
+        )
 
 
 def _title_doubts(newest: ReadBlock) -> Iterable[Problem]:
@@ -112,7 +176,11 @@ def _day_doubts(newest: ReadBlock) -> Iterable[Problem]:
     for line in newest.block.lines:
         for sentence in line.sentences:
             for period in read_periods(sentence.text):
-                problems = [each for each in period.problems if each.code in _UNDATED and each.code not in seen]
+                found = [each for each in period.problems if each.code in _UNDATED]
+                if period.undated and not period.problems:
+                    message = "An hour without a date; look for the day in the source."
+                    found.append(Problem("time-without-date", message, period.start, period.stop))
+                problems = [each for each in found if each.code not in seen]
                 seen.update(each.code for each in problems)
                 yield from sentence.placed(problems)
 
@@ -120,7 +188,7 @@ def _day_doubts(newest: ReadBlock) -> Iterable[Problem]:
 def _page_doubts(newest: ReadBlock) -> Iterable[Problem]:
     """Report a text that has nothing of the form of the authority's own pages."""
     collected = newest.collected
-    own = newest.block.stamp or collected.named or collected.subjects or _OWN_PAGE.search(newest.shown)
+    own = newest.block.stamp or collected.named or _OWN_PAGE.search(newest.shown)
     if not own:
         message = "The text is not the authority's own page; compare it with the source."
         yield Problem("third-party", message, *newest.place())

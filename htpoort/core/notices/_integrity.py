@@ -56,7 +56,7 @@ def _unknown_names(read: ReadBlock, header: Sequence[str], authority: Authority)
     keys = Counter(authority.canonical(name) for name in mentions)
     for name in dict.fromkeys(row.system for row in read.rows.windows if row.system is not None):
         known = authority.names.is_known(name) or authority.names.is_known(base_and_bracket(name)[1])
-        if known or keys[authority.canonical(name)] > 1:
+        if known or name in read.collected.subjects or keys[authority.canonical(name)] > 1:
             continue
         slip = any(problem.code == "name-mistyped" and repr(name) in problem.message for problem in read.rows.problems)
         if not slip:

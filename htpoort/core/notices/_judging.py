@@ -84,6 +84,9 @@ def kind_of(entry: Entry, newest: ReadBlock, authority: Authority) -> NoticeKind
     """
     words = [fold(word).strip(" .:") for word in (entry.kind, entry.status)]
     kinds = [*newest.collected.kinds, *(authority.kinds[word] for word in words if word in authority.kinds)]
+    if authority.one_subject and NoticeKind.PLANNED in kinds:
+        # Its title may have the form of a disruption.
+        kinds.insert(0, NoticeKind.PLANNED)
     if authority.one_subject and not kinds and _is_recovery(newest):
         kinds.append(NoticeKind.RECOVERY)
     kinds += [kind for each in newest.collected.references for kind in _kinds_of_reference(each)]
@@ -116,7 +119,7 @@ def _by_sentences(read: ReadBlock, kind: NoticeKind) -> NoticeState:
     for event, state in _STATES.items():
         if has(event):
             return state
-    if kind is NoticeKind.RECOVERY:
+    if kind is NoticeKind.RECOVERY or "new-text-missing" in {problem.code for problem in read.rows.problems}:
         return NoticeState.UNCLEAR
     return NoticeState.IN_FORCE if kind is NoticeKind.INCIDENT else NoticeState.ANNOUNCED
 

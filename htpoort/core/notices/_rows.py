@@ -14,7 +14,7 @@ import attrs
 from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import Authority
 from htpoort.core.notices._collect import Collected, Placed
-from htpoort.core.notices._facts import Asks, Permits, Statement
+from htpoort.core.notices._facts import Asks, Permits, Statement, TimeRole
 from htpoort.core.notices._spans import Span, spans_of
 from htpoort.core.notices._systems import is_short_form, same_system
 from htpoort.core.notices.notice import Access, Behaviour, EndKind, Fallback, Recovery, ServiceWindow
@@ -48,12 +48,14 @@ class _Maker:
         self._collected = collected
         self._access = access
         self._header = header
-        self._rows: dict[tuple[str | None, Access, tuple[str, ...]], _Row] = {}
+        self._rows: dict[tuple[str | None, Access, tuple[str, ...], int], _Row] = {}
+        # A list of past periods: a system has a row in each of these sections.
+        self._timed = {each.section for each in collected.periods if each.role is TimeRole.WINDOW}
         self.problems: list[Problem] = []
 
     def make(self) -> list[_Row]:
         """Make a row for each statement about each of its systems."""
-        for placed in sorted(self._collected.statements, key=lambda each: each.fact.general):
+        for placed in sorted(self._collected.statements, key=lambda each: (each.fact.general, each.fact.aside)):
             for system in self._systems_of(placed):
                 if not placed.fact.general or not self._has(system):
                     self._put(system, placed)
@@ -62,7 +64,7 @@ class _Maker:
                 if not any(row.section == number or row.system == system for row in self._rows.values()):
                     self._open(_Row(system, Access.ANY, (), number))
         if not self._rows:
-            for system in self._subjects() or self._header:
+            for system in self._subjects() or self._header or (None,) * bool(self._collected.asks):
                 self._open(_Row(system, self._access, self._collected.limited_to, 0))
         rows = list(self._rows.values())
         detailed = {row.system for row in rows if row.access is Access.FILE}
@@ -73,7 +75,11 @@ class _Maker:
 
     def _has(self, system: str | None) -> bool:
         """Return whether a statement about this system alone made a row for files, or for any access."""
-        rows = (row for row in self._rows.values() if row.access is not Access.ONLINE)
+        rows = (
+            row
+            for row in self._rows.values()
+            if row.access is not Access.ONLINE and not (row.messages and row.behaviour is Behaviour.NORMAL)
+        )
         return any(same_system(system or "", row.system or "") for row in rows)
 
     def _systems_of(self, placed: Placed[Statement]) -> tuple[str | None, ...]:
@@ -101,7 +107,9 @@ class _Maker:
         self._open(_Row(system, access, messages, placed.section, fact.behaviour, place))
 
     def _open(self, new: _Row) -> None:
-        row = self._rows.setdefault((new.system, new.access, new.messages), new)
+        row = self._rows.setdefault(
+            (new.system, new.access, new.messages, new.section if new.section in self._timed else 0), new
+        )
         if row.behaviour is None:
             row.behaviour = new.behaviour
         elif new.behaviour is not None and new.behaviour is not row.behaviour:

@@ -58,6 +58,12 @@ def _days_of(period: Period) -> tuple[date, ...]:
     return tuple(day for day in days if day is not None)
 
 
+def _goes_further(one: _Announced, other: _Announced) -> bool:
+    """Whether a window begins as another of its section does, which has no end."""
+    same = one.timed.section == other.timed.section and one.span.start == other.span.start
+    return same and one.span.end is not None and other.span.end is None and other.timed.period.closes is None
+
+
 class _Placer:
     """Places the periods of one text, and gathers what cannot be placed."""
 
@@ -120,6 +126,8 @@ class _Placer:
         kept: list[_Announced] = []
         for each in self.announced:
             bare = each not in with_hours
+            if any(_goes_further(other, each) for other in with_hours):
+                continue
             if bare and (set(each.days) & timed_days or not each.days):
                 continue
             if bare and with_hours:

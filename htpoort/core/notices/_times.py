@@ -42,6 +42,13 @@ _MOVED: Final = frozenset(["flyttet", "udskudt", "rykket", "verplaatst", "versch
 _TO: Final = frozenset(["-", "to", "through", "thru"])
 _AND: Final = frozenset(["and", "en", "og"])
 _BEFORE_HOUR: Final = frozenset([
+    "middag",
+    "ochtend",
+    "morgen",
+    "avond",
+    "morning",
+    "afternoon",
+    "evening",
     ",",
     ":",
     "(",
@@ -171,13 +178,19 @@ def _moment_at(
         hour = hour_at(tokens, index, after_dash=after_dash, dated=dated)
         return None if hour is None else (*_with_day_after(tokens, *hour), False)
     place, between = day[1], False
-    while tokens[place].text in _BEFORE_HOUR and place - day[1] < _MOST_GLUE:
+    while place - day[1] < _MOST_GLUE and (tokens[place].text in _BEFORE_HOUR or _is_dash_before_hour(tokens, place)):
         between = between or tokens[place].text in _BETWEEN
         place += 1
     hour = hour_at(tokens, place, dated=True)
     if hour is None:
         return Moment(start=start, stop=day[0].stop, day=day[0]), day[1], False
     return *_reread(tokens, Moment(start=start, stop=hour[0].stop, day=day[0], hour=hour[0]), hour[1]), between
+
+
+def _is_dash_before_hour(tokens: Tokens, index: int) -> bool:
+    """Whether a dash parts a day from its one hour: `Nov 13, 2025 - 11:17`."""
+    hour = hour_at(tokens, index + 1) if tokens[index].text == "-" and not tokens.touch(index) else None
+    return hour is not None and tokens[index + 2].text == ":" and tokens[hour[1]].text not in _TO | _UNTIL
 
 
 def _with_day_after(tokens: Tokens, hour: Hour, index: int) -> tuple[Moment, int]:
@@ -296,7 +309,7 @@ def _end_at(tokens: Tokens, dash: int, index: int, first: Moment) -> tuple[Perio
 
 def _with_years(first: Day | None, last: Day | None) -> tuple[Day | None, Day | None]:
     """Give a day without a year that of the other end of its period, if the days are then in order."""
-    if first is not None and first.value is None and last is not None and last.value is not None:
+    if first is not None and first.lacks_year and last is not None and last.value is not None:
         filled = first.in_year(last.value.year)
         return (filled, last) if filled.value is not None and filled.value <= last.value else (first, last)
     if last is not None and last.value is None and first is not None and first.value is not None:
@@ -304,6 +317,8 @@ def _with_years(first: Day | None, last: Day | None) -> tuple[Day | None, Day | 
             # `Saturday March 11, 2023, 1800 - Sunday 0500`: the first Sunday from then on.
             days = timedelta(days=(last.weekday - first.value.weekday()) % 7)
             return first, attrs.evolve(last, value=first.value + days, problems=())
+        if not last.lacks_year:
+            return first, last
         filled = last.in_year(first.value.year)
         return (first, filled) if filled.value is not None and filled.value >= first.value else (first, last)
     return first, last

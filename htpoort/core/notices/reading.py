@@ -19,7 +19,7 @@ from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import AUTHORITIES, NO_AUTHORITY, Authority
 from htpoort.core.notices._bilingual import compared, versions_of
 from htpoort.core.notices._collect import SentenceReader, collect
-from htpoort.core.notices._helpdesk import helpdesk_doubts, with_text_before
+from htpoort.core.notices._helpdesk import cut_lines, helpdesk_doubts, is_list_page, with_text_before
 from htpoort.core.notices._integrity import broken_end, misfits
 from htpoort.core.notices._judging import ReadBlock, doubts, kind_of, state_of
 from htpoort.core.notices._layout import Entry, TextBlock, lay_out, read_stamp
@@ -108,7 +108,7 @@ def _read_block(block: TextBlock, reader: SentenceReader, header: Sequence[str],
         other_rows = make_rows(other, tuple(header), authority)
         collected.unread += other.unread
         collected.problems += [*other.problems, *other_rows.problems]
-        collected.problems += compared(rows.windows, other_rows.windows, (lines[0].start, lines[-1].stop))
+        collected.problems += compared(rows.windows, other_rows.windows, lines)
     return ReadBlock(block=block, collected=collected, rows=rows, versions=1 + len(others))
 
 
@@ -123,6 +123,9 @@ def _read_entry(entry: Entry, reader: SentenceReader, *, last: bool) -> _ReadEnt
     if authority.one_subject:
         reads = list(with_text_before(reads))
     kind = kind_of(entry, reads[0], authority)
+    # What one item of a page says of an event says nothing of the others.
+    listed = authority.one_subject and is_list_page(reads[0])
+    kind = NoticeKind.OTHER if listed else kind
     if kind is NoticeKind.SECURITY_CHANGE:
         # No system is down: what the text says of protocols and certificates is no window.
         reads = [attrs.evolve(read, rows=Rows()) for read in reads]
@@ -142,7 +145,9 @@ def _read_entry(entry: Entry, reader: SentenceReader, *, last: bool) -> _ReadEnt
                 stamp=read.block.stamp,
                 start=read.block.start,
                 stop=read.block.stop,
-                state=state_of(read, kind, entry.status if newest else "", authority),
+                state=NoticeState.UNCLEAR
+                if listed
+                else state_of(read, kind, entry.status if newest else "", authority),
                 windows=read.rows.windows,
                 complete=authority.key is not None
                 and bool(read.rows.windows and read.collected.statements)
@@ -213,7 +218,8 @@ def read_notice(text: str, *, authority: str | None = None) -> Notice:
     folded = " ".join(line.folded for line in page.lines)
     known = _authority_of(folded, authority)
     reader = SentenceReader(known)
-    laid = [entry for entry in lay_out(page.lines, known) if not entry.is_empty]
+    lines = cut_lines(page.lines) if known.one_subject else page.lines
+    laid = [entry for entry in lay_out(lines, known) if not entry.is_empty]
     entries = tuple(_read_entry(entry, reader, last=entry is laid[-1]) for entry in laid)
     if not any(_says_anything(entry) for entry in entries):
         problem = Problem("nothing-read", "This is no notice that can be read.", 0, len(text))
@@ -226,6 +232,7 @@ def _says_anything(entry: _ReadEntry) -> bool:
     return any(
         read.rows.windows
         or read.collected.events
+        or read.collected.asks
         or read.collected.kinds
         or read.collected.references
         or read.block.stamp

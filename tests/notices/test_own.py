@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess  # noqa: S404 - a program as users start it
+import sys
 from datetime import datetime
 
 import pytest
 from notice_builders import utc
 
 from htpoort import InputError
+from htpoort.core.notices._authorities import AUTHORITIES
+from htpoort.core.notices.own import ZONES
 from htpoort.notices import (
     Access,
     Availability,
@@ -268,3 +272,26 @@ def test_an_hour_that_occurs_twice_is_taken() -> None:
         window.opens("Europe/Amsterdam"),
         window.closes("Europe/Amsterdam"),
     )
+
+
+def test_the_authorities_are_those_that_are_read() -> None:
+    """An own notice knows the same authorities, with the same zones, as the reader of published ones."""
+    assert {key: authority.zone for key, authority in AUTHORITIES.items()} == ZONES
+
+
+def test_a_program_that_reads_no_text_does_not_load_the_reader() -> None:
+    """The rules of the reader are compiled when a text is read, and not by each command on a ledger."""
+    program = """
+import sys
+import htpoort.ledger, htpoort.config
+from htpoort.core import notices
+before = "htpoort.core.notices.reading" in sys.modules
+notices.read_notice("")
+try:
+    notices.nothing
+except AttributeError as error:
+    print(before, "htpoort.core.notices.reading" in sys.modules, "read_notice" in dir(notices), error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)  # noqa: S603
+
+    assert "False True True module 'htpoort.core.notices' has no attribute 'nothing'\n" == done.stdout

@@ -1,8 +1,12 @@
 """
 Read published notices about service windows and disruptions, and decide what they mean for a declaration.
 
-Pure: texts, moments and names are arguments, and nothing is fetched or stored.
+Pure: texts, moments and names are arguments, and nothing is fetched or stored. What reads texts is loaded at its
+first use: compiling its rules takes longer than a command that reads none.
 """
+
+import importlib
+from typing import TYPE_CHECKING
 
 from htpoort.core.notices.availability import (
     Advice,
@@ -33,7 +37,9 @@ from htpoort.core.notices.notice import (
     ServiceWindow,
 )
 from htpoort.core.notices.own import read_own_notice
-from htpoort.core.notices.reading import notice_json, read_notice
+
+if TYPE_CHECKING:
+    from htpoort.core.notices.reading import notice_json, read_notice
 
 __all__ = [
     "Access",
@@ -62,3 +68,16 @@ __all__ = [
     "read_own_notice",
     "recovery_rule",
 ]
+
+_READING = {"notice_json", "read_notice"}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _READING:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(importlib.import_module("htpoort.core.notices.reading"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

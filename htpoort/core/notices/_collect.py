@@ -17,7 +17,7 @@ from htpoort.core.notices import _facts as facts
 from htpoort.core.notices._authorities import Authority
 from htpoort.core.notices._facts import EventKind, TimeRole
 from htpoort.core.notices._processes import process_names
-from htpoort.core.notices._rules import LINK, REFERENCE, TIME, SentenceReading, masked
+from htpoort.core.notices._rules import LINK, LONGEST_SENTENCE, REFERENCE, TIME, SentenceReading, masked
 from htpoort.core.notices._systems import same_system
 from htpoort.core.notices._text import Line, Passage
 from htpoort.core.notices._times import Period, read_periods
@@ -133,6 +133,7 @@ class _Sentence:
     references: tuple[str, ...]
     reading: SentenceReading
     updated: bool
+    listed: tuple[str, ...] | None
 
 
 class SentenceReader:
@@ -156,6 +157,8 @@ class SentenceReader:
 
     def _read_text(self, passage: Passage) -> _Sentence:
         folded = passage.folded
+        if len(folded) > LONGEST_SENTENCE:
+            return _Sentence(periods=(), references=(), reading=SentenceReading(), updated=False, listed=None)
         masks = [(*match.span(), LINK) for pattern in (_URL, CUT) for match in pattern.finditer(folded)]
         references: list[str] = []
         if self.authority.reference is not None:
@@ -169,10 +172,13 @@ class SentenceReader:
             if not any(start < period.stop and period.start < stop for start, stop, _ in masks)
         )
         masks += [(period.start, period.stop, TIME) for period in periods]
+        reading = self.authority.rules.read(passage, masks)
+        plain = not masks and not reading.rules
         return _Sentence(
             periods=periods,
             references=tuple(references),
-            reading=self.authority.rules.read(passage, masks),
+            reading=reading,
+            listed=self.authority.names.listed(passage.text) if plain else None,
             updated=_UPDATE.match(masked(folded, masks)) is not None,
         )
 
@@ -229,7 +235,7 @@ class _Collector:
             return False
         if self._listing is not None and self._listing.subject:
             return self._as_subjects(self._listing)
-        systems = self._authority.names.listed(self._passage.text)
+        systems = sentence.listed
         if systems is None:
             return False
         if self._listing is not None:

@@ -165,9 +165,10 @@ class _Layout:
     def _put_iso_head(self, line: Line) -> bool:
         """Put the head of an entry in an older list: a stamp, and a kind or systems run together with it."""
         match = _ISO_HEAD.match(line.text)
-        rest = line.part(match.end(), len(line.text)) if match is not None else line.part(0, 0)
-        known = rest.folded in self._authority.kinds or self._authority.names.listed(rest.text) is not None
-        if match is None or not rest.text or not known:
+        if match is None:
+            return False
+        rest = line.part(match.end(), len(line.text))
+        if rest.folded not in self._authority.kinds and self._authority.names.listed(rest.text) is None:
             return False
         if not self._entry.is_empty:
             self.entries.append(Entry())

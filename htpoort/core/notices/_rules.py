@@ -21,6 +21,7 @@ from htpoort.core.notices._text import Passage
 
 __all__ = [
     "LINK",
+    "LONGEST_SENTENCE",
     "REFERENCE",
     "TIME",
     "Effect",
@@ -72,7 +73,7 @@ Effect = Callable[[Found], "Iterable[Fact] | None"]
 """What a match states; None if it is no match after all, such as a list of systems that holds no names."""
 
 _WORDS: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_LONGEST_SENTENCE: Final = 2_000  # characters; no notice has one, and each pattern is tried on it
+LONGEST_SENTENCE: Final = 2_000  # characters; no notice has one, and each pattern is tried on it
 
 _TURNING_WORDS: Final = """
     not no never none neither nor except excepting excluding unless without only however but although instead
@@ -226,8 +227,6 @@ class RuleSet:
             What it states.
         """
         folded = masked(sentence.folded, masks)
-        if len(folded) > _LONGEST_SENTENCE:
-            return SentenceReading()
         taken: list[tuple[int, int, str, tuple[Fact, ...]]] = []
         for candidate in self._candidates(folded):
             match = candidate.pattern.search(folded)

@@ -30,6 +30,7 @@ _NO_NAME_WORDS: Final = """
     only our please service that these they this those use we when will within without you your access available
     unavailable date time update updated new systems system der det filer ikke kun som vi er vil under"""
 _NO_NAME: Final = frozenset(_NO_NAME_WORDS.split())
+_LONGEST_LIST = 1_000  # characters
 _LONGEST = 8  # words of a name
 
 
@@ -89,9 +90,12 @@ class SystemNames:
     known: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
     _by_key: dict[str, str] = attrs.field(init=False, repr=False, eq=False)
+    _parted: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_by_key", {name.casefold(): name for name in self.known})
+        parted = tuple(key for key in self._by_key if _SEPARATOR.search(key) is not None)
+        object.__setattr__(self, "_parted", parted)
 
     def is_known(self, name: str) -> bool:
         """Return whether it is one of the table, in any case."""
@@ -121,6 +125,8 @@ class SystemNames:
         Returns:
             The names as printed, each once; None if any part of it is no name.
         """
+        if len(phrase) > _LONGEST_LIST:
+            return None
         names: list[str] = []
         phrase = phrase.strip(" \t\r\n.:,*•-–")
         if self._plain(phrase):
@@ -175,5 +181,4 @@ class SystemNames:
 
     def _known_beyond(self, tail: str, separator: int) -> bool:
         """Return whether *tail* begins with a known name that goes on beyond the separator."""
-        lowered = tail.casefold()
-        return any(len(key) > separator and lowered.startswith(key) for key in self._by_key)
+        return any(len(key) > separator and tail[: len(key)].casefold() == key for key in self._parted)

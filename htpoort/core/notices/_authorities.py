@@ -80,7 +80,7 @@ class Authority:
     names: SystemNames = attrs.field(factory=SystemNames)
     others: frozenset[str] = frozenset()
     tests: frozenset[str] = frozenset()
-    breaks: re.Pattern[str] | None = None
+    breaks: re.Pattern[str]
     reference: re.Pattern[str] | None = None
     rules: RuleSet
     stamp_begins_text: bool = True

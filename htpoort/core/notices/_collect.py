@@ -109,20 +109,17 @@ class Collected:
         return any(each.fact.kind in kinds for each in self.events)
 
 
-def _pieces(line: Line, breaks: re.Pattern[str] | None) -> Iterator[Passage]:
+def _pieces(line: Line, breaks: re.Pattern[str]) -> Iterator[Passage]:
     """Cut a line into sentences, also where a line end was lost before a word that begins one."""
     for sentence in line.sentences:
-        places = [0]
-        if breaks is not None:
-            # A small letter is the middle of a sentence.
-            places += [m.start() for m in breaks.finditer(sentence.folded) if not sentence.text[m.start()].islower()]
+        # A small letter is the middle of a sentence.
+        inner = [m.start() for m in breaks.finditer(sentence.folded) if not sentence.text[m.start()].islower()]
+        places = [0, *inner]
         if places == [0]:
             yield sentence
             continue
         for start, stop in zip(places, [*places[1:], len(sentence.text)], strict=True):
-            part = sentence.part(start, stop)
-            if part.text:
-                yield part
+            yield sentence.part(start, stop)
 
 
 @attrs.frozen(kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Heading, Named, Statement
+from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Named, Statement
 from htpoort.core.notices._rules import Found
 from htpoort.core.notices.notice import Access, Behaviour, Recovery
 
-__all__ = ["access_stated", "asks", "heading", "listed_messages", "named", "part_with_issues", "states"]
+__all__ = ["access_stated", "asks", "listed_messages", "named", "part_with_issues", "states"]
 
 _VERB = re.compile(
     r"(?: (?:som|der|that|which))?(?: (?:er|are|bliver))? (?:sendt|indsendt|indgivet|fremsendt|afgivet)$"
@@ -84,10 +84,11 @@ def part_with_issues(found: Found) -> Iterable[Fact] | None:
     if found.has("systems"):
         systems = found.systems()
         return None if systems is None else _with_issues(systems, Behaviour.LIMITED)
-    systems = found.names.listed(part)
+    # A small letter begins a common noun: the tariff, the import of cars.
+    systems = found.names.listed(part) if part[:1].isupper() else None
     if systems is not None and all(found.names.is_known(name) for name in systems):
         return _with_issues(systems, None)
-    known = found.names.known_start(part)
+    known = found.names.known_start(part) if part[:1].isupper() else ""
     return _with_issues((known,) if known else (), Behaviour.LIMITED)
 
 
@@ -109,9 +110,3 @@ def named(found: Found) -> Iterable[Fact] | None:
     """Name systems in a title."""
     systems = _systems(found)
     return None if systems is None else (Named(systems),)
-
-
-def heading(found: Found) -> Iterable[Fact] | None:
-    """Begin a section."""
-    systems = _systems(found)
-    return (Heading(systems),) if systems else None

@@ -65,11 +65,8 @@ def _unknown_names(read: ReadBlock, header: Sequence[str], authority: Authority)
 
 
 def _place_of(name: str, read: ReadBlock) -> tuple[int, int]:
-    for line in read.block.lines:
-        start = line.text.find(name)
-        if start >= 0:
-            return line.span(start, start + len(name))
-    return read.place()
+    places = ((line, line.text.find(name)) for line in read.block.lines if name in line.text)
+    return next((line.span(start, start + len(name)) for line, start in places), read.place())
 
 
 def _header_misfits(read: ReadBlock, header: Sequence[str], authority: Authority) -> Iterable[Problem]:

@@ -7,6 +7,7 @@ Nothing is corrected here: what contradicts is reported.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -32,6 +33,7 @@ _INCIDENT = re.compile(
 )
 
 
+_REFERENCES = {"WO": NoticeKind.PLANNED, "INC": NoticeKind.INCIDENT}
 _STATES = {
     EventKind.CANCELLED: NoticeState.CANCELLED,
     EventKind.ENDED: NoticeState.ENDED,
@@ -105,10 +107,8 @@ def _is_recovery(newest: ReadBlock) -> bool:
 
 
 def _kinds_of_reference(reference: str) -> Iterable[NoticeKind]:
-    if reference[:2].upper() == "WO":
-        yield NoticeKind.PLANNED
-    elif reference[:3].upper() == "INC":
-        yield NoticeKind.INCIDENT
+    letters = reference.rstrip(string.digits).upper()
+    return (_REFERENCES[letters],) if letters in _REFERENCES else ()
 
 
 def _by_sentences(read: ReadBlock, kind: NoticeKind) -> NoticeState:

@@ -217,7 +217,7 @@ class _Layout:
                 self._add(attrs.evolve(line, text=rest.text, offsets=rest.offsets))
         elif rest.text:
             self._fill(label, rest.text)
-            self._awaits = label if label is Label.SYSTEM else None
+            self._awaits = None
         else:
             self._awaits = label
         if label is Label.MESSAGE:
@@ -241,8 +241,6 @@ class _Layout:
             after = line.folded[len(word) :]
             rest = line.part(len(word) + (len(after) - len(after.lstrip(" :."))), len(line.text))
             if not rest.text:
-                if after.strip() and label in _HEADER_ONLY and not self._in_header:
-                    continue
                 if label in _HEADER_ONLY and not self._in_header:
                     continue
                 return label, rest

@@ -8,6 +8,8 @@ then.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -34,6 +36,11 @@ SIZES: Final = (10, 10_000)
 ASKED: Final = 100
 FIRST: Final = datetime(2026, 1, 6, 21, tzinfo=UTC)
 APART: Final = timedelta(hours=7)
+KINDS: Final = {
+    "all ended": {"ended": True, "complete": True},
+    "none ended": {"ended": False, "complete": True},
+    "none understood": {"ended": False, "complete": False},
+}
 NAMES: Final = (NoticeName(name="DMS Import", system="DMS"),)
 
 
@@ -75,9 +82,10 @@ class World:
     moments: tuple[datetime, ...]
 
 
-def world(size: int, *, ended: bool, complete: bool) -> World:
-    """Make so many notices."""
-    notices = (notice(number, ended=ended, complete=complete) for number in range(size))
+@functools.cache
+def world(kind: str, size: int) -> World:
+    """Make so many notices; a process that measures one case makes one world."""
+    notices = (notice(number, **KINDS[kind]) for number in range(size))
     moments = (FIRST + APART * size * number / ASKED for number in range(ASKED))
     return World(Availability(notices, NAMES), tuple(moments))
 
@@ -94,16 +102,11 @@ def ask_as_known(of: World) -> None:
         of.availability.what_now("DMS", at=moment, known_at=moment)
 
 
-KINDS: Final = {
-    "all ended": {"ended": True, "complete": True},
-    "none ended": {"ended": False, "complete": True},
-    "none understood": {"ended": False, "complete": False},
-}
 WHAT: Final[dict[str, Callable[[World], None]]] = {"what_now": ask, "what_now, known then": ask_as_known}
 CASES: Final = tuple(
     Case(
         f"{what}, {kind}: {size:,} notices",
-        f"{function.__name__}(worlds[{kind!r}, {size}])",
+        f"{function.__name__}(world({kind!r}, {size}))",
         f"{what}, {kind}",
         ours=True,
     )
@@ -113,9 +116,10 @@ CASES: Final = tuple(
 )
 
 
-def check(worlds: dict[tuple[str, int], World]) -> None:
+def check() -> None:
     """Make sure that every size gives the right answers."""
-    for (kind, size), of in worlds.items():
+    for kind, size in itertools.product(KINDS, SIZES):
+        of = world(kind, size)
         assert len(of.moments) == ASKED
         last = FIRST + (size - 1) * APART
         asked = (last - timedelta(days=400), last + timedelta(hours=4), last + timedelta(hours=6))
@@ -127,12 +131,11 @@ def check(worlds: dict[tuple[str, int], World]) -> None:
 
 def main() -> None:
     """Measure, compare, print."""
-    worlds = {(kind, size): world(size, **of) for kind, of in KINDS.items() for size in SIZES}
     if is_child():
-        one_round(CASES, {function.__name__: function for function in WHAT.values()} | {"worlds": worlds})
+        one_round(CASES, {function.__name__: function for function in WHAT.values()} | {"world": world})
         return
     options = arguments(__doc__ or "")
-    check(worlds)
+    check()
     times = in_rounds(25 if options.rigorous else 5)
     goals = [
         Goal(

@@ -16,7 +16,7 @@ from htpoort import _clock
 from htpoort.cli import _input, _output, _show, _timeline
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
-from htpoort.core.errors import InputError
+from htpoort.core.errors import InputError, did_you_mean, near_names
 from htpoort.core.notices import (
     Access,
     Advice,
@@ -28,6 +28,7 @@ from htpoort.core.notices import (
     read_notice,
     read_own_notice,
 )
+from htpoort.core.notices.own import ZONES
 
 if TYPE_CHECKING:
     from htpoort.ledger import StoredNotice
@@ -72,11 +73,12 @@ def read(
     json: Json = False,
 ) -> None:
     """Read published notices, show what they state, and store them; exit code 2 if nothing was read in one of them."""
+    _check_texts(files, authority)
     texts = [(_name(file), _decoded(_input.octets(file, "FILE"))) for file in files]
     notices = [read_notice(text, authority=authority) for _, text in texts]
     stored: list[str] = []
     if not no_store and _has_configuration(config):
-        with _input.opened(config) as (_, ledger):
+        with _input.opened(config, create=True) as (_, ledger):
             for (name, text), notice in zip(texts, notices, strict=True):
                 if notice.revisions:
                     kept = ledger.notices.add(text, at=_clock.now(), authority=authority, source=name)
@@ -96,6 +98,23 @@ def read(
         raise typer.Exit(_output.BAD_INPUT)
 
 
+def _check_texts(files: Iterable[str], authority: str | None) -> None:
+    """
+    Check that each file is a text, and that the authority is known.
+
+    Raises:
+        InputError: A file is a notice of one's own, or no authority has that key.
+    """
+    own = [file for file in files if file.endswith(".toml")]
+    if own:
+        message = f"FILE: {own[0]} is a notice of your own; store it with htpoort windows add {_show.quoted(own[0])}."
+        raise _input.refusal("input.usage", message)
+    if authority is not None and authority not in ZONES:
+        question = did_you_mean(near_names(authority, ZONES))
+        message = f"--authority is {authority!r}, which is not known{question} Known: {', '.join(ZONES)}."
+        raise _input.refusal("input.value", message)
+
+
 @app.command()
 def add(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A notice of your own, as TOML; - is standard input.")],
@@ -107,7 +126,7 @@ def add(
     text = _own_text(_input.octets(file, "FILE"))
     with _input.file_of("FILE"):
         notice = read_own_notice(text, name=_name(file))
-    with _input.opened(config) as (_, ledger):
+    with _input.opened(config, create=True) as (_, ledger):
         from htpoort.ledger import NoticeForm  # noqa: PLC0415 - SQLAlchemy, which only a ledger needs
 
         kept = ledger.notices.add(text, at=_clock.now(), form=NoticeForm.OWN, source=_name(file))

@@ -193,6 +193,33 @@ def test_read_stores_what_it_read() -> None:
     assert (1, "three.txt", ["WO0000001421830"]) == (listed["number"], listed["source"], listed["references"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("three.txt", "outage.toml"),
+            "FILE: outage.toml is a notice of your own; store it with htpoort windows add outage.toml.",
+        ),
+        (
+            ("three.txt", "--authority", "duane"),
+            "--authority is 'duane', which is not known; did you mean douane? Known: douane, toldstyrelsen.",
+        ),
+    ],
+)
+def test_read_explains_what_it_cannot_take(arguments: tuple[str, ...], expected: str) -> None:
+    """A notice of one's own is not a published text, and an authority that is not known is a slip."""
+    done = run("read", *arguments)
+
+    assert (2, b"", f"htpoort: {expected}\n") == (done.returncode, done.stdout, done.stderr.decode())
+
+
+def test_the_first_notice_makes_the_ledger(folder: Path) -> None:
+    """A ledger that is not there yet is made, as by queue."""
+    (folder / "htpoort.toml").write_text(CONFIG)
+
+    assert b"three.txt is stored as notice 1.\n" in run("read", "three.txt").stdout
+
+
 # ── what-now ─────────────────────────────────────────────────────────────────
 
 

@@ -30,9 +30,10 @@ from htpoort.core.notices.notice import (
 )
 from htpoort.core.toml_reader import Document, KeyPath, required
 
-__all__ = ["read_own_notice"]
+__all__ = ["ZONES", "read_own_notice"]
 
 ZONES: Final[Mapping[str, str]] = {"douane": "Europe/Amsterdam", "toldstyrelsen": "Europe/Copenhagen"}
+"""The authorities whose notices are known, with the zones of their times."""
 _OVER: Final = frozenset({NoticeState.ENDED, NoticeState.CANCELLED})
 _WITHOUT_START: Final = _OVER | {NoticeState.IN_FORCE}
 _YEARS: Final = range(1900, 3000)

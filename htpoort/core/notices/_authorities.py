@@ -45,7 +45,7 @@ def _translated(name: str, translations: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Authority:
     """
     What is known of an authority's notices; all text to compare with is folded.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 import attrs
@@ -133,9 +134,12 @@ class _Sentence:
     listed: tuple[str, ...] | None
 
 
+_UNREAD: Final = _Sentence(periods=(), references=(), reading=SentenceReading(), updated=False, listed=None)
+
+
 class SentenceReader:
     """
-    Reads the sentences of one page; the texts of a notice repeat each other, so each sentence is read once.
+    Reads sentences.
 
     Args:
         authority: Whose rules to apply.
@@ -143,41 +147,39 @@ class SentenceReader:
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
-        self._read: dict[str, _Sentence] = {}
 
     def read(self, passage: Passage) -> _Sentence:
         """Read one sentence."""
-        known = self._read.get(passage.text)
-        if known is None:
-            known = self._read[passage.text] = self._read_text(passage)
-        return known
+        if len(passage.text) > LONGEST_SENTENCE:
+            return _UNREAD
+        return _sentence_of(passage.text, self.authority)
 
-    def _read_text(self, passage: Passage) -> _Sentence:
-        folded = passage.folded
-        if len(folded) > LONGEST_SENTENCE:
-            return _Sentence(periods=(), references=(), reading=SentenceReading(), updated=False, listed=None)
-        masks = [(*match.span(), LINK) for pattern in (_URL, CUT) for match in pattern.finditer(folded)]
-        references: list[str] = []
-        if self.authority.reference is not None:
-            for match in self.authority.reference.finditer(folded):
-                masks.append((*match.span(), REFERENCE))
-                references.append(passage.text[match.start() : match.end()])
-        found = read_periods(passage.text) if _TIME.search(folded) is not None else ()
-        periods = tuple(
-            period
-            for period in found
-            if not any(start < period.stop and period.start < stop for start, stop, _ in masks)
-        )
-        masks += [(period.start, period.stop, TIME) for period in periods]
-        reading = self.authority.rules.read(passage, masks)
-        plain = not masks and not reading.rules
-        return _Sentence(
-            periods=periods,
-            references=tuple(references),
-            reading=reading,
-            listed=self.authority.names.listed(passage.text) if plain else None,
-            updated=_UPDATE.match(masked(folded, masks)) is not None,
-        )
+
+@lru_cache(maxsize=2048)
+def _sentence_of(text: str, authority: Authority) -> _Sentence:
+    """Read a sentence; notices, and the texts of each, repeat the same sentences."""
+    passage = Passage(text=text, offsets=range(len(text) + 1))
+    folded = passage.folded
+    masks = [(*match.span(), LINK) for pattern in (_URL, CUT) for match in pattern.finditer(folded)]
+    references: list[str] = []
+    if authority.reference is not None:
+        for match in authority.reference.finditer(folded):
+            masks.append((*match.span(), REFERENCE))
+            references.append(passage.text[match.start() : match.end()])
+    found = read_periods(passage.text) if _TIME.search(folded) is not None else ()
+    periods = tuple(
+        period for period in found if not any(start < period.stop and period.start < stop for start, stop, _ in masks)
+    )
+    masks += [(period.start, period.stop, TIME) for period in periods]
+    reading = authority.rules.read(passage, masks)
+    plain = not masks and not reading.rules
+    return _Sentence(
+        periods=periods,
+        references=tuple(references),
+        reading=reading,
+        listed=authority.names.listed(passage.text) if plain else None,
+        updated=_UPDATE.match(masked(folded, masks)) is not None,
+    )
 
 
 class _Collector:

@@ -16,7 +16,7 @@ from htpoort import _clock
 from htpoort.cli import _input, _output, _show, _timeline
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
-from htpoort.core.errors import InputError, did_you_mean, near_names
+from htpoort.core.errors import InputError, UnknownError, did_you_mean, near_names
 from htpoort.core.notices import (
     Access,
     Advice,
@@ -400,6 +400,9 @@ def timeline(  # noqa: PLR0913 - the options
     if first is not None and last is not None and last <= first:
         raise _input.refusal("input.date", "--until is not after --from.")
     asked = system or availability.printed_names(bound)
+    for name in system or ():
+        if not availability.knows(name):
+            raise UnknownError("--system", name, "the notices", availability.printed_names())
     drawn = _timeline.Timeline.of(
         availability, asked, start=first, stop=last, known_at=bound, access=access, zone=zone, now=_clock.now()
     )

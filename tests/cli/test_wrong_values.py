@@ -78,6 +78,11 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "quarantine release": {"NUMBER": "1", "--system": "DMS", "--party": PARTY},
     "quarantine discard": {"NUMBER": "1", "--why": "spam"},
     "quarantine withdraw": {"NUMBER": "1", "--why": "wrong K"},
+    "windows read": {"FILE": "-"},
+    "windows add": {"FILE": "own.toml"},
+    "windows list": {},
+    "windows what-now": {"SYSTEM": "DMS"},
+    "windows timeline": {},
     "cutover preview": {"--on": "2030-01-01"},
     "cutover status": {},
     "cutover shadows": {},
@@ -145,6 +150,14 @@ _NUMBER: Final = [
     ("NUMBER", "99", "is not in the quarantine (see htpoort quarantine list --all)"),
     ("NUMBER", "first", "NUMBER is 'first'; give a number such as 17."),
     ("NUMBER", "0", "NUMBER is '0'; give a number such as 17."),
+]
+_OF_NOTICES: Final = [
+    ("--known-at", "soon", "--known-at is 'soon'; give a time such as 2026-11-30T21:00, or"),
+    ("--notices", "nowhere", "--notices: nowhere cannot be read"),
+    ("--notices", "bad.toml", "bad.toml:1: colour: there is no such setting"),
+    ("--notices", "empty", "--notices: empty: The text is empty."),
+    ("--access", "fax", "--access is 'fax'; give file, online or any."),
+    ("FILE", "empty", "'empty' is one argument too many; files follow --notices."),
 ]
 _SHA256: Final = [
     ("--sha256", "00", "--sha256 is '00'; give 64 hexadecimal digits."),
@@ -309,6 +322,32 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--why", " ", "--why is blank"),
         ("NUMBER", "1", "Message 1 is held, so there is no release to take back."),
     ],
+    "windows read": [
+        *_CONFIG,
+        ("FILE", "nowhere", "FILE: nowhere cannot be read"),
+        ("FILE", "bad.toml", "FILE: bad.toml is a notice of your own; store it with htpoort windows add bad.toml."),
+        ("--authority", "duane", "--authority is 'duane', which is not known; did you mean douane?"),
+    ],
+    "windows add": [
+        *_CONFIG,
+        ("FILE", "nowhere", "FILE: nowhere cannot be read"),
+        ("FILE", "bad.toml", "bad.toml:1: colour: there is no such setting"),
+        ("FILE", "broken.toml", "FILE: broken.toml:2: This is not TOML"),
+    ],
+    "windows list": _CONFIG,
+    "windows what-now": [
+        *_CONFIG,
+        *_OF_NOTICES,
+        ("--at", "soon", "--at is 'soon'; give a time such as 2026-11-30T21:00, or"),
+    ],
+    "windows timeline": [
+        *_CONFIG,
+        *_OF_NOTICES,
+        ("--system", "DSM", "--system 'DSM' is not in the notices; did you mean DMS?"),
+        ("--from", "soon", "--from is 'soon'; give a time such as"),
+        ("--until", "soon", "--until is 'soon'; give a time such as"),
+        ("--svg", "folder", "--svg: folder cannot be written: Is a directory."),
+    ],
     "cutover preview": [
         *_CONFIG,
         *_ONE_PARTY,
@@ -348,6 +387,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
 
 FREE: Final = {
     "SUBJECT",  # it is what parse judges
+    "SYSTEM",  # the advice for a name that no notice has is that it is unclear
     "--mail-from",  # a reply that it does not fit is quarantined, and that is the result
     "--kind",  # a label that no move has is the kind of all others; tests/cli/test_cutover_commands.py has the others
     "--shadow-payload",  # read where there is a shadow; tests/cli/test_cutover_commands.py
@@ -378,6 +418,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "htpoort.toml").write_text(FILE + PLAN)
     (tmp_path / "bad.toml").write_text('colour = "red"\n')
     (tmp_path / "broken.toml").write_text("parties = [\n")
+    (tmp_path / "own.toml").write_text(NOTICE)
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
     with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as opened:
@@ -499,7 +540,7 @@ OTHER_TYPES: Final = re.compile(
 
 def test_help_names_values_in_plain_words(htpoort: Run) -> None:
     """The help of a command shows the name of each value, such as PORT, and no type of Python."""
-    for command in [*RIGHT, "", "quarantine", "reply", "cutover"]:
+    for command in [*RIGHT, "", "quarantine", "reply", "windows", "cutover"]:
         result = htpoort(*command.split(), "--help")
 
         assert (0, []) == (result.code, OTHER_TYPES.findall(result.text)), command

@@ -454,6 +454,7 @@ def test_a_name_is_mapped_to_a_system() -> None:
 
     assert ["hold", "hold", "send", "hold"] == [answer.advice for answer in given]
     assert [True, False] == [availability.is_mapped("dms"), availability.is_mapped("DMS Eksport")]
+    assert [True, True, False] == [availability.knows(name) for name in ("dms", "DMS Eksport", "DMS Import")]
     assert given[0].reason.startswith("Notice W1 of 2026-01-05 09:00 says that dms in- en  uitvoer (DMS) rejects")
 
 

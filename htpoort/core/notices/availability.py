@@ -142,6 +142,18 @@ class Availability:
         """
         return _folded(system) in self._names
 
+    def knows(self, system: str) -> bool:
+        """
+        Report whether anything can be known of a system.
+
+        Args:
+            system: The system, as in `what_now`.
+
+        Returns:
+            Whether a name is mapped to it, or it is a name that notices print.
+        """
+        return self.is_mapped(system) or _folded(system) in self._keys
+
     def printed_names(self, known_at: datetime | None = None) -> tuple[str, ...]:
         """
         List the names of systems in the notices.

@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Final, Self, TypeVar, final
+from typing import Annotated, Any, Final, Self, TypeVar, final
 
 import attrs
 import typer
@@ -24,6 +24,7 @@ from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import Systems
+from htpoort.cli.windows import named_notices
 from htpoort.core.directory import AGS, DMS, Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
@@ -44,6 +45,11 @@ _LAST_PORT: Final = 65_535
 _DECLARANT: Final = re.compile(r"([^=:]+)(?:=(.+):([0-9]+)|:(.+))?")
 _POLL: Final = 0.2  # seconds: short for a person, and no load for the machine
 
+_Played = Annotated[
+    list[str] | None, typer.Option(metavar="FILE", help="A notice whose windows it plays; may be repeated.")
+]
+_Names = Annotated[list[str] | None, typer.Option(metavar="NAME=SYSTEM", help="Which name in notices is which system.")]
+
 
 @app.command()
 def simulate(  # noqa: PLR0913 - one option for each thing that can be set
@@ -51,6 +57,8 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     scenario: Annotated[
         Path | None, typer.Option(metavar="FILE", help="How to answer, and what to do wrong, as TOML.")
     ] = None,
+    notices: _Played = None,
+    notice_name: _Names = None,
     record: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write every message into this folder, as .eml.")
     ] = None,
@@ -87,23 +95,22 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     if not beyond_loopback:
         _check_loopback(host, declarants)
     directory = _input.directory(systems)
+    ports: dict[str, Any] = {"port": port, "tls_port": tls_port, "pop3_port": pop3_port, "pop3s_port": pop3s_port}
     _make_folder("--record", record)
     with Certificates(tls=tls, folder=certificates, client=client_certificate).made() as made:
         gateway = Gateway(
             directory=directory,
             declarants=declarants,
             script=_script(scenario),
+            **named_notices(notices or (), notice_name or ()),
             tls=made,
             record=record,
             host=host,
             beyond_loopback=beyond_loopback,
-            port=port,
-            tls_port=tls_port,
-            pop3_port=pop3_port,
-            pop3s_port=pop3s_port,
+            **ports,
         )
-        ports = {"--port": port, "--tls-port": tls_port, "--pop3-port": pop3_port, "--pop3s-port": pop3s_port}
-        with _input.listening({f"{host}:{number}": (option, "--host") for option, number in ports.items()}):
+        options = {f"{host}:{number}": (f"--{name.replace('_', '-')}", "--host") for name, number in ports.items()}
+        with _input.listening(options):
             asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -323,6 +323,28 @@ def _notice_of(file: str) -> Notice:
         problems = (attrs.evolve(each, message=f"{named}{each.message}", start=0, stop=0) for each in notice.problems)
         raise InputError("", tuple(problems))
     return notice
+
+
+class _Played(TypedDict):
+    notices: list[Notice]
+    notice_names: list[NoticeName]
+
+
+def named_notices(files: Iterable[str], names: Iterable[str]) -> _Played:
+    """
+    Read the values of --notices and --notice-name, as a gateway takes them.
+
+    Raises:
+        InputError: A file has no notice, or a name has another form.
+    """
+    read: list[NoticeName] = []
+    for text in names:
+        name, _, system = text.rpartition("=")
+        if not name.strip() or not system.strip():
+            message = f"--notice-name is {text!r}; give NAME=SYSTEM, such as 'DMS Invoer=DMS'."
+            raise _input.refusal("input.value", message)
+        read.append(NoticeName(name=name.strip(), system=system.strip()))
+    return {"notices": [_notice_of(file) for file in files], "notice_names": read}
 
 
 def _zone_of(notices: Iterable[Notice], system: str) -> ZoneInfo | None:

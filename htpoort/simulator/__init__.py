@@ -10,6 +10,7 @@ from htpoort.simulator.declarants import Declarant, FailedLogin, Mailbox, Mailbo
 from htpoort.simulator.declarations import Channel, Declaration, SentReply
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
 from htpoort.simulator.gateway import Gateway
+from htpoort.simulator.notices import notice_windows
 from htpoort.simulator.scenarios import Behaviour, ReplyForm, ReplyKind, Scenario, ScriptedReply, Window
 from htpoort.simulator.script import RepeatedK, Script
 
@@ -41,4 +42,5 @@ __all__ = [
     "SmtpFault",
     "SmtpStep",
     "Window",
+    "notice_windows",
 ]

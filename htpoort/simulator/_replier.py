@@ -164,6 +164,8 @@ class Replier:
             return
         begins = declaration.at
         window = window_of(self._windows, declaration.system.name, begins)
+        if window is not None and window.behaviour is Behaviour.LOSE:
+            return
         if window is not None and window.behaviour is Behaviour.QUEUE:
             begins = window.ends
         elif window is not None and window.behaviour is Behaviour.DELAY:

@@ -13,9 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, final
 
+import attrs
+
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, SendError
 from htpoort.core.message import Submission
+from htpoort.core.notices import Notice, NoticeName
 from htpoort.core.text import ascii_lower
 from htpoort.simulator._pop3_server import Pop3Server
 from htpoort.simulator._replier import PUSH_SCHEDULE, Replier, ReplySender
@@ -25,6 +28,7 @@ from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, Declarants, FailedLogin, Mailbox
 from htpoort.simulator.declarations import Declaration, DeclarationIntake, MessageRecorder, SentReply
 from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
+from htpoort.simulator.notices import notice_windows
 from htpoort.simulator.script import Script
 from htpoort.transport import LOOPBACK, Incoming, SmtpInbox, SmtpServer, hosts
 
@@ -56,6 +60,8 @@ class Gateway:
         declarants: The declarants; or only the mail servers that replies are pushed to, by the declarant's mailbox.
             A declaration from another mailbox is accepted, and gets no reply.
         script: Its replies and faults; by default one acceptance at once.
+        notices: Published notices whose windows it plays beside those of *script*, by its own clock.
+        notice_names: Which names in *notices* are which of its systems.
         tls: Its certificate, for STARTTLS and for the ports of implicit TLS. The gateway then takes nothing before
             TLS, unless *tls* allows it. Without it there is no TLS.
         host: The address to listen on.
@@ -88,6 +94,8 @@ class Gateway:
         directory: Directory = HTPOORT,
         declarants: Mapping[str, SmtpServer] | Iterable[Declarant] = (),
         script: Script = _SCRIPT,
+        notices: Iterable[Notice] = (),
+        notice_names: Iterable[NoticeName] = (),
         tls: GatewayTls | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -100,6 +108,8 @@ class Gateway:
         beyond_loopback: bool = False,
     ) -> None:
         problems = _unknown_systems(script, directory)
+        played = notice_windows(notices, directory=directory, names=notice_names)
+        script = attrs.evolve(script, windows=(*script.windows, *played))
         if not beyond_loopback and not hosts.is_loopback(host):
             message = f"host is {host!r}, which other machines can reach; allow it with beyond_loopback=True."
             problems.insert(0, Problem("simulator.beyond-loopback", message))

@@ -209,6 +209,8 @@ class Behaviour(enum.StrEnum):
 
     REJECT = "reject"
     """Its declarations are refused."""
+    LOSE = "lose"
+    """They are accepted, and never answered."""
     QUEUE = "queue"
     """They are accepted; their replies start when the window ends."""
     DELAY = "delay"

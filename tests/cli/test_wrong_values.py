@@ -366,6 +366,8 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--scenario", "nowhere", "--scenario: nowhere cannot be read"),
         ("--scenario", "bad.toml", "bad.toml:1: colour: there is no such setting"),
         ("--record", "empty", "--record empty: it is a file; give a folder"),
+        ("--notices", "nowhere", "--notices: nowhere cannot be read"),
+        ("--notice-name", "DMS", "--notice-name is 'DMS'; give NAME=SYSTEM, such as 'DMS Invoer=DMS'."),
         ("--declarant", "", "--declarant: '' is not a declarant; give MAILBOX=HOST:PORT"),
         ("--declarant", "edi", "--declarant: mailbox is 'edi'"),
         ("--declarant", "edi@forwarder.example=mx:99999", "--declarant: port is 99999"),

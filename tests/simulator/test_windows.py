@@ -51,7 +51,7 @@ def test_a_delay_is_an_hour() -> None:
         ({"system": ""}, "system is empty; give the name of a system."),
         (
             {"behaviour": "reject all"},
-            "behaviour is 'reject all'; give one of reject, queue, delay.",
+            "behaviour is 'reject all'; give one of reject, lose, queue, delay.",
         ),
         (
             {"begins": datetime(2026, 11, 2, 18)},  # noqa: DTZ001 - naive on purpose

@@ -124,6 +124,7 @@ def proofs(session: nox.Session) -> None:
     session.run(sys.executable, "proofs/crash.py", "--points", "1000", "--workers", "2", external=True)
     session.run(sys.executable, "proofs/failing_disk.py", external=True)
     session.run(sys.executable, "proofs/two_agents.py", external=True)
+    session.run(sys.executable, "proofs/random_notices.py", "--workers", "2", external=True)
 
 
 @nox.session(reuse_venv=False)

@@ -44,7 +44,7 @@ def random_text(seed: int, texts: Mapping[str, str]) -> str:
     """Put words, lines and halves of notices, and signs, together in any order."""
     source = random.Random(seed)  # noqa: S311
     pieces: list[str] = []
-    for _ in range(source.randint(0, 30)):
+    for _ in range(source.randint(0, 20)):
         text = texts[source.choice(sorted(texts))]
         start = source.randrange(len(text))
         kind = source.randrange(4)

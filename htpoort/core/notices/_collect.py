@@ -30,6 +30,7 @@ F = TypeVar("F")
 
 _EMPTY_BOXES: Final = frozenset("☐□▢")
 _WORDS_OF_MESSAGE: Final = 5  # at most, of a name that reads like a sentence: "Invalidation request"
+_MOST_FACTS: Final = 500  # of one text, each compared with the others; no notice has a tenth of them
 _LONGEST_MESSAGE: Final = 80  # characters of the name of a message that has no bullet
 
 _URL = re.compile(
@@ -192,6 +193,7 @@ class _Collector:
         self._authority = authority
         self._listing: facts.Listing | None = None
         self._in_messages = False
+        self._bulleted: bool | None = None
         self._access: Access | None = None
         self._single: TimedPeriod | None = None
         self._index = 0
@@ -207,8 +209,11 @@ class _Collector:
         """Take each sentence in turn."""
         for index, (passage, sentence, bullet) in enumerate(self._sentences):
             self._index, self._passage = index, passage
+            if len(self.result.statements) + len(self.result.periods) > _MOST_FACTS:
+                self.result.unread.append((passage.start, passage.stop))
+                continue
             self.result.references += [each for each in sentence.references if each not in self.result.references]
-            if not self._as_message(sentence, bullet) and not self._as_names(sentence):
+            if not self._as_message(sentence, bullet) and not self._as_names(sentence, bullet):
                 self._listing, self._in_messages = None, False
                 self._as_sentence(sentence)
         return self.result
@@ -228,12 +233,12 @@ class _Collector:
             self.result.messages.append(text)
         return True
 
-    def _as_names(self, sentence: _Sentence) -> bool:
+    def _as_names(self, sentence: _Sentence, bullet: str) -> bool:
         """Read a line that only lists systems: an item of a list that was announced, or the head of a section."""
         if sentence.periods or sentence.references or sentence.reading.rules or not self._passage.text:
             return False
         if self._listing is not None and self._listing.subject:
-            return self._as_subjects(self._listing)
+            return self._as_subjects(self._listing, bullet)
         systems = sentence.listed
         if systems is None:
             return False
@@ -250,11 +255,12 @@ class _Collector:
         self._begin(systems)
         return True
 
-    def _as_subjects(self, listing: facts.Listing) -> bool:
-        """Read an item of the list of what the notice is about."""
+    def _as_subjects(self, listing: facts.Listing, bullet: str) -> bool:
+        """Read an item of the list of what the notice is about; each item has a bullet if the first has one."""
         systems = process_names(self._passage.text, lead=True)
-        if systems is None:
+        if systems is None or self._bulleted not in {None, bool(bullet)}:
             return False
+        self._bulleted = bool(bullet)
         self._add_subjects(systems, listed=True)
         statement = facts.Statement(behaviour=listing.behaviour, general=True)
         self.result.statements.append(self._placed(statement))
@@ -314,7 +320,7 @@ class _Collector:
         elif isinstance(fact, facts.AccessHeading):
             self._access = fact.access
         elif isinstance(fact, facts.Listing):
-            self._listing = fact
+            self._listing, self._bulleted = fact, None
         elif isinstance(fact, facts.MessageList):
             self._in_messages = not fact.names
             self.result.messages += [name for name in fact.names if name not in self.result.messages]
@@ -338,7 +344,9 @@ class _Collector:
         if sentence.updated and periods and not (ended and len(periods) == 1):
             self._note(periods.pop(0), TimeRole.UPDATE)
         for number, period in enumerate(periods):
-            role = roles[min(number, len(roles) - 1)] if roles else TimeRole.WINDOW
+            # Beside a reference stands when it was written.
+            usual = TimeRole.OTHER if sentence.references and not sentence.reading.rules else TimeRole.WINDOW
+            role = roles[min(number, len(roles) - 1)] if roles else usual
             self._note(period, role)
         last = self.result.periods[-1] if periods and len(periods) == 1 else None
         if last is not None and last.role is TimeRole.WINDOW and last.period.closes is None:

@@ -26,7 +26,7 @@ DOUANE_NAMES: Final = SystemNames(
 DOUANE_MARKS: Final = (
     "douane", "dutch custom", "national customs helpdesk", "nationale helpdesk", "nh.douane", "publication date",
     "publicatiedatum", "publication", "publicatie", "main process", "mainprocess",
-    "hoofdproces", "the process ", "het proces", "previous message:",
+    "hoofdproces", "the process ", "het proces", "availability of the", "beschikbaarheid van het", "previous message:",
     "vorig bericht", "( modified )", "( gewijzigd )", "share this page", "deel deze pagina", "noodprocedure",
     "government systems", "overheid", "htg",
     "ags", "ncts", "emcs", "service messages", "bto",

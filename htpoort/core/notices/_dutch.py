@@ -72,7 +72,7 @@ def _available(found: Found) -> Iterable[Fact] | None:
     if found.has("again"):
         return Subject(systems), Event(EventKind.ENDED), Times(TimeRole.END)
     behaviour = Behaviour.LIMITED if found.has("limited") else Behaviour.UNAVAILABLE
-    return Subject(systems), Statement(behaviour=behaviour, general=True)
+    return Subject(systems), Statement(behaviour=behaviour, general=True), KindWord(NoticeKind.INCIDENT)
 
 
 def _past(found: Found) -> Iterable[Fact] | None:
@@ -251,13 +251,13 @@ _INTRODUCTIONS: Final = (
         "availability-limited",
         rf"(?:the )?availability of (?:the )?(?:process(?:es)? )?{_S}(?: process(?:es)?)? (?:is|are|has been|will"
         rf" be) {_NOW}(?:limited|restricted)",
-        effect=_about(Behaviour.LIMITED),
+        effect=_about(Behaviour.LIMITED, KindWord(NoticeKind.INCIDENT)),
         cues="availability of",
     ),
     rule(
         "beschikbaarheid-beperkt",
         rf"(?:de )?beschikbaarheid van (?:het|de) (?:proces(?:sen)? )?{_S} is {_NOW}beperkt",
-        effect=_about(Behaviour.LIMITED),
+        effect=_about(Behaviour.LIMITED, KindWord(NoticeKind.INCIDENT)),
         cues="beschikbaarheid van",
     ),
     rule(

@@ -17,6 +17,7 @@ _SHORT: Final = re.compile(r"[A-Z][A-Za-z0-9&-]{0,8}(?:\s(?:fase|phase|release|[
 _SHORT_CUT: Final = re.compile(r"\s*[,/+&]\s*|\s+(?:and|en)\s+")
 _LEAD: Final = re.compile(r"(?:the|het|de|process|processes|proces|processen)\s+", re.IGNORECASE)
 _NO_NAME_WORDS: Final = """
+    scheduled planned emergency gepland onderhoud maintenance
     all alle als are be below berichten beschikbaar can dat dit er following geen has have hebben heeft
     if is kunt mag may messages moet must niet no not onderstaande only our should since sinds that there this
     tot u unavailable until uw vanaf volgende was we when wij will worden wordt you your"""

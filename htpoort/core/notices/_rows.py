@@ -59,9 +59,11 @@ class _Maker:
             for system in self._systems_of(placed):
                 if not placed.fact.general or not self._has(system):
                     self._put(system, placed)
+        filled = {row.section for row in self._rows.values()}
+        stated = {row.system for row in self._rows.values()}
         for number, systems in enumerate(self._collected.sections):
-            for system in systems:
-                if not any(row.section == number or row.system == system for row in self._rows.values()):
+            for system in systems if number not in filled else ():
+                if system not in stated:
                     self._open(_Row(system, Access.ANY, (), number))
         if not self._rows:
             for system in self._subjects() or self._header or (None,) * bool(self._collected.asks):

@@ -58,12 +58,6 @@ def _days_of(period: Period) -> tuple[date, ...]:
     return tuple(day for day in days if day is not None)
 
 
-def _goes_further(one: _Announced, other: _Announced) -> bool:
-    """Whether a window begins as another of its section does, which has no end."""
-    same = one.timed.section == other.timed.section and one.span.start == other.span.start
-    return same and one.span.end is not None and other.span.end is None and other.timed.period.closes is None
-
-
 class _Placer:
     """Places the periods of one text, and gathers what cannot be placed."""
 
@@ -86,8 +80,9 @@ class _Placer:
         """Place what was announced, and then what changed it."""
         announcing = [timed for timed in self._periods if timed.role is TimeRole.WINDOW]
         replacing = [timed for timed in self._periods if timed.role is TimeRole.NEW]
+        day = _only_day(announcing)
         for timed in replacing or announcing:
-            self._announce(timed, announcing)
+            self._announce(timed, day)
         self._without_doubles()
         for timed in self._periods:
             if timed.role in _CHANGING:
@@ -107,15 +102,18 @@ class _Placer:
             elif self._collected.has(EventKind.DELAYED) and not roles & _CHANGING:
                 each.span = Span(each.span.start)
 
-    def _announce(self, timed: TimedPeriod, announcing: Iterable[TimedPeriod]) -> None:
+    def _announce(self, timed: TimedPeriod, day: date | None) -> None:
         period = timed.period
-        day = _only_day(announcing)
         if period.undated and (day is None or period.closes is None):
             self._report_undated(timed)
             return
         if day is not None and (period.undated or _is_weekday_of(period, day)):
             period = period.on(day)
         self._pass_on(period, timed)
+        ends = moments_of(period)
+        if any(each.hour is None for each in ends) and any(each.hour is not None for each in ends):
+            message = "A date without an hour; look for the hour in the source."
+            self.problems.append(Problem("no-time", message, *_place(timed)))
         span = Span(_placed(period.opens), _placed(period.closes), period.expected)
         self.announced.append(_Announced(span, _days_of(period), timed))
 
@@ -123,11 +121,14 @@ class _Placer:
         """Drop a day without hours where a window of that day has them, and what is said twice."""
         with_hours = [each for each in self.announced if each.span.start is not None or each.span.end is not None]
         timed_days = {day for each in with_hours for day in each.days}
+        ended = {(each.timed.section, each.span.start) for each in with_hours if each.span.end is not None}
         kept: list[_Announced] = []
+        seen: set[tuple[Span, int]] = set()
         for each in self.announced:
-            bare = each not in with_hours
-            if any(_goes_further(other, each) for other in with_hours):
-                continue
+            section = each.timed.section
+            bare = each.span.start is None and each.span.end is None
+            if each.timed.period.closes is None and not bare and (section, each.span.start) in ended:
+                continue  # `from 11:00`, and in another sentence `from 11:00 until 12:30`
             if bare and (set(each.days) & timed_days or not each.days):
                 continue
             if bare and with_hours:
@@ -139,7 +140,8 @@ class _Placer:
                 self.problems.append(
                     Problem("no-time", "A date without an hour; look for the hour in the source.", *_place(each.timed))
                 )
-            if not any(each.span == other.span and other.timed.section in {0, each.timed.section} for other in kept):
+            if not seen & {(each.span, 0), (each.span, section)}:
+                seen.add((each.span, section))
                 kept.append(each)
         self.announced = kept
 
@@ -220,14 +222,17 @@ def spans_of(collected: Collected) -> tuple[Callable[[int], tuple[Span, ...]], l
     placer.place()
     announced = placer.announced
     only = len({each.span for each in announced}) == 1
-    for number, each in enumerate(announced):
-        if any(each.timed.section == other.timed.section for other in announced[:number]):
+    by_section: dict[int, list[Span]] = {}
+    for each in announced:
+        of_section = by_section.setdefault(each.timed.section, [])
+        of_section.append(each.span)
+        if len(of_section) > 1:
             message = "The text gives a second window; which one counts for which system is left open."
             placer.problems.append(Problem("several-notices", message, *_place(each.timed)))
 
     def spans(section: int) -> tuple[Span, ...]:
-        own = [each.span for each in announced if only or each.timed.section == section]
-        shared = [each.span for each in announced if each.timed.section == 0]
-        return tuple(dict.fromkeys(own or shared)) or (Span(),)
+        if only:
+            return (announced[0].span,)
+        return tuple(dict.fromkeys(by_section.get(section) or by_section.get(0) or [Span()]))
 
     return spans, placer.problems

@@ -151,6 +151,7 @@ def _read_entry(entry: Entry, reader: SentenceReader, *, last: bool) -> _ReadEnt
                 windows=read.rows.windows,
                 complete=authority.key is not None
                 and bool(read.rows.windows and read.collected.statements)
+                and all(row.start is not None for row in read.rows.windows)
                 and not unclear
                 and not read.collected.unread
                 and not (newest and entry.strange),

@@ -86,6 +86,42 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         (of(Behaviour.DELAYED, "Export"), _facts.Event(EventKind.ONGOING)),
     ),
     "delays-occur": ("Short delays may occur in replies.", (of(Behaviour.DELAYED, general=True),)),
+    "files-processed-later": (
+        "Messages to EMCS are accepted and will be handled later.",
+        (of(Behaviour.QUEUED, "EMCS", access=FILE),),
+    ),
+    "files-not-possible": (
+        "It is not possible to upload files to EMCS.",
+        (of(Behaviour.UNAVAILABLE, "EMCS", access=FILE),),
+    ),
+    "not-possible": ("It will not be possible to lodge entries in EMCS.", (of(Behaviour.UNAVAILABLE, "EMCS"),)),
+    "replies-delayed": ("Answers from EMCS may be delayed.", (of(Behaviour.DELAYED, "EMCS", access=FILE),)),
+    "all-unavailable": ("All customs systems are offline.", (of(Behaviour.UNAVAILABLE, general=True),)),
+    "instability-expected": (
+        "There can be brief interruptions of ICS2.",
+        (of(Behaviour.UNSTABLE, "ICS2", general=True),),
+    ),
+    "instability-seen": (
+        "We are seeing instability in ICS2.",
+        (of(Behaviour.UNSTABLE, "ICS2"), _facts.Event(EventKind.ONGOING)),
+    ),
+    "system-may-be-unstable": ("The customs systems can be unstable.", (of(Behaviour.UNSTABLE, general=True),)),
+    "instability-in": ("Brief interruptions could occur in ICS2.", (of(Behaviour.UNSTABLE, "ICS2"),)),
+    "resubmit-please": ("Please resend all rejected messages.", (Asks(recovery=Recovery.RESUBMIT),)),
+    "system-works-again": ("EMCS is online again.", ENDED),
+    "new-time": (
+        "New period: 4 May 2027, 19:00-20:00",
+        (_facts.Event(EventKind.MOVED), Times(TimeRole.NEW)),
+    ),
+    "new-end": ("The end time is changed to 19:00", (_facts.Event(EventKind.EDITED), Times(TimeRole.NEW_END))),
+    "more-to-come": ("Additional information will come.", (Times(TimeRole.OTHER),)),
+    "supplier-works": ("Our technicians are at it.", ()),
+    "contact-desk": ("Contact our help desk.", ()),
+    "files-not-possible-da": (
+        "Der kan ikke sendes filer til EMCS.",
+        (of(Behaviour.UNAVAILABLE, "EMCS", access=FILE),),
+    ),
+    "system-works-again-da": ("EMCS er nu oppe igen.", ENDED),
     "part-with-issues": (
         "We are seeing problems with the quota check in Import.",
         (of(Behaviour.LIMITED, "Import"), _facts.Event(EventKind.ONGOING)),

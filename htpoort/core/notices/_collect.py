@@ -240,7 +240,7 @@ class _Collector:
         if self._listing is not None and self._listing.subject:
             return self._as_subjects(self._listing, bullet)
         systems = sentence.listed
-        if systems is None:
+        if not systems:
             return False
         if self._listing is not None:
             statement = facts.Statement(systems=systems, behaviour=self._listing.behaviour, general=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from htpoort.core.notices._effects import access_stated, asks, named, part_with_issues, states
+from htpoort.core.notices._effects import access_stated, asks, named, part_with_issues, states, works_again
 from htpoort.core.notices._facts import (
     AccessHeading,
     Asks,
@@ -57,6 +57,7 @@ _RESEND: Final = r"(?:genindsendes|gensendes|genfremsendes|(?:indsendes|sendes|f
 _DECLARATIONS: Final = (
     r"(?:de |alle )?(?:berørte |afviste |fejlede |påvirkede )?"
     r"(?:angivelser(?:ne)?|indtastninger|filer(?:ne)?|meddelelser(?:ne)?|indberetninger|indsendelser|ekspeditioner)"
+    r"(?:,? (?:der|som) (?:er|bliver|blev) (?:blevet )?(?:afvist|berørt|fejlet),?)?"
 )
 _HAPPENING: Final = (
     r"(?:(?:dette|det planlagte|det|den) )?(?:prd-? ?)?(?:servicevindue(?:t)?|fejlen|problemet|problemerne|driftsforstyrrelsen"
@@ -103,8 +104,15 @@ _BEHAVIOUR: Final = (
         cues="behandle|sættes",
     ),
     rule(
+        "files-not-possible-da",
+        rf"(?:det (?:vil|er) ikke (?:være )?muligt at|der kan ikke) (?:sende|indsende|sendes|indsendes) (?:filer|meddelelser|xml-filer) til "
+        rf"{_S}{_DURING}{_END}",
+        effect=states(Behaviour.UNAVAILABLE, Access.FILE),
+        cues="muligt|kan ikke",
+    ),
+    rule(
         "files-delayed-da",
-        rf"{_FILES} {_S} {_LATE}{_DURING}",
+        rf"{_START}{_FILES} {_S} {_LATE}{_DURING}",
         effect=states(Behaviour.DELAYED, Access.FILE),
         cues="forsinke",
     ),
@@ -173,15 +181,15 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "part-with-issues-da",
-        r"(?:der er |vi (?:har|oplever) )?(?:i øjeblikket |pt\.? |lige nu )?(?:tekniske )?(?:problemer|fejl|udfordringer|forstyrrelser) (?:med|i|på) "
+        r"(?:der er |vi (?:har|oplever) )?(?:i øjeblikket |pt\.? |lige nu )?(?:tekniske )?(?:(?:drifts)?problemer|fejl|udfordringer|forstyrrelser) (?:med|i|på) "
         rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:i|på) {_S}{_END}|{_STOP})",
         effect=part_with_issues,
         cues="problem|fejl|udfordring|forstyrrelse",
     ),
     rule(
         "refer-to-office-da",
-        r"(?:du bedes |venligst )?(?:kontakt(?:e)?|henvend(?:e)? dig til|ret(?:te)? henvendelse til) (?:et|dit|det relevante) toldekspeditions?kontor,? (?:hvis|såfremt) "
-        r"(?:du|i) (?:har brug for|skal) [^.:;]{3,160}",
+        r"(?:du bedes |venligst )?(?:kontakt(?:e)?|henvend(?:e)? dig til|ret(?:te)? henvendelse til) (?:et|dit|det relevante) told(?:ekspeditions?)?kontor,? (?:hvis|såfremt) "
+        r"(?:du|i) (?:har (?:brug|behov) for|skal) [^.:;]{3,160}",
         effect=states(None),
         cues="kontor",
     ),
@@ -238,7 +246,7 @@ _ORDERS: Final = (
     ),
     rule(
         "fallback-contact-office-da",
-        rf"du skal kontakte (?:det relevante |dit )?toldekspeditions?kontor(?:et)?,? (?:hvis|såfremt) du (?:har brug for at|skal|vil) (?:anvende|benytte|bruge) {_PROCEDURE}{_DURING}",
+        rf"du skal kontakte (?:det relevante |dit )?told(?:ekspeditions?)?kontor(?:et)?,? (?:hvis|såfremt) du (?:har (?:brug|behov) for at|skal|vil) (?:anvende|benytte|bruge) {_PROCEDURE}{_DURING}",
         cues="kontakte",
     ),
     rule(
@@ -282,6 +290,12 @@ _EVENTS: Final = (
         Event(EventKind.ENDED),
         Times(TimeRole.END),
         cues="er ",
+    ),
+    rule(
+        "system-works-again-da",
+        rf"{_START}{_S} (?:er|kører|fungerer) (?:nu )?(?:igen (?:tilgængelige?|oppe|åben|i drift)|(?:tilgængelige?|oppe|åben|i drift) igen)",
+        effect=works_again,
+        cues="igen",
     ),
     rule(
         "works-again-da",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Named, Statement
+from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Named, Statement, TimeRole, Times
 from htpoort.core.notices._rules import Found
 from htpoort.core.notices.notice import Access, Behaviour, Recovery
 
-__all__ = ["access_stated", "asks", "listed_messages", "named", "part_with_issues", "states"]
+__all__ = ["access_stated", "asks", "listed_messages", "named", "part_with_issues", "states", "works_again"]
 
 _VERB = re.compile(
     r"(?: (?:som|der|that|which))?(?: (?:er|are|bliver))? (?:sendt|indsendt|indgivet|fremsendt|afgivet)$"
@@ -94,6 +94,11 @@ def part_with_issues(found: Found) -> Iterable[Fact] | None:
 
 def _with_issues(systems: tuple[str, ...], behaviour: Behaviour | None) -> Iterable[Fact]:
     return Statement(systems=systems, behaviour=behaviour), Event(EventKind.ONGOING)
+
+
+def works_again(found: Found) -> Iterable[Fact] | None:
+    """State that it is over, of whatever the sentence names."""
+    return None if _systems(found) is None else (Event(EventKind.ENDED), Times(TimeRole.END))
 
 
 def asks(recovery: Recovery) -> Callable[[Found], Iterable[Fact] | None]:

@@ -31,6 +31,34 @@ _BEHAVIOUR: Final = (
         cues="processed|handled|treated|queued|buffered|stored|kept",
     ),
     rule(
+        "files-processed-later",
+        rf"(?:{w.FILES}|(?:files?|messages?) can (?:still )?be (?:sent|submitted) to) {w.S}(?:{w.DURING})"
+        rf"(?: (?:are|will be|can be) (?:received|accepted|sent))?,? (?:but|and) (?:they )?(?:will|are) (?:then )?(?:be )?(?:first |only )?"
+        rf"(?:processed|handled) (?:afterwards|later|subsequently|{w.AFTER})",
+        effect=states(Behaviour.QUEUED, Access.FILE),
+        cues="processed|handled",
+    ),
+    rule(
+        "files-not-possible",
+        r"it (?:is|will) (?:currently )?not (?:be )?possible to (?:send|submit|transmit|upload) "
+        rf"(?:files?|messages?|xml[ -]files?|declarations by file) (?:to|in|via) {w.S}(?:{w.DURING}){w.END}",
+        effect=states(Behaviour.UNAVAILABLE, Access.FILE),
+        cues="not possible|not be possible|not currently",
+    ),
+    rule(
+        "not-possible",
+        r"it (?:is|will) (?:currently )?not (?:be )?possible to (?:send|submit|make|lodge|create|process|transmit) "
+        rf"(?:[a-z]+ )?(?:declarations?|entries|notifications?) (?:to|in|via|through) {w.S}(?:{w.DURING}){w.END}",
+        effect=states(Behaviour.UNAVAILABLE),
+        cues="not possible|not be possible|not currently",
+    ),
+    rule(
+        "replies-delayed",
+        rf"(?:messages|replies|responses|answers|receipts) from {w.S} (?:are|is|may be|can be|will be) (?:currently )?delayed",
+        effect=states(Behaviour.DELAYED, Access.FILE),
+        cues="delayed",
+    ),
+    rule(
         "files-delayed",
         rf"{w.FILES} {w.S} (?:will|can|are) (?:still )?(?:be )?(?:received|accepted|processed),? {w.LATE}{w.DURING}",
         effect=states(Behaviour.DELAYED, Access.FILE),
@@ -92,7 +120,7 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "system-available",
-        rf"{w.START}{w.S} (?:is|are|will be|remains?|will remain) (?:still |fully )?{w.OPEN}{w.DURING}"
+        rf"{w.START}{w.S} (?:is|are|will be|remains?|will remain) (?:still |fully )?{w.OPEN}(?! again){w.DURING}"
         r"(?: as (?:usual|normal))?",
         effect=states(Behaviour.NORMAL),
         cues="available|accessible|open|operational|affected",
@@ -102,6 +130,39 @@ _BEHAVIOUR: Final = (
         rf"{w.START}{w.S} (?:is|are|will be) (?:currently |completely )?{w.DOWN}{w.DURING}",
         effect=states(Behaviour.UNAVAILABLE),
         cues="available|accessible|closed|down|out of service|offline",
+    ),
+    rule(
+        "all-unavailable",
+        rf"{w.START}(?:all |the )?(?:customs )?systems (?:is|are|will be) {w.DOWN}{w.DURING}",
+        effect=states(Behaviour.UNAVAILABLE, general=True),
+        cues="systems",
+    ),
+    rule(
+        "instability-expected",
+        rf"(?:there (?:may|can|might|will) be|(?:{w.HAPPENING} )?(?:may|will|can|might) (?:cause|result in|lead to)) "
+        r"(?:(?:short|brief|some|minor|occasional) )?(?:periods? of )?(?:instability|interruptions?|unavailability|downtime)"
+        rf"(?: (?:in|on|of|for) {w.S}{w.END})?{w.DURING}",
+        effect=states(Behaviour.UNSTABLE, general=True),
+        cues="stability|interruption|unavailability|downtime",
+    ),
+    rule(
+        "instability-seen",
+        rf"(?:we are )?(?:currently )?(?:experiencing|seeing) (?:some )?instability (?:in|on|with) {w.S}{w.END}",
+        effect=states(Behaviour.UNSTABLE, event=EventKind.ONGOING),
+        cues="instability",
+    ),
+    rule(
+        "system-may-be-unstable",
+        rf"the (?:customs )?systems? (?:may|can|might|will) be (?:unstable|intermittently unavailable){w.DURING}",
+        effect=states(Behaviour.UNSTABLE, general=True),
+        cues="unstable|intermittently",
+    ),
+    rule(
+        "instability-in",
+        r"(?:short |brief )?(?:instability|interruptions?) (?:may|can|might|could) (?:occur|be expected) (?:in|on|for) "
+        rf"(?!the period|this period){w.S}{w.DURING}{w.END}",
+        effect=states(Behaviour.UNSTABLE),
+        cues="stability|interruption",
     ),
     rule(
         "instability",
@@ -193,6 +254,12 @@ _ORDERS: Final = (
         r"(?:a |another )?(?:new |different |other )?(?:lrn|(?:local )?reference)(?: number)?(?: \(lrn\))?",
         effect=asks(Recovery.NEW_REFERENCE),
         cues="new|different|other",
+    ),
+    rule(
+        "resubmit-please",
+        rf"(?:please )?(?:re-?submit|re-?send|submit again) {w.DECLARATIONS}(?: {w.AFTER})?",
+        Asks(recovery=Recovery.RESUBMIT),
+        cues="submit|send",
     ),
     rule(
         "resubmit",

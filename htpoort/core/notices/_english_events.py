@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from htpoort.core.notices import _english_words as w
-from htpoort.core.notices._effects import named
+from htpoort.core.notices._effects import named, works_again
 from htpoort.core.notices._facts import AccessHeading, Event, EventKind, Remark, TimeRole, Times
-from htpoort.core.notices._rules import TIME, rule
+from htpoort.core.notices._rules import LINK, TIME, rule
 from htpoort.core.notices.notice import Access
 
 __all__ = ["EVENTS", "IDLE", "TITLES"]
@@ -53,6 +53,13 @@ EVENTS: Final = (
         "ended-after-time", rf"(?<={TIME}),? (?:is|was) (?:now )?{w.OVER}", Event(EventKind.ENDED), Times(TimeRole.END)
     ),
     rule(
+        "system-works-again",
+        rf"{w.START}(?:all (?:customs )?systems|the (?:customs )?systems?|everything|{w.S}) (?:is|are) (?:now )?"
+        r"(?:(?:available|working|open|online|accessible|operational|back) again|(?:back )?up and running(?: again)?)",
+        effect=works_again,
+        cues="again|running",
+    ),
+    rule(
         "works-again",
         r"(?:all |the )?(?:customs )?(?:systems?|services?) (?:is|are) (?:now )?"
         r"(?:running|available|working|operational|up|back)(?: and running)? (?:again|normally|as (?:usual|normal))",
@@ -75,6 +82,20 @@ EVENTS: Final = (
         cues="moved|rescheduled|postponed",
     ),
     rule(
+        "new-time",
+        rf"new (?:date|time|period|service ?-?window)(?: is)?:? ?(?={TIME})",
+        Event(EventKind.MOVED),
+        Times(TimeRole.NEW),
+        cues="new",
+    ),
+    rule(
+        "new-end",
+        r"(?:new end(?:ing)?[ -]?time|end(?:ing)?[ -]?time (?:has been |is )?(?:changed|moved|edited))(?: (?:is|to))?:?",
+        Event(EventKind.EDITED),
+        Times(TimeRole.NEW_END),
+        cues="end",
+    ),
+    rule(
         "postponed",
         rf"(?:{w.HAPPENING} )?(?:has been |is )?(?:postponed|moved|rescheduled)(?: (?:until further notice|to a later (?:date|time)))?{w.STOP}",
         Event(EventKind.MOVED),
@@ -90,7 +111,7 @@ EVENTS: Final = (
     ),
     rule(
         "delayed",
-        rf"(?:{w.HAPPENING} (?:(?:has|have) been |is |are ))?(?<!be )delayed(?:,? ?(?:the )?time ?horizon (?:is )?unknown)?",
+        rf"(?:{w.HAPPENING} (?:(?:has|have) been |is |are )|^(?:update\W+)?)delayed(?:,? ?(?:the )?time ?horizon (?:is )?unknown)?",
         Event(EventKind.DELAYED),
         cues="delayed",
     ),
@@ -193,8 +214,25 @@ IDLE: Final = (
         cues="agency|toldstyrelsen|regards",
     ),
     rule(
+        "more-to-come",
+        rf"(?:we will (?:return|come back|be back) with (?:more |further )?information|(?:more|further|additional) information "
+        rf"(?:will|is to) (?:follow|be given|come)|(?:an|the next) update will (?:be (?:posted|given|published)|follow))[^.:;{LINK}]{{0,80}}",
+        Times(TimeRole.OTHER),
+        cues="information|update",
+    ),
+    rule(
+        "supplier-works",
+        r"(?:the|our) (?:supplier|technicians|it department) (?:is|are) [^.:;]{3,60}",
+        cues="supplier|technic|department",
+    ),
+    rule(
+        "contact-desk",
+        r"(?:please )?contact (?:the |our )?[^.:;]{0,40}(?:service ?desk|help ?desk)[^.:;]{0,60}",
+        cues="desk",
+    ),
+    rule(
         "apology",
-        r"we (?:apologi[sz]e|are sorry|regret)(?: for)?(?: (?:the|any))? ?(?:inconvenience(?: (?:this|it) may cause)?)?",
+        r"(?:we (?:apologi[sz]e|are sorry|regret)|sorry)(?: for)?(?: (?:the|any))? ?(?:inconvenience(?: (?:this|it) may cause)?)?",
         cues="apologi|sorry|regret",
     ),
     rule(

@@ -74,12 +74,16 @@ LATE: Final = (
     r"(?:but|and) (?:(?:the )?(?:processed final|(?:final )?processing|completion|replies|responses|answers|it|they) )?"
     r"(?:may|can|might|will) be (?:delayed|late)"
 )
-PROCEDURE: Final = r"(?:the )?(?:fall-?back|emergency|contingency|business continuity)[ -](?:procedures?|plan|solution)"
+PROCEDURE: Final = (
+    r"(?:the )?(?:(?:fall-?back|emergency|contingency|business continuity)[ -](?:procedures?|plan|solution)|fall-?back)"
+)
 RESEND: Final = r"(?:re-?submitted|re-?sent|re-?transmitted|(?:submitted|sent|transmitted) (?:again|anew|once more))"
 MUST: Final = r"(?:needs? to|must|should|ha(?:ve|s) to|will have to)"
 DECLARATIONS: Final = (
     r"(?:the |any |all )?(?:affected |rejected |failed |impacted )?"
     r"(?:entries|entry|declarations?|files?|messages?|submissions?|notifications?)"
+    r"(?: (?:that|which) (?:have been|has been|were|are) (?:rejected|refused|affected)"
+    rf"| (?:sent|submitted|made) (?:during|within|in) {WINDOW})?"
 )
 HAPPENING: Final = (
     r"(?:(?:the|this|that|our|all) )?(?:prd-? ?)?(?:planned |scheduled )?(?:service ?-?window|(?:system )?maintenance"

@@ -26,7 +26,7 @@ _UNTIL: Final = frozenset(["until", "till", "til", "indtil", "tot"])
 _TO_TIME: Final = _UNTIL | {"to", "is", "er", ":"}
 _TIME_WORDS: Final = frozenset([
     "time", "tid", "starttid", "sluttid", "tidspunkt", "tidspunktet", "starttidspunkt", "starttidspunktet",
-    "sluttidspunkt", "sluttidspunktet", "tijd", "starttijd", "eindtijd", "done", "extended", "prolonged",
+    "sluttidspunkt", "sluttidspunktet", "tijd", "starttijd", "eindtijd", "done", "extended", "prolonged", "changed",
 ])  # fmt: skip
 _NUMBER_LEADS: Final = frozenset(["kl", "klokken"])  # before an hour without minutes: `kl. 17`
 _ABOUT: Final = frozenset([

@@ -26,10 +26,12 @@ _SMALL_WORDS: Final = """
     of to in for from the a an and into til for af i fra van de het en in naar uit voor goods"""
 _SMALL: Final = frozenset(_SMALL_WORDS.split())
 _NO_NAME_WORDS: Final = """
+    are is can may has have been be does was were shall should must er kan skal har bliver zijn wordt worden
     affected all any at before during each every file files following from if it message messages not once online
     only our please service that these they this those use we when will within without you your access available
     unavailable date time update updated new systems system der det filer ikke kun som vi er vil under"""
 _NO_NAME: Final = frozenset(_NO_NAME_WORDS.split())
+_TWO = 2
 _LONGEST_LIST = 1_000  # characters
 _LONGEST = 8  # words of a name
 
@@ -123,15 +125,16 @@ class SystemNames:
             phrase: Such as ``Import, Export and NCTS (Transit)`` or ``DMS Import/DMS Export``.
 
         Returns:
-            The names as printed, each once; None if any part of it is no name.
+            The names as printed, each once, without categories; None if any part of it is no name.
         """
         if len(phrase) > _LONGEST_LIST:
             return None
         names: list[str] = []
         phrase = phrase.strip(" \t\r\n.:,*•-–")
-        if self._plain(phrase):
+        if self.is_known(phrase):
             return (phrase,)
-        for part in self._parts(phrase):
+        parts = self._parts(phrase)
+        for part in parts:
             name = " ".join(part.split())
             if (article := _ARTICLE.match(name)) is not None:
                 name = name[article.end() :]
@@ -143,7 +146,7 @@ class SystemNames:
                 return None
             if name not in names and name.casefold() not in self.categories:
                 names.append(name)
-        return tuple(names) or None
+        return tuple(names) if parts else None
 
     def _plain(self, name: str) -> bool:
         return self.is_known(name) or name.casefold() in self.categories
@@ -156,8 +159,8 @@ class SystemNames:
             return False
         if any(word.casefold() in _NO_NAME for word in words) or not any(c.isalpha() for c in name):
             return False
-        if len(words) == 1 or words[0].isupper():
-            return True
+        if len(words) == 1 or (len(words) == _TWO and words[0].isupper()):
+            return True  # `DMS eksport`
         return all(word[0].isupper() or word[0] in "(0123456789" or word in _SMALL for word in words)
 
     def _is_two(self, name: str) -> bool:

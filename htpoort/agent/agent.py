@@ -291,8 +291,8 @@ class Agent:
             if lost.state is not State.UNKNOWN:
                 continue  # its reply has come
             LOG.warning(
-                "Declaration to %s of %s under %s is unknown: its worker is gone, and the server may have accepted "
-                "it. It is not sent again until a reply or htpoort resolve %s settles it",
+                "Declaration to %s of %s under %s: It is not known whether it was sent: its worker is gone, and the "
+                "server may have accepted it. It is not sent again until a reply or htpoort resolve %s settles it",
                 *(lost.system, lost.party, lost.reference, lost.reference),
             )
 

@@ -26,7 +26,9 @@ from htpoort.transport import Sender
 _NEXT_STEP: Final = {
     Outcome.DEFERRED: "The agent sends it again, as long as its retry schedule lasts.",
     Outcome.REFUSED: "The agent does not send it again; htpoort show has its history.",
-    Outcome.UNKNOWN: "The server may have accepted it; it waits until a reply or htpoort resolve settles it.",
+    Outcome.UNKNOWN: (
+        "Do not send it again: the server may have accepted it. It waits until a reply or htpoort resolve settles it."
+    ),
 }
 
 
@@ -266,7 +268,7 @@ def _failure(error: SendError | LeaseLostError, claimed: Claimed, *, content_beg
 
 
 def _warn(claimed: Claimed, outcome: Outcome, why: str) -> None:
-    """Log why a declaration was not sent and what the agent does next, so that an operator repeats nothing by hand."""
+    """Log why an attempt did not end in acceptance, and what comes next, so that an operator repeats nothing."""
     LOG.warning(
         "Declaration to %s of %s under %s: %s %s",
         *(claimed.system, claimed.party, claimed.reference, why, _NEXT_STEP[outcome]),

@@ -222,7 +222,9 @@ _ADVICE: Final = {
     SendFailure.REFUSED: "Read the server's reply, and do not repeat the message unchanged.",
     SendFailure.DEFERRED: "Send it again later with the same K.",
     SendFailure.LOST: "The server did not accept it; send it again with the same K.",
-    SendFailure.UNKNOWN: "It may have been accepted; do not send it again until a reply comes or you know it was not.",
+    SendFailure.UNKNOWN: (
+        "The server may have accepted it; do not send it again until a reply comes or you know that it did not."
+    ),
 }
 _PASSING: Final = frozenset({SendFailure.CONNECT, SendFailure.LOST, SendFailure.DEFERRED})
 _TRANSIENT_REPLIES: Final = range(400, 500)
@@ -262,7 +264,10 @@ class SendError(HtpoortError):
     def summary(self) -> str:
         """What went wrong, without advice: for the log of a program that retries by itself."""
         reply = " ".join(part for part in (str(self.code or ""), self.reply) if part).rstrip(".")
-        return f"Not sent to {self.recipient} ({self.kind.value}): {reply or 'no reply'}."
+        # "Not sent" would invite a person to send again what the server may have accepted.
+        unknown = self.kind is SendFailure.UNKNOWN
+        outcome = "It is not known whether the message was sent to" if unknown else "Not sent to"
+        return f"{outcome} {self.recipient} ({self.kind.value}): {reply or 'no reply'}."
 
     def __str__(self) -> str:
         return f"{self.summary} {_ADVICE[self.kind]}"

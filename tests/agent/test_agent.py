@@ -289,8 +289,9 @@ class TestRecovery:
             await logged(caplog, "under K2")
 
         first, second = (
-            f"Declaration to DMS of {PARTY} under {key} is unknown: its worker is gone, and the server "
-            f"may have accepted it. It is not sent again until a reply or htpoort resolve {key} settles it"
+            f"Declaration to DMS of {PARTY} under {key}: It is not known whether it was sent: its worker is gone, "
+            "and the server may have accepted it. It is not sent again until a reply or htpoort resolve "
+            f"{key} settles it"
             for key in ("K1", "K2")
         )
         assert ([first], [first, second]) == (at_start, caplog.messages)

@@ -136,3 +136,22 @@ async def test_what_was_not_sent(ledger: Ledger, router: Router, lines: Lines) -
         ("WARNING", f"Declaration to AGS of {PARTY} under K2: Not sent to {AGS.mailbox} {why}"),
         ("WARNING", f"Declaration to DMS of {PARTY} under K1: Not sent to {DMS.mailbox} {why}"),
     ] == sorted(lines.lines)
+
+
+async def test_what_may_have_been_sent(ledger: Ledger, router: Router, lines: Lines) -> None:
+    """The log never calls not sent what the server may have accepted: an operator in a hurry would send it again."""
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    lost = SmtpFault(at=SmtpStep.DOT, action=FaultAction.DROP, times=None)
+    async with Gateway(script=Script(faults=(lost,))) as gateway:
+        outbox = Outbox(server=server(gateway.smtp_port))
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+            async with asyncio.timeout(60):
+                await lines.came.wait()
+
+    ((level, text),) = lines.lines
+    outcome, _, reason = text.partition(" (unknown): ")
+    expected = f"Declaration to DMS of {PARTY} under K1: It is not known whether the message was sent to {DMS.mailbox}"
+    assert ("WARNING", expected) == (level, outcome)
+    assert reason.endswith(
+        ". Do not send it again: the server may have accepted it. It waits until a reply or htpoort resolve settles it."
+    )

@@ -160,7 +160,7 @@ ADVICE = [
     (
         SendFailure.UNKNOWN,
         "unknown",
-        "It may have been accepted; do not send it again until a reply comes or you know it was not.",
+        "The server may have accepted it; do not send it again until a reply comes or you know that it did not.",
     ),
 ]
 
@@ -168,7 +168,8 @@ ADVICE = [
 @pytest.mark.parametrize(("kind", "word", "advice"), ADVICE)
 def test_send_error_advises(kind: SendFailure, word: str, advice: str) -> None:
     """Each way to fail has its own stable word and its own advice."""
-    assert f"Not sent to a@b.example ({word}): no reply. {advice}" == str(SendError("a@b.example", kind, None, ""))
+    outcome = "It is not known whether the message was sent" if kind is SendFailure.UNKNOWN else "Not sent"
+    assert f"{outcome} to a@b.example ({word}): no reply. {advice}" == str(SendError("a@b.example", kind, None, ""))
 
 
 def test_send_failures_are_all_here() -> None:

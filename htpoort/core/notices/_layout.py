@@ -25,6 +25,7 @@ _ISO_HEAD = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _TAIL_STAMP = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?")
 _GLUE = re.compile(r"(?<=[a-zæøå0-9)])(?=[A-ZÆØÅ])")
 _MAY_BE_STAMP = re.compile(r"[^\d]{0,20}[0-9].{3,50}")
+_BRACKET = re.compile(r" \([^()]{1,20}\)")
 _RULER = re.compile(r"[\W_]+")
 _LONGEST_WORD: Final = 60
 _LONGEST_STAMP: Final = 60
@@ -322,6 +323,8 @@ def _systems_stop(rest: Passage, authority: Authority) -> int:
     while True:
         name = max((each for each in known if rest.folded.startswith(each, place)), key=len, default="")
         after = place + len(name)
+        if name and (bracket := _BRACKET.match(rest.text, after)) is not None:
+            after = bracket.end()
         if not name or rest.text[after : after + 1].islower():
             glue = _GLUE.search(rest.text, place + 1)
             return glue.start() if glue is not None else 0

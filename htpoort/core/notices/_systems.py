@@ -157,6 +157,9 @@ class SystemNames:
             return False
         if words[-1] in _SMALL or self._is_two(name):
             return False
+        base, bracket = base_and_bracket(name)
+        if bracket and bracket == _initials(base):
+            return True  # `Import Control System (ICS)`
         if any(word.casefold() in _NO_NAME for word in words) or not any(c.isalpha() for c in name):
             return False
         if len(words) == 1 or (len(words) == _TWO and words[0].isupper()):

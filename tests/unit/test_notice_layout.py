@@ -223,3 +223,10 @@ def test_several_notices_without_rows() -> None:
     text = "2027-03-01 12:24Information\nThe portal has moved.\n2027-03-02 12:24Information\nIt moved again."
     notice = read_notice(text, authority="toldstyrelsen")
     assert ((), False) == (notice.windows, notice.complete)
+
+
+def test_a_danish_date_that_was_wrapped() -> None:
+    """A line that ends with the number of a day goes on with its month."""
+    body = "Servicevindue tirsdag den 9.\nmarts 2027 kl. 20.00-22.00"
+    (row,) = read_notice(page(body, "Filer til Manifest bliver afvist.")).windows
+    assert (at("2027-03-09T20:00"), at("2027-03-09T22:00")) == (row.start, row.end)

@@ -401,7 +401,9 @@ def _goes_on(before: Line, after: Line) -> bool:
     """Whether a line was wrapped: the next one begins in the middle of a sentence."""
     if after.gap or after.bullet or after.cell or before.cell:
         return False
-    return after.text[:1].islower() and before.text[-1:] not in ".!?:;…|"
+    # `27.` before a small letter is a Danish day before its month.
+    ended = before.text[-1:] in ".!?:;…|" and not (before.text[-1:] == "." and before.text[-3:-1].strip().isdigit())
+    return after.text[:1].islower() and not ended
 
 
 def _joined(lines: Iterable[Line]) -> Iterator[Line]:

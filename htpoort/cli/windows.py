@@ -28,7 +28,7 @@ from htpoort.core.notices import (
     read_notice,
     read_own_notice,
 )
-from htpoort.core.notices.own import ZONES
+from htpoort.core.notices.own import YEARS, ZONES
 
 if TYPE_CHECKING:
     from htpoort.ledger import StoredNotice
@@ -272,16 +272,17 @@ def _moment(text: str, option: str, zone: ZoneInfo | None) -> datetime:
         InputError: It is not a time, or it has no zone and that of the notices is not known.
     """
     moment = None
-    with contextlib.suppress(ValueError, OverflowError):
+    with contextlib.suppress(ValueError):
         moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=moment.tzinfo or zone).astimezone(UTC) if moment.tzinfo or zone else moment
-    if moment is None:
+    if moment is None or moment.year not in YEARS:
         message = f"{option} is {text!r}; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00."
         raise _input.refusal("input.date", message)
+    if moment.tzinfo is None and zone is not None:
+        moment = moment.replace(tzinfo=zone)
     if moment.tzinfo is None:
         message = f"{option} is {text!r}, without a time zone, and the notices do not have one zone; "
         raise _input.refusal("input.date", f"{message}give for example {text}+01:00.")
-    return moment
+    return moment.astimezone(UTC)
 
 
 # ── the notices of files, or of the ledger ───────────────────────────────────

@@ -318,6 +318,10 @@ def test_what_now_for_a_person() -> None:
             ("DMS", "--at", "2026-11-30T21:00", "--notices", "outage.toml", "three.txt"),
             f"--at is '2026-11-30T21:00', without a time zone, {NO_ZONE}; give for example 2026-11-30T21:00+01:00.",
         ),
+        (
+            ("AGS", "--at", "9999-12-31T23:59:59-01:00", "--notices", "outage.toml"),
+            "--at is '9999-12-31T23:59:59-01:00'; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00.",
+        ),
         (("AGS", "outage.toml"), "'outage.toml' is one argument too many; files follow --notices."),
         (("AGS", "--notices", "missing.txt"), "--notices: missing.txt cannot be read: No such file or directory."),
         (("AGS", "--notices", "letter.txt"), "--notices: letter.txt: This is no notice that can be read."),

@@ -30,13 +30,14 @@ from htpoort.core.notices.notice import (
 )
 from htpoort.core.toml_reader import Document, KeyPath, required
 
-__all__ = ["ZONES", "read_own_notice"]
+__all__ = ["YEARS", "ZONES", "read_own_notice"]
 
 ZONES: Final[Mapping[str, str]] = {"douane": "Europe/Amsterdam", "toldstyrelsen": "Europe/Copenhagen"}
 """The authorities whose notices are known, with the zones of their times."""
 _OVER: Final = frozenset({NoticeState.ENDED, NoticeState.CANCELLED})
 _WITHOUT_START: Final = _OVER | {NoticeState.IN_FORCE}
-_YEARS: Final = range(1900, 3000)
+YEARS: Final = range(1900, 3000)
+"""The years that a time may be in: an earlier or later one is a slip, and leaves no room for another zone."""
 _LOCAL: Final = 'give a local date and time such as "2026-11-30T21:00", without an offset.'
 
 
@@ -199,8 +200,8 @@ def _local(document: Document, path: KeyPath, zone: str) -> datetime | None:
         is_day = isinstance(value, date) and not isinstance(value, datetime)
         document.report("toml.value", path, f"this is a day without an hour; {_LOCAL}" if is_day else _LOCAL)
         return None
-    if value.year not in _YEARS:
-        document.report("toml.value", path, f"give a year from {_YEARS.start} to {_YEARS.stop - 1}.")
+    if value.year not in YEARS:
+        document.report("toml.value", path, f"give a year from {YEARS.start} to {YEARS.stop - 1}.")
         return None
     if not _occurs(value, zone):
         advice = f"{value.isoformat(' ')} does not occur in {zone}: the clock is put forward then. Give another time."

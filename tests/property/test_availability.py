@@ -147,20 +147,19 @@ def test_an_end_is_never_inferred(row: ServiceWindow, state: NoticeState, at: da
         assert concerns == (advice in {AdviceKind.HOLD, AdviceKind.UNCLEAR})
 
 
-@given(st.lists(notices(), min_size=1, max_size=8), MOMENTS, st.integers(0, 9), MOMENTS, st.sampled_from(Access))
+@given(st.lists(notices(), min_size=1, max_size=8), MOMENTS, st.integers(0, 9), MOMENTS)
 def test_the_index_finds_what_a_search_finds(
-    known: list[KnownNotice], start: datetime, quarters: int, known_at: datetime, access: Access
+    known: list[KnownNotice], start: datetime, quarters: int, known_at: datetime
 ) -> None:
     """The tree finds the same spans as a look at each of them."""
     spans = [span for number, event in enumerate(events_of(known)) for span in spans_of(number, event)]
     last = start + timedelta(minutes=15 * quarters)
-    accesses = frozenset({access, Access.ANY})
 
     def matches(span: Span) -> bool:
         in_time = span.opens <= last and start < span.closes
-        return in_time and span.text.known <= known_at < span.replaced and span.window.access in accesses
+        return in_time and span.text.known <= known_at < span.replaced
 
-    query = Query(start=start, last=last, known_at=known_at, accesses=accesses)
+    query = Query(start=start, last=last, known_at=known_at)
     found = SpanIndex(spans).find(query) if spans else []
 
     assert {id(span) for span in spans if matches(span)} == {id(span) for span in found}

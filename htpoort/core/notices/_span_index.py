@@ -11,7 +11,6 @@ from typing import final
 import attrs
 
 from htpoort.core.notices._placing import EARLIEST, NEVER, Span
-from htpoort.core.notices.notice import Access
 
 __all__ = ["Query", "SpanIndex"]
 
@@ -26,14 +25,12 @@ class Query:
         start: The first moment of the period.
         last: The last moment of it.
         known_at: The moment at which the spans were known.
-        accesses: The accesses that the rows are about.
         limit: How many spans to find at most; all if None.
     """
 
     start: datetime
     last: datetime
     known_at: datetime
-    accesses: frozenset[Access]
     limit: int | None = None
 
 
@@ -78,21 +75,21 @@ class SpanIndex:
             The spans, those that opened last first.
         """
         found: list[Span] = []
-        past, size = bisect_right(self._opens, query.last), self._size
+        past = bisect_right(self._opens, query.last)
         start, known_at = query.start, query.known_at
         closes, replaced, known = self._closes, self._replaced, self._known
-        nodes = [(1, 0, size)]
+        nodes = [(1, 0, self._size)]
         while nodes:
             node, first, width = nodes.pop()
             if first >= past or closes[node] <= start or known[node] > known_at or replaced[node] <= known_at:
                 continue
             if width == 1:
-                span = self._spans[first]
-                if span.window.access in query.accesses:
-                    found.append(span)
-                    if len(found) == query.limit:
-                        break
+                found.append(self._spans[first])
+                if len(found) == query.limit:
+                    break
                 continue
             width //= 2
-            nodes += ((2 * node, first, width), (2 * node + 1, first + width, width))
+            nodes.append((2 * node, first, width))
+            if first + width < past:
+                nodes.append((2 * node + 1, first + width, width))
         return found

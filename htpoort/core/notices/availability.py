@@ -37,12 +37,6 @@ _LATEST: Final = NEVER - timedelta.resolution
 _LISTED: Final = 4  # windows of one kind that an advice lists; more at one time would not be read
 _NAMED: Final = 10  # names that a sentence lists
 
-_ACCESSES: Final = {
-    Access.FILE: frozenset({Access.FILE, Access.ANY}),
-    Access.ONLINE: frozenset({Access.ONLINE, Access.ANY}),
-    Access.ANY: frozenset(Access),
-}
-
 _Key = tuple[str | None, str | None]
 """An authority, and a name in the form that is compared; None for rows that name no system."""
 
@@ -108,21 +102,21 @@ class Availability:
     """
 
     def __init__(self, notices: Iterable[KnownNotice | Notice], names: Iterable[NoticeName] = ()) -> None:
-        spans: dict[tuple[_Key, AdviceKind, bool], list[Span]] = {}
+        spans: dict[tuple[_Key, Access, AdviceKind, bool], list[Span]] = {}
         self._printed: dict[_Key, tuple[datetime, str]] = {}
         self._first_known = NEVER
         for event, known_notices in enumerate(events_of(notices)):
             for span in spans_of(event, known_notices):
                 name = span.window.system
                 key = (span.text.known_notice.notice.authority, None if name is None else _folded(name))
-                spans.setdefault((key, span.advice, span.assumed), []).append(span)
+                spans.setdefault((key, span.window.access, span.advice, span.assumed), []).append(span)
                 self._first_known = min(self._first_known, span.text.known)
                 if name is not None:
                     since = self._printed.get(key, (NEVER, name))
                     self._printed[key] = min(since, (span.text.known, name), key=itemgetter(0))
-        self._indexes: dict[_Key, dict[tuple[AdviceKind, bool], SpanIndex]] = {}
-        for (key, kind, assumed), of_kind in spans.items():
-            self._indexes.setdefault(key, {})[kind, assumed] = SpanIndex(of_kind)
+        self._indexes: dict[_Key, list[tuple[Access, SpanIndex]]] = {}
+        for (key, access, _, _), of_kind in spans.items():
+            self._indexes.setdefault(key, []).append((access, SpanIndex(of_kind)))
         self._keys: dict[str | None, list[_Key]] = {}
         for key in self._indexes:
             self._keys.setdefault(key[1], []).append(key)
@@ -194,9 +188,7 @@ class Availability:
         if keys is None:
             return self._unmapped(system, known)
         found: dict[AdviceKind, list[Span]] = {kind: [] for kind in AdviceKind}
-        for span in self._find(
-            keys, Query(start=at, last=at, known_at=known, accesses=_ACCESSES[access], limit=_LISTED)
-        ):
+        for span in self._find(keys, access, Query(start=at, last=at, known_at=known, limit=_LISTED)):
             found[span.advice].append(span)
         clash = _contradiction(found)
         if clash is not None:
@@ -236,9 +228,7 @@ class Availability:
         keys = self._keys_of(system, known)
         if keys is None or first >= last:
             return ()
-        accesses = _ACCESSES[access]
-        query = Query(start=first, last=last - timedelta.resolution, known_at=known, accesses=accesses)
-        found = self._find(keys, query)
+        found = self._find(keys, access, Query(start=first, last=last - timedelta.resolution, known_at=known))
         return tuple(span.placed() for span in sorted(found, key=attrgetter("opens", "text.known")))
 
     def _keys_of(self, system: str, known: datetime) -> list[_Key] | None:
@@ -266,11 +256,16 @@ class Availability:
             ]
         return keys
 
-    def _find(self, keys: Iterable[_Key], query: Query) -> list[Span]:
-        """Find what has an effect in a period; what is stated comes before what is assumed."""
-        indexes = [(assumed, index) for key in keys for (_, assumed), index in self._indexes[key].items()]
-        indexes.sort(key=itemgetter(0))
-        return [span for _, index in indexes for span in index.find(query)]
+    def _find(self, keys: Iterable[_Key], access: Access, query: Query) -> list[Span]:
+        """Find what has an effect in a period: what is stated before what is assumed, and the newest first."""
+        found: list[Span] = []
+        for key in keys:
+            for about, index in self._indexes[key]:
+                if about is access or about is Access.ANY or access is Access.ANY:
+                    found += index.find(query)
+        if len(found) > 1:
+            found.sort(key=_precedence)
+        return found
 
     def _unmapped(self, system: str, known: datetime) -> Advice:
         if self._first_known > known:
@@ -283,6 +278,11 @@ class Availability:
             f'name = "…" and system = "{system}" to htpoort.toml.'
         )
         return Advice(advice=AdviceKind.UNCLEAR, reason=reason)
+
+
+def _precedence(span: Span) -> tuple[bool, timedelta, int, str]:
+    """Order spans; nothing that is learned later changes the order of those that were known before."""
+    return span.assumed, NEVER - span.opens, span.event, span.window.access
 
 
 def _folded(name: str) -> str:

@@ -122,6 +122,18 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         (of(Behaviour.UNAVAILABLE, "EMCS", access=FILE),),
     ),
     "system-works-again-da": ("EMCS er nu oppe igen.", ENDED),
+    "messages-not-possible": (
+        "Guarantee queries cannot be sent to EMCS.",
+        (of(Behaviour.LIMITED, "EMCS", messages=("Guarantee queries",)),),
+    ),
+    "starts-and-ends": (
+        "The upgrade begins at 4 May 2027, 19:00 and will finish at 4 May 2027, 20:00",
+        (Times(TimeRole.WINDOW), Times(TimeRole.NEW_END)),
+    ),
+    "start-labelled": ("Start time: 4 May 2027, 19:00", (Times(TimeRole.WINDOW),)),
+    "end-labelled": ("Ends 4 May 2027, 20:00", (Times(TimeRole.NEW_END),)),
+    "start-labelled-da": ("Starttidspunkt: 4. maj 2027 kl. 19.00", (Times(TimeRole.WINDOW),)),
+    "end-labelled-da": ("Slutter den 4. maj 2027 kl. 20.00", (Times(TimeRole.NEW_END),)),
     "part-with-issues": (
         "We are seeing problems with the quota check in Import.",
         (of(Behaviour.LIMITED, "Import"), _facts.Event(EventKind.ONGOING)),

@@ -259,6 +259,18 @@ _ORDERS: Final = (
 
 _EVENTS: Final = (
     rule(
+        "start-labelled-da",
+        rf"^(?:start(?:er|tid|tidspunkt)?|begynder)(?: den)?:? ?(?={TIME}\W*$)",
+        Times(TimeRole.WINDOW),
+        cues="start|begynder",
+    ),
+    rule(
+        "end-labelled-da",
+        rf"^(?:slut(?:ter|tid|tidspunkt)?|afsluttes)(?: den)?:? ?(?={TIME}\W*$)",
+        Times(TimeRole.NEW_END),
+        cues="slut",
+    ),
+    rule(
         "copy-of-another-da",
         rf"(?:er )?en kopi af (?:{_LINK}|[^.:;]{{3,80}})",
         Remark("duplicate-notice", "The notice says that it is a copy of another one: read that one."),

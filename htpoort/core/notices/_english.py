@@ -217,6 +217,13 @@ _BEHAVIOUR: Final = (
         cues="delay|slow",
     ),
     rule(
+        "messages-not-possible",
+        rf"{w.START}{w.M} (?:cannot|can not|can currently not) (?:currently )?be (?:submitted|sent|created|made|lodged|processed) "
+        rf"(?:in|to|via) {w.S}{w.DURING}{w.END}",
+        effect=states(Behaviour.LIMITED),
+        cues="cannot|can not|currently not",
+    ),
+    rule(
         "part-with-issues",
         r"(?:there are |we are |we have )?(?:currently )?(?:experiencing |having |seeing )?(?:some )?(?:technical )?"
         r"(?:issues?|problems?|difficulties|errors?|disruptions?) (?:with|in|on|regarding) (?:the )?"

@@ -82,6 +82,25 @@ EVENTS: Final = (
         cues="moved|rescheduled|postponed",
     ),
     rule(
+        "starts-and-ends",
+        rf"{w.HAPPENING} (?:will )?(?:start|begin)s?(?: on| at)? {w.T},? and (?:will )?(?:end|finish|stop)s?(?:es)?(?: on| at)? (?={TIME})",
+        Times(TimeRole.WINDOW),
+        Times(TimeRole.NEW_END),
+        cues="start|begin",
+    ),
+    rule(
+        "start-labelled",
+        rf"^(?:(?:expected )?start(?:s|ing|ed)?(?:[ -]?time)?|begin(?:s|ning)?)(?: on| at)?:? ?(?={TIME}\W*$)",
+        Times(TimeRole.WINDOW),
+        cues="start|begin",
+    ),
+    rule(
+        "end-labelled",
+        rf"^(?:end(?:s|ing|ed)?(?:[ -]?time)?|finish(?:es|ed)?)(?: on| at)?:? ?(?={TIME}\W*$)",
+        Times(TimeRole.NEW_END),
+        cues="end|finish",
+    ),
+    rule(
         "new-time",
         rf"new (?:date|time|period|service ?-?window)(?: is)?:? ?(?={TIME})",
         Event(EventKind.MOVED),

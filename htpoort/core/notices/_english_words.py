@@ -44,7 +44,7 @@ S: Final = rf"(?P<systems>[^.:;!?{TIME}{REFERENCE}{LINK}]{{2,300}}?)"
 M: Final = rf"(?P<messages>[^.:;!?{TIME}]{{4,300}}?)"
 T: Final = f"{TIME}+"
 LINKS: Final = f"[{LINK}{REFERENCE}]+"
-START: Final = r"(?:^|(?<=[.;:] ))"
+START: Final = rf"(?:^|(?<=[.;:] )|(?<={TIME} )|(?<={TIME}, ))"
 STOP: Final = r"(?=\W*$|[.,;] )"
 END: Final = rf"(?=\W*$|[.;] | (?:since|from|as of) {TIME})"  # of a list of names, which has commas
 WINDOW: Final = (

@@ -90,8 +90,9 @@ _EMPTY_WORDS: Final = """
     service window servicewindow servicewindows prd period maintenance system systems customs danish update
     updated currently now information attention dear user users og at er en et den det de der i på til fra af for
     om med som under ved vi man kan vil skal bliver være har blive servicevindue servicevinduet prd perioden obs
-    bemærk venligst opdatering opdateret toldsystemer toldsystemerne via oplysning het een van en de te dat die
-    dit deze is zijn wordt worden voor op aan in bij met tot om als ook nog u uw wij"""
+    bemærk venligst opdatering opdateret toldsystemer toldsystemerne gennemfører gennemføres afholder afholdes via
+    oplysning het een van en de te dat die dit deze is zijn wordt worden voor op aan in bij met tot om als ook nog
+    u uw wij"""
 _EMPTY: Final = frozenset(_EMPTY_WORDS.split())
 """Words that state nothing by themselves."""
 

@@ -11,6 +11,7 @@ import enum
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final, final
 
 import attrs
@@ -218,21 +219,29 @@ def spans_of(event: int, notices: Sequence[KnownNotice]) -> Iterator[Span]:
         replacements.append(replaced)
         # Only a text that was wholly understood can release what an older one holds.
         replaced = min(replaced, text.known) if text.revision.complete else replaced
+    firsts = _first_published(texts)
     for number, (text, until) in enumerate(zip(texts, reversed(replacements), strict=True)):
         if text.known < until:
-            # What was learned later changes nothing of what was known before.
-            first = min(other.published for other in texts if other.known <= text.known)
-            for stating, window in _rows_of(text, texts[:number]):
-                yield from _place_row(event, stating, window, first, until)
+            for stating, window in _rows_of(text, texts, number):
+                yield from _place_row(event, stating, window, firsts[text.known], until)
 
 
-def _rows_of(text: Text, older: Sequence[Text]) -> Iterator[tuple[Text, ServiceWindow]]:
+def _first_published(texts: Iterable[Text]) -> dict[datetime, datetime]:
+    """Give when the event was first published, by what was known: what was learned later changes nothing of before."""
+    firsts: dict[datetime, datetime] = {}
+    first = NEVER
+    for text in sorted(texts, key=attrgetter("known")):
+        first = firsts[text.known] = min(first, text.published)
+    return firsts
+
+
+def _rows_of(text: Text, texts: Sequence[Text], number: int) -> Iterator[tuple[Text, ServiceWindow]]:
     """Give the rows of a text; one that only says that it is over ends the rows of the older texts."""
     revision = text.revision
     if revision.windows or not revision.complete or revision.state is not NoticeState.ENDED:
         yield from ((text, window) for window in revision.windows)
         return
-    for other in reversed(older):
+    for other in reversed(texts[:number]):
         if other.known <= text.known:
             notice, is_sure = other.known_notice.notice, other.revision.complete
             stating = Text(other.known_notice, revision, text.known, text.published)

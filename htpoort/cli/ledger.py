@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -147,6 +148,8 @@ def _show_listed(  # noqa: PLR0913 - what is listed, and each choice of how
         _show.table(title, columns, cells, limit=limit, rest=f"{REST} So has --csv.")
 
 
+_REFUSED: Final = frozenset({"ledger.refused", "ledger.notice-forbids"})
+"""The codes of an order that the ledger does not carry out for one exchange; the others of many are."""
 _ORDERS: Final = {
     "--sent": Event.RESOLVED_AS_SENT,
     "--resend": Event.RESEND_ORDERED,
@@ -167,6 +170,9 @@ def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing
     ] = None,
     system: OfSystem = None,
     since: Since = None,
+    despite: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --resend: do it although a notice forbids it; for the log.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="With --state: do it; without this, only list them.")] = False,
     config: Config = CONFIG,
     json: Json = False,
@@ -178,6 +184,9 @@ def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing
         raise _input.refusal(
             "input.usage", f"Give {'only ' if sent + resend + close else ''}one of --sent, --resend and --close."
         )
+    despite = None if despite is None else _input.words("--despite", despite)
+    if despite is not None and (not resend or not despite.strip()):
+        raise _input.refusal("input.usage", "--despite is the reason of --resend, for the log; give it in a few words.")
     option = "--sent" if sent else "--resend" if resend else "--close"
     if reference is None:
         moment = _selection.since(since)
@@ -185,7 +194,9 @@ def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing
             name = _selection.system_name(system, settings)
             found = ledger.exchanges.listed(*(state or ()), system=name, party=party, since=moment)
             chosen = list(_selection.of_known_party(found, party, settings))
-            lines = list(_facts.resolved(chosen, _ORDERS[option], _many(ledger, option, chosen) if yes else None))
+            lines = list(
+                _facts.resolved(chosen, _ORDERS[option], _many(ledger, option, chosen, despite) if yes else None)
+            )
             if yes:
                 _output.mark_committed()
         _show_resolved(lines, done=yes, json=json)
@@ -198,30 +209,31 @@ def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing
         _naming(reference, party, "exchange", settings),
         _naming_order(option),
     ):
-        exchange = _order(ledger, option)(reference, at=_clock.now(), party=party).result()
+        exchange = _order(ledger, option, despite)(reference, at=_clock.now(), party=party).result()
         _output.mark_committed()
     (_show.as_json if json else _show.rows)(_facts.exchange(exchange))
 
 
-def _order(ledger: Ledger, option: str) -> Callable[..., Future[Exchange]]:
+def _order(ledger: Ledger, option: str, despite: str | None) -> Callable[..., Future[Exchange]]:
     """Find the order of the ledger for an option."""
     exchanges = ledger.exchanges
-    return {
+    orders: dict[str, Callable[..., Future[Exchange]]] = {
         "--sent": exchanges.resolve_as_sent_soon,
-        "--resend": exchanges.resend_soon,
+        "--resend": functools.partial(exchanges.resend_soon, despite=despite),
         "--close": exchanges.close_soon,
-    }[option]
+    }
+    return orders[option]
 
 
-def _many(ledger: Ledger, option: str, chosen: Iterable[Exchange]) -> list[str]:
+def _many(ledger: Ledger, option: str, chosen: Iterable[Exchange], despite: str | None) -> list[str]:
     """Give the order for each exchange; return why it was refused, or an empty text."""
-    order, at = _order(ledger, option), _clock.now()
+    order, at = _order(ledger, option, despite), _clock.now()
     # The writer commits what is handed over together in one transaction, or each by itself if one is refused.
     results = [order(exchange.reference, at=at, party=exchange.party) for exchange in chosen]
     refused: list[str] = []
     for result in results:
         error = result.exception()
-        if error is not None and not (isinstance(error, InputError) and error.problems[0].code == "ledger.refused"):
+        if error is not None and not (isinstance(error, InputError) and error.problems[0].code in _REFUSED):
             raise error
         refused.append("" if error is None else str(error))
     return refused
@@ -250,10 +262,12 @@ def _naming_order(option: str) -> Generator[None]:
         yield
     except InputError as error:
         first = error.problems[0]
-        if first.code != "ledger.refused":
+        if first.code not in _REFUSED:
             raise
         advice = " Queue that one with a new --reference." if first.message.endswith("a new K.") else ""
-        raise _input.refusal(first.code, f"{option}: {first.message}{advice}") from None
+        raise _input.refusal(
+            first.code, f"{option}: {first.message.replace('as despite.', 'by --despite TEXT.')}{advice}"
+        ) from None
 
 
 @replies.command(name="list")

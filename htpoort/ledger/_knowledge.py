@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, final
 
 import attrs
@@ -15,10 +16,13 @@ import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, read_own_notice
+from htpoort.core.notices.consequences import RecoveryAction, recovery_rule, sent_in
+from htpoort.core.notices.notice import Recovery
 from htpoort.ledger import _schema
 from htpoort.ledger._statement import Statement
 from htpoort.ledger.records import NoticeForm, StoredNotice
 
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _notices: Final = _schema.notices
 _orders: Final = _schema.notice_orders
 NEWEST: Final = 10
@@ -88,6 +92,20 @@ class Knowledge:
     def known(self) -> tuple[KnownNotice, ...]:
         """Give the notices as `Availability` takes them."""
         return _known(self.stored, dict(zip((each.key for each in self.stored), self.keys, strict=True)))
+
+    def against_resending(self, system: str, *, sent: datetime, at: datetime) -> str:
+        """
+        Say which notice forbids to send a declaration again that the gateway may have; empty if none does.
+
+        Args:
+            system: Its system.
+            sent: When it may have been sent.
+            at: Now.
+        """
+        windows = self.availability.windows(system, start=_EARLIEST, stop=at)
+        # A notice that leaves the recovery open forbids nothing here: nothing shows that the gateway has it.
+        stated = [each for each in windows if each.window.recovery is not Recovery.UNSTATED and sent_in(each, sent)]
+        return recovery_rule(stated).against.get(RecoveryAction.SAME_REFERENCE, "") if stated else ""
 
     def find(self, text: str) -> tuple[StoredNotice, ...]:
         """

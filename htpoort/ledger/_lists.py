@@ -64,6 +64,9 @@ _LOST_ATTEMPT_AT: Final = _of_log(
 )
 _MAYBE_ACCEPTED_AT: Final = sa.func.coalesce(_ACCEPTED_AT, _LOST_ATTEMPT_AT, type_=_schema.Moment)
 UNANSWERED_SINCE: Final = sa.func.coalesce(_MAYBE_ACCEPTED_AT, _exchanges.c.changed, type_=_schema.Moment)
+UNANSWERED_SINCE_OF: Final = (
+    sa.select(UNANSWERED_SINCE).select_from(_exchanges).where(_exchanges.c.id == sa.bindparam("key"))
+)
 
 
 class ExchangeLists(LedgerPart):

@@ -21,7 +21,7 @@ from htpoort.core.notices.consequences import hold_advice
 from htpoort.ledger import _attempts, _queueing, _schema
 from htpoort.ledger._connection import Connections, soon, writes
 from htpoort.ledger._knowledge import NoticeReader
-from htpoort.ledger._lists import ExchangeLists
+from htpoort.ledger._lists import UNANSWERED_SINCE_OF, ExchangeLists
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import any_row, correct_due, log
 from htpoort.ledger.records import Claimed, Exchange
@@ -359,7 +359,15 @@ class Exchanges(ExchangeLists):
     resolve_as_sent_soon = soon(resolve_as_sent)
 
     @writes
-    def resend(self, connection: sa.Connection, reference: str, *, at: datetime, party: str | None = None) -> Exchange:
+    def resend(
+        self,
+        connection: sa.Connection,
+        reference: str,
+        *,
+        at: datetime,
+        party: str | None = None,
+        despite: str | None = None,
+    ) -> Exchange:
         """
         Send an exchange again with the same K, at once and with a fresh retry schedule.
 
@@ -368,15 +376,24 @@ class Exchanges(ExchangeLists):
             at: Now.
             party: V, needed if two parties used this K.
 
+            despite: Why it is ordered although the gateway may have it and a notice forbids it; None if none does.
+
         Returns:
             The exchange afterwards, queued.
 
         Raises:
             UnknownError: No exchange has this K.
-            InputError: The state of the exchange forbids it, or two parties used this K.
+            InputError: The state of the exchange or a notice forbids it, or two parties used this K.
             LedgerError: The ledger could not be written.
         """
-        return _carry_out(connection, find_for_order(connection, reference, party), Event.RESEND_ORDERED, at=at)
+        row = find_for_order(connection, reference, party)
+        if row.state == State.UNKNOWN.value:
+            sent = connection.execute(UNANSWERED_SINCE_OF, {"key": row.id}).scalar_one()
+            against = self._reader.knowledge(connection).against_resending(row.system, sent=sent, at=at)
+            if against and despite is None:
+                message = f"{against} To do it all the same, give the reason as despite."
+                raise InputError("", (Problem("ledger.notice-forbids", message),))
+        return _carry_out(connection, row, Event.RESEND_ORDERED, at=at, detail=despite or "")
 
     resend_soon = soon(resend)
 
@@ -456,14 +473,16 @@ def find_for_order(connection: sa.Connection, reference: str, party: str | None)
     return rows[0]
 
 
-def _carry_out(connection: sa.Connection, row: sa.Row[Any], event: Event, *, at: datetime) -> Exchange:
+def _carry_out(
+    connection: sa.Connection, row: sa.Row[Any], event: Event, *, at: datetime, detail: str = ""
+) -> Exchange:
     """
     Carry out an order.
 
     Raises:
         InputError: The state of the exchange forbids it.
     """
-    decision = _attempts.apply_event(connection, row.id, State(row.state), event, at=at, due=at)
+    decision = _attempts.apply_event(connection, row.id, State(row.state), event, at=at, due=at, detail=detail)
     if decision.refused:
         # The error undoes the whole operation, including the log entry.
         raise InputError("", (Problem("ledger.refused", decision.refused),))

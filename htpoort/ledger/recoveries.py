@@ -16,11 +16,17 @@ import sqlalchemy as sa
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
 from htpoort.core.notices import PlacedWindow, Recovery
-from htpoort.core.notices.consequences import RecoveryAction, RecoveryRule, presumed_rejected, recovery_rule
+from htpoort.core.notices.consequences import (
+    RecoveryAction,
+    RecoveryRule,
+    presumed_rejected,
+    recovery_rule,
+    sent_in,
+)
 from htpoort.ledger import _attempts, _queueing, _resubmitting, _schema
 from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
 from htpoort.ledger._knowledge import Knowledge, NoticeReader
-from htpoort.ledger._lists import UNANSWERED_SINCE
+from htpoort.ledger._lists import UNANSWERED_SINCE, UNANSWERED_SINCE_OF
 from htpoort.ledger._queueing import exchange_of, in_groups
 from htpoort.ledger._statement import log
 from htpoort.ledger.notices import check_reason
@@ -286,7 +292,7 @@ def _concern(  # noqa: PLR0913, PLR0917 - what is known of it
     orders: tuple[RecoveryOrder, ...],
 ) -> Concern | None:
     """Describe an exchange, if one of the windows concerns it; those of the event that was asked about come first."""
-    those = [window for window in windows if _is_sent_in(window, sent)]
+    those = [window for window in windows if sent_in(window, sent)]
     rejecting = presumed_rejected(those, sent=sent) if State(row.state) in _SENT else None
     if event is None:
         event = None if rejecting is None else rejecting.notice
@@ -308,12 +314,6 @@ def _concern(  # noqa: PLR0913, PLR0917 - what is known of it
         rule=recovery_rule(ordered, incomplete=unsure),
         orders=orders,
     )
-
-
-def _is_sent_in(window: PlacedWindow, sent: datetime) -> bool:
-    """Check whether a declaration was sent in a window; for a list of what is unanswered, also before it."""
-    begun = window.window.recovery is Recovery.REPORT_LIST or (window.opens is not None and window.opens <= sent)
-    return begun and (window.closes is None or sent < window.closes)
 
 
 def _orders_of(connection: sa.Connection, keys: Iterable[int]) -> dict[int, tuple[RecoveryOrder, ...]]:
@@ -371,8 +371,7 @@ def _concern_for_order(  # noqa: PLR0913 - what is known of it
     if row.state not in _RECOVERABLE and not (invalidated and row.state == State.CLOSED.value):
         message = f"The exchange is {row.state}; a notice changes only what was sent and has no answer."
         raise InputError("", (Problem("ledger.not-concerned", message),))
-    query = sa.select(UNANSWERED_SINCE).select_from(_exchanges).where(_exchanges.c.id == row.id)
-    sent: datetime = connection.execute(query).scalar_one()
+    sent: datetime = connection.execute(UNANSWERED_SINCE_OF, {"key": row.id}).scalar_one()
     windows, event = _windows(knowledge, row.system, at), knowledge.key_of(text)
     concern = _concern(knowledge, row, sent, windows, event, previous)
     if concern is None:

@@ -83,12 +83,19 @@ class Office:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def send(self, reference: str, *, hours: float, system: DeclarationSystem = DMS, party: str = PARTY) -> None:
-        """Let the server accept a declaration so many hours ago."""
+    def send(
+        self,
+        reference: str,
+        *,
+        hours: float,
+        system: DeclarationSystem = DMS,
+        outcome: Outcome = Outcome.ACCEPTED,
+    ) -> None:
+        """Let the server accept a declaration so many hours ago, or lose it."""
         at = now() - timedelta(hours=hours)
         message = build(
             system=system,
-            party=party,
+            party=PARTY,
             mailbox="edi@forwarder.example",
             reference=reference,
             payload=f"<MetaData>{reference}</MetaData>".encode(),
@@ -97,7 +104,7 @@ class Office:
         )
         self.ledger.exchanges.queue(message, at=at, business_reference=f"LRN{reference}")
         (claimed,) = self.ledger.exchanges.claim([system.name], owner="a", most=1, at=at, lease=LEASE)
-        self.ledger.exchanges.settle(claimed, Outcome.ACCEPTED, at=at)
+        self.ledger.exchanges.settle(claimed, outcome, at=at)
 
     def learn(self, *, begin: float, end: float, **parts: str) -> None:
         """Store a notice about a window from so many to so many hours ago."""
@@ -409,3 +416,18 @@ class TestStatus:
 
         assert "cannot be read" in missing["what"]
         assert bad["what"].endswith("cannot be read as a notice, the first a.txt")
+
+
+class TestResending:
+    """`resolve --resend` asks the notices too."""
+
+    def test_a_reason(self, htpoort: Run, office: Office) -> None:
+        """An unknown exchange is sent again despite a notice only with a reason."""
+        office.send("K1", hours=3, outcome=Outcome.UNKNOWN)
+        office.learn(begin=4, end=2, recovery="report-list", behaviour="unavailable")
+        refused = htpoort("resolve", "K1", "--resend")
+        alone = htpoort("resolve", "K1", "--close", "--despite", "because")
+        done = htpoort("resolve", "K1", "--resend", "--despite", "Customs asked for it", "--json")
+
+        assert (2, True) == (refused.code, "by --despite TEXT" in refused.err)
+        assert (2, 0, "queued") == (alone.code, done.code, done.facts["state"])

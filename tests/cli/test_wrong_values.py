@@ -282,6 +282,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("K", "K7", "K 'K7': no exchange"),
         ("--party", "Jansen BV", "--party 'Jansen BV' is not in htpoort.toml (parties). Known: "),
         ("--state", "lost", "--state is 'lost'; give queued, held, sending, "),
+        ("--despite", " ", "--despite is the reason of --resend"),
         ("--state", "queued", "--state, --system, --since and --yes choose many; leave out K, or them."),
         ("--system", "DSM", "--state, --system, --since and --yes choose many; leave out K, or them."),
         ("--since", "yesterday", "--state, --system, --since and --yes choose many; leave out K, or them."),

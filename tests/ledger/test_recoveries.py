@@ -325,3 +325,36 @@ class TestOrders:
         order = ledger.recoveries.order("N1", RecoveryAction.SAME_REFERENCE, "K1", at=LATER, new_reference="K2")
 
         assert "K2" == order.resubmission
+
+
+class TestResending:
+    """An unknown exchange may be at Customs: a notice that forbids to send again counts for it too."""
+
+    @pytest.fixture
+    def unknown(self, ledger: Ledger, declaration: Make) -> None:
+        """Lose the connection after the final dot."""
+        ledger.exchanges.queue(declaration("K1"), at=OPENS)
+        (claimed,) = ledger.exchanges.claim(["DMS"], owner="a", most=1, at=OPENS, lease=LEASE)
+        ledger.exchanges.settle(claimed, Outcome.UNKNOWN, at=OPENS)
+
+    @pytest.mark.usefixtures("unknown")
+    @pytest.mark.parametrize("recovery", ["same-reference", "resubmit", "resend-same-reference-optional", "unstated"])
+    def test_what_notices_allow(self, ledger: Ledger, learn: Learn, recovery: str) -> None:
+        """It is sent again by order where no notice forbids it with the same LRN."""
+        learn(behaviour="unavailable", recovery=recovery)
+
+        assert State.QUEUED == ledger.exchanges.resend("K1", at=LATER).state
+
+    @pytest.mark.usefixtures("unknown")
+    @pytest.mark.parametrize("recovery", ["new-reference", "report-list", "wait", "invalidate-and-new"])
+    def test_what_notices_forbid(self, ledger: Ledger, learn: Learn, recovery: str) -> None:
+        """Where one forbids it, it needs a reason, which is in the log."""
+        learn(behaviour="unavailable", recovery=recovery)
+        with pytest.raises(InputError) as refused:
+            ledger.exchanges.resend("K1", at=LATER)
+        before = [each.state for each in ledger.exchanges.listed()]
+        after = ledger.exchanges.resend("K1", at=LATER, despite="Customs asked for it")
+
+        assert "ledger.notice-forbids" == refused.value.problems[0].code
+        assert ([State.UNKNOWN], State.QUEUED) == (before, after.state)
+        assert "Customs asked for it" == ledger.story("K1")[0].entries[-1].detail

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from databases import new_ledger
 
 from htpoort import AGS, DMS, InputError, Outcome, State, Submission, UnknownError
 from htpoort.ledger import HeldSystem, Ledger, LedgerEvent, NoticeForm, Release, StoredNotice
@@ -174,6 +178,41 @@ class TestClaiming:
         second = ledger.exchanges.claim(systems, owner="a", most=2, at=OPENS, lease=LEASE, per_hour=2)
 
         assert (["K1", "K2"], []) == ([each.reference for each in first], [each.reference for each in second])
+
+
+def test_a_window_costs_no_query_for_each_declaration(tmp_path: Path, clock: Clock, declaration: Make) -> None:
+    """A claim in a window runs as many statements for many declarations as for one."""
+    statements: list[str] = []
+
+    def trace(connection: sa.Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_trace_callback(statements.append)
+
+    counts: list[int] = []
+    with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
+        ledger.notices.add(own(), at=clock(), form=NoticeForm.OWN)
+        assert [] == ledger.exchanges.claim(["DMS"], owner="a", most=9, at=OPENS, lease=LEASE)
+        ledger.write(trace)
+        for number in range(20):
+            ledger.exchanges.queue(declaration(f"K{number}"), at=clock())
+            statements.clear()
+            assert [] == ledger.exchanges.claim(["DMS"], owner="a", most=9, at=OPENS, lease=LEASE)
+            counts.append(len(statements))
+
+    assert [counts[0]] * 20 == counts
+    assert counts[0] > 0
+
+
+def test_two_notices_that_contradict_each_other(
+    ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+) -> None:
+    """If one notice says that what is sent is rejected and another that all is normal, nothing is sent."""
+    ledger.exchanges.queue(declaration("K1"), at=clock())
+    learn(reference="N1", behaviour="normal")
+    learn(reference="N2")
+
+    assert [] == claimed(OPENS)
 
 
 class TestHolding:

@@ -26,6 +26,7 @@ __all__ = [
     "hold_advice",
     "presumed_rejected",
     "recovery_rule",
+    "sent_in",
 ]
 
 HOLD_LEAD: Final = timedelta(minutes=2)
@@ -226,6 +227,21 @@ def _to_do(window: PlacedWindow) -> str:
     if window.window.behaviour is Behaviour.REJECTED:
         return "it is presumed rejected; the notice does not say how to submit it again"
     return "the notice does not say; wait for the answer"
+
+
+def sent_in(window: PlacedWindow, sent: datetime) -> bool:
+    """
+    Check whether a declaration was sent in a window; for a list of what is unanswered, also before it.
+
+    Args:
+        window: The window.
+        sent: When it was sent, aware.
+
+    Returns:
+        Whether the window concerns it.
+    """
+    begun = window.window.recovery is Recovery.REPORT_LIST or (window.opens is not None and window.opens <= sent)
+    return begun and (window.closes is None or sent < window.closes)
 
 
 def presumed_rejected(windows: Iterable[PlacedWindow], *, sent: datetime) -> PlacedWindow | None:

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -129,6 +129,51 @@ def try_out(folder: Path, target: Path) -> None:
     with contextlib.suppress(FileExistsError):  # another program tests at the same time, or did and ended
         write(folder, tried, b"x", prefix=HIDDEN)
     tried.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def stand_in(folder: Path) -> Generator[Path]:
+    """
+    Give a folder; if it is missing, a hidden one in its nearest parent that is there, and remove that at the end.
+
+    Unlike a folder that is created and removed under its own name, it takes nothing away from a program beside this.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: Something else is in its place, or it cannot be created.
+    """
+    if folder.is_dir():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=parent_of_missing(folder)) as name:
+        yield Path(name)
+
+
+def parent_of_missing(folder: Path) -> Path:
+    """
+    Find the nearest parent that is there, in which a missing folder would be created.
+
+    Raises:
+        FileExistsError: Something else is in the place of the folder or of a parent.
+    """
+    for missing, parent in zip((folder, *folder.parents), folder.parents, strict=False):
+        if os.path.lexists(missing):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(missing))
+        if parent.is_dir():
+            return parent
+    return Path(folder.anchor)
+
+
+def place_of(error: OSError) -> Path | None:
+    """Name the file or folder that an error is about, or the folder of a hidden file; None if that is not known."""
+    name: object = error.filename2 or error.filename
+    if not isinstance(name, str):
+        return None
+    parts = Path(name).parts
+    hidden = next((number for number, part in enumerate(parts) if part.startswith(HIDDEN)), len(parts))
+    return Path(*parts[:hidden])
 
 
 def is_whole(path: Path, octets: bytes) -> bool:

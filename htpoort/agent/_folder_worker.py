@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, final
 
 from htpoort._aio import run_in_thread
-from htpoort._disk import may_pass
+from htpoort._disk import may_pass, place_of
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent.dispatch import Dispatcher
 from htpoort.agent.folder import BAD, DeclarationFiles, FileOutcome
@@ -65,6 +65,9 @@ class FolderWorker:
             if may_pass(error):
                 LOG.warning("Declarations in %s cannot be queued now, and wait: %s", folder.path, why)
                 return ()
+            place = place_of(error)
+            if place not in {None, folder.path}:
+                why = f"{place}: {why}"
             hint = " Its folders sent and bad must be on the same file system." if error.errno == errno.EXDEV else ""
             return (Problem("folder.path", f"Declarations in {folder.path} cannot be queued: {why}{hint}"),)
         return ()

@@ -31,6 +31,7 @@ from htpoort._disk import (
     may_pass,
     move,
     place,
+    stand_in,
     sync_names,
     try_out,
     write,
@@ -336,18 +337,28 @@ class DeclarationFiles:
             return "the reason beside it cannot be read."
         return one_line(text.strip().removesuffix(_ADVICE)).strip()
 
-    def self_test(self) -> None:
+    def self_test(self, *, create: bool = True) -> tuple[Path, ...]:
         """
-        Create the folders for files that were queued or refused, and write, move and remove a hidden file.
+        Write, move and remove a hidden file, as for a declaration.
+
+        Args:
+            create: Create the folders for files that were queued or refused; otherwise, nothing is left behind.
+
+        Returns:
+            Those of the two folders that are missing.
 
         Raises:
             OSError: The folder is missing, or cannot be written; or its parts are on several file systems.
         """
         if not self.folder.path.is_dir():
             raise FileNotFoundError(errno.ENOENT, "There is no such folder; create it", str(self.folder.path))
-        for part in (SENT, BAD):
-            make_folder(self.folder.path / part)
-            try_out(self.folder.path, self.folder.path / part)
+        parts = [self.folder.path / part for part in (SENT, BAD)]
+        for part in parts:
+            if create:
+                make_folder(part)
+            with stand_in(part) as there:
+                try_out(self.folder.path, there)
+        return tuple(part for part in parts if not part.is_dir())
 
     def _settled(self, name: str) -> tuple[bytes, datetime] | None:
         """Read a file and its date; None if it is still being written, or gone."""

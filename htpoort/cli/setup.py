@@ -53,7 +53,8 @@ def check(
             **{verdict.value: number for verdict, number in counts.items()},
         })
     else:
-        numbers = ", ".join(f"{number} {verdict.value}" for verdict, number in counts.items())
+        of_warnings = "warning" if counts[Verdict.WARNING] == 1 else "warnings"
+        numbers = f"{counts[Verdict.OK]} ok, {counts[Verdict.WARNING]} {of_warnings}, {counts[Verdict.WRONG]} wrong"
         _show.line(f"{numbers}. Nothing was sent.")
     if counts[Verdict.WRONG]:
         raise typer.Exit(_output.FAILED)

@@ -18,7 +18,8 @@ from htpoort.config.configuration import (
 from htpoort.config.file import PartlyRead, read_agent, read_agent_in_part, read_agent_without_secrets, read_ledger
 
 if TYPE_CHECKING:
-    from htpoort.config.checking import Finding, Verdict, check
+    from htpoort.config.checking import check
+    from htpoort.config.disk_checks import Finding, Verdict
 
 __all__ = [
     "AgentConfig",
@@ -37,7 +38,7 @@ __all__ = [
     "read_ledger",
 ]
 
-_CHECKING = {"Finding", "Verdict", "check"}
+_CHECKING = {"Finding": "disk_checks", "Verdict": "disk_checks", "check": "checking"}
 
 if not TYPE_CHECKING:  # a type checker would accept any name
 
@@ -45,7 +46,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         if name not in _CHECKING:
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message)
-        return getattr(importlib.import_module("htpoort.config.checking"), name)
+        return getattr(importlib.import_module(f"htpoort.config.{_CHECKING[name]}"), name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar, final, runtime_checkable
 
 import attrs
 
-from htpoort._disk import may_pass
+from htpoort._disk import may_pass, place_of
 from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.text import Redaction
 
@@ -155,6 +155,9 @@ def self_test_error(code: str, system: str, target: str, error: OSError) -> Htpo
     """Make the error of a self-test: an InputError if no delivery can ever succeed, otherwise a DeliveryError."""
     if may_pass(error):
         return DeliveryError(target, reason_of(error))
+    place = place_of(error)
+    # A folder above or below the target may be the one that cannot be used.
+    which = "" if place is None or str(place) == target or not place.is_absolute() else f"{place}: "
     hint = " Its folders tmp and new must be on one file system." if error.errno == errno.EXDEV else ""
-    message = f"Replies of {system} cannot be delivered to {target}: {reason_of(error)}{hint}"
+    message = f"Replies of {system} cannot be delivered to {target}: {which}{reason_of(error)}{hint}"
     return InputError("", (Problem(code, message),))

@@ -6,6 +6,7 @@ A file appears complete or not at all, and a disk that hangs is waited for only 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -16,7 +17,18 @@ from typing import Final, cast, final
 import attrs
 
 from htpoort._aio import DiskThreads
-from htpoort._disk import HIDDEN, free_name, is_whole, make_folder, place, safe_name, sync_names, try_out, write
+from htpoort._disk import (
+    HIDDEN,
+    free_name,
+    is_whole,
+    make_folder,
+    place,
+    safe_name,
+    stand_in,
+    sync_names,
+    try_out,
+    write,
+)
 from htpoort.core import text
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
@@ -109,6 +121,26 @@ class MaildirDelivery:
         except OSError as error:
             raise self_test_error("delivery.maildir", system, str(target), error) from error
 
+    async def rehearse(self, system: str) -> tuple[Path, ...]:
+        """
+        Do what `self_test` does, and leave nothing behind: no folder is created that stays.
+
+        Args:
+            system: The name of the system whose replies are to come.
+
+        Returns:
+            The folders that are missing, which an agent creates.
+
+        Raises:
+            InputError: No reply can ever be written there, until the configuration or the disk is changed.
+            DeliveryError: No reply can be written now; a disk may be full, or hang.
+        """
+        target = self._target(system)
+        try:
+            return await self._threads.run(target, lambda: _rehearse_maildir(target), self.timeout)
+        except OSError as error:
+            raise self_test_error("delivery.maildir", system, str(target), error) from error
+
     def _target(self, system: str) -> Path:
         return Path(self.path, safe_name(system)) if self.per_system else Path(self.path)
 
@@ -162,14 +194,27 @@ def _test_maildir(maildir: Path) -> None:
     """Create the folders, write and place a file, and move something to where readers search and back."""
     for each in _FOLDERS:
         make_folder(maildir / each)
+    _try_maildir(*(maildir / each for each in _FOLDERS))
+
+
+def _rehearse_maildir(maildir: Path) -> tuple[Path, ...]:
+    """Do the same with a hidden folder in the place of each that is missing; returns those, or their parent."""
+    missing = tuple(maildir / each for each in _FOLDERS if not (maildir / each).is_dir())
+    with contextlib.ExitStack() as folders:
+        _try_maildir(*(folders.enter_context(stand_in(maildir / each)) for each in _FOLDERS))
+    return missing if maildir.is_dir() else (maildir,)
+
+
+def _try_maildir(tmp: Path, new: Path, cur: Path) -> None:
+    """Write and place a file, and move something to where readers search and back."""
     # Readers ignore folders, and names that begin with a dot.
-    with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=maildir / "tmp") as name:
-        folder, moved = Path(name), maildir / "new" / Path(name).name
+    with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=tmp) as name:
+        folder, moved = Path(name), new / Path(name).name
         write(folder, folder / "placed", b"x")
         folder.rename(moved)
         moved.rename(folder)
-    for each in ("new", "cur"):
-        sync_names(maildir / each)
+    for each in (new, cur):
+        sync_names(each)
 
 
 @final
@@ -249,6 +294,26 @@ class DirectoryDelivery:
         except OSError as error:
             raise self_test_error("delivery.directory", system, str(folder), error) from error
 
+    async def rehearse(self, system: str) -> tuple[Path, ...]:
+        """
+        Do what `self_test` does, and leave nothing behind: no folder is created that stays.
+
+        Args:
+            system: The name of the system whose replies are to come.
+
+        Returns:
+            The folders that are missing, which an agent creates.
+
+        Raises:
+            InputError: No reply can ever be written there, until the configuration or the disk is changed.
+            DeliveryError: No reply can be written now; a disk may be full, or hang.
+        """
+        folder = self._folder({"system": system})
+        try:
+            return await self._threads.run(folder, lambda: _rehearse_directory(folder), self.timeout)
+        except OSError as error:
+            raise self_test_error("delivery.directory", system, str(folder), error) from error
+
     def _folder(self, values: dict[str, str]) -> Path:
         """Fill in the placeholders, up to the first part of the path that has one without a value."""
         safe = {name: safe_name(value, dots=True) for name, value in values.items()}
@@ -305,3 +370,12 @@ def _test_directory(folder: Path) -> None:
     make_folder(folder)
     try_out(folder, folder)
     sync_names(folder)
+
+
+def _rehearse_directory(folder: Path) -> tuple[Path, ...]:
+    """Write and remove a file, in a hidden folder if the folder is missing; returns it if it is."""
+    missing = () if folder.is_dir() else (folder,)
+    with stand_in(folder) as there:
+        try_out(there, there)
+        sync_names(there)
+    return missing

@@ -582,6 +582,16 @@ class TestAgent:
         message = f"Declarations in {out.path} cannot be queued: There is no such folder; create it."
         assert [("folder.path", message)] == [(problem.code, problem.message) for problem in caught.value.problems]
 
+    async def test_a_folder_in_it_that_cannot_be_used(self, folder: Folder, ledger: Ledger, router: Router) -> None:
+        """What is named is the folder that cannot be used, and not the one that it is in."""
+        out = folder()
+        put(out, "bad", b"in the way")
+        with pytest.raises(InputError) as caught:
+            async with Agent(ledger=ledger, router=router, folders=[out], dispatcher=dispatcher(ledger)):
+                pass
+        message = f"Declarations in {out.path} cannot be queued: {out.path}/bad: File exists."
+        assert [message] == [problem.message for problem in caught.value.problems]
+
     def test_without_a_dispatcher(self, folder: Folder, ledger: Ledger, router: Router) -> None:
         """Folders without anything that queues their declarations are refused."""
         with pytest.raises(InputError) as caught:

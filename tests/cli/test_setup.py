@@ -338,7 +338,7 @@ class TestCheck:
         assert first.startswith("ok       configuration file: htpoort.toml can be read, and so can the passwords and ")
         assert f"ok       outbox[0] login: logged in as {MAILBOX}." in lines
         assert "ok       pop3[0] answer: STAT: +OK 0 0." in lines
-        assert "17 ok, 0 warning, 0 wrong. Nothing was sent." == last
+        assert "17 ok, 0 warnings, 0 wrong. Nothing was sent." == last
 
     async def test_a_warning_has_exit_code_4(self, written: Any, process: Run) -> None:
         """Here: no delivery."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from disk import failing_disk
 
 from htpoort import Outcome, Router
 from htpoort.config import AgentConfig, Finding, Verdict, check, read_agent_in_part
-from htpoort.config.checking import free_space
+from htpoort.config.disk_checks import free_space, other_owner
 from htpoort.ledger import Ledger
 from htpoort.simulator import Declarant, Gateway, GatewayTls
 
@@ -139,7 +140,7 @@ class TestTheWhole:
                 "write",
                 f"Replies of DMS cannot be delivered to {folder / 'replies'}: File exists.",
             ),
-            ("folder[0]", "write", f"{folder / 'out'}: File exists."),
+            ("folder[0]", "write", f"{folder / 'out' / 'bad'}: File exists."),
         ] == [(one.part, one.check, one.message) for one in findings if one.verdict is Verdict.WRONG]
         assert (
             "warning",
@@ -300,13 +301,15 @@ class TestTheLedger:
         assert Verdict.WARNING is only(long, "ledger", "traffic").verdict
 
     async def test_a_server_that_the_agent_leaves_alone(self, ledger: Ledger, read: Read) -> None:
-        """The reason is the agent's."""
+        """The reason is the agent's, and the command that ends the pause is named."""
         with ledger:
             ledger.servers.record_pause("SMTP mail.example:25", since=NOW, next_try=NOW, why="535 no.")
         found = only(await check(read(BASE), at=NOW), "ledger", "paused")
 
         assert Verdict.WARNING is found.verdict
         assert "SMTP mail.example:25 has been paused since 2026-11-02T12:00:00+00:00: 535 no." == found.message
+        advice = "When the cause is mended, htpoort resume 'SMTP mail.example:25' lets it be tried at once."
+        assert advice == found.advice
 
 
 class TestDisks:
@@ -446,8 +449,9 @@ class TestFolders:
         )
 
         assert (
-            f"{folder / 'out'} can be used; files that wait in it: 1." == only(findings, "folder[0]", "write").message
-        )
+            f"{folder / 'out'} can be used; files that wait in it: 1. "
+            f"The agent creates sent in {folder / 'out'} when it starts."
+        ) == only(findings, "folder[0]", "write").message
         found = only(findings, "folder[0]", "refused")
         assert (Verdict.WARNING, f"Files that were refused, and are in {folder / 'out' / 'bad'}: 1.") == (
             found.verdict,
@@ -466,6 +470,75 @@ class TestFolders:
         why = "only files of the form {reference}.xml are sent; upper and lower case differ."
         assert (Verdict.WARNING, f"K9.XML in {folder / 'out'} is left alone: {why}") == (found.verdict, found.message)
         assert "Rename what is to be sent, and move everything else away." == found.advice
+
+
+class TestNothingIsLeftBehind:
+    """A check may run as any user at any time, and changes nothing."""
+
+    CONFIG = (
+        f'{BASE}[[folder]]\npath = "out"\nmailbox = "{MAILBOX}"\nparty = "{PARTY}"\n'
+        '[[delivery]]\nsystem = "DMS"\ndirectory = "replies/{system}/{party}"\n'
+        '[[delivery]]\nsystem = "AGS"\nmaildir = "mail/ags"\n'
+    )
+
+    async def test_what_is_missing_is_named(self, folder: Path, ledger: Ledger, read: Read) -> None:
+        """No folder is created that stays; each that an agent will create is named with its parent."""
+        ledger.close()
+        (folder / "out").mkdir()
+        config = read(self.CONFIG)
+        before = list(os.walk(folder))
+        findings = await check(config, at=NOW)
+
+        assert before == list(os.walk(folder))
+        replies, mail, out = folder / "replies" / "{system}" / "{party}", folder / "mail" / "ags", folder / "out"
+        assert [
+            f"Replies can be delivered: directory {replies}. The agent creates replies/DMS in {folder} when it starts.",
+            f"Replies can be delivered: Maildir {mail}. The agent creates mail/ags in {folder} when it starts.",
+            f"{out} can be used; files that wait in it: 0. The agent creates sent and bad in {out} when it starts.",
+        ] == [one.message for one in findings if one.check == "write"]
+
+    async def test_a_part_of_a_maildir_is_missing(self, folder: Path, read: Read) -> None:
+        """Only what is missing is named, and it is tried with what is there."""
+        (folder / "mail" / "ags" / "new").mkdir(parents=True)
+        findings = await check(read(f'{BASE}[[delivery]]\nsystem = "AGS"\nmaildir = "mail/ags"\n'), at=NOW)
+
+        mail = folder / "mail" / "ags"
+        assert (
+            f"Replies can be delivered: Maildir {mail}. The agent creates tmp and cur in {mail} when it starts."
+            == only(findings, "delivery AGS", "write").message
+        )
+        assert [(str(mail), ["new"], []), (str(mail / "new"), [], [])] == list(os.walk(mail))
+
+    async def test_a_parent_that_is_a_file(self, folder: Path, read: Read) -> None:
+        """What is in the way is named, and not passed over for a parent further up."""
+        config = read(f'{BASE}[[delivery]]\nsystem = "DMS"\ndirectory = "replies/{{system}}"\n')
+        (folder / "replies").write_text("a file in its place")
+        found = only(await check(config, at=NOW), "delivery DMS", "write")
+
+        message = f"Replies of DMS cannot be delivered to {folder}/replies/DMS: {folder}/replies: File exists."
+        assert (Verdict.WRONG, message) == (found.verdict, found.message)
+
+    def test_the_ledger_of_another_user(self, folder: Path, ledger: Ledger, read: Read) -> None:
+        """A user who is not the one of the agent may write more, or less, than the agent."""
+        ledger.close()
+        config, owner = read(BASE), pwd.getpwuid(os.geteuid()).pw_name
+        (other,) = other_owner(config, user=123456, writes_all=False)
+
+        assert [] == other_owner(config, user=os.geteuid(), writes_all=True)
+        assert (
+            Verdict.WARNING,
+            f"This runs as #123456, but {folder / 'htpoort.db'} belongs to {owner}.",
+            f"Check with sudo -u {owner} htpoort check, as the user that the agent runs as.",
+        ) == (other.verdict, other.message, other.advice)
+
+    def test_the_folder_of_another_user(self, folder: Path, read: Read) -> None:
+        """Root can write every folder, so that a success there proves nothing; for another user it proves enough."""
+        (folder / "out").mkdir()
+        config, owner = read(self.CONFIG), pwd.getpwuid(os.geteuid()).pw_name
+        (other,) = other_owner(config, user=123456, writes_all=True)
+
+        assert [] == other_owner(config, user=123456, writes_all=False)
+        assert f"This runs as #123456, but {folder / 'out'} belongs to {owner}." == other.message
 
 
 class TestDeliveries:

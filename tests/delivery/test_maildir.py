@@ -252,7 +252,7 @@ class TestSelfTest:
             with pytest.raises(InputError) as caught:
                 await MaildirDelivery(tmp_path).self_test("DMS")
         assert (
-            f"Replies of DMS cannot be delivered to {tmp_path}: Invalid cross-device link. "
+            f"Replies of DMS cannot be delivered to {tmp_path}: {tmp_path}/new: Invalid cross-device link. "
             "Its folders tmp and new must be on one file system."
         ) == str(caught.value)
         assert [] == files(tmp_path)

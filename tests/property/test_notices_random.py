@@ -65,11 +65,12 @@ def lines_run(text: str) -> int:
         count += event == "line"
         return trace
 
+    before = sys.gettrace()  # that of a measurement of coverage
     sys.settrace(trace)  # type: ignore[arg-type]
     try:
         read_notice(text)
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return count
 
 

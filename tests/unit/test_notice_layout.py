@@ -6,7 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from htpoort.core.notices._authorities import TOLDSTYRELSEN
+from htpoort.core.notices._authorities import AUTHORITIES, TOLDSTYRELSEN
+from htpoort.core.notices._layout import lay_out
+from htpoort.core.notices._text import read_text
 from htpoort.notices import Behaviour, Fallback, Notice, NoticeState, read_notice
 
 at = datetime.fromisoformat
@@ -41,6 +43,7 @@ LISTS: dict[str, tuple[str, ...] | None] = {
     "Import, Import": ("Import",),
     "Duty Ledger (DL, new)": ("Duty Ledger (DL, new)",),
     "Movement of Beer": ("Movement of Beer",),
+    "Excise Goods Link System (EGLS)": ("Excise Goods Link System (EGLS)",),
     "Movement of goods": None,
     "XYZ import": ("XYZ import",),
     "Other messages": (),
@@ -86,6 +89,7 @@ def test_a_stamp_alone_heads_a_notice() -> None:
         ("Zolltron, EMCSService windows", ["Manifest"]),
         ("ClosedManifestService windows", ["Manifest"]),
         ("nothing that is known", ["Manifest"]),
+        ("Manifest (new)Service windows", ["Manifest"]),
         ("Manifest and Manifestations", ["Manifest"]),
     ],
 )
@@ -144,6 +148,13 @@ def test_a_text_below_previous_message() -> None:
     )
     older, newest = read_notice(text, authority="douane").revisions
     assert (at("2027-03-09T07:00"), at("2027-03-09T08:00")) == (older.windows[0].start, newest.windows[0].start)
+
+
+def test_nothing_after_the_head_of_an_older_text_is_lost() -> None:
+    """What stands on the line of the head belongs to the older text; a ruler is no text."""
+    for rest, older in ((" It was worse.", ["It was worse."]), (" -----", [])):
+        (entry,) = lay_out(read_text(f"It is bad.\nPrevious message:{rest}").lines, AUTHORITIES["douane"])
+        assert [["It is bad."], older] == [[line.text for line in block.lines] for block in entry.blocks]
 
 
 def test_a_closed_notice_without_a_time() -> None:
@@ -230,3 +241,27 @@ def test_a_danish_date_that_was_wrapped() -> None:
     body = "Servicevindue tirsdag den 9.\nmarts 2027 kl. 20.00-22.00"
     (row,) = read_notice(page(body, "Filer til Manifest bliver afvist.")).windows
     assert (at("2027-03-09T20:00"), at("2027-03-09T22:00")) == (row.start, row.end)
+
+
+def test_systems_that_a_list_follows() -> None:
+    """Items below a sentence that announces a list have its behaviour, where no sentence about one says another."""
+    notice = read_notice(page(
+        WINDOW, "The following systems are down:", "• Manifest", "• Export and EMCS.",
+        "Files to Manifest are rejected.", system="Manifest + Export + EMCS",
+    ))  # fmt: skip
+    assert [("Manifest", Behaviour.REJECTED), ("Export", Behaviour.UNAVAILABLE), ("EMCS", Behaviour.UNAVAILABLE)] == [
+        (row.system, row.behaviour) for row in notice.windows
+    ]
+
+
+def test_a_section_about_a_system_that_another_one_speaks_of() -> None:
+    """A heading over a system that another section has rows of gives no second row."""
+    notice = read_notice(page(WINDOW, "Manifest", FILES, "Manifest", "The emergency procedure may be used."))
+    assert ["Manifest"] == systems(notice)
+
+
+def test_more_facts_than_any_notice_has_are_not_read() -> None:
+    """A text with thousands of sentences that state something is read up to a limit, and the rest is unread."""
+    notice = read_notice(page(WINDOW, *(f"Files to EMCS{number} are rejected." for number in range(3_000))))
+    assert not notice.complete
+    assert "Files to EMCS2999 are rejected." in unread(notice)

@@ -95,6 +95,7 @@ def options_in_plain_words(command: Any) -> Any:  # noqa: ANN401 - as above
             parameter.metavar = _VALUES.get(parameter.name)
         if choices:
             parameter.help = f"{parameter.help} One of: {', '.join(choices)}."
+            parameter.type_descriptor.parameter_info.case_sensitive = False
         if parameter.min is not None and parameter.param_type_name == "option":
             parameter.help = f"{parameter.help} {_range(parameter.min, parameter.max).capitalize()}."
         # What is read is checked against the limits of the annotation; these are only shown.

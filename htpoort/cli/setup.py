@@ -106,7 +106,10 @@ def init(  # noqa: PLR0913 - an option for each question
     config: Config = CONFIG,
     interface: Annotated[
         Interface | None,
-        typer.Option(help="Send with a login and fetch by POP3 (msa), or exchange mail between servers (mta)."),
+        typer.Option(
+            case_sensitive=False,
+            help="Send with a login and fetch by POP3 (msa), or exchange mail between servers (mta).",
+        ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="Declaration system, such as DMS.")] = None,
     party: Annotated[
@@ -127,7 +130,8 @@ def init(  # noqa: PLR0913 - an option for each question
         int | None, typer.Option(min=1, max=65_535, help="Port of --pop3-server; by default the usual one.")
     ] = None,
     security: Annotated[
-        Security | None, typer.Option(help="Security of all connections; by default the usual one.")
+        Security | None,
+        typer.Option(help="Security of all connections; by default the usual one."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; take what no option names by default.")] = False,
     json: Json = False,
@@ -165,7 +169,7 @@ def _answered(
     config: Path,
 ) -> Setup:
     """Take every answer, in the order of the questions."""
-    msa = answers.get("--interface", "msa") == Interface.MSA.value
+    msa = answers.get("--interface", "msa").lower() == Interface.MSA.value
     if not msa:
         _check_unused(of_msa)
     elif security is Security.PLAIN:
@@ -320,7 +324,7 @@ _YOUR_ANSWER: Final = "Your answer"
 
 
 def _is_interface(option: str, text: str) -> Iterator[Problem]:
-    if text not in {one.value for one in Interface}:
+    if text.lower() not in {one.value for one in Interface}:
         yield Problem("input.usage", f"{option} is {text!r}; give msa or mta.")
 
 

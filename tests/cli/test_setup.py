@@ -81,9 +81,10 @@ class TestInit:
         (reply,) = (office / "replies" / "DMS" / PARTY).iterdir()
         assert "22096222734662-1.xml" == reply.name
 
-    def test_for_mail_servers_of_ones_own(self, office: Path, htpoort: Run) -> None:
+    @pytest.mark.parametrize("kind", ["mta", "MTA"])
+    def test_for_mail_servers_of_ones_own(self, office: Path, htpoort: Run, kind: str) -> None:
         """Between mail servers there is no login, and replies are pushed; only this machine can connect at first."""
-        done = htpoort("init", *ANSWERS, "--interface", "mta", "--server", "relay.forwarder.example")
+        done = htpoort("init", *ANSWERS, "--interface", kind, "--server", "relay.forwarder.example")
         config = read_agent(office / "htpoort.toml")
 
         assert 0 == done.code
@@ -130,6 +131,12 @@ class TestInit:
         assert [PARTY, OTHER] == [str(party) for party in config.ledger.parties]
         assert [f"{MAILBOX}@smtp.forwarder.example:587"] == [one.server.ledger_name for one in config.outboxes]
         assert [f"{MAILBOX}@pop.forwarder.example:995"] == [one.server.ledger_name for one in config.inboxes]  # type: ignore[union-attr]
+
+    def test_an_answer_in_capitals(self, htpoort: Run) -> None:
+        """The case of an answer that is one of a few words does not matter."""
+        done = htpoort("init", *ANSWERS[1:], "--server", "relay.forwarder.example", "--json", stdin=b"MTA\nDMS\n")
+
+        assert (0, None) == (done.code, done.facts["password_file"])
 
     def test_the_questions_end(self, office: Path, htpoort: Run) -> None:
         """If standard input ends before the last answer, nothing is written."""

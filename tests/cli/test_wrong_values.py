@@ -535,6 +535,20 @@ def test_the_options_are_right(htpoort: Run) -> None:
     assert 0 == htpoort("build", *build_options(), stdin=b"<MetaData/>").code
 
 
+def test_a_choice_is_taken_in_any_case(htpoort: Run) -> None:
+    """No value of a choice differs from another in its case alone, so that REFUSED is refused."""
+    group: Any = typer.main.get_command(_app.app)
+    commands = [one for top in group.commands.values() for one in getattr(top, "commands", {"": top}).values()]
+    choices = [one for command in commands for one in command.params if one.type_descriptor.choices]
+    built = htpoort(
+        "build", *build_options(), "--layout", "BODY", "--transfer-encoding", "Base64", stdin=b"<MetaData/>"
+    )
+
+    assert [] != choices
+    assert [] == [one.opts for one in choices if one.type_descriptor.parameter_info.case_sensitive]
+    assert (0, True) == (built.code, "Content-Transfer-Encoding: base64" in built.text)
+
+
 OTHER_TYPES: Final = re.compile(
     r"<(?:str|int|float|path|bool)\b|\b(?:int|float) range|list\[|Value error|Input should|\]\.\.\.\]|<=x"
 )

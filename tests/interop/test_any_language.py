@@ -45,7 +45,7 @@ command = ["true"]
 
 @pytest.mark.parametrize(("interpreter", "language"), [("node", "js"), ("php", "php")])
 async def test_program(tmp_path: Path, interpreter: str, language: str) -> None:
-    """Each declaration is queued once, each reply is a file with the payload, and a refusal is a sentence."""
+    """Each declaration is queued once, each reply is a whole file with the payload or none, a refusal is a sentence."""
     page = PAGE.read_text(encoding="utf-8")
     (program,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     script, declaration = tmp_path / f"customs.{language}", tmp_path / "declaration.xml"
@@ -78,6 +78,15 @@ async def test_program(tmp_path: Path, interpreter: str, language: str) -> None:
         for _ in range(2):
             await run(COMMANDS / "htpoort", "run", "--once", env=env)
             await gateway.wait_for_due_replies()
+        # A disk without room, no folder, and words that are missing: nothing has the name of a reply.
+        part = replies / f"{REFERENCE}-1.xml.part"
+        part.symlink_to("/dev/full")
+        assert b"" == await run(interpreter, script, "replies", replies, env=env, codes=(75,))
+        part.unlink()
+        assert b"" == await run(interpreter, script, "replies", tmp_path / "absent", env=env, codes=(75,))
+        for words in ((), ("replies",), ("queue", declaration), ("other", replies)):
+            assert b"" == await run(interpreter, script, *words, env=env, codes=(2,))
+        assert [] == list(replies.iterdir())
         assert f"{REFERENCE} matched\n".encode() == await run(interpreter, script, "replies", replies, env=env)
         assert b"" == await run(interpreter, script, "replies", replies, env=env)
 

@@ -11,15 +11,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
-from agents import INBOX, MAILBOX, PARTY, QUICK, server
+from agents import INBOX, MAILBOX, PARTY, QUICK, declaration, server
+from databases import new_ledger
+from notice_builders import THREE_TEXTS
 
-from htpoort import HTPOORT, DeclarationSystem, InputError, Router, State, build
+from htpoort import AGS, HTPOORT, DeclarationSystem, InputError, Router, State, build
 from htpoort.agent import Agent, Outbox
 from htpoort.ledger import Ledger, NoticeForm
-from htpoort.notices import RecoveryAction, read_own_notice
+from htpoort.notices import NoticeName, RecoveryAction, read_notice, read_own_notice
 from htpoort.simulator import Gateway, SimulatedClock
 
 DIRECTORY = HTPOORT.add(DeclarationSystem(name="NCTS", mailbox="ncts@customs.example", process_id="NCTS.NL"))
@@ -128,6 +131,13 @@ EVENTS = {
         answered=True,
     ),
 }
+
+
+OVER = """
+authority = "toldstyrelsen"
+references = ["WO0000001421830"]
+state = "ended"
+"""
 
 
 @attrs.frozen
@@ -271,3 +281,41 @@ async def test_despite_the_notice(night: Callable[..., object], name: str) -> No
 
         allowed = RecoveryAction.SAME_REFERENCE in event.allowed
         assert (second, None if allowed else "the helpdesk asked for it") == (order.resubmission, order.despite)
+
+
+async def test_a_published_text_drives_both(tmp_path: Path) -> None:
+    """
+    The same text holds declarations and is played by the gateway; its expected end releases nothing.
+
+    When a person states that it is over, what was held is sent once, and the gateway takes it.
+    """
+    clock = SimulatedClock(datetime(2025, 6, 6, 18, tzinfo=UTC))  # 20:00 in Copenhagen, an hour before the window
+    names = [NoticeName(name=name, system="DMS") for name in ("DMS Import", "DMS Eksport", "DMS Forsendelse")]
+    played = [read_notice(THREE_TEXTS)]
+    with Ledger.open(new_ledger(tmp_path / "night.db"), notice_names=names) as ledger:
+        ledger.notices.add(THREE_TEXTS, at=clock())
+        async with Gateway(notices=played, notice_names=names, clock=clock) as gateway:
+            agent = Agent(
+                ledger=ledger,
+                router=Router(parties=[PARTY]),
+                outboxes=[Outbox(server=server(gateway.smtp_port))],
+                clock=clock,
+                timing=attrs.evolve(QUICK, release_spread=timedelta(microseconds=1)),
+            )
+            async with agent:
+                night = Night(EVENTS[next(iter(EVENTS))], ledger, clock, gateway, agent)
+                night.queue("K1")
+                await night.reached("K1", State.ACCEPTED)
+                await clock.advance_to(datetime(2025, 6, 6, 19, tzinfo=UTC))
+                night.queue("K2")
+                await night.reached("K2", State.HELD)
+                await clock.advance_to(datetime(2025, 6, 7, 23, tzinfo=UTC))
+                ledger.exchanges.queue(declaration("A1", AGS), at=clock())
+                agent.wake()
+                await night.reached("A1", State.ACCEPTED)
+                before = night.received
+                ledger.notices.add(OVER, at=clock(), form=NoticeForm.OWN)
+                await night.reached("K2", State.ACCEPTED)
+
+    assert (["K1", "A1"], ["K1", "A1", "K2"]) == (before, night.received)
+    assert [] == gateway.refused

@@ -1,0 +1,201 @@
+"""What follows from notices for exchanges: when nothing is sent, which time counts, and what may be ordered."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import attrs
+import pytest
+from notice_builders import learned, notice, row, text, utc
+
+from htpoort import DMS, InputError, build, read
+from htpoort.core.message import readdress
+from htpoort.core.notices.consequences import hold_advice, sent_in
+from htpoort.notices import (
+    Availability,
+    PlacedWindow,
+    RecoveryAction,
+    ServiceWindow,
+    answer_age,
+    presumed_rejected,
+    recovery_rule,
+)
+
+HOUR = timedelta(hours=1)
+OPENS, CLOSES = utc("2026-01-10T19:00"), utc("2026-01-10T22:00")
+
+
+def known(*rows: ServiceWindow, whole: bool = True) -> Availability:
+    """Know one notice with these rows."""
+    return Availability([learned(notice(text(*rows, whole=whole)), "2026-01-05T09:00")])
+
+
+def windows(*rows: ServiceWindow) -> tuple[PlacedWindow, ...]:
+    """Place these rows."""
+    return known(*rows).windows("DMS", start=utc("2026-01-01T00:00"), stop=utc("2026-02-01T00:00"))
+
+
+class TestHolding:
+    """Nothing is begun that a window forbids by the time at which it ends."""
+
+    @pytest.mark.parametrize(
+        ("moment", "expected"),
+        [
+            ("2026-01-10T18:57:59", False),
+            ("2026-01-10T18:58:01", True),
+            ("2026-01-10T19:00", True),
+            ("2026-01-10T22:00", False),
+        ],
+    )
+    def test_from_before_its_start_until_its_end(self, moment: str, expected: bool) -> None:  # noqa: FBT001 - a table
+        """Two minutes before a rejecting window, and in it, nothing is sent."""
+        assert expected is (hold_advice(known(row()), "DMS", at=utc(moment)) is not None)
+
+    def test_a_short_window(self) -> None:
+        """A window that opens and closes while an attempt may run is noticed."""
+        short = row(start="2026-01-10T20:00:30", end="2026-01-10T20:01:00")
+
+        assert hold_advice(known(short), "DMS", at=OPENS) is not None
+
+    @pytest.mark.parametrize("behaviour", ["queued", "delayed", "normal"])
+    def test_what_is_taken_anyway(self, behaviour: str) -> None:
+        """What is queued, late or not affected is sent."""
+        assert hold_advice(known(row(behaviour)), "DMS", at=OPENS) is None
+
+    def test_what_is_unclear(self) -> None:
+        """What a notice leaves unclear is not sent; what no notice is about is."""
+        unclear = known(row("limited"))
+
+        assert hold_advice(unclear, "DMS", at=OPENS) is not None
+        assert hold_advice(unclear, "AGS", at=OPENS) is None
+
+
+class TestAges:
+    """The age of an answer is the time in which one could have come."""
+
+    @pytest.mark.parametrize(
+        ("rows", "since", "until", "hours"),
+        [
+            ((row(),), "2026-01-10T18:00", "2026-01-10T23:00", 2),
+            ((row(),), "2026-01-10T20:00", "2026-01-10T21:00", 0),
+            ((row("normal"),), "2026-01-10T18:00", "2026-01-10T23:00", 5),
+            (
+                (row("delayed"), row("queued", "2026-01-10T21:00", "2026-01-11T00:00")),
+                "2026-01-10T18:00",
+                "2026-01-11T00:00",
+                2,
+            ),
+            ((row(end=None),), "2026-01-10T18:00", "2026-01-13T18:00", 48),
+            ((row(end_kind="expected"),), "2026-01-10T18:00", "2026-01-11T18:00", 21),
+            ((row(start=None),), "2026-01-10T18:00", "2026-01-10T20:00", 2),
+            ((), "2026-01-10T18:00", "2026-01-10T17:00", 0),
+        ],
+    )
+    def test_windows_pause_it(self, rows: tuple[ServiceWindow, ...], since: str, until: str, hours: int) -> None:
+        """Windows that overlap count once; one without an end pauses for a day; an expected end ends the pause."""
+        assert hours * HOUR == answer_age(known(*rows), "DMS", since=utc(since), at=utc(until))
+
+
+class TestPresuming:
+    """What was sent while everything was rejected gets no answer."""
+
+    @pytest.mark.parametrize(
+        ("changed", "moment", "expected"),
+        [
+            (row(), OPENS, True),
+            (row(), CLOSES, False),
+            (row(), OPENS - HOUR, False),
+            (row("queued"), OPENS, False),
+            (row(end=None), CLOSES + HOUR, True),
+            (row(end_kind="expected"), CLOSES + HOUR, False),
+            (row(start=None), OPENS, False),
+        ],
+    )
+    def test_in_a_rejecting_window(self, changed: ServiceWindow, moment: datetime, expected: bool) -> None:  # noqa: FBT001 - a table
+        """Only a window that rejects counts, within its stated times."""
+        assert expected is (presumed_rejected(windows(changed), sent=moment) is not None)
+
+    def test_sent_in(self) -> None:
+        """A window concerns what was sent in it; one that asks for a list, also what was sent before."""
+        (usual,), (asking,) = windows(row()), windows(row(recovery="report-list"))
+        moments = (OPENS - HOUR, OPENS, CLOSES)
+
+        assert [False, True, False] == [sent_in(usual, moment) for moment in moments]
+        assert [True, True, False] == [sent_in(asking, moment) for moment in moments]
+
+
+class TestRules:
+    """What may be ordered is what every notice allows; a notice that was not understood allows nothing that sends."""
+
+    @pytest.mark.parametrize(
+        ("behaviour", "recovery", "words", "sends"),
+        [
+            ("rejected", "unstated", "presumed rejected", {"same-reference", "new-reference"}),
+            ("delayed", "unstated", "wait for the answer", set()),
+            ("queued", "wait", "send nothing", set()),
+            ("rejected", "same-reference", "same LRN", {"same-reference"}),
+            ("unavailable", "invalidate-and-new", "invalidated", {"new-reference"}),
+        ],
+    )
+    def test_one_notice(self, behaviour: str, recovery: str, words: str, sends: set[str]) -> None:
+        """The phrase follows the notice, and so do the orders that send."""
+        rule = recovery_rule(windows(row(behaviour, recovery=recovery)))
+
+        assert words in rule.to_do
+        assert sends == {action.value for action in rule.allowed if action.sends}
+
+    def test_several_notices(self) -> None:
+        """A second window that forbids counts, and one that leaves it open does not."""
+        (first,) = windows(row(recovery="same-reference"))
+        (open_one,), (forbids,) = windows(row("delayed")), windows(row("unavailable", recovery="report-list"))
+
+        assert RecoveryAction.SAME_REFERENCE in recovery_rule([first, open_one]).allowed
+        assert "list for Customs" in recovery_rule([first, forbids]).against[RecoveryAction.SAME_REFERENCE]
+
+    def test_what_was_not_understood(self) -> None:
+        """A notice with something unread forbids what sends, and nothing else."""
+        (window,) = windows(row(recovery="same-reference"))
+        rule = recovery_rule([window], incomplete=[window.notice])
+
+        assert "read it" in rule.against[RecoveryAction.SAME_REFERENCE]
+        assert RecoveryAction.WAIT in rule.allowed
+
+
+class TestAnotherK:
+    """A message goes out under another K with all that it carries unchanged."""
+
+    SENT = build(
+        system=DMS,
+        party="NL123456789.02.05",
+        mailbox="edi@forwarder.example",
+        reference="K1",
+        payload=b"<MetaData/>\r\n\r\n",
+        date=OPENS,
+        message_id="<1@forwarder.example>",
+    )
+
+    def test_what_changes(self) -> None:
+        """Subject, Date and Message-ID are new, the rest is the same octet for octet."""
+        new = readdress(self.SENT, reference="K2", date=CLOSES, message_id="<2@forwarder.example>")
+        received = read(new.data)
+        before, after = (each.data.split(b"\r\n") for each in (self.SENT, new))
+
+        assert received.envelope == new.envelope
+        assert ("K2", "<2@forwarder.example>", b"<MetaData/>\r\n\r\n") == (
+            new.envelope.reference,
+            new.message_id,
+            received.payload.octets,
+        )
+        assert [b"Subject", b"Date", b"Message-ID"] == [
+            line.partition(b":")[0] for line, other in zip(before, after, strict=True) if line != other
+        ]
+
+    def test_wrong_values(self) -> None:
+        """A K that cannot be sent, and a message whose headers are not ours, are refused."""
+        folded = self.SENT.data.replace(b"Subject: ", b"Subject:\r\n ")
+        with pytest.raises(InputError, match="reference"):
+            readdress(self.SENT, reference="a b", date=CLOSES, message_id="<2@forwarder.example>")
+        with pytest.raises(InputError, match="build it anew"):
+            readdress(
+                attrs.evolve(self.SENT, data=folded), reference="K2", date=CLOSES, message_id="<2@forwarder.example>"
+            )

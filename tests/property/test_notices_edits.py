@@ -17,14 +17,14 @@ SPLIT = re.compile(r"(?<=[.!?:])(?=\s)|\n")
 
 # What must stand in a text that states it; typed from the language, not from the rules.
 SAID: dict[str, str] = {
-    Behaviour.REJECTED: r"fail|reject|refus|afvis|not (be )?processed|niet (worden )?verwerkt|cannot|kan ikke|fejle",
+    Behaviour.REJECTED: r"fail|reject|refus|afvis|afgewezen|geweigerd|cannot",
     Behaviour.QUEUED: r"processed|handled|buffer|queue|behandl|verwerkt|stored|kept",
     Behaviour.DELAYED: r"delay|late|slow|forsink|vertrag",
     Behaviour.UNAVAILABLE: r"unavailable|not (be )?(available|possible)|inaccessible|closed|down|lukket|utilgængelig"
     r"|ikke tilgængelig|niet beschikbaar|no (electronic )?messag|geen bericht|impossible|out of service",
     Behaviour.LIMITED: r"limited|restricted|issues?|problem|beperkt|fejl|closed|connection|error|difficult",
     Behaviour.UNSTABLE: r"stability|unavailability|unstable|stabil|interruption|at times",
-    Behaviour.NORMAL: r"available|affected|no impact|geen (impact|invloed|gevolgen)|uden nedetid|open",
+    Behaviour.NORMAL: r"available|affected|no impact|geen (impact|invloed|gevolgen)|uden nedetid|open|tilgængelig",
     Recovery.WAIT: r"processed|buffer|queue|behandl|verwerkt|no need|not (need|have|necessary)|hoeft|kept|handled",
     Recovery.RESUBMIT: r"resubmit|re-submit|resen|again|genind|igen|ny(e)?|opnieuw|nogmaals|new|nieuw",
     Recovery.SAME_REFERENCE: r"same|zelfde|samme",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from htpoort.core.notices._dutch_orders import DUTCH_ORDERS
+from htpoort.core.notices._dutch_orders import DUTCH_EVENTS, DUTCH_ORDERS
 from htpoort.core.notices._effects import listed_messages
 from htpoort.core.notices._facts import (
     Event,
@@ -141,7 +141,7 @@ _TITLES: Final = (
         "title-recovery",
         _BEGIN + r"(?:update:? )?(?:recovery actions?|herstelacties?|herstel)(?: (?:following|after|for|na|naar"
         r" aanleiding van|voor))?"
-        rf"(?: (?:the|de|een))?(?: {_OUTAGE})?(?: (?:of|in|on|with|van|in|bij))? {_S}(?: ?\(?{TIME}+\)?)?{_DONE}",
+        rf"(?: (?:the|de|een))?(?: {_OUTAGE})?(?: (?:of|in|on|with|van|in|bij))? {_S}{_T}{_DONE}",
         effect=_about(None, KindWord(NoticeKind.RECOVERY), named=True),
         cues="recovery|herstel",
     ),
@@ -215,7 +215,8 @@ _INTRODUCTIONS: Final = (
     ),
     rule(
         "processes-listed",
-        r"(?:(?:as a result|because of this|due to this|therefore|consequently),? )?(?:this results in an? (?:un"
+        r"(?:(?:as a result|because of this|due to this|therefore|consequently|during [^.:,]{3,40}),? )?(?:this"
+        r" results in an? (?:un"
         r"|limited )availability of )?(?:of )?"
         r"the following (?:dutch )?(?:customs?)? ?(?:main ?)?(?:process(?:\(es\)|es)?|systems?|services?)"
         rf"(?: (?:is|are|is/are|will be) (?:unavailable|not available|out of service))?(?={_DONE})",
@@ -232,7 +233,8 @@ _INTRODUCTIONS: Final = (
     ),
     rule(
         "processen-opgesomd",
-        r"(?:hierdoor|daardoor|als gevolg (?:hiervan|daarvan)|dit betekent dat) (?:is|zijn|zijn/is|is/zijn)? ?(?:de"
+        r"(?:hierdoor|daardoor|als gevolg (?:hiervan|daarvan)|dit betekent dat|tijdens [^.:,]{3,40}?) (?:is|zijn"
+        r"|zijn/is|is/zijn)? ?(?:de"
         r"|het) (?:volgende|onderstaande)"
         rf" (?:douane ?)?(?:hoofd)?(?:proces(?:\(sen\)|sen)?|systemen|systeem) (?:tijdelijk )?niet beschikbaar(?:"
         rf" zijn)?(?={_DONE})",
@@ -268,6 +270,26 @@ _INTRODUCTIONS: Final = (
         r"|partly)[\"']?(?: available)?|unavailable|not available)[\"']?",
         effect=_available,
         cues="availab|limited|restricted",
+    ),
+    rule(
+        "process-down-inline",
+        rf"(?:the|het|de) process?(?:es|en|sen)? {_S} (?:is|are|will be|zijn){_T} {_NOW}(?:unavailable|not available"
+        rf"|niet beschikbaar)",
+        effect=_about(Behaviour.UNAVAILABLE),
+        cues="unavailable|not available|niet beschikbaar",
+    ),
+    rule(
+        "disruption-was",
+        rf"(?:was er|er was|there was|there has been|er is) (?:een |an? )?{_OUTAGE} (?:in|bij|van|of|at|with)"
+        rf" {_S}{_DONE}",
+        effect=_about(None),
+        cues="storing|disruption|malfunction|outage|failure|uitval",
+    ),
+    rule(
+        "disruption-lasted",
+        rf"(?:the|de) {_OUTAGE} (?:occurred|took place|lasted|duurde|vond plaats)",
+        Times(TimeRole.WINDOW),
+        cues="occurred|took place|lasted|duurde|vond plaats",
     ),
     rule(
         "proces-beschikbaar",
@@ -335,7 +357,7 @@ _BEHAVIOUR: Final = (
         "no-messaging",
         r"(?:there is |is er )?(?:no|geen) (?:electronic |elektronisch )?(?:messag(?:e|ing)(?: traffic| exchange)?"
         r"|berichten ?(?:verkeer|uitwisseling)) (?:is )?(?:possible|mogelijk)",
-        Statement(behaviour=Behaviour.UNAVAILABLE),
+        Statement(behaviour=Behaviour.UNAVAILABLE, general=True),
         Event(EventKind.ONGOING),
         cues="messag|bericht",
     ),
@@ -397,4 +419,4 @@ _BEHAVIOUR: Final = (
     ),
 )
 
-DUTCH: Final = (*_TITLES, *_INTRODUCTIONS, *DUTCH_ORDERS, *_BEHAVIOUR)
+DUTCH: Final = (*_TITLES, *_INTRODUCTIONS, *DUTCH_ORDERS, *_BEHAVIOUR, *DUTCH_EVENTS)

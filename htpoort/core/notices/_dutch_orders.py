@@ -1,5 +1,5 @@
 """
-Rules for what the Dutch National Customs Helpdesk asks for and permits, and for what it says beside that.
+Rules for what the Dutch National Customs Helpdesk asks for and permits, for how a notice changed, and for the rest.
 
 In Dutch and in English; a pattern sees small letters without accents, plain dashes and quotes, and masks.
 """
@@ -10,11 +10,22 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Permits, Remark, TimeRole, Times
+from htpoort.core.notices._facts import (
+    Asks,
+    Event,
+    EventKind,
+    Fact,
+    KindWord,
+    Permits,
+    Remark,
+    Statement,
+    TimeRole,
+    Times,
+)
 from htpoort.core.notices._rules import LINK, TIME, Effect, Found, rule, sentence_rule
-from htpoort.core.notices.notice import Fallback, Recovery
+from htpoort.core.notices.notice import Behaviour, Fallback, NoticeKind, Recovery
 
-__all__ = ["DUTCH_ORDERS"]
+__all__ = ["DUTCH_EVENTS", "DUTCH_ORDERS"]
 
 _PROCEDURE: Final = r"(?:the |an? |de |een |het )?(?:\w+ )?(?:fall-?back|emergency|nood)[ -]?procedures?"
 _AGAIN: Final = (
@@ -44,6 +55,7 @@ _HARMLESS: Final = (
     r"message|been received|gekregen|got)\b|\b(?:for which|waarop|waarvoor) (?:no|geen|nog geen)\b|\bnot yet\b|\bnog"
     r" (?:geen|niet)\b|\bonly outbound\b"
 )
+_REFUSED: Final = re.compile(r"\b(?:worden|are|will be) (?:geweigerd|afgewezen|rejected|refused)\b")
 _SENT_AT: Final = re.compile(
     rf"\b(?:submitted|sent|made|lodged|filed|ingediend|verstuurd|verzonden|aangeleverd|gedaan|ingestuurd) (?:on |op"
     rf" )?{TIME}"
@@ -58,7 +70,9 @@ def _asks(recovery: Recovery) -> Effect:
 
     def effect(found: Found) -> Iterable[Fact] | None:
         sent = _SENT_AT.search(found.match.string) is not None
-        return Asks(recovery=recovery), Times(TimeRole.WINDOW if sent else TimeRole.OTHER)
+        refused = _REFUSED.search(found.match.string) is not None
+        rejected = (Statement(behaviour=Behaviour.REJECTED),) if refused else ()
+        return Asks(recovery=recovery), Times(TimeRole.WINDOW if sent else TimeRole.OTHER), *rejected
 
     return effect
 
@@ -206,7 +220,8 @@ _IDLE: Final = (
     rule(
         "worked-on",
         r"(?:a solution is |we are |(?:er wordt|wij|we) |our \w+ (?:is|are) )?(?:(?:still|currently|hard|momenteel)"
-        r" )*(?:being worked on|working on [^.]{3,60}|gewerkt aan (?:een|de) oplossing|werken aan (?:een|de)"
+        r" )*(?:being worked on|working on [^.]{3,60}|(?:er wordt )?aan (?:een|de) oplossing gewerkt|gewerkt aan"
+        r" (?:een|de) oplossing|werken aan (?:een|de)"
         r" oplossing)",
         Event(EventKind.ONGOING),
         cues="work|werk",
@@ -227,7 +242,8 @@ _IDLE: Final = (
     ),
     rule(
         "solved",
-        r"(?:(?:the|this|de|deze|dit) )?(?:disruption|malfunction|outage|issues?|problems?|(?:ver)?storing|probleem)"
+        r"(?:(?:the|this|de|deze|dit) )?(?:disruption|malfunction|outage|issues?|problems?|(?:ver)?storing"
+        r"|probleem)(?: (?:of|in|at|with|van|bij) [^.,;]{2,40}?)?"
         r" (?:is|are|has been|have been|was) (?:now |inmiddels )?(?:resolved|solved|fixed|over|verholpen|opgelost"
         r"|voorbij)",
         Event(EventKind.ENDED),
@@ -291,4 +307,120 @@ _IDLE: Final = (
     ),
 )
 
+_WORK: Final = (
+    r"(?:(?:het|de|the|this|dit|deze) )?(?:(?:gepland|geplande|scheduled|planned) )?(?:onderhoud|maintenance"
+    r"|werkzaamheden)"
+)
+_MESSAGES: Final = r"(?:messages|declarations|notifications|berichten|aangiften|meldingen)"
+
+_CHANGES: Final = (
+    rule(
+        "cancelled-prefix",
+        r"^\( ?(?:geannuleerd|vervallen|afgelast|cancell?ed) ?\)",
+        Event(EventKind.CANCELLED),
+    ),
+    sentence_rule(
+        "afgelast",
+        r"\b(?:onderhoud|werkzaamheden|maintenance)\b",
+        r"\b(?:ga(?:at|an) niet door|geannuleerd|afgelast|komt te vervallen|will not take place|does not take place)\b",
+        facts=(Event(EventKind.CANCELLED), Times(TimeRole.WINDOW)),
+        cues="niet door|geannuleerd|afgelast|vervallen|not take place",
+    ),
+    rule(
+        "verplaatst",
+        rf"(?:{_WORK} )?(?:is|wordt) (?:verplaatst|verschoven|uitgesteld) naar",
+        Event(EventKind.MOVED),
+        Times(TimeRole.NEW),
+        cues="verplaatst|verschoven|uitgesteld",
+    ),
+    rule(
+        "loopt-uit",
+        rf"(?:{_WORK} )?(?:loopt (?:langer )?(?:uit|door)|duurt langer(?: dan (?:gepland|verwacht))?|(?:is|wordt)"
+        rf" verlengd"
+        r"|takes? longer(?: than (?:planned|expected))?)(?: tot(?: en met)?)?",
+        Event(EventKind.DELAYED),
+        Times(TimeRole.NEW_END),
+        cues="loopt|duurt|verlengd|longer",
+    ),
+    rule(
+        "verwachte-eindtijd",
+        r"(?:de )?(?:nieuwe )?(?:verwachte|geschatte|vermoedelijke) eindtijd(?: (?:is|wordt))?:?",
+        Times(TimeRole.EXPECTED_END),
+        cues="eindtijd",
+    ),
+    rule(
+        "because-of-maintenance-inline",
+        r"(?:due to|because of|vanwege|wegens|in verband met) (?:(?:the|het|emergency|scheduled|planned|necessary"
+        r"|gepland|noodzakelijk)"
+        r" )*(?:maintenance|(?:spoed)?onderhoud)",
+        KindWord(NoticeKind.PLANNED),
+        cues="maintenance|onderhoud",
+    ),
+)
+
+_MESSAGES_OTHERWISE: Final = (
+    rule(
+        "messages-refused",
+        rf"{_MESSAGES}(?: (?:that|which|die) [^.,;]{{3,60}}?)?,? (?:(?:will be|are|worden|zullen worden)"
+        rf" )(?:rejected|refused|not accepted"
+        r"|afgewezen|geweigerd|niet (?:geaccepteerd|aangenomen))",
+        Statement(behaviour=Behaviour.REJECTED),
+        cues="reject|refused|accept|afgewezen|geweigerd|geaccepteerd|aangenomen",
+    ),
+    rule(
+        "messages-impossible",
+        rf"(?:it is )?not possible to (?:send|submit|receive|process)(?: or receive)? {_MESSAGES}|no {_MESSAGES} can"
+        rf" be (?:sent|submitted"
+        rf"|received|processed)|(?:kunnen|kunt u|u kunt)(?: er)?(?: (?:momenteel|tijdelijk|tijdens"
+        rf" [^.,;]{{3,30}}?))? geen {_MESSAGES}"
+        r" (?:(?:worden )?(?:verwerkt|verzonden|verstuurd|ontvangen|ingediend)|indienen|versturen|verzenden|insturen"
+        r"|aanleveren)",
+        Statement(behaviour=Behaviour.UNAVAILABLE, general=True),
+        cues="possible|no |geen",
+    ),
+    rule(
+        "messages-stored",
+        rf"(?:{_MESSAGES}|they|these|deze|zij) (?:can be (?:sent|submitted)[^.;]{{0,30}}; ?they )?(?:will be|are"
+        rf"|worden) (?:stored|kept|held|saved|opgeslagen|bewaard)"
+        r",? (?:and|en) (?:will be |worden )?(?:processed|verwerkt|na [^.,;]{3,40}? verwerkt|later verwerkt)(?:"
+        r" (?:after|once|when|later|na)[^.,;]{0,60})?",
+        Statement(behaviour=Behaviour.QUEUED),
+        cues="stored|kept|held|saved|opgeslagen|bewaard",
+    ),
+    rule(
+        "buffered-are-processed",
+        rf"(?:(?:all|alle|de|the) )?(?:buffered|gebufferde) {_MESSAGES} (?:are being|will be|are|worden) (?:nu |now "
+        rf"|alsnog )?(?:processed|verwerkt)",
+        cues="buffer",
+    ),
+    rule(
+        "not-all-processed",
+        rf"(?:zijn|are|were|waren) (?:niet|not) (?:alle|all) {_MESSAGES} (?:(?:volledig|fully) )?(?:verwerkt"
+        rf"|processed)",
+        Times(TimeRole.OTHER),
+        cues="verwerkt|processed",
+    ),
+    rule(
+        "are-not-processed",
+        rf"(?:{_MESSAGES} )?(?:will not be|worden niet) (?:(?:any ?more|meer|longer) )?(?:processed|verwerkt)(?: any"
+        rf" ?more)?(?=[ .:!]*$)",
+        cues="processed|verwerkt",
+    ),
+    sentence_rule(
+        "procedure-only-if-unavoidable",
+        r"\b(?:emergency|fall-?back|nood)[ -]?procedure\b",
+        r"\b(?:only|alleen|uitsluitend|slechts)\b",
+        r"\b(?:absolutely|strictly|absoluut|strikt) (?:necessary|noodzakelijk|required|nodig)\b",
+        facts=(Permits(Fallback.ONLY_IF_NECESSARY, 2),),
+        cues="absolut|absoluut|strict|strikt",
+    ),
+    rule(
+        "contact-office",
+        r"(?:please )?(?:contact (?:the|your) (?:local )?customs office|neem (?:dan )?contact op met (?:het|uw)"
+        r" douanekantoor)",
+        cues="contact",
+    ),
+)
+
+DUTCH_EVENTS: Final = (*_CHANGES, *_MESSAGES_OTHERWISE)
 DUTCH_ORDERS: Final = (*_RECOVERY, *_FALLBACK, *_IDLE)

@@ -48,7 +48,7 @@ def _misses_new_text(reads: Sequence[ReadBlock]) -> bool:
     """Whether a notice is marked as changed, and gives the text before the change alone."""
     newest = reads[0]
     lines = newest.block.lines
-    if len(reads) < 2 or not lines or not _CHANGED.match(lines[0].folded):  # noqa: PLR2004
+    if len(reads) < 2 or len(lines) != 1 or not _CHANGED.match(lines[0].folded):  # noqa: PLR2004
         return False
     collected = newest.collected
     return not (collected.statements or collected.asks or collected.periods) and bool(reads[1].rows.windows)

@@ -77,12 +77,14 @@ class _Maker:
 
     def _has(self, system: str | None) -> bool:
         """Return whether a statement about this system alone made a row for files, or for any access."""
-        rows = (
-            row
-            for row in self._rows.values()
-            if row.access is not Access.ONLINE and not (row.messages and row.behaviour is Behaviour.NORMAL)
-        )
-        return any(same_system(system or "", row.system or "") for row in rows)
+        for row in self._rows.values():
+            if row.access is Access.ONLINE or (row.messages and row.behaviour is Behaviour.NORMAL):
+                continue
+            # In a list of what the text is about, each name is a system: `Import (DMS)`, `Export (DMS)`.
+            listed = system in self._collected.subjects and row.system in self._collected.subjects
+            if row.system == system or (not listed and same_system(system or "", row.system or "")):
+                return True
+        return False
 
     def _systems_of(self, placed: Placed[Statement]) -> tuple[str | None, ...]:
         named = placed.fact.systems

@@ -25,6 +25,8 @@ from htpoort.ledger import Claimed, Ledger, PausedServer, Reply
 T = TypeVar("T")
 
 LOG: Final = logging.getLogger("htpoort.agent")
+UNKNOWN: Final = logging.getLogger("htpoort.agent.unknown")
+"""Logs what may have been sent; a program that reports at its end what is still unknown sets its level."""
 OMITTED: Final = "(the ledger could not store the text)"
 """Takes the place of a text that the ledger refuses."""
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Self, final
 
 from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
-from htpoort.agent._context import LOG, WorkerContext
+from htpoort.agent._context import LOG, UNKNOWN, WorkerContext
 from htpoort.agent._folder_worker import folder_workers
 from htpoort.agent._watches import ClockWatch, ResumeWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
@@ -290,7 +290,7 @@ class Agent:
         ):
             if lost.state is not State.UNKNOWN:
                 continue  # its reply has come
-            LOG.warning(
+            UNKNOWN.warning(
                 "Declaration to %s of %s under %s: It is not known whether it was sent: its worker is gone, and the "
                 "server may have accepted it. It is not sent again until a reply or htpoort resolve %s settles it",
                 *(lost.system, lost.party, lost.reference, lost.reference),

@@ -15,7 +15,7 @@ from typing import Final, final
 import attrs
 
 from htpoort._aio import ConcurrentExitStack
-from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
+from htpoort.agent._context import LOG, OMITTED, UNKNOWN, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerUse
 from htpoort.agent.settings import Outbox
 from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
@@ -269,7 +269,8 @@ def _failure(error: SendError | LeaseLostError, claimed: Claimed, *, content_beg
 
 def _warn(claimed: Claimed, outcome: Outcome, why: str) -> None:
     """Log why an attempt did not end in acceptance, and what comes next, so that an operator repeats nothing."""
-    LOG.warning(
+    log = UNKNOWN if outcome is Outcome.UNKNOWN else LOG
+    log.warning(
         "Declaration to %s of %s under %s: %s %s",
         *(claimed.system, claimed.party, claimed.reference, why, _NEXT_STEP[outcome]),
     )

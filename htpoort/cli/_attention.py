@@ -7,7 +7,7 @@ Each thing is the same facts for a person and for a program: `level`, `what`, `s
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set as AbstractSet
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -39,8 +39,14 @@ _WAITING: Final = tuple(state for state in State if state.is_waiting)
 """The states in which an agent sends a declaration when it is due."""
 
 
-def of_ledger(
-    ledger: Ledger, facts: Facts, paused: Sequence[PausedServer], now: datetime, *, patience: timedelta = LONG
+def of_ledger(  # noqa: PLR0913 - what is known, and for whom
+    ledger: Ledger,
+    facts: Facts,
+    paused: Sequence[PausedServer],
+    now: datetime,
+    *,
+    patience: timedelta = LONG,
+    unserved: AbstractSet[str] = frozenset(),
 ) -> Iterator[Facts]:
     """
     List what needs a person in a ledger, what cannot go on without one first.
@@ -51,11 +57,14 @@ def of_ledger(
         paused: The servers that are paused.
         now: The current time.
         patience: How long a reply may wait for a delivery that has not failed; none after an agent has run.
+        unserved: The systems that no agent sends to, whatever its servers do.
     """
     yield from _exchanges(ledger, facts)
     for pause in paused:
         yield _paused(pause, now)
-    yield from _unsent(ledger, facts, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
+    yield from _unserved(ledger, facts, unserved)
+    served = {**facts, "exchanges": {name: of for name, of in facts["exchanges"].items() if name not in unserved}}
+    yield from _unsent(ledger, served, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
     yield from _undelivered(ledger, facts, now, patience)
     yield from _of_notices(ledger, now)
     if (first := next(ledger.quarantine.listed(), None)) is not None:
@@ -246,6 +255,21 @@ def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
         )
         next_command = "correct it, or type the notice in: htpoort windows add"
         yield _one("warning", what, since=None, why=outcome.refusal, next_command=next_command)
+
+
+def _unserved(ledger: Ledger, facts: Facts, systems: AbstractSet[str]) -> Iterator[Facts]:
+    """Describe declarations to systems that no agent sends to."""
+    for system in sorted(systems):
+        waiting = [one for state in _WAITING for one in ledger.exchanges.oldest(system, state, most=1)]
+        if waiting:
+            number = sum(facts["exchanges"][system].get(state.value, 0) for state in _WAITING)
+            what = _number(number, f"declaration to {system} waits", f"declarations to {system} wait")
+            since = min(one.due for one in waiting)
+            why, next_command = (
+                f"there is no [[outbox]] for {system}",
+                f"add an [[outbox]] for {system}; then htpoort check",
+            )
+            yield _one("critical", f"{what}, the first", since=since, why=why, next_command=next_command)
 
 
 def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> Iterator[Facts]:

@@ -27,7 +27,7 @@ from htpoort.config import AgentConfig, read_agent
 from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import State
 from htpoort.core.routing import Quarantined
-from htpoort.ledger import Claimed, Ledger
+from htpoort.ledger import Claimed, Ledger, check_url
 
 app = _input.group()
 
@@ -202,7 +202,9 @@ def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
     facts = _facts.status(ledger, paused)
     states = [(State(state), number) for of in facts["exchanges"].values() for state, number in of.items()]
     folders = [_attention.Folder.read(folder) for folder in config.folders]
-    of_ledger = _attention.of_ledger(ledger, facts, paused, now, patience=timedelta(0))
+    of_ledger = _attention.of_ledger(
+        ledger, facts, paused, now, patience=timedelta(0), unserved=_without_outbox(config, facts)
+    )
     return {
         "needs_attention": sum(number for state, number in states if state.needs_attention),
         "quarantined": facts["quarantined"],
@@ -211,6 +213,14 @@ def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
         "refused_files": [str(file) for file, _, _ in _refused(config)],
         "attention": [*of_ledger, *(one for folder in folders for one in folder.attention_after_run(now))],
     }
+
+
+def _without_outbox(config: AgentConfig, facts: Facts) -> frozenset[str]:
+    """Name the systems that no agent sends to; on a server, another agent may, and only time shows if not."""
+    if check_url(config.ledger.url).drivername != "sqlite" or any(not outbox.systems for outbox in config.outboxes):
+        return frozenset()
+    sent = {name.lower() for outbox in config.outboxes for name in outbox.systems}
+    return frozenset(system for system in facts["exchanges"] if system.lower() not in sent)
 
 
 def _refused(config: AgentConfig) -> list[tuple[Path, Path, str]]:
@@ -331,13 +341,13 @@ def _report_facts(report: FetchReport) -> Facts:
 
 @contextlib.contextmanager
 def _logged(*, as_json: bool, verbose: bool, once: bool = False) -> Generator[None]:
-    """Write the log to standard error while an agent runs; *once* reports refused files and such at its end."""
+    """Write the log to standard error while an agent runs; *once* reports at its end what is left."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines(as_json=as_json))
     # aiosmtpd warns of every unknown command, so a peer could fill the log.
     levels = {"htpoort": logging.INFO if verbose else logging.WARNING, "mail.log": logging.ERROR}
     if once and not verbose:
-        levels["htpoort.agent.files"] = logging.ERROR
+        levels |= dict.fromkeys(("htpoort.agent.files", "htpoort.agent.unknown"), logging.ERROR)
     loggers = {logging.getLogger(name): level for name, level in levels.items()}
     before = {logger: logger.level for logger in loggers}
     root = logging.getLogger()

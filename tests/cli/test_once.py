@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import MAILBOX, PARTY, mail_servers
+from agents import MAILBOX, PARTY, declaration, mail_servers, now
 from wall_clock import ahead
 
+from htpoort.ledger import Ledger
 from htpoort.simulator import Declarant, Gateway
+from htpoort.transport import Security, Sender, SmtpServer
 
 BASE = f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
 FOLDER = f"""
@@ -107,6 +109,40 @@ async def test_what_needs_a_person(office: Path) -> None:
     assert [f"POP3 127.0.0.1:1 as {MAILBOX} has failed", f"SMTP 127.0.0.1:1 as {MAILBOX} has failed"] == sorted(
         one["what"] for one in facts["attention"]
     )
+
+
+async def test_no_outbox_for_what_is_queued(office: Path) -> None:
+    """A declaration that no agent will ever send needs a person at once."""
+    (office / "htpoort.toml").write_text(BASE + FOLDER + DELIVERY)
+    put(office, 1)
+    code, out, _ = await once()
+
+    first, second = out.splitlines()
+    assert (4, True) == (code, first.startswith("1 declaration to DMS waits, the first since "))
+    assert first.endswith(": there is no [[outbox]] for DMS")
+    assert "  Next: add an [[outbox]] for DMS; then htpoort check" == second
+
+
+async def test_what_the_same_run_settles(office: Path) -> None:
+    """A run before was killed while it sent; the reply, which is there, settles that, and nobody need know."""
+    async with asyncio.timeout(60), gateway(office) as running:
+        with Ledger.open(f"sqlite:///{office / 'htpoort.db'}") as ledger:
+            at = now()
+            ledger.exchanges.queue(declaration("K1"), at=at)
+            (sent,) = ledger.exchanges.claim_soon(
+                ["DMS"], owner="killed", most=1, at=at, lease=timedelta(minutes=2)
+            ).result()
+        account = SmtpServer(
+            host="127.0.0.1",
+            port=running.smtp_port,
+            security=Security.PLAIN,
+            username=MAILBOX,
+            password="geheim",
+        )
+        async with Sender(account) as sender:
+            await sender.send_raw(mail_from=sent.mail_from, rcpt_to=sent.rcpt_to, raw=sent.raw)
+        await running.wait_for_due_replies()
+        assert (0, "", "") == await once()
 
 
 async def test_nothing_to_do(office: Path) -> None:

@@ -76,3 +76,66 @@ def test_a_stamp_that_is_mistyped() -> None:
     notice = read_notice(TEXT.replace("03-02-2027, 09:15", "33-02-2027, 09:15"))
 
     assert (False, None) == (notice.complete, notice.newest.known)
+
+
+HEAD = "Publication date 04-02-2027, 14:05\n"
+DOWN = f"{HEAD}The process Transport of malt (MALT) is unavailable from Thursday 04-02-2027 13:40.\n"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "systems"),
+    [
+        ("The processes AGS, DMS and AGS are unavailable from 04-02-2027 13:40.", ["AGS", "DMS"]),
+        ("The Process Entry (A), Exit (B) is unavailable from 04-02-2027 13:40.", ["Entry (A)", "Exit (B)"]),
+        ("The process Entry (A - B) is unavailable from 04-02-2027 13:40.", ["Entry (A - B)"]),
+        ("The process you will see is unavailable from 04-02-2027 13:40.", []),
+        ("The process Entry (A) is available again since 04-02-2027 13:40.", ["Entry (A)"]),
+    ],
+)
+def test_names_of_processes(sentence: str, systems: list[str]) -> None:
+    """A list of processes is cut where a name surely ends; a sentence that names none gives no system."""
+    notice = read_notice(HEAD + sentence, authority="douane")
+
+    assert systems == [row.system for row in notice.windows if row.system is not None]
+
+
+@pytest.mark.parametrize(
+    ("lines", "messages"),
+    [
+        ("This has an impact on the following messages:\n• Report\n• Report\n• Invalidation request", 2),
+        ("This has an impact on: MALT - sending messages MALT - receiving messages", 2),
+        ("This has an impact on the following messages:\nReport\nA line that ends is no name of a message.", 1),
+    ],
+)
+def test_lists_of_messages(lines: str, messages: int) -> None:
+    """A row is limited to the messages of a list, each once, also where its line ends were lost."""
+    notice = read_notice(DOWN + lines)
+
+    assert [messages] == [len(row.messages) for row in notice.windows]
+
+
+def test_an_end_in_another_sentence() -> None:
+    """A start alone, and the same start with an end, are one window."""
+    more = "The process Transport of malt (MALT) is unavailable from Thursday 04-02-2027 13:40 until 15:00.\n"
+    (row,) = read_notice(DOWN + more).windows
+
+    assert "2027-02-04T15:00:00" == (row.end and row.end.isoformat())
+
+
+@pytest.mark.parametrize("first", ["en", "nl"])
+def test_two_languages(first: str) -> None:
+    """Two versions that state the same are one notice, whichever stands first."""
+    other = "nl" if first == "en" else "en"
+    texts = [
+        (Path(__file__).parent / "notices" / f"nl-planned-{name}.txt").read_text("utf-8") for name in (first, other)
+    ]
+    notice = read_notice("\n".join(texts))
+
+    assert ("nl+en", [], 1) == (notice.language, codes(notice), len(notice.windows))
+
+
+def test_an_hour_without_a_day() -> None:
+    """A text that gives an hour and no day for the start is reported."""
+    text = "Update on MALT disruption\nPublication date 04-02-2027, 14:05\nWe expect a list by 2 PM.\n"
+
+    assert "time-without-date" in codes(read_notice(text, authority="douane"))

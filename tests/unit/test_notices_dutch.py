@@ -139,3 +139,34 @@ def test_an_hour_without_a_day() -> None:
     text = "Update on MALT disruption\nPublication date 04-02-2027, 14:05\nWe expect a list by 2 PM.\n"
 
     assert "time-without-date" in codes(read_notice(text, authority="douane"))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Please submit the declarations again, except those with a reply.",
+        "See previous message: of yesterday.",
+        "(the) availability of the process of nothing at all is limited.",
+        "The process of the day is unavailable.",
+    ],
+)
+def test_sentences_that_are_left_unread(sentence: str) -> None:
+    """A sentence with a word that turns its sense, or without a name where one must stand, is not understood."""
+    notice = read_notice(DOWN + sentence)
+
+    assert (1, False) == (len(notice.unread), notice.complete)
+
+
+def test_contradicting_orders_for_two_systems() -> None:
+    """Orders that contradict each other are reported once, for however many systems."""
+    systems = DOWN.replace("process Transport of malt (MALT) is", "processes Malt (MALT) and Hops (HOP) are")
+    orders = "Please submit again with the same LRN.\nPlease make a new declaration with a different LRN.\n"
+
+    assert 1 == codes(read_notice(systems + orders)).count("contradiction")
+
+
+def test_a_stamp_alone() -> None:
+    """A page with nothing but its time is no notice that states anything."""
+    notice = read_notice(HEAD, authority="douane")
+
+    assert ((), False) == (notice.windows, notice.complete)

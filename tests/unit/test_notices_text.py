@@ -171,6 +171,7 @@ def test_broken_html() -> None:
     assert ["a", "b <!-- c"] == lines("<p>a</p><p>b <!-- c")
     assert ["a", "<b d=2"] == lines("<p>a</p><b d=2")
     assert ["x"] == lines("<p>x</p><script>y")
+    assert ["&"] == lines("<p>&amp;</p>")
     assert ["x"] == lines("<div hidden/><p>x</p><del>y</del")
 
 

@@ -6,6 +6,7 @@ from datetime import date, time
 
 import pytest
 
+from htpoort.core.notices._dates import Day
 from htpoort.core.notices._times import Period, read_periods, read_stamp
 
 SUMMER_EVENING = "2025-06-06T21:00:00"
@@ -160,6 +161,8 @@ def test_other_remark_before_an_end() -> None:
         ("66-15-2025 10:00", "date-unreadable", "There is no month 15"),
         ("06-06-1825 10:00", "date-unreadable", "The year 1825"),
         ("13-02-0027 20:00 until 14-02-2027 04:30", "date-unreadable", "The year 27"),
+        ("13-02-2027 20:00 until 14-02-0027 04:30", "date-unreadable", "The year 27"),
+        ("from 6 to 7 June", "date-incomplete", "Day 7 of month 6"),
         ("06-06-20255 10:00", "date-unreadable", "write dd-mm-yyyy"),
         ("submitted on 24-04, then", "date-incomplete", "Day 24 of month 4"),
         ("op 24/04.", "date-incomplete", "Day 24 of month 4"),
@@ -217,6 +220,7 @@ def test_slip_in_one_end() -> None:
         "sent 5 notes 2023",
         "May 2022",
         "24-04 was",
+        "at 10:xx",
     ],
 )
 def test_other_numbers(text: str) -> None:
@@ -268,3 +272,27 @@ def test_two_periods() -> None:
 
     assert ("2025-06-07T08:00:00", "2025-06-07T10:00:00") == ends(first)
     assert second.undated
+
+
+def test_an_hour_of_something_else() -> None:
+    """An hour before a comma and a window belongs to neither of its ends."""
+    first, second = read_periods("Done 19:10, Saturday 7 June 2025, 18:00-20:00")
+
+    assert (True, ("2025-06-07T18:00:00", "2025-06-07T20:00:00")) == (first.undated, ends(second))
+
+
+def test_a_day_of_the_week_as_the_end() -> None:
+    """A day of the week after a date is the first one from then on."""
+    assert ("2023-03-11T18:00:00", "2023-03-12T05:00:00") == ends(only("Saturday March 11, 2023, 1800 - Sunday 0500"))
+
+
+def test_seconds_that_are_none() -> None:
+    """A single digit after an hour is no second."""
+    assert "2027-02-04T10:05:00" == ends(read_periods("04-02-2027 10:05:7")[0])[0]
+
+
+def test_a_day_without_a_month() -> None:
+    """A day that names no month stays as it is in any year."""
+    day = Day(start=0, stop=6, weekday=5)
+
+    assert day is day.in_year(2027)

@@ -149,7 +149,7 @@ def test_an_event_is_ended_in_three_lines() -> None:
 def test_every_problem_has_its_line() -> None:
     """All problems of a notice are reported at once, each with its line and what to give."""
     wrong = """\
-kind = "planed"
+kind = "foreseen"
 references = "D1"
 revisions = ["2026-11-30"]
 state = "over"

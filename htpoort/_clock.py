@@ -13,6 +13,19 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the only place that reads the clock
 
 
+def local(moment: datetime) -> str:
+    """
+    Write a moment as the clock on the wall shows it, with its distance from UTC, for a text that a person reads.
+
+    Args:
+        moment: The moment, aware.
+
+    Returns:
+        Such as ``2026-11-30 09:05:07+01:00``: also clear where the text is read later, or on another machine.
+    """
+    return moment.astimezone().isoformat(" ", "seconds")
+
+
 def message_id(mailbox: str) -> str:
     """
     Make a new Message-ID.

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import final
 
+from htpoort import _clock
 from htpoort.agent._context import LOG, OMITTED, WorkerContext
 from htpoort.agent.settings import Timing
 from htpoort.core.errors import SendError, SendFailure
@@ -75,14 +76,14 @@ class ServerPauses:
         if self._since is None or (self._kind is not None and kind is not self._kind):
             self._since = at
         self._kind = kind
-        since, next_try = (moment.isoformat(timespec="seconds") for moment in (self._since, at + pause))
+        since, next_try = _clock.local(self._since), _clock.local(at + pause)
         LOG.warning("%s is paused until %s, failing since %s: %s", self._name, next_try, since, why)
         return pause
 
     def worked(self) -> None:
         """Count an attempt that succeeded."""
         if self._since is not None:
-            LOG.info("%s works again, after failing since %s", self._name, self._since.isoformat(timespec="seconds"))
+            LOG.info("%s works again, after failing since %s", self._name, _clock.local(self._since))
         self._since, self._kind, self.failures = None, None, 0
 
 

@@ -21,6 +21,7 @@ from typing import Final, final
 
 import attrs
 
+from htpoort import _clock
 from htpoort._disk import (
     ALIKE,
     HIDDEN,
@@ -53,6 +54,7 @@ _ADVICE: Final = (
 )
 _QUIET: Final = timedelta(minutes=1)
 """A file of another form that has not changed for so long is not one that a program will soon rename."""
+_MOST_NAMED: Final = 10  # of the files that are left alone
 _MOST_RUNS: Final = 8  # of letters and digits in a name, which may have been its K
 _RUN: Final = re.compile(r"[A-Za-z0-9]{1,35}")
 
@@ -261,11 +263,15 @@ class DeclarationFiles:
         Returns:
             Two parts of a sentence.
         """
-        first, path = one_line(names[0]), self.folder.path
-        what = f"{first} in {path} is left alone"
-        if len(names) > 1:
-            what = f"{len(names)} files in {path} are left alone, such as {first}"
-        return what, f"only files of the form {self.folder.pattern} are sent; upper and lower case differ"
+        if len(names) == 1:
+            return f"{one_line(names[0])} in {self.folder.path} is left alone", self.folder.why_left_alone(names[0])
+        of_reason: dict[str, list[str]] = {}
+        for name in names[:_MOST_NAMED]:
+            of_reason.setdefault(self.folder.why_left_alone(name), []).append(one_line(name))
+        why = ". ".join(f"{', '.join(found)}: {reason}" for reason, found in of_reason.items())
+        if len(names) > _MOST_NAMED:
+            why += f". And {len(names) - _MOST_NAMED} more"
+        return f"{len(names)} files in {self.folder.path} are left alone", why
 
     def _is_declaration(self, name: str, entry: os.DirEntry[str]) -> bool:
         return self.folder.match(name) is not None and entry.is_file(follow_symlinks=False)
@@ -423,7 +429,7 @@ class DeclarationFiles:
             if before is not None and before.message_id == self._message_id(party, other, octets):
                 message = (
                     f"This declaration was queued before as {other}, for {before.system} at "
-                    f"{before.created.isoformat(timespec='seconds')}; as {reference} it would be declared twice. "
+                    f"{_clock.local(before.created)}; as {reference} it would be declared twice. "
                     "Was pattern changed? To declare it again on purpose: htpoort queue FILE --reference K."
                 )
                 raise InputError("", (Problem("folder.queued-before", message),))

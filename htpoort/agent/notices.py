@@ -18,6 +18,7 @@ from typing import Final, final
 
 import attrs
 
+from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.core.errors import InputError
@@ -245,7 +246,7 @@ class NoticeWorker:
         if review.to_hold:
             held = await asyncio.wrap_future(windows.hold_soon(review.to_hold, at=at))
             for system, advice in held.items():
-                until = "until a notice ends it" if advice.until is None else f"until {advice.until.isoformat()}"
+                until = "until a notice ends it" if advice.until is None else f"until {_clock.local(advice.until)}"
                 LOG.warning("Declarations to %s are held %s: %s", system, until, one_line(advice.reason))
         for system, release in review.to_release.items():
             await self._let_go(system, release, at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import string
 from datetime import timedelta
 from pathlib import Path
@@ -194,6 +195,30 @@ class DeclarationFolder:
         if problems:
             raise InputError("", tuple(problems))
         object.__setattr__(self, "_form", re.compile(_form(self.pattern), re.DOTALL))
+
+    def why_left_alone(self, name: str) -> str:
+        """
+        Say why a file is left alone.
+
+        Args:
+            name: Its path below the folder.
+
+        Returns:
+            A part of a sentence.
+        """
+        try:
+            mode = (self.path / name).lstat().st_mode
+        except OSError:  # it is gone
+            mode = stat.S_IFREG
+        if stat.S_ISLNK(mode):
+            return "it is a link, and only files are sent"
+        if not stat.S_ISREG(mode):
+            kind = "a named pipe" if stat.S_ISFIFO(mode) else "a socket or a device"
+            return f"it is {kind}, and only files are sent"
+        form = f"only files of the form {self.pattern} are sent"
+        if name.count("/") > self.pattern.count("/"):
+            return f"it is in a subfolder, and {form}"
+        return f"{form}; upper and lower case differ"
 
     def match(self, name: str) -> dict[str, str] | None:
         """

@@ -105,12 +105,14 @@ GROUPS: Final = {
 }
 """The commands as ``htpoort --help`` lists them."""
 
-_DECLARATION: Final = "--system DMS --party NL123456789.02.05 --mailbox edi@forwarder.example --reference K1"
+_GO_ON: Final = " \\\n    "
+"""What continues a command on the next line, so that an example fits a terminal of 80 columns."""
+_DECLARATION: Final = f"--system DMS --party NL123456789.02.05{_GO_ON}--mailbox edi@forwarder.example --reference K1"
 EXAMPLES: Final = {
     "parse": "htpoort parse '[V=DMS4.NL][A=NL123456789.02.05][K=K1][S=0]'",
-    "build": f"htpoort build declaration.xml {_DECLARATION} --output declaration.eml",
+    "build": f"htpoort build declaration.xml {_DECLARATION}{_GO_ON}--output declaration.eml",
     "route": "htpoort route reply.eml --party NL123456789.02.05",
-    "send": f"htpoort send declaration.xml {_DECLARATION} --server smtp.forwarder.example --port 587",
+    "send": f"htpoort send declaration.xml {_DECLARATION}{_GO_ON}--server smtp.forwarder.example --port 587",
     "queue": f"htpoort queue declaration.xml {_DECLARATION}",
     "run": "htpoort run --config /etc/htpoort/htpoort.toml",
     "fetch": "htpoort fetch --json",

@@ -32,6 +32,7 @@ _RESULTS: Final = {
     "refused": "refused",
     "named-twice": "named twice",
     "left-alone": "left alone",
+    "no-file": "no file",
 }
 """What may become of a file: the word for programs, and the one for people."""
 
@@ -82,7 +83,8 @@ class Report:
     def show(self, *, json: bool) -> int:
         """Print it; returns the exit code."""
         counts = {result: sum(outcome.result == result for outcome in self.outcomes) for result in _RESULTS}
-        if self.stopped is None and not counts["refused"]:
+        bad = counts["refused"] + counts["no-file"]
+        if self.stopped is None and not bad:
             _output.mark_committed()
         _output.make_optional()
         if json:
@@ -92,16 +94,17 @@ class Report:
         else:
             for outcome in self.outcomes:
                 _show.line(_show.printable(outcome.line()))
-            parts = [f"{count} {_RESULTS[result]}" for result, count in counts.items() if count]
+            # A folder without files is none that was refused.
+            parts = [f"{count} {_RESULTS[result]}" for result, count in counts.items() if count and result != "no-file"]
             parts += [f"{self.not_reached} not reached"] if self.not_reached else []
-            _show.line(f"{', '.join(parts)}.")
+            _show.line(f"{', '.join(parts) or '0 queued'}.")
             if counts["refused"]:
                 _show.line("Correct what was refused and repeat the command; what is queued stays as it is.")
             if self.stopped is not None:
                 _show.failed(f"htpoort: {self.stopped['message']}")
         if self.stopped is not None:
             return _output.FAILED
-        return _output.BAD_INPUT if counts["refused"] else 0
+        return _output.BAD_INPUT if bad else 0
 
 
 @final
@@ -231,17 +234,23 @@ def _files_of(text: str, folder: DeclarationFolder) -> Iterator[_File | _Outcome
     try:
         waiting, others = files.waiting(), files.others()
     except OSError as error:
-        yield _Outcome(file=text, result="refused", error=_input.refusal("input.file", unreadable("It", error)))
+        yield _Outcome(file=text, result="no-file", error=_input.refusal("input.file", unreadable("It", error)))
         return
     if not waiting:
         refusal = _input.refusal(
             "input.file", f"There is no file {form} in this folder; give another folder, or --pattern."
         )
-        yield _Outcome(file=text, result="refused", error=refusal)
+        yield _Outcome(file=text, result="no-file", error=refusal)
     for name in waiting:
         yield _File(files, name, str(Path(text, name)))
     for name in others:
-        yield _Outcome(file=str(Path(text, name)), result="left-alone", message=f"It is not a file {form}.")
+        why = files.folder.why_left_alone(name)
+        advice = ""
+        if why.startswith("it is in a subfolder"):
+            below = "*/" * (name.count("/") - folder.pattern.count("/"))
+            advice = f" Give --pattern {_show.quoted(below + folder.pattern)}, or name that folder."
+        message = f"{why[0].upper()}{why[1:].replace(' are sent', ' are queued')}.{advice}"
+        yield _Outcome(file=str(Path(text, name)), result="left-alone", message=message)
 
 
 def _file(text: str, folder: DeclarationFolder) -> _File:

@@ -187,6 +187,12 @@ def exchange(queued: Exchange) -> Facts:
     return {**facts, "state": queued.state.value, **times}
 
 
+def for_person(facts: Facts) -> Facts:
+    """Leave out when an exchange is due, unless it waits to be sent: what has been sent is not due."""
+    waits = State(facts["state"]).is_waiting
+    return facts if waits else {name: value for name, value in facts.items() if name != "due"}
+
+
 def reply(stored: Reply) -> Facts:
     """Describe a reply, without its content."""
     facts: Facts = {name: getattr(stored, name) for name in REPLY}

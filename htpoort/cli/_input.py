@@ -14,16 +14,16 @@ import hashlib
 import os
 import re
 import socket
-import sys
 from collections.abc import Generator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TextIO, TypeVar, cast, final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar, cast, final
 
 import attrs
 import typer
 
 from htpoort import _clock
+from htpoort.cli import _show
 from htpoort.core import toml_reader
 from htpoort.core.directory import HTPOORT, Directory
 from htpoort.core.errors import InputError, Problem, UnknownError
@@ -250,14 +250,13 @@ def octets(path: str, option: str) -> bytes:
     Raises:
         InputError: The file cannot be read, or standard input is closed.
     """
-    name = "standard input" if path == "-" else path
     try:
         if path != "-":
             return Path(path).read_bytes()
-        # None if it was closed when the program started.
-        if cast("TextIO | None", sys.stdin) is not None:
-            return sys.stdin.buffer.read()
+        if (data := _show.standard_input(option)) is not None:
+            return data
     except (OSError, ValueError) as error:  # a name with a null character is a ValueError
+        name = "standard input" if path == "-" else path
         raise refusal("input.file", f"{option}: {unreadable(name, error)}") from None
     raise refusal("input.file", f"{option}: standard input is closed; give a file.")
 

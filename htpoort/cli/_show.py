@@ -11,8 +11,10 @@ import csv
 import itertools
 import json
 import os
+import re
 import shlex
 import sys
+import textwrap
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _PIPE: Final = 240
 _MOST: Final = 14  # places that a word keeps where a table is too wide
+_SHORT: Final = 50  # characters of a value that stands in a line with others
 _PAGE: Final = 200  # lines of a table that are laid out together
 PROBLEMS: Final = 100  # of one thing
 _UTF_8: Final = ("utf-8", "utf8")
@@ -179,8 +182,8 @@ def _page(title: str, zone: str, columns: Sequence[str], lines: Sequence[Sequenc
     """Print a page of a table; in a terminal that is far too narrow, print a block for each line."""
     from rich.console import Console
 
-    # A pipe has no width, so nothing is folded.
-    narrow = sys.stdout.isatty()
+    # A pipe has no width, so nothing is folded, unless its reader has said what fits.
+    narrow = sys.stdout.isatty() or bool(re.fullmatch(r"[1-9][0-9]{0,4}", os.environ.get("COLUMNS", "")))
     console = Console(highlight=False) if narrow else Console(highlight=False, width=_PIPE)
     page = _Page.of(columns, lines)
     if not (page.fits(console.width) or (narrow and ((page := page.without_same()).fold(console.width)))):
@@ -193,8 +196,17 @@ def _page(title: str, zone: str, columns: Sequence[str], lines: Sequence[Sequenc
     if title or zone:
         line(" ".join(filter(None, (title, zone))))
     if page.same:
-        line(f"All: {', '.join(f'{name} {text}' for name, text in page.same.items())}")
+        _show_same(page.same, console.width)
     console.print(_grid("", page.columns, page.cells, widths=page.widths, edge=page.widths is None))
+
+
+def _show_same(same: Mapping[str, str], width: int) -> None:
+    """Print what is the same in all lines: short values together, and each sentence by itself."""
+    short = {name: text for name, text in same.items() if len(text) <= _SHORT}
+    texts = [f"All: {', '.join(f'{name} {text}' for name, text in short.items())}"] if short else []
+    texts += [f"All: {name}: {text}" for name, text in same.items() if name not in short]
+    for text in texts:
+        line(textwrap.fill(text, width, subsequent_indent=" " * 5, break_long_words=False, break_on_hyphens=False))
 
 
 @final
@@ -395,6 +407,15 @@ def line(text: str) -> None:
 def failed(text: str) -> None:
     """Print what went wrong on standard error."""
     sys.stderr.write(f"{text}\n")
+
+
+def standard_input(option: str) -> bytes | None:
+    """Read standard input, and say so where a person types it; None if it was closed when the program started."""
+    if cast("TextIO | None", sys.stdin) is None:
+        return None
+    if sys.stdin.isatty():
+        failed(f"htpoort: Reading {option} from standard input; end it with Ctrl-D.")
+    return sys.stdin.buffer.read()
 
 
 def octets(data: bytes) -> None:

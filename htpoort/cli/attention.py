@@ -12,7 +12,7 @@ import typer
 from htpoort import _clock
 from htpoort.cli import _attention, _facts, _input, _output, _selection, _show
 from htpoort.cli._facts import Facts
-from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, Limit, MessageNumber
+from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, MessageNumber
 from htpoort.cli._selection import PartNumber, PayloadOnly, RawOnly
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.exchange import State
@@ -191,7 +191,9 @@ _CONTRADICTIONS: Final = frozenset({"release.other-party", "release.other-system
 def list_command(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Released and discarded messages too.")] = False,
-    limit: Limit = LIMIT,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="NUMBER", min=1, help="Most lines in the table; JSON has all.")
+    ] = LIMIT,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:

@@ -70,12 +70,20 @@ def show(
         _show.as_json(stories)
         return
     for story in stories:
-        _show.rows(story["exchange"] or _without_exchange(story["replies"][0]))
+        exchange = story["exchange"]
+        _show.rows(_without_exchange(story["replies"][0]) if exchange is None else _facts.for_person(exchange))
+        for entry in story["timeline"]:
+            entry["detail"] = _shortened(entry["detail"])
         for title in ("timeline", "replies"):
             lines = story[title]
             if lines:
                 columns = tuple(name for name in lines[0] if name not in _OF_STORY)
                 _show.table(title.capitalize(), columns, [tuple(line[name] for name in columns) for line in lines])
+
+
+def _shortened(detail: str | None) -> str | None:
+    """Shorten the name of a worker, whose end is there only to make it unique."""
+    return None if detail is None else re.sub(r"(:\d+:[0-9a-f]{6})[0-9a-f]{26}$", r"\1", detail)
 
 
 def _typed(reference: str, party: str | None) -> tuple[str, str | None]:
@@ -211,7 +219,11 @@ def resolve(  # noqa: PLR0913 - one option for each decision, and for each thing
     ):
         exchange = _order(ledger, option, despite)(reference, at=_clock.now(), party=party).result()
         _output.mark_committed()
-    (_show.as_json if json else _show.rows)(_facts.exchange(exchange))
+    facts = _facts.exchange(exchange)
+    if json:
+        _show.as_json(facts)
+    else:
+        _show.rows(_facts.for_person(facts))
 
 
 def _order(ledger: Ledger, option: str, despite: str | None) -> Callable[..., Future[Exchange]]:
@@ -242,7 +254,7 @@ def _many(ledger: Ledger, option: str, chosen: Iterable[Exchange], despite: str 
 def _show_resolved(lines: list[Facts], *, done: bool, json: bool) -> None:
     """Print what an order does, or did, to each of many exchanges."""
     refused = sum(1 for line in lines if line["refused"])
-    facts = {"result": "resolved" if done else "would be resolved", "number": len(lines) - refused}
+    facts: Facts = {"result": "resolved" if done else "would be resolved", "number": len(lines) - refused}
     if json:
         _show.as_json({**facts, "refused": refused, "exchanges": lines})
         return
@@ -250,9 +262,19 @@ def _show_resolved(lines: list[Facts], *, done: bool, json: bool) -> None:
     if lines:
         columns = (*tuple(lines[0])[:-1], "not possible")
         _show.table("Exchanges", columns, [tuple(line.values()) for line in lines])
-    _show.rows({**facts, "not possible": refused})
+    _show.rows({
+        facts["result"]: _number(len(lines) - refused, "exchange"),
+        "not possible": _number(refused, "exchange") if refused else None,
+    })
     if not done and len(lines) > refused:
         _show.line(_UNCHANGED)
+
+
+def _number(number: int, of: str, keys: Iterable[int] = ()) -> str:
+    """Count, and name the numbers of what is counted."""
+    plural = "replies" if of == "reply" else f"{of}s"
+    numbers = ", ".join(map(str, keys))
+    return f"{number} {of if number == 1 else plural}{f': {numbers}' if numbers else ''}"
 
 
 @contextlib.contextmanager
@@ -351,13 +373,23 @@ def redeliver(  # noqa: PLR0913 - one option for each thing that selects
             found = ledger.replies.deliverable_again(**order)
             replies += map(_facts.reply, _selection.of_known_party(found, party, settings))
             due = [reply["key"] for reply in replies]
-    facts = {"result": "due now" if done else "would be due now", "number": len(due)}
+        waiting = ledger.replies.listed(system=order["system"], party=party, since=moment, undelivered=True)
+        others = {reply.key for reply in waiting}.difference(due)
+    already = sorted(others.intersection(numbers)) if numbers else sorted(others)
+    facts: Facts = {
+        "result": "due now" if done else "would be due now",
+        "number": len(due),
+        "already_due": len(already),
+    }
     if json:
         _show.as_json({**facts, "replies": due})
         return
     if replies:
         _show.table("Replies", _REPLY_COLUMNS, [tuple(reply[name] for name in _REPLY_COLUMNS) for reply in replies])
-    _show.rows({**facts, "replies": ", ".join(map(str, due)) or None} if done else facts)
+    _show.rows({
+        facts["result"]: _number(len(due), "reply", due if done else ()),
+        "already due": _number(len(already), "reply", already if numbers else ()) if already else None,
+    })
     if replies:
         _show.line(_UNCHANGED)
 

@@ -179,7 +179,7 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         _show.as_json(facts)
     else:
         for file, reason, why in _refused(config):
-            _show.line(_show.printable(f"{file} was refused: {why} See {reason}."))
+            _show.line(_show.printable(f"{file} was refused: {why} The reason is in {reason}"))
         for one in facts["attention"]:
             for line in _attention.in_words(one):
                 _show.line(line)

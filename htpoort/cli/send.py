@@ -372,4 +372,7 @@ def _show_queued(dispatched: Dispatched, *, json: bool, shadow_payload: bool) ->
         facts["shadow"] = shadow.name
     elif shadow_payload:
         facts["shadow_payload"] = f"not used; the declaration itself goes to {exchange.system}, the shadow system"
-    (_show.as_json if json else _show.rows)(facts)
+    if json:
+        _show.as_json(facts)
+    else:
+        _show.rows(_facts.for_person(facts))

@@ -157,7 +157,7 @@ def init(  # noqa: PLR0913 - an option for each question
         return
     _show.rows({**facts, "declarations": ", ".join(facts["declarations"])})
     if setup.login is not None and not setup.login.file.stat().st_size:
-        _show.line(f"Write the password of both logins into {_show.printable(str(setup.login.file))}.")
+        _show.line(f"Write the password of both logins into this file: {_show.printable(str(setup.login.file))}")
     _show.line("Then: htpoort check" + ("" if config == CONFIG else f" --config {_show.quoted(str(config))}"))
 
 

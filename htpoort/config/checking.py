@@ -18,6 +18,7 @@ from typing import Final
 
 import attrs
 
+from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort.agent import Pop3Inbox
 from htpoort.config.configuration import AgentConfig, MissingSecrets
@@ -131,15 +132,17 @@ def _ledger(config: AgentConfig, at: datetime, silence: timedelta) -> list[Findi
     settings = config.ledger
     file = ledger_file(config)
     if file is not None and file.parent.is_dir() and not file.exists():
-        advice = f"htpoort run creates an empty one. If there should be one, check url in [ledger] of {settings.file}."
-        return [warning("ledger", "open", f"There is no ledger {file}.", advice)]
+        advice = (
+            f"htpoort run creates an empty one. If there should be one, [ledger] of {settings.file} has the wrong url."
+        )
+        return [warning("ledger", "open", f"The ledger {file} does not exist.", advice)]
     try:
         with settings.open(create=False) as ledger:
             # Deletes nothing: no server can be due since then. It fails if the ledger cannot be written.
             ledger.servers.clear_pauses(due_before=_EPOCH)
             return [
                 ok("ledger", "open", f"{ledger.location} can be read and written."),
-                _clock(ledger, at),
+                _time(ledger, at),
                 *_traffic(ledger, at, silence),
                 *_paused(ledger),
             ]
@@ -148,7 +151,7 @@ def _ledger(config: AgentConfig, at: datetime, silence: timedelta) -> list[Findi
         return [wrong("ledger", "open", message, error.advice)]
 
 
-def _clock(ledger: Ledger, at: datetime) -> Finding:
+def _time(ledger: Ledger, at: datetime) -> Finding:
     """Compare the clock with the newest record of the ledger."""
     newest = ledger.newest_entry()
     if newest is None or newest.at <= at + _CLOCK_TOLERANCE:
@@ -190,7 +193,7 @@ def _paused(ledger: Ledger) -> list[Finding]:
 
 
 def _shown(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+    return _clock.local(moment)
 
 
 # ── what is missing ──────────────────────────────────────────────────────────

@@ -256,7 +256,7 @@ async def try_folder(part: str, folder: DeclarationFolder) -> list[Finding]:
             content = await run_in_thread(files.content)
     except OSError as error:
         if isinstance(error, FileNotFoundError):
-            return [wrong(part, "write", f"There is no folder {folder.path}.", "Create it.")]
+            return [wrong(part, "write", f"The folder {folder.path} does not exist.", "Create it.")]
         why = error.strerror or f"It took more than {TEST_TIMEOUT:g} s"
         place = place_of(error) or folder.path
         advice = (

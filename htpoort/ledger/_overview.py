@@ -160,13 +160,13 @@ class Overview(LedgerPart):
     @reads
     def last_received(self, connection: sa.Connection, *, after: datetime) -> datetime | None:
         """
-        Find out when anything last came in: a reply, a copy of one, or a message that is in quarantine.
+        Find out when anything last came in: a reply, a copy of one, or a message that was put into quarantine.
 
         Args:
             after: Only what came later, aware.
 
         Returns:
-            The moment, or None.
+            The moment, or None. A release from quarantine does not count: that message came before.
 
         Raises:
             LedgerError: The ledger could not be read.
@@ -297,6 +297,12 @@ _REPLY_CAME: Final = (
 _LAST_RECEIVED: Final = sa.select(sa.func.max(_events.c.at)).where(
     _events.c.event.in_((*_REPLY_CAME, LedgerEvent.QUARANTINED.value, LedgerEvent.QUARANTINE_REPEATED.value)),
     _events.c.at > sa.bindparam("after"),
+    # A release logs the reply at the same moment: a person acted then, and nothing came in.
+    _events.c.at.not_in(
+        sa.select(_events.c.at).where(
+            _events.c.event == LedgerEvent.RELEASED.value, _events.c.at > sa.bindparam("after")
+        )
+    ),
 )
 _system: Final = sa.func.coalesce(_exchanges.c.system, _replies.c.system)
 _LAST_REPLY: Final = (

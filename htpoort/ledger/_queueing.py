@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 import sqlalchemy as sa
 
+from htpoort import _clock
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
 from htpoort.core.message import Submission, read
@@ -170,13 +171,15 @@ def _find_same(connection: sa.Connection, submission: Submission) -> Exchange:
     same_system = row.system == submission.system and row.rcpt_to == submission.rcpt_to
     if same_system and stored is not None and _same_declaration(submission, stored):
         return attrs.evolve(exchange_of(row), repeated=True)
-    advice = (
-        "If this is the same declaration, there is nothing to queue; if it is another one, it needs a new K."
-        if row.system == submission.system
-        else f"This one is for {submission.system}: a K is used for one system only, so it needs a new K."
-    )
+    if row.system != submission.system:
+        advice = f"This one is for {submission.system}: a K is used for one system only, so it needs a new K."
+    elif stored is None:
+        advice = "If this is the same declaration, there is nothing to queue; if it is another one, it needs a new K."
+    else:
+        differs = "declaration" if row.rcpt_to == submission.rcpt_to else "mailbox of the system"
+        advice = f"The {differs} differs from that one, so nothing was queued; another declaration needs a new K."
     message = (
-        f"{row.party} queued {row.reference} before, for {row.system} at {row.created.isoformat(timespec='seconds')}; "
+        f"{row.party} queued {row.reference} before, for {row.system} at {_clock.local(row.created)}; "
         f"it is {row.state} now (see htpoort show {row.reference} --party {row.party}). {advice}"
     )
     raise InputError("", (Problem("ledger.reference-used", message),))

@@ -22,6 +22,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from htpoort import _clock
 from htpoort.core.exchange import State
 from htpoort.ledger import _schema
 from htpoort.ledger.records import Entry, LedgerEvent
@@ -325,7 +326,7 @@ def correct_due(connection: sa.Connection, table: sa.Table, condition: sa.Column
     """Make deferred exchanges or replies due now whose time is later than any wait; return how many."""
     rows = make_due(connection, table, condition, at=at)
     for key, due in rows:
-        until = due.isoformat(timespec="seconds")
+        until = _clock.local(due)
         detail = f"it was due at {until}, later than any wait: a clock was ahead; it is due now"
         if table is _schema.exchanges:
             log(

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 import attrs
 import sqlalchemy as sa
 
+from htpoort import _clock
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
 from htpoort.core.notices import PlacedWindow, Recovery
@@ -347,7 +348,7 @@ def _same_order(previous: Iterable[RecoveryOrder], action: RecoveryAction, text:
         if order.action is action and (order.notice == text.key or order.resubmission is not None):
             return order
         if order.resubmission is not None:
-            message = f"{order.resubmission} took its place on {order.at.isoformat(timespec='seconds')}; see that one."
+            message = f"{order.resubmission} took its place on {_clock.local(order.at)}; see that one."
             raise InputError("", (Problem("ledger.resubmitted", message),))
     return None
 
@@ -375,9 +376,7 @@ def _concern_for_order(  # noqa: PLR0913 - what is known of it
     windows, event = _windows(knowledge, row.system, at), knowledge.key_of(text)
     concern = _concern(knowledge, row, sent, windows, event, previous)
     if concern is None:
-        message = (
-            f"The notice does not concern it: it was sent to {row.system} at {sent.isoformat(timespec='seconds')}."
-        )
+        message = f"The notice does not concern it: it was sent to {row.system} at {_clock.local(sent)}."
         raise InputError("", (Problem("ledger.not-concerned", message),))
     return concern
 

@@ -76,11 +76,11 @@ async def test_the_pause_grows(ledger: Ledger, router: Router, caplog: pytest.Lo
         "login: [IN-USE] locked by another session. "
         "Check user name and password, and whether another program reads this mailbox."
     )
-    now = "2026-11-02T09:05:07+00:00"
+    now = "2026-11-02 09:05:07+00:00"
     assert [
         f"POP3 {name} is paused until {now}, failing since {now}: {why}",
         f"POP3 {name} is paused until {now}, failing since {now}: {why}",
-        f"POP3 {name} is paused until 2026-11-02T10:05:07+00:00, failing since {now}: {why}",
+        f"POP3 {name} is paused until 2026-11-02 10:05:07+00:00, failing since {now}: {why}",
     ] == lines
     assert (3, ["u1"]) == (tried, closed.uidls)
 
@@ -98,7 +98,7 @@ async def test_a_refused_login(ledger: Ledger, router: Router, caplog: pytest.Lo
 
     assert (f"POP3 127.0.0.1:{closed.port} as edi", AT, AT + HOUR) == (kept.name, kept.since, kept.next_try)
     assert kept.why.startswith("login: ")
-    assert "is paused until 2026-11-02T10:05:07+00:00, failing since 2026-11-02T09:05:07+00:00" in line
+    assert "is paused until 2026-11-02 10:05:07+00:00, failing since 2026-11-02 09:05:07+00:00" in line
     assert (1, ["u1"]) == (tried, closed.uidls)
 
 
@@ -133,7 +133,7 @@ async def test_any_failure_before_the_login(  # noqa: PLR0913, PLR0917 - fixture
         await process.has(1)
         tried = closed.connections
 
-    assert (1, True) == (tried, f", failing since 2026-11-02T09:05:07+00:00: {kind}: " in line)
+    assert (1, True) == (tried, f", failing since 2026-11-02 09:05:07+00:00: {kind}: " in line)
 
 
 async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture) -> None:
@@ -151,7 +151,7 @@ async def test_it_works_again(ledger: Ledger, router: Router, caplog: pytest.Log
     levels = [record.levelname for record in caplog.records if record.getMessage() == line]
 
     name = f"127.0.0.1:{box.port} as edi"
-    assert f"POP3 {name} works again, after failing since 2026-11-02T09:05:07+00:00" == line
+    assert f"POP3 {name} works again, after failing since 2026-11-02 09:05:07+00:00" == line
     assert ["INFO"] == levels
     assert (["K1"], [], ()) == (came, box.uidls, kept)
 

@@ -229,7 +229,7 @@ class TestOtherForms:
                 await asyncio.sleep(0)
         why = "only files of the form {party}/{reference}.xml are sent; upper and lower case differ"
         assert [
-            f"2 files in {out.path} are left alone, such as K9.XML: {why}",
+            f"2 files in {out.path} are left alone: K9.XML, K8.XML: {why}",
             f"K7.XML in {out.path} is left alone: {why}",
         ] == caplog.messages
 
@@ -249,7 +249,7 @@ class TestAnotherPattern:
         take(folder(pattern=first), ledger)
         put(folder(pattern=second), name)
         (outcome,) = take(folder(pattern=second), ledger)
-        assert f"This declaration was queued before as {references[first]}, for DMS at 2026-12-01T12:00:00+00:00; " in (
+        assert f"This declaration was queued before as {references[first]}, for DMS at 2026-12-01 12:00:00+00:00; " in (
             outcome.refusal
         )
         assert [(PARTY, "DMS", references[first])] == queued(ledger)

@@ -143,7 +143,7 @@ class TestHolding:
 
         assert [] == gateway.received
         assert [State.HELD] == [each.state for each in ledger.exchanges.listed()]
-        assert any("held until 2026-11-02T22:00:00+00:00" in message for message in caplog.messages)
+        assert any("held until 2026-11-02 22:00:00+00:00" in message for message in caplog.messages)
 
     async def test_an_agent_that_starts_after_a_window(self, ledger: Ledger, agent: Make, clock: Clock) -> None:
         """What an agent held that was killed in the window is let go by the next one."""

@@ -610,8 +610,22 @@ class TestRedeliver:
         """Every one is due now, once."""
         first, second = htpoort("redeliver", "--yes", "--json"), htpoort("redeliver", "--yes")
 
-        assert (0, {"result": "due now", "number": 3, "replies": failed}) == (first.code, first.facts)
-        assert (0, ["result  due now", "number  0"]) == (second.code, second.text.splitlines())
+        facts = {"result": "due now", "number": 3, "already_due": 0, "replies": failed}
+        assert (0, facts) == (first.code, first.facts)
+        assert (0, ["due now      0 replies", "already due  3 replies"]) == (second.code, second.text.splitlines())
+
+    def test_some_were_due(self, htpoort: Run, failed: list[int]) -> None:
+        """A reply that was already due is named as such, and not taken for one that this command made due."""
+        htpoort("redeliver", str(failed[0]))
+        shown = htpoort("redeliver").text.splitlines()[-3:]
+        done = htpoort("redeliver", str(failed[0]), str(failed[1])).text.splitlines()
+
+        assert [
+            "would be due now  2 replies",
+            "already due       1 reply",
+            "Nothing has changed; add --yes to do it.",
+        ] == shown
+        assert [f"due now      1 reply: {failed[1]}", f"already due  1 reply: {failed[0]}"] == done
 
     def test_some(self, htpoort: Run, failed: list[int]) -> None:
         """Those of a system, or those that are named."""

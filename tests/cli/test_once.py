@@ -87,7 +87,7 @@ async def test_what_needs_a_person(office: Path) -> None:
     bad = f"{office}/out/bad/NL000000000/A1.xml"
     why = "party 'NL000000000' is not in htpoort.toml (parties). Known: NL123456789.02.05."
     refused, *others = out.splitlines()
-    assert f"{bad} was refused: {why} See {bad}.reason.txt." == refused
+    assert f"{bad} was refused: {why} The reason is in {bad}.reason.txt" == refused
     # Once: the log does not repeat it.
     assert "A1.xml" not in err
     assert [

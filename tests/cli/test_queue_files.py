@@ -166,7 +166,9 @@ class TestFolder:
 
         assert (2, "queued", "refused") == (result.code, first["result"], second["result"])
         assert ["ledger.reference-used"] == [problem["code"] for problem in second["problems"]]
-        assert second["problems"][0]["message"].endswith("it needs a new K. out/a/A1.xml has the same K.")
+        assert second["problems"][0]["message"].endswith(
+            "another declaration needs a new K. out/a/A1.xml has the same K."
+        )
         assert [("DMS", PARTY, "A1")] == queued(office)
 
     def test_a_link_in_the_folder(self, htpoort: Run, office: Path) -> None:
@@ -177,6 +179,36 @@ class TestFolder:
         result = htpoort("queue", "out", *OF_ONE, "--pattern", "{reference}.xml", "--json")
 
         assert (0, [("out/A1.xml", "queued"), ("out/A2.xml", "left-alone")]) == (result.code, results(result.facts))
+
+    def test_why_each_is_left_alone(self, htpoort: Run, office: Path) -> None:
+        """A link, a pipe and what is in a subfolder have the right form, so the form is not the reason."""
+        del office
+        put("out/A1.xml")
+        put("out/sub/B1.xml")
+        Path("out/A2.xml").symlink_to("A1.xml")
+        os.mkfifo("out/A3.xml")
+        lines = htpoort("queue", "out", *OF_ONE, "--reference", "auto").text.splitlines()
+        below = "left alone     out/sub/B1.xml: It is in a subfolder, and only files of the form *.xml are queued."
+        below += " Give --pattern '*/*.xml', or name that folder."
+
+        assert [
+            "left alone     out/A2.xml: It is a link, and only files are queued.",
+            "left alone     out/A3.xml: It is a named pipe, and only files are queued.",
+            below,
+        ] == [line for line in lines if line.startswith("left alone")]
+
+    def test_a_folder_is_not_refused(self, htpoort: Run, office: Path) -> None:
+        """A folder without a file of the form is no file that was refused; still, the command fails."""
+        del office
+        put("out/notes.txt")
+        result = htpoort("queue", "out", *OF_ONE, "--reference", "auto")
+
+        assert 2 == result.code
+        assert [
+            "no file        out: There is no file of the form *.xml in this folder; give another folder, or --pattern.",
+            "left alone     out/notes.txt: Only files of the form *.xml are queued; upper and lower case differ.",
+            "1 left alone.",
+        ] == result.text.splitlines()
 
     def test_by_another_pattern(self, htpoort: Run, office: Path) -> None:
         """Files that were queued under the K in their name are not declared again under one of their content."""

@@ -396,7 +396,7 @@ class TestResolveMany:
         order = ("resolve", "--state", "refused", "--close", "--yes")
         nothing, misspelled = htpoort(*order, "--since", "2026-01-06"), htpoort(*order, "--party", "NL123456789.99.05")
 
-        assert ("result        resolved\nnumber        0\nnot possible  0\n", 2) == (nothing.text, misspelled.code)
+        assert ("resolved  0 exchanges\n", 2) == (nothing.text, misspelled.code)
 
 
 class TestRedeliver:
@@ -414,8 +414,8 @@ class TestRedeliver:
         since = htpoort("redeliver", "--since", "2026-01-06", "--party", CLIENT, "--yes", "--json").facts
 
         assert (
-            {"result": "due now", "number": 1, "replies": [delivered[0]]},
-            {"result": "due now", "number": 1, "replies": [delivered[2]]},
+            {"result": "due now", "number": 1, "already_due": 0, "replies": [delivered[0]]},
+            {"result": "due now", "number": 1, "already_due": 0, "replies": [delivered[2]]},
         ) == (first, since)
         assert [1, 0, 1] == [reply.redeliveries for reply in office.ledger.replies.listed()]
 
@@ -434,16 +434,17 @@ class TestRedeliver:
         between = list(office.ledger.replies.listed())
         done = htpoort(*order, "--yes", "--json").facts
 
-        assert (before, {"result": "would be due now", "number": 2, "replies": delivered[1:]}) == (between, facts)
-        assert ["result  would be due now", "number  2", "Nothing has changed; add --yes to do it."] == lines[-3:]
+        counts = {"number": 2, "already_due": 0, "replies": delivered[1:]}
+        assert (before, {"result": "would be due now", **counts}) == (between, facts)
+        assert ["would be due now  2 replies", "Nothing has changed; add --yes to do it."] == lines[-3:]
         assert ["K2", "K3"] == [reference for line in lines for reference in ("K1", "K2", "K3") if reference in line]
-        assert {"result": "due now", "number": 2, "replies": delivered[1:]} == done
+        assert {"result": "due now", **counts} == done
 
     def test_nothing_to_do(self, htpoort: Run, delivered: list[int]) -> None:
         """A preview of nothing has no table, and asks for nothing."""
         del delivered
 
-        assert "result  would be due now\nnumber  0\n" == htpoort("redeliver").text
+        assert "would be due now  0 replies\n" == htpoort("redeliver").text
 
     @pytest.mark.parametrize("options", [(), ("--yes",), ("--since", "2026-01-05")])
     def test_a_misspelled_party(self, htpoort: Run, delivered: list[int], options: tuple[str, ...]) -> None:

@@ -61,13 +61,14 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
         yield ledger
 
 
-def in_terminal(*arguments: str, columns: int = 80) -> list[str]:
-    """Run a command in a terminal without colours; return its lines."""
+def in_terminal(*arguments: str, columns: int = 80, typed: bytes = b"") -> list[str]:
+    """Run a command in a terminal without colours, in which something was typed; return its lines."""
     ours, terminal = pty.openpty()
     command = [sys.executable, "-m", "htpoort", *arguments]
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
     with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=env):  # noqa: S603 - our own
         os.close(terminal)
+        os.write(ours, typed)
         written = b""
         with contextlib.suppress(OSError):  # its end
             while piece := os.read(ours, 65_536):
@@ -178,3 +179,51 @@ class TestEightyColumns:
 
         assert "Exchanges:" == lines[0]
         assert ["system     DMS", f"party      {OWN}", "reference  KN2MHSNA6UQVF3ABN5H0"] == lines[1:4]
+
+    @pytest.mark.parametrize("command", ["list --state unknown", "reply list", "resolve --state unknown --sent"])
+    def test_what_is_the_same_is_folded(self, office: Ledger, command: str) -> None:
+        """No line is wider than the terminal, also not the one above the table."""
+        del office
+
+        assert [] == [line for line in in_terminal(*command.split()) if len(line) > 80]
+
+    def test_a_reason_that_all_share(self, office: Ledger) -> None:
+        """It is a sentence of its own, and not a value among others."""
+        for number, party in enumerate((OWN, CLIENT, OWN)):
+            office.exchanges.close(f"KN2MHSNA6UQVF3ABN5H{number}", at=NOON + timedelta(days=1), party=party)
+        lines = in_terminal("resolve", "--state", "closed", "--sent", "--yes")
+        first = next(number for number, line in enumerate(lines) if line.startswith("All: not possible: "))
+
+        assert "All: not possible: The exchange is closed; only one that is unknown can be" == lines[first]
+        assert ["resolved      0 exchanges", "not possible  3 exchanges"] == lines[-2:]
+
+    def test_a_pipe_whose_reader_says_its_width(
+        self, htpoort: Any, office: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """COLUMNS is obeyed also where no terminal is; without it, a pipe has the whole table."""
+        del office
+        whole = htpoort("list").text.splitlines()
+        monkeypatch.setenv("COLUMNS", "80")
+        folded = htpoort("list").text.splitlines()
+
+        assert (True, True) == (max(map(len, whole)) > 80, max(map(len, folded)) <= 80)
+
+    def test_what_is_not_shown(self, htpoort: Any, office: Ledger) -> None:
+        """An exchange that does not wait to be sent is not due; a worker has a short name."""
+        office.exchanges.queue(declaration("K9", party=OWN), at=NOON)
+        waits, sent = htpoort("show", "K9").text, htpoort("show", "KN2MHSNA6UQVF3ABN5H0").text
+
+        assert (True, False) == ("\ndue " in waits, "\ndue " in sent)
+
+    @pytest.mark.parametrize("command", ["build", "queue", "send"])
+    def test_examples(self, command: str) -> None:
+        """The example of a help fits."""
+        assert [] == [line for line in in_terminal(command, "--help") if len(line) > 80]
+
+    def test_standard_input_of_a_terminal(self, office: Ledger) -> None:
+        """A command that waits for what is typed says so."""
+        del office
+        arguments = ("--mailbox", "edi@forwarder.example", "--party", OWN, "--system", "DMS", "--reference", "K9")
+        lines = in_terminal("queue", *arguments, typed=b"\x04")
+
+        assert "htpoort: Reading PAYLOAD from standard input; end it with Ctrl-D." in lines

@@ -356,7 +356,7 @@ class TestWebApplication:
                     break
             assert (200, {"state": "answered", "replies": [1]}) == await ask(place)
             assert (200, one.reply) == await ask(f"{place}/replies/1")
-            assert 404 == (await ask(f"{place}/replies/2"))[0]
+            assert (404, {"error": "No such reply."}) == await ask(f"{place}/replies/2")
             agent.terminate()
             _, errors = await agent.communicate()
             assert 0 == agent.returncode, errors

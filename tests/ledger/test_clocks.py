@@ -42,7 +42,7 @@ class TestDeclarations:
 
         assert ([], 1, ["K1"]) == (before, number, [claimed.reference for claimed in claim(ledger, clock(1))])
         assert ("due-corrected", "deferred") == (last.event, last.state)
-        assert "it was due at 2027-11-02T12:05:00+00:00, later than any wait: a clock was ahead; it is due now" == (
+        assert "it was due at 2027-11-02 12:05:00+00:00, later than any wait: a clock was ahead; it is due now" == (
             last.detail
         )
 

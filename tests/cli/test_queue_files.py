@@ -69,6 +69,7 @@ class TestFolder:
         command = ("queue", "out", *SHARED, *FORM)
         first, again = await process(*command), await process(*command, "--json")
 
+        other = "Only files of the form {party}/{reference}.xml are queued; upper and lower case differ."
         assert (2, 2, "", "") == (first.code, again.code, first.err, again.err)
         assert [
             f"queued         out/{PARTY}/A1.xml  DMS {PARTY} A1",
@@ -79,7 +80,7 @@ class TestFolder:
                 f"(parties); did you mean {CLIENT} or {PARTY}? Known: {PARTY}, {CLIENT}."
             ),
             f"refused        out/{PARTY}/A4.xml: payload is empty; give the octets of the declaration.",
-            f"left alone     out/{PARTY}/README.txt: It is not a file of the form {{party}}/{{reference}}.xml.",
+            f"left alone     out/{PARTY}/README.txt: {other}",
             "2 queued, 3 refused, 1 left alone.",
             "Correct what was refused and repeat the command; what is queued stays as it is.",
         ] == first.text.splitlines()
@@ -141,7 +142,7 @@ class TestFolder:
 
         assert (2, "") == (result.code, result.err)
         assert (
-            "refused        out: There is no file of the form *.xml in this folder; give another folder, or --pattern."
+            "no file        out: There is no file of the form *.xml in this folder; give another folder, or --pattern."
         ) == result.text.splitlines()[0]
 
     def test_a_name_with_a_newline(self, htpoort: Run, office: Path) -> None:

@@ -310,8 +310,9 @@ class TestFolder:
 
         assert (0, 1) == (early.code, late.code)
         assert " files_left_alone=2\n" in late.text
-        assert f"2 files in {out} are left alone, such as {PARTY}/K9.XML" == facts["what"]
-        assert "only files of the form {party}/{reference}.xml are sent; upper and lower case differ" == facts["why"]
+        assert f"2 files in {out} are left alone" == facts["what"]
+        form = "only files of the form {party}/{reference}.xml are sent; upper and lower case differ"
+        assert f"{PARTY}/K9.XML, K10.xml: {form}" == facts["why"]
 
     def test_that_is_gone(self, htpoort: Any, out: Path) -> None:
         """A folder that cannot be read is not an empty one."""

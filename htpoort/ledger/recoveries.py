@@ -220,6 +220,7 @@ class Recoveries(LedgerPart):
                 lrn = business_reference
                 submission = _resubmitting.replaced(sent, row, replacement, lrn, new_reference, at)
             new = _queueing.insert(connection, submission, at=at, business_reference=lrn, held=False)
+            _refuse_queued_before(connection, row, new)
         why = f"; {reason}" if reason else ""
         detail = f"{action.value}{f' as {new.reference}' if new else ''}, notice {text.key}{why}"
         log(connection, at, LedgerEvent.RECOVERY_ORDERED.value, exchange=row.id, state=row.state, detail=detail)
@@ -351,6 +352,27 @@ def _same_order(previous: Iterable[RecoveryOrder], action: RecoveryAction, text:
             message = f"{order.resubmission} took its place on {_clock.local(order.at)}; see that one."
             raise InputError("", (Problem("ledger.resubmitted", message),))
     return None
+
+
+def _refuse_queued_before(connection: sa.Connection, row: sa.Row[Any], new: Exchange) -> None:
+    """
+    Refuse a message that was queued before: it cannot take the place of a second exchange, which would be lost.
+
+    Raises:
+        InputError: It was.
+    """
+    if not new.repeated:
+        return
+    query = (
+        sa
+        .select(_exchanges.c.reference)
+        .join(_recoveries, _recoveries.c.exchange == _exchanges.c.id)
+        .where(_recoveries.c.resubmission == new.key)
+    )
+    other: str | None = connection.execute(query).scalar()
+    what = "was queued before" if other is None else f"takes the place of {other} already"
+    message = f"{new.reference} {what}, so nothing would be sent in place of {row.reference}; give it one of its own."
+    raise InputError("", (Problem("ledger.replacement", message),))
 
 
 def _concern_for_order(  # noqa: PLR0913 - what is known of it

@@ -267,6 +267,56 @@ class TestOrders:
         received = read(message)
         assert ("edi@forwarder.example", b"<b/>") == (received.mailbox, received.payload.octets)
 
+    @pytest.mark.parametrize("taken", [True, False])
+    def test_a_message_that_is_queued_already(
+        self,
+        ledger: Ledger,
+        sent: Sent,
+        declaration: Make,
+        learn: Learn,
+        taken: bool,  # noqa: FBT001 - a table
+    ) -> None:
+        """A message takes the place of one exchange only: for a second one it is refused, and nothing changes."""
+        sent("K1", at=OPENS)
+        sent("K2", at=OPENS)
+        learn(recovery="new-reference")
+        if taken:
+            parts = {"replacement": b"<b/>", "business_reference": "LRN9", "new_reference": "K9"}
+            ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, **parts)  # type: ignore[arg-type]  # the parts
+        else:
+            ledger.exchanges.queue(declaration("K9", payload=b"<b/>"), at=LATER)
+        before, entry = list(ledger.exchanges.listed()), ledger.newest_entry()
+        with pytest.raises(InputError) as refused:
+            ledger.recoveries.order(
+                "N1",
+                RecoveryAction.NEW_REFERENCE,
+                "K2",
+                at=LATER,
+                replacement=b"<b/>",
+                business_reference="LRN9",
+                new_reference="K9",
+            )
+
+        why = "takes the place of K1 already" if taken else "was queued before"
+        assert [
+            ("ledger.replacement", f"K9 {why}, so nothing would be sent in place of K2; give it one of its own.")
+        ] == [(problem.code, problem.message) for problem in refused.value.problems]
+        assert (before, entry) == (list(ledger.exchanges.listed()), ledger.newest_entry())
+        assert ["K2"] == references(ledger)[-1:]
+
+    def test_one_k_for_two_exchanges(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
+        """Two exchanges with the same octets are sent again as two messages: one K for both is refused."""
+        sent("K1", at=OPENS)
+        sent("K2", at=OPENS)
+        learn()
+        ledger.recoveries.order("N1", RecoveryAction.SAME_REFERENCE, "K1", at=LATER, new_reference="K9")
+        with pytest.raises(InputError) as refused:
+            ledger.recoveries.order("N1", RecoveryAction.SAME_REFERENCE, "K2", at=LATER, new_reference="K9")
+        order = ledger.recoveries.order("N1", RecoveryAction.SAME_REFERENCE, "K2", at=LATER)
+
+        assert "ledger.replacement" == refused.value.problems[0].code
+        assert order.resubmission not in {"K1", "K2", "K9"}
+
     def test_invalidated_and_declared_anew(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
         """A declaration that was invalidated is closed; a new one may still take its place."""
         sent("K1", at=OPENS)

@@ -89,6 +89,7 @@ class Collected:
     asks: list[Placed[facts.Asks]] = attrs.field(factory=list)
     permits: list[Placed[facts.Permits]] = attrs.field(factory=list)
     events: list[Placed[facts.Event]] = attrs.field(factory=list)
+    stated: set[EventKind] = attrs.field(factory=set)
     periods: list[TimedPeriod] = attrs.field(factory=list)
     named: tuple[str, ...] = ()
     sizes: list[int] = attrs.field(factory=lambda: [0])
@@ -108,7 +109,7 @@ class Collected:
 
     def has(self, *kinds: EventKind) -> bool:
         """Return whether a sentence states one of these events."""
-        return any(each.fact.kind in kinds for each in self.events)
+        return not self.stated.isdisjoint(kinds)
 
 
 def _pieces(line: Line, breaks: re.Pattern[str]) -> Iterator[Passage]:
@@ -306,6 +307,7 @@ class _Collector:
             result.permits.append(self._placed(fact))
         elif isinstance(fact, facts.Event):
             result.events.append(self._placed(fact))
+            result.stated.add(fact.kind)
         elif isinstance(fact, facts.Remark):
             result.problems.append(Problem(fact.code, fact.message, self._passage.start, self._passage.stop))
         elif isinstance(fact, facts.KindWord):

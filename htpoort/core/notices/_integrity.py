@@ -6,13 +6,14 @@ Nothing is corrected here; a text whose parts do not fit is not complete.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import Authority
-from htpoort.core.notices._collect import Collected
+from htpoort.core.notices._collect import Collected, Placed
+from htpoort.core.notices._facts import Statement
 from htpoort.core.notices._judging import ReadBlock
 from htpoort.core.notices._systems import base_and_bracket, same_system
 from htpoort.core.notices.notice import Access
@@ -80,8 +81,11 @@ def _header_misfits(read: ReadBlock, header: Sequence[str], authority: Authority
 
 def _section_misfits(collected: Collected, authority: Authority) -> Iterable[Problem]:
     """Report sentences about systems of other sections, and systems of a section that its sentences leave out."""
+    of_section: defaultdict[int, list[Placed[Statement]]] = defaultdict(list)
+    for each in collected.statements:
+        of_section[each.section].append(each)
     for number, systems in enumerate(collected.sections):
-        placed = [each for each in collected.statements if each.section == number]
+        placed = of_section[number]
         for each in placed if systems else []:
             strange = [name for name in each.fact.systems if not any(_same(name, own, authority) for own in systems)]
             if strange:

@@ -6,7 +6,7 @@ Nothing is guessed here: what cannot be placed stays open and becomes a problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -16,7 +16,7 @@ from htpoort.core.notices._authorities import Authority
 from htpoort.core.notices._collect import Collected, Placed
 from htpoort.core.notices._facts import Asks, Permits, Statement, TimeRole
 from htpoort.core.notices._spans import Span, spans_of
-from htpoort.core.notices._systems import is_short_form, same_system
+from htpoort.core.notices._systems import same_system, short_form
 from htpoort.core.notices.notice import Access, Behaviour, EndKind, Fallback, Recovery, ServiceWindow
 
 __all__ = ["Rows", "make_rows"]
@@ -71,8 +71,9 @@ class _Maker:
         rows = list(self._rows.values())
         detailed = {row.system for row in rows if row.access is Access.FILE}
         kept = [row for row in rows if row.access is not Access.ANY or row.messages or row.system not in detailed]
+        short = _short_forms([row.system for row in kept if row.system])
         for row in kept:
-            row.system = _short(row.system, kept)
+            row.system = short.get(row.system, row.system)
         return kept
 
     def _has(self, system: str | None) -> bool:
@@ -123,10 +124,13 @@ class _Maker:
             row.behaviour = Behaviour.UNSTATED
 
 
-def _short(system: str | None, rows: Iterable[_Row]) -> str | None:
-    """Return the short form that another row prints: ``ICS`` for ``Import Control System (ICS)``."""
-    shorter = (row.system for row in rows if row.system and system and is_short_form(row.system, system))
-    return next(shorter, system)
+def _short_forms(printed: Sequence[str]) -> dict[str | None, str]:
+    """Find the names of which another row prints the short form: ``ICS`` for ``Import Control System (ICS)``."""
+    first: dict[str, str] = {}
+    for name in printed:
+        first.setdefault(name.casefold(), name)
+    forms = {name: first.get(short_form(name)) for name in printed}
+    return {name: short for name, short in forms.items() if short is not None}
 
 
 def _counts_for(placed: Placed[Asks] | Placed[Permits], row: _Row, *, last: bool) -> bool:

@@ -57,10 +57,10 @@ def same_system(one: str, other: str) -> bool:
     return bool((first[1] and first[1] in second) or (second[1] and second[1] in first))
 
 
-def is_short_form(short: str, long: str) -> bool:
-    """Return whether *short* is what *long* has in brackets as its own initials."""
-    base, bracket = base_and_bracket(long)
-    return bool(bracket) and short.casefold() == bracket == _initials(base)
+def short_form(name: str) -> str:
+    """Return what a name has in brackets as its own initials, in lower case; empty if it has none."""
+    base, bracket = base_and_bracket(name)
+    return bracket if bracket == _initials(base) else ""
 
 
 def _one_letter_apart(one: str, other: str) -> bool:

@@ -114,7 +114,7 @@ class TestTheWhole:
         ] == [one if one[1] != "disk" else one[0] for one in short(findings)]
         assert not (folder / "htpoort.db").exists()
         assert (
-            "htpoort run creates an empty one. If there should be one, check url in [ledger] of htpoort.toml."
+            "htpoort run creates an empty one. If there should be one, [ledger] of htpoort.toml has the wrong url."
             == findings[0].advice
         )
 
@@ -445,7 +445,7 @@ class TestOwnCertificates:
         found = only(findings, "outbox[0]", "certificate"), only(findings, "smtp[0]", "certificate")
 
         assert [verdict, verdict] == [one.verdict.value for one in found]
-        assert all(end.isoformat() in one.message for one in found)
+        assert all(end.isoformat(" ") in one.message for one in found)
 
     async def test_the_certificate_of_a_server(self, folder: Path, read: Read) -> None:
         """Ten days are left of that of a server; the names and the days are in the finding."""

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
-from htpoort.cli import _facts, _show
+from htpoort.cli import _facts, _notice_advice, _show
 from htpoort.cli._facts import Facts
 from htpoort.core.exchange import State
 from htpoort.core.text import one_line
 
 if TYPE_CHECKING:
     from htpoort.agent import DeclarationFiles, DeclarationFolder, FolderContent
+    from htpoort.core.notices import PlacedWindow
     from htpoort.ledger import Concern, Ledger, PausedServer
 
 LONG: Final = timedelta(minutes=10)
@@ -221,7 +222,7 @@ def _of_notices(ledger: Ledger, now: datetime) -> Iterator[Facts]:
     """Describe what is held without a known end, and what was sent while everything was rejected."""
     for held in ledger.windows.held():
         if held.until is None:
-            what = f"Declarations to {held.system} are held, and no end is known"
+            what = f"Declarations to {held.system} are held without a known end"
             next_command = "htpoort windows list; store the notice that ends it, or send all the same: htpoort recover "
             next_command += f"{_show.quoted(held.notice)} --do let-go --despite REASON --yes"
             yield _one("warning", what, since=held.since, why=held.why, next_command=next_command)
@@ -233,6 +234,21 @@ def _of_notices(ledger: Ledger, now: datetime) -> Iterator[Facts]:
         what = f"{number} presumed rejected, sent in a window of notice {notice}, the first"
         next_command = f"htpoort recover {_show.quoted(notice)}"
         yield _one("warning", what, since=concerns[0].sent, why=concerns[0].rule.to_do, next_command=next_command)
+
+
+def of_notices_without_system(ledger: Ledger, systems: Sequence[str], now: datetime) -> Iterator[Facts]:
+    """List the notices that would hold declarations, but whose names are mapped to none of some systems."""
+    of_notice: dict[str, list[PlacedWindow]] = {}
+    for window in ledger.notices.availability().windows_without_system(systems, at=now):
+        of_notice.setdefault(window.notice, []).append(window)
+    for notice, windows in of_notice.items():
+        names = list(dict.fromkeys(window.window.system or "" for window in windows))
+        what = f"{_notice_advice.holds_nothing(notice, names, systems)}. Its first window is"
+        why = "what is sent to such a system meanwhile may be rejected"
+        next_command = (
+            f"if it is a system that you send to, add [[notices.name]] with name = {names[0]!r} and its system"
+        )
+        yield _one("warning", what, since=windows[0].opens, why=why, next_command=next_command)
 
 
 def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
@@ -254,7 +270,8 @@ def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
             f"{_number(len(refused), 'file', 'files')} in {folder} cannot be read as a notice, the first {outcome.file}"
         )
         next_command = "correct it, or type the notice in: htpoort windows add"
-        yield _one("warning", what, since=None, why=outcome.refusal, next_command=next_command)
+        why = outcome.refusal.replace(f"{outcome.file}:", "line ")
+        yield _one("warning", what, since=None, why=why, next_command=next_command)
 
 
 def _unserved(ledger: Ledger, facts: Facts, systems: AbstractSet[str]) -> Iterator[Facts]:

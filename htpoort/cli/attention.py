@@ -41,6 +41,8 @@ def status(
         paused = ledger.servers.paused()
         facts = _facts.status(ledger, paused)
         attention = list(_attention.of_ledger(ledger, facts, paused, now))
+        systems = [system.name for system in settings.ledger.directory]
+        attention += _attention.of_notices_without_system(ledger, systems, now)
         attention += _attention.of_notice_folder(settings.ledger.notices.folder)
     folders = [_attention.Folder.read(folder) for folder in settings.folders]
     facts["folders"] = [folder.facts(now) for folder in folders]

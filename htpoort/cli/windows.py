@@ -13,7 +13,7 @@ import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _input, _output, _show, _timeline
+from htpoort.cli import _input, _notice_advice, _output, _show, _timeline
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
 from htpoort.core.errors import InputError, UnknownError, did_you_mean, near_names
@@ -77,13 +77,15 @@ def read(
     texts = [(_name(file), _decoded(_input.octets(file, "FILE"))) for file in files]
     notices = [read_notice(text, authority=authority) for _, text in texts]
     stored: list[str] = []
+    warnings: list[str] = []
     if not no_store and _has_configuration(config):
-        with _input.opened(config, create=True) as (_, ledger):
+        with _input.opened(config, create=True) as (settings, ledger):
             for (name, text), notice in zip(texts, notices, strict=True):
                 if notice.revisions:
                     kept = ledger.notices.add(text, at=_clock.now(), authority=authority, source=name)
                     word = "was stored already" if kept.repeated else "is stored"
                     stored.append(f"{name} {word} as notice {kept.key}.")
+                    warnings += _notice_advice.warnings(ledger, kept, (each.name for each in settings.directory))
         _output.mark_committed()
     elif not no_store:
         _show.failed(f"htpoort: Nothing was stored, because there is no {config} here.")
@@ -94,6 +96,7 @@ def read(
             _show_notice(name, notice)
     for line in stored:
         (_show.failed if json else _show.line)(_show.printable(line))
+    _show_warnings(warnings)
     if not all(notice.revisions for notice in notices):
         raise typer.Exit(_output.BAD_INPUT)
 
@@ -126,16 +129,18 @@ def add(
     text = _own_text(_input.octets(file, "FILE"))
     with _input.file_of("FILE"):
         notice = read_own_notice(text, name=_name(file))
-    with _input.opened(config, create=True) as (_, ledger):
+    with _input.opened(config, create=True) as (settings, ledger):
         from htpoort.ledger import NoticeForm  # noqa: PLC0415 - SQLAlchemy, which only a ledger needs
 
         kept = ledger.notices.add(text, at=_clock.now(), form=NoticeForm.OWN, source=_name(file))
+        warnings = _notice_advice.warnings(ledger, kept, (each.name for each in settings.directory))
     _output.mark_committed()
     if json:
         _show.as_json({"number": kept.key, "repeated": kept.repeated, **notice_json(notice)})
-        return
-    _show_notice(_name(file), notice)
-    _show.line(f"{'It was stored already' if kept.repeated else 'It is stored'} as notice {kept.key}.")
+    else:
+        _show_notice(_name(file), notice)
+        _show.line(f"{'It was stored already' if kept.repeated else 'It is stored'} as notice {kept.key}.")
+    _show_warnings(warnings)
 
 
 @app.command("list")
@@ -179,7 +184,7 @@ def _show_notice(name: str, notice: Notice) -> None:
     _show.line(_show.printable(f"{name}:"))
     if notice.revisions:
         _show.rows({
-            "authority": notice.authority or "not known, so times have no zone",
+            "authority": notice.authority or f"not known; times are those of {notice.zone or 'no zone'}",
             "references": _joined(facts["references"]),
             "kind": facts["kind"],
             "state": facts["state"],
@@ -195,6 +200,11 @@ def _show_notice(name: str, notice: Notice) -> None:
         _show.table("Problems", ("code", "what"), lines)
     if facts["unread"]:
         _show.table("Sentences that no rule understood", ("text",), [(text,) for text in facts["unread"]])
+
+
+def _show_warnings(lines: Iterable[str]) -> None:
+    for line in lines:
+        _show.failed(_show.printable(line))
 
 
 def _joined(texts: Iterable[str]) -> str:

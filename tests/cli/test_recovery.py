@@ -389,7 +389,7 @@ class TestStatus:
         ]
         assert [] == known["attention"]
         (one,) = unknown["attention"]
-        assert ("warning", "Declarations to DMS are held, and no end is known") == (one["level"], one["what"])
+        assert ("warning", "Declarations to DMS are held without a known end") == (one["level"], one["what"])
         assert "Systems that are held because of a notice" in htpoort("status").text
 
     def test_what_is_presumed_rejected(self, htpoort: Run, office: Office) -> None:
@@ -403,6 +403,16 @@ class TestStatus:
         assert "1 declaration is presumed rejected, sent in a window of notice N1, the first" == before["what"]
         assert "htpoort recover N1" == before["next"]
         assert [] == after
+
+    def test_what_holds_nothing(self, htpoort: Run, office: Office) -> None:
+        """A notice that would hold, about a name that is mapped to no system, needs attention until its end."""
+        office.learn(begin=1, end=-1, system="AGS uitvoer", reference="A")
+        office.learn(begin=3, end=2, system="AGS uitvoer", reference="B")
+        (one,) = htpoort("status", "--json").facts["attention"]
+
+        expected = "Notice A holds nothing until [[notices.name]] maps 'AGS uitvoer' to AGS or DMS."
+        assert ("warning", f"{expected} Its first window is") == (one["level"], one["what"])
+        assert "if it is a system that you send to, add [[notices.name]] with name = 'AGS uitvoer'" in one["next"]
 
     def test_files_that_cannot_be_read(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
         """A file in the folder of notices that is none needs attention, and so does a folder that is missing."""

@@ -467,6 +467,40 @@ def test_a_mapped_name_hides_what_is_printed_alike() -> None:
     assert "send" == availability.what_now("DMS", at=utc(INSIDE)).advice
 
 
+def test_who_types_a_notice_may_use_the_name_of_the_directory() -> None:
+    """A typed notice about DMS is about DMS, besides the names that are mapped to it, and counts once."""
+    names = [NoticeName(name="DMS in- en uitvoer", system="DMS"), NoticeName(name="dms", system="DMS")]
+    typed = notice(text(row()), reference="T", typed=True)
+
+    for mapped in (names[:1], names):
+        given = Availability([typed], mapped).what_now("DMS", at=utc(INSIDE))
+        assert ("hold", "T", 1) == (given.advice, given.notice, len(given.windows))
+
+
+def test_names_that_mean_no_system() -> None:
+    """A name that means no system of the directory is listed, with its windows that would hold and are not over."""
+    names = [NoticeName(name="AGS uitvoer", system="AGS", authority="douane")]
+    printed = notice(
+        text(row(system="AGS uitvoer"), row(system="AGS"), row(system="Manifest"), row("queued", system="Import")),
+        reference="P",
+    )
+    others = [
+        notice(text(row(system="DMS"), row(system=None)), reference="D", typed=True),
+        notice(text(row(system="ags")), reference="T", typed=True),
+        notice(text(row(system="AGS uitvoer")), reference="F", authority="toldstyrelsen", zone="Europe/Copenhagen"),
+    ]
+    availability = Availability([printed, *others], names)
+    listed = [availability.names_without_system(each, ("AGS", "DMS")) for each in (printed, *others)]
+    found = availability.windows_without_system(["AGS", "DMS"], at=utc(INSIDE))
+
+    assert [("AGS", "Manifest", "Import"), (), (), ("AGS uitvoer",)] == listed
+    assert [("P", "AGS"), ("P", "Manifest"), ("F", "AGS uitvoer")] == [
+        (each.notice, each.window.system) for each in found
+    ]
+    assert () == availability.windows_without_system(["AGS", "DMS"], at=utc("2026-01-10T22:00"))
+    assert () == availability.windows_without_system(["AGS", "DMS"], at=utc("2026-01-05T07:59"))
+
+
 def test_an_unmapped_system_is_unclear_and_the_names_are_listed() -> None:
     """A system that no name means is unclear, and the advice says which names there are and how to map one."""
     availability = Availability([notice(text(row(), row(system="Manifest")))])

@@ -110,6 +110,7 @@ def test_every_word_is_read() -> None:
                 ),
             ),
         ),
+        typed=True,
     )
 
     assert expected == read_own_notice(WHOLE)

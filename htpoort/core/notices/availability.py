@@ -37,8 +37,9 @@ _LATEST: Final = NEVER - timedelta.resolution
 _LISTED: Final = 4  # windows of one kind that an advice lists; more at one time would not be read
 _NAMED: Final = 10  # names that a sentence lists
 
-_Key = tuple[str | None, str | None]
-"""An authority, and a name in the form that is compared; None for rows that name no system."""
+_Key = tuple[str | None, str | None, bool]
+"""An authority, a name in the form that is compared, None for rows that name no system; and whether it was typed."""
+_NOT_SENT: Final = frozenset({AdviceKind.HOLD, AdviceKind.UNCLEAR})
 
 
 @final
@@ -108,7 +109,7 @@ class Availability:
         for event, known_notices in enumerate(events_of(notices)):
             for span in spans_of(event, known_notices):
                 name = span.window.system
-                key = (span.text.known_notice.notice.authority, None if name is None else _folded(name))
+                key = _key_of(span.text.known_notice.notice, name)
                 spans.setdefault((key, span.window.access, span.advice, span.assumed), []).append(span)
                 self._first_known = min(self._first_known, span.text.known)
                 if name is not None:
@@ -147,6 +148,52 @@ class Availability:
             Whether a name is mapped to it, or it is a name that notices print.
         """
         return self.is_mapped(system) or _folded(system) in self._keys
+
+    def names_without_system(self, notice: Notice, systems: Iterable[str]) -> tuple[str, ...]:
+        """
+        List the names in a notice that mean none of some systems, so that it holds nothing for them.
+
+        Args:
+            notice: The notice.
+            systems: The systems of the directory.
+
+        Returns:
+            The names in its newest text, as printed, in its order.
+        """
+        listed = tuple(systems)
+        names = dict.fromkeys(row.system for row in notice.windows if row.system is not None)
+        return tuple(name for name in names if not self._is_any(_key_of(notice, name), listed))
+
+    def windows_without_system(self, systems: Iterable[str], *, at: datetime) -> tuple[PlacedWindow, ...]:
+        """
+        List the periods that would hold, but whose name means none of some systems.
+
+        Args:
+            systems: The systems of the directory.
+            at: Now, aware.
+
+        Returns:
+            Those that are not over, by their start; a row that names no system is not among them.
+
+        Raises:
+            InputError: The moment has no zone.
+        """
+        now, listed = aware("at", at), tuple(systems)
+        query = Query(start=now, last=_LATEST, known_at=now)
+        unmapped = (key for key in self._indexes if key[1] is not None and not self._is_any(key, listed))
+        found = [span for key in unmapped for span in self._find([key], Access.FILE, query) if span.advice in _NOT_SENT]
+        return tuple(span.placed() for span in sorted(found, key=attrgetter("opens", "text.known")))
+
+    def _is_any(self, key: _Key, systems: Iterable[str]) -> bool:
+        """Check whether a name means one of some systems, as `_keys_of` decides it."""
+        authority, name, typed = key
+        for folded in map(_folded, systems):
+            names = self._names.get(folded)
+            if name == folded and (typed or names is None):
+                return True
+            if any(_folded(each.name) == name and each.authority in {None, authority} for each in names or ()):
+                return True
+        return False
 
     def printed_names(self, known_at: datetime | None = None) -> tuple[str, ...]:
         """
@@ -239,7 +286,7 @@ class Availability:
             keys = [key for key in self._keys.get(folded, ()) if self._printed[key][0] <= known]
             if not keys:
                 return None
-            authorities = {authority for authority, _ in keys}
+            authorities = {authority for authority, _, _ in keys}
         else:
             keys = [
                 key
@@ -247,6 +294,8 @@ class Availability:
                 for key in self._keys.get(_folded(name.name), ())
                 if name.authority is None or name.authority == key[0]
             ]
+            # Who types a notice may use the directory's own name, whatever names are mapped to it.
+            keys += [key for key in self._keys.get(folded, ()) if key[2] and key not in keys]
             authorities = {name.authority for name in names}
         # A row that names no system may mean this one.
         nameless = self._keys.get(None)
@@ -283,6 +332,10 @@ class Availability:
 def _precedence(span: Span) -> tuple[bool, timedelta, int, str]:
     """Order spans; nothing that is learned later changes the order of those that were known before."""
     return span.assumed, NEVER - span.opens, span.event, span.window.access
+
+
+def _key_of(notice: Notice, name: str | None) -> _Key:
+    return notice.authority, None if name is None else _folded(name), notice.typed
 
 
 def _folded(name: str) -> str:

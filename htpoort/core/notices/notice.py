@@ -243,6 +243,7 @@ class Notice:
         revisions: Its texts, oldest first; at least one if anything was read.
         problems: What must be reported and was not guessed. The codes are words without dots.
         unread: Every sentence that no rule understood, as (first character, one past the last).
+        typed: Whether a person wrote it for htpoort, and so may use the names of the directory.
     """
 
     text: str = attrs.field(default="", repr=False)
@@ -254,6 +255,7 @@ class Notice:
     revisions: tuple[Revision, ...] = ()
     problems: tuple[Problem, ...] = ()
     unread: tuple[tuple[int, int], ...] = ()
+    typed: bool = False
 
     @property
     def newest(self) -> Revision:

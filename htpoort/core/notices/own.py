@@ -118,6 +118,7 @@ def read_own_notice(text: str | bytes, *, name: str = "") -> Notice:
         zone=zone,
         references=table.references,
         revisions=(revision,),
+        typed=True,
     )
 
 

@@ -1,0 +1,96 @@
+"""Say at once what a notice that was just stored does not do, and what to type so that it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from htpoort.core.errors import did_you_mean, near_names
+from htpoort.core.notices import NoticeState
+
+if TYPE_CHECKING:
+    from htpoort.ledger import Ledger, StoredNotice
+
+__all__ = ["holds_nothing", "mapping_of", "warnings"]
+
+_SAID: Final = {NoticeState.ENDED: "over", NoticeState.CANCELLED: "cancelled"}
+_NAMED: Final = 5
+
+
+def warnings(ledger: Ledger, stored: StoredNotice, systems: Iterable[str]) -> list[str]:
+    """
+    List what a stored notice does not do, for standard error.
+
+    Args:
+        ledger: The open ledger, which has it.
+        stored: The notice.
+        systems: The systems of the configuration.
+
+    Returns:
+        The lines; none if it does what it says.
+    """
+    return [*_without_system(ledger, stored, tuple(systems)), *_ends_nothing(ledger, stored)]
+
+
+def holds_nothing(notice: str, names: Sequence[str], systems: Iterable[str]) -> str:
+    """
+    Say that a notice has no effect on what is sent.
+
+    Args:
+        notice: Its number or reference.
+        names: The names in it that mean none of the systems.
+        systems: The systems of the configuration.
+
+    Returns:
+        The sentence without its full stop.
+    """
+    listed = ", ".join(map(repr, names[:_NAMED])) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return f"Notice {notice} holds nothing until [[notices.name]] maps {listed} to {' or '.join(systems)}"
+
+
+def mapping_of(name: str, authority: str | None, systems: Sequence[str]) -> Iterator[str]:
+    """
+    Write the lines that map a name.
+
+    Args:
+        name: The name, as the notice prints it.
+        authority: Whose notice it is; None if that is not known.
+        systems: The systems of the configuration; the one that the name contains is proposed.
+
+    Yields:
+        The lines.
+    """
+    words = name.casefold().split()
+    first = next((system for system in systems if system.casefold() in words), systems[0])
+    others = [system for system in systems if system != first]
+    yield "[[notices.name]]"
+    yield f"name = {json.dumps(name, ensure_ascii=False)}"
+    yield f"system = {json.dumps(first, ensure_ascii=False)}" + (f"  # or {', '.join(others)}" if others else "")
+    if authority is not None:
+        yield f"authority = {json.dumps(authority)}"
+
+
+def _without_system(ledger: Ledger, stored: StoredNotice, systems: Sequence[str]) -> Iterator[str]:
+    """Name what is mapped to no system, with the lines to write."""
+    names = ledger.notices.availability().names_without_system(stored.notice, systems)
+    if not names:
+        return
+    yield f"htpoort: {holds_nothing(str(stored.key), names, systems)}."
+    yield "If it is a system that you send to, write into the configuration, for example:"
+    yield from mapping_of(names[0], stored.notice.authority, systems)
+
+
+def _ends_nothing(ledger: Ledger, stored: StoredNotice) -> Iterator[str]:
+    """Say that a notice ends a reference that no other one has; a text that has its older texts in it ends those."""
+    notice = stored.notice
+    if notice.state not in _SAID or len(notice.revisions) > 1 or len(ledger.notices.find(str(stored.key))) > 1:
+        return
+    known = [each for known in ledger.notices.known() for each in known.notice.references]
+    others = [each for each in dict.fromkeys(reversed(known)) if each not in notice.references]
+    ended = notice.references[0] if notice.references else "a notice without a reference"
+    listed = f" Stored: {', '.join(others[:_NAMED])}." if others else ""
+    yield (
+        f"htpoort: Notice {stored.key} says that {ended} is {_SAID[notice.state]}, but no other stored notice has that "
+        f"reference, so nothing ends because of it{did_you_mean(near_names(ended, others))}{listed}"
+    )

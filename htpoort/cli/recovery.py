@@ -336,21 +336,38 @@ class _Recovery:
         ]
         if not references:
             return found
-        known = {concern.exchange.reference for concern in found}
-        if strangers := [name for name in references if name not in known]:
-            message = (
-                f"K {strangers[0]!r}: the notice does not concern it: it was not sent in a window of it, or has an "
-                "answer. Leave out K to see what the notice concerns."
-            )
-            raise _input.refusal("ledger.not-concerned", message)
-        return [concern for concern in found if concern.exchange.reference in references]
+        named = [concern for concern in found if concern.exchange.reference in references]
+        known = {concern.exchange.reference for concern in named}
+        # What an order closed is not listed by itself, and more may be ordered for it.
+        return [*named, *(self._closed(name, party) for name in dict.fromkeys(references) if name not in known)]
+
+    def _closed(self, reference: str, party: str | None) -> Concern:
+        """
+        Find an exchange that is named and not listed.
+
+        Raises:
+            InputError: The notice does not concern it.
+        """
+        try:
+            return self.ledger.recoveries.concern(str(self.notice.key), reference, at=self.at, party=party)
+        except InputError as error:
+            if error.problems[0].code != "ledger.not-concerned":
+                raise
+            message = f"K {reference!r}: {error} Leave out K to see what the notice concerns."
+            raise _input.refusal("ledger.not-concerned", message) from error
 
     def facts(self, concern: Concern, *, named: bool, yes: bool) -> Facts:
         """Describe an exchange, and what is ordered for it; with *yes*, order it."""
         exchange, rule = concern.exchange, concern.rule
         do = self.do or _USUAL.get(rule.recovery)
         result, refused = "", ""
-        if do is None:
+        before = next((order for order in concern.orders if self._is_same(order, do)), None)
+        instead = next((order for order in concern.orders if order.resubmission is not None), None)
+        if before is not None:
+            result = f"before: {_described(before)}"
+        elif instead is not None:
+            refused = f"{instead.resubmission} took its place on {_clock.local(instead.at)}; see that one."
+        elif do is None:
             refused = f"--do is missing: {rule.to_do}. Give one of {', '.join(rule.allowed)}."
         elif concern.window.window.messages and not named:
             only = ", ".join(concern.window.window.messages)
@@ -359,7 +376,7 @@ class _Recovery:
             result, refused = self._ordered(concern, RecoveryAction(do.value))
         else:
             refused = "" if self.despite else rule.against.get(RecoveryAction(do.value), "")
-        if not refused and not yes and do is not None:
+        if not refused and not result and do is not None:
             result = f"would be: {do.value}"
         return {
             "party": exchange.party,
@@ -376,6 +393,12 @@ class _Recovery:
             "result": result,
             "refused": refused,
         }
+
+    def _is_same(self, order: RecoveryOrder, do: Order | None) -> bool:
+        """Check whether the same was ordered before; without --do, whatever was sent is."""
+        if do is None:
+            return order.resubmission is not None
+        return order.action.value == do.value and (order.notice == self.notice.key or order.resubmission is not None)
 
     def _ordered(self, concern: Concern, action: RecoveryAction) -> tuple[str, str]:
         """Order it; return what was done, or why it was refused."""
@@ -411,6 +434,8 @@ def _show_recovery(  # noqa: PLR0913 - what is listed, and each choice of how
     """Print what is done, or would be."""
     refused = sum(1 for line in lines if line["refused"])
     result = "ordered" if yes else "would be ordered"
+    if refused == len(lines):
+        result = "nothing ordered" if yes else "nothing would be ordered"
     facts: Facts = {"notice": stored.key, "result": result, "number": len(lines) - refused, "refused": refused}
     if json:
         _show.as_json({**facts, "complete": stored.notice.complete, "exchanges": list(lines)})

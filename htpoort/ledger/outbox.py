@@ -452,7 +452,7 @@ def _log_late_outcome(  # noqa: PLR0913 - one argument for each thing that is wr
     log(connection, at, event.value, exchange=claimed.key, state=state.value, detail=logged)
 
 
-def find_for_order(connection: sa.Connection, reference: str, party: str | None) -> sa.Row[Any]:
+def find_for_order(connection: sa.Connection, reference: str, party: str | None, *, lock: bool = True) -> sa.Row[Any]:
     """
     Find the exchange that a person means, and lock it.
 
@@ -463,7 +463,7 @@ def find_for_order(connection: sa.Connection, reference: str, party: str | None)
     query = sa.select(_exchanges).where(_exchanges.c.reference == reference)
     if party is not None:
         query = query.where(_exchanges.c.party_key == party.lower())
-    rows = connection.execute(query.with_for_update()).all()
+    rows = connection.execute(query.with_for_update() if lock else query).all()
     if not rows:
         raise UnknownError("reference", reference, "the ledger" if party is None else f"the ledger for {party}")
     if len(rows) > 1:

@@ -111,8 +111,6 @@ class Recoveries(LedgerPart):
         """
         List the exchanges that a notice concerns: those without an answer that were sent in one of its windows.
 
-        If the notice asks for a list of what is unanswered, all that was sent before is concerned as well.
-
         Args:
             notice: Its number, or one of its references.
             at: Now.
@@ -137,6 +135,32 @@ class Recoveries(LedgerPart):
             for concern in _concerns(connection, knowledge, system, event=event, at=at)
         ]
         return tuple(sorted(found, key=lambda concern: concern.exchange.key))
+
+    @reads
+    def concern(
+        self, connection: sa.Connection, notice: str, reference: str, *, at: datetime, party: str | None = None
+    ) -> Concern:
+        """
+        Describe how a notice concerns one exchange, also if an order closed that one.
+
+        Args:
+            notice: The number of the notice, or one of its references.
+            reference: K of the exchange.
+            at: Now.
+            party: V, needed if two parties used this K.
+
+        Returns:
+            What is known of it, with the orders.
+
+        Raises:
+            UnknownError: No notice has this number, or no exchange this K.
+            InputError: The notice does not concern it; the message says why.
+            LedgerError: The ledger could not be read.
+        """
+        knowledge = self._reader.knowledge(connection)
+        row = find_for_order(connection, reference, party, lock=False)
+        previous = _orders_of(connection, [row.id]).get(row.id, ())
+        return _concern_for_order(connection, knowledge, row, knowledge.find(notice)[-1], previous, at=at)
 
     @reads
     def presumed_rejected(self, connection: sa.Connection, *, at: datetime) -> tuple[Concern, ...]:
@@ -390,8 +414,8 @@ def _concern_for_order(  # noqa: PLR0913 - what is known of it
     Raises:
         InputError: It does not, or the exchange is in a state in which nothing can be ordered.
     """
-    invalidated = any(order.action is RecoveryAction.INVALIDATED for order in previous)
-    if row.state not in _RECOVERABLE and not (invalidated and row.state == State.CLOSED.value):
+    ended = any(order.action.sends or order.action is RecoveryAction.INVALIDATED for order in previous)
+    if row.state not in _RECOVERABLE and not (ended and row.state == State.CLOSED.value):
         message = f"The exchange is {row.state}; a notice changes only what was sent and has no answer."
         raise InputError("", (Problem("ledger.not-concerned", message),))
     sent: datetime = connection.execute(UNANSWERED_SINCE_OF, {"key": row.id}).scalar_one()

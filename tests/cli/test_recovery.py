@@ -346,13 +346,47 @@ class TestRecovering:
 
     def test_a_list_for_customs(self, htpoort: Run, office: Office) -> None:
         """The list is printed as CSV, and what is on it is recorded."""
-        office.send("K1", hours=30)
+        office.send("K1", hours=10)
+        office.send("K2", hours=30)
         office.learn(begin=20, end=2, recovery="report-list", behaviour="unavailable")
         text = htpoort("recover", "N1", "--yes", "--csv").text
         (line,) = htpoort("recover", "N1", "--json").facts["exchanges"]
 
         assert f"{PARTY},DMS,K1,LRNK1," in text
-        assert ("report", "accepted") == (line["ordered"], line["state"])
+        assert ("report", "accepted", "before: report") == (line["ordered"], line["state"], line["result"])
+
+    def test_invalidated_and_declared_anew(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """What was invalidated is closed, and named by its K it is declared anew; then the new K is named."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="invalidate-and-new", behaviour="unavailable")
+        (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
+        options = ("--declaration", "new.xml", "--lrn", "LRN9", "--new-reference", "K9")
+        first = htpoort("recover", "N1", "K1", "--do", "invalidated", "--yes")
+        second = htpoort("recover", "N1", "K1", "--do", "new-reference", *options, "--yes", "--json")
+        again = htpoort("recover", "N1", "K1", "--do", "new-reference", *options, "--yes", "--json")
+        other = htpoort("recover", "N1", "K1", "--do", "wait", "--yes", "--json")
+
+        assert [0, 0, 0, 2] == [result.code for result in (first, second, again, other)]
+        assert {"K1": State.CLOSED, "K9": State.QUEUED} == office.states()
+        assert ["new-reference as K9", "before: new-reference as K9", ""] == [
+            result.facts["exchanges"][0]["result"] for result in (second, again, other)
+        ]
+        assert other.facts["exchanges"][0]["refused"].startswith("K9 took its place on ")
+        assert ("nothing ordered", 0, 1) == tuple(other.facts[key] for key in ("result", "number", "refused"))
+
+    def test_a_declaration_for_two(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """One new declaration for two exchanges is refused for the second, which stays as it is."""
+        for reference in ("K1", "K2"):
+            office.send(reference, hours=3)
+        office.learn(begin=4, end=2, recovery="new-reference")
+        (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
+        options = ("--do", "new-reference", "--declaration", "new.xml", "--lrn", "LRN9", "--yes")
+        first = htpoort("recover", "N1", "K1", *options)
+        second = htpoort("recover", "N1", "K2", *options)
+
+        assert (0, 2) == (first.code, second.code)
+        assert "takes the place of K1 already" in second.err
+        assert [State.CLOSED, State.ACCEPTED, State.QUEUED] == list(office.states().values())
 
 
 class TestLettingGo:

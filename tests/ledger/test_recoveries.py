@@ -102,12 +102,12 @@ class TestConcerned:
         assert () == ledger.recoveries.presumed_rejected(at=LATER)
 
     def test_a_list_for_customs(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
-        """If the notice asks for a list, everything that was sent before its end and has no answer is on it."""
+        """If the notice asks for a list, what was sent in its window and has no answer is on it, and nothing else."""
         for reference, at in (("K1", OPENS - 600 * MINUTE), ("K2", OPENS), ("K3", CLOSES)):
             sent(reference, at=at)
         learn(behaviour="unavailable", recovery="report-list")
 
-        assert ["K1", "K2"] == references(ledger)
+        assert ["K2"] == references(ledger)
 
     def test_a_window_of_late_answers(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
         """What was sent while answers were late is concerned, and presumed nothing."""
@@ -323,11 +323,14 @@ class TestOrders:
         learn(recovery="invalidate-and-new")
         ledger.recoveries.order("N1", RecoveryAction.INVALIDATED, "K1", at=LATER)
         closed = [each.state for each in ledger.exchanges.listed()]
+        concern = ledger.recoveries.concern("N1", "K1", at=LATER)
         ledger.recoveries.order(
             "N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, replacement=b"<b/>", business_reference="LRN2"
         )
 
         assert [State.CLOSED] == closed
+        assert [RecoveryAction.INVALIDATED] == [order.action for order in concern.orders]
+        assert RecoveryAction.NEW_REFERENCE in concern.rule.allowed
         assert [State.CLOSED, State.QUEUED] == [each.state for each in ledger.exchanges.listed()]
 
     def test_waiting_and_reporting_leave_it_open(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:

@@ -116,12 +116,12 @@ class TestPresuming:
         assert expected is (presumed_rejected(windows(changed), sent=moment) is not None)
 
     def test_sent_in(self) -> None:
-        """A window concerns what was sent in it; one that asks for a list, also what was sent before."""
+        """A window concerns what was sent in it and nothing else, also if it asks for a list."""
         (usual,), (asking,) = windows(row()), windows(row(recovery="report-list"))
         moments = (OPENS - HOUR, OPENS, CLOSES)
 
         assert [False, True, False] == [sent_in(usual, moment) for moment in moments]
-        assert [True, True, False] == [sent_in(asking, moment) for moment in moments]
+        assert [False, True, False] == [sent_in(asking, moment) for moment in moments]
 
 
 class TestRules:
@@ -151,6 +151,15 @@ class TestRules:
 
         assert RecoveryAction.SAME_REFERENCE in recovery_rule([first, open_one]).allowed
         assert "list for Customs" in recovery_rule([first, forbids]).against[RecoveryAction.SAME_REFERENCE]
+
+    def test_another_notice_forbids_it(self) -> None:
+        """What to do names the notice that forbids it, so that nobody finds out by trying."""
+        (first,), (other,) = windows(row(recovery="new-reference")), windows(row("unavailable", recovery="report-list"))
+        other = attrs.evolve(other, notice="N2")
+
+        assert (
+            "declare it again with another LRN; but notice N2 says: send nothing again; put it on the list for Customs"
+        ) == recovery_rule([first, other]).to_do
 
     def test_what_was_not_understood(self) -> None:
         """A notice with something unread forbids what sends, and nothing else."""

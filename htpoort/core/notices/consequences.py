@@ -173,7 +173,7 @@ class RecoveryRule:
 
     Args:
         recovery: The word of the notice.
-        to_do: The same as a phrase for people.
+        to_do: The same as a phrase for people; if the notices forbid it, it says which of them.
         against: Why each other action is refused, in one sentence.
     """
 
@@ -210,7 +210,12 @@ def recovery_rule(windows: Iterable[PlacedWindow], *, incomplete: Iterable[str] 
             elif action.sends and window.notice in unsure:
                 why = "was not wholly understood, so nothing is sent again because of it; read it."
                 against.setdefault(action, f"Notice {window.notice} {why}")
-    return RecoveryRule(recovery=first.window.recovery, to_do=_to_do(first), against=against)
+    # Who reads only what one notice says would do what another forbids.
+    forbidden = dict.fromkeys(
+        against[action] for action in RecoveryAction if action in _allowed(first) & against.keys()
+    )
+    but = "".join(f"; but {why[:1].lower()}{why[1:].rstrip('.')}" for why in forbidden)
+    return RecoveryRule(recovery=first.window.recovery, to_do=_to_do(first) + but, against=against)
 
 
 def _allowed(window: PlacedWindow) -> frozenset[RecoveryAction]:
@@ -231,7 +236,7 @@ def _to_do(window: PlacedWindow) -> str:
 
 def sent_in(window: PlacedWindow, sent: datetime) -> bool:
     """
-    Check whether a declaration was sent in a window; for a list of what is unanswered, also before it.
+    Check whether a declaration was sent in a window.
 
     Args:
         window: The window.
@@ -240,8 +245,7 @@ def sent_in(window: PlacedWindow, sent: datetime) -> bool:
     Returns:
         Whether the window concerns it.
     """
-    begun = window.window.recovery is Recovery.REPORT_LIST or (window.opens is not None and window.opens <= sent)
-    return begun and (window.closes is None or sent < window.closes)
+    return window.opens is not None and window.opens <= sent and (window.closes is None or sent < window.closes)
 
 
 def presumed_rejected(windows: Iterable[PlacedWindow], *, sent: datetime) -> PlacedWindow | None:
@@ -257,8 +261,8 @@ def presumed_rejected(windows: Iterable[PlacedWindow], *, sent: datetime) -> Pla
         count.
     """
     for window in windows:
-        if window.assumed or window.window.behaviour is not Behaviour.REJECTED or window.opens is None:
+        if window.assumed or window.window.behaviour is not Behaviour.REJECTED:
             continue
-        if window.opens <= sent and (window.closes is None or sent < window.closes):
+        if sent_in(window, sent):
             return window
     return None

@@ -260,7 +260,8 @@ class NoticeWorker:
         if by is None or by > at + longest:
             # Not all installations end at the same moment.
             by = at + spread * (1 + context.rng.random() * (_JITTER - 1))
-            LOG.info("The window of %s is over; declarations that it held are let go: %d", system, release.waiting)
+            why = f"Let go {release.order}" if release.order else f"The window of {system} is over"
+            LOG.info("%s; declarations to %s that were held are let go: %d", one_line(why), system, release.waiting)
         poll, jitter = context.timing.poll_interval, context.rng.random()
         most = release_share(release.waiting, left=by - at, poll=poll, jitter=jitter)
         if most or not release.waiting or by != release.by:

@@ -281,6 +281,12 @@ def _check_recovery(
     Raises:
         InputError: They do not fit each other.
     """
+    if do is Order.LET_GO and references:
+        message = (
+            "--do let-go is for all that the notice holds, so it cannot be narrowed to one K; leave K out. "
+            "Without --yes, it lists what would be let go."
+        )
+        raise _input.refusal("input.usage", message)
     if do is not Order.NEW_REFERENCE and (payload is not None or lrn is not None):
         raise _input.refusal("input.usage", "--declaration and --lrn go with --do new-reference; leave them out.")
     if do is Order.NEW_REFERENCE and len(references) != 1:
@@ -295,10 +301,19 @@ def _let_go(ledger: Ledger, stored: StoredNotice, despite: str | None, *, yes: b
     if despite is None:
         message = "--do let-go sends although the notice says to hold; give the reason by --despite TEXT."
         raise _input.refusal("input.usage", message)
+    at = _clock.now()
+    freed = ledger.windows.freed_by_order(stored.key, at=at)
     if yes:
-        ledger.notices.overrule(stored.key, reason=despite, at=_clock.now())
+        ledger.notices.overrule(stored.key, reason=despite, at=at)
         _output.mark_committed()
-    facts = {"notice": stored.key, "result": "let go" if yes else "would be let go", "despite": despite}
+    facts: Facts = {
+        "notice": stored.key,
+        "result": "let go" if yes else "would be let go",
+        "despite": despite,
+        "systems": ", ".join(sorted({exchange.system for exchange in freed})),
+        "number": len(freed),
+        "references": ", ".join(exchange.reference for exchange in freed),
+    }
     (_show.as_json if json else _show.rows)(facts)
     if not json:
         _show.line(

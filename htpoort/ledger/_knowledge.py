@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, read_own_notice
-from htpoort.core.notices.consequences import RecoveryAction, recovery_rule, sent_in
+from htpoort.core.notices.consequences import RecoveryAction, hold_advice, recovery_rule, sent_in
 from htpoort.core.notices.notice import Recovery
 from htpoort.ledger import _schema
 from htpoort.ledger._statement import Statement
@@ -47,6 +47,7 @@ class Knowledge:
         keys: For each of them, what it has in common with the other texts of its event.
         availability: What they say.
         obeyed: The same without the notices that a person ordered not to obey.
+        orders: The orders to send although a notice says to hold, each the number of the notice and the reason.
         digest: The digest of the last one.
         last_order: The number of the last order.
     """
@@ -55,6 +56,7 @@ class Knowledge:
     keys: tuple[str, ...] = ()
     availability: Availability
     obeyed: Availability
+    orders: tuple[tuple[int, str], ...] = ()
     digest: str = ""
     last_order: int = 0
 
@@ -68,15 +70,16 @@ class Knowledge:
         cls,
         stored: tuple[StoredNotice, ...],
         names: Iterable[NoticeName],
-        orders: Iterable[int],
+        orders: Iterable[tuple[int, str]],
         digest: str,
         last: int,
     ) -> Knowledge:
         """Combine the notices with the numbers of those that are not obeyed."""
+        given = tuple(orders)
         keys = _event_keys(stored)
         by_number = dict(zip((each.key for each in stored), keys, strict=True))
         overruled: dict[str, int] = {}
-        for number in orders:
+        for number, _ in given:
             key = by_number[number]
             overruled[key] = max(number, overruled.get(key, 0))
         obeyed = [each for each in stored if each.key > overruled.get(by_number[each.key], 0)]
@@ -85,6 +88,7 @@ class Knowledge:
             keys=keys,
             availability=Availability(_known(stored, by_number), names),
             obeyed=Availability(_known(obeyed, by_number), names),
+            orders=given,
             digest=digest,
             last_order=last,
         )
@@ -106,6 +110,22 @@ class Knowledge:
         # A notice that leaves the recovery open forbids nothing here: nothing shows that the gateway has it.
         stated = [each for each in windows if each.window.recovery is not Recovery.UNSTATED and sent_in(each, sent)]
         return recovery_rule(stated).against.get(RecoveryAction.SAME_REFERENCE, "") if stated else ""
+
+    def order_behind(self, system: str, *, at: datetime) -> str:
+        """
+        Say which order makes a system free that notices would hold; empty if none of them would.
+
+        Args:
+            system: The system.
+            at: Now.
+        """
+        advice = hold_advice(self.availability, system, at=at) if self.orders else None
+        if advice is None:
+            return ""
+        events = dict(zip((each.key for each in self.stored), self.keys, strict=True))
+        of_event = [order for order in self.orders if events[order[0]] == advice.notice]
+        number, reason = (of_event or self.orders)[-1]
+        return f"by order: notice {number}: {reason}"
 
     def find(self, text: str) -> tuple[StoredNotice, ...]:
         """
@@ -190,12 +210,17 @@ class NoticeReader:
             self._knowledge = before
             return before
 
+    def without(self, connection: sa.Connection, number: int) -> Availability:
+        """Decide what would be obeyed after an order to send although a notice says to hold."""
+        now = self.knowledge(connection)
+        return Knowledge.of(now.stored, self.names, [*now.orders, (number, "")], now.digest, now.last_order).obeyed
+
     def _read_on(self, connection: sa.Connection, before: Knowledge, *, digest: str) -> Knowledge:
         query = sa.select(_notices).where(_notices.c.id > before.last).order_by(_notices.c.id)
         stored = (*before.stored, *map(stored_notice, connection.execute(query).all()))
-        orders = connection.execute(sa.select(_orders.c.id, _orders.c.notice)).all()
+        orders = connection.execute(sa.select(_orders).order_by(_orders.c.id)).all()
         last = max((order.id for order in orders), default=0)
-        return Knowledge.of(stored, self.names, [order.notice for order in orders], digest, last)
+        return Knowledge.of(stored, self.names, [(order.notice, order.reason) for order in orders], digest, last)
 
 
 def parse(form: NoticeForm, text: str, authority: str | None, *, name: str = "") -> Notice:

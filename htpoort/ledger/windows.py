@@ -19,8 +19,9 @@ from htpoort.core.notices.consequences import hold_advice
 from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
 from htpoort.ledger._knowledge import NoticeReader
+from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import storable
-from htpoort.ledger.records import HeldSystem
+from htpoort.ledger.records import Exchange, HeldSystem
 
 __all__ = ["Release", "WindowReview", "Windows"]
 
@@ -37,10 +38,12 @@ class Release:
     Args:
         waiting: How many exchanges are still held.
         by: When the last of them is to be let go; None if that was not decided yet.
+        order: The order because of which it is let go, with its reason; empty if the window is over.
     """
 
     waiting: int
     by: datetime | None
+    order: str = ""
 
 
 @final
@@ -106,15 +109,45 @@ class Windows(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         held = {row.system: row for row in connection.execute(sa.select(_held))}
-        advice = self._advice(connection, systems, at)
+        knowledge, advice = self._reader.knowledge(connection), self._advice(connection, systems, at)
         changed = [system for system, why in advice.items() if system not in held or not _is_same(held[system], why)]
         waiting = _with_exchanges(connection, advice, _attempts.WAITING) if advice else {}
         over = [system for system in systems if system in held and system not in advice]
         left = _with_exchanges(connection, over, (State.HELD,)) if over else {}
         return WindowReview(
             to_hold=tuple(system for system in systems if system in changed or system in waiting),
-            to_release={system: Release(waiting=left.get(system, 0), by=held[system].let_go_by) for system in over},
+            to_release={
+                system: Release(
+                    waiting=left.get(system, 0), by=held[system].let_go_by, order=knowledge.order_behind(system, at=at)
+                )
+                for system in over
+            },
         )
+
+    @reads
+    def freed_by_order(self, connection: sa.Connection, notice: int, *, at: datetime) -> tuple[Exchange, ...]:
+        """
+        List what would be let go if a person ordered to send although a notice says to hold; nothing is written.
+
+        Args:
+            notice: The number of the notice.
+            at: Now.
+
+        Returns:
+            The exchanges that wait or are held, those first that were queued first. What another notice holds as well
+            is not among them.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        states = [state.value for state in (*_attempts.WAITING, State.HELD)]
+        waiting = _exchanges.c.state.in_(states)
+        systems = connection.execute(sa.select(_exchanges.c.system).where(waiting).distinct()).scalars().all()
+        after = self._reader.without(connection, notice)
+        held = self._advice(connection, systems, at)
+        freed = [system for system in held if hold_advice(after, system, at=at) is None]
+        query = sa.select(_exchanges).where(waiting, _exchanges.c.system.in_(freed)).order_by(_exchanges.c.id)
+        return tuple(map(exchange_of, connection.execute(query)))
 
     @writes
     def hold(self, connection: sa.Connection, systems: Sequence[str], *, at: datetime) -> dict[str, Advice]:
@@ -171,7 +204,8 @@ class Windows(LedgerPart):
         """
         if self._advice(connection, [system], at):
             return 0
-        number = _apply(connection, system, Event.WINDOW_CLOSED, (State.HELD,), most=most, at=at, detail="")
+        detail = storable(self._reader.knowledge(connection).order_behind(system, at=at))
+        number = _apply(connection, system, Event.WINDOW_CLOSED, (State.HELD,), most=most, at=at, detail=detail)
         row = _held.c.system == system
         if not _with_exchanges(connection, [system], (State.HELD,)):
             connection.execute(sa.delete(_held).where(row))

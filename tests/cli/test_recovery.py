@@ -93,6 +93,13 @@ class Office:
     ) -> None:
         """Let the server accept a declaration so many hours ago, or lose it."""
         at = now() - timedelta(hours=hours)
+        self.queue(reference, system=system, at=at)
+        (claimed,) = self.ledger.exchanges.claim([system.name], owner="a", most=1, at=at, lease=LEASE)
+        self.ledger.exchanges.settle(claimed, outcome, at=at)
+
+    def queue(self, reference: str, *, system: DeclarationSystem = DMS, at: datetime | None = None) -> None:
+        """Queue a declaration, by default now."""
+        at = at or now()
         message = build(
             system=system,
             party=PARTY,
@@ -103,8 +110,6 @@ class Office:
             message_id=f"<{reference}@forwarder.example>",
         )
         self.ledger.exchanges.queue(message, at=at, business_reference=f"LRN{reference}")
-        (claimed,) = self.ledger.exchanges.claim([system.name], owner="a", most=1, at=at, lease=LEASE)
-        self.ledger.exchanges.settle(claimed, outcome, at=at)
 
     def learn(self, *, begin: float, end: float, **parts: str) -> None:
         """Store a notice about a window from so many to so many hours ago."""
@@ -320,6 +325,7 @@ class TestRecovering:
             (("K1", "--do", "new-reference"), "--declaration"),
             (("K1", "--do", "new-reference", "--declaration", "none.xml"), "--declaration"),
             (("--do", "let-go"), "--despite"),
+            (("K1", "--do", "let-go", "--despite", "it works"), "leave K out"),
             (("--despite", " "), "--despite"),
             (("--new-reference", "K9"), "--new-reference"),
             (("--csv", "--json"), "--csv"),
@@ -395,12 +401,17 @@ class TestLettingGo:
     def test_letting_go(self, htpoort: Run, office: Office) -> None:
         """The order is recorded with its reason; then nothing is held."""
         office.learn(begin=1, end=-1)
+        for reference in ("K1", "K2"):
+            office.queue(reference)
         before = office.ledger.windows.hold(["DMS"], at=now())
         preview = htpoort("recover", "N1", "--do", "let-go", "--despite", "it works", "--json").facts
         done = htpoort("recover", "N1", "--do", "let-go", "--despite", "it works", "--yes", "--json").facts
         entry = office.ledger.newest_entry()
 
         assert (["DMS"], "would be let go", "let go") == (list(before), preview["result"], done["result"])
+        assert [("DMS", 2, "K1, K2")] * 2 == [
+            (facts["systems"], facts["number"], facts["references"]) for facts in (preview, done)
+        ]
         assert entry is not None
         assert "notice 1: it works" == entry.detail
         assert ["DMS"] == list(office.ledger.windows.review(["DMS"], at=now()).to_release)

@@ -308,7 +308,9 @@ class TestOverruling:
         ledger.windows.hold(["DMS"], at=OPENS)
         ledger.notices.overrule(notice.key, reason="Customs says that it works", at=OPENS)
         entry = ledger.newest_entry()
+        found = ledger.windows.review(["DMS"], at=OPENS).to_release["DMS"].order
         released = ledger.windows.let_go("DMS", at=OPENS)
+        detail = ledger.story("K1")[0].entries[-1].detail
 
         assert entry is not None
         assert (LedgerEvent.NOTICE_OVERRULED.value, "notice 1: Customs says that it works") == (
@@ -316,6 +318,34 @@ class TestOverruling:
             entry.detail,
         )
         assert (1, ["K1"]) == (released, claimed(OPENS))
+        assert ["by order: notice 1: Customs says that it works"] * 2 == [found, detail]
+
+    def test_what_an_order_would_let_go(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> None:
+        """All that the notice alone holds; what another one holds too stays, and nothing is written."""
+        for reference in ("K1", "K2"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        ledger.exchanges.queue(declaration("A1", system=AGS), at=clock())
+        first = learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        ledger.exchanges.queue(declaration("K3"), at=OPENS)
+        entry = ledger.newest_entry()
+        alone = [each.reference for each in ledger.windows.freed_by_order(first.key, at=OPENS)]
+        after = entry == ledger.newest_entry()
+        learn(reference="N2")
+        both = ledger.windows.freed_by_order(first.key, at=OPENS)
+
+        assert (["K1", "K2", "K3"], True, ()) == (alone, after, both)
+
+    def test_a_window_that_is_over(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> None:
+        """What is let go after the end is not let go by the order about another time."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        notice = learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        ledger.notices.overrule(notice.key, reason="it works", at=OPENS)
+
+        assert ["by order: notice 1: it works", ""] == [
+            ledger.windows.review(["DMS"], at=at).to_release["DMS"].order for at in (OPENS, CLOSES)
+        ]
 
     def test_a_later_text_holds_again(
         self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed

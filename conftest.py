@@ -36,6 +36,9 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "compiled")
 
+# pytest-xdist sets it for its workers, and the command would fold its tables.
+os.environ.pop("COLUMNS", None)
+
 RUN_BY_CI: Final = ("python3 -m venv .venv && .venv/bin/pip install -q ",)
 """How a block begins that creates an environment: CI runs it. tests/docs/test_pages.py checks that it does."""
 

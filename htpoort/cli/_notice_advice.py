@@ -1,18 +1,22 @@
-"""Say at once what a notice that was just stored does not do, and what to type so that it does."""
+"""Say what a notice that was just stored does not do; and what an agent does, whatever the notices alone advise."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
+from htpoort.cli import _show
 from htpoort.core.errors import did_you_mean, near_names
-from htpoort.core.notices import NoticeState
+from htpoort.core.notices import Advice, AdviceKind, Availability, NoticeState, hold_advice
 
 if TYPE_CHECKING:
     from htpoort.ledger import Ledger, StoredNotice
 
-__all__ = ["holds_nothing", "mapping_of", "warnings"]
+__all__ = ["as_sent", "holds_nothing", "mapping_of", "warnings"]
 
 _SAID: Final = {NoticeState.ENDED: "over", NoticeState.CANCELLED: "cancelled"}
 _NAMED: Final = 5
@@ -31,6 +35,39 @@ def warnings(ledger: Ledger, stored: StoredNotice, systems: Iterable[str]) -> li
         The lines; none if it does what it says.
     """
     return [*_without_system(ledger, stored, tuple(systems)), *_ends_nothing(ledger, stored)]
+
+
+def as_sent(
+    advice: Advice, obeyed: Availability, orders: Mapping[str, tuple[datetime, str]], *, system: str, at: datetime
+) -> Advice:
+    """
+    Give what an agent does: it stops before a window begins, and obeys no notice that a person ordered it not to.
+
+    Args:
+        advice: What all notices advise.
+        obeyed: The notices that an agent goes by.
+        orders: The last order for each event, with its reason.
+        system: The system.
+        at: When it would be sent.
+
+    Returns:
+        The advice. A system that is unclear only because none of its names is known stays so, although an agent sends.
+    """
+    held = hold_advice(obeyed, system, at=at)
+    stops = advice.advice is AdviceKind.HOLD or (advice.advice is AdviceKind.UNCLEAR and bool(advice.windows))
+    if held is not None:
+        why = "" if stops else "Nothing more is sent from two minutes before a window begins. "
+        return attrs.evolve(held, reason=f"{why}{held.reason}")
+    if not stops:
+        return advice
+    sent = obeyed.what_now(system, at=at)
+    ordered = [
+        f"Notice {notice} is not obeyed, by an order of {_show.local(orders[notice][0].isoformat())}: "
+        f"{orders[notice][1].removesuffix('.')}."
+        for notice in dict.fromkeys(window.notice for window in advice.windows)
+        if notice in orders
+    ]
+    return attrs.evolve(sent, reason=" ".join([*ordered, sent.reason]))
 
 
 def holds_nothing(notice: str, names: Sequence[str], systems: Iterable[str]) -> str:

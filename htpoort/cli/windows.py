@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypedDict
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypedDict
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -229,11 +229,13 @@ def what_now(  # noqa: PLR0913 - the options
     json: Json = False,
 ) -> None:
     """Show what to do with a declaration for a system: send, hold, send-expect-late or unclear; and why."""
-    availability, zones = _known(notices, more, config)
+    availability, zones, agents = _known(notices, more, config)
     zone = _zone_of(zones, system)
     moment = _clock.now() if at is None else _moment(at, "--at", zone)
     known = None if known_at is None else _moment(known_at, "--known-at", zone)
     advice = availability.what_now(system, at=moment, known_at=known, access=access)
+    if known is None and access is Access.FILE:
+        advice = _notice_advice.as_sent(advice, agents.obeyed, agents.orders, system=system, at=moment)
     if json:
         _show.as_json(_advice(advice))
         return
@@ -298,16 +300,28 @@ def _moment(text: str, option: str, zone: ZoneInfo | None) -> datetime:
 # ── the notices of files, or of the ledger ───────────────────────────────────
 
 
-def _known(files: list[str] | None, more: list[str] | None, config: Path) -> tuple[Availability, list[Notice]]:
+class _AgentView(NamedTuple):
+    """What an agent goes by, and the last order for each event."""
+
+    obeyed: Availability
+    orders: Mapping[str, tuple[datetime, str]]
+
+
+def _known(
+    files: list[str] | None, more: list[str] | None, config: Path
+) -> tuple[Availability, list[Notice], _AgentView]:
     """Read the notices of files, or of the ledger."""
     if more and not files:
         raise _input.refusal("input.usage", f"{more[0]!r} is one argument too many; files follow --notices.")
     if files:
         known = [_notice_of(file) for file in [*files, *(more or ())]]
         names = _names(config) if _has_configuration(config) else ()
-        return Availability(known, names), known
+        of_files = Availability(known, names)
+        return of_files, known, _AgentView(of_files, {})
     with _input.opened(config) as (_, ledger):
-        return ledger.notices.availability(), [known.notice for known in ledger.notices.known()]
+        notices = ledger.notices
+        view = _AgentView(notices.obeyed(), notices.orders())
+        return notices.availability(), [known.notice for known in notices.known()], view
 
 
 def _names(config: Path) -> tuple[NoticeName, ...]:
@@ -425,7 +439,7 @@ def timeline(  # noqa: PLR0913 - the options
     json: Json = False,
 ) -> None:
     """Show when which system is affected, as bars in the terminal and as SVG."""
-    availability, known = _known(notices, more, config)
+    availability, known, _ = _known(notices, more, config)
     zone = _zone_of(known, "") or ZoneInfo("UTC")
     bound = None if known_at is None else _moment(known_at, "--known-at", zone)
     first = None if begin is None else _moment(begin, "--from", zone)

@@ -144,6 +144,35 @@ class Notices(LedgerPart):
         return self._reader.knowledge(connection).availability
 
     @reads
+    def obeyed(self, connection: sa.Connection) -> Availability:
+        """
+        Decide the same as `availability`, without the notices that a person ordered not to obey.
+
+        Returns:
+            What an agent goes by.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        return self._reader.knowledge(connection).obeyed
+
+    @reads
+    def orders(self, connection: sa.Connection) -> dict[str, tuple[datetime, str]]:
+        """
+        List the orders to send although a notice says to hold.
+
+        Returns:
+            For each event, by its key in `known`, the time and the reason of the last one.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        knowledge = self._reader.knowledge(connection)
+        keys = {each.key: key for each, key in zip(knowledge.stored, knowledge.keys, strict=True)}
+        rows = connection.execute(sa.select(_orders).order_by(_orders.c.id))
+        return {keys[row.notice]: (row.at, row.reason) for row in rows}
+
+    @reads
     def find(self, connection: sa.Connection, text: str) -> tuple[StoredNotice, ...]:
         """
         Find a notice and the other texts of its event.

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess  # noqa: S404 - commands run as their users start them
 import sys
+from datetime import UTC, datetime
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -455,11 +456,29 @@ def test_a_configuration_that_is_named_must_be_there() -> None:
     assert (2, True) == (done.returncode, done.stderr.startswith(b"htpoort: --config: elsewhere.toml cannot be read"))
 
 
+def test_what_now_is_what_an_agent_does(office: Path) -> None:
+    """Nothing more is sent from two minutes before a window; after an order to let go, it is sent."""
+    run("add", "outage.toml")
+    before = [what_now("AGS", "--at", f"2026-11-30T20:{minutes}") for minutes in ("57:59", "58:01")]
+    with Ledger.open(f"sqlite:///{office / 'htpoort.db'}") as ledger:
+        ledger.notices.overrule(1, reason="It answers.", at=datetime(2026, 11, 30, 20, tzinfo=UTC))
+    ordered = what_now("AGS", "--at", "2026-11-30T21:30")
+
+    assert ["send", "hold"] == [facts["advice"] for facts in before]
+    assert before[1]["reason"].startswith(
+        "Nothing more is sent from two minutes before a window begins. Notice OWN-1 says that AGS rejects"
+    )
+    assert "send" == ordered["advice"]
+    assert ordered["reason"].startswith("Notice OWN-1 is not obeyed, by an order of 2026-11-30 ")
+    assert ": It answers. No notice was known then." in ordered["reason"]
+
+
 # ── timeline ─────────────────────────────────────────────────────────────────
 
 
-def test_the_timeline_has_a_bar_for_each_system() -> None:
-    """Each system has a bar of signs, and below it the periods are listed."""
+def test_the_timeline_has_a_bar_for_each_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each system has a bar of signs, and below it the periods are listed, as a table where it fits."""
+    monkeypatch.setenv("COLUMNS", "120")
     done = run("timeline", "--notices", "three.txt", "--from", "2025-06-06T18:00", "--until", "2025-06-08T18:00")
     lines = done.stdout.decode().splitlines()
 

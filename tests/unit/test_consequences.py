@@ -69,6 +69,15 @@ class TestHolding:
         assert hold_advice(unclear, "DMS", at=OPENS) is not None
         assert hold_advice(unclear, "AGS", at=OPENS) is None
 
+    def test_the_end_of_a_contradiction_is_not_the_end_of_the_hold(self) -> None:
+        """Where one of two notices ends, the other one holds on, here without an end."""
+        open_end = notice(text(row(end=None)), reference="A")
+        short = notice(text(row("queued", end="2026-01-10T22:00")), reference="B")
+        torn = hold_advice(Availability([open_end, short]), "DMS", at=OPENS)
+
+        assert torn is not None
+        assert ("unclear", None) == (torn.advice, torn.until)
+
 
 class TestAges:
     """The age of an answer is the time in which one could have come."""

@@ -63,8 +63,24 @@ def hold_advice(availability: Availability, system: str, *, at: datetime, lead: 
 
     Returns:
         The advice to hold, or one that is unclear because of a notice; None if it may be sent. A system that no notice
-        concerns may be, also if none of its names is known.
+        concerns may be, also if none of its names is known. Of what is unclear, *until* is when nothing holds
+        any more; None if that is not known.
     """
+    advice = _to_hold(availability, system, at=at, lead=lead)
+    if advice is None or advice.advice is AdviceKind.HOLD:
+        return advice
+    until = advice.until
+    # Where one of two notices that contradict each other ends, the other one may hold on.
+    while until is not None:
+        next_advice = _to_hold(availability, system, at=until, lead=lead)
+        if next_advice is None:
+            break
+        until = next_advice.until
+    return attrs.evolve(advice, until=until)
+
+
+def _to_hold(availability: Availability, system: str, *, at: datetime, lead: timedelta) -> Advice | None:
+    """Find the first advice not to send that holds from now on, or by the end of an attempt that is begun now."""
     windows = availability.windows(system, start=at, stop=at + lead)
     if not windows:
         return None

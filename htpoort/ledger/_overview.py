@@ -166,7 +166,7 @@ class Overview(LedgerPart):
             after: Only what came later, aware.
 
         Returns:
-            The moment, or None. A release from quarantine does not count: that message came before.
+            The moment, or None. A release from quarantine does not count, because that message came before.
 
         Raises:
             LedgerError: The ledger could not be read.

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from htpoort.cli import _show
-from htpoort.core.errors import did_you_mean, near_names
-from htpoort.core.notices import Advice, AdviceKind, Availability, NoticeState, hold_advice
+from htpoort.core.errors import InputError, Problem, UnknownError, did_you_mean, near_names
+from htpoort.core.notices import Advice, AdviceKind, Availability, Notice, NoticeName, NoticeState, hold_advice
 
 if TYPE_CHECKING:
     from htpoort.ledger import Ledger, StoredNotice
 
-__all__ = ["as_sent", "holds_nothing", "mapping_of", "warnings"]
+__all__ = ["as_sent", "check_played", "holds_nothing", "mapping_of", "warnings"]
 
 _SAID: Final = {NoticeState.ENDED: "over", NoticeState.CANCELLED: "cancelled"}
 _NAMED: Final = 5
@@ -68,6 +68,31 @@ def as_sent(
         if notice in orders
     ]
     return attrs.evolve(sent, reason=" ".join([*ordered, sent.reason]))
+
+
+def check_played(notices: Sequence[Notice], notice_names: Sequence[NoticeName], systems: Sequence[str]) -> None:
+    """
+    Check that a rehearsal plays its notices.
+
+    Args:
+        notices: The values of --notices.
+        notice_names: The values of --notice-name.
+        systems: The systems that are played.
+
+    Raises:
+        UnknownError: A name is mapped to a system that is not played.
+        InputError: None of the names in the notices means a system that is played.
+    """
+    for name in notice_names:
+        if name.system.casefold() not in {system.casefold() for system in systems}:
+            raise UnknownError("--notice-name", name.system, "the systems that are played", tuple(systems))
+    known = Availability(notices, notice_names)
+    listed = [(notice, {row.system for row in notice.windows} - {None}) for notice in notices]
+    missing = [each for notice, _ in listed for each in known.names_without_system(notice, systems)]
+    if missing and len(missing) == sum(len(printed) for _, printed in listed):
+        message = f"--notices: nothing would be played, since no name in them means {' or '.join(systems)}; "
+        message += f"give for example --notice-name '{missing[0]}={systems[0]}'."
+        raise InputError("", (Problem("input.value", message),))
 
 
 def holds_nothing(notice: str, names: Sequence[str], systems: Iterable[str]) -> str:

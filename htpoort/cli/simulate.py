@@ -102,7 +102,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
             directory=directory,
             declarants=declarants,
             script=_script(scenario),
-            **named_notices(notices or (), notice_name or ()),
+            **named_notices(notices or (), notice_name or (), [system.name for system in directory]),
             tls=made,
             record=record,
             host=host,

@@ -355,12 +355,13 @@ class _Played(TypedDict):
     notice_names: list[NoticeName]
 
 
-def named_notices(files: Iterable[str], names: Iterable[str]) -> _Played:
+def named_notices(files: Iterable[str], names: Iterable[str], systems: Sequence[str]) -> _Played:
     """
     Read the values of --notices and --notice-name, as a gateway takes them.
 
     Raises:
-        InputError: A file has no notice, or a name has another form.
+        InputError: A file has no notice, a name has another form, or nothing of them would be played.
+        UnknownError: A name is to mean a system that is not played.
     """
     read: list[NoticeName] = []
     for text in names:
@@ -369,7 +370,9 @@ def named_notices(files: Iterable[str], names: Iterable[str]) -> _Played:
             message = f"--notice-name is {text!r}; give NAME=SYSTEM, such as 'DMS Invoer=DMS'."
             raise _input.refusal("input.value", message)
         read.append(NoticeName(name=name.strip(), system=system.strip()))
-    return {"notices": [_notice_of(file) for file in files], "notice_names": read}
+    played: _Played = {"notices": [_notice_of(file) for file in files], "notice_names": read}
+    _notice_advice.check_played(**played, systems=systems)
+    return played
 
 
 def _zone_of(notices: Iterable[Notice], system: str) -> ZoneInfo | None:

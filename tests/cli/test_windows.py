@@ -473,6 +473,21 @@ def test_what_now_is_what_an_agent_does(office: Path) -> None:
     assert ": It answers. No notice was known then." in ordered["reason"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), b"--notices: nothing would be played, since no name in them means AGS or DMS; give for example"),
+        (("--notice-name", "DMS Import=DSM"), b"--notice-name 'DSM' is not in the systems that are played"),
+    ],
+)
+def test_a_rehearsal_without_windows_is_refused(options: tuple[str, ...], expected: bytes) -> None:
+    """A gateway that would play nothing of its notices does not start."""
+    command = [sys.executable, "-m", "htpoort", "simulate", "--notices", "three.txt", *options]
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own
+
+    assert (2, True) == (done.returncode, expected in done.stderr)
+
+
 # ── timeline ─────────────────────────────────────────────────────────────────
 
 

@@ -90,6 +90,8 @@ DOWN = f"{HEAD}The process Transport of malt (MALT) is unavailable from Thursday
         ("The process Entry (A - B) is unavailable from 04-02-2027 13:40.", ["Entry (A - B)"]),
         ("The process you will see is unavailable from 04-02-2027 13:40.", []),
         ("The process Entry (A) is available again since 04-02-2027 13:40.", ["Entry (A)"]),
+        ("04-02-2027 7.23 - 13.24 uur: Entry (A) - storing;", ["Entry (A)"]),
+        ("04-02-2027 7.23 - 13.24 uur: you will see - storing;", []),
     ],
 )
 def test_names_of_processes(sentence: str, systems: list[str]) -> None:

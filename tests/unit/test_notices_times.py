@@ -253,6 +253,7 @@ def test_hours_placed_later() -> None:
 
     assert ("2025-06-06T18:00:00", "2025-06-07T02:00:00") == ends(only("1800-0200").on(day))
     assert (None, "2025-06-06T22:00:00") == ends(only("until 22:00").on(day))
+    assert (None, None) == ends(Period(start=0, stop=4).on(day))
 
 
 def test_days_without_hours() -> None:

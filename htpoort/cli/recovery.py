@@ -17,7 +17,7 @@ from htpoort.cli import _facts, _input, _output, _selection, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Csv, Json, Limit
 from htpoort.cli._selection import OfParty, OfSystem
-from htpoort.core.errors import InputError
+from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.notices import Recovery
 from htpoort.core.notices.consequences import RecoveryAction, answer_age
 
@@ -361,10 +361,13 @@ class _Recovery:
         Find an exchange that is named and not listed.
 
         Raises:
-            InputError: The notice does not concern it.
+            InputError: The notice does not concern it, or no exchange has this K.
         """
         try:
             return self.ledger.recoveries.concern(str(self.notice.key), reference, at=self.at, party=party)
+        except UnknownError as error:
+            message = f"K {reference!r}: no exchange has it. Leave out K to see what the notice concerns."
+            raise _input.refusal("input.usage", message) from error
         except InputError as error:
             if error.problems[0].code != "ledger.not-concerned":
                 raise

@@ -40,6 +40,21 @@ url = "sqlite:///htpoort.db"
 party = "{PARTY}"
 system = "DMS"
 since = 2026-12-01
+[[notices.name]]
+name = "DMS Import"
+system = "DMS"
+[[notices.name]]
+name = "DMS Eksport"
+system = "DMS"
+[[notices.name]]
+name = "DMS Forsendelse"
+system = "DMS"
+[[notices.name]]
+name = "Import"
+system = "AGS"
+[[notices.name]]
+name = "Manifest"
+system = "AGS"
 """
 GROUPS: Final = {
     "quarantine": ("list", "show", "release", "discard", "withdraw"),
@@ -66,7 +81,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "declaration.xml").write_bytes(b"<MetaData/>")
     (tmp_path / "reply.eml").write_bytes(raw("K1"))
     (tmp_path / "notice.txt").write_text(THREE_TEXTS, encoding="utf-8")
-    (tmp_path / "own.toml").write_text('authority = "douane"\nreferences = ["D1"]\nstate = "ended"\n')
+    (tmp_path / "own.toml").write_text(NOTICE.replace("2030", "2031"))
     with Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
         for reference in ("K1", "K2"):
             message = build(
@@ -117,12 +132,14 @@ def test_every_command_is_in_one_group(htpoort: Run) -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_every_help_has_an_example(htpoort: Run, command: str) -> None:
-    """The example is on one line, of this command, and has only options that the same help describes."""
+    """The example is one, of this command, fits 80 columns, and has only options that the same help describes."""
     text = htpoort(*command.split(), "--help").text
-    (example,) = re.findall(r"\n  Example:\n    (htpoort .*)\n", text)
+    (lines,) = re.findall(r"\n  Example:\n    (htpoort (?:.*\\\n)*.*)\n", text)
+    example = lines.replace("\\\n", " ")
     options = [word for word in shlex.split(example.partition(" > ")[0]) if word.startswith("--")]
 
     assert example.startswith(f"htpoort {command}")
+    assert max(map(len, lines.splitlines())) <= 80
     assert [] == [option for option in options if not re.search(rf" {option}[ ,]", text.partition("Example:")[0])]
 
 

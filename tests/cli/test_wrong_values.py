@@ -270,7 +270,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         *_LIMIT,
         *_ONE_PARTY,
         ("NOTICE", "N9", "notice 'N9' is not in the ledger"),
-        ("K", "K7", "K 'K7': the notice does not concern it"),
+        ("K", "K7", "K 'K7': no exchange"),
         ("--despite", " ", "--despite is blank; give a reason for the log."),
         ("--declaration", "nowhere", "--declaration: nowhere cannot be read"),
         ("--lrn", "LRN9", "--declaration and --lrn go with --do new-reference"),

@@ -134,8 +134,8 @@ class TestOldSystemFacts:
             ledger.old_system_facts("AGS", parties=["bad", PARTY, "worse"], at=clock())
 
         assert ["nl123456789.02.05"] == [str(party) for party in facts.parties]
-        assert ["parties: 'bad'", "parties: 'worse'"] == [
-            ": ".join(problem.message.split(": ")[:2]) for problem in caught.value.problems
+        assert ["parties: 'bad' is not a party ID", "parties: 'worse' is not a party ID"] == [
+            problem.message.partition(";")[0] for problem in caught.value.problems
         ]
 
     @pytest.mark.parametrize(("quiet_days", "heard"), [(1, False), (3, True), (10**10, True)])

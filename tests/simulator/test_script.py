@@ -333,7 +333,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
                 '[[window]]\nsystem = "DMS"\nbehaviour = "rest"\nbegins = 2026-11-02T18:00:00Z\n'
                 "ends = 2026-11-02T19:00:00Z"
             ),
-            "3: window[0].behaviour: give one of reject, queue, delay.",
+            "3: window[0].behaviour: give one of reject, lose, queue, delay.",
         ),
     ],
 )

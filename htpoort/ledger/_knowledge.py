@@ -6,6 +6,7 @@ Never does: write.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import attrs
 import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, UnknownError
-from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, read_own_notice
+from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, PlacedWindow, read_own_notice
 from htpoort.core.notices.consequences import RecoveryAction, hold_advice, recovery_rule, sent_in
 from htpoort.core.notices.notice import Recovery
 from htpoort.ledger import _schema
@@ -44,7 +45,7 @@ class Knowledge:
 
     Args:
         stored: The notices, in the order in which they were stored.
-        keys: For each of them, what it has in common with the other texts of its event.
+        events: For the number of each of them, what it has in common with the other texts of its event.
         availability: What they say.
         obeyed: The same without the notices that a person ordered not to obey.
         orders: The orders to send although a notice says to hold, each the number of the notice and the reason.
@@ -53,7 +54,7 @@ class Knowledge:
     """
 
     stored: tuple[StoredNotice, ...] = ()
-    keys: tuple[str, ...] = ()
+    events: Mapping[int, str]
     availability: Availability
     obeyed: Availability
     orders: tuple[tuple[int, str], ...] = ()
@@ -76,18 +77,17 @@ class Knowledge:
     ) -> Knowledge:
         """Combine the notices with the numbers of those that are not obeyed."""
         given = tuple(orders)
-        keys = _event_keys(stored)
-        by_number = dict(zip((each.key for each in stored), keys, strict=True))
+        events = _events(stored)
         overruled: dict[str, int] = {}
         for number, _ in given:
-            key = by_number[number]
+            key = events[number]
             overruled[key] = max(number, overruled.get(key, 0))
-        obeyed = [each for each in stored if each.key > overruled.get(by_number[each.key], 0)]
+        obeyed = [each for each in stored if each.key > overruled.get(events[each.key], 0)]
         return cls(
             stored=stored,
-            keys=keys,
-            availability=Availability(_known(stored, by_number), names),
-            obeyed=Availability(_known(obeyed, by_number), names),
+            events=events,
+            availability=Availability(_known(stored, events), names),
+            obeyed=Availability(_known(obeyed, events), names),
             orders=given,
             digest=digest,
             last_order=last,
@@ -95,7 +95,17 @@ class Knowledge:
 
     def known(self) -> tuple[KnownNotice, ...]:
         """Give the notices as `Availability` takes them."""
-        return _known(self.stored, dict(zip((each.key for each in self.stored), self.keys, strict=True)))
+        return _known(self.stored, self.events)
+
+    def windows(self, system: str, *, until: datetime) -> tuple[PlacedWindow, ...]:
+        """List all periods until a moment in which notices concern a system."""
+        return self.availability.windows(system, start=_EARLIEST, stop=until)
+
+    @functools.cached_property
+    def unsure(self) -> frozenset[str]:
+        """The events of which the last text was not wholly understood."""
+        latest = {self.events[each.key]: each.notice.complete for each in self.stored}
+        return frozenset(event for event, complete in latest.items() if not complete)
 
     def against_resending(self, system: str, *, sent: datetime, at: datetime) -> str:
         """
@@ -106,7 +116,7 @@ class Knowledge:
             sent: When it may have been sent.
             at: Now.
         """
-        windows = self.availability.windows(system, start=_EARLIEST, stop=at)
+        windows = self.windows(system, until=at)
         # A notice that leaves the recovery open forbids nothing here: nothing shows that the gateway has it.
         stated = [each for each in windows if each.window.recovery is not Recovery.UNSTATED and sent_in(each, sent)]
         return recovery_rule(stated).against.get(RecoveryAction.SAME_REFERENCE, "") if stated else ""
@@ -122,8 +132,7 @@ class Knowledge:
         advice = hold_advice(self.availability, system, at=at) if self.orders else None
         if advice is None:
             return ""
-        events = dict(zip((each.key for each in self.stored), self.keys, strict=True))
-        of_event = [order for order in self.orders if events[order[0]] == advice.notice]
+        of_event = [order for order in self.orders if self.events[order[0]] == advice.notice]
         number, reason = (of_event or self.orders)[-1]
         return f"by order: notice {number}: {reason}"
 
@@ -135,31 +144,25 @@ class Knowledge:
             UnknownError: No notice has it.
         """
         wanted = text.strip().casefold()
-        found = {
-            key
-            for each, key in zip(self.stored, self.keys, strict=True)
-            if wanted in {str(each.key), *(reference.casefold() for reference in each.notice.references)}
-        }
         # A number is exact, and a reference of two digits is none.
-        by_number = [key for each, key in zip(self.stored, self.keys, strict=True) if wanted == str(each.key)]
-        keys = set(by_number) or found
-        if not keys:
-            known = tuple(dict.fromkeys(reversed(self.keys)))
+        found = {self.events[each.key] for each in self.stored if wanted == str(each.key)} or {
+            self.events[each.key]
+            for each in self.stored
+            if wanted in {reference.casefold() for reference in each.notice.references}
+        }
+        if not found:
+            known = tuple(dict.fromkeys(reversed(list(self.events.values()))))
             raise UnknownError("notice", text, "the ledger", known[:NEWEST], max(0, len(known) - NEWEST))
-        return tuple(each for each, key in zip(self.stored, self.keys, strict=True) if key in keys)
-
-    def key_of(self, notice: StoredNotice) -> str:
-        """Return what a notice has in common with the other texts of its event."""
-        return self.keys[self.stored.index(notice)]
+        return tuple(each for each in self.stored if self.events[each.key] in found)
 
 
-def _event_keys(stored: Iterable[StoredNotice]) -> tuple[str, ...]:
+def _events(stored: Iterable[StoredNotice]) -> dict[int, str]:
     """Give the texts of one event one key: its first reference, or the number of its first text."""
     keys: dict[int, str] = {}
     for each in stored:
         own = each.notice.references[0] if each.notice.references else str(each.key)
         keys[each.key] = own if each.replaces is None else keys.get(each.replaces, own)
-    return tuple(keys.values())
+    return keys
 
 
 def _known(stored: Iterable[StoredNotice], keys: Mapping[int, str]) -> tuple[KnownNotice, ...]:

@@ -167,10 +167,9 @@ class Notices(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        knowledge = self._reader.knowledge(connection)
-        keys = {each.key: key for each, key in zip(knowledge.stored, knowledge.keys, strict=True)}
+        events = self._reader.knowledge(connection).events
         rows = connection.execute(sa.select(_orders).order_by(_orders.c.id))
-        return {keys[row.notice]: (row.at, row.reason) for row in rows}
+        return {events[row.notice]: (row.at, row.reason) for row in rows}
 
     @reads
     def find(self, connection: sa.Connection, text: str) -> tuple[StoredNotice, ...]:

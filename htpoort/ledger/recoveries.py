@@ -38,7 +38,6 @@ __all__ = ["Concern", "Recoveries", "RecoveryOrder"]
 
 _exchanges: Final = _schema.exchanges
 _recoveries: Final = _schema.recoveries
-_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _SENT: Final = (State.ACCEPTED, State.UNKNOWN)
 """States in which the gateway has the declaration, or may have it."""
 _NOT_TAKEN: Final = (State.REFUSED, State.FAILED)
@@ -124,15 +123,12 @@ class Recoveries(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         knowledge = self._reader.knowledge(connection)
-        event = knowledge.key_of(knowledge.find(notice)[-1])
+        event = knowledge.events[knowledge.find(notice)[-1].key]
         systems = connection.execute(
             sa.select(_exchanges.c.system).where(_exchanges.c.state.in_(_RECOVERABLE)).distinct()
         ).scalars()
         found = [
-            concern
-            for system in systems
-            if any(window.notice == event for window in _windows(knowledge, system, at))
-            for concern in _concerns(connection, knowledge, system, event=event, at=at)
+            concern for system in systems for concern in _concerns(connection, knowledge, system, event=event, at=at)
         ]
         return tuple(sorted(found, key=lambda concern: concern.exchange.key))
 
@@ -283,17 +279,16 @@ class Recoveries(LedgerPart):
 # ── which exchanges ──────────────────────────────────────────────────────────
 
 
-def _windows(knowledge: Knowledge, system: str, at: datetime) -> tuple[PlacedWindow, ...]:
-    """List the periods until now in which notices concern a system."""
-    return knowledge.availability.windows(system, start=_EARLIEST, stop=at)
-
-
 def _concerns(
     connection: sa.Connection, knowledge: Knowledge, system: str, *, event: str | None, at: datetime
 ) -> Iterator[Concern]:
     """List what was sent to a system in a window of one event, or of any that rejects."""
-    windows = _windows(knowledge, system, at)
-    if event is None and not any(presumed_rejected([window], sent=window.opens or at) for window in windows):
+    windows = knowledge.windows(system, until=at)
+    if event is None:
+        concerning = any(presumed_rejected([window], sent=window.opens or at) for window in windows)
+    else:
+        concerning = any(window.notice == event for window in windows)
+    if not concerning:
         return
     query = (
         sa
@@ -326,18 +321,12 @@ def _concern(  # noqa: PLR0913, PLR0917 - what is known of it
     if not asked:
         return None
     ordered = sorted(those, key=lambda window: (window.notice != event, window.window.recovery is Recovery.UNSTATED))
-    incomplete = {
-        key for key, stored in zip(knowledge.keys, knowledge.stored, strict=True) if not stored.notice.complete
-    }
-    # A later text of the same event may be complete.
-    latest = dict(zip(knowledge.keys, knowledge.stored, strict=True))
-    unsure = [key for key in incomplete if not latest[key].notice.complete]
     return Concern(
         exchange=exchange_of(row),
         sent=sent,
         window=ordered[0],
         presumed_rejected=rejecting is not None and rejecting.notice == event,
-        rule=recovery_rule(ordered, incomplete=unsure),
+        rule=recovery_rule(ordered, incomplete=knowledge.unsure),
         orders=orders,
     )
 
@@ -419,7 +408,7 @@ def _concern_for_order(  # noqa: PLR0913 - what is known of it
         message = f"The exchange is {row.state}; a notice changes only what was sent and has no answer."
         raise InputError("", (Problem("ledger.not-concerned", message),))
     sent: datetime = connection.execute(UNANSWERED_SINCE_OF, {"key": row.id}).scalar_one()
-    windows, event = _windows(knowledge, row.system, at), knowledge.key_of(text)
+    windows, event = knowledge.windows(row.system, until=at), knowledge.events[text.key]
     concern = _concern(knowledge, row, sent, windows, event, previous)
     if concern is None:
         message = f"The notice does not concern it: it was sent to {row.system} at {_clock.local(sent)}."

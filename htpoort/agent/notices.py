@@ -84,9 +84,7 @@ class NoticeFiles:
             LedgerError: The ledger could not be written; the file is read again the next time.
             OSError: The folder cannot be read.
         """
-        for place in sorted(self.folder.iterdir()):
-            if place.name.startswith(".") or not place.is_file():
-                continue
+        for place in self._files():
             status = place.stat()
             state = status.st_mtime_ns, status.st_size
             # Also a time in the future, of a server whose clock is ahead, is not now.
@@ -110,9 +108,12 @@ class NoticeFiles:
         Raises:
             OSError: The folder cannot be read.
         """
-        files = (place for place in sorted(self.folder.iterdir()) if not place.name.startswith(".") and place.is_file())
-        outcomes = (_outcome(place, _read(place), _checked) for place in files)
+        outcomes = (_outcome(place, _read(place), _checked) for place in self._files())
         return [outcome for outcome in outcomes if outcome.refusal]
+
+    def _files(self) -> Iterator[Path]:
+        """List the files that are read, by name."""
+        return (place for place in sorted(self.folder.iterdir()) if not place.name.startswith(".") and place.is_file())
 
 
 def _checked(text: str, form: NoticeForm, name: str) -> None:
@@ -163,7 +164,7 @@ class NoticeWorker:
         self._systems = systems
         self._files = files
         self._wake = wake
-        self._known: frozenset[int] = frozenset()
+        self._last = 0
         self._trouble = ""
 
     async def start(self) -> None:
@@ -174,7 +175,7 @@ class NoticeWorker:
             LedgerError: The ledger cannot be read or written.
         """
         ledger = self._context.ledger
-        self._known = frozenset(each.key for each in await run_in_thread(ledger.notices.listed))
+        self._last = max((each.key for each in await run_in_thread(ledger.notices.listed)), default=0)
         _warn_of_presumed(await run_in_thread(lambda: ledger.recoveries.presumed_rejected(at=self._context.clock())))
         await self._obey()
 
@@ -218,14 +219,13 @@ class NoticeWorker:
     async def _report_new(self) -> None:
         """Log each notice that was learned since the last time, and what was sent into a window of it that rejects."""
         ledger = self._context.ledger
-        listed = await run_in_thread(ledger.notices.listed)
-        known, self._known = self._known, frozenset(each.key for each in listed)
-        if known == self._known:
+        # Numbers grow in the order in which notices are stored.
+        new = [each for each in await run_in_thread(ledger.notices.listed) if each.key > self._last]
+        if not new:
             return
+        self._last = new[-1].key
         presumed = await run_in_thread(lambda: ledger.recoveries.presumed_rejected(at=self._context.clock()))
-        for notice in listed:
-            if notice.key in known:
-                continue
+        for notice in new:
             LOG.info("Notice %d was learned: %s", notice.key, _described(notice))
             if unmapped := _names_without_system(ledger, notice, self._systems):
                 LOG.warning(
@@ -302,15 +302,12 @@ def _described(notice: StoredNotice) -> str:
     return one_line(f"{reference}{read.kind}, {read.state}, about {names}{unsure}; htpoort windows list shows it")
 
 
-def _names_without_system(ledger: Ledger, notice: StoredNotice, systems: Sequence[str]) -> list[str]:
+def _names_without_system(ledger: Ledger, notice: StoredNotice, systems: Sequence[str]) -> tuple[str, ...]:
     """List the names of a notice, if none of them is known to be a system."""
-    known = {_folded(name.name) for name in ledger.notices.names} | set(map(_folded, systems))
-    names = list(dict.fromkeys(window.system for window in notice.notice.windows if window.system is not None))
-    return [] if any(_folded(name) in known for name in names) else names
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
+    known = {*systems, *(name.system for name in ledger.notices.names)}
+    unmapped = ledger.notices.availability().names_without_system(notice.notice, known)
+    printed = {window.system for window in notice.notice.windows} - {None}
+    return unmapped if len(unmapped) == len(printed) else ()
 
 
 def _warn_of_presumed(presumed: Sequence[Concern]) -> None:

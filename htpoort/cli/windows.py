@@ -29,6 +29,7 @@ from htpoort.core.notices import (
     read_own_notice,
 )
 from htpoort.core.notices.own import YEARS, ZONES
+from htpoort.core.text import folded
 
 if TYPE_CHECKING:
     from htpoort.ledger import StoredNotice
@@ -378,15 +379,11 @@ def named_notices(files: Iterable[str], names: Iterable[str], systems: Sequence[
 def _zone_of(notices: Iterable[Notice], system: str) -> ZoneInfo | None:
     """Find the zone that times without one have: that of the notices that name a system, or else of all."""
     listed = list(notices)
-    wanted = " ".join(system.casefold().split())
+    wanted = folded(system)
     naming = [
         notice
         for notice in listed
-        if any(
-            wanted == " ".join((row.system or "").casefold().split())
-            for each in notice.revisions
-            for row in each.windows
-        )
+        if any(wanted == folded(row.system or "") for each in notice.revisions for row in each.windows)
     ]
     zones = {notice.zone for notice in naming or listed if notice.zone is not None}
     return ZoneInfo(zones.pop()) if len(zones) == 1 else None

@@ -8,6 +8,7 @@ from htpoort.config._parts import Sources
 from htpoort.config._tables import NoticeNameTable, NoticesTable, UnansweredSystemTable, UnansweredTable
 from htpoort.config.configuration import NoticesConfig, UnansweredConfig
 from htpoort.core.notices import NoticeName
+from htpoort.core.text import folded
 
 
 def notices(sources: Sources) -> NoticesConfig:
@@ -31,7 +32,7 @@ def _names(sources: Sources) -> tuple[NoticeName, ...]:
         system = None if table is None else sources.system((*path, "system"), table.system)
         if table is None or system is None:
             continue
-        key = " ".join(table.name.casefold().split()), table.authority
+        key = folded(table.name), table.authority
         if not key[0]:
             document.report("toml.value", (*path, "name"), "give the name as notices print it.")
         elif meant.setdefault(key, system) != system:

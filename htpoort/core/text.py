@@ -47,6 +47,16 @@ def one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+def folded(name: str) -> str:
+    """
+    Turn a name that people print into the form in which such names are compared: without case and repeated blanks.
+
+    >>> folded(" DMS  Invoer ")
+    'dms invoer'
+    """
+    return " ".join(name.casefold().split())
+
+
 def unreadable(name: object, error: OSError | ValueError) -> str:
     """
     Write why a file cannot be read, and what to do where the reason alone does not show it.

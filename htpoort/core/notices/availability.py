@@ -30,6 +30,7 @@ from htpoort.core.notices._placing import (
 from htpoort.core.notices._reasons import contradiction, reason_of
 from htpoort.core.notices._span_index import Query, SpanIndex
 from htpoort.core.notices.notice import Access, Fallback, Notice, Recovery
+from htpoort.core.text import folded
 
 __all__ = ["Advice", "AdviceKind", "Availability", "KnownNotice", "NoticeName", "PlacedWindow"]
 
@@ -123,7 +124,7 @@ class Availability:
             self._keys.setdefault(key[1], []).append(key)
         self._names: dict[str, list[NoticeName]] = {}
         for mapping in names:
-            self._names.setdefault(_folded(mapping.system), []).append(mapping)
+            self._names.setdefault(folded(mapping.system), []).append(mapping)
 
     def is_mapped(self, system: str) -> bool:
         """
@@ -135,7 +136,7 @@ class Availability:
         Returns:
             Whether the configuration names it.
         """
-        return _folded(system) in self._names
+        return folded(system) in self._names
 
     def knows(self, system: str) -> bool:
         """
@@ -147,7 +148,7 @@ class Availability:
         Returns:
             Whether a name is mapped to it, or it is a name that notices print.
         """
-        return self.is_mapped(system) or _folded(system) in self._keys
+        return self.is_mapped(system) or folded(system) in self._keys
 
     def names_without_system(self, notice: Notice, systems: Iterable[str]) -> tuple[str, ...]:
         """
@@ -187,11 +188,11 @@ class Availability:
     def _is_any(self, key: _Key, systems: Iterable[str]) -> bool:
         """Check whether a name means one of some systems, as `_keys_of` decides it."""
         authority, name, typed = key
-        for folded in map(_folded, systems):
-            names = self._names.get(folded)
-            if name == folded and (typed or names is None):
+        for system in map(folded, systems):
+            names = self._names.get(system)
+            if name == system and (typed or names is None):
                 return True
-            if any(_folded(each.name) == name and each.authority in {None, authority} for each in names or ()):
+            if any(folded(each.name) == name and each.authority in {None, authority} for each in names or ()):
                 return True
         return False
 
@@ -280,10 +281,10 @@ class Availability:
 
     def _keys_of(self, system: str, known: datetime) -> list[_Key] | None:
         """Find the names that mean a system; None if it is neither mapped nor a name that was printed by then."""
-        folded = _folded(system)
-        names = self._names.get(folded)
+        own = folded(system)
+        names = self._names.get(own)
         if names is None:
-            keys = [key for key in self._keys.get(folded, ()) if self._printed[key][0] <= known]
+            keys = [key for key in self._keys.get(own, ()) if self._printed[key][0] <= known]
             if not keys:
                 return None
             authorities = {authority for authority, _, _ in keys}
@@ -291,11 +292,11 @@ class Availability:
             keys = [
                 key
                 for name in names
-                for key in self._keys.get(_folded(name.name), ())
+                for key in self._keys.get(folded(name.name), ())
                 if name.authority is None or name.authority == key[0]
             ]
             # Who types a notice may use the directory's own name, whatever names are mapped to it.
-            keys += [key for key in self._keys.get(folded, ()) if key[2] and key not in keys]
+            keys += [key for key in self._keys.get(own, ()) if key[2] and key not in keys]
             authorities = {name.authority for name in names}
         # A row that names no system may mean this one.
         nameless = self._keys.get(None)
@@ -335,11 +336,7 @@ def _precedence(span: Span) -> tuple[bool, timedelta, int, str]:
 
 
 def _key_of(notice: Notice, name: str | None) -> _Key:
-    return notice.authority, None if name is None else _folded(name), notice.typed
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
+    return notice.authority, None if name is None else folded(name), notice.typed
 
 
 def _contradiction(found: dict[AdviceKind, list[Span]]) -> tuple[Span, Span] | None:

@@ -1,17 +1,18 @@
-"""The options that narrow a list, and those that choose what of a message is written to standard output."""
+"""The options that narrow a list, the list itself, and those that choose what of a message is written."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from htpoort.cli import _facts, _input, _show
-from htpoort.cli._input import LARGEST_NUMBER
+from htpoort.cli._facts import Facts
+from htpoort.cli._input import LARGEST_NUMBER, REST
 from htpoort.core import toml_reader
 from htpoort.core.errors import InputError
 from htpoort.core.payload import Payload, read_payload
@@ -142,3 +143,50 @@ def show_payload(facts: _facts.Facts) -> None:
     several = f"There are {len(parts)} parts that may be the payload; choose one with --payload --part NUMBER."
     problems = [{"message": several} if one["code"] == "payload.several" else one for one in facts["problems"]]
     _show.rows({"payload problems": problems})
+
+
+# ── lists and orders ─────────────────────────────────────────────────────────
+
+
+def show_listed(  # noqa: PLR0913 - what is listed, and each choice of how
+    title: str,
+    lines: Iterable[Facts],
+    columns: Sequence[str],
+    in_csv: Sequence[str],
+    *,
+    csv: bool,
+    json: bool,
+    limit: int,
+) -> None:
+    """
+    Print a list: all of it as JSON or CSV, or a table of some columns and lines.
+
+    Args:
+        title: What is listed.
+        lines: The facts of each line.
+        columns: The columns of the table.
+        in_csv: The columns of CSV.
+        csv: Whether to print CSV.
+        json: Whether to print JSON.
+        limit: How many lines the table has at most.
+    """
+    if json:
+        _show.json_array(lines)
+    elif csv:
+        _show.csv_lines(in_csv, lines)
+    else:
+        cells = (tuple(facts[column] for column in columns) for facts in lines)
+        _show.table(title, columns, cells, limit=limit, rest=f"{REST} So has --csv.")
+
+
+def with_despite(message: str) -> str:
+    """
+    Name the option in what the ledger says of the argument.
+
+    Args:
+        message: Why an order is refused.
+
+    Returns:
+        The same; the reason of an order that is forbidden is given by ``--despite``.
+    """
+    return message.replace("as despite.", "by --despite TEXT.")

@@ -115,7 +115,7 @@ class Timeline:
         if not self.systems:
             return
         width = max(len(name) for name, _ in self.systems)
-        start, stop = self._written(self.start), self._written(self.stop)
+        start, stop = self.written(self.start), self.written(self.stop)
         yield f"{'':<{width}}  {start}{stop:>{_COLUMNS - len(start)}} ({self.zone.key})"
         for name, windows in self.systems:
             yield f"{name:<{width}}  {self._bar(windows)}"
@@ -123,19 +123,16 @@ class Timeline:
 
     def _bar(self, windows: Sequence[PlacedWindow]) -> str:
         cells = ["."] * _COLUMNS
-        strength = [-1] * _COLUMNS
-        for window in windows:
+        for window in sorted(windows, key=_rank):
             first = int(self._share(window.opens, of=_COLUMNS, missing=0))
             last = self._share(window.closes, of=_COLUMNS, missing=_COLUMNS)
-            rank = 2 * list(_SIGNS).index(window.advice) + (not window.assumed)
             # A short window has one sign at least.
             for cell in range(first, min(_COLUMNS, max(first + 1, int(last)))):
-                if rank > strength[cell]:
-                    strength[cell] = rank
-                    cells[cell] = "+" if window.assumed else _SIGNS[window.advice]
+                cells[cell] = "+" if window.assumed else _SIGNS[window.advice]
         return "".join(cells)
 
-    def _written(self, moment: datetime) -> str:
+    def written(self, moment: datetime) -> str:
+        """Write a moment as the clock of the zone shows it."""
         return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M}"
 
     # ── as SVG ───────────────────────────────────────────────────────────────
@@ -146,7 +143,7 @@ class Timeline:
         height = top + _ROW * len(self.systems) + _ROW
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
-            f"<title>Service windows from {self._written(self.start)} to {self._written(self.stop)}</title>",
+            f"<title>Service windows from {self.written(self.start)} to {self.written(self.stop)}</title>",
             f"<style>\n{_STYLE}\n</style>",
             f'<rect class="page" width="{_WIDTH}" height="{height}"/>',
             f'<text class="note" x="12" y="{_ROW}">{escape(self.zone.key)}</text>',
@@ -171,7 +168,7 @@ class Timeline:
         last = self._share(window.closes, of=span, missing=span)
         classes = f"{window.advice} assumed" if window.assumed else str(window.advice)
         opens, closes = (
-            _NO_TIME if moment is None else self._written(moment) for moment in (window.opens, window.closes)
+            _NO_TIME if moment is None else self.written(moment) for moment in (window.opens, window.closes)
         )
         title = escape(_clean(f"{window.window.system}: {window.advice} from {opens} until {closes} ({window.notice})"))
         return (

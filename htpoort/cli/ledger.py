@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,7 +20,6 @@ from htpoort.cli._facts import Facts
 from htpoort.cli._input import (
     CONFIG,
     LIMIT,
-    REST,
     Config,
     Csv,
     Json,
@@ -133,27 +132,7 @@ def list_command(  # noqa: PLR0913 - one option for each thing that narrows the 
         name = _selection.system_name(system, settings)
         found = ledger.exchanges.listed(*(state or ()), system=name, party=party, since=moment)
         lines = map(_facts.exchange, _selection.of_known_party(found, party, settings))
-        _show_listed("Exchanges", lines, _COLUMNS, _facts.EXCHANGE, csv=csv, json=json, limit=limit)
-
-
-def _show_listed(  # noqa: PLR0913 - what is listed, and each choice of how
-    title: str,
-    lines: Iterable[Facts],
-    columns: Sequence[str],
-    in_csv: Sequence[str],
-    *,
-    csv: bool,
-    json: bool,
-    limit: int,
-) -> None:
-    """Print a list: all of it as JSON or CSV, or a table of some columns and lines."""
-    if json:
-        _show.json_array(lines)
-    elif csv:
-        _show.csv_lines(in_csv, lines)
-    else:
-        cells = (tuple(facts[column] for column in columns) for facts in lines)
-        _show.table(title, columns, cells, limit=limit, rest=f"{REST} So has --csv.")
+        _selection.show_listed("Exchanges", lines, _COLUMNS, _facts.EXCHANGE, csv=csv, json=json, limit=limit)
 
 
 _REFUSED: Final = frozenset({"ledger.refused", "ledger.notice-forbids"})
@@ -287,9 +266,7 @@ def _naming_order(option: str) -> Generator[None]:
         if first.code not in _REFUSED:
             raise
         advice = " Queue that one with a new --reference." if first.message.endswith("a new K.") else ""
-        raise _input.refusal(
-            first.code, f"{option}: {first.message.replace('as despite.', 'by --despite TEXT.')}{advice}"
-        ) from None
+        raise _input.refusal(first.code, f"{option}: {_selection.with_despite(first.message)}{advice}") from None
 
 
 @replies.command(name="list")
@@ -312,7 +289,7 @@ def list_replies(  # noqa: PLR0913 - one option for each thing that narrows the 
             system=_selection.system_name(system, settings), party=party, since=moment, undelivered=undelivered
         )
         lines = map(_facts.reply, _selection.of_known_party(found, party, settings))
-        _show_listed("Replies", lines, _REPLY_COLUMNS, _facts.REPLY, csv=csv, json=json, limit=limit)
+        _selection.show_listed("Replies", lines, _REPLY_COLUMNS, _facts.REPLY, csv=csv, json=json, limit=limit)
 
 
 @replies.command(name="show")

@@ -80,13 +80,7 @@ def unanswered(  # noqa: PLR0913 - one option for each thing that narrows the li
         else:
             lines = list_of.lines(_clock.now())
         title = "Declarations whose answer is too old" if watch else "Unanswered declarations"
-        if json:
-            _show.json_array(lines)
-        elif csv:
-            _show.csv_lines(UNANSWERED, lines)
-        else:
-            cells = (tuple(facts[column] for column in _COLUMNS) for facts in lines)
-            _show.table(title, _COLUMNS, cells, limit=limit, rest=f"{REST} So has --csv.")
+        _selection.show_listed(title, lines, _COLUMNS, UNANSWERED, csv=csv, json=json, limit=limit)
     if watch:
         raise typer.Exit(_output.ATTENTION)
 
@@ -437,7 +431,7 @@ class _Recovery:
         except InputError as error:
             if error.problems[0].code not in {"ledger.notice-forbids", "ledger.resubmitted", "ledger.not-concerned"}:
                 raise
-            return "", str(error).replace("give the reason as despite.", "give the reason by --despite TEXT.")
+            return "", _selection.with_despite(str(error))
         return f"{'before: ' if order.repeated else ''}{_described(order)}", ""
 
 

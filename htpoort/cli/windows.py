@@ -465,16 +465,17 @@ def timeline(  # noqa: PLR0913 - the options
     for line in drawn.lines():
         _show.line(_show.printable(line))
     lines = [
-        (name, placed.advice, *_bounds(placed, zone), placed.notice, not placed.assumed)
+        (
+            name,
+            placed.advice,
+            *("" if moment is None else drawn.written(moment) for moment in (placed.opens, placed.closes)),
+            placed.notice,
+            not placed.assumed,
+        )
         for name, windows in drawn.systems
         for placed in windows
     ]
     _show.table(f"Periods ({zone.key})" if lines else "Periods", _PERIOD, lines)
-
-
-def _bounds(placed: PlacedWindow, zone: ZoneInfo) -> tuple[str, ...]:
-    moments = (placed.opens, placed.closes)
-    return tuple("" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in moments)
 
 
 def _period(name: str, placed: PlacedWindow, zone: ZoneInfo) -> Facts:

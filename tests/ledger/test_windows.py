@@ -1,4 +1,4 @@
-"""What a notice says to hold is not claimed, whoever asks; it is let go after the window, and never before."""
+"""What a notice says to hold is not claimed by any caller; it is let go after the window, and never before."""
 
 from __future__ import annotations
 

@@ -405,7 +405,7 @@ def test_a_notice_without_a_reference_is_named_by_its_key() -> None:
 
 
 def test_a_text_that_is_read_again_counts_from_the_first_time() -> None:
-    """A page that is read twice tells nothing new, and an older page that is read later replaces nothing."""
+    """A page that is read twice adds nothing, and an older page that is read later replaces nothing."""
     older, newer = text(row()), text(row("queued"), known="2026-01-06T09:00:30")
     again = [
         learned(notice(older, newer), "2026-01-07T00:00"),

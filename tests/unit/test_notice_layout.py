@@ -118,7 +118,7 @@ def test_an_older_list_of_notices() -> None:
 
 def test_a_stamp_before_a_sentence_heads_nothing() -> None:
     """A line that begins with a stamp and goes on as a sentence is a sentence."""
-    notice = read_notice(page(WINDOW, FILES, "2027-03-08 07:00 we were told more."))
+    notice = read_notice(page(WINDOW, FILES, "2027-03-08 07:00 we know more."))
     assert 1 == len(notice.revisions)
 
 

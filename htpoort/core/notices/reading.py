@@ -276,10 +276,8 @@ def _notice(
     )
 
 
-def _printed(moment: datetime | None, *, exact: bool = False) -> str | None:
-    if moment is None:
-        return None
-    return moment.isoformat(timespec="seconds" if exact and moment.second else "minutes")
+def _printed(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="minutes")
 
 
 def _window_json(row: ServiceWindow) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 import shlex
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,7 @@ from htpoort.config.disk_checks import (
     warning,
     wrong,
 )
+from htpoort.core.cutover import day_of
 from htpoort.core.errors import LedgerError
 from htpoort.core.text import one_line
 from htpoort.ledger import Ledger
@@ -103,7 +104,7 @@ def _parts(
     """List the checks; they run at the same time."""
     yield _in_thread(lambda: _ledger(config, at, silence))
     yield _in_thread(lambda: [free_space(places, folder) for folder, places in disks(config).items()])
-    yield _in_thread(lambda: list(_gaps(config)))
+    yield _in_thread(lambda: [*_gaps(config), *_closed(config, day_of(at))])
     yield _in_thread(lambda: other_owner(config, user=os.geteuid(), writes_all=os.geteuid() == 0))
     for number, outbox in enumerate(config.outboxes):
         yield _server(f"outbox[{number}]", outbox.server, at, missing)
@@ -215,6 +216,28 @@ def _gaps(config: AgentConfig) -> Iterator[Finding]:
                 message = f"Declarations to {name} are sent, but its replies are only stored: it has no [[delivery]]."
                 advice = f'Add a [[delivery]] with system = "{name}", or leave {name} out of systems of the [[outbox]].'
                 yield warning(f"delivery {name}", "missing", message, advice)
+
+
+def _closed(config: AgentConfig, today: date) -> Iterator[Finding]:
+    """Warn of declarations that go to a system that takes none any more."""
+    for place, name in _targets(config, today):
+        system = config.ledger.directory.system(name)
+        if system.closed is not None and system.closed <= today:
+            message = f"{place} sends to {system.name}, which takes no new declarations since {system.closed}."
+            yield warning(place, "closed", message, "Send to its successor, unless this is a test or an archive.")
+
+
+def _targets(config: AgentConfig, today: date) -> Iterator[tuple[str, str]]:
+    """List which part of a configuration names which system for new declarations today."""
+    for number, outbox in enumerate(config.outboxes):
+        yield from ((f"outbox[{number}]", name) for name in outbox.systems)
+    for number, folder in enumerate(config.folders):
+        if folder.system is not None:
+            yield f"folder[{number}]", folder.system
+    if config.ledger.cutover is not None:
+        plan = config.ledger.cutover.plan
+        names = {plan.system_for(party, on=today).name for party in config.ledger.parties}
+        yield from (("cutover", name) for name in sorted(names))
 
 
 # ── servers ──────────────────────────────────────────────────────────────────

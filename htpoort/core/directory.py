@@ -10,6 +10,7 @@ import enum
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
 from typing import Final, cast, final
 
 import attrs
@@ -73,6 +74,8 @@ class DeclarationSystem:
         title: What the system is, in one line.
         source: The document that these values come from.
         mark: How certain they are.
+        closed: The first day on which it takes no new declaration from anyone; replies may still come. None if it
+            takes them.
 
     Raises:
         InputError: A value is invalid. The error lists every problem.
@@ -85,6 +88,7 @@ class DeclarationSystem:
     title: str = ""
     source: str = ""
     mark: Mark = Mark.UNKNOWN
+    closed: date | None = None
 
     def __attrs_post_init__(self) -> None:
         problems: list[Problem] = []
@@ -104,6 +108,10 @@ class DeclarationSystem:
                 if reply_id != self.process_id:
                     problems.extend(_id_problems("reply_ids", reply_id))
         problems.extend(_text_problems(title=self.title, source=self.source, mark=self.mark))
+        closed = cast("object", self.closed)
+        if closed is not None and (not isinstance(closed, date) or isinstance(closed, datetime)):
+            message = f"closed is {type(closed).__name__}; give a date without a time, or None."
+            problems.append(Problem("input.date", message))
         if problems:
             raise InputError("", tuple(problems))
 
@@ -278,7 +286,7 @@ class Directory:
         'EXIT.NL'
 
         Args:
-            text: TOML; keys of a system: mailbox, process_id, reply_ids, title, source, mark.
+            text: TOML; keys of a system: mailbox, process_id, reply_ids, title, source, mark, closed.
             name: The file that the text comes from; problems then begin with its name and a line.
 
         Returns:
@@ -363,6 +371,7 @@ class _SystemTable:
     title: str = ""
     source: str = ""
     mark: Mark = Mark.UNKNOWN
+    closed: date | None = None
 
 
 def _read_system(document: Document, path: KeyPath) -> DeclarationSystem | None:
@@ -387,8 +396,15 @@ AGS: Final = DeclarationSystem(
     title="Declarations, the old system (Aangiftesysteem)",
     source=_PAGE,
     mark=Mark.OFFICIAL,
+    closed=date(2024, 12, 1),
 )
-"""The old declaration system. Its process ID contains the letters DMS nevertheless."""
+"""
+The old declaration system. Its process ID contains the letters DMS nevertheless.
+
+Source:
+    Official: it took no new declarations from nearly everyone from 1 July 2024, from licence holders with a plan from
+    11 September 2024, and the last agreements ended on 1 December 2024. When its mailbox went silent is unknown.
+"""
 
 DMS: Final = DeclarationSystem(
     name="DMS",

@@ -19,7 +19,7 @@ import attrs
 from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
-from htpoort.core.cutover import CutoverPlan
+from htpoort.core.cutover import QUIET_DAYS, CutoverPlan
 from htpoort.core.cutover.moves import ZONE, kind_key
 from htpoort.core.directory import AGS, Directory
 from htpoort.core.errors import InputError, Problem, SendError
@@ -258,13 +258,13 @@ SCRIPT: Final = Script(
                 ScriptedReply(kind=ReplyKind.RELEASE, after=4 * _DAY, fault=ReplyFault.WRONG_PROCESS_ID),
                 ScriptedReply(kind=ReplyKind.RELEASE, after=4 * _DAY, fault=ReplyFault.OTHER_PARTY),
                 # Of a kind that was not sent before; otherwise it would be a copy, which is delivered once.
-                ScriptedReply(kind=ReplyKind.REJECTION, after=30 * _DAY),
-                ScriptedReply(kind=ReplyKind.CONTROL, after=30 * _DAY, fault=ReplyFault.OTHER_K),
+                ScriptedReply(kind=ReplyKind.REJECTION, after=QUIET_DAYS * _DAY),
+                ScriptedReply(kind=ReplyKind.CONTROL, after=QUIET_DAYS * _DAY, fault=ReplyFault.OTHER_K),
             ),
         ),
     )
 )
-"""The default script of the gateway: for a month, every fault that a reply can have and still have one right place."""
+"""The default script of the gateway: for five months, every fault that leaves a reply one right place."""
 
 _HOURS: Final = ((-1, time(23, 30)), (0, time(0, 30)), (1, time(12)))
 """When declarations are sent, by the day of a move: just before and after its midnight, and at noon of the next day."""

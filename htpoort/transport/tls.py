@@ -83,7 +83,8 @@ class TlsPolicy:
 # TLS_RSA_* (no forward secrecy) and CAMELLIA, which the notice of 06-03-2025 removes.
 _REMOVED: Final = ("!kRSA", "!CAMELLIA")
 
-# The source says "kept among others": suites missing here may still be supported.
+# The list is closed, and has twelve. The last begins with DHE-RSA and is cut off in the copy that was read, so it is
+# not offered; a gateway that supports all twelve supports each of these.
 _KEPT: Final = (
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-RSA-CHACHA20-POLY1305",
@@ -94,13 +95,20 @@ _KEPT: Final = (
     "DHE-RSA-CHACHA20-POLY1305",
     "DHE-RSA-AES256-CCM",
     "DHE-RSA-AES128-GCM-SHA256",
+    "DHE-RSA-AES128-CCM",
+    "DHE-RSA-AES256-SHA256",
 )
 _DESCRIPTION: Final = "HTG interface description, SMTP-MSA"
 _NOTICE_2025: Final = "HTG notice of 06-03-2025"
-_STAYS: Final = "The notice lists suites of 1.2. No notice withdraws TLS 1.3; that it stays beside 1.2 is inferred."
+_STAYS: Final = (
+    "The notice lists twelve suites of 1.2; the twelfth, which begins with DHE-RSA, and a second change are unread. No "
+    "notice withdraws TLS 1.3; that it stays beside 1.2 is inferred."
+)
+_ANNOUNCED: Final = "Announced only: the notice of 06-03-2025 still lists suites of TLS 1.2, so 1.2 is still allowed."
 
-# The notices contradict each other: 1.2 was to end on 06-07-2022, yet the notice of 06-03-2025 lists suites of 1.2. So
-# 1.2 is the minimum throughout, 1.3 is used wherever the gateway offers it, and each announcement has its own entry.
+# The notices contradict each other: 1.2 was to end on 28-04-2022 (BTO) and 06-07-2022, yet the notice of 06-03-2025
+# lists suites of 1.2. So 1.2 is the minimum throughout, 1.3 is used wherever the gateway offers it, and each
+# announcement has its own entry.
 POLICIES: Final = (
     TlsPolicy(
         environment=Environment.PRODUCTION,
@@ -122,7 +130,7 @@ POLICIES: Final = (
         announced=(TLSVersion.TLSv1_3,),
         source="HTG notice, TLS 1.2 to end on 06-07-2022",
         mark=Mark.OFFICIAL,
-        note="Announced only: the notice of 06-03-2025 still lists suites of TLS 1.2, so 1.2 is still allowed.",
+        note=_ANNOUNCED,
     ),
     TlsPolicy(
         environment=Environment.PRODUCTION,
@@ -139,7 +147,21 @@ POLICIES: Final = (
         announced=(TLSVersion.TLSv1_2,),
         source=_DESCRIPTION,
         mark=Mark.OFFICIAL,
-        note="The day on which TLS 1.3 came to the test environment is unknown.",
+    ),
+    TlsPolicy(
+        environment=Environment.TEST,
+        valid_from=date(2022, 3, 2),
+        announced=(TLSVersion.TLSv1_2, TLSVersion.TLSv1_3),
+        source="HTG notice, TLS 1.3 in the BTO on 02-03-2022",
+        mark=Mark.OFFICIAL,
+    ),
+    TlsPolicy(
+        environment=Environment.TEST,
+        valid_from=date(2022, 4, 28),
+        announced=(TLSVersion.TLSv1_3,),
+        source="HTG notice, TLS 1.2 to end in the BTO on 28-04-2022",
+        mark=Mark.OFFICIAL,
+        note=_ANNOUNCED,
     ),
     TlsPolicy(
         environment=Environment.TEST,

@@ -572,6 +572,49 @@ class TestNothingIsLeftBehind:
         assert f"This runs as #123456, but {folder / 'out'} belongs to {owner}." == other.message
 
 
+class TestClosedSystems:
+    """A system that takes no new declarations is named wherever the configuration would send to it."""
+
+    SERVER = '[[outbox]]\nserver = "127.0.0.1"\nport = 1\nsecurity = "plain"\n'
+
+    @pytest.mark.parametrize(
+        ("text", "parts"),
+        [
+            (f'{SERVER}systems = ["AGS", "DMS"]\n', ["outbox[0]"]),
+            (
+                f'{SERVER}[[folder]]\npath = "out"\nmailbox = "{MAILBOX}"\nparty = "{PARTY}"\nsystem = "ags"\n',
+                ["folder[0]"],
+            ),
+            (f"{SERVER}[cutover]\n", ["cutover"]),
+            (f'{SERVER}[[cutover.move]]\nparty = "{PARTY}"\nsystem = "DMS"\nsince = 2026-11-02\n', []),
+            # An outbox without names serves every system, so that late retries and archives have one.
+            (f'{SERVER}[[folder]]\npath = "out"\nmailbox = "{MAILBOX}"\nparty = "{PARTY}"\nsystem = "DMS"\n', []),
+        ],
+    )
+    async def test_where(self, folder: Path, read: Read, text: str, parts: list[str]) -> None:
+        """Each part that names AGS for new declarations today has a warning, and no other part."""
+        (folder / "out").mkdir()
+        found = [one for one in await check(read(f"{BASE}{text}"), at=NOW) if one.check == "closed"]
+
+        assert [
+            (
+                Verdict.WARNING,
+                part,
+                f"{part} sends to AGS, which takes no new declarations since 2024-12-01.",
+                "Send to its successor, unless this is a test or an archive.",
+            )
+            for part in parts
+        ] == [(one.verdict, one.part, one.message, one.advice) for one in found]
+
+    async def test_before_the_day(self, read: Read) -> None:
+        """Until the day itself nothing is reported."""
+        config = read(f'{BASE}{self.SERVER}systems = ["AGS"]\n')
+        days = [datetime(2024, 11, 30, 12, tzinfo=UTC), datetime(2024, 12, 1, 12, tzinfo=UTC)]
+        found = [[one.part for one in await check(config, at=day) if one.check == "closed"] for day in days]
+
+        assert [[], ["outbox[0]"]] == found
+
+
 class TestDeliveries:
     """Deliveries of parties, and programs."""
 

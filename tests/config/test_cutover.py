@@ -44,10 +44,10 @@ def test_everything(read: Read, folder: Path) -> None:
 
 
 def test_defaults(read: Read) -> None:
-    """By default, the parties leave AGS, the quiet time is thirty days, and there is no shadow."""
+    """By default, the parties leave AGS, the quiet time is 150 days, and there is no shadow."""
     config = read(f"{SMALL}[cutover]\n").ledger.cutover
     assert config is not None
-    assert (config.plan.default, config.leaving, config.quiet_days, config.shadow) == ("AGS", AGS, 30, None)
+    assert (config.plan.default, config.leaving, config.quiet_days, config.shadow) == ("AGS", AGS, 150, None)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_nothing_false_follows_from_a_mistake(refused: Refuse, text: str, expect
 @pytest.mark.parametrize(
     ("ledger", "quiet", "expected"),
     [
-        ("retention_days = 29", "", ["4: ledger.retention_days: give at least 30"]),
+        ("retention_days = 149", "", ["4: ledger.retention_days: give at least 150"]),
         ("retention_days = 13", "quiet_days = 14", ["4: ledger.retention_days: give at least 14"]),
         # The line of the table, where the setting has none.
         ("", "quiet_days = 2558", ["2: ledger.retention_days: give at least 2558"]),
@@ -213,10 +213,10 @@ def test_what_is_pruned_cannot_keep_a_system(refused: Refuse, ledger: str, quiet
     ]
 
 
-@pytest.mark.parametrize("ledger", ["retention_days = 30\n[cutover]\n", "retention_days = 5\n", "[cutover]\n"])
+@pytest.mark.parametrize("ledger", ["retention_days = 150\n[cutover]\n", "retention_days = 5\n", "[cutover]\n"])
 def test_what_is_kept_long_enough(read: Read, ledger: str) -> None:
     """Keeping replies for just the quiet days is enough; without moves, any number of days is."""
-    assert read(f"{SMALL}{ledger}").ledger.retention_days in {5, 30, 2557}
+    assert read(f"{SMALL}{ledger}").ledger.retention_days in {5, 150, 2557}
 
 
 def test_the_settings_of_each_system(read: Read) -> None:

@@ -281,7 +281,7 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             '[systems."A.B"]\nmailbox = "exit@customs.example"\nprocess_id = "EXIT.NL"\nport = 1\n',
             (
                 '7: systems."A.B".port: there is no such setting. '
-                "Known: mailbox, mark, process_id, reply_ids, source, title."
+                "Known: closed, mailbox, mark, process_id, reply_ids, source, title."
             ),
         ),
         ("[systems]\nEXIT = 1\n", "5: systems.EXIT: give a table."),

@@ -12,7 +12,7 @@ from simplemma import is_known
 # Names, terms of the trade, and words that the dictionary lacks.
 KNOWN = {
     *("AGS", "Amsterdam", "CSV", "DMS", "EDIFACT", "HTG", "K", "S", "SMTP", "UTF", "V", "XML", "htpoort", "s"),
-    *("Dutch", "From", "This", "To", "from", "quickstart", "the", "to", "unknown"),
+    *("Dutch", "From", "This", "field", "To", "from", "quickstart", "the", "to", "unknown"),
     *("CSV-bestand", "SMTP-adres", "antwoordbericht", "exitcode", "generale", "ledger", "proces-ID"),
     *("daarboven", "daarheen", "daarin", "daarvan", "daarvoor", "erbij", "hierboven", "onderaan", "waarop", "waarvan"),
 }

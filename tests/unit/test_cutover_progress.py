@@ -113,7 +113,7 @@ class TestProgress:
         assert found.totals == {"AGS": BUSY, "DMS": PartyTotals()}
         assert found.waits_for == (
             "Declarations that are open there: 2, the oldest from 2026-11-20.",
-            "The last reply of AGS came on 2026-12-07, less than 30 days ago.",
+            "The last reply of AGS came on 2026-12-07, less than 150 days ago.",
         )
 
     def test_not_yet(self) -> None:
@@ -124,7 +124,7 @@ class TestProgress:
 
     @pytest.mark.parametrize(
         ("quiet", "stage"),
-        [(timedelta(days=30), MoveStage.MOVED), (timedelta(days=30, microseconds=-1), MoveStage.MOVING)],
+        [(timedelta(days=150), MoveStage.MOVED), (timedelta(days=150, microseconds=-1), MoveStage.MOVING)],
     )
     def test_quiet_days(self, quiet: timedelta, stage: MoveStage) -> None:
         """The days without a reply are over after exactly so many days."""
@@ -136,7 +136,7 @@ class TestProgress:
         assert found.stage is stage
         assert bool(found.waits_for) is (stage is MoveStage.MOVING)
 
-    @pytest.mark.parametrize(("today", "moved"), [(date(2026, 12, 30), False), (date(2026, 12, 31), True)])
+    @pytest.mark.parametrize(("today", "moved"), [(date(2027, 4, 29), False), (date(2027, 4, 30), True)])
     def test_quiet_days_after_the_last_kind(self, today: date, moved: object) -> None:
         """Silence counts from the day of the last kind that moved; before it, answers may be on their way."""
         plan = CutoverPlan(
@@ -149,7 +149,7 @@ class TestProgress:
         )
         at = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
         (found,) = move_progress(plan, old_system=AGS, at=at, parties=[PARTY], totals={})
-        told = "Its last move away from AGS was on 2026-12-01, less than 30 days ago."
+        told = "Its last move away from AGS was on 2026-12-01, less than 150 days ago."
         assert (found.stage, found.waits_for) == ((MoveStage.MOVED, ()) if moved else (MoveStage.MOVING, (told,)))
 
     def test_one_kind_first(self) -> None:
@@ -228,7 +228,7 @@ class TestProgress:
 
 QUIET = OldSystemFacts(
     system="AGS",
-    at=NOON + 60 * DAY,
+    at=NOON + 180 * DAY,
     parties=(PARTY,),
     totals={("nl123456789.02.05", "AGS"): PartyTotals(sent=9, replies=9, last_reply=NOON - 3 * DAY)},
     open=0,
@@ -257,7 +257,7 @@ class TestSwitchOff:
             (
                 "last_reply",
                 datetime(2027, 2, 1, 9, tzinfo=UTC),
-                "The last reply of AGS came on 2027-02-01, less than 30 days ago.",
+                "The last reply of AGS came on 2027-02-01, less than 150 days ago.",
             ),
             ("quarantined", 1, "Messages in quarantine that may be from AGS: 1; release or discard each."),
             (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 import pytest
 from email_validator import validate_email
 from strategies import copies
@@ -200,6 +202,11 @@ BAD = [
     ({"title": 5}, [("input.type", "title is int; give a str.")]),
     ({"source": None}, [("input.type", "source is NoneType; give a str.")]),
     ({"mark": "official"}, [("input.type", "mark is str; give a Mark.")]),
+    ({"closed": "2024-12-01"}, [("input.date", "closed is str; give a date without a time, or None.")]),
+    (
+        {"closed": datetime(2024, 12, 1, tzinfo=UTC)},
+        [("input.date", "closed is datetime; give a date without a time, or None.")],
+    ),
 ]
 
 
@@ -458,6 +465,14 @@ def test_from_toml() -> None:
     assert ["AGS", "DMS", "NCTS", "Exit 2"] == [found.name for found in HTPOORT.add(*Directory.from_toml(TOML))]
 
 
+def test_closed() -> None:
+    """A table may say since when a system takes nothing; without it, the system takes declarations."""
+    text = '[systems.X]\nmailbox = "x@customs.example"\nprocess_id = "X"\n'
+    found = [Directory.from_toml(text + more).system("X").closed for more in ("", "closed = 2024-12-01\n")]
+
+    assert [None, date(2024, 12, 1)] == found
+
+
 @pytest.mark.parametrize("mark", ["official", "field", "inferred", "unknown"])
 def test_marks(mark: str) -> None:
     """A fact has one of the four marks of the domain."""
@@ -531,8 +546,8 @@ BAD_TOML = [
             (
                 "toml.unknown-key",
                 (
-                    "systems.X.port: there is no such setting. Known: mailbox, mark, process_id, reply_ids, source, "
-                    "title."
+                    "systems.X.port: there is no such setting. Known: closed, mailbox, mark, process_id, reply_ids, "
+                    "source, title."
                 ),
             ),
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -119,3 +119,8 @@ def test_titles_distinguish_old_and_new() -> None:
     """The titles distinguish the two systems."""
     assert "Declarations, the old system (Aangiftesysteem)" == AGS.title
     assert "Declarations, the new system (DMS 4)" == DMS.title
+
+
+def test_closed_systems() -> None:
+    """AGS takes no new declarations from anyone since 1 December 2024; DMS does."""
+    assert {"AGS": date(2024, 12, 1), "DMS": None} == {system.name: system.closed for system in HTPOORT}

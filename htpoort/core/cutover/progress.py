@@ -32,8 +32,13 @@ __all__ = [
     "move_progress",
 ]
 
-QUIET_DAYS: Final = 30
-"""Days without a reply after which no more is expected. How late a reply can come is unknown."""
+QUIET_DAYS: Final = 150
+"""
+Days without a reply after which no more is expected.
+
+An export declaration of AGS without a confirmation of exit is invalidated after 150 days, with reminders after 30
+and 120 (*field*). The latest reply of any other kind is unknown.
+"""
 
 
 @final

@@ -314,6 +314,7 @@ def declaration_systems(
         title=draw(texts(_ANY_TEXT, max_size=20)),
         source=draw(texts(_ANY_TEXT, max_size=20)),
         mark=draw(st.sampled_from(Mark)),
+        closed=draw(st.none() | st.dates()),
     )
 
 

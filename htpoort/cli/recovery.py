@@ -13,7 +13,7 @@ import attrs
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _facts, _input, _output, _selection, _show
+from htpoort.cli import _facts, _input, _letting_go, _output, _selection, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Csv, Json, Limit
 from htpoort.cli._selection import OfParty, OfSystem
@@ -186,6 +186,8 @@ _USUAL: Final = {
     Recovery.REPORT_LIST: Order.REPORT,
 }
 """What is done without --do, where a notice leaves no choice."""
+_BEFORE: Final = "before: "
+"""Precedes what was ordered before, and is not ordered again."""
 CONCERNED: Final = (
     *("party", "system", "reference", "business_reference", "sent", "state", "presumed_rejected"),
     *("recovery", "to_do", "allowed", "ordered", "result", "refused"),
@@ -230,11 +232,13 @@ def recover(  # noqa: PLR0913 - one option for each part of the order
         raise _input.refusal("ledger.reason", "--despite is blank; give a reason for the log.")
     payload = None if declaration is None else _input.payload(declaration, None, "--declaration")
     _check_recovery(do, references or (), payload, lrn, new_reference)
+    _check_letting_go(do, references or (), despite, party)
     with _input.opened(config) as (settings, ledger), _naming():
         stored = ledger.notices.find(notice)[-1]
         if do is Order.LET_GO:
-            _let_go(ledger, stored, despite, yes=yes, json=json)
-            return
+            order = _letting_go.LettingGo(ledger=ledger, notice=stored, despite=despite or "", party=party, yes=yes)
+            code = order.run(references or (), csv=csv, json=json, limit=limit)
+            raise typer.Exit(code)
         recovery = _Recovery(
             ledger=ledger,
             notice=stored,
@@ -247,10 +251,12 @@ def recover(  # noqa: PLR0913 - one option for each part of the order
         )
         chosen = list(_selection.of_known_party(iter(recovery.chosen(references or (), party)), party, settings))
         lines = [recovery.facts(concern, named=bool(references), yes=yes) for concern in chosen]
-        if yes and not any(line["refused"] for line in lines):
+        refused = any(line["refused"] for line in lines)
+        if yes and not refused:
             _output.mark_committed()
     _show_recovery(stored, lines, yes=yes, csv=csv, json=json, limit=limit)
-    if yes and any(line["refused"] for line in lines):
+    # Without an order there is nothing that could be refused.
+    if refused and (yes or do is not None):
         raise typer.Exit(_output.BAD_INPUT)
 
 
@@ -275,12 +281,6 @@ def _check_recovery(
     Raises:
         InputError: They do not fit each other.
     """
-    if do is Order.LET_GO and references:
-        message = (
-            "--do let-go is for all that the notice holds, so it cannot be narrowed to one K; leave K out. "
-            "Without --yes, it lists what would be let go."
-        )
-        raise _input.refusal("input.usage", message)
     if do is not Order.NEW_REFERENCE and (payload is not None or lrn is not None):
         raise _input.refusal("input.usage", "--declaration and --lrn go with --do new-reference; leave them out.")
     if do is Order.NEW_REFERENCE and len(references) != 1:
@@ -290,31 +290,19 @@ def _check_recovery(
         raise _input.refusal("input.usage", "--new-reference is the K of one exchange; name that one as K.")
 
 
-def _let_go(ledger: Ledger, stored: StoredNotice, despite: str | None, *, yes: bool, json: bool) -> None:
-    """Send what the notice holds."""
-    if despite is None:
+def _check_letting_go(do: Order | None, references: Sequence[str], despite: str | None, party: str | None) -> None:
+    """
+    Check what `--do let-go` needs.
+
+    Raises:
+        InputError: It lacks a reason, or would do more than its options say.
+    """
+    if do is Order.LET_GO and despite is None:
         message = "--do let-go sends although the notice says to hold; give the reason by --despite TEXT."
         raise _input.refusal("input.usage", message)
-    at = _clock.now()
-    freed = ledger.windows.freed_by_order(stored.key, at=at)
-    if yes:
-        ledger.notices.overrule(stored.key, reason=despite, at=at)
-        _output.mark_committed()
-    facts: Facts = {
-        "notice": stored.key,
-        "result": "let go" if yes else "would be let go",
-        "despite": despite,
-        "systems": ", ".join(sorted({exchange.system for exchange in freed})),
-        "number": len(freed),
-        "references": ", ".join(exchange.reference for exchange in freed),
-    }
-    (_show.as_json if json else _show.rows)(facts)
-    if not json:
-        _show.line(
-            "A running agent sends what it held; a later text of this notice is obeyed again."
-            if yes
-            else "Nothing has changed; add --yes to do it."
-        )
+    if do is Order.LET_GO and party is not None and not references:
+        message = "--do let-go without K is for all parties; name each K that --party is about."
+        raise _input.refusal("input.usage", message)
 
 
 @final
@@ -376,7 +364,7 @@ class _Recovery:
         before = next((order for order in concern.orders if self._is_same(order, do)), None)
         instead = next((order for order in concern.orders if order.resubmission is not None), None)
         if before is not None:
-            result = f"before: {_described(before)}"
+            result = f"{_BEFORE}{_described(before)}"
         elif instead is not None:
             refused = f"{instead.resubmission} took its place on {_clock.local(instead.at)}; see that one."
         elif do is None:
@@ -432,7 +420,7 @@ class _Recovery:
             if error.problems[0].code not in {"ledger.notice-forbids", "ledger.resubmitted", "ledger.not-concerned"}:
                 raise
             return "", _selection.with_despite(str(error))
-        return f"{'before: ' if order.repeated else ''}{_described(order)}", ""
+        return f"{_BEFORE if order.repeated else ''}{_described(order)}", ""
 
 
 def _described(order: RecoveryOrder) -> str:
@@ -445,10 +433,18 @@ def _show_recovery(  # noqa: PLR0913 - what is listed, and each choice of how
 ) -> None:
     """Print what is done, or would be."""
     refused = sum(1 for line in lines if line["refused"])
+    before = sum(1 for line in lines if line["result"].startswith(_BEFORE))
+    number = len(lines) - refused - before
     result = "ordered" if yes else "would be ordered"
-    if refused == len(lines):
-        result = "nothing ordered" if yes else "nothing would be ordered"
-    facts: Facts = {"notice": stored.key, "result": result, "number": len(lines) - refused, "refused": refused}
+    if not number:
+        result = "ordered before" if before else f"nothing {result}"
+    facts: Facts = {
+        "notice": stored.key,
+        "result": result,
+        "number": number,
+        "refused": refused,
+        "ordered_before": before,
+    }
     if json:
         _show.as_json({**facts, "complete": stored.notice.complete, "exchanges": list(lines)})
         return
@@ -463,5 +459,5 @@ def _show_recovery(  # noqa: PLR0913 - what is listed, and each choice of how
     _show.rows(facts)
     if not stored.notice.complete:
         _show.line("Not all of the notice was understood; read it before you do anything.")
-    if not yes and len(lines) > refused:
+    if number and not yes:
         _show.line("Nothing has changed; add --yes to do it.")

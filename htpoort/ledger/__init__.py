@@ -38,7 +38,7 @@ from htpoort.ledger.records import (
 )
 from htpoort.ledger.recoveries import Concern, Recoveries, RecoveryOrder
 from htpoort.ledger.servers import Fetched, Servers
-from htpoort.ledger.windows import Release, WindowReview, Windows
+from htpoort.ledger.windows import Exemption, Release, WindowReview, Windows
 
 __all__ = [
     "RETENTION_DAYS",
@@ -49,6 +49,7 @@ __all__ = [
     "Entry",
     "Exchange",
     "Exchanges",
+    "Exemption",
     "Fetched",
     "HeldSystem",
     "Ledger",

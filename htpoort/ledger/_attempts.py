@@ -33,6 +33,8 @@ _events: Final = _schema.events
 
 # No event is applied to each: the state table leads from these states to *sending*, and a test checks that they agree.
 WAITING: Final = tuple(state for state in State if state.is_waiting)
+_KEYS: Final = 20
+"""Exchanges that one statement asks for by their numbers."""
 _TO_SEND: Final = (
     _exchanges.c.due,
     _exchanges.c.id,
@@ -59,19 +61,47 @@ CLAIM: Final = Statement(
 )
 
 
+def due(
+    connection: sa.Connection, systems: Sequence[str], keys: Sequence[int], *, most: int, at: datetime
+) -> list[tuple[State, Row]]:
+    """
+    Lock what is due, oldest first, with the state of each.
+
+    Args:
+        connection: A connection in the transaction that claims it.
+        systems: The systems that may be sent to.
+        keys: The numbers of exchanges of other systems that may be sent all the same.
+        most: The largest number.
+        at: Now.
+    """
+    found: list[tuple[State, Row]] = []
+    # One query for each state: an index has the exchanges in this order, so that a long queue needs no sorting.
+    for state in WAITING if systems else ():
+        values = {"at": at, "most": most, **{f"value_{number}": system for number, system in enumerate(systems)}}
+        found += [(state, row) for row in _due_in(state, len(systems), _exchanges.c.system).rows(connection, values)]
+    for start in range(0, len(keys), _KEYS):
+        values = {"at": at, "most": most}
+        # The last number again and again, so that there is one statement for any number.
+        some = [*keys[start : start + _KEYS], *[keys[-1]] * _KEYS][:_KEYS]
+        values |= {f"value_{number}": key for number, key in enumerate(some)}
+        for state in WAITING:
+            found += [(state, row) for row in _due_in(state, _KEYS, _exchanges.c.id).rows(connection, values)]
+    return sorted(found, key=lambda each: each[1][:2])[:most]
+
+
 @functools.cache
-def due_in(state: State, systems: int) -> Statement:
-    """Prepare the query for what is due in a state, for a number of systems."""
+def _due_in(state: State, values: int, column: sa.Column[Any]) -> Statement:
+    """Prepare the query for what is due in a state, for a number of systems or of exchanges."""
     # What is queued is due at once, whatever its time: a clock that was set back must not hold it up.
-    due = sa.true() if state is State.QUEUED else _exchanges.c.due <= sa.bindparam("at")
+    due_now = sa.true() if state is State.QUEUED else _exchanges.c.due <= sa.bindparam("at")
     return Statement(
         sa
         .select(*_TO_SEND)
         .join(_messages, _messages.c.id == _exchanges.c.message)
         .where(
             _exchanges.c.state == state.value,
-            due,
-            _exchanges.c.system.in_([sa.bindparam(f"system_{number}") for number in range(systems)]),
+            due_now,
+            column.in_([sa.bindparam(f"value_{number}") for number in range(values)]),
         )
         .order_by(_exchanges.c.due, _exchanges.c.id)
         .limit(sa.bindparam("most"))

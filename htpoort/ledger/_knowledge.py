@@ -26,15 +26,43 @@ from htpoort.ledger.records import NoticeForm, StoredNotice
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _notices: Final = _schema.notices
 _orders: Final = _schema.notice_orders
+_NO_ORDER: Final = (0, 0)
 NEWEST: Final = 10
 """Numbers of notices that an error names."""
-# Both questions in one: a claim asks them each time.
+_LAST_ORDER: Final = _orders.c.id.desc()
+# Both questions in one: a claim asks them each time. The time, because the last order may be of a transaction that was
+# undone since, and its number may be another's now.
 _SINCE: Final = Statement(
     sa
-    .select(_notices.c.id, _notices.c.digest, sa.select(sa.func.max(_orders.c.id)).scalar_subquery())
+    .select(
+        _notices.c.id,
+        _notices.c.digest,
+        sa.select(_orders.c.id).order_by(_LAST_ORDER).limit(1).scalar_subquery(),
+        sa.select(_orders.c.at).order_by(_LAST_ORDER).limit(1).scalar_subquery(),
+    )
     .where(_notices.c.id >= sa.bindparam("first"))
     .order_by(_notices.c.id)
 )
+
+
+@final
+@attrs.frozen
+class SendingOrder:
+    """
+    An order to send although a notice says to hold.
+
+    Args:
+        notice: The number of the notice; earlier texts of its event do not hold either.
+        reason: Why.
+        exchange: The number of the only exchange that it is about; None for all that the notice holds.
+    """
+
+    notice: int
+    reason: str = ""
+    exchange: int | None = None
+
+    def __str__(self) -> str:
+        return f"by order: notice {self.notice}: {self.reason}"
 
 
 @final
@@ -48,18 +76,25 @@ class Knowledge:
         events: For the number of each of them, what it has in common with the other texts of its event.
         availability: What they say.
         obeyed: The same without the notices that a person ordered not to obey.
-        orders: The orders to send although a notice says to hold, each the number of the notice and the reason.
-        digest: The digest of the last one.
-        last_order: The number of the last order.
+        names: Which printed names are which systems of the directory.
+        orders: The orders to send all that a notice says to hold.
+        exemptions: The orders to send a single exchange, by its number.
+        digest: The digest of the last notice.
+        last_order: The number and the time of the last order.
     """
 
     stored: tuple[StoredNotice, ...] = ()
     events: Mapping[int, str]
     availability: Availability
     obeyed: Availability
-    orders: tuple[tuple[int, str], ...] = ()
+    names: tuple[NoticeName, ...] = ()
+    orders: tuple[SendingOrder, ...] = ()
+    exemptions: Mapping[int, tuple[SendingOrder, ...]] = attrs.field(factory=dict[int, tuple[SendingOrder, ...]])
     digest: str = ""
-    last_order: int = 0
+    last_order: tuple[int, int] = _NO_ORDER
+    _without: dict[frozenset[int], Availability] = attrs.field(
+        init=False, factory=dict[frozenset[int], Availability], eq=False
+    )
 
     @property
     def last(self) -> int:
@@ -70,28 +105,46 @@ class Knowledge:
     def of(
         cls,
         stored: tuple[StoredNotice, ...],
-        names: Iterable[NoticeName],
-        orders: Iterable[tuple[int, str]],
-        digest: str,
-        last: int,
+        names: tuple[NoticeName, ...],
+        given: Iterable[SendingOrder] = (),
+        *,
+        digest: str = "",
+        last_order: tuple[int, int] = _NO_ORDER,
     ) -> Knowledge:
-        """Combine the notices with the numbers of those that are not obeyed."""
-        given = tuple(orders)
+        """Combine the notices with the orders not to obey some of them."""
+        listed = tuple(given)
         events = _events(stored)
-        overruled: dict[str, int] = {}
-        for number, _ in given:
-            key = events[number]
-            overruled[key] = max(number, overruled.get(key, 0))
-        obeyed = [each for each in stored if each.key > overruled.get(events[each.key], 0)]
+        orders = tuple(order for order in listed if order.exchange is None)
+        exemptions: dict[int, tuple[SendingOrder, ...]] = {}
+        for order in listed:
+            if order.exchange is not None:
+                exemptions[order.exchange] = (*exemptions.get(order.exchange, ()), order)
         return cls(
             stored=stored,
             events=events,
             availability=Availability(_known(stored, events), names),
-            obeyed=Availability(_known(obeyed, events), names),
-            orders=given,
+            obeyed=_obeyed(stored, events, names, {order.notice for order in orders}),
+            names=names,
+            orders=orders,
+            exemptions=exemptions,
             digest=digest,
-            last_order=last,
+            last_order=last_order,
         )
+
+    def without(self, numbers: Iterable[int]) -> Availability:
+        """Decide what would be obeyed if some notices were not either; kept, because a claim may ask each time."""
+        more = frozenset(numbers)
+        if not more:
+            return self.obeyed
+        found = self._without.get(more)
+        if found is None:
+            overruled = {*more, *(order.notice for order in self.orders)}
+            found = self._without[more] = _obeyed(self.stored, self.events, self.names, overruled)
+        return found
+
+    def obeyed_for(self, exchange: int) -> Availability:
+        """Decide what is obeyed for one exchange, by its number."""
+        return self.without(order.notice for order in self.exemptions.get(exchange, ()))
 
     def known(self) -> tuple[KnownNotice, ...]:
         """Give the notices as `Availability` takes them."""
@@ -132,9 +185,8 @@ class Knowledge:
         advice = hold_advice(self.availability, system, at=at) if self.orders else None
         if advice is None:
             return ""
-        of_event = [order for order in self.orders if self.events[order[0]] == advice.notice]
-        number, reason = (of_event or self.orders)[-1]
-        return f"by order: notice {number}: {reason}"
+        of_event = [order for order in self.orders if self.events[order.notice] == advice.notice]
+        return str((of_event or self.orders)[-1])
 
     def find(self, text: str) -> tuple[StoredNotice, ...]:
         """
@@ -163,6 +215,19 @@ def _events(stored: Iterable[StoredNotice]) -> dict[int, str]:
         own = each.notice.references[0] if each.notice.references else str(each.key)
         keys[each.key] = own if each.replaces is None else keys.get(each.replaces, own)
     return keys
+
+
+def _obeyed(
+    stored: Iterable[StoredNotice],
+    events: Mapping[int, str],
+    names: Iterable[NoticeName],
+    overruled: Iterable[int],
+) -> Availability:
+    """Decide what holds without some notices and the earlier texts of their events."""
+    last: dict[str, int] = {}
+    for number in overruled:
+        last[events[number]] = max(number, last.get(events[number], 0))
+    return Availability(_known((each for each in stored if each.key > last.get(events[each.key], 0)), events), names)
 
 
 def _known(stored: Iterable[StoredNotice], keys: Mapping[int, str]) -> tuple[KnownNotice, ...]:
@@ -196,7 +261,7 @@ class NoticeReader:
     def __init__(self, names: Iterable[NoticeName] = ()) -> None:
         self.names = tuple(names)
         self._lock = threading.Lock()
-        self._nothing = Knowledge.of((), self.names, (), "", 0)
+        self._nothing = Knowledge.of((), self.names)
         self._knowledge = self._nothing
 
     def knowledge(self, connection: sa.Connection) -> Knowledge:
@@ -208,22 +273,22 @@ class NoticeReader:
             if before.stored and (not rows or rows[0][:2] != (before.last, before.digest)):
                 before = self._nothing
                 rows = _SINCE.rows(connection, {"first": 0})
-            if rows and (rows[-1][0], rows[-1][2] or 0) != (before.last, before.last_order):
-                before = self._read_on(connection, before, digest=rows[-1][1])
+            if rows:
+                number, digest, *order = rows[-1]
+                last_order = order[0] or 0, order[1] or 0
+                if (number, last_order) != (before.last, before.last_order):
+                    before = self._read_on(connection, before, digest, last_order)
             self._knowledge = before
             return before
 
-    def without(self, connection: sa.Connection, number: int) -> Availability:
-        """Decide what would be obeyed after an order to send although a notice says to hold."""
-        now = self.knowledge(connection)
-        return Knowledge.of(now.stored, self.names, [*now.orders, (number, "")], now.digest, now.last_order).obeyed
-
-    def _read_on(self, connection: sa.Connection, before: Knowledge, *, digest: str) -> Knowledge:
+    def _read_on(
+        self, connection: sa.Connection, before: Knowledge, digest: str, last_order: tuple[int, int]
+    ) -> Knowledge:
         query = sa.select(_notices).where(_notices.c.id > before.last).order_by(_notices.c.id)
         stored = (*before.stored, *map(stored_notice, connection.execute(query).all()))
-        orders = connection.execute(sa.select(_orders).order_by(_orders.c.id)).all()
-        last = max((order.id for order in orders), default=0)
-        return Knowledge.of(stored, self.names, [(order.notice, order.reason) for order in orders], digest, last)
+        rows = connection.execute(sa.select(_orders).order_by(_orders.c.id))
+        orders = [SendingOrder(row.notice, row.reason, row.exchange) for row in rows]
+        return Knowledge.of(stored, self.names, orders, digest=digest, last_order=last_order)
 
 
 def parse(form: NoticeForm, text: str, authority: str | None, *, name: str = "") -> Notice:

@@ -241,6 +241,7 @@ notice_orders: Final = sa.Table(
     sa.Column("notice", _KEY, sa.ForeignKey("htpoort_notices.id"), nullable=False, comment="it, and earlier texts"),
     sa.Column("at", Moment, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id"), comment="empty if all that the notice holds"),
 )
 """The orders to send although a notice says to hold; a later text of the event holds again."""
 

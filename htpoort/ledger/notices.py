@@ -159,7 +159,7 @@ class Notices(LedgerPart):
     @reads
     def orders(self, connection: sa.Connection) -> dict[str, tuple[datetime, str]]:
         """
-        List the orders to send although a notice says to hold.
+        List the orders to send all that a notice says to hold.
 
         Returns:
             For each event, by its key in `known`, the time and the reason of the last one.
@@ -168,7 +168,7 @@ class Notices(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         events = self._reader.knowledge(connection).events
-        rows = connection.execute(sa.select(_orders).order_by(_orders.c.id))
+        rows = connection.execute(sa.select(_orders).where(_orders.c.exchange.is_(None)).order_by(_orders.c.id))
         return {events[row.notice]: (row.at, row.reason) for row in rows}
 
     @reads
@@ -208,10 +208,25 @@ class Notices(LedgerPart):
         check_reason(reason)
         if all(each.key != key for each in self._reader.knowledge(connection).stored):
             raise UnknownError("notice", str(key), "the ledger")
-        connection.execute(sa.insert(_orders), {"notice": key, "at": at, "reason": reason})
+        insert_order(connection, key, reason=reason, at=at)
         log(connection, at, LedgerEvent.NOTICE_OVERRULED.value, detail=f"notice {key}: {reason}")
 
     overrule_soon = soon(overrule)
+
+
+def insert_order(
+    connection: sa.Connection, notice: int, *, reason: str, at: datetime, exchange: int | None = None
+) -> None:
+    """Insert an order to send although a notice says to hold: all that it holds, or one exchange."""
+    _one_at_a_time(connection)
+    values = {"notice": notice, "at": at, "reason": reason, "exchange": exchange}
+    connection.execute(sa.insert(_orders), values)
+
+
+def _one_at_a_time(connection: sa.Connection) -> None:
+    """Make numbers visible in their order, on which every reader relies."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ONE_AT_A_TIME)
 
 
 def check_reason(reason: str) -> None:
@@ -286,9 +301,7 @@ def _insert(connection: sa.Connection, new: _NewNotice, *, at: datetime) -> Stor
     Raises:
         UnknownError: There is no notice that it is to replace.
     """
-    if connection.dialect.name == "postgresql":
-        # Numbers become visible in their order, on which every reader relies.
-        connection.execute(_ONE_AT_A_TIME)
+    _one_at_a_time(connection)
     same = connection.execute(sa.select(_notices).where(_notices.c.digest == new.digest)).first()
     if same is not None:
         return attrs.evolve(stored_notice(same), repeated=True)

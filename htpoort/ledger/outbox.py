@@ -6,7 +6,6 @@ Never does: send, or decide what an event means.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, final
@@ -17,9 +16,9 @@ import sqlalchemy as sa
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.exchange import Event, Outcome, State
 from htpoort.core.message import Submission
-from htpoort.core.notices.consequences import hold_advice
 from htpoort.ledger import _attempts, _queueing, _schema
 from htpoort.ledger._connection import Connections, soon, writes
+from htpoort.ledger._holding import find_holding
 from htpoort.ledger._knowledge import NoticeReader
 from htpoort.ledger._lists import UNANSWERED_SINCE_OF, ExchangeLists
 from htpoort.ledger._queueing import exchange_of
@@ -111,7 +110,8 @@ class Exchanges(ExchangeLists):
         """
         Claim exchanges that are due, oldest first; record the outcome of each with `settle`.
 
-        Exchanges of a system that a notice says to hold now, or before an attempt can end, are not claimed.
+        Exchanges of a system that a notice says to hold now, or before an attempt can end, are not claimed, except
+        those that a person ordered to send all the same (`Windows.exempt`).
 
         Args:
             systems: Names of systems.
@@ -127,21 +127,14 @@ class Exchanges(ExchangeLists):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        obeyed = self._reader.knowledge(connection).obeyed
-        free = [system for system in systems if hold_advice(obeyed, system, at=at) is None]
-        if not free:
+        holding = find_holding(connection, self._reader.knowledge(connection), systems, at=at)
+        free, exempt = [system for system in systems if system not in holding.advice], holding.waiting()
+        if not free and not exempt:
             return []
         if per_hour is not None:
             most = min(most, _attempts.allowed_now(connection, systems, per_hour, at))
-        values = {"at": at, "most": most, **{f"system_{number}": system for number, system in enumerate(free)}}
-        # One query for each state: an index has the exchanges in this order, so that a long queue needs no sorting.
-        due = [
-            (*row[:2], state, row)
-            for state in _attempts.WAITING
-            for row in _attempts.due_in(state, len(free)).rows(connection, values)
-        ]
-        oldest = sorted(due, key=operator.itemgetter(0, 1))[:most]
-        claimed = [_attempts.claimed_of(connection, row, state) for *_, state, row in oldest]
+        due = _attempts.due(connection, free, exempt, most=most, at=at)
+        claimed = [_attempts.claimed_of(connection, row, state) for state, row in due]
         if claimed:
             until = at + lease
             _attempts.CLAIM.write_many(

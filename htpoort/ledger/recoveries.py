@@ -326,7 +326,7 @@ def _concern(  # noqa: PLR0913, PLR0917 - what is known of it
         sent=sent,
         window=ordered[0],
         presumed_rejected=rejecting is not None and rejecting.notice == event,
-        rule=recovery_rule(ordered, incomplete=knowledge.unsure),
+        rule=recovery_rule(ordered, incomplete=knowledge.unsure, ordered=[order.action for order in orders]),
         orders=orders,
     )
 

@@ -6,6 +6,7 @@ What may be sent is decided when it is claimed (`htpoort.ledger.outbox`), whethe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, final
@@ -13,20 +14,26 @@ from typing import Any, Final, final
 import attrs
 import sqlalchemy as sa
 
+from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
 from htpoort.core.notices import Advice
-from htpoort.core.notices.consequences import hold_advice
+from htpoort.core.notices.consequences import HOLD_LEAD, hold_advice
 from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
-from htpoort.ledger._knowledge import NoticeReader
+from htpoort.ledger._holding import NOT_SENT_YET, Holding, find_holding
+from htpoort.ledger._knowledge import Knowledge, NoticeReader
 from htpoort.ledger._queueing import exchange_of
-from htpoort.ledger._statement import storable
-from htpoort.ledger.records import Exchange, HeldSystem
+from htpoort.ledger._statement import log, storable
+from htpoort.ledger.notices import check_reason, insert_order
+from htpoort.ledger.outbox import find_for_order
+from htpoort.ledger.records import Exchange, HeldSystem, LedgerEvent
 
-__all__ = ["Release", "WindowReview", "Windows"]
+__all__ = ["Exemption", "Release", "WindowReview", "Windows"]
 
 _exchanges: Final = _schema.exchanges
 _held: Final = _schema.held_systems
+_Row = tuple[int, State]
+"""The number of an exchange, and its state."""
 
 
 @final
@@ -59,6 +66,29 @@ class WindowReview:
 
     to_hold: tuple[str, ...]
     to_release: Mapping[str, Release]
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Exemption:
+    """
+    An order to send one exchange although a notice says to hold it.
+
+    Args:
+        exchange: The exchange.
+        notice: The number of the notice.
+        refused: Why it cannot be ordered, in one sentence; empty if it can. Such an order is never carried out.
+        also: Another notice that holds it as well, so that it waits for the end of that one; empty if none does.
+        reason: Why it was ordered; empty if it was not yet.
+        repeated: Whether it was ordered before.
+    """
+
+    exchange: Exchange
+    notice: int
+    refused: str = ""
+    also: str = ""
+    reason: str = ""
+    repeated: bool = False
 
 
 @final
@@ -109,14 +139,18 @@ class Windows(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         held = {row.system: row for row in connection.execute(sa.select(_held))}
-        knowledge, advice = self._reader.knowledge(connection), self._advice(connection, systems, at)
+        knowledge = self._reader.knowledge(connection)
+        holding = find_holding(connection, knowledge, systems, at=at)
+        advice = holding.advice
         changed = [system for system, why in advice.items() if system not in held or not _is_same(held[system], why)]
-        waiting = _with_exchanges(connection, advice, _attempts.WAITING) if advice else {}
+        waiting = Counter(_with_exchanges(connection, advice, _attempts.WAITING) if advice else {})
+        waiting.subtract(each.system for each in holding.exempt if each.state is not State.HELD)
         over = [system for system in systems if system in held and system not in advice]
         left = _with_exchanges(connection, over, (State.HELD,)) if over else {}
         return WindowReview(
-            to_hold=tuple(system for system in systems if system in changed or system in waiting),
-            to_release={
+            to_hold=tuple(system for system in systems if system in changed or waiting[system] > 0),
+            to_release=_ordered(knowledge, holding, at)
+            | {
                 system: Release(
                     waiting=left.get(system, 0), by=held[system].let_go_by, order=knowledge.order_behind(system, at=at)
                 )
@@ -140,14 +174,92 @@ class Windows(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        states = [state.value for state in (*_attempts.WAITING, State.HELD)]
+        states = [state.value for state in NOT_SENT_YET]
         waiting = _exchanges.c.state.in_(states)
         systems = connection.execute(sa.select(_exchanges.c.system).where(waiting).distinct()).scalars().all()
-        after = self._reader.without(connection, notice)
-        held = self._advice(connection, systems, at)
+        knowledge = self._reader.knowledge(connection)
+        after, held = knowledge.without([notice]), find_holding(connection, knowledge, systems, at=at).advice
         freed = [system for system in held if hold_advice(after, system, at=at) is None]
         query = sa.select(_exchanges).where(waiting, _exchanges.c.system.in_(freed)).order_by(_exchanges.c.id)
         return tuple(map(exchange_of, connection.execute(query)))
+
+    # ── a single exchange ────────────────────────────────────────────────────
+
+    @reads
+    def exemption(
+        self, connection: sa.Connection, notice: str, reference: str, *, at: datetime, party: str | None = None
+    ) -> Exemption:
+        """
+        Find out what `exempt` would do; nothing is written.
+
+        Args:
+            notice: The number of the notice, or one of its references.
+            reference: K of the exchange.
+            at: Now.
+            party: V, needed if two parties used this K.
+
+        Returns:
+            The exchange as it is now, whether another notice holds it as well, and why the order would be refused.
+
+        Raises:
+            UnknownError: No notice has this number or reference, or no exchange this K.
+            InputError: Two parties used this K.
+            LedgerError: The ledger could not be read.
+        """
+        row = find_for_order(connection, reference, party, lock=False)
+        return _exemption(self._reader.knowledge(connection), row, notice, at=at)
+
+    @writes
+    def exempt(  # noqa: PLR0913 - one argument for each part of the order
+        self,
+        connection: sa.Connection,
+        notice: str,
+        reference: str,
+        *,
+        reason: str,
+        at: datetime,
+        party: str | None = None,
+    ) -> Exemption:
+        """
+        Send one exchange although a notice says to hold it, until a later text of its event comes.
+
+        It is queued in the same transaction, unless another notice holds it as well; then it is when that one ends.
+
+        Args:
+            notice: The number of the notice, or one of its references; earlier texts of its event do not hold either.
+            reference: K of the exchange.
+            reason: Why, for the log.
+            at: Now.
+            party: V, needed if two parties used this K.
+
+        Returns:
+            What was ordered. An order that was given before is returned with *repeated* set, and nothing happens.
+
+        Raises:
+            UnknownError: No notice has this number or reference, or no exchange this K.
+            InputError: The notice does not hold it now, or *reason* is empty or not printable.
+            LedgerError: The ledger could not be written.
+        """
+        check_reason(reason)
+        row = find_for_order(connection, reference, party)
+        knowledge = self._reader.knowledge(connection)
+        order = _exemption(knowledge, row, notice, at=at)
+        if order.repeated:
+            return order
+        if order.refused:
+            raise InputError("", (Problem("ledger.nothing-to-let-go", order.refused),))
+        insert_order(connection, order.notice, reason=reason, at=at, exchange=row.id)
+        overruled, why = LedgerEvent.NOTICE_OVERRULED.value, f"notice {order.notice}: {reason}"
+        log(connection, at, overruled, exchange=row.id, state=row.state, detail=why)
+        state = State(row.state)
+        if state is State.HELD and not order.also:
+            detail = storable(f"by order: {why}")
+            state = _attempts.apply_event(connection, row.id, state, Event.WINDOW_CLOSED, at=at, detail=detail).state
+        return attrs.evolve(order, reason=reason, exchange=attrs.evolve(order.exchange, state=state))
+
+    exempt_soon = soon(exempt)
+
+    # ── what an agent does ───────────────────────────────────────────────────
 
     @writes
     def hold(self, connection: sa.Connection, systems: Sequence[str], *, at: datetime) -> dict[str, Advice]:
@@ -165,14 +277,17 @@ class Windows(LedgerPart):
             LedgerError: The ledger could not be written.
         """
         new: dict[str, Advice] = {}
-        for system, advice in self._advice(connection, systems, at).items():
+        holding = find_holding(connection, self._reader.knowledge(connection), systems, at=at)
+        exempt = frozenset(holding.waiting())
+        for system, advice in holding.advice.items():
             values: dict[str, object] = {"until": advice.until, "let_go_by": None}
             values |= {"notice": storable(advice.notice), "why": storable(advice.reason)}
             if connection.execute(sa.update(_held).where(_held.c.system == system).values(values)).rowcount == 0:
                 connection.execute(sa.insert(_held), {"system": system, "since": at, **values})
                 new[system] = advice
             states, detail = _attempts.WAITING, f"notice {advice.notice}" if advice.notice else ""
-            _apply(connection, system, Event.WINDOW_OPENED, states, most=None, at=at, detail=detail)
+            rows = [row for row in _lock(connection, system, states, most=None) if row[0] not in exempt]
+            _apply(connection, rows, Event.WINDOW_OPENED, at=at, detail=detail)
         return new
 
     hold_soon = soon(hold)
@@ -191,7 +306,7 @@ class Windows(LedgerPart):
         Queue exchanges of a system that were held, those first that were queued first.
 
         Args:
-            system: The system. If a notice says to hold it, nothing happens.
+            system: The system. If a notice says to hold it, only what a person ordered to send is let go.
             at: Now.
             most: The largest number to let go; None for all.
             by: When the last one is to be let go; remembered, so that an agent that starts anew keeps to it.
@@ -202,10 +317,13 @@ class Windows(LedgerPart):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        if self._advice(connection, [system], at):
-            return 0
-        detail = storable(self._reader.knowledge(connection).order_behind(system, at=at))
-        number = _apply(connection, system, Event.WINDOW_CLOSED, (State.HELD,), most=most, at=at, detail=detail)
+        knowledge = self._reader.knowledge(connection)
+        holding = find_holding(connection, knowledge, [system], at=at)
+        if holding.advice:
+            return _let_go_ordered(connection, knowledge, holding, most=most, at=at)
+        detail = storable(knowledge.order_behind(system, at=at))
+        rows = _lock(connection, system, (State.HELD,), most=most)
+        number = _apply(connection, rows, Event.WINDOW_CLOSED, at=at, detail=detail)
         row = _held.c.system == system
         if not _with_exchanges(connection, [system], (State.HELD,)):
             connection.execute(sa.delete(_held).where(row))
@@ -215,11 +333,67 @@ class Windows(LedgerPart):
 
     let_go_soon = soon(let_go)
 
-    def _advice(self, connection: sa.Connection, systems: Iterable[str], at: datetime) -> dict[str, Advice]:
-        """Find the systems that a notice says to hold."""
-        obeyed = self._reader.knowledge(connection).obeyed
-        advice = ((system, hold_advice(obeyed, system, at=at)) for system in systems)
-        return {system: each for system, each in advice if each is not None}
+
+# ── a single exchange ────────────────────────────────────────────────────────
+
+
+def _exemption(knowledge: Knowledge, row: sa.Row[Any], notice: str, *, at: datetime) -> Exemption:
+    """
+    Find out what an order to send one exchange would do.
+
+    Raises:
+        UnknownError: There is no such notice.
+    """
+    text = knowledge.find(notice)[-1]
+    event, exchange = knowledge.events[text.key], exchange_of(row)
+    before = [order for order in knowledge.exemptions.get(row.id, ()) if knowledge.events[order.notice] == event]
+    if before and before[-1].notice >= text.key:
+        order = before[-1]
+        return Exemption(exchange=exchange, notice=order.notice, reason=order.reason, repeated=True)
+    if exchange.state not in NOT_SENT_YET:
+        refused = f"The exchange is {exchange.state.value}; only what waits to be sent can be let go."
+        return Exemption(exchange=exchange, notice=text.key, refused=refused)
+    obeyed = knowledge.obeyed_for(row.id)
+    advice = hold_advice(obeyed, row.system, at=at)
+    if advice is None:
+        refused = f"No notice holds {row.system} now; a running agent sends it."
+        return Exemption(exchange=exchange, notice=text.key, refused=refused)
+    windows = obeyed.windows(row.system, start=at, stop=at + HOLD_LEAD)
+    if all(window.notice != event for window in windows):
+        refused = f"Notice {event} does not hold it; notice {advice.notice} does."
+        return Exemption(exchange=exchange, notice=text.key, refused=refused)
+    numbers = [text.key, *(order.notice for order in knowledge.exemptions.get(row.id, ()))]
+    left = hold_advice(knowledge.without(numbers), row.system, at=at)
+    return Exemption(exchange=exchange, notice=text.key, also="" if left is None else left.notice)
+
+
+def _ordered(knowledge: Knowledge, holding: Holding, at: datetime) -> dict[str, Release]:
+    """Describe what is still held although a person ordered to send it: another notice held it as well until now."""
+    ordered: dict[str, Release] = {}
+    for each in holding.exempt:
+        if each.state is State.HELD:
+            waiting = ordered[each.system].waiting if each.system in ordered else 0
+            order = str(knowledge.exemptions[each.key][-1])
+            ordered[each.system] = Release(waiting=waiting + 1, by=at, order=order)
+    return ordered
+
+
+def _let_go_ordered(
+    connection: sa.Connection, knowledge: Knowledge, holding: Holding, *, most: int | None, at: datetime
+) -> int:
+    """Queue what a person ordered to send, of a system that is held."""
+    held = [each.key for each in holding.exempt if each.state is State.HELD]
+    for key in held[:most]:
+        query = sa.select(_exchanges.c.id, _exchanges.c.state).where(
+            _exchanges.c.id == key, _exchanges.c.state == State.HELD.value
+        )
+        rows = _rows(connection, query.with_for_update(skip_locked=True))
+        detail = storable(str(knowledge.exemptions[key][-1]))
+        _apply(connection, rows, Event.WINDOW_CLOSED, at=at, detail=detail)
+    return len(held[:most])
+
+
+# ── exchanges of a system ────────────────────────────────────────────────────
 
 
 def _is_same(row: sa.Row[Any], advice: Advice) -> bool:
@@ -238,17 +412,8 @@ def _with_exchanges(connection: sa.Connection, systems: Iterable[str], states: I
     return {row.system: row.number for row in connection.execute(query)}
 
 
-def _apply(  # noqa: PLR0913 - one argument for each thing that is written
-    connection: sa.Connection,
-    system: str,
-    event: Event,
-    states: Iterable[State],
-    *,
-    most: int | None,
-    at: datetime,
-    detail: str,
-) -> int:
-    """Apply an event to exchanges of a system in some states, oldest first; return how many."""
+def _lock(connection: sa.Connection, system: str, states: Iterable[State], *, most: int | None) -> list[_Row]:
+    """Lock the exchanges of a system in some states, oldest first."""
     query = (
         sa
         .select(_exchanges.c.id, _exchanges.c.state)
@@ -258,7 +423,17 @@ def _apply(  # noqa: PLR0913 - one argument for each thing that is written
         # What another machine is about to claim or to let go is left to it.
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(query).all()
-    for row in rows:
-        _attempts.apply_event(connection, row.id, State(row.state), event, at=at, detail=detail)
-    return len(rows)
+    return _rows(connection, query)
+
+
+def _rows(connection: sa.Connection, query: sa.Executable) -> list[_Row]:
+    return [(key, State(state)) for key, state in connection.execute(query).all()]
+
+
+def _apply(connection: sa.Connection, rows: Iterable[_Row], event: Event, *, at: datetime, detail: str) -> int:
+    """Apply an event to exchanges that are locked; return how many."""
+    number = 0
+    for key, state in rows:
+        _attempts.apply_event(connection, key, state, event, at=at, detail=detail)
+        number += 1
+    return number

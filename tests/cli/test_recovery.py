@@ -216,6 +216,7 @@ class TestPreview:
             "result": "would be ordered",
             "number": 1,
             "refused": 0,
+            "ordered_before": 0,
             "complete": True,
             "exchanges": [
                 {
@@ -325,7 +326,8 @@ class TestRecovering:
             (("K1", "--do", "new-reference"), "--declaration"),
             (("K1", "--do", "new-reference", "--declaration", "none.xml"), "--declaration"),
             (("--do", "let-go"), "--despite"),
-            (("K1", "--do", "let-go", "--despite", "it works"), "leave K out"),
+            (("--do", "let-go", "--despite", "it works", "--party", PARTY), "name each K"),
+            (("K7", "--do", "let-go", "--despite", "it works"), "K 'K7'"),
             (("--despite", " "), "--despite"),
             (("--new-reference", "K9"), "--new-reference"),
             (("--csv", "--json"), "--csv"),
@@ -360,6 +362,51 @@ class TestRecovering:
 
         assert f"{PARTY},DMS,K1,LRNK1," in text
         assert ("report", "accepted", "before: report") == (line["ordered"], line["state"], line["result"])
+
+    def test_a_list_that_was_made_before(self, htpoort: Run, office: Office) -> None:
+        """What was ordered before is not counted as ordered, neither in the preview nor when it is ordered again."""
+        office.send("K1", hours=10)
+        office.learn(begin=20, end=2, recovery="report-list", behaviour="unavailable")
+        order = ("recover", "N1", "--do", "report", "--json")
+        results = [htpoort(*order, *more) for more in ((), ("--yes",), (), ("--yes",))]
+        entries = [entry.event for entry in office.ledger.story("K1")[0].entries]
+
+        assert [
+            (0, "would be ordered", 1, 0),
+            (0, "ordered", 1, 0),
+            (0, "ordered before", 0, 1),
+            (0, "ordered before", 0, 1),
+        ] == [
+            (result.code, *(result.facts[key] for key in ("result", "number", "ordered_before"))) for result in results
+        ]
+        assert 1 == entries.count("recovery-ordered")
+
+    def test_the_exit_code_of_a_preview(self, htpoort: Run, office: Office) -> None:
+        """An order that is refused has the exit code 2 also if it is only shown; a look without an order has 0."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="new-reference")
+        look, refused, done = (
+            htpoort("recover", "N1", *more, "--json")
+            for more in ((), ("--do", "same-reference"), ("--do", "same-reference", "--yes"))
+        )
+
+        assert [0, 2, 2] == [result.code for result in (look, refused, done)]
+        assert ["nothing would be ordered", "nothing would be ordered", "nothing ordered"] == [
+            result.facts["result"] for result in (look, refused, done)
+        ]
+
+    def test_declared_anew_first(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """A new declaration before the old one was invalidated is refused, in the preview and when it is ordered."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="invalidate-and-new", behaviour="unavailable")
+        (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
+        order = ("recover", "N1", "K1", "--do", "new-reference", "--declaration", "new.xml", "--lrn", "LRN9", "--json")
+        results = [htpoort(*order, *more) for more in ((), ("--yes",), ("--despite", "by phone", "--yes"))]
+
+        assert [2, 2, 0] == [result.code for result in results]
+        assert [True, True, False] == [
+            "order invalidated" in result.facts["exchanges"][0]["refused"] for result in results
+        ]
 
     def test_invalidated_and_declared_anew(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
         """What was invalidated is closed, and named by its K it is declared anew; then the new K is named."""
@@ -415,6 +462,66 @@ class TestLettingGo:
         assert entry is not None
         assert "notice 1: it works" == entry.detail
         assert ["DMS"] == list(office.ledger.windows.review(["DMS"], at=now()).to_release)
+
+    def test_letting_one_go(self, htpoort: Run, office: Office) -> None:
+        """Only the named exchange is let go; the preview names it, and a repeated order says so."""
+        office.learn(begin=1, end=-1)
+        for reference in ("K1", "K2"):
+            office.queue(reference)
+        office.ledger.windows.hold(["DMS"], at=now())
+        order = ("recover", "N1", "K1", "--do", "let-go", "--despite", "it works")
+        preview = htpoort(*order)
+        before = office.states()
+        results = [htpoort(*order, *more, "--json") for more in ((), ("--yes",), ("--yes",))]
+        shown = htpoort("show", "K1").text
+
+        assert (0, True, True) == (preview.code, "K1" in preview.text, "K2" not in preview.text)
+        assert {"K1": State.HELD, "K2": State.HELD} == before
+        assert [(0, "would be let go", 1, "K1"), (0, "let go", 1, "K1"), (0, "let go before", 0, "")] == [
+            (result.code, *(result.facts[key] for key in ("result", "number", "references"))) for result in results
+        ]
+        assert ("queued", "let go before") == tuple(
+            results[2].facts["exchanges"][0][key] for key in ("state", "result")
+        )
+        assert {"K1": State.QUEUED, "K2": State.HELD} == office.states()
+        assert ["K1"] == [
+            each.reference
+            for each in office.ledger.exchanges.claim(["DMS"], owner="a", most=9, at=now(), lease=timedelta(minutes=2))
+        ]
+        assert "by order: notice 1: it works" in shown
+
+    def test_one_that_cannot_be_let_go(self, htpoort: Run, office: Office) -> None:
+        """What is refused is listed with its reason, and the exit code is 2, in a preview too; the others are done."""
+        office.send("K1", hours=3)
+        office.learn(begin=1, end=-1)
+        office.queue("K2")
+        options = ("--do", "let-go", "--despite", "it works", "--json")
+        alone = htpoort("recover", "N1", "K1", *options)
+        both = [htpoort("recover", "N1", "K1", "K2", *options, *more) for more in ((), ("--yes",))]
+
+        assert (2, "nothing would be let go", 0, 1) == (
+            alone.code,
+            *(alone.facts[key] for key in ("result", "number", "refused")),
+        )
+        assert "accepted" in alone.facts["exchanges"][0]["refused"]
+        assert [(2, 1, "K2")] * 2 == [(each.code, each.facts["refused"], each.facts["references"]) for each in both]
+
+    def test_two_notices(self, htpoort: Run, office: Office) -> None:
+        """What another notice holds as well waits for that one, and the answer names it."""
+        office.learn(begin=1, end=-1)
+        office.learn(begin=1, end=-2, reference="N2")
+        office.queue("K1")
+        office.ledger.windows.hold(["DMS"], at=now())
+        (first,) = htpoort("recover", "N1", "K1", "--do", "let-go", "--despite", "it works", "--yes", "--json").facts[
+            "exchanges"
+        ]
+        (second,) = htpoort("recover", "N2", "K1", "--do", "let-go", "--despite", "it works", "--yes", "--json").facts[
+            "exchanges"
+        ]
+
+        assert [("let go; notice N2 holds it as well", "held"), ("let go", "queued")] == [
+            (line["result"], line["state"]) for line in (first, second)
+        ]
 
 
 class TestStatus:

@@ -123,7 +123,7 @@ class TestConcerned:
             ledger.recoveries.concerned("N1", at=LATER)
 
 
-# Typed by hand from the README of the notices: what each word of recovery allows.
+# Typed by hand from the README of the notices: what each word of recovery allows at first.
 ALLOWED = {
     "wait": {"wait", "report"},
     "resubmit": {"wait", "report", "same-reference", "new-reference"},
@@ -131,7 +131,7 @@ ALLOWED = {
     "same-reference": {"wait", "report", "same-reference"},
     "new-reference": {"wait", "report", "new-reference"},
     "report-list": {"wait", "report"},
-    "invalidate-and-new": {"wait", "report", "invalidated", "new-reference"},
+    "invalidate-and-new": {"wait", "report", "invalidated"},
     "unstated": {"wait", "report"},
 }
 
@@ -332,6 +332,29 @@ class TestOrders:
         assert [RecoveryAction.INVALIDATED] == [order.action for order in concern.orders]
         assert RecoveryAction.NEW_REFERENCE in concern.rule.allowed
         assert [State.CLOSED, State.QUEUED] == [each.state for each in ledger.exchanges.listed()]
+
+    def test_declared_anew_before_it_was_invalidated(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
+        """Where the old one must be invalidated first, a new one is refused until then, unless there is a reason."""
+        sent("K1", at=OPENS)
+        learn(recovery="invalidate-and-new")
+        new = {"replacement": b"<b/>", "business_reference": "LRN2"}
+        ledger.recoveries.order("N1", RecoveryAction.WAIT, "K1", at=LATER)
+        with pytest.raises(InputError) as refused:
+            ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, **new)  # type: ignore[arg-type]
+        before = [each.state for each in ledger.exchanges.listed()]
+        done = ledger.recoveries.order(
+            "N1",
+            RecoveryAction.NEW_REFERENCE,
+            "K1",
+            at=LATER,
+            despite="by phone",
+            **new,  # type: ignore[arg-type]
+        )
+
+        assert str(refused.value).startswith(
+            "Notice N1 says to have the old one invalidated first; ask Customs for it, and order invalidated."
+        )
+        assert ([State.ACCEPTED], "by phone") == (before, done.despite)
 
     def test_waiting_and_reporting_leave_it_open(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
         """What waits or is on the list may still be answered; it is no longer among what nobody decided about."""

@@ -379,6 +379,166 @@ class TestOverruling:
             ledger.notices.find("N3")
 
 
+class TestLettingOneGo:
+    """A person may order to send a single exchange although a notice holds its system."""
+
+    @pytest.fixture
+    def held(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> StoredNotice:
+        """Hold K1 to K3 because of notice N1."""
+        for reference in ("K1", "K2", "K3"):
+            ledger.exchanges.queue(declaration(reference), at=clock())
+        notice = learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        return notice
+
+    def test_only_that_one(self, ledger: Ledger, held: StoredNotice, claimed: Claimed) -> None:
+        """It is queued at once and claimed in the window; the others stay held, however often an agent looks."""
+        order = ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        review = ledger.windows.review(["DMS"], at=OPENS)
+        ledger.windows.hold(["DMS"], at=OPENS)
+        ledger.windows.let_go("DMS", at=OPENS)
+
+        assert ("K2", State.QUEUED, held.key, "it works", "", False) == (
+            order.exchange.reference,
+            order.exchange.state,
+            order.notice,
+            order.reason,
+            order.also,
+            order.repeated,
+        )
+        assert ((), {}) == (review.to_hold, review.to_release)
+        assert ["held", "queued", "held"] == [each.state.value for each in ledger.exchanges.listed()]
+        assert ["K2"] == claimed(OPENS)
+
+    @pytest.mark.usefixtures("held")
+    def test_the_log(self, ledger: Ledger) -> None:
+        """The story of the exchange has the order with its reason, and what it did."""
+        ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        entries = ledger.story("K2")[0].entries[-2:]
+
+        assert [
+            ("notice-overruled", "held", "notice 1: it works"),
+            ("window-closed", "queued", "by order: notice 1: it works"),
+        ] == [(entry.event, entry.state, entry.detail) for entry in entries]
+
+    @pytest.mark.usefixtures("held")
+    def test_ordered_twice(self, ledger: Ledger) -> None:
+        """The same order again changes nothing, also after the exchange was sent."""
+        ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        (sent,) = ledger.exchanges.claim(["DMS"], owner="a", most=9, at=OPENS, lease=LEASE)
+        ledger.exchanges.settle(sent, Outcome.ACCEPTED, at=OPENS)
+        entry = ledger.newest_entry()
+        again = ledger.windows.exempt_soon("N1", "K2", reason="it works", at=OPENS).result()
+
+        assert (True, State.ACCEPTED) == (again.repeated, again.exchange.state)
+        assert entry == ledger.newest_entry()
+
+    @pytest.mark.usefixtures("held")
+    def test_a_retry(self, ledger: Ledger, claimed: Claimed) -> None:
+        """A further attempt in the window needs no further order."""
+        ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        (sent,) = ledger.exchanges.claim(["DMS"], owner="a", most=9, at=OPENS, lease=LEASE)
+        ledger.exchanges.settle(sent, Outcome.DEFERRED, at=OPENS, due=OPENS + MINUTE)
+        review = ledger.windows.review(["DMS"], at=OPENS)
+        ledger.windows.hold(["DMS"], at=OPENS)
+
+        assert ((), ["K2"]) == (review.to_hold, claimed(OPENS + MINUTE))
+
+    @pytest.mark.usefixtures("held")
+    def test_another_notice(self, ledger: Ledger, learn: Learn, claimed: Claimed) -> None:
+        """What another notice holds as well stays held, until that one holds it no more."""
+        learn(reference="N2", end="21:00")
+        order = ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        within = ledger.windows.review(["DMS"], at=OPENS).to_release
+        after = OPENS + timedelta(hours=1)
+        release = ledger.windows.review(["DMS"], at=after).to_release
+        released = ledger.windows.let_go("DMS", at=after, most=9, by=after)
+
+        assert ("N2", State.HELD, {}) == (order.also, order.exchange.state, within)
+        assert {"DMS": Release(waiting=1, by=after, order="by order: notice 1: it works")} == release
+        assert (1, ["K2"]) == (released, claimed(after))
+
+    @pytest.mark.usefixtures("held")
+    def test_a_later_text_holds_again(self, ledger: Ledger, learn: Learn, clock: Clock, claimed: Claimed) -> None:
+        """The order is about what was known."""
+        ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        learn(clock(500), end="22:00")
+        review = ledger.windows.review(["DMS"], at=OPENS)
+
+        assert ([], ("DMS",)) == (claimed(OPENS), review.to_hold)
+
+    @pytest.mark.usefixtures("held")
+    def test_after_the_window(self, ledger: Ledger, claimed: Claimed) -> None:
+        """The others are let go after the end, and nothing is left of the hold."""
+        ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        ledger.windows.let_go("DMS", at=CLOSES)
+
+        assert (["K1", "K2", "K3"], ()) == (claimed(CLOSES), ledger.windows.held())
+
+    def test_before_an_agent_holds_it(
+        self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn, claimed: Claimed
+    ) -> None:
+        """What waits and is not marked yet is let go as well, and is never marked."""
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        learn()
+        ledger.windows.exempt("N1", "K1", reason="it works", at=OPENS)
+
+        ledger.windows.hold(["DMS"], at=OPENS)
+
+        assert ((), ["K1"]) == (ledger.windows.review(["DMS"], at=OPENS).to_hold, claimed(OPENS))
+
+    @pytest.mark.usefixtures("held")
+    def test_beforehand(self, ledger: Ledger) -> None:
+        """What the order would do can be seen first, and nothing is written."""
+        entry = ledger.newest_entry()
+        preview = ledger.windows.exemption("N1", "K2", at=OPENS)
+
+        assert ("K2", "", False) == (preview.exchange.reference, preview.also, preview.repeated)
+        assert entry == ledger.newest_entry()
+
+    def test_what_is_refused(self, ledger: Ledger, held: StoredNotice, learn: Learn, declaration: Make) -> None:
+        """An order that lets nothing go says why, and writes nothing."""
+        del held
+        learn(reference="N2", system="AGS")
+        ledger.exchanges.queue(declaration("A1", system=AGS), at=OPENS)
+        ledger.exchanges.queue(declaration("K4"), at=OPENS)
+        ledger.exchanges.close("K4", at=OPENS)
+        cases = [
+            ("N1", "K4", OPENS, "is closed"),
+            ("N1", "A1", OPENS, "N2 does"),
+            ("N1", "K1", CLOSES, "No notice holds"),
+        ]
+        entry = ledger.newest_entry()
+        for notice, reference, at, why in cases:
+            with pytest.raises(InputError, match=why):
+                ledger.windows.exempt(notice, reference, reason="it works", at=at)
+        with pytest.raises(InputError, match="reason"):
+            ledger.windows.exempt("N1", "K1", reason=" ", at=OPENS)
+        for notice, reference in (("N9", "K1"), ("N1", "K9")):
+            with pytest.raises(UnknownError):
+                ledger.windows.exempt(notice, reference, reason="it works", at=OPENS)
+
+        assert entry == ledger.newest_entry()
+
+    @pytest.mark.usefixtures("held")
+    def test_two_processes(self, url: str, ledger: Ledger) -> None:
+        """An order that another process gives is obeyed by the next claim."""
+        ledger.windows.review(["DMS"], at=OPENS)
+        with Ledger.open(url) as other:
+            other.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+        claims = ledger.exchanges.claim(["DMS"], owner="a", most=9, at=OPENS, lease=LEASE)
+
+        assert ["K2"] == [each.reference for each in claims]
+
+    @pytest.mark.usefixtures("held")
+    def test_no_order_for_the_system(self, ledger: Ledger) -> None:
+        """An order for one exchange is none for the whole notice, for what agents obey and lists show."""
+        ledger.windows.exempt("N1", "K2", reason="it works", at=OPENS)
+
+        assert {} == ledger.notices.orders()
+        assert Release(waiting=2, by=None) == ledger.windows.review(["DMS"], at=CLOSES).to_release["DMS"]
+
+
 def test_two_processes(url: str, ledger: Ledger, clock: Clock, declaration: Make) -> None:
     """A notice that another process stores is obeyed by the next claim."""
     ledger.exchanges.queue(declaration("K1", system=DMS), at=clock())

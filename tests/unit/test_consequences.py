@@ -143,7 +143,7 @@ class TestRules:
             ("delayed", "unstated", "wait for the answer", set()),
             ("queued", "wait", "send nothing", set()),
             ("rejected", "same-reference", "same LRN", {"same-reference"}),
-            ("unavailable", "invalidate-and-new", "invalidated", {"new-reference"}),
+            ("unavailable", "invalidate-and-new", "invalidated", set()),
         ],
     )
     def test_one_notice(self, behaviour: str, recovery: str, words: str, sends: set[str]) -> None:
@@ -160,6 +160,19 @@ class TestRules:
 
         assert RecoveryAction.SAME_REFERENCE in recovery_rule([first, open_one]).allowed
         assert "list for Customs" in recovery_rule([first, forbids]).against[RecoveryAction.SAME_REFERENCE]
+
+    def test_invalidated_first(self) -> None:
+        """Where the old one must be invalidated first, a new one is allowed afterwards, whichever notice says so."""
+        (first,), (other,) = windows(row(recovery="resubmit")), windows(row(recovery="invalidate-and-new"))
+        before = recovery_rule([other])
+        after = recovery_rule([other], ordered=[RecoveryAction.WAIT, RecoveryAction.INVALIDATED])
+        of_another = recovery_rule([first, other])
+
+        assert [True, False, True] == [
+            RecoveryAction.NEW_REFERENCE in rule.against for rule in (before, after, of_another)
+        ]
+        assert "invalidated first" in before.against[RecoveryAction.NEW_REFERENCE]
+        assert "; but" not in before.to_do
 
     def test_another_notice_forbids_it(self) -> None:
         """What to do names the notice that forbids it, so that nobody finds out by trying."""

@@ -203,17 +203,21 @@ class RecoveryRule:
         return tuple(action for action in RecoveryAction if action not in self.against)
 
 
-def recovery_rule(windows: Iterable[PlacedWindow], *, incomplete: Iterable[str] = ()) -> RecoveryRule:
+def recovery_rule(
+    windows: Iterable[PlacedWindow], *, incomplete: Iterable[str] = (), ordered: Iterable[RecoveryAction] = ()
+) -> RecoveryRule:
     """
     Combine what all windows that concern an exchange say to do.
 
     Args:
         windows: The windows that it was sent in, the one that a person asked about first; at least one.
         incomplete: The notices among them that were not wholly understood.
+        ordered: What was ordered for the exchange already.
 
     Returns:
         What the first window says, and what any of them forbids. A further window that leaves the recovery open
-        forbids nothing.
+        forbids nothing. Where one says to have it invalidated first, a new declaration is refused until that was
+        ordered.
     """
     first, *others = tuple(windows)
     several = (first, *(window for window in others if window.window.recovery is not Recovery.UNSTATED))
@@ -231,6 +235,11 @@ def recovery_rule(windows: Iterable[PlacedWindow], *, incomplete: Iterable[str] 
         against[action] for action in RecoveryAction if action in _allowed(first) & against.keys()
     )
     but = "".join(f"; but {why[:1].lower()}{why[1:].rstrip('.')}" for why in forbidden)
+    if _A.INVALIDATED not in set(ordered):
+        for window in several:
+            if window.window.recovery is Recovery.INVALIDATE_AND_NEW:
+                why = "says to have the old one invalidated first; ask Customs for it, and order invalidated."
+                against.setdefault(_A.NEW_REFERENCE, f"Notice {window.notice} {why}")
     return RecoveryRule(recovery=first.window.recovery, to_do=_to_do(first) + but, against=against)
 
 

@@ -176,6 +176,7 @@ def _create_notices() -> None:
         sa.Column("notice", _KEY, sa.ForeignKey("htpoort_notices.id"), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("exchange", _KEY, sa.ForeignKey("htpoort_exchanges.id")),
     )
     op.create_table(
         "htpoort_held_systems",

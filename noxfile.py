@@ -132,16 +132,19 @@ def wheel(session: nox.Session) -> None:
     """
     The wheel, away from the source tree and with one extra after another.
 
-    Alone, the core imports and the command says what is missing. With `testing`, a user's test file runs. With `all`,
-    every module, file of data, command and entry point is where it belongs.
+    Two builds give the same files. Alone, the core imports and the command says what is missing. With `testing`, a
+    user's test file runs. With `all`, every module, file of data, command and entry point is where it belongs. pipx
+    runs the demonstration from the wheel alone.
     """
     # This tree has settings of pytest that a user does not have.
     with tempfile.TemporaryDirectory() as away:
-        _python(session, "build", "--outdir", away)
-        (built,) = Path(away).glob("*.whl")
+        built = _built_twice(session, Path(away))
+        _python(session, "twine", "check", "--strict", *Path(away).glob("htpoort-*"))
         names = zipfile.ZipFile(built).namelist()
         if strangers := [name for name in names if not name.startswith(("htpoort/", "htpoort-"))]:
             session.error(f"The wheel has {strangers}, which are not of the package.")
+        if not any(name.endswith("/share/man/man1/htpoort-run.1") for name in names):
+            session.error("The wheel has no man pages.")
         for name in ("examples/test_my_forwarder.py", "tests/installed/test_installed.py"):
             shutil.copy(ROOT / name, away)
         session.chdir(away)
@@ -152,7 +155,22 @@ def wheel(session: nox.Session) -> None:
         session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_my_forwarder.py")
         session.install(f"{built}[all]")
         session.run("pytest", "-W", "error", "-p", "no:cacheprovider", "test_installed.py")
+        pipx = {"PIPX_HOME": str(Path(away, "pipx")), "PIPX_BIN_DIR": str(Path(away, "bin"))}
+        _python(session, "pipx", "run", "--spec", f"{built}[cli,simulator]", "htpoort", "demo", env=pipx)
         session.chdir(ROOT)
+
+
+def _built_twice(session: nox.Session, folder: Path) -> Path:
+    """Build wheel and sdist; build them again from another folder, with other times; compare the files."""
+    _python(session, "build", "--outdir", folder)
+    copy, again = folder / "copy", folder / "again"
+    shutil.copytree(ROOT, copy, copy_function=shutil.copy, ignore=shutil.ignore_patterns(".git", ".nox", ".venv"))
+    _python(session, "build", "--outdir", again, copy)
+    for path in folder.glob("htpoort-*"):
+        if path.read_bytes() != (again / path.name).read_bytes():
+            session.error(f"{path.name} differs when it is built again.")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @nox.session(venv_backend="none", default=False)
@@ -177,6 +195,16 @@ def interop(session: nox.Session) -> None:
     # The tests wait most of the time. One process writes the page, where that is asked for.
     several = () if "HTPOORT_INTEROP_WRITE" in os.environ else ("--numprocesses=6", "--dist=load")
     _python(session, "pytest", *several, *(session.posargs or ["tests/interop"]), env=env)
+
+
+@nox.session(venv_backend="none", default=False)
+def deploy(session: nox.Session) -> None:
+    """The unit for systemd, the man pages and the container files of examples/; as root, it installs what it needs."""
+    absent = [
+        name for name in ("systemd", "mandoc") if not shutil.which({"systemd": "systemd-analyze"}.get(name, name))
+    ]
+    _install_from_debian(session, absent, [])
+    _python(session, "pytest", *(session.posargs or ["tests/deploy"]))
 
 
 INTEROP = ROOT / "tests/interop"

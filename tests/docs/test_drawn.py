@@ -28,3 +28,16 @@ def test_charts_are_of_the_figures_that_are_kept(tmp_path: Path, monkeypatch: py
     charts = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "_static").glob("benchmark-*.svg")}
 
     assert charts == {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+
+
+def test_man_pages_are_of_the_commands() -> None:
+    """Each command has a man page, whose words are those of its help; no page is left of a command that is gone."""
+    new = runpy.run_path(str(DOCS / "man_pages.py"))["files"]()
+    kept = {path: words(path.read_text(encoding="utf-8")) for path in (DOCS / "man").iterdir()}
+
+    assert {path: words(text) for path, text in new.items()} == kept
+
+
+def words(page: str) -> list[str]:
+    """Return the lines of a man page without the requests, which each version of docutils writes in its own way."""
+    return [line for line in page.splitlines() if not line.startswith((".", "\\"))]

@@ -73,7 +73,7 @@ class Readers:
             stdin.flush()
         found = dict(self._of_python(raw))
         self.file.write_bytes(raw)
-        shown = subprocess.run(  # noqa: S603 - what comes is in a file
+        shown = subprocess.run(
             ["mhdr", "-d", "-h", "subject", self.file],  # noqa: S607 - looked up as the others are
             capture_output=True,
             check=False,
@@ -135,7 +135,7 @@ def part_readers() -> Generator[PartReaders]:
 
 @contextmanager
 def _running(command: tuple[str | Path, ...]) -> Generator[subprocess.Popen[bytes]]:
-    pipe = subprocess.Popen(  # noqa: S603 - our own scripts
+    pipe = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

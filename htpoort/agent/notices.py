@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.core.errors import InputError
-from htpoort.core.text import one_line
+from htpoort.core.text import decoded_text, one_line
 from htpoort.ledger import Concern, Ledger, NoticeForm, Release, StoredNotice
 from htpoort.ledger.notices import check_notice
 
@@ -135,14 +136,19 @@ def _outcome(place: Path, octets: bytes, use: Callable[[str, NoticeForm, str], S
     if len(octets) > _LONGEST:
         return NoticeOutcome(file=place.name, notice=None, refusal=f"It has more than {_LONGEST:,} octets.")
     form = NoticeForm.OWN if place.suffix == _OWN else NoticeForm.TEXT
-    # An octet that is not UTF-8 is kept, so that the reader can report it.
-    text = octets.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    # TOML is UTF-8: an octet that is not is kept, so that the reader can report its line.
+    text = octets.decode("utf-8-sig", "surrogateescape") if form is NoticeForm.OWN else decoded_text(octets)
     try:
         return NoticeOutcome(file=place.name, notice=use(text, form, place.name), refusal="")
     except InputError as error:
-        return NoticeOutcome(
-            file=place.name, notice=None, refusal=one_line(" ".join(p.message for p in error.problems))
-        )
+        refusal = " ".join(_without_file(problem.message, place.name) for problem in error.problems)
+        return NoticeOutcome(file=place.name, notice=None, refusal=one_line(refusal))
+
+
+def _without_file(message: str, name: str) -> str:
+    """Leave out the name of the file, which stands beside the message; its line stays."""
+    numbered = re.sub(rf"\A{re.escape(name)}:([0-9]+): ", r"line \1: ", message)
+    return numbered.removeprefix(f"{name}: ")
 
 
 @final

@@ -270,8 +270,7 @@ def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
             f"{_number(len(refused), 'file', 'files')} in {folder} cannot be read as a notice, the first {outcome.file}"
         )
         next_command = "correct it, or type the notice in: htpoort windows add"
-        why = outcome.refusal.replace(f"{outcome.file}:", "line ")
-        yield _one("warning", what, since=None, why=why, next_command=next_command)
+        yield _one("warning", what, since=None, why=outcome.refusal, next_command=next_command)
 
 
 def _unserved(ledger: Ledger, facts: Facts, systems: AbstractSet[str]) -> Iterator[Facts]:

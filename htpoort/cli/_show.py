@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import textwrap
 from collections import deque
@@ -176,6 +177,12 @@ def _cell(value: object) -> str:
     if isinstance(value, Instant):
         return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S}"
     return "" if value is None else _text(value)
+
+
+def width() -> int:
+    """Return how many characters fit beside each other; a pipe has no width, unless its reader has said what fits."""
+    narrow = sys.stdout.isatty() or bool(re.fullmatch(r"[1-9][0-9]{0,4}", os.environ.get("COLUMNS", "")))
+    return shutil.get_terminal_size().columns if narrow else _PIPE
 
 
 def _page(title: str, zone: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:

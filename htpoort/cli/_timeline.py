@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, final
 from xml.sax.saxutils import escape, quoteattr
@@ -10,24 +10,27 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from htpoort.core.notices import Access, AdviceKind, Availability, PlacedWindow
+from htpoort.core.notices import Access, AdviceKind, AdvicePeriod, Availability
 
-__all__ = ["Timeline"]
+__all__ = ["Row", "Timeline"]
 
 _COLUMNS: Final = 60
+_FEWEST: Final = 20
+"""Signs of a bar in a terminal that is too narrow."""
 _SIGNS: Final = {
-    AdviceKind.SEND: "-",
-    AdviceKind.SEND_EXPECT_LATE: "~",
-    AdviceKind.UNCLEAR: "?",
     AdviceKind.HOLD: "#",
+    AdviceKind.UNCLEAR: "?",
+    AdviceKind.SEND_EXPECT_LATE: "~",
+    AdviceKind.SEND: "-",
 }
-"""The sign of each kind of advice, from the weakest to the strongest, which covers the others."""
-_MARGIN: Final = timedelta(hours=1)
+_MARGIN: Final = timedelta(minutes=1)
+_ALONE: Final = timedelta(hours=1)
+"""Time around a single moment."""
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _TICKS: Final = 5
 _NO_TIME: Final = "a time that is not known"
-_WIDTH, _LEFT, _RIGHT, _ROW, _BAR = 860, 200, 40, 30, 18
+_WIDTH, _LEFT, _RIGHT, _ROW, _BAR = 920, 260, 40, 30, 18
 _STYLE: Final = """\
 text { font: 13px sans-serif; fill: #1c2733 }
 .note { font-size: 12px; fill: #5a6773 }
@@ -52,18 +55,40 @@ text { font: 13px sans-serif; fill: #1c2733 }
 
 @final
 @attrs.frozen(kw_only=True)
+class Row:
+    """
+    One system.
+
+    Args:
+        name: The system of the directory, or a name as notices print it.
+        mapped: Whether it is, or means, a system of the directory; None if there is no directory.
+        periods: When notices state something of it.
+    """
+
+    name: str
+    mapped: bool | None
+    periods: tuple[AdvicePeriod, ...]
+
+    @property
+    def label(self) -> str:
+        """The name, with a mark if no system is known for it."""
+        return f"{self.name} (not mapped)" if self.mapped is False else self.name
+
+
+@final
+@attrs.frozen(kw_only=True)
 class Timeline:
     """
     When which system is affected.
 
     Args:
-        systems: The name of each system with its windows, by their start.
+        rows: The systems.
         start: Where the picture begins.
         stop: Where it ends.
         zone: The zone in which times are written.
     """
 
-    systems: tuple[tuple[str, tuple[PlacedWindow, ...]], ...]
+    rows: tuple[Row, ...]
     start: datetime
     stop: datetime
     zone: ZoneInfo
@@ -72,7 +97,7 @@ class Timeline:
     def of(  # noqa: PLR0913 - what is drawn, and between which moments
         cls,
         availability: Availability,
-        systems: Iterable[str],
+        names: Mapping[str, bool | None],
         *,
         start: datetime | None,
         stop: datetime | None,
@@ -81,20 +106,23 @@ class Timeline:
         zone: ZoneInfo,
         now: datetime,
     ) -> Timeline:
-        """Find the windows of systems; a bound that is not given follows from them."""
+        """Find the periods of names, each with whether it is mapped; a bound that is not given follows from them."""
         first, last = start or _EARLIEST, stop or _LATEST
-        found = [
-            (name, availability.windows(name, start=first, stop=last, known_at=known_at, access=access))
-            for name in systems
-        ]
-        windows = [window for _, of_system in found for window in of_system]
-        opens = [window.opens for window in windows if window.opens is not None]
-        ends = [window.closes for window in windows if window.closes is not None]
-        begin, end = min([*opens, *ends], default=now), max([*opens, *ends], default=now)
+        rows = tuple(
+            Row(
+                name=name,
+                mapped=mapped,
+                periods=availability.periods(name, start=first, stop=last, known_at=known_at, access=access),
+            )
+            for name, mapped in names.items()
+        )
+        periods = [period for row in rows for period in row.periods]
+        moments = [each for period in periods for each in (period.opens, period.closes) if each is not None]
+        begin, end = min(moments, default=now), max(moments, default=now)
         # What goes on is seen to go on.
-        margin = max(_MARGIN, (end - begin) / 12)
+        margin = max(_MARGIN, (end - begin) / 12) if begin < end else _ALONE
         begin, end = start or begin - margin, stop or end + margin
-        return cls(systems=tuple(found), start=begin, stop=max(end, begin + _MARGIN), zone=zone)
+        return cls(rows=rows, start=begin, stop=max(end, begin + _MARGIN), zone=zone)
 
     def _share(self, moment: datetime | None, *, of: float, missing: float) -> float:
         """Place a moment between the bounds, which are 0 and *of*."""
@@ -103,33 +131,59 @@ class Timeline:
         share = (moment - self.start) / (self.stop - self.start)
         return of * min(1.0, max(0.0, share))
 
+    def _lanes(self, periods: Iterable[AdvicePeriod], columns: int) -> list[list[tuple[int, int, AdvicePeriod]]]:
+        """
+        Give each period its cells: one at least, and none that is another's, so that no short period disappears.
+
+        Args:
+            periods: The periods of a system, by their start.
+            columns: How many cells there are.
+
+        Returns:
+            The lines below each other; in each, periods with their first cell and the first after it. Between those
+            that do not follow each other at once there is an empty one.
+        """
+        lanes: list[list[tuple[int, int, AdvicePeriod]]] = []
+        for period in periods:
+            first = min(columns - 1, int(self._share(period.opens, of=columns, missing=0)))
+            last = max(first + 1, int(self._share(period.closes, of=columns, missing=columns)))
+            for lane in lanes:
+                _, taken, before = lane[-1]
+                follows = before.closes == period.opens
+                begin = max(first, taken) if follows else first
+                if begin < last if follows else begin > taken:
+                    lane.append((begin, last, period))
+                    break
+            else:
+                lanes.append([(first, last, period)])
+        return lanes
+
     # ── in a terminal ────────────────────────────────────────────────────────
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, width: int) -> Iterator[str]:
         """
         Draw with characters.
 
-        Yields:
-            A line with the bounds, a line for each system, and the meaning of the signs.
-        """
-        if not self.systems:
-            return
-        width = max(len(name) for name, _ in self.systems)
-        start, stop = self.written(self.start), self.written(self.stop)
-        yield f"{'':<{width}}  {start}{stop:>{_COLUMNS - len(start)}} ({self.zone.key})"
-        for name, windows in self.systems:
-            yield f"{name:<{width}}  {self._bar(windows)}"
-        yield "# hold   ? unclear   ~ send, expect late   - not affected   + goes on: no sure end   . nothing stated"
+        Args:
+            width: How many fit beside each other; a few more are taken where that is not enough.
 
-    def _bar(self, windows: Sequence[PlacedWindow]) -> str:
-        cells = ["."] * _COLUMNS
-        for window in sorted(windows, key=_rank):
-            first = int(self._share(window.opens, of=_COLUMNS, missing=0))
-            last = self._share(window.closes, of=_COLUMNS, missing=_COLUMNS)
-            # A short window has one sign at least.
-            for cell in range(first, min(_COLUMNS, max(first + 1, int(last)))):
-                cells[cell] = "+" if window.assumed else _SIGNS[window.advice]
-        return "".join(cells)
+        Yields:
+            A line with the bounds, a line or several for each system, and the meaning of the signs.
+        """
+        if not self.rows:
+            return
+        left = max(len(text) for text in (self.zone.key, *(row.label for row in self.rows)))
+        start, stop = self.written(self.start), self.written(self.stop)
+        columns = max(_FEWEST, min(_COLUMNS, width - left - 2))
+        # Two dates and a blank between them.
+        columns = max(columns, len(start) + 1 + len(stop))
+        yield f"{self.zone.key:<{left}}  {start}{stop:>{columns - len(start)}}"
+        for row in self.rows:
+            label = row.label
+            for lane in self._lanes(row.periods, columns) or [[]]:
+                yield f"{label:<{left}}  {_bar(lane, columns)}"
+                label = ""
+        yield "# hold  ? unclear  ~ expect late  - not affected  + not sure  . nothing stated"
 
     def written(self, moment: datetime) -> str:
         """Write a moment as the clock of the zone shows it."""
@@ -139,8 +193,9 @@ class Timeline:
 
     def svg(self) -> str:
         """Draw a picture for light and dark pages."""
+        rows = [(row, self._lanes(row.periods, _COLUMNS) or [[]]) for row in self.rows]
         top = _ROW * 2
-        height = top + _ROW * len(self.systems) + _ROW
+        height = top + _ROW * sum(len(lanes) for _, lanes in rows) + _ROW
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
             f"<title>Service windows from {self.written(self.start)} to {self.written(self.stop)}</title>",
@@ -149,10 +204,13 @@ class Timeline:
             f'<text class="note" x="12" y="{_ROW}">{escape(self.zone.key)}</text>',
             *self._ticks(top, height - _ROW),
         ]
-        for number, (name, windows) in enumerate(self.systems):
-            y = top + _ROW * number
-            parts.append(f'<text x="{_LEFT - 12}" y="{y + _BAR - 3}" text-anchor="end">{escape(_clean(name))}</text>')
-            parts += [self._rectangle(window, y) for window in sorted(windows, key=_rank)]
+        y = top
+        for row, lanes in rows:
+            label = escape(_clean(row.label))
+            parts.append(f'<text x="{_LEFT - 12}" y="{y + _BAR - 3}" text-anchor="end">{label}</text>')
+            for lane in lanes:
+                parts += [self._rectangle(row, period, y) for _, _, period in lane]
+                y += _ROW
         return "\n".join([*parts, *_legend(height - _ROW + 8), "</svg>\n"])
 
     def _ticks(self, top: int, bottom: int) -> Iterator[str]:
@@ -162,31 +220,40 @@ class Timeline:
             yield f'<line class="line" x1="{x:.1f}" y1="{top - 6}" x2="{x:.1f}" y2="{bottom}"/>'
             yield f'<text class="note" x="{x:.1f}" y="{_ROW}" text-anchor="middle">{moment:%d %b %H:%M}</text>'
 
-    def _rectangle(self, window: PlacedWindow, y: int) -> str:
+    def _rectangle(self, row: Row, period: AdvicePeriod, y: int) -> str:
         span = float(_WIDTH - _LEFT - _RIGHT)
-        first = self._share(window.opens, of=span, missing=0.0)
-        last = self._share(window.closes, of=span, missing=span)
-        classes = f"{window.advice} assumed" if window.assumed else str(window.advice)
+        first = self._share(period.opens, of=span, missing=0.0)
+        last = self._share(period.closes, of=span, missing=span)
+        advice, notice = period.advice.advice, period.advice.notice
+        classes = f"{advice} assumed" if period.assumed else str(advice)
         opens, closes = (
-            _NO_TIME if moment is None else self.written(moment) for moment in (window.opens, window.closes)
+            _NO_TIME if moment is None else self.written(moment) for moment in (period.opens, period.closes)
         )
-        title = escape(_clean(f"{window.window.system}: {window.advice} from {opens} until {closes} ({window.notice})"))
+        title = escape(_clean(f"{row.name}: {advice} from {opens} until {closes} ({notice})"))
         return (
             f'<rect class={quoteattr(classes)} x="{_LEFT + first:.1f}" y="{y}" width="{max(2.0, last - first):.1f}" '
             f'height="{_BAR}"><title>{title}</title></rect>'
         )
 
 
-def _rank(window: PlacedWindow) -> tuple[int, bool]:
-    """Give the place of a window among those that cover each other."""
-    return list(_SIGNS).index(window.advice), not window.assumed
+def _bar(lane: Iterable[tuple[int, int, AdvicePeriod]], columns: int) -> str:
+    cells = ["."] * columns
+    for first, last, period in lane:
+        sign = "+" if period.assumed else _SIGNS[period.advice.advice]
+        cells[first:last] = sign * (last - first)
+    return "".join(cells)
 
 
 def _legend(y: int) -> Iterator[str]:
     x = _LEFT
-    words = [(str(kind), "send, expect late" if kind is AdviceKind.SEND_EXPECT_LATE else str(kind)) for kind in _SIGNS]
-    words[0] = ("send", "not affected")
-    for classes, text in [*reversed(words), ("hold assumed", "pale: goes on, no sure end")]:
+    words = {
+        "hold": "hold",
+        "unclear": "unclear",
+        "send-expect-late": "expect late",
+        "send": "not affected",
+        "hold assumed": "pale: not sure",
+    }
+    for classes, text in words.items():
         yield f'<rect class="{classes}" x="{x}" y="{y}" width="12" height="12"/>'
         yield f'<text class="note" x="{x + 18}" y="{y + 11}">{text}</text>'
         x += 18 + 8 * len(text) + 16

@@ -24,7 +24,7 @@ from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import Systems
-from htpoort.cli.windows import named_notices
+from htpoort.cli._notice_sources import named_notices
 from htpoort.core.directory import AGS, DMS, Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (

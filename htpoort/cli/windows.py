@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, Final
 from zoneinfo import ZoneInfo
 
-import attrs
 import typer
 
 from htpoort import _clock
 from htpoort.cli import _input, _notice_advice, _output, _show, _timeline
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
-from htpoort.core.errors import InputError, UnknownError, did_you_mean, near_names
+from htpoort.cli._notice_sources import KnownNotices, file_name, has_configuration, known_notices, read_moment, zone_of
+from htpoort.core.errors import UnknownError, did_you_mean, near_names
 from htpoort.core.notices import (
     Access,
     Advice,
-    Availability,
+    AdvicePeriod,
     Notice,
-    NoticeName,
     PlacedWindow,
     notice_json,
     read_notice,
     read_own_notice,
 )
-from htpoort.core.notices.own import YEARS, ZONES
-from htpoort.core.text import folded
+from htpoort.core.notices.own import ZONES
+from htpoort.core.text import decoded_text, folded
 
 if TYPE_CHECKING:
     from htpoort.ledger import StoredNotice
@@ -59,6 +57,7 @@ AccessOption = Annotated[
 _ROW: Final = ("system", "access", "messages", "start", "end", "end_kind", "behaviour", "recovery", "fallback")
 _LISTED: Final = ("number", "learned", "references", "state", "complete", "systems", "source")
 _PERIOD: Final = ("system", "advice", "from", "until", "notice", "sure")
+_NOT_SURE: Final = "Not sure: no notice says that it is over, or the text leaves it in doubt; what-now says why."
 
 
 # ── read, add, list ──────────────────────────────────────────────────────────
@@ -75,11 +74,11 @@ def read(
 ) -> None:
     """Read published notices, show what they state, and store them; exit code 2 if nothing was read in one of them."""
     _check_texts(files, authority)
-    texts = [(_name(file), _decoded(_input.octets(file, "FILE"))) for file in files]
+    texts = [(file_name(file), decoded_text(_input.octets(file, "FILE"))) for file in files]
     notices = [read_notice(text, authority=authority) for _, text in texts]
     stored: list[str] = []
     warnings: list[str] = []
-    if not no_store and _has_configuration(config):
+    if not no_store and has_configuration(config):
         with _input.opened(config, create=True) as (settings, ledger):
             for (name, text), notice in zip(texts, notices, strict=True):
                 if notice.revisions:
@@ -127,19 +126,19 @@ def add(
     json: Json = False,
 ) -> None:
     """Store a notice that you typed; if something in it is wrong, every problem is shown and nothing is stored."""
-    text = _own_text(_input.octets(file, "FILE"))
+    octets = _input.octets(file, "FILE")
     with _input.file_of("FILE"):
-        notice = read_own_notice(text, name=_name(file))
+        notice = read_own_notice(octets, name=file_name(file))
     with _input.opened(config, create=True) as (settings, ledger):
         from htpoort.ledger import NoticeForm  # noqa: PLC0415 - SQLAlchemy, which only a ledger needs
 
-        kept = ledger.notices.add(text, at=_clock.now(), form=NoticeForm.OWN, source=_name(file))
+        kept = ledger.notices.add(notice.text, at=_clock.now(), form=NoticeForm.OWN, source=file_name(file))
         warnings = _notice_advice.warnings(ledger, kept, (each.name for each in settings.directory))
     _output.mark_committed()
     if json:
         _show.as_json({"number": kept.key, "repeated": kept.repeated, **notice_json(notice)})
     else:
-        _show_notice(_name(file), notice)
+        _show_notice(file_name(file), notice)
         _show.line(f"{'It was stored already' if kept.repeated else 'It is stored'} as notice {kept.key}.")
     _show_warnings(warnings)
 
@@ -230,13 +229,13 @@ def what_now(  # noqa: PLR0913 - the options
     json: Json = False,
 ) -> None:
     """Show what to do with a declaration for a system: send, hold, send-expect-late or unclear; and why."""
-    availability, zones, agents = _known(notices, more, config)
-    zone = _zone_of(zones, system)
-    moment = _clock.now() if at is None else _moment(at, "--at", zone)
-    known = None if known_at is None else _moment(known_at, "--known-at", zone)
-    advice = availability.what_now(system, at=moment, known_at=known, access=access)
+    of = known_notices(notices, more, config)
+    zone = zone_of(of.notices, system)
+    moment = _clock.now() if at is None else read_moment(at, "--at", zone)
+    known = None if known_at is None else read_moment(known_at, "--known-at", zone)
+    advice = of.availability.what_now(system, at=moment, known_at=known, access=access)
     if known is None and access is Access.FILE:
-        advice = _notice_advice.as_sent(advice, agents.obeyed, agents.orders, system=system, at=moment)
+        advice = _notice_advice.as_sent(advice, of.obeyed, of.orders, system=system, at=moment)
     if json:
         _show.as_json(_advice(advice))
         return
@@ -277,142 +276,6 @@ def _local(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds" if moment.second else "minutes")
 
 
-def _moment(text: str, option: str, zone: ZoneInfo | None) -> datetime:
-    """
-    Read a time; one without a zone is local to the authority, as the times of its notices are.
-
-    Raises:
-        InputError: It is not a time, or it has no zone and that of the notices is not known.
-    """
-    moment = None
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-    if moment is None or moment.year not in YEARS:
-        message = f"{option} is {text!r}; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00."
-        raise _input.refusal("input.date", message)
-    if moment.tzinfo is None and zone is not None:
-        moment = moment.replace(tzinfo=zone)
-    if moment.tzinfo is None:
-        message = f"{option} is {text!r}, without a time zone, and the notices do not have one zone; "
-        raise _input.refusal("input.date", f"{message}give for example {text}+01:00.")
-    return moment.astimezone(UTC)
-
-
-# ── the notices of files, or of the ledger ───────────────────────────────────
-
-
-class _AgentView(NamedTuple):
-    """What an agent goes by, and the last order for each event."""
-
-    obeyed: Availability
-    orders: Mapping[str, tuple[datetime, str]]
-
-
-def _known(
-    files: list[str] | None, more: list[str] | None, config: Path
-) -> tuple[Availability, list[Notice], _AgentView]:
-    """Read the notices of files, or of the ledger."""
-    if more and not files:
-        raise _input.refusal("input.usage", f"{more[0]!r} is one argument too many; files follow --notices.")
-    if files:
-        known = [_notice_of(file) for file in [*files, *(more or ())]]
-        names = _names(config) if _has_configuration(config) else ()
-        of_files = Availability(known, names)
-        return of_files, known, _AgentView(of_files, {})
-    with _input.opened(config) as (_, ledger):
-        notices = ledger.notices
-        view = _AgentView(notices.obeyed(), notices.orders())
-        return notices.availability(), [known.notice for known in notices.known()], view
-
-
-def _names(config: Path) -> tuple[NoticeName, ...]:
-    from htpoort.config import read_ledger  # noqa: PLC0415 - SQLAlchemy, which only a ledger needs
-
-    with _input.configured(config):
-        return read_ledger(config).notices.names
-
-
-def _notice_of(file: str) -> Notice:
-    """
-    Read the notice of a file.
-
-    Raises:
-        InputError: It has none, or its TOML is wrong.
-    """
-    octets = _input.octets(file, "--notices")
-    if file.endswith(".toml"):
-        with _input.file_of("--notices"):
-            return read_own_notice(octets, name=file)
-    notice = read_notice(_decoded(octets))
-    if not notice.revisions:
-        named = f"--notices: {_name(file)}: "
-        problems = (attrs.evolve(each, message=f"{named}{each.message}", start=0, stop=0) for each in notice.problems)
-        raise InputError("", tuple(problems))
-    return notice
-
-
-class _Played(TypedDict):
-    notices: list[Notice]
-    notice_names: list[NoticeName]
-
-
-def named_notices(files: Iterable[str], names: Iterable[str], systems: Sequence[str]) -> _Played:
-    """
-    Read the values of --notices and --notice-name, as a gateway takes them.
-
-    Raises:
-        InputError: A file has no notice, a name has another form, or nothing of them would be played.
-        UnknownError: A name is to mean a system that is not played.
-    """
-    read: list[NoticeName] = []
-    for text in names:
-        name, _, system = text.rpartition("=")
-        if not name.strip() or not system.strip():
-            message = f"--notice-name is {text!r}; give NAME=SYSTEM, such as 'DMS Invoer=DMS'."
-            raise _input.refusal("input.value", message)
-        read.append(NoticeName(name=name.strip(), system=system.strip()))
-    played: _Played = {"notices": [_notice_of(file) for file in files], "notice_names": read}
-    _notice_advice.check_played(**played, systems=systems)
-    return played
-
-
-def _zone_of(notices: Iterable[Notice], system: str) -> ZoneInfo | None:
-    """Find the zone that times without one have: that of the notices that name a system, or else of all."""
-    listed = list(notices)
-    wanted = folded(system)
-    naming = [
-        notice
-        for notice in listed
-        if any(wanted == folded(row.system or "") for each in notice.revisions for row in each.windows)
-    ]
-    zones = {notice.zone for notice in naming or listed if notice.zone is not None}
-    return ZoneInfo(zones.pop()) if len(zones) == 1 else None
-
-
-def _has_configuration(path: Path) -> bool:
-    """Report whether there is a configuration, or one was named, which then must be there."""
-    return path != CONFIG or path.exists() or _input.config_option(path) != "--config"
-
-
-def _name(file: str) -> str:
-    return "standard input" if file == "-" else file
-
-
-def _own_text(octets: bytes) -> str:
-    """Decode a TOML file; what is not UTF-8 is refused where it is read."""
-    return octets.decode("utf-8-sig", "surrogateescape")
-
-
-def _decoded(octets: bytes) -> str:
-    """Decode the text of a notice: pages are UTF-8, and what was saved by an editor may be UTF-16 or Windows-1252."""
-    if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return octets.decode("utf-16", "replace")
-    try:
-        return octets.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return octets.decode("cp1252", "replace")
-
-
 # ── timeline ─────────────────────────────────────────────────────────────────
 
 
@@ -439,52 +302,87 @@ def timeline(  # noqa: PLR0913 - the options
     json: Json = False,
 ) -> None:
     """Show when which system is affected, as bars in the terminal and as SVG."""
-    availability, known, _ = _known(notices, more, config)
-    zone = _zone_of(known, "") or ZoneInfo("UTC")
-    bound = None if known_at is None else _moment(known_at, "--known-at", zone)
-    first = None if begin is None else _moment(begin, "--from", zone)
-    last = None if end is None else _moment(end, "--until", zone)
+    of = known_notices(notices, more, config)
+    zone = zone_of(of.notices, "") or ZoneInfo("UTC")
+    bound = None if known_at is None else read_moment(known_at, "--known-at", zone)
+    first = None if begin is None else read_moment(begin, "--from", zone)
+    last = None if end is None else read_moment(end, "--until", zone)
     if first is not None and last is not None and last <= first:
         raise _input.refusal("input.date", "--until is not after --from.")
-    asked = system or availability.printed_names(bound)
-    for name in system or ():
-        if not availability.knows(name):
-            raise UnknownError("--system", name, "the notices", availability.printed_names())
     drawn = _timeline.Timeline.of(
-        availability, asked, start=first, stop=last, known_at=bound, access=access, zone=zone, now=_clock.now()
+        of.availability,
+        _drawn_names(of, system or (), bound),
+        start=first,
+        stop=last,
+        known_at=bound,
+        access=access,
+        zone=zone,
+        now=_clock.now(),
     )
     if svg is not None:
         try:
             svg.write_text(drawn.svg(), encoding="utf-8")
         except OSError as error:
             raise _input.refusal("input.file", f"--svg: {svg} cannot be written: {error.strerror}.") from None
-    periods = [_period(name, placed, zone) for name, windows in drawn.systems for placed in windows]
     if json:
-        _show.as_json(periods)
-        return
-    for line in drawn.lines():
+        _show.as_json([_period(row, period, zone) for row in drawn.rows for period in row.periods])
+    else:
+        _show_timeline(drawn)
+
+
+def _show_timeline(drawn: _timeline.Timeline) -> None:
+    for line in drawn.lines(_show.width()):
         _show.line(_show.printable(line))
     lines = [
         (
-            name,
-            placed.advice,
-            *("" if moment is None else drawn.written(moment) for moment in (placed.opens, placed.closes)),
-            placed.notice,
-            not placed.assumed,
+            row.label,
+            period.advice.advice,
+            *("" if moment is None else drawn.written(moment) for moment in (period.opens, period.closes)),
+            period.advice.notice,
+            not period.assumed,
         )
-        for name, windows in drawn.systems
-        for placed in windows
+        for row in drawn.rows
+        for period in row.periods
     ]
-    _show.table(f"Periods ({zone.key})" if lines else "Periods", _PERIOD, lines)
+    _show.table(f"Periods ({drawn.zone.key})" if lines else "Periods", _PERIOD, lines)
+    if any(period.assumed for row in drawn.rows for period in row.periods):
+        _show.line(_NOT_SURE)
 
 
-def _period(name: str, placed: PlacedWindow, zone: ZoneInfo) -> Facts:
+def _drawn_names(of: KnownNotices, asked: Sequence[str], known_at: datetime | None) -> dict[str, bool | None]:
+    """
+    Find the rows of a timeline: the systems that notices mean, then each name that means none of them.
+
+    Args:
+        of: The notices.
+        asked: Only these names.
+        known_at: Use only what was known then.
+
+    Returns:
+        The names, each with whether it is or means a system; None without a configuration.
+
+    Raises:
+        UnknownError: Nothing can be known of a name that was asked for.
+    """
+    meant, printed = of.availability.named(of.systems or (), known_at=known_at)
+    for name in asked:
+        if not of.availability.knows(name):
+            known = tuple(sorted({*(of.systems or ()), *of.availability.printed_names()}))
+            raise UnknownError("--system", name, "the notices", known)
+    unmapped = set(map(folded, printed))
+    names = asked or (*meant, *printed)
+    return {name: None if of.systems is None else folded(name) not in unmapped for name in names}
+
+
+def _period(row: _timeline.Row, period: AdvicePeriod, zone: ZoneInfo) -> Facts:
+    advice = period.advice
     return {
-        "system": name,
-        "advice": str(placed.advice),
-        "from": None if placed.opens is None else placed.opens.astimezone(zone).isoformat(),
-        "until": None if placed.closes is None else placed.closes.astimezone(zone).isoformat(),
-        "notice": placed.notice or None,
-        "revision": None if placed.revision is None else _local(placed.revision),
-        "assumed": placed.assumed,
+        "system": row.name,
+        "mapped": row.mapped,
+        "advice": str(advice.advice),
+        "from": None if period.opens is None else period.opens.astimezone(zone).isoformat(),
+        "until": None if period.closes is None else period.closes.astimezone(zone).isoformat(),
+        "notice": advice.notice or None,
+        "revision": None if advice.revision is None else _local(advice.revision),
+        "assumed": period.assumed,
     }

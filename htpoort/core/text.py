@@ -57,6 +57,27 @@ def folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
+def decoded_text(octets: bytes) -> str:
+    r"""
+    Decode the text of a file that people saved: UTF-8, or what editors of Windows write, UTF-16 or Windows-1252.
+
+    >>> decoded_text(b"st\xc3\xb8j"), decoded_text(b"st\xf8j"), decoded_text(b"\xff\xfes\x00t\x00")
+    ('støj', 'støj', 'st')
+
+    Args:
+        octets: What is in the file. UTF-16 is recognised by its first two octets.
+
+    Returns:
+        The text. What no encoding explains is in it as U+FFFD.
+    """
+    if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return octets.decode("utf-16", "replace")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return octets.decode("cp1252", "replace")
+
+
 def unreadable(name: object, error: OSError | ValueError) -> str:
     """
     Write why a file cannot be read, and what to do where the reason alone does not show it.

@@ -30,6 +30,7 @@ _STAND_IN: Final = "stand-in"
 _SECRET: Final = "secret"  # noqa: S105 - a key of metadata
 _FIELD: Final = r"[a-z_]+"
 _BARE_KEY: Final = r"[A-Za-z0-9_-]+"
+_SURROGATE: Final = r"[\ud800-\udfff]"
 _TOML_TWICE: Final = r"Cannot declare \((.+)\) twice"
 _TOML_PLACE: Final = r" \(at line (\d+), column \d+\)\Z"
 
@@ -170,11 +171,11 @@ class Document:
         import tomllib  # noqa: PLC0415
 
         if isinstance(text, bytes):
-            try:
-                text = text.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                line = error.object.count(b"\n", 0, error.start) + 1
-                _refuse_document(name, line, "This is not UTF-8, so it is not TOML.")
+            # What is no UTF-8 is kept until its line is known.
+            text = text.decode("utf-8-sig", "surrogateescape")
+        if (odd := re.search(_SURROGATE, text)) is not None:
+            line = text.count("\n", 0, odd.start()) + 1
+            _refuse_document(name, line, "This is not UTF-8, so it is not TOML.")
         try:
             return cls(tomllib.loads(text), name=name, text=text)
         except (ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 from agents import PARTY, QUICK, declaration, server
+from notice_builders import THREE_TEXTS
 
 from htpoort import AGS, Router, State
 from htpoort.agent import Agent, NoticeFiles, Outbox
@@ -267,6 +268,38 @@ class TestFolder:
 
         assert [["a.toml"], [], ["a.toml"], [], []] == seen
         assert len(ledger.notices.listed()) == 2
+
+    def test_a_text_in_another_encoding(self, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
+        """A text that an editor saved as UTF-16 or Windows-1252 is read as the same text in UTF-8."""
+        folder = tmp_path / "notices"
+        folder.mkdir()
+        text = f"{THREE_TEXTS}\nSt\N{LATIN SMALL LETTER O WITH STROKE}j.\n"
+        for name, encoding in (("a", "utf-8"), ("b", "utf-16"), ("c", "cp1252"), ("d", "utf-8-sig")):
+            (folder / f"{name}.txt").write_bytes(text.encode(encoding))
+        outcomes = list(NoticeFiles(folder, settle=0).take(ledger, at=clock))
+
+        assert ["a.txt", "b.txt", "c.txt", "d.txt"] == [each.file for each in outcomes]
+        assert [text] == [each.text for each in ledger.notices.listed()]
+
+    def test_what_is_wrong_is_named_once(self, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
+        """A refusal gives the line without the name of the file, which stands beside it; TOML must be UTF-8."""
+        folder = tmp_path / "notices"
+        folder.mkdir()
+        (folder / "bad.toml").write_text(own().replace("rejected", "broken"))
+        (folder / "empty.toml").write_text("")
+        (folder / "latin.toml").write_bytes(own(system="\N{LATIN SMALL LETTER E WITH ACUTE}").encode("cp1252"))
+        files = NoticeFiles(folder, settle=0)
+        outcomes = [(each.file, each.refusal) for each in files.refused()]
+
+        line = own().splitlines().index('behaviour = "rejected"') + 1
+        assert ("bad.toml", f"line {line}: windows[0].behaviour: give one of rejected, queued, delayed, ") == (
+            outcomes[0][0],
+            outcomes[0][1].partition("unavailable")[0],
+        )
+        assert outcomes[1][1].startswith("zone: give authority or zone")
+        line = own().splitlines().index('system = "DMS"') + 1
+        assert ("latin.toml", f"line {line}: This is not UTF-8, so it is not TOML.") == outcomes[2]
+        assert outcomes == [(each.file, each.refusal) for each in files.take(ledger, at=clock)]
 
     def test_a_file_that_is_being_written(self, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
         """A file that has just changed is left alone until it has not changed for a while."""

@@ -499,19 +499,96 @@ def test_the_timeline_has_a_bar_for_each_system(monkeypatch: pytest.MonkeyPatch)
 
     assert (0, b"") == (done.returncode, done.stderr)
     assert [
-        "                 2025-06-06 18:00                            2025-06-08 18:00 (Europe/Copenhagen)",
-        "DMS Eksport      ...##################################+++++++++++++++++++++++",
-        "DMS Forsendelse  ...##################################+++++++++++++++++++++++",
-        "DMS Import       ...##################################+++++++++++++++++++++++",
-        "Import           ...~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~+++++++++++++++++++++++",
-        "Manifest         ...##################################+++++++++++++++++++++++",
-        "# hold   ? unclear   ~ send, expect late   - not affected   + goes on: no sure end   . nothing stated",
+        "Europe/Copenhagen  2025-06-06 18:00                            2025-06-08 18:00",
+        "DMS Eksport        ...##################################+++++++++++++++++++++++",
+        "DMS Forsendelse    ...##################################+++++++++++++++++++++++",
+        "DMS Import         ...##################################+++++++++++++++++++++++",
+        "Import             ...~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~+++++++++++++++++++++++",
+        "Manifest           ...##################################+++++++++++++++++++++++",
+        "# hold  ? unclear  ~ expect late  - not affected  + not sure  . nothing stated",
         "Periods (Europe/Copenhagen)",
     ] == [line.rstrip() for line in lines[:8]]
     assert [
         ["Manifest", "hold", "2025-06-06 21:00", "2025-06-07 23:59", "WO0000001421830", "yes"],
         ["Manifest", "hold", "2025-06-07 23:59", "", "WO0000001421830", "no"],
     ] == [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│ Manifest")]
+    assert "Not sure: no notice says that it is over, or the text leaves it in doubt; what-now says why." == lines[-1]
+
+
+def test_a_timeline_draws_a_contradiction_as_unclear(folder: Path) -> None:
+    """Where two notices contradict each other, the bar and the picture are what what-now says: unclear, by both."""
+    rejected = OUTAGE + 'end = "2026-11-30T23:00"\n'
+    queued = rejected.replace("rejected", "queued").replace("OWN-1", "OWN-2").replace("T21:00", "T22:00")
+    (folder / "rejected.toml").write_text(rejected)
+    (folder / "queued.toml").write_text(queued.replace("T23:00", "T23:30"))
+    asked = ("--notices", "rejected.toml", "queued.toml", "--from", "2026-11-30T20:30", "--until", "2026-12-01T00:00")
+    done = run("timeline", *asked, "--svg", "out.svg", "--json")
+    text = run("timeline", *asked).stdout.decode()
+    picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
+
+    assert [
+        ("AGS", "hold", "2026-11-30T21:00:00+01:00", "2026-11-30T22:00:00+01:00", "OWN-1", False),
+        ("AGS", "unclear", "2026-11-30T22:00:00+01:00", "2026-11-30T23:00:00+01:00", "OWN-1, OWN-2", False),
+        ("AGS", "send-expect-late", "2026-11-30T23:00:00+01:00", "2026-11-30T23:30:00+01:00", "OWN-2", False),
+    ] == [
+        tuple(each[key] for key in ("system", "advice", "from", "until", "notice", "assumed"))
+        for each in json.loads(done.stdout)
+    ]
+    assert "AGS               ........#################?????????????????~~~~~~~~~.........\n" in text
+    of = "{http://www.w3.org/2000/svg}"
+    drawn = [each.attrib["class"] for each in picture.iter(f"{of}rect") if each.find(f"{of}title") is not None]
+    assert ["hold", "unclear", "send-expect-late"] == drawn
+    assert "Not sure" not in text
+
+
+def test_a_timeline_has_a_row_for_each_system_of_the_directory(office: Path) -> None:
+    """Systems are named as in the configuration, whatever notices print; a name that means none of them is marked."""
+    run("add", "outage.toml")
+    run("read", "three.txt")
+    bounds = ("--from", "2025-06-06T18:00+02:00", "--until", "2025-06-08T18:00+02:00")
+    text = run("timeline", *bounds, "--svg", "out.svg").stdout.decode()
+    facts = json.loads(run("timeline", *bounds, "--json").stdout)
+
+    labels = [line.partition("  ")[0] for line in text.splitlines()[1:7]]
+    assert [
+        "AGS",
+        "DMS",
+        "DMS Eksport (not mapped)",
+        "DMS Forsendelse (not mapped)",
+        "Import (not mapped)",
+        "Manifest (not mapped)",
+    ] == labels
+    assert {("DMS", True), ("DMS Eksport", False), ("Manifest", False)} < {
+        (each["system"], each["mapped"]) for each in facts
+    }
+    assert ">Manifest (not mapped)</text>" in (office / "out.svg").read_text(encoding="utf-8")
+
+
+def test_a_short_window_does_not_disappear(folder: Path) -> None:
+    """Each window has a sign of its own, on another line where there is no room, in the bar as in the picture."""
+    minutes = "".join(
+        f"""
+[[windows]]
+system = "AGS"
+start = "2026-11-30T21:{minute:02}"
+end = "2026-11-30T21:{minute + 1:02}"
+behaviour = "{"queued" if minute == 6 else "rejected"}"
+"""
+        for minute in (0, 2, 4, 6, 8, 10)
+    )
+    head = 'authority = "douane"\nreferences = ["OWN-1"]\n'
+    (folder / "minutes.toml").write_text(head + minutes)
+    close = run("timeline", "--notices", "minutes.toml").stdout.decode().splitlines()
+    wide = ("--from", "2026-11-30T12:00", "--until", "2026-12-01T12:00")
+    day = run("timeline", "--notices", "minutes.toml", *wide, "--svg", "out.svg").stdout.decode().splitlines()
+    picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
+    of = "{http://www.w3.org/2000/svg}"
+    drawn = [each.attrib for each in picture.iter(f"{of}rect") if each.find(f"{of}title") is not None]
+
+    assert "AGS               ....#####....#####.....####.....~~~~.....#####....#####....." == close[1]
+    assert ["#", "#", "#", "~", "#", "#"] == [line[18:].strip(".") for line in day[1:7]]
+    assert {"AGS"} == {line[:18].strip() for line in day[1:7]} - {""}
+    assert 6 == len({each["y"] for each in drawn})
 
 
 def test_the_picture_is_valid_xml_for_light_and_dark(folder: Path) -> None:
@@ -535,6 +612,7 @@ def test_the_picture_is_valid_xml_for_light_and_dark(folder: Path) -> None:
     }
     assert {
         "system": "Manifest",
+        "mapped": None,
         "advice": "hold",
         "from": "2025-06-06T19:00:00+00:00",
         "until": "2025-06-07T21:59:00+00:00",

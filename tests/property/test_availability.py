@@ -130,6 +130,21 @@ def test_until_is_never_too_late(known: list[KnownNotice], at: datetime, moment:
         assert availability.what_now("DMS", at=moment).advice not in SENDING
 
 
+@given(SETS, MOMENTS, st.none() | MOMENTS, st.sampled_from(Access), st.sampled_from(["DMS", "AGS", "other"]))
+def test_the_periods_are_the_advice_of_every_moment(
+    known: list[KnownNotice], at: datetime, known_at: datetime | None, access: Access, system: str
+) -> None:
+    """The one period that a moment is in has the advice for that moment; in none, nothing is in the way."""
+    availability = Availability(known, NAMES)
+    advice = availability.what_now(system, at=at, known_at=known_at, access=access)
+    every = timedelta(microseconds=1)
+    found = availability.periods(system, start=at, stop=at + every, known_at=known_at, access=access)
+
+    assert [(advice.advice, advice.notice, advice.recovery)] * bool(advice.windows) == [
+        (period.advice.advice, period.advice.notice, period.advice.recovery) for period in found
+    ]
+
+
 @given(rows(), st.sampled_from([NoticeState.ANNOUNCED, NoticeState.DELAYED, NoticeState.IN_FORCE]), MOMENTS)
 def test_an_end_is_never_inferred(row: ServiceWindow, state: NoticeState, at: datetime) -> None:
     """A rejecting window without a final end holds at every moment from its start on."""

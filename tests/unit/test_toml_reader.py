@@ -257,6 +257,7 @@ def test_nothing_wrong() -> None:
         ("a = 1\nb = [", "f.toml", "f.toml:2: This is not TOML: Invalid value (at end of document)."),
         (b"a = 1\nb = '\xff'\n", "", "This is not UTF-8, so it is not TOML."),
         (b"a = 1\nb = '\xff'\n", "f.toml", "f.toml:2: This is not UTF-8, so it is not TOML."),
+        ("a = 1\nb = '\udcff'\n", "f.toml", "f.toml:2: This is not UTF-8, so it is not TOML."),
     ],
 )
 def test_what_is_not_toml(text: str | bytes, name: str, message: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from htpoort.core.notices.availability import (
     Advice,
     AdviceKind,
+    AdvicePeriod,
     Availability,
     KnownNotice,
     NoticeName,
@@ -45,6 +46,7 @@ __all__ = [
     "Access",
     "Advice",
     "AdviceKind",
+    "AdvicePeriod",
     "Availability",
     "Behaviour",
     "EndKind",

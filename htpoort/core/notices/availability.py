@@ -18,6 +18,7 @@ import attrs
 from htpoort.core.directory import Mark
 from htpoort.core.errors import did_you_mean, near_names
 from htpoort.core.notices._placing import (
+    EARLIEST,
     NEVER,
     AdviceKind,
     KnownNotice,
@@ -32,7 +33,7 @@ from htpoort.core.notices._span_index import Query, SpanIndex
 from htpoort.core.notices.notice import Access, Fallback, Notice, Recovery
 from htpoort.core.text import folded
 
-__all__ = ["Advice", "AdviceKind", "Availability", "KnownNotice", "NoticeName", "PlacedWindow"]
+__all__ = ["Advice", "AdviceKind", "AdvicePeriod", "Availability", "KnownNotice", "NoticeName", "PlacedWindow"]
 
 _LATEST: Final = NEVER - timedelta.resolution
 _LISTED: Final = 4  # windows of one kind that an advice lists; more at one time would not be read
@@ -91,6 +92,28 @@ class Advice:
     notice: str = ""
     revision: datetime | None = None
     windows: tuple[PlacedWindow, ...] = ()
+
+
+@final
+@attrs.frozen(kw_only=True)
+class AdvicePeriod:
+    """
+    A period in which notices state something of a system, and the advice does not change.
+
+    Args:
+        advice: What to do; its *until* is that of the first moment.
+        opens: The first moment, in UTC; None if no start is known.
+        closes: The first moment after it, in UTC; None if no end is known.
+    """
+
+    advice: Advice
+    opens: datetime | None
+    closes: datetime | None
+
+    @property
+    def assumed(self) -> bool:
+        """Whether the notice that decides does not firmly state this, as in `PlacedWindow`."""
+        return self.advice.windows[0].assumed
 
 
 @final
@@ -212,6 +235,28 @@ class Availability:
         known = _LATEST if known_at is None else aware("known_at", known_at)
         return tuple(sorted({name for since, name in self._printed.values() if since <= known}))
 
+    def named(
+        self, systems: Iterable[str], *, known_at: datetime | None = None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """
+        Divide what notices name into systems, and names that mean none of them.
+
+        Args:
+            systems: The systems of the directory.
+            known_at: Use only what was known at this moment, aware; everything if None.
+
+        Returns:
+            The systems that a name means, in their order; and the other names, as printed and sorted.
+
+        Raises:
+            InputError: The moment has no zone.
+        """
+        known = _LATEST if known_at is None else aware("known_at", known_at)
+        listed = tuple(systems)
+        keys = {key: name for key, (since, name) in self._printed.items() if since <= known}
+        meant = tuple(system for system in listed if any(self._is_any(key, [system]) for key in keys))
+        return meant, tuple(sorted({name for key, name in keys.items() if not self._is_any(key, listed)}))
+
     def what_now(
         self, system: str, *, at: datetime, known_at: datetime | None = None, access: Access = Access.FILE
     ) -> Advice:
@@ -278,6 +323,45 @@ class Availability:
             return ()
         found = self._find(keys, access, Query(start=first, last=last - timedelta.resolution, known_at=known))
         return tuple(span.placed() for span in sorted(found, key=attrgetter("opens", "text.known")))
+
+    def periods(
+        self,
+        system: str,
+        *,
+        start: datetime,
+        stop: datetime,
+        known_at: datetime | None = None,
+        access: Access = Access.FILE,
+    ) -> tuple[AdvicePeriod, ...]:
+        """
+        List the periods in which the advice does not change: at each moment, what `what_now` says.
+
+        Args:
+            system: The system, as in `what_now`.
+            start: The first moment, aware.
+            stop: The first moment after, aware.
+            known_at: Use only what was known at this moment, aware; everything if None.
+            access: How declarations are sent.
+
+        Returns:
+            Every period that overlaps, by its start; none overlaps another. Where notices state nothing, there is none.
+
+        Raises:
+            InputError: A moment has no zone.
+        """
+        first, last = aware("start", start), aware("stop", stop)
+        stated = self.windows(system, start=EARLIEST, stop=NEVER, known_at=known_at, access=access)
+        bounds = sorted({bound for each in stated for bound in (each.opens or EARLIEST, each.closes or NEVER)})
+        periods: list[AdvicePeriod] = []
+        for opens, closes in itertools.pairwise(bounds):
+            advice = self.what_now(system, at=opens, known_at=known_at, access=access)
+            before = periods[-1] if periods else None
+            if before is not None and before.closes == opens and _is_same(before.advice, advice):
+                periods[-1] = attrs.evolve(before, closes=_moment(closes))
+            elif advice.windows:
+                begins = None if opens == EARLIEST else opens
+                periods.append(AdvicePeriod(advice=advice, opens=begins, closes=_moment(closes)))
+        return tuple(each for each in periods if max(first, each.opens or EARLIEST) < min(last, each.closes or NEVER))
 
     def _keys_of(self, system: str, known: datetime) -> list[_Key] | None:
         """Find the names that mean a system; None if it is neither mapped nor a name that was printed by then."""
@@ -380,6 +464,16 @@ def _advice(kind: AdviceKind, spans: Sequence[Span], system: str) -> Advice:
         revision=first.revision,
         windows=(first, *(span.placed() for span in spans[1:])),
     )
+
+
+def _is_same(first: Advice, second: Advice) -> bool:
+    """Check whether two pieces of advice differ in nothing but the time."""
+
+    def of(advice: Advice) -> tuple[object, ...]:
+        firmly = [window.assumed for window in advice.windows[:1]]
+        return advice.advice, advice.recovery, advice.fallback, advice.notice, advice.revision, firmly
+
+    return of(first) == of(second)
 
 
 _Word = TypeVar("_Word", Recovery, Fallback)

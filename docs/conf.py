@@ -69,6 +69,7 @@ nitpick_ignore = [
         "Database",
         "htpoort.testing.handles.Background",
         "htpoort.ledger.ledger.T",
+        "htpoort.ledger.reports.T",
         "hypothesis.strategies.SearchStrategy",
         "pathlib.Path",
         "sqlalchemy.engine.base.Engine",

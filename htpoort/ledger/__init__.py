@@ -2,14 +2,14 @@
 Keep the durable record of what goes out and comes in: SQLite in a file, or PostgreSQL for many machines.
 
 Which module builds on which: `ledger` opens it, and has a part for each of `outbox` (what is sent), `inbox` (what came
-in), `quarantine`, `servers`, and `notices` with `windows` and `recoveries`; `_overview` answers questions about the
-whole. `outbox` builds on `_queueing` (put in), `_attempts` (claims and outcomes), `_lists` (read) and `_knowledge`
-(what notices say), which holds back what is claimed. `inbox` builds on `_received` (read) and on `_attempts`, because a
-reply settles its exchange, and `quarantine` on `inbox`, because a released message becomes a reply. The methods of all
-of them are made by `_connection` (one writing thread, readers beside it), and use `_statement` (statements prepared
-once, the log of events) on the tables of `_schema`. At the bottom, `_sqlite` and `_postgresql` connect to a database
-and keep a second agent away from a file, `_driver_errors` explains errors, and `records` are the values that are
-returned.
+in), `quarantine`, `servers`, `reports` (read only), and `notices` with `windows` and `recoveries`; `_overview` answers
+questions about the whole. `outbox` builds on `_queueing` (put in), `_attempts` (claims and outcomes), `_lists` (read)
+and `_knowledge` (what notices say), which holds back what is claimed. `inbox` builds on `_received` (read) and on
+`_attempts`, because a reply settles its exchange, and `quarantine` on `inbox`, because a released message becomes a
+reply. The methods of all of them are made by `_connection` (one writing thread, readers beside it), and use
+`_statement` (statements prepared once, the log of events) on the tables of `_schema`. At the bottom, `_sqlite` and
+`_postgresql` connect to a database and keep a second agent away from a file, `_driver_errors` explains errors, and
+`records` are the values that are returned.
 """
 
 from htpoort.ledger._overview import RETENTION_DAYS
@@ -37,6 +37,7 @@ from htpoort.ledger.records import (
     Unanswered,
 )
 from htpoort.ledger.recoveries import Concern, Recoveries, RecoveryOrder
+from htpoort.ledger.reports import Excerpt, FailingDelivery, Reports, TrafficCount
 from htpoort.ledger.servers import Fetched, Servers
 from htpoort.ledger.windows import Exemption, Release, WindowReview, Windows
 
@@ -47,9 +48,11 @@ __all__ = [
     "Claimed",
     "Concern",
     "Entry",
+    "Excerpt",
     "Exchange",
     "Exchanges",
     "Exemption",
+    "FailingDelivery",
     "Fetched",
     "HeldSystem",
     "Ledger",
@@ -65,12 +68,14 @@ __all__ = [
     "Release",
     "Replies",
     "Reply",
+    "Reports",
     "Servers",
     "Shadow",
     "Status",
     "Stored",
     "StoredNotice",
     "Story",
+    "TrafficCount",
     "Unanswered",
     "WindowReview",
     "Windows",

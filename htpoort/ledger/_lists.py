@@ -208,7 +208,9 @@ class ExchangeLists(LedgerPart):
         return [exchange_of(row) for row in rows[:most]]
 
     @reads
-    def oldest(self, connection: sa.Connection, system: str, state: State, *, most: int) -> list[Exchange]:
+    def oldest(
+        self, connection: sa.Connection, system: str, state: State, *, most: int, party: str | None = None
+    ) -> list[Exchange]:
         """
         List the exchanges of a system and a state that were queued first; no others are read.
 
@@ -216,6 +218,7 @@ class ExchangeLists(LedgerPart):
             system: The name of the system.
             state: The state.
             most: The largest number to list.
+            party: Only this party (V), in any case.
 
         Returns:
             The exchanges in the order in which they were queued.
@@ -223,15 +226,18 @@ class ExchangeLists(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        return [exchange_of(row) for row in _oldest(connection, system, state.value, most)]
+        return [exchange_of(row) for row in _oldest(connection, system, state.value, most, party)]
 
     @reads
-    def with_not_sent_replies(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
+    def with_not_sent_replies(
+        self, connection: sa.Connection, *, most: int, party: str | None = None
+    ) -> list[Exchange]:
         """
         List open exchanges with a reply that cannot be an answer, because no attempt got as far as the content.
 
         Args:
             most: The largest number to list.
+            party: Only this party (V), in any case.
 
         Returns:
             The exchanges that are neither answered nor closed, those first that were queued first.
@@ -239,7 +245,7 @@ class ExchangeLists(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        query = sa.select(_exchanges).where(_exchanges.c.id.in_(NOT_SENT_REPLIES))
+        query = sa.select(_exchanges).where(_exchanges.c.id.in_(NOT_SENT_REPLIES), *_of(None, party))
         rows = connection.execute(query.order_by(_exchanges.c.created, _exchanges.c.id).limit(most))
         return [exchange_of(row) for row in rows]
 
@@ -273,8 +279,10 @@ def _streamed(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Exch
         yield exchange_of(row)
 
 
-def _oldest(connection: sa.Connection, system: str, state: str, most: int) -> list[sa.Row[Any]]:
-    """Read the rows of a system and a state that were queued first, by the index of the status."""
-    matches = sa.and_(_exchanges.c.system == system, _exchanges.c.state == state)
+def _oldest(
+    connection: sa.Connection, system: str, state: str, most: int, party: str | None = None
+) -> list[sa.Row[Any]]:
+    """Read the rows of a system and a state that were queued first, by the index of the status, or of a party."""
+    matches = sa.and_(_exchanges.c.state == state, *_of(system, party))
     query = sa.select(_exchanges).where(matches).order_by(_exchanges.c.created, _exchanges.c.id)
     return list(connection.execute(query.limit(most)))

@@ -7,7 +7,7 @@ Never does: write, except for pruning.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import attrs
@@ -35,7 +35,6 @@ _messages: Final = _schema.messages
 
 RETENTION_DAYS: Final = 7 * 365 + 2
 """Days for which nothing is pruned: seven years, with their leap days."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FINISHED: Final = [state.value for state in State if not state.is_open]
 
 
@@ -124,7 +123,7 @@ class Overview(LedgerPart):
         status = _status(connection)
         totals = _party_totals(connection, map(str, named))
         # A moment cannot hold every number of days before now; nothing is older than the epoch.
-        quiet_since = at - timedelta(days=quiet_days) if quiet_days < (at - _EPOCH).days else _EPOCH
+        quiet_since = at - timedelta(days=quiet_days) if quiet_days < (at - _schema.EPOCH).days else _schema.EPOCH
         last = _last_reply(connection, system, quiet_since)
         known = any(name == system for name, _ in status.exchanges) or last is not None
         return OldSystemFacts(
@@ -137,7 +136,7 @@ class Overview(LedgerPart):
             undelivered=status.undelivered.get(system, 0),
             last_reply=last,
             quarantined=status.quarantined,
-            known=known or _last_reply(connection, system, _EPOCH) is not None,
+            known=known or _last_reply(connection, system, _schema.EPOCH) is not None,
         )
 
     @reads

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from htpoort.ledger._postgresql import Server
     from htpoort.ledger._sqlite import SqliteFile
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -46,14 +46,14 @@ class Moment(TypeDecorator[datetime]):
         """
         del dialect
         try:
-            return None if value is None else (value - _EPOCH) // _MICROSECOND
+            return None if value is None else (value - EPOCH) // _MICROSECOND
         except TypeError:
             raise not_aware("time", value) from None
 
     def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ANN401 - whatever the driver returns
         """Convert back to a datetime in UTC."""
         del dialect
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else EPOCH + value * _MICROSECOND
 
 
 metadata: Final = sa.MetaData()

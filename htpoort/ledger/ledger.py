@@ -31,6 +31,7 @@ from htpoort.ledger.notices import Notices
 from htpoort.ledger.outbox import Exchanges
 from htpoort.ledger.quarantine import Quarantine
 from htpoort.ledger.recoveries import Recoveries
+from htpoort.ledger.reports import Reports
 from htpoort.ledger.servers import Fetched, Servers
 from htpoort.ledger.windows import Windows
 
@@ -70,6 +71,7 @@ class Ledger(Overview):
         notices: What was published about service windows and disruptions.
         windows: What is held because of that.
         recoveries: What follows from it for exchanges that were sent.
+        reports: Counts and short lists for a report, of all parties or of one.
         location: The URL of the ledger, without a password.
         new: Whether the ledger was created by opening it.
     """
@@ -87,6 +89,7 @@ class Ledger(Overview):
         self.quarantine = Quarantine(self._connections)
         self.fetched = Fetched(self._connections)
         self.servers = Servers(self._connections)
+        self.reports = Reports(self._connections)
 
     @classmethod
     def open(

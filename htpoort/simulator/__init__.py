@@ -7,9 +7,11 @@ If the behaviour of the real gateway is not published, the simulator makes a cho
 from htpoort.simulator.certificates import ClientCertificate, GatewayTls
 from htpoort.simulator.clock import Clock, IdleWait, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, FailedLogin, Mailbox, MailboxMessage
-from htpoort.simulator.declarations import Channel, Declaration, SentReply
+from htpoort.simulator.declarations import Channel, Declaration, PlannedReply, SentReply
+from htpoort.simulator.dialogues import Dialogue, DialogueLine, DialogueRecorder, Speaker
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
 from htpoort.simulator.gateway import Gateway
+from htpoort.simulator.journal import Happening, Journal, JournalEntry, RefusedMessage, TimePassed
 from htpoort.simulator.notices import notice_windows
 from htpoort.simulator.scenarios import Behaviour, ReplyForm, ReplyKind, Scenario, ScriptedReply, Window
 from htpoort.simulator.script import RepeatedK, Script
@@ -21,15 +23,23 @@ __all__ = [
     "Clock",
     "Declarant",
     "Declaration",
+    "Dialogue",
+    "DialogueLine",
+    "DialogueRecorder",
     "FailedLogin",
     "FaultAction",
     "Gateway",
     "GatewayTls",
+    "Happening",
     "IdleWait",
+    "Journal",
+    "JournalEntry",
     "Mailbox",
     "MailboxMessage",
+    "PlannedReply",
     "Pop3Fault",
     "RealClock",
+    "RefusedMessage",
     "RepeatedK",
     "ReplyFault",
     "ReplyForm",
@@ -41,6 +51,8 @@ __all__ = [
     "SimulatedClock",
     "SmtpFault",
     "SmtpStep",
+    "Speaker",
+    "TimePassed",
     "Window",
     "notice_windows",
 ]

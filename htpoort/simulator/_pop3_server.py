@@ -19,7 +19,9 @@ from typing import Final, Self, cast, final
 from htpoort._aio import cancel_all
 from htpoort.simulator._pop3_session import Mailboxes, Pop3Session, err
 from htpoort.simulator.clock import RealClock
+from htpoort.simulator.dialogues import DialogueRecorder
 from htpoort.simulator.faults import FaultAction, FaultCounter, Pop3Fault
+from htpoort.simulator.journal import Journal
 from htpoort.transport.receiver_connections import LimitedLog, Listener
 
 __all__ = ["Pop3Server"]
@@ -28,6 +30,7 @@ _LOG: Final = logging.getLogger("htpoort.simulator")
 
 _LINE: Final = 255  # octets of a command with its line end (RFC 2449, section 4)
 _MULTILINE: Final = frozenset({"CAPA", "LIST", "UIDL", "RETR", "TOP"})  # commands with a multi-line response
+_WITH_MESSAGE: Final = frozenset({"RETR", "TOP"})  # commands whose response holds a message
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # of SO_LINGER: closing the connection resets it
 
 
@@ -51,6 +54,7 @@ class Pop3Server:
         implicit: TLS from the first octet.
         require_tls: Refuse a login before TLS.
         faults: The faults to show.
+        journal: Gets the dialogues, and the faults that are shown.
         timeout: Seconds without a command, or without progress of a response, after which the connection
             is closed.
 
@@ -71,6 +75,7 @@ class Pop3Server:
         implicit: bool = False,
         require_tls: bool = False,
         faults: FaultCounter[Pop3Fault] | None = None,
+        journal: Journal | None = None,
         timeout: float = 600.0,  # RFC 1939, section 3: at least 10 minutes
     ) -> None:
         self.port = port
@@ -78,6 +83,7 @@ class Pop3Server:
         self._tls = tls
         self._implicit = implicit
         self._faults = faults or FaultCounter[Pop3Fault]((), RealClock())
+        self._journal = journal or Journal()
         self._timeout = timeout
         self._session = partial(Pop3Session, mailboxes, tls=tls is not None, require_tls=require_tls)
         self._listener = Listener(self._admitted, _nothing, LimitedLog(_LOG))
@@ -112,13 +118,25 @@ class Pop3Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections.add(task)
-        connection = _Pop3Connection(reader, writer, self._session(), self._faults, self._timeout)
+        # None if the peer has left already.
+        peer = writer.get_extra_info("peername")
+        record = self._journal.begin("POP3", str(peer[0]) if peer else "unknown")
+        connection = _Pop3Connection(
+            reader,
+            writer,
+            self._session(),
+            faults=self._faults,
+            journal=self._journal,
+            record=record,
+            timeout=self._timeout,
+        )
         try:
             await connection.run(self._tls, implicit=self._implicit)
         except (OSError, EOFError, asyncio.CancelledError):
             pass  # the peer left or is silent; or the server closes, and asyncio would log a cancelled task
         finally:
             connection.end()
+            record.end()
             self._connections.discard(task)
 
 
@@ -126,14 +144,19 @@ class Pop3Server:
 class _Pop3Connection:
     """Serve one connection: read commands, send responses and faults."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it puts together
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         session: Pop3Session,
+        *,
         faults: FaultCounter[Pop3Fault],
+        journal: Journal,
+        record: DialogueRecorder,
         timeout: float,
     ) -> None:
+        self._journal = journal
+        self._record = record
         self._reader = reader
         self._writer = writer
         # Kept in addition to the one for TLS: a writer without a reference closes its connection.
@@ -152,7 +175,8 @@ class _Pop3Connection:
             line = await self._line()
             if line is None:
                 # What follows is the rest of this line, not a command.
-                await self._write(err(f"The line is longer than {_LINE} octets"))
+                self._record.note(f"the client sent a line of more than {_LINE} octets")
+                await self._said(err(f"The line is longer than {_LINE} octets"))
                 break
             verb, _, rest = line.partition(" ")
             await self._respond(verb.upper(), partial(self._session.respond, verb.upper(), rest))
@@ -176,26 +200,45 @@ class _Pop3Connection:
                 line = await self._reader.readuntil(b"\n")
             except asyncio.LimitOverrunError:
                 return None
+        self._record.heard(line)
         return line.rstrip(b"\r\n").decode("utf-8", "replace") if len(line) <= _LINE else None
 
     async def _respond(self, name: str, perform: Callable[[], bytes]) -> None:
         """Run a command and send its response, unless a fault is due."""
         fault = self._faults.take(name)
         if fault is None:
-            await self._write(perform())
-        elif fault.action is FaultAction.REFUSE:
-            await self._write(err("Refused by the script"))
+            await self._said(perform(), name)
+            return
+        self._record.note(f"fault of the script: {fault.action} at {name}")
+        self._journal.add(fault)
+        if fault.action is FaultAction.REFUSE:
+            await self._said(err("Refused by the script"))
             self._session.over = name in {"GREETING", "QUIT"}
         elif fault.action is FaultAction.TRICKLE:
-            for octet in perform():
+            response = perform()
+            self._record_response(response, name)
+            for octet in response:
                 await self._write(bytes((octet,)))
                 await asyncio.sleep(0)
         else:
             response = perform() if fault.deleted or name in _MULTILINE else b""
             if name in _MULTILINE:
                 # The peer gets half of a message or listing, which it must not take for a whole one.
-                await self._write(response[: len(response) // 2])
+                half = response[: len(response) // 2]
+                self._record.note(f"the gateway sends {len(half):,} of {len(response):,} octets")
+                await self._write(half)
             await self._break_off(fault.action)
+
+    async def _said(self, response: bytes, name: str = "") -> None:
+        """Send a response, and record it."""
+        self._record_response(response, name)
+        await self._write(response)
+
+    def _record_response(self, response: bytes, name: str) -> None:
+        if name in _WITH_MESSAGE:
+            self._record.said_message(response)
+        else:
+            self._record.said(response)
 
     async def _break_off(self, action: FaultAction) -> None:
         """Stop responding: stall, or reset the connection."""
@@ -224,3 +267,4 @@ class _Pop3Connection:
         self._reader = reader
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         self._session.secure = True
+        self._record.note(f"{transport.get_extra_info('ssl_object').version()} from here on")

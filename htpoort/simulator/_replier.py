@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, cast, final
 
@@ -17,7 +17,7 @@ from htpoort.core.message import Submission
 from htpoort.core.text import ascii_lower
 from htpoort.simulator.clock import Clock, Timetable
 from htpoort.simulator.declarants import Declarant, Declarants, Mailbox
-from htpoort.simulator.declarations import Channel, Declaration, MessageRecorder, SentReply, window_of
+from htpoort.simulator.declarations import Channel, Declaration, MessageRecorder, PlannedReply, SentReply, window_of
 from htpoort.simulator.faults import ReplyFault
 from htpoort.simulator.replies import OTHER_MAILBOX, scripted_reply
 from htpoort.simulator.scenarios import Behaviour, Scenario, ScriptedReply
@@ -127,6 +127,7 @@ class Replier:
         clock: For the moments at which replies are due.
         retries: The wait after each failed push.
         recorder: Writes the messages to a folder; None for no folder.
+        reported: Called with each reply that was sent or given up.
 
     Attributes:
         timetable: The replies that are still to be sent.
@@ -143,6 +144,7 @@ class Replier:
         clock: Clock,
         retries: Sequence[timedelta],
         recorder: MessageRecorder | None,
+        reported: Callable[[SentReply], object],
     ) -> None:
         self.sent: list[SentReply] = []
         self.undelivered: list[SendError] = []
@@ -156,6 +158,17 @@ class Replier:
         self._clock = clock
         self._retries = tuple(retries)
         self._recorder = recorder
+        self._reported = reported
+
+    @property
+    def planned(self) -> tuple[PlannedReply, ...]:
+        """The replies that are still to be sent, in the order in which they are due."""
+        return tuple(
+            PlannedReply(
+                number=number, declaration=one.declaration, scripted=one.scripted, due=moment, attempts=one.attempts
+            )
+            for moment, number, one in self.timetable.later
+        )
 
     def begin(self, declaration: Declaration) -> None:
         """Choose the scenario of a declaration, and put its replies into the timetable."""
@@ -261,14 +274,14 @@ class Replier:
         return cast("SmtpServer", cast("Declarant", self._declarants.find(mailbox)).server)
 
     def _report(self, due: _DueReply, channel: Channel, error: SendError | None) -> None:
-        self.sent.append(
-            SentReply(
-                declaration=due.declaration,
-                scripted=due.scripted,
-                message=cast("Submission", due.message),
-                at=self._clock(),
-                channel=channel,
-                attempts=due.attempts,
-                error=error,
-            )
+        sent = SentReply(
+            declaration=due.declaration,
+            scripted=due.scripted,
+            message=cast("Submission", due.message),
+            at=self._clock(),
+            channel=channel,
+            attempts=due.attempts,
+            error=error,
         )
+        self.sent.append(sent)
+        self._reported(sent)

@@ -6,12 +6,15 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, cast, final
 
 import attrs
 
 from htpoort.simulator.declarants import Declarants, Mailbox
+from htpoort.simulator.dialogues import DialogueRecorder
 from htpoort.simulator.faults import FaultAction, FaultCounter, SmtpFault, SmtpStep
+from htpoort.simulator.journal import Journal
 from htpoort.transport import Handler, Incoming, Receiver, SmtpInbox
 from htpoort.transport.content import ContentReader
 from htpoort.transport.receiver_connections import ConnectionTracker
@@ -34,6 +37,7 @@ class SubmissionServer(Receiver):
         declarants: For the mailboxes that each may send from.
         log_in: Takes user name and password; returns the mailbox of a right login, or None.
         faults: The faults to show.
+        journal: Gets the dialogues, and the faults that are shown.
         implicit: Whether TLS starts with the first octet.
     """
 
@@ -45,6 +49,7 @@ class SubmissionServer(Receiver):
         declarants: Declarants,
         log_in: Callable[[str, str], Mailbox | None],
         faults: FaultCounter[SmtpFault],
+        journal: Journal,
         implicit: bool,
     ) -> None:
         def is_right(username: str, password: str) -> bool:
@@ -54,6 +59,7 @@ class SubmissionServer(Receiver):
         super().__init__(take, attrs.evolve(inbox, authenticator=authenticator))
         self.declarants = declarants
         self.faults = faults
+        self.journal = journal
         self.implicit = implicit
 
     def _dialogue(self, tracker: ConnectionTracker, peer: str) -> ReceiverDialogue:
@@ -72,6 +78,7 @@ class _FaultyDialogue(ReceiverDialogue):
         self._server = server
         self._slowly = False
         self._silent = False
+        self._record: DialogueRecorder | None = None
         super().__init__(tracker, peer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,6 +87,11 @@ class _FaultyDialogue(ReceiverDialogue):
         if first and self._server.implicit:
             # The first octets belong to the handshake.
             cast("asyncio.ReadTransport", transport).pause_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        if self._record is not None:
+            self._record.end()
 
     def finish(self) -> None:
         """Close the connection; without a word during a handshake, or after a fault that silences it."""
@@ -98,13 +110,26 @@ class _FaultyDialogue(ReceiverDialogue):
         plain = cast("asyncio.ReadTransport", self.transport)
         asyncio.get_running_loop().call_soon(plain.resume_reading)
         self._silent = True
-        await super().smtp_STARTTLS("")
+        await self._start_tls("")
         self._silent = False
         return self.transport is not None
+
+    async def _start_tls(self, arg: str) -> None:
+        """Do the handshake, and record whether it succeeded."""
+        before = cast("Any", self.session).ssl
+        await super().smtp_STARTTLS(arg)
+        secured = cast("Any", self.session).ssl
+        if secured is not None and before is None:
+            self._note(f"{secured['ssl_object'].version()} from here on")
 
     # ── the steps of the dialogue ────────────────────────────────────
 
     async def _handle_client(self) -> None:
+        # In the task of the connection: what happens in it belongs to this session.
+        self._record = record = self._server.journal.begin("SMTP", self._peer)
+        reader = cast("Any", self._reader)
+        # aiosmtpd has no hook for a line; it reads commands, and responses to AUTH, by this method.
+        reader.readuntil = partial(_heard, record, reader.readuntil)
         if not self._server.implicit or await self._secure():
             fault = self._server.faults.take(SmtpStep.GREETING)
             if fault is not None and await self._show(fault):
@@ -119,7 +144,7 @@ class _FaultyDialogue(ReceiverDialogue):
         await self._step(SmtpStep.EHLO, super().smtp_EHLO, hostname)
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - the same
-        await self._step(SmtpStep.STARTTLS, super().smtp_STARTTLS, arg)
+        await self._step(SmtpStep.STARTTLS, self._start_tls, arg)
 
     async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - the same
         await self._step(SmtpStep.AUTH, super().smtp_AUTH, arg)
@@ -137,6 +162,15 @@ class _FaultyDialogue(ReceiverDialogue):
         await self._step(SmtpStep.QUIT, super().smtp_QUIT, arg)
 
     async def _receive(self, content: ContentReader) -> None:
+        is_whole = False
+        try:
+            await self._receive_or_fail(content)
+            is_whole = True
+        finally:
+            if self._record is not None:
+                self._record.heard_content(content.size, is_whole=is_whole)
+
+    async def _receive_or_fail(self, content: ContentReader) -> None:
         self._slowly = False
         fault = self._server.faults.take(SmtpStep.CONTENT)
         if fault is not None:
@@ -176,6 +210,8 @@ class _FaultyDialogue(ReceiverDialogue):
 
     async def _show(self, fault: SmtpFault) -> bool:
         """Show a fault; return False if the right response must still be sent."""
+        self._note(f"fault of the script: {fault.action} at {fault.at}")
+        self._server.journal.add(fault)
         if fault.action is FaultAction.TRICKLE:
             self._slowly = True
             return False
@@ -206,6 +242,8 @@ class _FaultyDialogue(ReceiverDialogue):
         """Send a response, octet by octet if it trickles."""
         if self._silent:
             return
+        if self._record is not None:
+            self._record.said(status)
         line = status.encode() if isinstance(status, str) else status
         if not self._slowly:
             await super().push(line)
@@ -222,3 +260,16 @@ class _FaultyDialogue(ReceiverDialogue):
         """Return why a sender may not send: a declarant with a password must log in, and send from its own mailbox."""
         user = cast("bytes | None", cast("Any", self.session).auth_data)
         return self._server.declarants.refusal_of(address, None if user is None else user.decode())
+
+    def _note(self, text: str) -> None:
+        if self._record is not None:
+            self._record.note(text)
+
+
+async def _heard(
+    record: DialogueRecorder, readuntil: Callable[..., Awaitable[bytes]], separator: bytes = b"\n"
+) -> bytes:
+    """Read a line, and record it."""
+    line = await readuntil(separator)
+    record.heard(line)
+    return line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
@@ -84,13 +85,15 @@ class SimulatedClock:
 
     Args:
         start: The first time, aware.
+        runs: The time passes by itself too, as fast as that of the machine.
 
     Raises:
         InputError: *start* has no time zone.
     """
 
-    def __init__(self, start: datetime = _START) -> None:
-        self._now = _aware("start", start).astimezone(UTC)
+    def __init__(self, start: datetime = _START, *, runs: bool = False) -> None:
+        self._runs = runs
+        self._set(_aware("start", start))
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._slept = 0
         self._idle_waits: list[IdleWait] = []
@@ -104,6 +107,11 @@ class SimulatedClock:
             Aware, in UTC.
         """
         return self._now
+
+    @property
+    def runs(self) -> bool:
+        """Whether the time passes by itself too."""
+        return self._runs
 
     @property
     def next_moment(self) -> datetime | None:
@@ -124,7 +132,14 @@ class SimulatedClock:
         woken = asyncio.get_running_loop().create_future()
         self._slept += 1
         heapq.heappush(self._sleepers, (moment, self._slept, woken))
-        await woken
+        if not self._runs:
+            await woken
+            return
+        try:
+            while not woken.done() and (left := (moment - self._now).total_seconds()) > 0:
+                await asyncio.wait({woken}, timeout=min(left, _RECHECK))
+        finally:
+            woken.cancel()
 
     async def advance(self, by: timedelta) -> None:
         """
@@ -136,28 +151,45 @@ class SimulatedClock:
         Raises:
             InputError: *by* is below 0.
         """
-        await self.advance_to(self._now + by)
+        now = self._now
+        self._check(now + by, now)
+        await self.advance_to(now + by)
 
     async def advance_to(self, moment: datetime) -> None:
         """
         Move the time forward to a moment.
 
         Args:
-            moment: Aware; with the present moment, only what is due is done.
+            moment: Aware; with the present moment, only what is due is done. If the time runs, so does a moment that
+                has passed.
 
         Raises:
             InputError: *moment* has no time zone, or is in the past.
         """
-        if _aware("moment", moment) < self._now:
-            message = f"moment is {moment.isoformat()}, before the present, {self._now.isoformat()}; give a later one."
-            raise InputError("moment", (Problem("simulator.clock", message),))
+        _aware("moment", moment)
+        if not self._runs:
+            self._check(moment, self._now)
         async with self._moving:
             await self._wait_until_idle()
             while (first := self.next_moment) is not None and first <= moment:
-                self._now = max(self._now, first.astimezone(UTC))
+                self._set(max(self._now, first))
                 heapq.heappop(self._sleepers)[2].set_result(None)
                 await self._wait_until_idle()
-            self._now = max(self._now, moment.astimezone(UTC))
+            self._set(max(self._now, moment))
+
+    @property
+    def _now(self) -> datetime:
+        return self._base + (_clock.now() - self._since) if self._runs else self._base
+
+    def _set(self, moment: datetime) -> None:
+        self._base, self._since = moment.astimezone(UTC), _clock.now()
+
+    @staticmethod
+    def _check(moment: datetime, now: datetime) -> None:
+        """Refuse a moment in the past."""
+        if moment < now:
+            message = f"moment is {moment.isoformat()}, before the present, {now.isoformat()}; give a later one."
+            raise InputError("moment", (Problem("simulator.clock", message),))
 
     def join(self, wait: IdleWait) -> Callable[[], None]:
         """
@@ -256,6 +288,31 @@ class Timetable(Generic[L, T]):
             await asyncio.wait(tuple(self._workers))
         if self._failed:
             raise self._failed.pop(0)
+
+    @property
+    def later(self) -> tuple[tuple[datetime, int, T], ...]:
+        """The items that are not due yet, in the order in which they are: moment, number, item."""
+        in_order = sorted(self._later, key=operator.itemgetter(0, 1))
+        return tuple((moment, number, item) for moment, number, _, item in in_order)
+
+    def hasten(self, number: int) -> bool:
+        """
+        Hand over an item now.
+
+        Args:
+            number: Of one of `later`.
+
+        Returns:
+            False if it is no longer there, because it was due meanwhile.
+        """
+        early = next((one for one in self._later if one[1] == number), None)
+        if early is None:
+            return False
+        self._later.remove(early)
+        heapq.heapify(self._later)
+        self._hand_over(early[2], early[3])
+        self.release()
+        return True
 
     def open(self) -> None:
         """Accept items again after `close`."""

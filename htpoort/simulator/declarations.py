@@ -27,7 +27,7 @@ from htpoort.simulator.scenarios import Behaviour, ScriptedReply, Window
 from htpoort.simulator.script import RepeatedK, Script
 from htpoort.transport import Incoming, Refusal
 
-__all__ = ["Channel", "Declaration", "SentReply"]
+__all__ = ["Channel", "Declaration", "PlannedReply", "SentReply"]
 
 _NUMBER: Final = re.compile(r"([0-9]+)-.*\.eml")
 _OTHER: Final = re.compile(r"[^A-Za-z0-9]")
@@ -138,6 +138,27 @@ class SentReply:
     channel: Channel
     attempts: int = 1
     error: SendError | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class PlannedReply:
+    """
+    One reply that is still to be sent, or one push of it that is to be retried.
+
+    Args:
+        number: For `Gateway.answer_now`.
+        declaration: The declaration.
+        scripted: The reply in the script.
+        due: When it is due, by the gateway's clock.
+        attempts: How often it was pushed already.
+    """
+
+    number: int
+    declaration: Declaration
+    scripted: ScriptedReply
+    due: datetime
+    attempts: int
 
 
 _HOUR: Final = timedelta(hours=1)

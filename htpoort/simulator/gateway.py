@@ -7,6 +7,7 @@ This module never leaves loopback, unless the caller sets *beyond_loopback*.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,11 +27,12 @@ from htpoort.simulator._smtp_server import SubmissionServer
 from htpoort.simulator.certificates import GatewayTls
 from htpoort.simulator.clock import Clock, RealClock, SimulatedClock
 from htpoort.simulator.declarants import Declarant, Declarants, FailedLogin, Mailbox
-from htpoort.simulator.declarations import Declaration, DeclarationIntake, MessageRecorder, SentReply
+from htpoort.simulator.declarations import Declaration, DeclarationIntake, MessageRecorder, PlannedReply, SentReply
 from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
+from htpoort.simulator.journal import Journal, RefusedMessage, TimePassed
 from htpoort.simulator.notices import notice_windows
 from htpoort.simulator.script import Script
-from htpoort.transport import LOOPBACK, Incoming, SmtpInbox, SmtpServer, hosts
+from htpoort.transport import LOOPBACK, Incoming, Refusal, SmtpInbox, SmtpServer, hosts
 
 __all__ = ["Gateway"]
 
@@ -73,6 +75,7 @@ class Gateway:
             follow it; a stall does not.
         retries: The wait after each push that was deferred or lost. A push that is refused, or fails after the last
             wait, is given up. A message that the server may have accepted is pushed again.
+        journal: Where it keeps, within limits, what happened and what was said; by default a new one.
         record: A folder to which every message is written, as ``000001-in-K.eml`` and so on.
         beyond_loopback: Listen on, and push to, other machines too. Messages of declarants then leave this machine.
 
@@ -82,6 +85,9 @@ class Gateway:
         sent: The replies that it sent or gave up, in order.
         undelivered: The errors of those that it gave up, in order.
         failed_logins: The logins with a wrong user name or password, by SMTP and POP3, in order.
+        journal: What happened last, with the dialogues of the last sessions.
+        directory: The systems that it plays.
+        windows: The service windows that it plays: those of the script, and those of the notices.
 
     Raises:
         InputError: *host* or a declarant's server is not loopback, two declarants are the same, or a scenario
@@ -104,6 +110,7 @@ class Gateway:
         pop3s_port: int = 0,
         clock: Clock | None = None,
         retries: Sequence[timedelta] = PUSH_SCHEDULE,
+        journal: Journal | None = None,
         record: Path | str | None = None,
         beyond_loopback: bool = False,
     ) -> None:
@@ -116,8 +123,11 @@ class Gateway:
         if problems:
             raise InputError("", tuple(problems))
         self._clock = clock or RealClock()
+        self.journal = journal or Journal()
+        self.journal.follow(self._clock)
         self._declarants = Declarants(declarants, beyond_loopback=beyond_loopback)
-        self._directory = directory
+        self.directory = directory
+        self.windows = script.windows
         self._faults = FaultCounter[SmtpFault](script.faults, self._clock)
         self._pop3_faults = FaultCounter[Pop3Fault](script.pop3_faults, self._clock)
         self._tls = tls
@@ -134,6 +144,7 @@ class Gateway:
             clock=self._clock,
             retries=retries,
             recorder=self._recorder,
+            reported=functools.partial(self.journal.add, in_dialogue=False),
         )
         self._running = contextlib.AsyncExitStack()
         self.received: list[Declaration] = self._intake.received
@@ -171,6 +182,16 @@ class Gateway:
     def tls(self) -> GatewayTls | None:
         """Its certificate."""
         return self._tls
+
+    @property
+    def declarants(self) -> tuple[Declarant, ...]:
+        """The declarants that it knows now."""
+        return tuple(self._declarants)
+
+    @property
+    def planned(self) -> tuple[PlannedReply, ...]:
+        """The replies, and the retried pushes, that are still to come, in the order in which they are due."""
+        return self._replier.planned
 
     @property
     def shown_faults(self) -> tuple[tuple[datetime, SmtpFault], ...]:
@@ -265,13 +286,30 @@ class Gateway:
         Raises:
             InputError: *until* is below 0.
         """
-        end = None if until is None else self._clock() + until
+        since = self._clock()
+        end = None if until is None else since + until
         await self.wait_for_due_replies()
         while (moment := self.next_moment) is not None and (end is None or moment <= end):
             await self._pass_to(moment)
             await self.wait_for_due_replies()
         if end is not None and isinstance(self._clock, SimulatedClock):
             await self._clock.advance_to(end)
+            self.journal.add(TimePassed(since=since), in_dialogue=False)
+
+    async def answer_now(self, number: int) -> bool:
+        """
+        Send a reply before it is due; the clock stays as it is.
+
+        Args:
+            number: Of one of `planned`.
+
+        Returns:
+            False if it is not planned any more, because it was due meanwhile.
+        """
+        hastened = self._replier.timetable.hasten(number)
+        if hastened:
+            await self.wait_for_due_replies()
+        return hastened
 
     async def push(self, message: Submission) -> None:
         """
@@ -295,7 +333,15 @@ class Gateway:
 
     async def _take(self, incoming: Incoming) -> None:
         """Take a declaration, and schedule its replies."""
-        declaration = await self._intake.take(incoming)
+        try:
+            declaration = await self._intake.take(incoming)
+        except Refusal:
+            # Nothing else runs between the refusal and here.
+            _, reason = self.refused[-1]
+            addresses = {"mail_from": incoming.mail_from, "rcpt_to": incoming.rcpt_to}
+            self.journal.add(RefusedMessage(**addresses, reason=reason, raw=incoming.raw))
+            raise
+        self.journal.add(self.received[-1])
         if declaration is not None:
             self._replier.begin(declaration)
 
@@ -311,7 +357,9 @@ class Gateway:
         def log_in(username: str, password: str) -> Mailbox | None:
             box = self._declarants.open_mailbox(username, password)
             if box is None:
-                self.failed_logins.append(FailedLogin(at=self._clock(), protocol=protocol, username=username))
+                failed = FailedLogin(at=self._clock(), protocol=protocol, username=username)
+                self.failed_logins.append(failed)
+                self.journal.add(failed)
             return box
 
         return log_in
@@ -329,7 +377,7 @@ class Gateway:
                 self._take,
                 SmtpInbox(
                     hostname=_HOSTNAME,
-                    mailboxes=[system.mailbox for system in self._directory],
+                    mailboxes=[system.mailbox for system in self.directory],
                     host=self._host,
                     port=self._ports[name],
                     tls=context,
@@ -339,6 +387,7 @@ class Gateway:
                 declarants=self._declarants,
                 log_in=self._login_by("SMTP"),
                 faults=self._faults,
+                journal=self.journal,
                 implicit=implicit,
             )
             for name, implicit in served.items()
@@ -354,6 +403,7 @@ class Gateway:
                     implicit=implicit,
                     require_tls=require_tls,
                     faults=self._pop3_faults,
+                    journal=self.journal,
                 )
         return servers
 

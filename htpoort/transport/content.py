@@ -178,6 +178,11 @@ class ContentReader:
         return None
 
     @property
+    def size(self) -> int:
+        """The octets of the content so far, without its dot, also of one that is not kept."""
+        return self._size
+
+    @property
     def unfit(self) -> Unfit | None:
         """Why the content is not accepted; None if it is."""
         if not self._is_clean:

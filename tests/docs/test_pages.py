@@ -133,7 +133,7 @@ class TestReference:
         }
         # For an instance this is the module of its class, where it is documented; a tuple has none, and an alias has
         # that of its origin.
-        assert public - {"", "builtins", "collections.abc", "typing"} <= documented
+        assert public - {"", "builtins", "collections.abc", "types", "typing"} <= documented
         assert all(importlib.import_module(name) for name in documented)
 
 

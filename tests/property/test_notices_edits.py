@@ -21,7 +21,8 @@ SAID: dict[str, str] = {
     Behaviour.QUEUED: r"processed|handled|buffer|queue|behandl|verwerkt|stored|kept",
     Behaviour.DELAYED: r"delay|late|slow|forsink|vertrag",
     Behaviour.UNAVAILABLE: r"unavailable|not (be )?(available|possible)|inaccessible|closed|down|lukket|utilgængelig"
-    r"|ikke tilgængelig|niet beschikbaar|no (electronic )?messag|geen bericht|impossible|out of service",
+    r"|ikke (tilgængelig|online|muligt)|ingen|niet b|buiten|no (online|file|electronic|messag)|geen bericht"
+    r"|impossible|out of service",
     Behaviour.LIMITED: r"limited|restricted|issues?|problem|beperkt|fejl|closed|connection|error|difficult",
     Behaviour.UNSTABLE: r"stability|unavailability|unstable|stabil|interruption|at times",
     Behaviour.NORMAL: r"available|affected|no impact|geen (impact|invloed|gevolgen)|uden nedetid|open|tilgængelig",
@@ -59,7 +60,9 @@ def has_hour(text: str, moment: datetime) -> bool:
     hours = {f"{moment:%H}", f"{moment.hour}"} | ({"24"} if moment.hour == 0 else set())
     marks = "|".join(f"{hour}[:.]?{moment:%M}" for hour in hours)
     whole = "|".join(rf"{hour} ?(?:uur|u|h)\b|kl\.? ?{hour}\b" for hour in hours) if moment.minute == 0 else "(?!)"
-    return re.search(rf"(?<![0-9])(?:{marks}|{whole})(?![0-9])", text) is not None
+    minutes = rf"[:.]{moment:%M}" + ("" if moment.minute else "|")
+    half = rf"{moment.hour % 12 or 12}(?:{minutes}) ?{'p' if moment.hour >= 12 else 'a'}\.?m"
+    return re.search(rf"(?<![0-9])(?:{marks}|{whole}|{half})(?![0-9])", text) is not None
 
 
 def has_day(text: str, moment: datetime) -> bool:

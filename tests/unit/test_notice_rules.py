@@ -16,6 +16,7 @@ from htpoort.core.notices._facts import (
     Asks,
     EventKind,
     Fact,
+    Heading,
     Listing,
     Named,
     Permits,
@@ -322,6 +323,59 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
     ),
     "apology-da": ("Vi beklager ulejligheden.", ()),
     "signature-da": ("Med venlig hilsen", ()),
+    "section-with-times": (
+        "EMCS/ICS2: 4 May 2027, 19:00-20:00",
+        (Heading(("EMCS", "ICS2")), Times(TimeRole.WINDOW)),
+    ),
+    "files-rejected-here": ("Messages will be refused during the outage.", (of(Behaviour.REJECTED, access=FILE),)),
+    "files-queued-here": (
+        "All files are received, but will be handled when the outage is over.",
+        (of(Behaviour.QUEUED, access=FILE),),
+    ),
+    "not-online": ("EMCS and ICS2 will be down online.", (of(Behaviour.UNAVAILABLE, "EMCS", "ICS2", access=ONLINE),)),
+    "no-online-access": ("There is no online access to EMCS.", (of(Behaviour.UNAVAILABLE, "EMCS", access=ONLINE),)),
+    "no-online-use": (
+        "It is not possible to log in to EMCS.",
+        (of(Behaviour.UNAVAILABLE, "EMCS", access=ONLINE),),
+    ),
+    "no-file-access": ("There will be no file access.", (of(Behaviour.UNAVAILABLE, access=FILE),)),
+    "system-down": ("It will be closed during the outage.", (of(Behaviour.UNAVAILABLE, general=True),)),
+    "down-then": ("On 4 May 2027 EMCS will be temporarily down.", (of(Behaviour.UNAVAILABLE, "EMCS"),)),
+    "takes-place": ("The upgrade will take place on 4 May 2027 from 19:00 to 20:00.", ()),
+    "called-off": (
+        "The maintenance will not be carried out.",
+        (_facts.Event(EventKind.CANCELLED), Times(TimeRole.WINDOW)),
+    ),
+    "end-unknown": (
+        "The new end time is still unknown.",
+        (_facts.Event(EventKind.DELAYED), Times(TimeRole.OTHER)),
+    ),
+    "page-around": ("Privacy statement", ()),
+    "files-rejected-here-da": ("Alle filer vil blive afvist i perioden.", (of(Behaviour.REJECTED, access=FILE),)),
+    "files-queued-here-da": (
+        "Meddelelser modtages, men behandles først når nedlukningen er slut.",
+        (of(Behaviour.QUEUED, access=FILE),),
+    ),
+    "no-online-access-da": (
+        "Der er ingen online adgang til EMCS.",
+        (of(Behaviour.UNAVAILABLE, "EMCS", access=ONLINE),),
+    ),
+    "no-online-use-da": (
+        "Det vil ikke være muligt at logge på EMCS.",
+        (of(Behaviour.UNAVAILABLE, "EMCS", access=ONLINE),),
+    ),
+    "no-file-access-da": ("Der er ikke filadgang.", (of(Behaviour.UNAVAILABLE, access=FILE),)),
+    "system-down-da": ("Systemerne er lukket i perioden.", (of(Behaviour.UNAVAILABLE, general=True),)),
+    "down-then-da": ("Den 4. maj 2027 er EMCS nede.", (of(Behaviour.UNAVAILABLE, "EMCS"),)),
+    "takes-place-da": ("Opgraderingen gennemføres den 4. maj 2027 kl. 19.00-20.00.", ()),
+    "called-off-da": (
+        "Nedlukningen bliver ikke til noget.",
+        (_facts.Event(EventKind.CANCELLED), Times(TimeRole.WINDOW)),
+    ),
+    "end-unknown-da": (
+        "Sluttidspunktet er endnu ukendt.",
+        (_facts.Event(EventKind.DELAYED), Times(TimeRole.OTHER)),
+    ),
 }
 
 
@@ -367,6 +421,9 @@ def test_a_word_that_turns_the_sense_takes_all_facts(sentence: str) -> None:
     [
         "Files are looked at when the error is corrected.",
         "Please wait until the outage is over.",
+        "Please wait until the planned maintenance is over.",
+        "Please wait until the customs systems are available again.",
+        "Vent venligst, indtil det planlagte servicevindue er overstået.",
         "Vent venligst, indtil fejlen er rettet.",
     ],
 )
@@ -385,6 +442,38 @@ def test_what_is_still_to_come_is_not_over(sentence: str) -> None:
 def test_a_permission_until_it_is_over(sentence: str) -> None:
     """A permission that ends with the disturbance is a permission."""
     assert ((Permits(Fallback.ALLOWED),), True) == read(sentence)[1:3]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The maintenance 4 May 2027, 19:00-20:00 has been postponed to 5 May 2027, 19:00-20:00.",
+        "The maintenance has been moved from 4 May 2027, 19:00-20:00 to 5 May 2027, 19:00-20:00.",
+        "Vedligeholdelsen er flyttet fra 4. maj 2027 kl. 19.00-20.00 til 5. maj 2027 kl. 19.00-20.00.",
+    ],
+)
+def test_the_time_from_which_it_was_moved_does_not_count(sentence: str) -> None:
+    """Of two times around a word that something was moved, the second one is the new one."""
+    facts = (_facts.Event(EventKind.MOVED), Times(TimeRole.OTHER), Times(TimeRole.NEW))
+    assert (facts, True) == read(sentence)[1:3]
+
+
+def test_a_heading_with_times_names_known_systems() -> None:
+    """A line of other words and a time begins no section."""
+    assert () == read("Everything else: 4 May 2027, 19:00-20:00")[1]
+
+
+def test_files_that_wait_are_not_rejected() -> None:
+    """Files that cannot be processed until the end are kept."""
+    assert (of(Behaviour.QUEUED, "Import", access=FILE),) == read(
+        "Files sent to Import cannot be processed until the service window has ended."
+    )[1]
+
+
+def test_slow_answers_are_late_and_no_part_that_fails() -> None:
+    """Problems with the time that answers take are delays."""
+    delayed = (of(Behaviour.DELAYED, "Import"), _facts.Event(EventKind.ONGOING))
+    assert delayed == read("There are problems with response times in Import.")[1]
 
 
 def test_words_that_are_left_make_a_sentence_unread() -> None:

@@ -117,12 +117,13 @@ TOLDSTYRELSEN: Final = Authority(
     marks=(
         "danish customs agency", "toldstyrelsen", "info.skat.dk", "skat.dk", "prd-service", "tfe", "servicevindue",
         "scheduled unavailability", "unavailability status", "planlagt nedlukning", "nedlukning status",
-        "dms eksport", "dms forsendelse", "dms export", "wo0000",
+        "dms eksport", "dms forsendelse", "dms export", "wo0000", "tastselv", "b2b gateway",
         "inc0000", "files sent to", "ncts (transit)", "transit (ncts)", "toldsystem", "toldsegment", "customs portal",
         "meddelelse", "import control system", "manifest", "eksport", "virksomhederne", "kl. ", "nødprocedure",
     ),
     labels={
         "last updated": Label.UPDATED, "sidst opdateret": Label.UPDATED, "senest opdateret": Label.UPDATED,
+        "dato for udgivelse": Label.PUBLISHED, "date of publication": Label.PUBLISHED,
         "updated": Label.UPDATED, "opdateret": Label.UPDATED, "published": Label.PUBLISHED, "udgivet": Label.PUBLISHED,
         "publiceret": Label.PUBLISHED, "offentliggjort": Label.PUBLISHED, "oprettet": Label.PUBLISHED,
         "type": Label.TYPE, "status": Label.STATUS, "systems": Label.SYSTEM, "systemer": Label.SYSTEM,

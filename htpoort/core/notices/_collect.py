@@ -28,6 +28,9 @@ __all__ = ["CUT", "Collected", "Placed", "SentenceReader", "TimedPeriod", "colle
 
 F = TypeVar("F")
 
+_OF_MESSAGES: Final = re.compile(r"messag|bericht|declarati|aangift|notificati|melding|filings?\b|lodg")
+"""What a sentence has that is about what declarants send."""
+
 _EMPTY_BOXES: Final = frozenset("☐□▢")
 _WORDS_OF_MESSAGE: Final = 5  # at most, of a name that reads like a sentence: "Invalidation request"
 _MOST_FACTS: Final = 500  # of one text, each compared with the others; no notice has a tenth of them
@@ -101,6 +104,8 @@ class Collected:
     problems: list[Problem] = attrs.field(factory=list)
     unread: list[tuple[int, int]] = attrs.field(factory=list)
     references: list[str] = attrs.field(factory=list)
+    of_messages: bool = False
+    titled: bool = False
 
     @property
     def limited_to(self) -> tuple[str, ...]:
@@ -294,6 +299,8 @@ class _Collector:
             self._add(fact)
         if not reading.understood or reading.facts:
             self.result.sizes[-1] += 1
+        if "page" not in reading.rules and _OF_MESSAGES.search(self._passage.folded) is not None:
+            self.result.of_messages = True
         if not reading.turned:
             self._add_times(sentence)
 
@@ -330,6 +337,7 @@ class _Collector:
             self._add_subjects(fact.systems)
         elif isinstance(fact, facts.Named):
             self.result.named = self.result.named or fact.systems
+            self.result.titled = self.result.titled or fact.title
             self.result.mentioned += fact.systems
 
     def _add_times(self, sentence: _Sentence) -> None:

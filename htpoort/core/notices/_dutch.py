@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from htpoort.core.notices._dutch_orders import DUTCH_EVENTS, DUTCH_ORDERS
+from htpoort.core.notices._dutch_events import DUTCH_EVENTS
+from htpoort.core.notices._dutch_orders import DUTCH_ORDERS
+from htpoort.core.notices._dutch_prose import DUTCH_PROSE
 from htpoort.core.notices._effects import listed_messages
 from htpoort.core.notices._facts import (
     Event,
@@ -36,7 +38,7 @@ __all__ = ["DUTCH"]
 
 _S: Final = rf"(?P<systems>[^:!?{TIME}{REFERENCE}{LINK}]{{2,200}}?)"
 _M: Final = rf"(?P<messages>[^.:;!?{TIME}]{{3,200}}?)"
-_T: Final = rf"(?: ?\(?(?:on |op |per |as of |with effect from |ingaande )?{TIME}+\)?)?"
+_T: Final = rf"(?: ?\(?(?:on |op |of |van |d\.d\. ?|per |as of |with effect from |ingaande )?{TIME}+\)?)?"
 _DONE: Final = r"[ .:!'\"]*$"
 _BEGIN: Final = r"(?:^|(?<=^\))|(?<=\) ))(?!\()"
 _NOW: Final = r"(?:(?:currently|temporarily|still|at the moment|momenteel|tijdelijk|nog|op dit moment) )*"
@@ -113,7 +115,8 @@ _TITLES: Final = (
         "title-maintenance",
         _BEGIN
         + r"(?:(?:scheduled|planned|emergency|unscheduled|gepland|spoed|noodzakelijk) ?)?(?:maintenance|onderhoud)"
-        rf"(?: (?:on|of|for|to|at|aan|voor|van|op))? {_S}{_DONE}",
+        rf"(?: (?:on|of|for|to|at|aan|voor|van|op))? (?:the |de |het )?{_S}(?: (?:in het|over the"
+        rf"|in the) weekend(?: van| of)?)?{_T}{_DONE}",
         effect=_about(None, KindWord(NoticeKind.PLANNED), named=True),
         cues="maintenance|onderhoud",
     ),
@@ -126,7 +129,8 @@ _TITLES: Final = (
     ),
     rule(
         "title-by-others",
-        rf"^(?:[a-z]{{2}} ?- ?)?{_S} ?- ?(?:(?:scheduled|planned|emergency) maintenance|gepland onderhoud){_T}{_DONE}",
+        rf"^(?:[a-z]{{2}} ?- ?)?{_S} ?- ?(?:(?:scheduled|planned|emergency) maintenance"
+        rf"|gepland onderhoud){_T}{_DONE}",
         effect=_about(None, KindWord(NoticeKind.PLANNED), _OTHERS_PAGE, named=True),
         cues="maintenance|onderhoud",
     ),
@@ -156,16 +160,18 @@ _TITLES: Final = (
         "title-disruption-of",
         _BEGIN
         + rf"(?:update:? ?)?(?:(?:on|about|over|inzake) )?(?:the |de )?{_OUTAGE}(?: (?:of|in|on|at|with|van|in|bij"
-        rf"|aan|met)(?: the| de| het)?)? {_S}{_T}{_DONE}",
+        rf"|aan|met)(?: the| de| het)?)? {_S}{_T}(?: ?: [^.{TIME}]{{3,80}})?{_DONE}",
         effect=_about(None, named=True),
         cues="disruption|malfunction|outage|failure|interruption|storing|uitval",
     ),
     sentence_rule(
         "security-step",
-        r"\b(?:tls|ssl|security|beveiliging|algoritmes?|algorithms?|certificates?|certifica(?:at|ten)|pkioverheid"
+        r"\b(?:tls|ssl|security|beveiliging|algoritmes?|algorithms?|(?:server|client|root)?certificates?"
+        r"|\w*certifica(?:at|ten)|pkioverheid"
         r"|ciphers?|encryption|versleuteling"
         r"|sha-?[0-9]{1,3}|ip[- ]?adres(?:s(?:es)?|sen)?)\b",
-        r"\b(?:chang(?:e|es|ed|ing)|switch|migrat\w+|activated|disabled|enabled|replac\w+|renew\w+|expir\w+|updated?"
+        r"\b(?:chang(?:e|es|ed|ing)|switch|migrat\w+|activated|disabled|enabled|replac\w+|renew\w+|expir\w+"
+        r"|updated?"
         r"|wijzig\w+|vervang\w+|vernieuw\w+|verlo\w+|overgang|uitgeschakeld|ingeschakeld|geactiveerd)\b",
         facts=(KindWord(NoticeKind.SECURITY_CHANGE), Times(TimeRole.OTHER)),
         cues="tls|ssl|security|beveiliging|algorit|certifica|pkioverheid|cipher|encryption|versleuteling|sha|adres",
@@ -176,7 +182,8 @@ _TITLES: Final = (
 _INTRODUCTIONS: Final = (
     rule(
         "period-of-the-past",
-        rf"^{TIME}+ ?: ?{_S} ?[-:] ?(?:(?:ver)?storing|gepland onderhoud|onderhoud|malfunction|disruption|(?:planned"
+        rf"^{TIME}+ ?: ?{_S} ?[-:] ?(?:(?:ver)?storing|gepland onderhoud|onderhoud|malfunction|disruption"
+        rf"|(?:planned"
         rf" |scheduled )?maintenance)[;.]?$",
         effect=_past,
         cues="storing|onderhoud|malfunction|disruption|maintenance",
@@ -273,7 +280,8 @@ _INTRODUCTIONS: Final = (
     ),
     rule(
         "process-down-inline",
-        rf"(?:the|het|de) process?(?:es|en|sen)? {_S} (?:is|are|will be|zijn){_T} {_NOW}(?:unavailable|not available"
+        rf"(?:the|het|de) process?(?:es|en|sen)? {_S} (?:is|are|will be|zijn){_T} {_NOW}(?:unavailable"
+        rf"|not available"
         rf"|niet beschikbaar)",
         effect=_about(Behaviour.UNAVAILABLE),
         cues="unavailable|not available|niet beschikbaar",
@@ -307,7 +315,8 @@ _BEHAVIOUR: Final = (
         "named-messages-buffered",
         r"(?:you|declarants?) (?:can|may) (?:still )?(?:deliver|submit|send|offer) (?:the )?(?!(?:your |all |any"
         r" )?(?:messages|declarations)\b)"
-        rf"{_M} as usual,? (?:but )?(?:these|they) (?:will|are) not (?:be )?processed[^.]{{0,40}}?,? but (?:will be "
+        rf"{_M} as usual,? (?:but )?(?:these|they) (?:will|are) not (?:be )?processed[^.]{{0,40}}?,?"
+        rf" but (?:will be "
         rf"|are )?{_BUFFERED}",
         effect=_of_messages(Behaviour.QUEUED),
         cues="buffered|queued",
@@ -329,7 +338,7 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "all-messages-buffered",
-        rf"{_MESSAGES} (?:(?:that|which|die) [^.,]{{3,60}} )?(?:(?:are|will be|worden|zijn) )(?:(?!not"
+        rf"{_MESSAGES},? (?:(?:that|which|die) [^.,]{{3,60}},? )?(?:(?:are|will be|worden|zijn) )(?:(?!not"
         rf"|niet)[^.,:]{{0,60}}? )?{_BUFFERED}"
         r"(?: (?:zolang|as long as|while) [^.]{3,60}? (?:niet beschikbaar is|(?:is|are) (?:unavailable|not"
         r" available)))?",
@@ -377,7 +386,8 @@ _BEHAVIOUR: Final = (
         "handling-problems",
         r"(?:(?:due to|because of|door|vanwege) [^.,:]{3,80},? )?(?:there are|er zijn|zijn er|we have|we are"
         r" experiencing) (?:(?:currently|momenteel|some) )*(?:problems|problemen|issues|difficulties) "
-        r"(?:with|in|met|in|bij) (?:(?:the|de|het) )*(?:message handling|handling of messages|messag\w+(?: traffic)?"
+        r"(?:with|in|met|in|bij) (?:(?:the|de|het) )*(?:message handling|handling of messages|messag\w+(?:"
+        r" traffic)?"
         r"|bericht\w+|berichten ?verkeer)"
         rf"(?: (?:offered|die|that|which|via)(?: [^.]{{3,120}}?)?)?(?={_DONE})",
         Statement(behaviour=Behaviour.LIMITED, general=True, aside=True),
@@ -386,13 +396,15 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "cause",
-        rf"(?:(?:due to|because of|door|vanwege|wegens) an? (?:malfunction|disruption|storing|failure)[^.,:]{0, 80}?"
-        rf"|door een (?:ver)?storing[^.,:]{0, 60}?|due to a malfunction)(?=[,.]| there| is er|{_DONE})",
-        cues="due to|because|door|vanwege|wegens",
+        rf"(?:(?:due to|because of) (?:an? |the )?(?:malfunction|disruption|failure|outage)[^.,:{TIME}]{{0,80}}?"
+        rf"|(?:door|vanwege|wegens|als gevolg van) (?:een|de) (?:ver)?storing[^.,:{TIME}]{{0,60}}?)"
+        rf"(?=[,.]| there| no messag| is er| zijn er| kunnen| kunt u| momenteel|{_DONE})",
+        cues="due to|because|door|vanwege|wegens|als gevolg",
     ),
     rule(
         "no-impact",
-        r"(?:the |this |het |dit |deze |de )?(?:[\w/]+ ){0,3}?(?:has|have|heeft|hebben) (?:no|geen) (?:impact|effect"
+        r"(?:the |this |het |dit |deze |de )?(?:[\w/]+ ){0,3}?(?:has|have|heeft|hebben) (?:no|geen) (?:impact"
+        r"|effect"
         r"|influence"
         r"|consequences|invloed|gevolgen) (?:on|for|op|voor) (?:(?:the|de|het) )?"
         rf"(?:berichten )?{_M}(?: (?:messages|berichten))?(?: (?:offered|sent|submitted|that|via"
@@ -419,4 +431,4 @@ _BEHAVIOUR: Final = (
     ),
 )
 
-DUTCH: Final = (*_TITLES, *_INTRODUCTIONS, *DUTCH_ORDERS, *_BEHAVIOUR, *DUTCH_EVENTS)
+DUTCH: Final = (*_TITLES, *DUTCH_PROSE, *_INTRODUCTIONS, *DUTCH_ORDERS, *_BEHAVIOUR, *DUTCH_EVENTS)

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from htpoort.core.notices._effects import ended
 from htpoort.core.notices._facts import (
     Asks,
     Event,
     EventKind,
     Fact,
-    KindWord,
     Permits,
     Remark,
     Statement,
@@ -23,9 +23,9 @@ from htpoort.core.notices._facts import (
     Times,
 )
 from htpoort.core.notices._rules import LINK, TIME, Effect, Found, rule, sentence_rule
-from htpoort.core.notices.notice import Behaviour, Fallback, NoticeKind, Recovery
+from htpoort.core.notices.notice import Behaviour, Fallback, Recovery
 
-__all__ = ["DUTCH_EVENTS", "DUTCH_ORDERS"]
+__all__ = ["DUTCH_ORDERS"]
 
 _PROCEDURE: Final = r"(?:the |an? |de |een |het )?(?:\w+ )?(?:fall-?back|emergency|nood)[ -]?procedures?"
 _AGAIN: Final = (
@@ -34,6 +34,7 @@ _AGAIN: Final = (
     r"|\b(?:op ?nieuw|nogmaals)\b[^.]{0,40}?\b(?:ver(?:sturen|stuurd|zenden|zonden)|in ?(?:te )?(?:dienen|gediend"
     r"|sturen|gestuurd|zenden)"
     r"|aan ?(?:te )?(?:leveren|geleverd)|dien|stuur|lever|dienen|sturen|verzend|verstuur)\b"
+    r"|\b(?:dien|stuur|lever|verzend|verstuur|biedt?)\b[^.]{0,60}?\b(?:op ?nieuw|nogmaals)\b(?: in| aan)?"
 )
 _SAME: Final = (
     r"\b(?:the same|hetzelfde|dezelfde|zelfde) (?:(?:local )?reference|lrn|referentie(?:nummer)?)(?: \(lrn\))?"
@@ -44,7 +45,7 @@ _OTHER: Final = (
 )
 _ORDERED: Final = (
     r"\b(?:advi[cs]e\w*|advies|adviseren|geadviseerd|must|should|need|needs|have to|has to|please|request\w*"
-    r"|verzoeken|verzoek|verzocht|dient|dienen|moet|moeten|gelieve|recommend\w*)\b"
+    r"|verzoeken|verzoek|verzocht|dient|dienen|moet|moeten|gelieve|recommend\w*|dien|stuur|lever|verstuur)\b"
 )
 _FREE: Final = re.compile(
     r"\b(?:may|can|could|choose|wish|optional(?:ly)?|kunt|kan|mag|desgewenst|eventueel|ervoor kiezen)\b"
@@ -52,7 +53,8 @@ _FREE: Final = re.compile(
 _HARMLESS: Final = (
     r"\b(?:have |has |hebt |heeft )?(?:not|no|niet|geen|without|zonder|n't)(?: yet| nog| een| any| an?)*"
     r" (?:received?|ontvangen|response|reply|replies|answer|return|retour ?bericht\w*|reactie|antwoord|"
-    r"message|been received|gekregen|got)\b|\b(?:for which|waarop|waarvoor) (?:no|geen|nog geen)\b|\bnot yet\b|\bnog"
+    r"message|been received|gekregen|got)\b|\b(?:for which|waarop|waarvoor) (?:no|geen|nog geen)\b|\bnot yet\b"
+    r"|\bnog"
     r" (?:geen|niet)\b|\bonly outbound\b"
 )
 _REFUSED: Final = re.compile(r"\b(?:worden|are|will be) (?:geweigerd|afgewezen|rejected|refused)\b")
@@ -164,7 +166,8 @@ _FALLBACK: Final = (
     ),
     rule(
         "procedure-no-longer",
-        rf"(?:{_PROCEDURE} [^.]{{0,40}}?(?:no longer|niet (?:langer|meer)) (?:be )?(?:allowed|permitted|used|applied"
+        rf"(?:{_PROCEDURE} [^.]{{0,40}}?(?:no longer|niet (?:langer|meer)) (?:be )?(?:allowed|permitted|used"
+        rf"|applied"
         rf"|applies|toegestaan|gebruikt|toegepast|van toepassing)"
         rf"|u (?:mag|kunt) {_PROCEDURE} niet (?:langer|meer) (?:gebruiken|toepassen))(?: worden)?",
         Permits(Fallback.NO_LONGER, 4),
@@ -198,7 +201,8 @@ _FALLBACK: Final = (
 _IDLE: Final = (
     sentence_rule(
         "informed-later",
-        r"\b(?:you will be|we (?:will|shall|keep)|u wordt|wordt u|wij (?:zullen|houden)|zullen wij|we hope to have)\b",
+        r"\b(?:you will be|we (?:will|shall|keep)|u wordt|wordt u|wij (?:zullen|houden)|zullen wij"
+        r"|we hope to have)\b",
         r"\b(?:inform(?:ed)?|updated?|notif(?:y|ied)|geinformeerd|informeren|op de hoogte)\b",
         facts=(Times(TimeRole.OTHER),),
         cues="inform|update|notif|hoogte",
@@ -246,8 +250,7 @@ _IDLE: Final = (
         r"|probleem)(?: (?:of|in|at|with|van|bij) [^.,;]{2,40}?)?"
         r" (?:is|are|has been|have been|was) (?:now |inmiddels )?(?:resolved|solved|fixed|over|verholpen|opgelost"
         r"|voorbij)",
-        Event(EventKind.ENDED),
-        Times(TimeRole.END),
+        effect=ended,
         cues="solved|fixed|over|verholpen|opgelost|voorbij",
     ),
     rule(
@@ -264,7 +267,8 @@ _IDLE: Final = (
     ),
     rule(
         "no-contact",
-        r"(?:you do not (?:need|have) to contact|u hoeft (?:hiervoor )?geen contact (?:op te nemen )?met)[^.]{2,80}",
+        r"(?:you do not (?:need|have) to contact|u hoeft (?:hiervoor )?geen contact (?:op te nemen"
+        r" )?met)[^.]{2,80}",
         cues="contact",
     ),
     rule(
@@ -283,8 +287,27 @@ _IDLE: Final = (
         "copies-refused",
         r"(?:if a declaration is received (?:twice|double)[^.]{0,80}?,? )?the second (?:declaration|copy|one"
         r"|message) (?:will be|is) rejected|(?:therefore,? |so )?there is no risk of (?:duplicate|double)[^.]{0,80}"
-        r"|(?:this is |dit is )?(?:to (?:avoid|prevent)|om) (?:double|duplicate|dubbele) \w+(?: te voorkomen)?",
-        cues="second|duplicate|double|dubbele",
+        r"|(?:this is |dit is )?(?:to (?:avoid|prevent)|om) (?:double|duplicate|dubbele) \w+(?: te voorkomen)?"
+        r"|(?:zo|hiermee|daarmee) voorkomt u dubbele \w+|(?:wordt een \w+ dubbel ontvangen,? )?(?:dan )?wordt"
+        r" de tweede(?: \w+)? (?:afgewezen|geweigerd)"
+        r"|er is (?:dus |daarom )?geen (?:risico|kans) op dubbele[^.]{0,80}",
+        cues="second|duplicate|double|dubbele|tweede",
+    ),
+    rule(
+        "no-reply-received",
+        r"^(?:heeft u|hebt u|have you|did you) [^.?!]{3,200} (?:geen|no|not? (?:any|a)) (?:retour ?bericht"
+        r"|antwoord|reactie"
+        r"|return message|response|reply)[^.?!]{0,60}\?",
+        Times(TimeRole.OTHER),
+        cues="?",
+    ),
+    rule(
+        "customs-sends-again",
+        r"^(?:wij|we|customs|de douane) (?:bieden|biedt|sturen|stuurt|verwerken|verwerkt|(?:will )?(?:re-?sends?"
+        r"|re-?offers?|process(?:es)?)) "
+        r"(?:(?:de|the|deze|these|alle|all) )*(?:berichten|aangiften|messages|declarations)(?: (?:opnieuw|alsnog"
+        r"|again))?(?: (?:aan|in))?(?=\W*$)",
+        cues="bied|stu|verwerk|send|offer|process",
     ),
     rule("processed-as-usual", r"^these (?:messages|declarations) will be processed as usual\W*$", cues="as usual"),
     rule(
@@ -307,120 +330,4 @@ _IDLE: Final = (
     ),
 )
 
-_WORK: Final = (
-    r"(?:(?:het|de|the|this|dit|deze) )?(?:(?:gepland|geplande|scheduled|planned) )?(?:onderhoud|maintenance"
-    r"|werkzaamheden)"
-)
-_MESSAGES: Final = r"(?:messages|declarations|notifications|berichten|aangiften|meldingen)"
-
-_CHANGES: Final = (
-    rule(
-        "cancelled-prefix",
-        r"^\( ?(?:geannuleerd|vervallen|afgelast|cancell?ed) ?\)",
-        Event(EventKind.CANCELLED),
-    ),
-    sentence_rule(
-        "afgelast",
-        r"\b(?:onderhoud|werkzaamheden|maintenance)\b",
-        r"\b(?:ga(?:at|an) niet door|geannuleerd|afgelast|komt te vervallen|will not take place|does not take place)\b",
-        facts=(Event(EventKind.CANCELLED), Times(TimeRole.WINDOW)),
-        cues="niet door|geannuleerd|afgelast|vervallen|not take place",
-    ),
-    rule(
-        "verplaatst",
-        rf"(?:{_WORK} )?(?:is|wordt) (?:verplaatst|verschoven|uitgesteld) naar",
-        Event(EventKind.MOVED),
-        Times(TimeRole.NEW),
-        cues="verplaatst|verschoven|uitgesteld",
-    ),
-    rule(
-        "loopt-uit",
-        rf"(?:{_WORK} )?(?:loopt (?:langer )?(?:uit|door)|duurt langer(?: dan (?:gepland|verwacht))?|(?:is|wordt)"
-        rf" verlengd"
-        r"|takes? longer(?: than (?:planned|expected))?)(?: tot(?: en met)?)?",
-        Event(EventKind.DELAYED),
-        Times(TimeRole.NEW_END),
-        cues="loopt|duurt|verlengd|longer",
-    ),
-    rule(
-        "verwachte-eindtijd",
-        r"(?:de )?(?:nieuwe )?(?:verwachte|geschatte|vermoedelijke) eindtijd(?: (?:is|wordt))?:?",
-        Times(TimeRole.EXPECTED_END),
-        cues="eindtijd",
-    ),
-    rule(
-        "because-of-maintenance-inline",
-        r"(?:due to|because of|vanwege|wegens|in verband met) (?:(?:the|het|emergency|scheduled|planned|necessary"
-        r"|gepland|noodzakelijk)"
-        r" )*(?:maintenance|(?:spoed)?onderhoud)",
-        KindWord(NoticeKind.PLANNED),
-        cues="maintenance|onderhoud",
-    ),
-)
-
-_MESSAGES_OTHERWISE: Final = (
-    rule(
-        "messages-refused",
-        rf"{_MESSAGES}(?: (?:that|which|die) [^.,;]{{3,60}}?)?,? (?:(?:will be|are|worden|zullen worden)"
-        rf" )(?:rejected|refused|not accepted"
-        r"|afgewezen|geweigerd|niet (?:geaccepteerd|aangenomen))",
-        Statement(behaviour=Behaviour.REJECTED),
-        cues="reject|refused|accept|afgewezen|geweigerd|geaccepteerd|aangenomen",
-    ),
-    rule(
-        "messages-impossible",
-        rf"(?:it is )?not possible to (?:send|submit|receive|process)(?: or receive)? {_MESSAGES}|no {_MESSAGES} can"
-        rf" be (?:sent|submitted"
-        rf"|received|processed)|(?:kunnen|kunt u|u kunt)(?: er)?(?: (?:momenteel|tijdelijk|tijdens"
-        rf" [^.,;]{{3,30}}?))? geen {_MESSAGES}"
-        r" (?:(?:worden )?(?:verwerkt|verzonden|verstuurd|ontvangen|ingediend)|indienen|versturen|verzenden|insturen"
-        r"|aanleveren)",
-        Statement(behaviour=Behaviour.UNAVAILABLE, general=True),
-        cues="possible|no |geen",
-    ),
-    rule(
-        "messages-stored",
-        rf"(?:{_MESSAGES}|they|these|deze|zij) (?:can be (?:sent|submitted)[^.;]{{0,30}}; ?they )?(?:will be|are"
-        rf"|worden) (?:stored|kept|held|saved|opgeslagen|bewaard)"
-        r",? (?:and|en) (?:will be |worden )?(?:processed|verwerkt|na [^.,;]{3,40}? verwerkt|later verwerkt)(?:"
-        r" (?:after|once|when|later|na)[^.,;]{0,60})?",
-        Statement(behaviour=Behaviour.QUEUED),
-        cues="stored|kept|held|saved|opgeslagen|bewaard",
-    ),
-    rule(
-        "buffered-are-processed",
-        rf"(?:(?:all|alle|de|the) )?(?:buffered|gebufferde) {_MESSAGES} (?:are being|will be|are|worden) (?:nu |now "
-        rf"|alsnog )?(?:processed|verwerkt)",
-        cues="buffer",
-    ),
-    rule(
-        "not-all-processed",
-        rf"(?:zijn|are|were|waren) (?:niet|not) (?:alle|all) {_MESSAGES} (?:(?:volledig|fully) )?(?:verwerkt"
-        rf"|processed)",
-        Times(TimeRole.OTHER),
-        cues="verwerkt|processed",
-    ),
-    rule(
-        "are-not-processed",
-        rf"(?:{_MESSAGES} )?(?:will not be|worden niet) (?:(?:any ?more|meer|longer) )?(?:processed|verwerkt)(?: any"
-        rf" ?more)?(?=[ .:!]*$)",
-        cues="processed|verwerkt",
-    ),
-    sentence_rule(
-        "procedure-only-if-unavoidable",
-        r"\b(?:emergency|fall-?back|nood)[ -]?procedure\b",
-        r"\b(?:only|alleen|uitsluitend|slechts)\b",
-        r"\b(?:absolutely|strictly|absoluut|strikt) (?:necessary|noodzakelijk|required|nodig)\b",
-        facts=(Permits(Fallback.ONLY_IF_NECESSARY, 2),),
-        cues="absolut|absoluut|strict|strikt",
-    ),
-    rule(
-        "contact-office",
-        r"(?:please )?(?:contact (?:the|your) (?:local )?customs office|neem (?:dan )?contact op met (?:het|uw)"
-        r" douanekantoor)",
-        cues="contact",
-    ),
-)
-
-DUTCH_EVENTS: Final = (*_CHANGES, *_MESSAGES_OTHERWISE)
 DUTCH_ORDERS: Final = (*_RECOVERY, *_FALLBACK, *_IDLE)

@@ -9,11 +9,26 @@ from htpoort.core.notices._facts import Asks, Event, EventKind, Fact, Named, Sta
 from htpoort.core.notices._rules import Found
 from htpoort.core.notices.notice import Access, Behaviour, Recovery
 
-__all__ = ["access_stated", "asks", "listed_messages", "named", "part_with_issues", "states", "works_again"]
+__all__ = [
+    "access_stated",
+    "asks",
+    "ended",
+    "listed_messages",
+    "moved",
+    "named",
+    "part_with_issues",
+    "states",
+    "works_again",
+]
 
 _VERB = re.compile(
     r"(?: (?:som|der|that|which))?(?: (?:er|are|bliver))? (?:sendt|indsendt|indgivet|fremsendt|afgivet)$"
 )
+_AWAITED = re.compile(
+    r"\b(?:until|till|when|once|after|if|before|as soon as|unless|whether|indtil|når|efter|hvis|inden|før|såfremt"
+    r"|tot|totdat|zodra|wanneer|als|indien|nadat|voordat)\b[^.;:,]{0,60}$"
+)
+_SLOW = re.compile(r"(?:slow |long )?(?:response|processing|reply) ?times?|(?:lange |langsomme )?svartider(?:ne)?")
 _BETWEEN = re.compile(r", ?(?:and |og |en )?|(?<!-) (?:and|og|en|&) ")
 
 
@@ -83,7 +98,8 @@ def part_with_issues(found: Found) -> Iterable[Fact] | None:
     part = found.printed("part")
     if found.has("systems"):
         systems = found.systems()
-        return None if systems is None else _with_issues(systems, Behaviour.LIMITED)
+        slow = _SLOW.fullmatch(part.casefold()) is not None
+        return None if systems is None else _with_issues(systems, Behaviour.DELAYED if slow else Behaviour.LIMITED)
     # A small letter begins a common noun: the tariff, the import of cars.
     systems = found.names.listed(part) if part[:1].isupper() else None
     if systems is not None and all(found.names.is_known(name) for name in systems):
@@ -96,9 +112,25 @@ def _with_issues(systems: tuple[str, ...], behaviour: Behaviour | None) -> Itera
     return Statement(systems=systems, behaviour=behaviour), Event(EventKind.ONGOING)
 
 
+def _is_awaited(found: Found) -> bool:
+    """Whether the words before a match say that it is still to come: *until the planned maintenance* is over."""
+    return _AWAITED.search(found.match.string, 0, found.match.start()) is not None
+
+
+def ended(found: Found) -> Iterable[Fact] | None:
+    """State that it is over."""
+    return None if _is_awaited(found) else (Event(EventKind.ENDED), Times(TimeRole.END))
+
+
 def works_again(found: Found) -> Iterable[Fact] | None:
     """State that it is over, of whatever the sentence names."""
-    return None if _systems(found) is None else (Event(EventKind.ENDED), Times(TimeRole.END))
+    return None if _systems(found) is None else ended(found)
+
+
+def moved(found: Found) -> Iterable[Fact]:
+    """State that it was moved; a time before that word is the one that no longer counts."""
+    old = (Times(TimeRole.OTHER),) if found.has("old") or found.has("from") else ()
+    return Event(EventKind.MOVED), *old, Times(TimeRole.NEW)
 
 
 def asks(recovery: Recovery) -> Callable[[Found], Iterable[Fact] | None]:

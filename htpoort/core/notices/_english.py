@@ -7,6 +7,7 @@ from typing import Final
 from htpoort.core.notices import _english_words as w
 from htpoort.core.notices._effects import access_stated, asks, part_with_issues, states
 from htpoort.core.notices._english_events import EVENTS, IDLE, TITLES
+from htpoort.core.notices._english_prose import PROSE
 from htpoort.core.notices._facts import Asks, EventKind, Listing, Permits
 from htpoort.core.notices._rules import TIME, rule
 from htpoort.core.notices.notice import Access, Behaviour, Fallback, Recovery
@@ -16,15 +17,15 @@ __all__ = ["ENGLISH"]
 _BEHAVIOUR: Final = (
     rule(
         "files-rejected",
-        rf"{w.FILES} {w.S} (?:(?:(?:will|would|shall|are|is) )?(?:either )?{w.FAIL}(?: ?(?:/|or|and) ?{w.FAIL})?"
-        rf"|(?:cannot|can not) be (?:sent|received|processed)){w.DURING}",
+        rf"{w.FILES} {w.S}{w.DURING} (?:(?:(?:will|would|shall|are|is) )?(?:either )?{w.FAIL}(?: ?(?:/|or|and) ?{w.FAIL})?"
+        rf"|(?:cannot|can not) be (?:sent|received|processed)(?! (?:until|before))){w.DURING}",
         effect=states(Behaviour.REJECTED, Access.FILE),
-        cues="fail|reject|refused|dismissed|cannot|can not",
+        cues="fail|reject|refused|dismissed|accepted|cannot|can not",
     ),
     rule(
         "files-queued",
-        rf"{w.FILES} {w.S} (?:(?:can|will) (?:still )?be (?:sent|submitted|received|accepted),? (?:and|but) )?(?:they )?"
-        r"(?:(?:will|shall|are) )?(?:(?:only|first|not) )?(?:be )?"
+        rf"{w.FILES} {w.S}{w.DURING} (?:(?:(?:can|will) (?:still )?be|are) (?:sent|submitted|received|accepted),? (?:and|but) )?"
+        r"(?:they )?(?:(?:will|shall|are|cannot|can) )?(?:(?:only|first|not) )?(?:be )?"
         rf"(?:(?:processed|handled|treated)(?: only)? {w.AFTER}"
         rf"|(?:queued|buffered|stored|kept)(?:,? and (?:will be )?(?:processed|handled))? {w.AFTER})",
         effect=states(Behaviour.QUEUED, Access.FILE),
@@ -60,13 +61,13 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "files-delayed",
-        rf"{w.FILES} {w.S} (?:will|can|are) (?:still )?(?:be )?(?:received|accepted|processed),? {w.LATE}{w.DURING}",
+        rf"{w.FILES} {w.S}{w.DURING} (?:will|can|are) (?:still )?(?:be )?(?:received|accepted|processed),? {w.LATE}{w.DURING}",
         effect=states(Behaviour.DELAYED, Access.FILE),
         cues="delayed|late",
     ),
     rule(
         "messages-delayed",
-        rf"{w.START}{w.M} (?:submitted|sent|transmitted) to {w.S} (?:will|can|are) (?:still )?(?:be )?(?:received|accepted),? "
+        rf"{w.START}{w.M} (?:submitted|sent|transmitted) to {w.S}{w.DURING} (?:will|can|are) (?:still )?(?:be )?(?:received|accepted),? "
         rf"{w.LATE}{w.DURING}",
         effect=states(Behaviour.DELAYED),
         cues="delayed|late",
@@ -127,7 +128,7 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "system-unavailable",
-        rf"{w.START}{w.S} (?:is|are|will be) (?:currently |completely )?{w.DOWN}{w.DURING}",
+        rf"{w.START}{w.S} (?:is|are|will be|ha(?:s|ve) been) (?:currently |completely )?{w.DOWN}(?! online){w.DURING}",
         effect=states(Behaviour.UNAVAILABLE),
         cues="available|accessible|closed|down|out of service|offline",
     ),
@@ -189,7 +190,7 @@ _BEHAVIOUR: Final = (
     rule(
         "slow-answers",
         rf"(?:there (?:are|may be|will be) |we (?:are|have) )?(?:currently )?(?:experiencing )?(?:intermittent |some |occasional )?(?:delays?|slow processing"
-        rf"|(?:slow|long(?:er)?) (?:response|processing) times?) (?:in|on|with|for)(?: the)?(?: processing of| replies from)?"
+        rf"|(?:slow|long(?:er)?) (?:responses?|replies|(?:response|processing) times?)) (?:in|on|with|for|from)(?: the)?(?: processing of| replies from)?"
         rf" {w.S}{w.END}",
         effect=states(Behaviour.DELAYED, event=EventKind.ONGOING),
         cues="delay|slow|long",
@@ -333,4 +334,4 @@ _ORDERS: Final = (
     ),
 )
 
-ENGLISH: Final = (*IDLE, *TITLES, *_BEHAVIOUR, *_ORDERS, *EVENTS)
+ENGLISH: Final = (*IDLE, *TITLES, *_BEHAVIOUR, *_ORDERS, *PROSE, *EVENTS)

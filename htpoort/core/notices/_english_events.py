@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from htpoort.core.notices import _english_words as w
-from htpoort.core.notices._effects import named, works_again
+from htpoort.core.notices._effects import ended, moved, named, works_again
 from htpoort.core.notices._facts import AccessHeading, Event, EventKind, Remark, TimeRole, Times
 from htpoort.core.notices._rules import LINK, TIME, rule
 from htpoort.core.notices.notice import Access
@@ -41,12 +41,17 @@ EVENTS: Final = (
         Times(TimeRole.END),
         cues="marked as",
     ),
-    rule("ended-word", rf"^(?:update\W+)?(?:is |now )?{w.OVER}(?=\W|$)", Event(EventKind.ENDED), Times(TimeRole.END)),
+    rule(
+        "ended-word",
+        rf"^(?:update\W+)?(?:is |now )?{w.OVER}(?=\W*$|[,.:;(-]| (?:at|as of|by|since|on|kl)\b| ?{TIME})",
+        Event(EventKind.ENDED),
+        Times(TimeRole.END),
+        cues="conclu|ended|completed|finished|done|solved|closed|over|fixed|corrected|performed",
+    ),
     rule(
         "ended",
         rf"{w.NOT_YET}\b{w.HAPPENING} (?:(?:has|have|is|are|was|were|should(?: now)? be) )?(?:now )?(?:been )?(?:successfully )?{w.OVER}(?: (?:as of|at|since|on|by))?",
-        Event(EventKind.ENDED),
-        Times(TimeRole.END),
+        effect=ended,
         cues="conclu|ended|completed|finished|done|solved|closed|over|fixed|corrected|performed",
     ),
     rule(
@@ -63,8 +68,7 @@ EVENTS: Final = (
         "works-again",
         r"(?:all |the )?(?:customs )?(?:systems?|services?) (?:is|are) (?:now )?"
         r"(?:running|available|working|operational|up|back)(?: and running)? (?:again|normally|as (?:usual|normal))",
-        Event(EventKind.ENDED),
-        Times(TimeRole.END),
+        effect=works_again,
         cues="running|available|working|operational|back",
     ),
     rule(
@@ -76,9 +80,9 @@ EVENTS: Final = (
     ),
     rule(
         "moved",
-        rf"(?:{w.HAPPENING} )?(?:(?:has|have) been |is |are )?(?:moved|rescheduled|postponed)(?: from {w.T})? to(?= (?:the )?{TIME})",
-        Event(EventKind.MOVED),
-        Times(TimeRole.NEW),
+        rf"(?:{w.HAPPENING} )?(?:(?:(?:on|of|from|planned for|scheduled for) )?(?P<old>{w.T}),? )?"
+        rf"(?:(?:has|have) been |is |are |will be )?(?:moved|rescheduled|postponed)(?: (?P<from>{w.T}))? to(?= (?:the )?{TIME})",
+        effect=moved,
         cues="moved|rescheduled|postponed",
     ),
     rule(
@@ -99,6 +103,13 @@ EVENTS: Final = (
         rf"^(?:end(?:s|ing|ed)?(?:[ -]?time)?|finish(?:es|ed)?)(?: on| at)?:? ?(?={TIME}\W*$)",
         Times(TimeRole.NEW_END),
         cues="end|finish",
+    ),
+    rule(
+        "end-unknown",
+        r"(?:the )?(?:new )?(?:end(?:ing)?[ -]?time|time of completion) is (?:(?:not|still|as) (?:yet )?(?:known|unknown)|unknown)(?: yet)?",
+        Event(EventKind.DELAYED),
+        Times(TimeRole.OTHER),
+        cues="known",
     ),
     rule(
         "new-time",
@@ -235,9 +246,17 @@ IDLE: Final = (
     rule(
         "more-to-come",
         rf"(?:we will (?:return|come back|be back) with (?:more |further )?information|(?:more|further|additional) information "
-        rf"(?:will|is to) (?:follow|be given|come)|(?:an|the next) update will (?:be (?:posted|given|published)|follow))[^.:;{LINK}]{{0,80}}",
+        rf"(?:will|is to) (?:follow|be given|come)|(?:an|the next) update will (?:be (?:posted|given|published)|follow)"
+        rf"|(?:a |the )?new (?:date|time|service ?window) will be (?:announced|published|given))[^.:;{LINK}]{{0,80}}",
         Times(TimeRole.OTHER),
-        cues="information|update",
+        cues="information|update|new",
+    ),
+    rule(
+        "page-around",
+        r"^(?:home|search|menu|print|contact(?: us)?|cookies?(?: policy| settings)?|privacy(?: policy| statement)?|accessibility(?: statement)?"
+        r"|site ?map|skip to (?:main )?content|share(?: this page)?|category|rss|about (?:us|this (?:web)?site)|back to top|dansk|english|nederlands"
+        r"|søg|kontakt(?: os)?|tilgængelighedserklæring|privatlivspolitik|del (?:denne )?side|zoeken|over (?:ons|deze (?:web)?site)|toegankelijkheid"
+        r"|(?:ga )?direct naar (?:de )?(?:inhoud|footer)|(?:copyright|©|\(c\)) ?©? ?(?:[0-9]{4})?[^.:;]{0,40})\W*$",
     ),
     rule(
         "supplier-works",

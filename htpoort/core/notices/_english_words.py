@@ -46,25 +46,28 @@ T: Final = f"{TIME}+"
 LINKS: Final = f"[{LINK}{REFERENCE}]+"
 START: Final = rf"(?:^|(?<=[.;:] )|(?<={TIME} )|(?<={TIME}, ))"
 STOP: Final = r"(?=\W*$|[.,;] )"
-END: Final = rf"(?=\W*$|[.;] | (?:since|from|as of) {TIME})"  # of a list of names, which has commas
+END: Final = rf"(?=\W*$|[.;] | (?:since|from|as of) {TIME}| (?:while|because|when|during|due to) )"  # of a list of names, which has commas
 WINDOW: Final = (
     r"(?:the |this |that )?(?:whole |entire |specified )?(?:prd-? ?)?"
-    r"(?:service ?-?window|maintenance(?: window| work)?|period|downtime|outage|incident|disruption)"
+    r"(?:planned |scheduled )?(?:service ?-?window|maintenance(?: window| work)?|period|downtime|outage|incident|disruption)"
 )
 DURING: Final = (
     rf"(?:,? (?:during|within|in|throughout|for|due to) {WINDOW}|,? until (?:the |this )?(?:[a-z]+ )?(?:is|has been) "
-    r"(?:corrected|fixed|solved|resolved|over|finished))?"
+    r"(?:corrected|fixed|solved|resolved|over|finished)"
+    rf"|,? for the (?:whole )?duration of {WINDOW})?"
 )
 AFTER: Final = (
-    rf"(?:when|after|once|as soon as|until after|until) (?:the (?:end|completion|closing) of {WINDOW}"
-    rf"|{WINDOW}(?: (?:has|is|have|was)(?: been)? (?:passed|ended|closed|concluded|over|finished|completed|done))?)"
+    rf"(?:when|after|once|as soon as|until after|until|following|at) (?:the (?:end|completion|closing) of {WINDOW}"
+    rf"|{WINDOW}(?: (?:has|is|have|was)(?: been)? (?:passed|ended|closed|concluded|over|finished|completed|done))?"
+    r"|(?:it|they|the (?:systems?|services?)) (?:is|are) (?:available|up|back|open|working|running|online)(?: and running)?"
+    r"(?: again)?)"
 )
 FILES: Final = (
     r"(?:the |all )?(?:xml[ -]?|s2s[ -]?|edifact[ -]?)?(?:files?|messages?|transmissions?|declarations? (?:sent )?as files?)"
     r"(?: (?:that |which )?(?:are |were )?(?:sent|submitted|transmitted|addressed|delivered))? (?:to|for)"
 )
 IS: Final = r"(?:will|would|shall|are|is|may|might|remains?|will remain)"
-FAIL: Final = r"(?:fails?|(?:be )?(?:rejected|refused|dismissed))"
+FAIL: Final = r"(?:fails?|(?:be )?(?:rejected|refused|dismissed)|not (?:be )?accepted)"
 ONLINE: Final = (
     r"(?:the )?(?:online|web|gui|browser)[ -](?:systems?|access|pages?|services?|clients?|solutions?|portals?)"
 )

@@ -124,9 +124,16 @@ class MessageList:
 
 @attrs.frozen
 class Named:
-    """A title names these systems; it counts where no sentence names any."""
+    """
+    A title names these systems, or a sentence by the way; it counts where no sentence is about any.
+
+    Args:
+        systems: As printed.
+        title: Whether it is a title.
+    """
 
     systems: tuple[str, ...]
+    title: bool = True
 
 
 @attrs.frozen

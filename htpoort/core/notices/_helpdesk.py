@@ -22,7 +22,7 @@ from htpoort.core.notices._text import Line
 from htpoort.core.notices._times import read_periods
 from htpoort.core.notices.notice import Behaviour
 
-__all__ = ["cut_lines", "helpdesk_doubts", "is_list_page", "with_text_before"]
+__all__ = ["cut_lines", "helpdesk_doubts", "items_of", "with_text_before"]
 
 _CHANGED: Final = re.compile(r"^\( ?(?:modified|gewijzigd|changed|aangepast|updated?) ?\)")
 _SCHEDULED: Final = re.compile(r"\b(?:scheduled|planned|gepland)\b")
@@ -96,19 +96,21 @@ def cut_lines(lines: Iterable[Line]) -> tuple[Line, ...]:
     return tuple(cut)
 
 
-def is_list_page(newest: ReadBlock) -> bool:
+def items_of(lines: Sequence[Line]) -> tuple[tuple[Line, ...], ...]:
     """
-    Tell whether a text is a page that lists several notices.
+    Cut a page that lists several notices: its numbered items have each a label of their own.
 
     Args:
-        newest: The text.
+        lines: The lines of a page.
 
     Returns:
-        Whether its numbered items have each a label of their own.
+        The lines of each item, what stands before the first one with it; all of them if it is no such page.
     """
-    numbered = sum(_NUMBERED.fullmatch(line.bullet) is not None for line in newest.block.lines)
-    labels = sum(_LABEL.fullmatch(line.folded) is not None for line in newest.block.lines)
-    return numbered >= _LEAST_ITEMS and labels >= _LEAST_ITEMS
+    starts = [place for place, line in enumerate(lines) if _NUMBERED.fullmatch(line.bullet) is not None]
+    labels = sum(_LABEL.fullmatch(line.folded) is not None for line in lines)
+    if len(starts) < _LEAST_ITEMS or labels < _LEAST_ITEMS:
+        return (tuple(lines),)
+    return tuple(tuple(lines[start:stop]) for start, stop in pairwise([0, *starts[1:], len(lines)]))
 
 
 def helpdesk_doubts(newest: ReadBlock) -> list[Problem]:
@@ -133,7 +135,7 @@ def helpdesk_doubts(newest: ReadBlock) -> list[Problem]:
 def _several(newest: ReadBlock) -> Iterable[Problem]:
     """Report a list of notices, or of periods."""
     timed = {each.section for each in newest.collected.periods if each.role is TimeRole.WINDOW}
-    if is_list_page(newest) or len(timed) > 1:
+    if len(timed) > 1:
         yield Problem(
             "several-notices", "The text lists several notices; read each of them by itself.", *newest.place()
         )
@@ -155,7 +157,7 @@ def _title_doubts(newest: ReadBlock) -> Iterable[Problem]:
     if newest.collected.named and down is not limited and said.search(title.folded):
         yield Problem("title-body-differ", "Title and text differ on whether it is unavailable or limited.", *place)
     named, subjects = newest.collected.named, newest.collected.subjects
-    if named and subjects and not any(same_system(one, other) for one in named for other in subjects):
+    if newest.collected.titled and subjects and not any(same_system(one, other) for one in named for other in subjects):
         message = f"The title names {', '.join(named)}, and the text {', '.join(subjects)}."
         yield Problem("title-body-differ", message, *place)
 
@@ -188,7 +190,7 @@ def _day_doubts(newest: ReadBlock) -> Iterable[Problem]:
 def _page_doubts(newest: ReadBlock) -> Iterable[Problem]:
     """Report a text that has nothing of the form of the authority's own pages."""
     collected = newest.collected
-    own = newest.block.stamp or collected.named or _OWN_PAGE.search(newest.shown)
+    own = newest.block.stamp or collected.titled or _OWN_PAGE.search(newest.shown)
     if not own:
         message = "The text is not the authority's own page; compare it with the source."
         yield Problem("third-party", message, *newest.place())

@@ -233,7 +233,10 @@ def make_rows(collected: Collected, header: tuple[str, ...], authority: Authorit
     Returns:
         The rows, and what must be reported of them.
     """
-    maker = _Maker(collected, header, authority.access)
+    silent = not any(each.fact.behaviour for each in collected.statements)
+    # Where nothing is said of messages, a system that is down is down for every access.
+    usual = authority.access if collected.of_messages or silent else Access.ANY
+    maker = _Maker(collected, header, usual)
     rows = maker.make()
     spans, problems = spans_of(collected)
     problems = [*maker.problems, *problems, *_slips(rows, authority)]

@@ -29,7 +29,9 @@ _NO_NAME_WORDS: Final = """
     are is can may has have been be does was were shall should must er kan skal har bliver zijn wordt worden
     affected all any at before during each every file files following from if it message messages not once online
     only our please service that these they this those use we when will within without you your access available
-    unavailable date time update updated new systems system der det filer ikke kun som vi er vil under"""
+    unavailable date time update updated new systems system
+    systemet systemerne toldsystemet toldsystemerne processes processen adgang
+    der det filer ikke kun som vi er vil under"""
 _NO_NAME: Final = frozenset(_NO_NAME_WORDS.split())
 _TWO = 2
 _LONGEST_LIST = 1_000  # characters

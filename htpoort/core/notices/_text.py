@@ -7,17 +7,17 @@ nothing here decides what a line means. Every function takes time in proportion 
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import starmap
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 import attrs
 
 from htpoort.core.errors import Problem
+from htpoort.core.notices._html import TAG, Page
 
 __all__ = ["LONGEST", "Line", "NoticeText", "Passage", "fold", "read_text"]
 
@@ -49,79 +49,6 @@ _SHORT = re.compile(
     r"|nov|dec|mon|tue|wed|thu|fri|sat|sun|man|tir|ons|tor|fre|lør|søn)\.$"
 )
 _SHORT_LENGTH: Final = 8
-
-_TAG = re.compile(
-    r"<(/?)(html|head|body|p|br|div|li|ul|ol|table|tbody|thead|tr|td|th|span|h[1-6]|strong|b|em|i|a|section|article"
-    r"|main|header|footer|script|style|title|meta|link|del|s|strike|template|noscript|svg|dl|dt|dd|hr|pre|blockquote"
-    r")(?=[\s/>])",
-    re.IGNORECASE,
-)
-_NAME = re.compile(r"/?[a-zA-Z][a-zA-Z0-9-]*+|[!?][a-zA-Z]++")
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_BREAKING: Final = frozenset([
-    "p",
-    "br",
-    "div",
-    "li",
-    "ul",
-    "ol",
-    "table",
-    "tbody",
-    "thead",
-    "tr",
-    "td",
-    "th",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "section",
-    "article",
-    "main",
-    "header",
-    "footer",
-    "dl",
-    "dt",
-    "dd",
-    "hr",
-    "pre",
-    "blockquote",
-    "nav",
-    "aside",
-    "form",
-    "title",
-    "body",
-    "html",
-])
-_HIDING: Final = frozenset(["script", "style", "head", "template", "noscript", "svg"])
-_STRUCK: Final = frozenset(["del", "s", "strike"])
-_HIDDEN = re.compile(r"\shidden(?=[\s=>/])|display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_VOID: Final = frozenset([
-    "br",
-    "hr",
-    "img",
-    "input",
-    "meta",
-    "link",
-    "col",
-    "wbr",
-    "source",
-    "area",
-    "base",
-    "embed",
-    "param",
-    "track",
-])
-
-
-class _Piece(NamedTuple):
-    """A part of the shown text, and where it stands; an entity or a tag is shown in another length."""
-
-    shown: str
-    start: int
-    stop: int
 
 
 @lru_cache(maxsize=4096)
@@ -247,6 +174,7 @@ class NoticeText:
         refused: Why nothing was read: ``empty``, ``binary`` or ``too-long``; empty if it was read.
         html: Whether it was read as HTML.
         left_out: The places of what a page strikes out or hides, and what was therefore not read.
+        furniture: The places of what surrounds the content of a page: its head, menus and foot.
     """
 
     original: str = attrs.field(repr=False)
@@ -254,6 +182,7 @@ class NoticeText:
     refused: str = ""
     html: bool = False
     left_out: tuple[tuple[int, int], ...] = ()
+    furniture: tuple[tuple[int, int], ...] = ()
 
     @property
     def sentences(self) -> Iterator[tuple[Line, Passage]]:
@@ -268,85 +197,6 @@ def _sentence_stops(text: str, folded: str) -> Iterator[int]:
         ends = match.group().startswith(("!", "?")) or not after.islower()
         if ends and not _SHORT.search(folded, max(0, match.start() - _SHORT_LENGTH), match.start() + 1):
             yield match.end()
-
-
-@final
-class _Page:
-    """A page of HTML: what it shows, a line end for each tag that breaks a line, and what it does not show."""
-
-    def __init__(self, text: str) -> None:
-        self.left_out: list[tuple[int, int]] = []
-        self.shown = "".join(self._gather(text))
-        self.offsets.append(len(text))
-
-    def _gather(self, text: str) -> Iterator[str]:
-        """Yield what is shown, and note the place of each character."""
-        self.offsets: list[int] = []
-        for piece in self._pieces(text):
-            exact = len(piece.shown) == piece.stop - piece.start
-            self.offsets.extend(range(piece.start, piece.stop) if exact else [piece.start] * len(piece.shown))
-            yield piece.shown
-
-    def _pieces(self, text: str) -> Iterator[_Piece]:
-        place, last_tag, last_comment = 0, text.rfind(">"), text.rfind("-->")
-        while place < len(text):
-            start = text.find("<", place)
-            start = len(text) if start < 0 else start
-            if start > place:
-                yield from _decoded(text, place, start)
-            if start < last_comment and text.startswith("<!--", start):
-                place = text.find("-->", start) + 3
-                continue
-            name = _NAME.match(text, start + 1)
-            if name is None or start > last_tag:
-                if start < len(text):
-                    yield _Piece("<", start, start + 1)
-                place = start + 1
-                continue
-            place = text.find(">", start) + 1
-            tag = name.group().lower()
-            if _is_unshown(text, tag, start, place):
-                place = _after_element(text, tag, place)
-                if tag not in _HIDING:
-                    self.left_out.append((start, place))
-            elif tag.removeprefix("/") in _BREAKING:
-                # The ends of a paragraph and of a row are where an empty line is seen.
-                yield _Piece("\n\n" if tag.removeprefix("/") in {"p", "tr", "table"} else "\n", start, start)
-                if tag == "li":
-                    yield _Piece("• ", start, start)
-
-
-def _is_unshown(text: str, tag: str, start: int, stop: int) -> bool:
-    """Whether a tag begins what a page does not show, or strikes out."""
-    if tag.startswith("/") or tag in _VOID or text.startswith("/>", stop - 2):
-        return False
-    return tag in _HIDING or tag in _STRUCK or _HIDDEN.search(text, start, stop) is not None
-
-
-def _after_element(text: str, name: str, place: int) -> int:
-    """Return where the element ends whose first tag ends at *place*; the end of the text if it never does."""
-    depth = 1
-    for match in re.compile(rf"<(/?){re.escape(name)}(?=[\s/>])", re.IGNORECASE).finditer(text, place):
-        depth += -1 if match.group(1) else 1
-        if not depth:
-            stop = text.find(">", match.start())
-            return len(text) if stop < 0 else stop + 1
-    return len(text)
-
-
-def _decoded(text: str, start: int, stop: int) -> Iterator[_Piece]:
-    """Yield a stretch of HTML without tags, its entities decoded and its line ends as blanks."""
-    place = start
-    for match in _ENTITY.finditer(text, start, stop):
-        if match.start() > place:
-            yield _Piece(_LINE_ENDS.sub(" ", text[place : match.start()]), place, match.start())
-        yield _Piece(html.unescape(match.group()), match.start(), match.end())
-        place = match.end()
-    if place < stop:
-        yield _Piece(_LINE_ENDS.sub(" ", text[place:stop]), place, stop)
-
-
-_LINE_ENDS = re.compile(r"[\r\n\x0b\x0c\x85\u2028\u2029]")
 
 
 def _is_binary(text: str) -> bool:
@@ -456,11 +306,16 @@ def read_text(text: str) -> NoticeText:
         return NoticeText(original=text, refused="too-long")
     if _is_binary(text):
         return NoticeText(original=text, refused="binary")
-    if _TAG.search(text) is None:
+    if TAG.search(text) is None:
         lines = tuple(_joined(_lines(text, range(len(text) + 1))))
         return NoticeText(original=text, lines=lines, refused="" if lines else "empty")
-    page = _Page(text)
+    page = Page(text)
     lines = tuple(_joined(_lines(page.shown, page.offsets)))
     return NoticeText(
-        original=text, lines=lines, refused="" if lines else "empty", html=True, left_out=tuple(page.left_out)
+        original=text,
+        lines=lines,
+        refused="" if lines else "empty",
+        html=True,
+        left_out=tuple(page.left_out),
+        furniture=tuple(page.furniture),
     )

@@ -39,6 +39,7 @@ _FROM: Final = frozenset(["from", "van", "vanaf", "fra", "since", "sinds", "betw
 _BETWEEN: Final = frozenset(["between", "tussen", "mellem"])
 _UNTIL: Final = frozenset(["until", "till", "til", "tot", "indtil"])
 _MOVED: Final = frozenset(["flyttet", "udskudt", "rykket", "verplaatst", "verschoven", "verzet"])  # to a day, not until
+_MOVED_FROM: Final = _MOVED | {"moved", "postponed", "rescheduled", "uitgesteld"}
 _TO: Final = frozenset(["-", "to", "through", "thru"])
 _AND: Final = frozenset(["and", "en", "og"])
 _BEFORE_HOUR: Final = frozenset([
@@ -277,13 +278,20 @@ def _period_at(tokens: Tokens, index: int) -> tuple[Period, int] | None:
     if first is None:
         return None
     start, place, between = first
-    connected = _after_connector(tokens, place)
+    # `moved from Saturday 20 June to Sunday 21 June`: two days, and no period.
+    apart = _is_old(tokens, index) and tokens[place].text != "-"
+    connected = place if apart else _after_connector(tokens, place)
     if (between or tokens[index].text in _BETWEEN) and tokens[place].text in _AND:
         connected += 1
     end = _end_at(tokens, place, connected, start) if connected > place else None
     if end is None:
         return _period(begin, start.stop, start, None), place
     return attrs.evolve(end[0], start=begin), end[1]
+
+
+def _is_old(tokens: Tokens, index: int) -> bool:
+    """Whether what begins here is the time from which something was moved."""
+    return tokens[index].text in _FROM and tokens[index - 1].text in _MOVED_FROM
 
 
 def _end_at(tokens: Tokens, dash: int, index: int, first: Moment) -> tuple[Period, int] | None:
@@ -390,7 +398,9 @@ def read_periods(text: str) -> tuple[Period, ...]:
             index += 1
         else:
             found.append(period[0])
+            old = _is_old(tokens, index)
             index = max(period[1], index + 1)
+            index += old and tokens[index].text in _UNTIL | _TO
     return tuple(found)
 
 

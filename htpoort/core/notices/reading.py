@@ -19,11 +19,13 @@ from htpoort.core.errors import Problem
 from htpoort.core.notices._authorities import AUTHORITIES, NO_AUTHORITY, Authority
 from htpoort.core.notices._bilingual import compared, versions_of
 from htpoort.core.notices._collect import SentenceReader, collect
-from htpoort.core.notices._helpdesk import cut_lines, helpdesk_doubts, is_list_page, with_text_before
+from htpoort.core.notices._furniture import without_furniture
+from htpoort.core.notices._helpdesk import cut_lines, helpdesk_doubts, items_of, with_text_before
 from htpoort.core.notices._integrity import broken_end, misfits
 from htpoort.core.notices._judging import ReadBlock, doubts, kind_of, state_of
 from htpoort.core.notices._layout import Entry, TextBlock, lay_out, read_stamp
 from htpoort.core.notices._rows import Rows, make_rows
+from htpoort.core.notices._tables import unrolled
 from htpoort.core.notices._text import LONGEST, NoticeText, Passage, read_text
 from htpoort.core.notices.notice import Notice, NoticeKind, NoticeState, Revision, ServiceWindow
 
@@ -123,9 +125,6 @@ def _read_entry(entry: Entry, reader: SentenceReader, *, last: bool) -> _ReadEnt
     if authority.one_subject:
         reads = list(with_text_before(reads))
     kind = kind_of(entry, reads[0], authority)
-    # What one item of a page says of an event says nothing of the others.
-    listed = authority.one_subject and is_list_page(reads[0])
-    kind = NoticeKind.OTHER if listed else kind
     if kind is NoticeKind.SECURITY_CHANGE:
         # No system is down: what the text says of protocols and certificates is no window.
         reads = [attrs.evolve(read, rows=Rows()) for read in reads]
@@ -145,9 +144,7 @@ def _read_entry(entry: Entry, reader: SentenceReader, *, last: bool) -> _ReadEnt
                 stamp=read.block.stamp,
                 start=read.block.start,
                 stop=read.block.stop,
-                state=NoticeState.UNCLEAR
-                if listed
-                else state_of(read, kind, entry.status if newest else "", authority),
+                state=state_of(read, kind, entry.status if newest else "", authority),
                 windows=read.rows.windows,
                 complete=authority.key is not None
                 and bool(read.rows.windows and read.collected.statements)
@@ -179,7 +176,7 @@ def _with_first(entry: Entry, revisions: tuple[Revision, ...]) -> tuple[Revision
     return (first, *revisions)
 
 
-def _joined(entries: Sequence[_ReadEntry]) -> tuple[tuple[Revision, ...], tuple[Problem, ...]]:
+def _joined(entries: Sequence[_ReadEntry], *, items: bool) -> tuple[tuple[Revision, ...], tuple[Problem, ...]]:
     """Join the notices of one page: nothing of one counts for another."""
     if len(entries) == 1:
         return entries[0].revisions, entries[0].problems
@@ -190,13 +187,14 @@ def _joined(entries: Sequence[_ReadEntry]) -> tuple[tuple[Revision, ...], tuple[
     message = f"The page holds {len(entries)} notices: read each of them by itself."
     problems = [Problem("several-notices", message, *place)]
     problems += [problem for entry in entries for problem in entry.problems]
-    if len(with_rows) == 1:
+    if len(with_rows) == 1 and not items:
         revisions = tuple(attrs.evolve(revision, complete=False) for revision in with_rows[0].revisions)
         return revisions, tuple(problems)
     joined = Revision(
         start=newest[0].start,
         stop=max(revision.stop for revision in newest),
-        state=states.pop() if len(states) == 1 else NoticeState.UNCLEAR,
+        # What one item of a list says of an event says nothing of the others.
+        state=states.pop() if len(states) == 1 and not items else NoticeState.UNCLEAR,
         windows=tuple(dict.fromkeys(row for revision in newest for row in revision.windows)),
     )
     return (joined,), tuple(problems)
@@ -219,13 +217,14 @@ def read_notice(text: str, *, authority: str | None = None) -> Notice:
     folded = " ".join(line.folded for line in page.lines)
     known = _authority_of(folded, authority)
     reader = SentenceReader(known)
-    lines = cut_lines(page.lines) if known.one_subject else page.lines
-    laid = [entry for entry in lay_out(lines, known) if not entry.is_empty]
+    lines = unrolled(without_furniture(page, reader), known.names.listed)
+    items = items_of(cut_lines(lines)) if known.one_subject else (lines,)
+    laid = [entry for item in items for entry in lay_out(item, known) if not entry.is_empty]
     entries = tuple(_read_entry(entry, reader, last=entry is laid[-1]) for entry in laid)
     if not any(_says_anything(entry) for entry in entries):
         problem = Problem("nothing-read", "This is no notice that can be read.", 0, len(text))
         return Notice(text=text, problems=(problem,), unread=tuple((line.start, line.stop) for line in page.lines))
-    return _notice(page, known, folded, entries)
+    return _notice(page, known, folded, entries, items=len(items) > 1)
 
 
 def _says_anything(entry: _ReadEntry) -> bool:
@@ -246,9 +245,11 @@ def _notice(
     authority: Authority,
     folded: str,
     entries: Sequence[_ReadEntry],
+    *,
+    items: bool,
 ) -> Notice:
     """Put the parts together, each problem once."""
-    revisions, problems = _joined(entries)
+    revisions, problems = _joined(entries, items=items)
     if authority.key is None:
         unknown = "The authority is not known: give it, or read the notice yourself."
         problems = (Problem("unknown-authority", unknown, 0, len(page.original)), *problems)
@@ -267,7 +268,7 @@ def _notice(
         text=page.original,
         authority=authority.key,
         language=_languages_of(entries, folded, authority),
-        kind=kinds.pop() if len(kinds) == 1 else NoticeKind.OTHER,
+        kind=kinds.pop() if len(kinds) == 1 and not items else NoticeKind.OTHER,
         zone=authority.zone,
         references=tuple(references),
         revisions=revisions,

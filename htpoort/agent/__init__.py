@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
     from htpoort.agent.folder import DeclarationFiles, FileOutcome, FolderContent
     from htpoort.agent.inbox import FetchReport, fetch_once
+    from htpoort.agent.metrics import METRICS, Metric, MetricKind, Metrics, NoMetrics
     from htpoort.agent.notices import NoticeFiles, NoticeOutcome
     from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
     from htpoort.transport import SmtpInbox
 
 __all__ = [
+    "METRICS",
     "Agent",
     "DeclarationFiles",
     "DeclarationFolder",
@@ -26,6 +28,10 @@ __all__ = [
     "FetchReport",
     "FileOutcome",
     "FolderContent",
+    "Metric",
+    "MetricKind",
+    "Metrics",
+    "NoMetrics",
     "NoticeFiles",
     "NoticeOutcome",
     "Outbox",
@@ -36,6 +42,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "METRICS": "htpoort.agent.metrics",
     "Agent": "htpoort.agent.agent",
     "DeclarationFiles": "htpoort.agent.folder",
     "DeclarationFolder": "htpoort.agent.settings",
@@ -45,6 +52,10 @@ _MODULES = {
     "FetchReport": "htpoort.agent.inbox",
     "FileOutcome": "htpoort.agent.folder",
     "FolderContent": "htpoort.agent.folder",
+    "Metric": "htpoort.agent.metrics",
+    "MetricKind": "htpoort.agent.metrics",
+    "Metrics": "htpoort.agent.metrics",
+    "NoMetrics": "htpoort.agent.metrics",
     "NoticeFiles": "htpoort.agent.notices",
     "NoticeOutcome": "htpoort.agent.notices",
     "Outbox": "htpoort.agent.settings",

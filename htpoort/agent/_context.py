@@ -17,6 +17,7 @@ from typing import Final, Generic, Protocol, TypeVar, final
 import attrs
 
 from htpoort._aio import run_in_thread
+from htpoort.agent.metrics import LEDGER_ERRORS, Metrics, NoMetrics
 from htpoort.agent.settings import Timing
 from htpoort.core.errors import HtpoortError, LedgerError
 from htpoort.core.routing import Router
@@ -191,6 +192,7 @@ class WorkerContext:
         delivery_leases: The leases of the replies that are being delivered.
         grace_over: Whether the grace period is over; nothing is tried again then.
         keep_pauses: Whether the pauses of servers that an earlier agent recorded still count.
+        metrics: Where to count and measure.
         final_seconds: How long a write or a cancelled delivery may still take after the grace period.
         rng: Gives the jitter of delays.
     """
@@ -206,6 +208,7 @@ class WorkerContext:
     grace_over: bool = False
     keep_pauses: bool = False
     final_seconds: float = 5.0
+    metrics: Metrics = attrs.field(factory=NoMetrics)
     rng: random.Random = attrs.field(factory=random.SystemRandom)
 
     def __attrs_post_init__(self) -> None:
@@ -236,6 +239,7 @@ class WorkerContext:
                     return shorter.result
             if self.grace_over:
                 raise error
+            self.metrics.count(LEDGER_ERRORS)
             known = isinstance(error, HtpoortError)
             LOG.error("Writing to the ledger failed: %s", error, exc_info=None if known else error)
             await self.pause(self.timing.retry_delay)

@@ -1,13 +1,13 @@
 """
 Watch the ledger for what no worker takes care of.
 
-One watch corrects moments that a clock set too far ahead, one warns of what no agent sends or delivers, and one obeys
-orders to try a server at once.
+One watch corrects moments that a clock set too far ahead, one warns of what no agent sends or delivers, one reads what
+the metrics show of the ledger, and one obeys orders to try a server at once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from contextlib import suppress
 from datetime import timedelta
@@ -16,6 +16,7 @@ from typing import Final, ParamSpec, final
 from htpoort._aio import run_in_thread
 from htpoort.agent._context import LOG, WorkerContext
 from htpoort.agent.inbox import Pop3Worker
+from htpoort.agent.metrics import EXCHANGES, IN_QUARANTINE, OLDEST_OPEN, PAUSED, UNDELIVERED, Metric, NoMetrics
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import RETRY_SCHEDULE
@@ -24,6 +25,7 @@ from htpoort.delivery import DELIVERY_SCHEDULE
 P = ParamSpec("P")
 
 _LONGEST_JITTER: Final = 1.1  # up to a tenth is added to each delay
+_GAUGE_INTERVAL: Final = timedelta(seconds=15)  # about as often as a scraper asks
 _LONGEST_LEASE: Final = timedelta(hours=1)  # other agents of the ledger may use longer leases than this one
 
 
@@ -122,6 +124,46 @@ class UnservedWatch:
         self._sending |= declarations.keys()
         self._delivering |= status.undelivered.keys()
         await self._context.pause(self._context.timing.lease)
+
+
+@final
+class GaugeWatch:
+    """
+    Read from the ledger what the gauges show.
+
+    Args:
+        context: What the workers of the agent share.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        # What is gone from the ledger goes back to 0 instead of keeping its last number.
+        self._shown: dict[Metric, set[tuple[str, ...]]] = defaultdict(set)
+
+    async def run(self) -> None:
+        """Read until the agent is asked to stop, if there is a library that keeps it."""
+        if not isinstance(self._context.metrics, NoMetrics):
+            await self._context.run_repeatedly("metrics", self._read)
+
+    async def _read(self) -> None:
+        context, ledger = self._context, self._context.ledger
+        status = await run_in_thread(ledger.status)
+        paused = await run_in_thread(ledger.servers.paused)
+        now = context.clock()
+        oldest: dict[tuple[str, ...], float] = {
+            (system,): max(0.0, (now - queued).total_seconds()) for system, queued in status.oldest.items()
+        }
+        self._show(EXCHANGES, {(system, state.value): number for (system, state), number in status.exchanges.items()})
+        self._show(OLDEST_OPEN, oldest)
+        self._show(UNDELIVERED, {(system,): number for system, number in status.undelivered.items()})
+        self._show(IN_QUARANTINE, {(): status.quarantined})
+        self._show(PAUSED, {(): len(paused)})
+        await context.pause(_GAUGE_INTERVAL)
+
+    def _show(self, metric: Metric, values: Mapping[tuple[str, ...], float]) -> None:
+        for labels in self._shown[metric] | values.keys():
+            self._context.metrics.show(metric, values.get(labels, 0), **dict(zip(metric.labels, labels, strict=True)))
+        self._shown[metric] |= values.keys()
 
 
 @final

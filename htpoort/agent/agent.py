@@ -11,6 +11,7 @@ import contextlib
 import math
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -20,10 +21,11 @@ from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort.agent._context import LOG, UNKNOWN, WorkerContext
 from htpoort.agent._folder_worker import folder_workers
-from htpoort.agent._watches import ClockWatch, ResumeWatch, UnservedWatch
+from htpoort.agent._watches import ClockWatch, GaugeWatch, ResumeWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.dispatch import Dispatcher
 from htpoort.agent.inbox import Intake, Pop3Worker
+from htpoort.agent.metrics import Metrics, NoMetrics
 from htpoort.agent.notices import NoticeFiles, NoticeWorker
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
@@ -41,6 +43,7 @@ _LEDGER_INTERVAL: Final = timedelta(minutes=1)
 """The agent writes to its ledger at least this often, and each write checks that the file is still the same."""
 _PAUSE_KEPT: Final = timedelta(days=1)
 """An agent that runs tries a paused server again, and records it, long before this has passed since the next try."""
+_RENEWAL_LATE: Final = 30.0  # seconds for which a renewal may be late, as on a busy machine
 _CLOCK_INTERVAL: Final = 1.0  # seconds between two checks of the clock, by which an agent notices that it was suspended
 
 
@@ -73,6 +76,7 @@ class Agent:
             ``("DMS", "NL123456789.02.05")``.
         clock: Returns the current time, aware.
         timing: How long to wait.
+        metrics: Where the agent counts and measures; by default nowhere.
         keep_pauses: Whether servers that an earlier agent paused stay paused. Give it in a program that is started
             again and again, as by cron, so that a wrong password does not log in at each start. By default, an agent
             that starts tries every server.
@@ -98,11 +102,18 @@ class Agent:
         party_deliveries: Mapping[tuple[str, str], Delivery[Reply]] | None = None,
         clock: Callable[[], datetime] = _clock.now,
         timing: Timing = _TIMING,
+        metrics: Metrics | None = None,
         keep_pauses: bool = False,
     ) -> None:
         owner = f"{socket.gethostname()}:{os.getpid()}:{_clock.unique()}"
         self._context = context = WorkerContext(
-            ledger=ledger, router=router, owner=owner, clock=clock, timing=timing, keep_pauses=keep_pauses
+            ledger=ledger,
+            router=router,
+            owner=owner,
+            clock=clock,
+            timing=timing,
+            keep_pauses=keep_pauses,
+            metrics=metrics or NoMetrics(),
         )
         systems_of = _systems_of(outboxes, router)
         self._outboxes = [OutboxWorker(context, outbox, systems) for outbox, systems in systems_of]
@@ -115,6 +126,7 @@ class Agent:
         self._inboxes = tuple(inboxes)
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
         self._pop3_workers = [Pop3Worker(context, self._intake, inbox) for inbox in pop3]
+        self._gauge_watch = GaugeWatch(context)
         self._resume_watch = ResumeWatch(context, [*self._outboxes, *self._pop3_workers])
         self._folders = folder_workers(context, folders, dispatcher, self.wake)
         self._notices = NoticeWorker(context, tuple(schedules), files=notice_files, wake=self.wake)
@@ -124,6 +136,7 @@ class Agent:
         self._connections = ConcurrentExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._lease_task: asyncio.Task[None]
+        self._renewed = time.monotonic()
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -139,6 +152,23 @@ class Agent:
     def delivering(self) -> int:
         """How many replies are being delivered."""
         return len(self._context.delivery_leases.keys)
+
+    def troubles(self) -> tuple[str, ...]:
+        """
+        Say why the agent does not work, for a check of its health; any thread may ask.
+
+        Returns:
+            A sentence for each reason; empty while the agent works. A server that is paused, and what needs a person,
+            is no reason: a new start would mend neither.
+        """
+        if self._context.stop_event.is_set() or not self._tasks:
+            return ("The agent does not run: it has not started, or it was asked to stop.",)
+        ended = [task for task in (*self._tasks, self._lease_task) if task.done() and task.exception() is not None]
+        reasons = [f"A worker has ended: {type(task.exception()).__name__}." for task in ended if not task.cancelled()]
+        silent = time.monotonic() - self._renewed
+        if silent > self._renewal_interval().total_seconds() + _RENEWAL_LATE:
+            reasons.append(f"The ledger was last written {silent:.0f} seconds ago, or the agent hangs.")
+        return tuple(reasons)
 
     def stop(self) -> None:
         """Ask the agent to stop. A signal handler of the loop may call this."""
@@ -209,8 +239,10 @@ class Agent:
         runs += [worker.run for worker in self._folders]
         runs += [worker.run for worker in self._pop3_workers]
         runs += [self._unserved_watch.run, self._clock_watch.run, self._resume_watch.run, self._notices.run]
+        runs.append(self._gauge_watch.run)
         self._tasks += [asyncio.create_task(run()) for run in runs]
         # Leases are renewed until the work in progress is over, also after the agent was asked to stop.
+        self._renewed = time.monotonic()
         leases = self._context.run_repeatedly("leases", self._keep_leases, until_cancelled=True)
         self._lease_task = asyncio.create_task(leases)
         return self
@@ -282,6 +314,7 @@ class Agent:
         # A sender checks its lease before the content and before the final dot.
         await context.sending_leases.renew_and_list_lost()
         await self._expire(at=now)
+        self._renewed = time.monotonic()
 
     async def _expire(self, *, at: datetime, except_owner: str | None = None) -> None:
         """Take back the declarations of agents that have ended, and warn of each one that may have been sent."""
@@ -296,10 +329,13 @@ class Agent:
                 *(lost.system, lost.party, lost.reference, lost.reference),
             )
 
+    def _renewal_interval(self) -> timedelta:
+        return min(self._context.timing.lease / 3, _LEDGER_INTERVAL)
+
     async def _wait_for_renewal(self) -> None:
         """Wait for a third of a lease by the loop's clock or the system's: the loop's stops while a machine sleeps."""
         # Also an idle agent soon notices that its ledger is gone or replaced.
-        clock, third = self._context.clock, min(self._context.timing.lease / 3, _LEDGER_INTERVAL)
+        clock, third = self._context.clock, self._renewal_interval()
         began, checks = clock(), math.ceil(third.total_seconds() / _CLOCK_INTERVAL)
         for _ in range(checks):
             if clock() - began >= third:

@@ -7,11 +7,13 @@ No reply is abandoned, and the failures of one system do not delay another.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Final, Protocol, final
 
 from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
+from htpoort.agent.metrics import DELIVERIES, DELIVERY_SECONDS
 from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.exchange import retry_delay
 from htpoort.core.routing import find_party
@@ -157,7 +159,7 @@ class DeliveryWorker:
     async def _attempt(self, reply: Reply) -> BaseException | None:
         """Make one attempt within its timeout; return its error, or None if the reply is delivered."""
         timeout = self._context.timing.delivery_timeout.total_seconds()
-        task = asyncio.create_task(self._call(reply))
+        task, began = asyncio.create_task(self._call(reply)), time.monotonic()
         self._started.add(task)
         self._running[reply.key] = task
         try:
@@ -171,6 +173,7 @@ class DeliveryWorker:
                 return _NoResultError("The delivery cancelled itself.")
             return task.exception()
         finally:
+            self._context.metrics.measure(DELIVERY_SECONDS, time.monotonic() - began, system=self._system)
             del self._running[reply.key]
             task.cancel()
             task.add_done_callback(self._forget)
@@ -194,6 +197,8 @@ class DeliveryWorker:
         """Mark a reply as delivered, or as not delivered this time."""
         context, replies, at = self._context, self._context.ledger.replies, self._context.clock()
         facts = (reply.key, self._system, reply.party, reply.reference)
+        outcome = "delivered" if error is None else "left" if isinstance(error, LeaseLostError) else "failed"
+        context.metrics.count(DELIVERIES, system=self._system, outcome=outcome)
         if error is None:
             LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
             await context.write(lambda: replies.mark_delivered_soon(reply.key, at=at, redeliveries=reply.redeliveries))

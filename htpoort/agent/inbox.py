@@ -19,6 +19,7 @@ from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerPauses
+from htpoort.agent.metrics import POLLS, QUARANTINED, REPLIES
 from htpoort.agent.settings import Pop3Inbox
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.routing import Correlation, Quarantined, Router
@@ -84,10 +85,13 @@ class Intake:
         """Log what became of a message that was stored, and wake the delivery of a new reply."""
         if isinstance(stored.routing, Quarantined):
             reason = stored.routing.reason.value
+            if not stored.repeated:
+                self._context.metrics.count(QUARANTINED, reason=reason)
             why = one_line(stored.routing.problems[0].message)
             LOG.warning("In quarantine as %d (%s): %s", stored.key, reason, why)
         elif not stored.repeated:
             routed = stored.routing
+            self._context.metrics.count(REPLIES, system=routed.system.name)
             LOG.info(
                 "Reply %d of %s for %s under %s was stored",
                 *(stored.key, routed.system.name, routed.party, routed.reference),
@@ -216,6 +220,9 @@ class Pop3Worker:
             limit=self._limit,
         )
         self._limit = MAX_MAILS if report.error is None else report.limit
+        error = report.error
+        outcome = "done" if error is None else "broken-off" if error.logged_in else "failed"
+        context.metrics.count(POLLS, outcome=outcome)
         if report.seen_again:
             LOG.info("%s: %d mails were fetched again that had been stored before", self.server, len(report.seen_again))
         problems = [*report.problems, *(left.problem for left in report.left)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Final, final
@@ -17,6 +18,7 @@ import attrs
 from htpoort._aio import ConcurrentExitStack
 from htpoort.agent._context import LOG, OMITTED, UNKNOWN, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerUse
+from htpoort.agent.metrics import ATTEMPT_SECONDS, ATTEMPTS
 from htpoort.agent.settings import Outbox
 from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
 from htpoort.core.exchange import Outcome, State, retry_delay
@@ -160,8 +162,12 @@ class OutboxWorker:
 
     async def _attempt(self, sender: Sender, claimed: Claimed) -> _Attempt:
         """Make one attempt, and free the connection."""
+        metrics, began = self._context.metrics, time.monotonic()
         try:
-            return await self._send_and_classify(sender, claimed)
+            result = await self._send_and_classify(sender, claimed)
+            metrics.count(ATTEMPTS, system=claimed.system, outcome=result.outcome.value)
+            metrics.measure(ATTEMPT_SECONDS, time.monotonic() - began, system=claimed.system)
+            return result
         finally:
             self._free.append(sender)
             self.wake.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import importlib
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ import traceback
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final, final
+from typing import Annotated, Any, Final, final
 
 import attrs
 import typer
@@ -23,7 +24,7 @@ from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpI
 from htpoort.cli import _attention, _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
-from htpoort.config import AgentConfig, read_agent
+from htpoort.config import AgentConfig, MetricsConfig, read_agent
 from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import State
 from htpoort.core.routing import Quarantined
@@ -66,13 +67,30 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> bool:
         config = read_agent(path)
     with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
         _warn_if_new(ledger)
-        agent = config.agent(ledger)
+        monitoring = None if config.metrics is None else _import_monitoring()
+        metrics = None if monitoring is None else monitoring.PrometheusMetrics()
+        agent = config.agent(ledger, metrics=metrics)
         stopping = _Stopping(agent, config, as_json=as_json)
-        with _input.listening(_addresses(config)), stopping.until_ended(ledger):
+        with _input.listening(_addresses(config)), stopping.until_ended(ledger), contextlib.ExitStack() as answering:
+            if monitoring is not None and config.metrics is not None:
+                server = monitoring.MonitoringServer(
+                    health=agent.troubles, metrics=metrics, **attrs.asdict(config.metrics)
+                )
+                port = answering.enter_context(server.running())
+                config = attrs.evolve(config, metrics=attrs.evolve(config.metrics, port=port))
             async with agent:
                 _started(config, ledger, agent.ports, as_json=as_json)
                 await agent.wait_for_stop_request()
         return stopping.forced
+
+
+def _import_monitoring() -> Any:  # noqa: ANN401 - a module
+    """Import what answers `/metrics`; its library is an extra."""
+    try:
+        return importlib.import_module("htpoort.monitoring")
+    except ModuleNotFoundError as error:
+        message = f"[metrics] needs {error.name}; install it with: pip install 'htpoort[metrics]'"
+        raise _input.refusal("input.usage", message) from None
 
 
 @final
@@ -236,10 +254,14 @@ def _addresses(config: AgentConfig) -> dict[str, tuple[str, str]]:
     """Name the keys of the file for each address that the agent listens on."""
     smtp = (inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox))
     file = config.ledger.file
-    return {
+    addresses = {
         f"{inbox.host}:{inbox.port}": (f"{file}: smtp[{number}].port", f"{file}: smtp[{number}].host")
         for number, inbox in enumerate(smtp)
     }
+    if config.metrics is not None:
+        address = f"{config.metrics.host}:{config.metrics.port}"
+        addresses[address] = (f"{file}: metrics.port", f"{file}: metrics.host")
+    return addresses
 
 
 def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_json: bool) -> None:
@@ -251,6 +273,7 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
         "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
         "folder": [str(folder.path) for folder in config.folders],
         "delivery": [*config.deliveries, *(f"{system} for {party}" for system, party in config.party_deliveries)],
+        "metrics": [] if config.metrics is None else [_address(config.metrics)],
     }
     missing = _missing(config)
     if as_json:
@@ -262,6 +285,11 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
         "missing": [{"message": message} for message in missing],
     })
     _show.line("Stop with Ctrl-C.")
+
+
+def _address(metrics: MetricsConfig) -> str:
+    host = f"[{metrics.host}]" if ":" in metrics.host else metrics.host
+    return f"http://{host}:{metrics.port}/"
 
 
 def _missing(config: AgentConfig) -> list[str]:

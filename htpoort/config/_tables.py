@@ -164,6 +164,15 @@ class TimingTable:
 
 @final
 @attrs.frozen(kw_only=True)
+class MetricsTable:
+    """The keys of ``[metrics]``."""
+
+    host: str = "127.0.0.1"
+    port: int = required(9464)
+
+
+@final
+@attrs.frozen(kw_only=True)
 class NoticesTable:
     """The keys of ``[notices]``."""
 

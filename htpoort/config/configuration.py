@@ -26,7 +26,15 @@ from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, Maild
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
 from htpoort.transport import Security, SmtpInbox
 
-__all__ = ["AgentConfig", "CutoverConfig", "LedgerConfig", "MissingSecrets", "NoticesConfig", "UnansweredConfig"]
+__all__ = [
+    "AgentConfig",
+    "CutoverConfig",
+    "LedgerConfig",
+    "MetricsConfig",
+    "MissingSecrets",
+    "NoticesConfig",
+    "UnansweredConfig",
+]
 
 
 @final
@@ -88,6 +96,21 @@ class UnansweredConfig:
             How long its answers may take; None if they are never too old.
         """
         return self.of_systems.get(system, self.after)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class MetricsConfig:
+    """
+    Where an agent answers `/metrics` and `/healthz`.
+
+    Args:
+        host: The address to listen on.
+        port: The port.
+    """
+
+    host: str
+    port: int
 
 
 @final
@@ -230,6 +253,7 @@ class AgentConfig:
         party_deliveries: Where the replies of a system to one party go instead, by both names.
         folders: Where other programs write declarations as files.
         timing: How long the agent waits.
+        metrics: Where it answers `/metrics` and `/healthz`; None if it does not.
     """
 
     ledger: LedgerConfig
@@ -239,6 +263,7 @@ class AgentConfig:
     party_deliveries: Mapping[tuple[str, str], Delivery[Reply]]
     folders: tuple[DeclarationFolder, ...]
     timing: Timing
+    metrics: MetricsConfig | None = None
 
     def settings_of(self, system: DeclarationSystem) -> dict[str, str]:
         """
@@ -271,13 +296,16 @@ class AgentConfig:
             "delivery": shown_delivery(self.deliveries.get(system.name)),
         }
 
-    def agent(self, ledger: Ledger, *, keep_pauses: bool = False) -> htpoort.agent.Agent:
+    def agent(
+        self, ledger: Ledger, *, keep_pauses: bool = False, metrics: htpoort.agent.Metrics | None = None
+    ) -> htpoort.agent.Agent:
         """
         Make the agent; it starts when it is entered.
 
         Args:
             ledger: An open ledger. It stays open.
             keep_pauses: As for `htpoort.agent.Agent`.
+            metrics: As for `htpoort.agent.Agent`.
 
         Returns:
             The agent of this configuration.
@@ -295,6 +323,7 @@ class AgentConfig:
             dispatcher=self.ledger.dispatcher(ledger),
             timing=self.timing,
             keep_pauses=keep_pauses,
+            metrics=metrics,
         )
 
 

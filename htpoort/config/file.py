@@ -14,8 +14,8 @@ import attrs
 from htpoort.agent import Outbox, Pop3Inbox, Timing
 from htpoort.config import _notices, _parts
 from htpoort.config._parts import Sources
-from htpoort.config._tables import CutoverTable, LedgerTable, Mode, OutboxTable, TimingTable
-from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MissingSecrets
+from htpoort.config._tables import CutoverTable, LedgerTable, MetricsTable, Mode, OutboxTable, TimingTable
+from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MetricsConfig, MissingSecrets
 from htpoort.core.cutover import CutoverPlan, Move, plan_files
 from htpoort.core.cutover.moves import unknown_parties
 from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
@@ -30,10 +30,11 @@ __all__ = ["PartlyRead", "read_agent", "read_agent_in_part", "read_agent_without
 
 _KNOWN: Final = (
     *("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder", "timing"),
-    *("notices", "unanswered"),
+    *("notices", "unanswered", "metrics"),
 )
 _SERVERS: Final = ("outbox", "smtp", "pop3")
 _TLS_KEYS: Final = ("ca_file", "certificate", "key", "key_password_env", "key_password_file")
+_LAST_PORT: Final = 65_535
 _MOST_DAYS: Final = 36_525
 """A hundred years, which is within every calendar."""
 
@@ -192,6 +193,7 @@ def _read(
         party_deliveries=party_deliveries,
         folders=_parts.folders(sources, parties),
         timing=timing,
+        metrics=_metrics(document),
     )
     return config, document
 
@@ -199,6 +201,20 @@ def _read(
 def _open(path: Path) -> tuple[Document, Path]:
     """Read the file; return it with its folder."""
     return Document.of_file(path.read_bytes, name=str(path)), path.absolute().parent
+
+
+def _metrics(document: Document) -> MetricsConfig | None:
+    """Read where the agent shows its metrics."""
+    if not document.has(("metrics",)):
+        return None
+    table = document.read(("metrics",), MetricsTable)
+    if table is None:
+        return None
+    if not 0 <= table.port <= _LAST_PORT:
+        document.report("toml.value", ("metrics", "port"), f"give 0 to {_LAST_PORT}, 0 for any free port.")
+    if not table.host:
+        document.report("toml.value", ("metrics", "host"), "give an address of this machine, such as 127.0.0.1.")
+    return MetricsConfig(host=table.host, port=table.port)
 
 
 # ── parties and ledger ───────────────────────────────────────────────────────

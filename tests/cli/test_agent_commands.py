@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import sys
+import urllib.request
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -36,6 +37,12 @@ CONFIG = f'parties = ["{PARTY}", "{CLIENT}"]\n[ledger]\nurl = "sqlite:///htpoort
 INBOX = f'[[smtp]]\nhostname = "forwarder.example"\nmailboxes = ["{MAILBOX}"]\nport = 0\n'
 MAILDIRS = '[[delivery]]\nsystem = "AGS"\nmaildir = "mail/ags"\n[[delivery]]\nsystem = "DMS"\nmaildir = "mail/dms"\n'
 QUICK = '[timing]\npoll = "20ms"\ngrace = "10s"\n'
+
+
+def fetched(url: str) -> str:
+    """Fetch a page from loopback."""
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - the address that the command printed
+        return answer.read().decode()
 
 
 @pytest.fixture
@@ -416,6 +423,23 @@ class TestRun:
         assert [("exchange", "K1"), ("exchange", "K2"), ("reply", "K1"), ("reply", "K2")] == sorted(
             (line["kind"], line["reference"]) for line in lines
         )
+
+    async def test_metrics_where_the_configuration_asks_for_them(self, process: Run, office: Path) -> None:
+        """With [metrics], the address is printed, and Prometheus finds there what the agent did; /healthz says ok."""
+        async with Gateway() as gateway:
+            metrics = "[metrics]\nport = 0\n"
+            (office / "htpoort.toml").write_text(
+                CONFIG + outbox(gateway.smtp_port) + INBOX + MAILDIRS + QUICK + metrics
+            )
+            async with running() as agent:
+                assert 0 == (await process("queue", *options("K1"), stdin=b"<MetaData/>")).code
+                await agent.reported("was accepted")
+                (address,) = agent.facts["metrics"]
+                shown, health = [await asyncio.to_thread(fetched, address + path) for path in ("metrics", "healthz")]
+                assert 0 == await agent.stop()
+
+        assert "ok\n" == health
+        assert 'htpoort_attempts_total{outcome="accepted",system="DMS"} 1.0' in shown.splitlines()
 
     async def test_what_a_person_settles(self, htpoort: Run, office: Path) -> None:
         """While an agent runs, an unknown exchange is sent again by order, and a released reply is delivered."""

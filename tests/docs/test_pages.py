@@ -232,6 +232,7 @@ class TestConfiguration:
             ("## `[[delivery]]`", _tables.DeliveryTable),
             ("## `[[folder]]`", _tables.FolderTable),
             ("## `[timing]`", _tables.TimingTable),
+            ("## `[metrics]`", _tables.MetricsTable),
             ("## `[cutover]`", _tables.CutoverTable),
             ("## `[notices]`", _tables.NoticesTable),
             ("## `[[notices.name]]`", _tables.NoticeNameTable),

@@ -15,7 +15,7 @@ from htpoort.cli import _input, _notice_advice, _output, _show, _timeline
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
 from htpoort.cli._notice_sources import KnownNotices, file_name, has_configuration, known_notices, read_moment, zone_of
-from htpoort.core.errors import UnknownError, did_you_mean, near_names
+from htpoort.core.errors import InputError, UnknownError, did_you_mean, near_names
 from htpoort.core.notices import (
     Access,
     Advice,
@@ -54,8 +54,9 @@ AccessOption = Annotated[
     Access, typer.Option("--access", metavar="KIND", help="How declarations are sent: file, online or any.")
 ]
 
-_ROW: Final = ("system", "access", "messages", "start", "end", "end_kind", "behaviour", "recovery", "fallback")
-_LISTED: Final = ("number", "learned", "references", "state", "complete", "systems", "source")
+_ROW: Final = ("system", "start", "end", "behaviour", "recovery", "fallback")
+_LISTED: Final = ("number", "learned", "references", "state", "complete", "source")
+_LISTED_ROW: Final = ("notice", *_ROW)
 _PERIOD: Final = ("system", "advice", "from", "until", "notice", "sure")
 _NOT_SURE: Final = "Not sure: no notice says that it is over, or the text leaves it in doubt; what-now says why."
 
@@ -75,20 +76,27 @@ def read(
     """Read published notices, show what they state, and store them; exit code 2 if nothing was read in one of them."""
     _check_texts(files, authority)
     texts = [(file_name(file), decoded_text(_input.octets(file, "FILE"))) for file in files]
-    notices = [read_notice(text, authority=authority) for _, text in texts]
+    notices: list[Notice] = []
     stored: list[str] = []
     warnings: list[str] = []
     if not no_store and has_configuration(config):
         with _input.opened(config, create=True) as (settings, ledger):
-            for (name, text), notice in zip(texts, notices, strict=True):
-                if notice.revisions:
+            for name, text in texts:
+                try:
                     kept = ledger.notices.add(text, at=_clock.now(), authority=authority, source=name)
-                    word = "was stored already" if kept.repeated else "is stored"
-                    stored.append(f"{name} {word} as notice {kept.key}.")
-                    warnings += _notice_advice.warnings(ledger, kept, (each.name for each in settings.directory))
+                except InputError:
+                    # Nothing was read in it, so nothing is stored; what is wrong with it is shown.
+                    notices.append(read_notice(text, authority=authority))
+                    continue
+                notices.append(kept.notice)
+                word = "was stored already" if kept.repeated else "is stored"
+                stored.append(f"{name} {word} as notice {kept.key}.")
+                warnings += _notice_advice.warnings(ledger, kept, (each.name for each in settings.directory))
         _output.mark_committed()
-    elif not no_store:
-        _show.failed(f"htpoort: Nothing was stored, because there is no {config} here.")
+    else:
+        notices += [read_notice(text, authority=authority) for _, text in texts]
+        if not no_store:
+            _show.failed(f"htpoort: Nothing was stored, because there is no {config} here.")
     if json:
         _show.as_json([notice_json(notice) for notice in notices])
     else:
@@ -158,12 +166,14 @@ def list_notices(*, config: Config = CONFIG, json: Json = False) -> None:
             _joined(facts["references"]),
             facts["state"],
             facts["complete"],
-            _joined(facts["systems"]),
             facts["source"],
         )
         for facts in listed
     ]
     _show.table("Notices", _LISTED, lines)
+    rows = [(facts["number"], *_cells(row)) for facts in listed for row in facts["windows"]]
+    if rows:
+        _show.table("Windows, at local times of the notices", _LISTED_ROW, rows)
 
 
 def _listed(stored: StoredNotice) -> Facts:
@@ -183,23 +193,34 @@ def _show_notice(name: str, notice: Notice) -> None:
     facts = notice_json(notice)
     _show.line(_show.printable(f"{name}:"))
     if notice.revisions:
+        times = [each or "without a time" for each in facts["revisions"]]
         _show.rows({
             "authority": notice.authority or f"not known; times are those of {notice.zone or 'no zone'}",
-            "references": _joined(facts["references"]),
+            "references": _joined(facts["references"]) or None,
             "kind": facts["kind"],
             "state": facts["state"],
-            "texts": _joined([each or "without a time" for each in facts["revisions"]]),
+            "texts": _joined(times) if any(facts["revisions"]) else None,
             "complete": notice.complete or "no: it can hold, and it releases nothing",
         })
-        lines = [
-            tuple(_joined(row[key]) if key == "messages" else row[key] for key in _ROW) for row in facts["windows"]
-        ]
-        _show.table("Windows", _ROW, lines)
+        _show.table("Windows", _ROW, map(_cells, facts["windows"]))
     if notice.problems:
         lines = [(each.code, each.message) for each in notice.problems]
         _show.table("Problems", ("code", "what"), lines)
     if facts["unread"]:
         _show.table("Sentences that no rule understood", ("text",), [(text,) for text in facts["unread"]])
+
+
+def _cells(row: Facts) -> tuple[str, ...]:
+    """Write a window in a table that fits a terminal: what the notice leaves open is left out."""
+    system = row["system"] or "none is named"
+    limits = [] if row["access"] == "any" else [row["access"]]
+    if row["messages"]:
+        limits.append(_joined(row["messages"]))
+    named = f"{system} ({'; '.join(limits)})" if limits else system
+    end = f"{row['end'] or 'not known'}{' expected' if row['end_kind'] == 'expected' else ''}"
+    words = (row[key] for key in ("behaviour", "recovery", "fallback"))
+    behaviour, *others = ("" if word == "unstated" else word for word in words)
+    return (named, *(text.replace("T", " ") for text in (row["start"] or "", end)), behaviour or "unstated", *others)
 
 
 def _show_warnings(lines: Iterable[str]) -> None:

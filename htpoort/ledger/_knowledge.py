@@ -261,6 +261,7 @@ class NoticeReader:
     def __init__(self, names: Iterable[NoticeName] = ()) -> None:
         self.names = tuple(names)
         self._lock = threading.Lock()
+        self._read: dict[str, Notice] = {}
         self._nothing = Knowledge.of((), self.names)
         self._knowledge = self._nothing
 
@@ -281,11 +282,18 @@ class NoticeReader:
             self._knowledge = before
             return before
 
+    def remember(self, digest: str, notice: Notice) -> None:
+        """Keep what was read in a text that is to be stored, so that it is not read again from the ledger."""
+        with self._lock:
+            self._read[digest] = notice
+
     def _read_on(
         self, connection: sa.Connection, before: Knowledge, digest: str, last_order: tuple[int, int]
     ) -> Knowledge:
         query = sa.select(_notices).where(_notices.c.id > before.last).order_by(_notices.c.id)
-        stored = (*before.stored, *map(stored_notice, connection.execute(query).all()))
+        new = connection.execute(query).all()
+        stored = (*before.stored, *(stored_notice(row, self._read.get(row.digest)) for row in new))
+        self._read.clear()
         rows = connection.execute(sa.select(_orders).order_by(_orders.c.id))
         orders = [SendingOrder(row.notice, row.reason, row.exchange) for row in rows]
         return Knowledge.of(stored, self.names, orders, digest=digest, last_order=last_order)

@@ -85,7 +85,7 @@ class Notices(LedgerPart):
             UnknownError: No notice has the number *replaces*.
             LedgerError: The ledger could not be written.
         """
-        new = _read(text, form=form, authority=authority, source=source, replaces=replaces)
+        new = self._new(text, form=form, authority=authority, source=source, replaces=replaces)
         return self._connections.write(_insert, new, at=at)
 
     def add_soon(  # noqa: PLR0913 - as above
@@ -99,8 +99,16 @@ class Notices(LedgerPart):
         replaces: int | None = None,
     ) -> Future[StoredNotice]:
         """Do what `add` does, and return a future of its result at once; what is wrong with the text is raised."""
-        new = _read(text, form=form, authority=authority, source=source, replaces=replaces)
+        new = self._new(text, form=form, authority=authority, source=source, replaces=replaces)
         return self._connections.write_soon(_insert, new, at=at)
+
+    def _new(
+        self, text: str, *, form: NoticeForm, authority: str | None, source: str, replaces: int | None
+    ) -> _NewNotice:
+        """Read a text that is to be stored, once for all."""
+        new = _read(text, form=form, authority=authority, source=source, replaces=replaces)
+        self._reader.remember(new.digest, new.notice)
+        return new
 
     # ── reading ──────────────────────────────────────────────────────────────
 
@@ -304,7 +312,7 @@ def _insert(connection: sa.Connection, new: _NewNotice, *, at: datetime) -> Stor
     _one_at_a_time(connection)
     same = connection.execute(sa.select(_notices).where(_notices.c.digest == new.digest)).first()
     if same is not None:
-        return attrs.evolve(stored_notice(same), repeated=True)
+        return attrs.evolve(stored_notice(same, new.notice), repeated=True)
     values: dict[str, object] = {
         "digest": new.digest,
         "form": new.form.value,

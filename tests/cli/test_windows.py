@@ -194,6 +194,64 @@ def test_read_stores_what_it_read() -> None:
     assert (1, "three.txt", ["WO0000001421830"]) == (listed["number"], listed["source"], listed["references"])
 
 
+@pytest.mark.usefixtures("office")
+@pytest.mark.parametrize("options", [[], ["--no-store"]])
+def test_read_reads_each_text_once(options: list[str]) -> None:
+    """Whether a text is stored or not, and stored already or not, the rules of the reader run over it once."""
+    program = f"""
+import cProfile, pstats, sys
+from htpoort.cli import main
+sys.argv = ["htpoort", "windows", "read", "three.txt", *{options!r}]
+profile = cProfile.Profile()
+try:
+    profile.runcall(main)
+except SystemExit:
+    pass
+calls = pstats.Stats(profile).stats
+print([number for (_, _, name), (number, *_) in calls.items() if name == "read_notice"])
+"""
+    command = [sys.executable, "-c", program]
+    first, again = (
+        subprocess.run(command, capture_output=True, check=True).stdout.decode()  # noqa: S603 - our own
+        for _ in range(2)
+    )
+
+    assert ["[1]", "[1]"] == [text.splitlines()[-1] for text in (first, again)]
+
+
+def test_read_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal of 80 characters the rows are a table that is folded, without what the notice leaves open."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.rstrip() for line in run("read", "three.txt").stdout.decode().splitlines()]
+
+    assert all(len(line) <= 80 for line in lines)
+    first = lines.index("Windows") + 1
+    assert [
+        "All: start 2025-06-06 21:00, end 2025-06-07 23:59 expected, fallback allowed",
+        "system                   ┃ behaviour   ┃ recovery",
+    ] == lines[first : first + 2]
+    assert "DMS Forsendelse (online) │ unavailable │ resubmit" in lines
+    assert "Manifest (file)          │ rejected    │" in lines
+
+
+@pytest.mark.usefixtures("office")
+def test_add_prints_nothing_that_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notice without a reference and without a time has no line for either; what it names is shown."""
+    monkeypatch.setenv("COLUMNS", "160")
+    text = OUTAGE.replace('references = ["OWN-1"]\n', "").replace('access = "file"', 'messages = ["IE015"]')
+    lines = run("add", "-", stdin=text.encode()).stdout.decode().splitlines()
+
+    assert [
+        "standard input:",
+        "authority  douane",
+        "kind       incident",
+        "state      in-force",
+        "complete   yes",
+        "Windows",
+    ] == lines[:6]
+    assert "│ AGS (IE015) │ 2026-11-30 21:00 │ not known │ rejected  │ same-reference │ as-needed │" in lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -430,12 +488,18 @@ def test_an_own_notice_with_problems_is_not_stored(office: Path) -> None:
 
 
 @pytest.mark.usefixtures("office")
-def test_the_notices_are_listed() -> None:
-    """The list has a line for each notice, oldest first."""
+def test_the_notices_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list has a line for each notice, oldest first; below it stands what each says of which system, and when."""
+    monkeypatch.setenv("COLUMNS", "160")
     run("read", "three.txt")
     run("add", "outage.toml")
     done = run("list")
     text = done.stdout.decode()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    expected = ["2025-06-06 21:00", "2025-06-07 23:59 expected", "rejected", "resubmit", "allowed"]
+
+    assert ["1", "DMS Import (file)", *expected] in cells
+    assert ["2", "AGS (file)", "2026-11-30 21:00", "not known", "rejected", "same-reference", "as-needed"] in cells
 
     assert (0, b"") == (done.returncode, done.stderr)
     assert 0 < text.index("WO0000001421830") < text.index("OWN-1")

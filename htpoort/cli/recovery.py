@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ app = _input.group()
 _HOURS: Final = 24 * 36_500
 """A hundred years: more would leave the calendar."""
 _HOUR: Final = timedelta(hours=1)
+_PARTS: Final = 1000
+"""Parts of an hour that an age is given in: a limit may be some minutes."""
 
 # ── unanswered ───────────────────────────────────────────────────────────────
 
@@ -116,7 +119,8 @@ def described(declared: Unanswered, availability: Availability, limits: Unanswer
         "business_reference": exchange.business_reference,
         "sent": _facts.moment(declared.since),
         "attempts": exchange.attempts,
-        "age_hours": round(age / _HOUR, 1),
+        # Rounded down, so that it never reaches a limit before the age does.
+        "age_hours": math.floor(age / _HOUR * _PARTS) / _PARTS,
         "too_old": most is not None and age >= most,
         "accepted": _facts.moment(declared.accepted),
         "state": exchange.state.value,
@@ -132,10 +136,13 @@ def _limits(settings: LedgerConfig, texts: Sequence[str]) -> UnansweredConfig:
     if of_all:
         # Also in place of the times that the file has for single systems.
         limits = attrs.evolve(limits, after=_hours(of_all[0]), of_systems={})
-    own = {
-        settings.directory.system(name).name: _hours(hours)
-        for name, _, hours in (text.partition("=") for text in texts if "=" in text)
-    }
+    try:
+        own = {
+            settings.directory.system(name).name: _hours(hours)
+            for name, _, hours in (text.partition("=") for text in texts if "=" in text)
+        }
+    except UnknownError as error:
+        raise attrs.evolve(error, kind="--too-old") from None
     return attrs.evolve(limits, of_systems={**limits.of_systems, **own})
 
 

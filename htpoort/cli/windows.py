@@ -46,7 +46,9 @@ NoticeFiles = Annotated[
         "--notices", metavar="FILE", help="Use the notices of these files, texts or .toml, and not the ledger's."
     ),
 ]
-MoreFiles = Annotated[list[str] | None, typer.Argument(metavar="FILE", hidden=True)]
+MoreFiles = Annotated[
+    list[str] | None, typer.Argument(metavar="FILE", help="More files for --notices, which stands before the first.")
+]
 KnownAt = Annotated[
     str | None, typer.Option("--known-at", metavar="TIME", help="Use only what was known then; by default everything.")
 ]

@@ -15,12 +15,13 @@ Delay = NewType("Delay", timedelta)
 
 @final
 class WrongValue(Exception):  # noqa: N818 - half a sentence on its way to a Problem
-    """What to give instead; empty if the items of an array were described one by one."""
+    """What to give instead, and the words to choose from; empty if the items of an array were described one by one."""
 
-    def __init__(self, advice: str, code: str = "toml.type") -> None:
-        super().__init__(advice, code)
+    def __init__(self, advice: str, code: str = "toml.type", words: tuple[str, ...] = ()) -> None:
+        super().__init__(advice, code, words)
         self.advice = advice
         self.code = code
+        self.words = words
 
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
@@ -109,7 +110,7 @@ def _moment(value: object) -> datetime:
 def _member(value: object, members: Mapping[str, object]) -> object:
     if not isinstance(value, str) or value not in members:
         advice = f"give one of {', '.join(members)}."
-        raise WrongValue(advice, "toml.value")
+        raise WrongValue(advice, "toml.value", tuple(members))
     return members[value]
 
 

@@ -19,7 +19,7 @@ from htpoort.core._toml_values import Delay, WrongValue, parse_day, plural_of, r
 from htpoort.core.errors import InputError, Problem, did_you_mean, near_names
 from htpoort.core.text import unreadable
 
-__all__ = ["Delay", "Document", "KeyPath", "parse_day", "refused_setting", "required", "show_path"]
+__all__ = ["Delay", "Document", "KeyPath", "one_word_of", "parse_day", "refused_setting", "required", "show_path"]
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ KeyPath = tuple[str | int, ...]
 """The keys that lead to a setting; a number is a position in an array, from 0."""
 
 _STAND_IN: Final = "stand-in"
+_MEANT: Final = "meant"
 _SECRET: Final = "secret"  # noqa: S105 - a key of metadata
 _FIELD: Final = r"[a-z_]+"
 _BARE_KEY: Final = r"[A-Za-z0-9_-]+"
@@ -47,6 +48,20 @@ def required(stand_in: object) -> Any:  # noqa: ANN401 - a field of any type
         A field of an attrs class.
     """
     return attrs.field(metadata={_STAND_IN: stand_in})
+
+
+def one_word_of(default: object, meant: Mapping[str, str]) -> Any:  # noqa: ANN401 - a field of any type
+    """
+    Declare a setting that takes one of a few words, for which people write others.
+
+    Args:
+        default: The value if the file has none.
+        meant: For other words, in lower case, the one that they mean; it is proposed, and never taken for it.
+
+    Returns:
+        A field of an attrs class.
+    """
+    return attrs.field(default=default, metadata={_MEANT: meant})
 
 
 def refused_setting() -> Any:  # noqa: ANN401 - a field of any type
@@ -387,7 +402,7 @@ class Document:
         except WrongValue as wrong:
             code = wrong.code
             if wrong.advice:
-                self.report(code, path, wrong.advice)
+                self.report(code, path, _advice(wrong, value, field.metadata.get(_MEANT, {})))
             return _stand_in(field, hint)
 
     def _read_items(self, path: KeyPath, kind: object, value: object) -> tuple[object, ...]:
@@ -401,7 +416,7 @@ class Document:
                 items.append(reader_of(kind)(entry))
             except WrongValue as wrong:
                 code = wrong.code
-                self.report(code, (*path, number), wrong.advice)
+                self.report(code, (*path, number), _advice(wrong, entry, {}))
         if len(items) < len(entries):
             raise WrongValue("")
         return tuple(items)
@@ -439,6 +454,15 @@ class Document:
             for place, problem, message in kept:
                 self._keep(place, problem, message)
             return fallback
+
+
+def _advice(wrong: WrongValue, value: object, meant: Mapping[str, str]) -> str:
+    """Add the word that a wrong one may be a slip of, or that it means."""
+    if not isinstance(value, str) or not wrong.words:
+        return wrong.advice
+    word = meant.get(value.casefold())
+    near = near_names(value, wrong.words) if word is None else (word,)
+    return f"{wrong.advice.removesuffix('.')}{did_you_mean(near)}"
 
 
 def _refuse_document(name: str, line: int, message: str) -> NoReturn:

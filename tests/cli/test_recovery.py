@@ -161,7 +161,16 @@ class TestAges:
         office.send("K1", hours=5)
         (line,) = htpoort("unanswered", "--json").facts
 
-        assert (age, age >= 4) == (line["age_hours"], line["too_old"])
+        assert (True, age >= 4) == (age <= line["age_hours"] < age + 0.1, line["too_old"])
+
+    def test_an_age_shows_minutes(self, htpoort: Run, office: Office) -> None:
+        """A limit below an hour can be checked with the age: it has the thousandth part of an hour, rounded down."""
+        office.send("K1", hours=0.25)
+        lines = [htpoort("unanswered", "--too-old", limit, "--json").facts[0] for limit in ("0.25", "0.35")]
+
+        assert [True, False] == [line["too_old"] for line in lines]
+        assert [True, True] == [0.25 <= line["age_hours"] < 0.35 for line in lines]
+        assert {3} >= {len(str(line["age_hours"]).partition(".")[2]) for line in lines} - {1, 2}
 
     @pytest.mark.parametrize("options", [("--too-old", "x"), ("--too-old", "-1"), ("--too-old", "NCTS=1")])
     def test_bad_limits(self, htpoort: Run, office: Office, options: tuple[str, ...]) -> None:

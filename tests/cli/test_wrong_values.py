@@ -263,6 +263,11 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--older-than", "-1", "--older-than is '-1'; give a whole number, 0 to"),
         ("--party", "Jansen BV", "--party"),
         ("--too-old", "soon", "--too-old is 'soon'; give hours such as 24 or 0.5, or DMS=4 for one system."),
+        (
+            "--too-old",
+            "DSM=1",
+            "--too-old 'DSM' is not in the published systems or [systems] of htpoort.toml; did you mean",
+        ),
         ("--every", "0", "--every is '0'; give a whole number"),
     ],
     "recover": [

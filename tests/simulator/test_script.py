@@ -287,7 +287,10 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
         ('[[fault]]\nat = "dot"', "1: fault[0].action: this setting is needed."),
         (
             '[[fault]]\nat = "helo"\naction = "drop"',
-            "2: fault[0].at: give one of greeting, ehlo, starttls, auth, mail, rcpt, data, content, dot, quit.",
+            (
+                "2: fault[0].at: give one of greeting, ehlo, starttls, auth, mail, rcpt, data, content, dot, quit; "
+                "did you mean ehlo?"
+            ),
         ),
         (
             '[[fault]]\nat = "mail"\naction = "drop"\naccepted = false',

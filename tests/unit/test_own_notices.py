@@ -185,7 +185,7 @@ end_kind = "final"
         "toml.value own.toml:1: kind: give one of planned, incident, recovery, security-change, other.",
         "toml.type own.toml:2: references: give an array of strings.",
         f"toml.value own.toml:3: revisions[0]: this is a day without an hour; {TIME}",
-        f"toml.value own.toml:4: state: give one of {STATES}.",
+        f"toml.value own.toml:4: state: give one of {STATES}; did you mean ended?",
         f"toml.unknown-key own.toml:5: colour: there is no such setting. Known: {keys}.",
         "toml.value own.toml:10: windows[0].end: 2026-11-30 21:00:00 is not after start, 2026-11-30 23:00:00.",
         f"toml.value own.toml:11: windows[0].behaviour: give one of {behaviours}.",
@@ -253,6 +253,34 @@ end_kind = "final"
 def test_a_single_problem_is_explained(text: str, expected: str) -> None:
     """What cannot be stored is reported with its line, and with what to give instead."""
     assert [expected] == problems(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "word", "meant"),
+    [
+        ("kind", "outage", "incident"),
+        ("kind", "Storing", "incident"),
+        ("kind", "maintenance", "planned"),
+        ("state", "closed", "ended"),
+        ("state", "active", "in-force"),
+    ],
+)
+def test_another_word_is_recognised(key: str, word: str, meant: str) -> None:
+    """For a word that people use for one of the known ones, that one is proposed, and not taken."""
+    known = {"kind": "planned, incident, recovery, security-change, other", "state": STATES}[key]
+
+    assert [f"toml.value own.toml:1: {key}: give one of {known}; did you mean {meant}?"] == problems(
+        f'{key} = "{word}"\n{ROW}start = "2026-11-30T21:00"\n'
+    )
+
+
+def test_a_slip_in_a_word_is_recognised() -> None:
+    """A word with a slip is followed by the one that it is near, as a key is."""
+    text = f'kind = "incidnet"\n{ROW}start = "2026-11-30T21:00"\n'
+
+    known = "planned, incident, recovery, security-change, other"
+
+    assert [f"toml.value own.toml:1: kind: give one of {known}; did you mean incident?"] == problems(text)
 
 
 def test_a_window_is_a_table() -> None:

@@ -28,7 +28,7 @@ from htpoort.core.notices.notice import (
     Revision,
     ServiceWindow,
 )
-from htpoort.core.toml_reader import Document, KeyPath, required
+from htpoort.core.toml_reader import Document, KeyPath, one_word_of, required
 
 __all__ = ["YEARS", "ZONES", "read_own_notice"]
 
@@ -38,6 +38,16 @@ _OVER: Final = frozenset({NoticeState.ENDED, NoticeState.CANCELLED})
 _WITHOUT_START: Final = _OVER | {NoticeState.IN_FORCE}
 YEARS: Final = range(1900, 3000)
 """The years that a time may be in: an earlier or later one is a slip, and leaves no room for another zone."""
+_KINDS: Final = {
+    **dict.fromkeys(("outage", "failure", "disruption", "storing", "verstoring"), "incident"),
+    **dict.fromkeys(("maintenance", "onderhoud", "gepland"), "planned"),
+    **dict.fromkeys(("herstel", "herstelactie"), "recovery"),
+}
+_STATES: Final = {
+    **dict.fromkeys(("over", "closed", "done", "solved", "resolved", "finished", "opgelost"), "ended"),
+    **dict.fromkeys(("active", "open", "ongoing", "now"), "in-force"),
+    "planned": "announced",
+}
 _LOCAL: Final = 'give a local date and time such as "2026-11-30T21:00", without an offset.'
 
 
@@ -49,10 +59,10 @@ class _NoticeTable:
     authority: str | None = None
     zone: str | None = None
     language: str = ""
-    kind: NoticeKind = NoticeKind.PLANNED
+    kind: NoticeKind = one_word_of(NoticeKind.PLANNED, _KINDS)
     references: tuple[str, ...] = ()
     revisions: object = None
-    state: NoticeState = NoticeState.ANNOUNCED
+    state: NoticeState = one_word_of(NoticeState.ANNOUNCED, _STATES)
     windows: object = None
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, final
@@ -33,6 +33,7 @@ _OWN: Final = ".toml"
 _LONGEST: Final = 10_000_000
 """Octets of a file that is read; a notice has some thousands."""
 _JITTER: Final = 1.1  # up to a tenth is added to the spread
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _NAMED: Final = 3
 """Declarations that a line of the log names."""
 
@@ -69,6 +70,7 @@ class NoticeFiles:
     settle: float = 2.0
     _states: dict[str, tuple[int, int]] = attrs.field(init=False, factory=dict[str, tuple[int, int]])
     _contents: set[str] = attrs.field(init=False, factory=set[str])
+    _early: set[str] = attrs.field(init=False, factory=set[str])
 
     def take(self, ledger: Ledger, *, at: Callable[[], datetime]) -> Iterator[NoticeOutcome]:
         """
@@ -95,13 +97,23 @@ class NoticeFiles:
             # A file of another form with the same content is another notice.
             content = f"{place.suffix == _OWN} {sha256(octets).hexdigest()}"
             if content not in self._contents:
-                yield _stored(ledger, place, octets, at())
+                outcome = _stored(ledger, place, octets, at())
+                if outcome.notice is None and not _outcome(place, octets, _checked(_LATEST)).refusal:
+                    # Its time is to come: it is read again then, and reported once.
+                    if content not in self._early:
+                        yield outcome
+                    self._early.add(content)
+                    continue
+                yield outcome
             self._contents.add(content)
             self._states[place.name] = state
 
-    def refused(self) -> list[NoticeOutcome]:
+    def refused(self, *, at: datetime) -> list[NoticeOutcome]:
         """
         List the files that cannot be read as notices; nothing is stored.
+
+        Args:
+            at: Now, aware.
 
         Returns:
             The files, by name, each with the reason.
@@ -109,7 +121,7 @@ class NoticeFiles:
         Raises:
             OSError: The folder cannot be read.
         """
-        outcomes = (_outcome(place, _read(place), _checked) for place in self._files())
+        outcomes = (_outcome(place, _read(place), _checked(at)) for place in self._files())
         return [outcome for outcome in outcomes if outcome.refusal]
 
     def _files(self) -> Iterator[Path]:
@@ -117,8 +129,8 @@ class NoticeFiles:
         return (place for place in sorted(self.folder.iterdir()) if not place.name.startswith(".") and place.is_file())
 
 
-def _checked(text: str, form: NoticeForm, name: str) -> None:
-    check_notice(text, form=form, source=name)
+def _checked(at: datetime) -> Callable[[str, NoticeForm, str], None]:
+    return lambda text, form, name: check_notice(text, form=form, at=at, source=name)
 
 
 def _read(place: Path) -> bytes:

@@ -251,7 +251,7 @@ def of_notices_without_system(ledger: Ledger, systems: Sequence[str], now: datet
         yield _one("warning", what, since=windows[0].opens, why=why, next_command=next_command)
 
 
-def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
+def of_notice_folder(folder: Path | None, now: datetime) -> Iterator[Facts]:
     """List what cannot be read in the folder of notices."""
     if folder is None:
         return
@@ -259,7 +259,7 @@ def of_notice_folder(folder: Path | None) -> Iterator[Facts]:
     from htpoort.agent import NoticeFiles  # noqa: PLC0415
 
     try:
-        refused = NoticeFiles(folder).refused()
+        refused = NoticeFiles(folder).refused(at=now)
     except OSError as error:
         what, why = f"The folder {folder} cannot be read, so no notice in it is", error.strerror or "it does not answer"
         next_command = "let this user read it, or correct folder in [notices]"

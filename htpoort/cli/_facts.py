@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
 from htpoort.core.cutover import differences
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Shadow,
         Story,
     )
-    from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault
+    from htpoort.simulator import Declaration, FailedLogin, Pop3Fault, SentReply, SmtpFault, Window
 
 Facts = dict[str, Any]
 
@@ -462,6 +462,12 @@ def smtp_fault(fault: SmtpFault) -> Facts:
 def pop3_fault(fault: Pop3Fault) -> Facts:
     """Describe a fault that the gateway showed over POP3."""
     return _event("fault", None, f"{fault.action} at {fault.command} of POP3")
+
+
+def played_window(one: Window) -> Facts:
+    """Describe a window that the gateway plays; without an end that is known, it goes on."""
+    ends = None if one.ends.year == MAXYEAR else moment(one.ends)
+    return {"system": one.system, "behaviour": one.behaviour.value, "begins": moment(one.begins), "ends": ends}
 
 
 def failed_login(one: FailedLogin) -> Facts:

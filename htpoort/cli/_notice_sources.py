@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 from zoneinfo import ZoneInfo
 
 import attrs
 
+from htpoort import _clock
 from htpoort.cli import _input, _notice_advice
 from htpoort.cli._input import CONFIG
 from htpoort.core.errors import InputError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from htpoort.config import LedgerConfig
 
 __all__ = ["KnownNotices", "file_name", "has_configuration", "known_notices", "named_notices", "read_moment", "zone_of"]
+
+_ZONES_BEHIND: Final = timedelta(hours=12)
 
 
 class KnownNotices(NamedTuple):
@@ -43,12 +46,13 @@ class KnownNotices(NamedTuple):
     systems: tuple[str, ...] | None
 
 
-def known_notices(files: list[str] | None, more: list[str] | None, config: Path) -> KnownNotices:
+def known_notices(files: list[str] | None, more: list[str] | None, config: Path, known_at: str | None) -> KnownNotices:
     """Read the notices of files, or of the ledger."""
     if more and not files:
         raise _input.refusal("input.usage", f"{more[0]!r} is one argument too many; files follow --notices.")
     if files:
-        notices = [_notice_of(file) for file in [*files, *(more or ())]]
+        latest = _latest(known_at)
+        notices = [_notice_of(file, latest) for file in [*files, *(more or ())]]
         settings = _ledger_settings(config) if has_configuration(config) else None
         of_files = Availability(notices, () if settings is None else settings.notices.names)
         return KnownNotices(notices, of_files, of_files, {}, None if settings is None else _systems(settings))
@@ -69,7 +73,17 @@ def _systems(settings: LedgerConfig) -> tuple[str, ...]:
     return tuple(system.name for system in settings.directory)
 
 
-def _notice_of(file: str) -> Notice:
+def _latest(known_at: str | None) -> datetime:
+    """Give the last moment at which a notice can have been published: now, or the one of --known-at if it is later."""
+    now = _clock.now()
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(known_at or "")
+        # A time without a zone is that of the notices, which are not read yet: none is further ahead of UTC.
+        return max(now, moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC) + _ZONES_BEHIND)
+    return now
+
+
+def _notice_of(file: str, latest: datetime) -> Notice:
     """
     Read the notice of a file.
 
@@ -79,7 +93,7 @@ def _notice_of(file: str) -> Notice:
     octets = _input.octets(file, "--notices")
     if file.endswith(".toml"):
         with _input.file_of("--notices"):
-            return read_own_notice(octets, name=file)
+            return read_own_notice(octets, name=file, now=latest)
     notice = read_notice(decoded_text(octets))
     if not notice.revisions:
         named = f"--notices: {file_name(file)}: "
@@ -108,7 +122,7 @@ def named_notices(files: Iterable[str], names: Iterable[str], systems: Sequence[
             message = f"--notice-name is {text!r}; give NAME=SYSTEM, such as 'DMS Invoer=DMS'."
             raise _input.refusal("input.value", message)
         read.append(NoticeName(name=name.strip(), system=system.strip()))
-    played: _Played = {"notices": [_notice_of(file) for file in files], "notice_names": read}
+    played: _Played = {"notices": [_notice_of(file, _clock.now()) for file in files], "notice_names": read}
     _notice_advice.check_played(**played, systems=systems)
     return played
 

@@ -43,7 +43,7 @@ def status(
         attention = list(_attention.of_ledger(ledger, facts, paused, now))
         systems = [system.name for system in settings.ledger.directory]
         attention += _attention.of_notices_without_system(ledger, systems, now)
-        attention += _attention.of_notice_folder(settings.ledger.notices.folder)
+        attention += _attention.of_notice_folder(settings.ledger.notices.folder, now)
     folders = [_attention.Folder.read(folder) for folder in settings.folders]
     facts["folders"] = [folder.facts(now) for folder in folders]
     facts["attention"] = [*attention, *(one for folder in folders for one in folder.attention(now))]

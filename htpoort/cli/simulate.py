@@ -98,17 +98,18 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     ports: dict[str, Any] = {"port": port, "tls_port": tls_port, "pop3_port": pop3_port, "pop3s_port": pop3s_port}
     _make_folder("--record", record)
     with Certificates(tls=tls, folder=certificates, client=client_certificate).made() as made:
-        gateway = Gateway(
-            directory=directory,
-            declarants=declarants,
-            script=_script(scenario),
-            **named_notices(notices or (), notice_name or (), [system.name for system in directory]),
-            tls=made,
-            record=record,
-            host=host,
-            beyond_loopback=beyond_loopback,
-            **ports,
-        )
+        with _input.naming(notices="--notices"):
+            gateway = Gateway(
+                directory=directory,
+                declarants=declarants,
+                script=_script(scenario),
+                **named_notices(notices or (), notice_name or (), [system.name for system in directory]),
+                tls=made,
+                record=record,
+                host=host,
+                beyond_loopback=beyond_loopback,
+                **ports,
+            )
         options = {f"{host}:{number}": (f"--{name.replace('_', '-')}", "--host") for name, number in ports.items()}
         with _input.listening(options):
             asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
@@ -360,16 +361,21 @@ def _show_start(
         declarants: The senders; what to paste is for the first.
         as_json: Whether to print one JSON document in place of lines.
     """
+    for text in gateway.played.left_out:
+        _show.failed(_show.printable(f"htpoort: Not played: {text}".replace("notice_names", "--notice-name")))
     ports = {name: getattr(gateway, name) for name in _PORTS}
+    windows = [_facts.played_window(window) for window in gateway.played.windows]
     mailboxes = [system.mailbox for system in directory]
     files = _files(gateway)
     uses = [_Use(gateway=gateway, host=host, declarant=one) for one in declarants]
     if as_json:
-        facts: Facts = {"host": host, **ports, "mailboxes": mailboxes, **files}
+        facts: Facts = {"host": host, **ports, "mailboxes": mailboxes, **files, "windows": windows}
         _show.as_json({**facts, "declarants": [use.facts for use in uses]})
         return
     described = [{"message": use.description} for use in uses]
     _show.rows({"host": host, **ports, "mailboxes": ", ".join(mailboxes), **files, "declarants": described})
+    if windows:
+        _show.table("Windows that are played", tuple(windows[0]), [tuple(each.values()) for each in windows])
     for use in uses[:1]:
         use.show()
     _show.line("Stop with Ctrl-C.")

@@ -138,7 +138,7 @@ def add(
     """Store a notice that you typed; if something in it is wrong, every problem is shown and nothing is stored."""
     octets = _input.octets(file, "FILE")
     with _input.file_of("FILE"):
-        notice = read_own_notice(octets, name=file_name(file))
+        notice = read_own_notice(octets, name=file_name(file), now=_clock.now())
     with _input.opened(config, create=True) as (settings, ledger):
         from htpoort.ledger import NoticeForm  # noqa: PLC0415 - SQLAlchemy, which only a ledger needs
 
@@ -252,7 +252,7 @@ def what_now(  # noqa: PLR0913 - the options
     json: Json = False,
 ) -> None:
     """Show what to do with a declaration for a system: send, hold, send-expect-late or unclear; and why."""
-    of = known_notices(notices, more, config)
+    of = known_notices(notices, more, config, known_at)
     zone = zone_of(of.notices, system)
     moment = _clock.now() if at is None else read_moment(at, "--at", zone)
     known = None if known_at is None else read_moment(known_at, "--known-at", zone)
@@ -325,7 +325,7 @@ def timeline(  # noqa: PLR0913 - the options
     json: Json = False,
 ) -> None:
     """Show when which system is affected, as bars in the terminal and as SVG."""
-    of = known_notices(notices, more, config)
+    of = known_notices(notices, more, config, known_at)
     zone = zone_of(of.notices, "") or ZoneInfo("UTC")
     bound = None if known_at is None else read_moment(known_at, "--known-at", zone)
     first = None if begin is None else read_moment(begin, "--from", zone)

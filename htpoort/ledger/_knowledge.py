@@ -299,7 +299,7 @@ class NoticeReader:
         return Knowledge.of(stored, self.names, orders, digest=digest, last_order=last_order)
 
 
-def parse(form: NoticeForm, text: str, authority: str | None, *, name: str = "") -> Notice:
+def parse(form: NoticeForm, text: str, authority: str | None, *, name: str = "", now: datetime | None = None) -> Notice:
     """
     Read a text of a form.
 
@@ -307,7 +307,7 @@ def parse(form: NoticeForm, text: str, authority: str | None, *, name: str = "")
         InputError: It is a notice of one's own that has problems.
     """
     if form is NoticeForm.OWN:
-        return read_own_notice(text, name=name)
+        return read_own_notice(text, name=name, now=now)
     # Here, because a ledger without notices must not pay for the rules of the reader.
     from htpoort.core.notices import read_notice  # noqa: PLC0415
 

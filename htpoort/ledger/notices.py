@@ -85,7 +85,7 @@ class Notices(LedgerPart):
             UnknownError: No notice has the number *replaces*.
             LedgerError: The ledger could not be written.
         """
-        new = self._new(text, form=form, authority=authority, source=source, replaces=replaces)
+        new = self._new(text, form=form, authority=authority, source=source, replaces=replaces, at=at)
         return self._connections.write(_insert, new, at=at)
 
     def add_soon(  # noqa: PLR0913 - as above
@@ -99,14 +99,14 @@ class Notices(LedgerPart):
         replaces: int | None = None,
     ) -> Future[StoredNotice]:
         """Do what `add` does, and return a future of its result at once; what is wrong with the text is raised."""
-        new = self._new(text, form=form, authority=authority, source=source, replaces=replaces)
+        new = self._new(text, form=form, authority=authority, source=source, replaces=replaces, at=at)
         return self._connections.write_soon(_insert, new, at=at)
 
-    def _new(
-        self, text: str, *, form: NoticeForm, authority: str | None, source: str, replaces: int | None
+    def _new(  # noqa: PLR0913 - as above
+        self, text: str, *, form: NoticeForm, authority: str | None, source: str, replaces: int | None, at: datetime
     ) -> _NewNotice:
         """Read a text that is to be stored, once for all."""
-        new = _read(text, form=form, authority=authority, source=source, replaces=replaces)
+        new = _read(text, form=form, authority=authority, source=source, replaces=replaces, at=at)
         self._reader.remember(new.digest, new.notice)
         return new
 
@@ -271,29 +271,32 @@ class _NewNotice:
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def check_notice(text: str, *, form: NoticeForm, source: str = "") -> None:
+def check_notice(text: str, *, form: NoticeForm, at: datetime, source: str = "") -> None:
     """
     Check whether a text would be stored.
 
     Args:
         text: The text.
         form: How it is written.
+        at: Now; a text of your own that is to be published later is refused.
         source: The file that it comes from, for problems.
 
     Raises:
         InputError: Nothing was read in it, or it has problems that keep it from being stored.
     """
-    _read(text, form=form, authority=None, source=source, replaces=None)
+    _read(text, form=form, authority=None, source=source, replaces=None, at=at)
 
 
-def _read(text: str, *, form: NoticeForm, authority: str | None, source: str, replaces: int | None) -> _NewNotice:
+def _read(  # noqa: PLR0913 - the columns
+    text: str, *, form: NoticeForm, authority: str | None, source: str, replaces: int | None, at: datetime
+) -> _NewNotice:
     """
     Read a text that is to be stored.
 
     Raises:
         InputError: Nothing was read in it, or it has problems that keep it from being stored.
     """
-    notice = parse(form, text, authority, name=source)
+    notice = parse(form, text, authority, name=source, now=at)
     if not notice.revisions:
         why = " ".join(problem.message for problem in notice.problems)
         message = f"No notice was read in this text, so it is not stored. {why}".rstrip()

@@ -12,7 +12,7 @@ from htpoort.simulator.dialogues import Dialogue, DialogueLine, DialogueRecorder
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep
 from htpoort.simulator.gateway import Gateway
 from htpoort.simulator.journal import Happening, Journal, JournalEntry, RefusedMessage, TimePassed
-from htpoort.simulator.notices import notice_windows
+from htpoort.simulator.notices import PlayedNotices, notice_windows, played_notices
 from htpoort.simulator.scenarios import Behaviour, ReplyForm, ReplyKind, Scenario, ScriptedReply, Window
 from htpoort.simulator.script import RepeatedK, Script
 
@@ -37,6 +37,7 @@ __all__ = [
     "Mailbox",
     "MailboxMessage",
     "PlannedReply",
+    "PlayedNotices",
     "Pop3Fault",
     "RealClock",
     "RefusedMessage",
@@ -55,4 +56,5 @@ __all__ = [
     "TimePassed",
     "Window",
     "notice_windows",
+    "played_notices",
 ]

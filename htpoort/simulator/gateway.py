@@ -30,7 +30,7 @@ from htpoort.simulator.declarants import Declarant, Declarants, FailedLogin, Mai
 from htpoort.simulator.declarations import Declaration, DeclarationIntake, MessageRecorder, PlannedReply, SentReply
 from htpoort.simulator.faults import FaultCounter, Pop3Fault, SmtpFault
 from htpoort.simulator.journal import Journal, RefusedMessage, TimePassed
-from htpoort.simulator.notices import notice_windows
+from htpoort.simulator.notices import played_notices
 from htpoort.simulator.script import Script
 from htpoort.transport import LOOPBACK, Incoming, Refusal, SmtpInbox, SmtpServer, hosts
 
@@ -84,6 +84,7 @@ class Gateway:
         refused: Subject and reason of each message that it refused, in order.
         sent: The replies that it sent or gave up, in order.
         undelivered: The errors of those that it gave up, in order.
+        played: The windows that it plays of *notices*, and what it leaves out, with the reason.
         failed_logins: The logins with a wrong user name or password, by SMTP and POP3, in order.
         journal: What happened last, with the dialogues of the last sessions.
         directory: The systems that it plays.
@@ -91,7 +92,8 @@ class Gateway:
 
     Raises:
         InputError: *host* or a declarant's server is not loopback, two declarants are the same, or a scenario
-            or window names a system that the directory lacks.
+            or window names a system that the directory lacks; or nothing of the *notices* would be played.
+        UnknownError: A name of *notice_names* is to mean a system that the directory lacks.
     """
 
     def __init__(  # noqa: PLR0913 - a gateway has as many settings; each has its default
@@ -115,14 +117,14 @@ class Gateway:
         beyond_loopback: bool = False,
     ) -> None:
         problems = _unknown_systems(script, directory)
-        played = notice_windows(notices, directory=directory, names=notice_names)
-        script = attrs.evolve(script, windows=(*script.windows, *played))
+        self._clock = clock or RealClock()
+        self.played = played_notices(notices, directory=directory, names=notice_names, at=self._clock())
+        script = attrs.evolve(script, windows=(*script.windows, *self.played.windows))
         if not beyond_loopback and not hosts.is_loopback(host):
             message = f"host is {host!r}, which other machines can reach; allow it with beyond_loopback=True."
             problems.insert(0, Problem("simulator.beyond-loopback", message))
         if problems:
             raise InputError("", tuple(problems))
-        self._clock = clock or RealClock()
         self.journal = journal or Journal()
         self.journal.follow(self._clock)
         self._declarants = Declarants(declarants, beyond_loopback=beyond_loopback)

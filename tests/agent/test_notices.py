@@ -289,7 +289,7 @@ class TestFolder:
         (folder / "empty.toml").write_text("")
         (folder / "latin.toml").write_bytes(own(system="\N{LATIN SMALL LETTER E WITH ACUTE}").encode("cp1252"))
         files = NoticeFiles(folder, settle=0)
-        outcomes = [(each.file, each.refusal) for each in files.refused()]
+        outcomes = [(each.file, each.refusal) for each in files.refused(at=clock())]
 
         line = own().splitlines().index('behaviour = "rejected"') + 1
         assert ("bad.toml", f"line {line}: windows[0].behaviour: give one of rejected, queued, delayed, ") == (
@@ -300,6 +300,24 @@ class TestFolder:
         line = own().splitlines().index('system = "DMS"') + 1
         assert ("latin.toml", f"line {line}: This is not UTF-8, so it is not TOML.") == outcomes[2]
         assert outcomes == [(each.file, each.refusal) for each in files.take(ledger, at=clock)]
+
+    def test_a_text_of_the_future_is_read_when_its_time_comes(
+        self, ledger: Ledger, clock: Clock, tmp_path: Path
+    ) -> None:
+        """A notice that bears a later time is refused once, and read as soon as it can have been published."""
+        folder = tmp_path / "notices"
+        folder.mkdir()
+        (folder / "a.toml").write_text(own().replace("state", 'revisions = ["2026-11-02T20:00"]\nstate'))
+        files = NoticeFiles(folder, settle=0)
+        clock.now = OPENS - MINUTE
+        early = [[each.refusal for each in files.take(ledger, at=clock)] for _ in range(2)]
+        listed = [each.refusal for each in files.refused(at=clock())]
+        clock.now = OPENS
+        late = [each.refusal for each in files.take(ledger, at=clock)]
+
+        assert (1, 0, listed) == (len(early[0]), len(early[1]), early[0])
+        assert early[0][0].startswith("line 5: revisions[0]: 2026-11-02 20:00:00 is in the future; give when")
+        assert ([""], 1, []) == (late, len(ledger.notices.listed()), files.refused(at=clock()))
 
     def test_a_file_that_is_being_written(self, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
         """A file that has just changed is left alone until it has not changed for a while."""

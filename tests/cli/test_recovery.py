@@ -70,8 +70,8 @@ state = "ended"
 system = "{system}"
 access = "file"
 messages = [{messages}]
-start = {start:%Y-%m-%dT%H:%M:%S}
-end = {end:%Y-%m-%dT%H:%M:%S}
+start = {start:%Y-%m-%dT%H:%M}:00
+end = {end:%Y-%m-%dT%H:%M}:00
 behaviour = "{behaviour}"
 recovery = "{recovery}"
 """

@@ -42,7 +42,7 @@ state = "in-force"
 [[windows]]
 system = "AGS"
 access = "file"
-start = "2026-11-30T21:00"
+start = "2025-11-30T21:00"
 behaviour = "rejected"
 recovery = "same-reference"
 fallback = "as-needed"
@@ -50,13 +50,13 @@ fallback = "as-needed"
 ENDED = """\
 authority = "douane"
 references = ["OWN-1"]
-revisions = ["2026-11-30T23:00"]
+revisions = ["2025-11-30T23:00"]
 state = "ended"
 
 [[windows]]
 system = "AGS"
-start = "2026-11-30T21:00"
-end = "2026-11-30T22:30"
+start = "2025-11-30T21:00"
+end = "2025-11-30T22:30"
 behaviour = "rejected"
 """
 
@@ -123,6 +123,42 @@ def test_read_gives_one_object_for_each_text(folder: Path) -> None:
         "fallback": "allowed",
     } in facts[0]["windows"]
     assert [] == list(folder.glob("*.db"))
+
+
+TOP = {
+    "authority",
+    "language",
+    "kind",
+    "references",
+    "zone",
+    "revisions",
+    "state",
+    "windows",
+    "problems",
+    "older_windows",
+    "complete",
+    "unread",
+}
+ROW = {"system", "access", "messages", "start", "end", "end_kind", "behaviour", "recovery", "fallback"}
+
+
+def test_the_json_has_exactly_its_keys(folder: Path) -> None:
+    """Whatever was read, and however well, each object at each level has all its keys, and no other one."""
+    cut = THREE_TEXTS[: len(THREE_TEXTS) // 3]
+    texts = {"three.txt": THREE_TEXTS, "cut.txt": cut, "odd.txt": f"{THREE_TEXTS}\nNobody knows why.\n", "none.txt": ""}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    facts = json.loads(run("read", *texts, "letter.txt", "--json").stdout)
+    rows = [row for each in facts for row in each["windows"]]
+    older = [times for each in facts for times in each["older_windows"].values()]
+
+    assert [TOP] * 5 == [set(each) for each in facts]
+    assert (True, [ROW] * len(rows)) == (len(rows) > 20, [set(row) for row in rows])
+    assert (True, [{"start", "end"}] * len(older)) == (len(older) > 0, [set(times) for times in older])
+    lists = [each[key] for each in facts for key in ("references", "revisions", "problems", "unread")]
+    assert {str, type(None)} >= {type(item) for items in lists for item in items}
+    assert {str, type(None), list} >= {type(value) for row in rows for value in row.values()}
+    assert {True, False} == {each["complete"] for each in facts}
 
 
 def test_read_shows_a_person_what_was_read() -> None:
@@ -249,7 +285,7 @@ def test_add_prints_nothing_that_is_empty(monkeypatch: pytest.MonkeyPatch) -> No
         "complete   yes",
         "Windows",
     ] == lines[:6]
-    assert "│ AGS (IE015) │ 2026-11-30 21:00 │ not known │ rejected  │ same-reference │ as-needed │" in lines
+    assert "│ AGS (IE015) │ 2025-11-30 21:00 │ not known │ rejected  │ same-reference │ as-needed │" in lines
 
 
 @pytest.mark.parametrize(
@@ -316,7 +352,7 @@ def test_what_now_has_two_axes_of_time(system: str, at: str, known_at: str, expe
 def test_several_notices_contradict_each_other(folder: Path) -> None:
     """Files may follow --notices, or it may be repeated; a contradiction is unclear and names both."""
     (folder / "queued.toml").write_text(OUTAGE.replace("rejected", "queued").replace("OWN-1", "OWN-2"))
-    at = ("AGS", "--at", "2026-11-30T21:30")
+    at = ("AGS", "--at", "2025-11-30T21:30")
 
     together = what_now(*at, "--notices", "outage.toml", "queued.toml")
     repeated = what_now(*at, "--notices", "outage.toml", "--notices", "queued.toml")
@@ -370,12 +406,12 @@ def test_what_now_for_a_person() -> None:
             "--at is 'tonight'; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00.",
         ),
         (
-            ("AGS", "--known-at", "2026-11-30T21:00", "--notices", "outage.toml", "three.txt", "--at", "now"),
+            ("AGS", "--known-at", "2025-11-30T21:00", "--notices", "outage.toml", "three.txt", "--at", "now"),
             "--at is 'now'; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00.",
         ),
         (
-            ("DMS", "--at", "2026-11-30T21:00", "--notices", "outage.toml", "three.txt"),
-            f"--at is '2026-11-30T21:00', without a time zone, {NO_ZONE}; give for example 2026-11-30T21:00+01:00.",
+            ("DMS", "--at", "2025-11-30T21:00", "--notices", "outage.toml", "three.txt"),
+            f"--at is '2025-11-30T21:00', without a time zone, {NO_ZONE}; give for example 2025-11-30T21:00+01:00.",
         ),
         (
             ("AGS", "--at", "9999-12-31T23:59:59-01:00", "--notices", "outage.toml"),
@@ -400,9 +436,10 @@ def test_what_now_explains_what_it_cannot_take(arguments: tuple[str, ...], expec
 def test_an_own_notice_is_stored_and_ended() -> None:
     """A notice that was typed counts at once, and a later one with its reference ends it."""
     added = run("add", "outage.toml")
-    held = what_now("AGS", "--at", "2026-11-30T23:30")
-    ended = run("add", "-", "--json", stdin=ENDED.encode())
-    free = what_now("AGS", "--at", "2026-11-30T23:30")
+    held = what_now("AGS", "--at", "2025-11-30T23:30")
+    # Without a time of its own, each is of the moment at which it is stored.
+    ended = run("add", "-", "--json", stdin=ENDED.replace('revisions = ["2025-11-30T23:00"]\n', "").encode())
+    free = what_now("AGS", "--at", "2025-11-30T23:30")
 
     assert (0, b"") == (added.returncode, added.stderr)
     assert b"It is stored as notice 1.\n" in added.stdout
@@ -476,7 +513,7 @@ def test_what_was_not_known_yet_holds_nothing() -> None:
 def test_an_own_notice_with_problems_is_not_stored(office: Path) -> None:
     """Every problem is shown with its line, the exit code is 2, and nothing is stored."""
     wrong = OUTAGE.replace('"rejected"', '"broken"').replace('"in-force"', '"over"').replace("douane", "duane")
-    (office / "wrong.toml").write_text(wrong + 'end = "2026-11-30T20:00"\n')
+    (office / "wrong.toml").write_text(wrong + 'end = "2025-11-30T20:00"\n')
     done = run("add", "wrong.toml")
     lines = done.stderr.decode().splitlines()
 
@@ -484,6 +521,20 @@ def test_an_own_notice_with_problems_is_not_stored(office: Path) -> None:
     assert ["wrong.toml:1: ", "wrong.toml:4: ", "wrong.toml:10: ", "wrong.toml:13: "] == [
         line.removeprefix("htpoort: ").partition(": ")[0] + ": " for line in lines
     ]
+    assert b"[]\n" == run("list", "--json").stdout
+
+
+@pytest.mark.usefixtures("office")
+def test_a_notice_of_the_future_is_a_slip(folder: Path) -> None:
+    """A text that is to be published later is refused with its line, unless --known-at is later still."""
+    (folder / "later.toml").write_text(ENDED.replace("2025-11-30T23:00", "2926-11-30T23:00"))
+    asked = ("AGS", "--at", "2025-11-30T22:00", "--notices", "outage.toml", "later.toml")
+    added, now, then = run("add", "later.toml"), run("what-now", *asked), what_now(*asked, "--known-at", "2926-12-01")
+    expected = "htpoort: later.toml:3: revisions[0]: 2926-11-30 23:00:00 is in the future; give when this text"
+
+    assert [2, 2] == [added.returncode, now.returncode]
+    assert [True, True] == [done.stderr.decode().startswith(expected) for done in (added, now)]
+    assert "hold" == then["advice"]
     assert b"[]\n" == run("list", "--json").stdout
 
 
@@ -499,7 +550,7 @@ def test_the_notices_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = ["2025-06-06 21:00", "2025-06-07 23:59 expected", "rejected", "resubmit", "allowed"]
 
     assert ["1", "DMS Import (file)", *expected] in cells
-    assert ["2", "AGS (file)", "2026-11-30 21:00", "not known", "rejected", "same-reference", "as-needed"] in cells
+    assert ["2", "AGS (file)", "2025-11-30 21:00", "not known", "rejected", "same-reference", "as-needed"] in cells
 
     assert (0, b"") == (done.returncode, done.stderr)
     assert 0 < text.index("WO0000001421830") < text.index("OWN-1")
@@ -523,17 +574,17 @@ def test_a_configuration_that_is_named_must_be_there() -> None:
 def test_what_now_is_what_an_agent_does(office: Path) -> None:
     """Nothing more is sent from two minutes before a window; after an order to let go, it is sent."""
     run("add", "outage.toml")
-    before = [what_now("AGS", "--at", f"2026-11-30T20:{minutes}") for minutes in ("57:59", "58:01")]
+    before = [what_now("AGS", "--at", f"2025-11-30T20:{minutes}") for minutes in ("57:59", "58:01")]
     with Ledger.open(f"sqlite:///{office / 'htpoort.db'}") as ledger:
-        ledger.notices.overrule(1, reason="It answers.", at=datetime(2026, 11, 30, 20, tzinfo=UTC))
-    ordered = what_now("AGS", "--at", "2026-11-30T21:30")
+        ledger.notices.overrule(1, reason="It answers.", at=datetime(2025, 11, 30, 20, tzinfo=UTC))
+    ordered = what_now("AGS", "--at", "2025-11-30T21:30")
 
     assert ["send", "hold"] == [facts["advice"] for facts in before]
     assert before[1]["reason"].startswith(
         "Nothing more is sent from two minutes before a window begins. Notice OWN-1 says that AGS rejects"
     )
     assert "send" == ordered["advice"]
-    assert ordered["reason"].startswith("Notice OWN-1 is not obeyed, by an order of 2026-11-30 ")
+    assert ordered["reason"].startswith("Notice OWN-1 is not obeyed, by an order of 2025-11-30 ")
     assert ": It answers. No notice was known then." in ordered["reason"]
 
 
@@ -550,6 +601,57 @@ def test_a_rehearsal_without_windows_is_refused(options: tuple[str, ...], expect
     done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own
 
     assert (2, True) == (done.returncode, expected in done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (OUTAGE + 'end = "2025-11-30T23:00"\n', "Notice OWN-1: AGS is over."),
+        (OUTAGE.replace("rejected", "limited"), "Notice OWN-1: AGS has a behaviour that is not played: limited."),
+    ],
+)
+def test_a_rehearsal_that_would_play_nothing_is_refused(folder: Path, text: str, expected: str) -> None:
+    """If the windows are over, or are not played, the gateway does not start, and each reason is given."""
+    (folder / "none.toml").write_text(text)
+    command = [sys.executable, "-m", "htpoort", "simulate", "--notices", "none.toml"]
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own
+
+    assert (2, f"htpoort: --notices: nothing would be played. {expected}\n") == (done.returncode, done.stderr.decode())
+
+
+def test_a_rehearsal_lists_what_it_plays(folder: Path) -> None:
+    """The gateway prints each window with its times, and on standard error what it leaves out of the notices."""
+    rows = "".join(
+        f"""
+[[windows]]
+system = "{system}"
+start = "2926-11-30T21:00"
+end = "2926-11-30T23:00"
+behaviour = "queued"
+"""
+        for system in ("DMS Invoer", "NCTS")
+    )
+    (folder / "later.toml").write_text(OUTAGE + rows)
+    asked = ("simulate", "--notices", "later.toml", "--notice-name", "DMS Invoer=DMS", "--json")
+    with subprocess.Popen(  # noqa: S603 - our own
+        [sys.executable, "-m", "htpoort", *asked], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        lines = list(iter(running.stdout.readline, b"}\n"))
+        running.terminate()
+        left_out = running.stderr.read().decode()
+
+    assert [
+        {"system": "AGS", "behaviour": "reject", "begins": "2025-11-30T20:00:00+00:00", "ends": None},
+        {
+            "system": "DMS",
+            "behaviour": "queue",
+            "begins": "2926-11-30T20:00:00+00:00",
+            "ends": "2926-11-30T22:00:00+00:00",
+        },
+    ] == json.loads(b"".join(lines) + b"}")["windows"]
+    assert "htpoort: Not played: notice OWN-1: NCTS means none of AGS, DMS; say which by --notice-name.\n" == left_out
 
 
 # ── timeline ─────────────────────────────────────────────────────────────────
@@ -581,19 +683,19 @@ def test_the_timeline_has_a_bar_for_each_system(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_timeline_draws_a_contradiction_as_unclear(folder: Path) -> None:
     """Where two notices contradict each other, the bar and the picture are what what-now says: unclear, by both."""
-    rejected = OUTAGE + 'end = "2026-11-30T23:00"\n'
+    rejected = OUTAGE + 'end = "2025-11-30T23:00"\n'
     queued = rejected.replace("rejected", "queued").replace("OWN-1", "OWN-2").replace("T21:00", "T22:00")
     (folder / "rejected.toml").write_text(rejected)
     (folder / "queued.toml").write_text(queued.replace("T23:00", "T23:30"))
-    asked = ("--notices", "rejected.toml", "queued.toml", "--from", "2026-11-30T20:30", "--until", "2026-12-01T00:00")
+    asked = ("--notices", "rejected.toml", "queued.toml", "--from", "2025-11-30T20:30", "--until", "2025-12-01T00:00")
     done = run("timeline", *asked, "--svg", "out.svg", "--json")
     text = run("timeline", *asked).stdout.decode()
     picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
 
     assert [
-        ("AGS", "hold", "2026-11-30T21:00:00+01:00", "2026-11-30T22:00:00+01:00", "OWN-1", False),
-        ("AGS", "unclear", "2026-11-30T22:00:00+01:00", "2026-11-30T23:00:00+01:00", "OWN-1, OWN-2", False),
-        ("AGS", "send-expect-late", "2026-11-30T23:00:00+01:00", "2026-11-30T23:30:00+01:00", "OWN-2", False),
+        ("AGS", "hold", "2025-11-30T21:00:00+01:00", "2025-11-30T22:00:00+01:00", "OWN-1", False),
+        ("AGS", "unclear", "2025-11-30T22:00:00+01:00", "2025-11-30T23:00:00+01:00", "OWN-1, OWN-2", False),
+        ("AGS", "send-expect-late", "2025-11-30T23:00:00+01:00", "2025-11-30T23:30:00+01:00", "OWN-2", False),
     ] == [
         tuple(each[key] for key in ("system", "advice", "from", "until", "notice", "assumed"))
         for each in json.loads(done.stdout)
@@ -634,8 +736,8 @@ def test_a_short_window_does_not_disappear(folder: Path) -> None:
         f"""
 [[windows]]
 system = "AGS"
-start = "2026-11-30T21:{minute:02}"
-end = "2026-11-30T21:{minute + 1:02}"
+start = "2025-11-30T21:{minute:02}"
+end = "2025-11-30T21:{minute + 1:02}"
 behaviour = "{"queued" if minute == 6 else "rejected"}"
 """
         for minute in (0, 2, 4, 6, 8, 10)
@@ -643,7 +745,7 @@ behaviour = "{"queued" if minute == 6 else "rejected"}"
     head = 'authority = "douane"\nreferences = ["OWN-1"]\n'
     (folder / "minutes.toml").write_text(head + minutes)
     close = run("timeline", "--notices", "minutes.toml").stdout.decode().splitlines()
-    wide = ("--from", "2026-11-30T12:00", "--until", "2026-12-01T12:00")
+    wide = ("--from", "2025-11-30T12:00", "--until", "2025-12-01T12:00")
     day = run("timeline", "--notices", "minutes.toml", *wide, "--svg", "out.svg").stdout.decode().splitlines()
     picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
     of = "{http://www.w3.org/2000/svg}"
@@ -696,7 +798,7 @@ def test_a_timeline_without_notices(office: Path) -> None:
 
 def test_the_bounds_of_a_timeline_are_checked() -> None:
     """An end before the beginning, or a folder that is missing, is named with its option."""
-    bounds = ("--from", "2026-11-30T21:00", "--until", "2026-11-30T20:00")
+    bounds = ("--from", "2025-11-30T21:00", "--until", "2025-11-30T20:00")
     reversed_bounds = run("timeline", "--notices", "outage.toml", *bounds)
     no_folder = run("timeline", "--notices", "outage.toml", "--svg", "no/where.svg")
 

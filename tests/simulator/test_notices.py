@@ -6,10 +6,11 @@ import asyncio
 import smtplib
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 
-from htpoort import HTPOORT
-from htpoort.notices import Notice, NoticeName, read_own_notice
+from htpoort import HTPOORT, InputError, UnknownError
+from htpoort.notices import Notice, NoticeName, NoticeState, read_own_notice
 from htpoort.simulator import Behaviour, Declarant, Gateway, SimulatedClock, Window, notice_windows
 
 OPENS = datetime(2026, 11, 2, 19, 0, tzinfo=UTC)
@@ -38,6 +39,15 @@ behaviour = "{behaviour}"
 recovery = "{recovery}"
 {extra}
 """)
+
+
+DOUBT = "is in doubt: the text does not firmly state it, or gives no time for it"
+
+
+def in_state(state: NoticeState) -> Notice:
+    """Give the notice about the evening in another state."""
+    given = notice("rejected")
+    return attrs.evolve(given, revisions=(attrs.evolve(given.newest, state=state),))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +84,73 @@ def test_names_and_order() -> None:
     windows = notice_windows(notices, directory=HTPOORT, names=names)
 
     assert [("DMS", Behaviour.REJECT), ("DMS", Behaviour.QUEUE)] == [(each.system, each.behaviour) for each in windows]
+
+
+def test_what_is_left_out_is_reported() -> None:
+    """A gateway says which rows it does not play, and why; the others it lists with their times."""
+    rows = "".join(
+        f"""[[windows]]
+system = "{system}"
+access = "{access}"
+start = "2026-11-0{day}T20:00"
+end = "2026-11-0{day}T23:00"
+behaviour = "{behaviour}"
+"""
+        for system, access, behaviour, day in (
+            ("NCTS", "file", "rejected", 2),
+            ("DMS", "file", "limited", 2),
+            ("DMS", "file", "rejected", 1),
+            ("DMS", "online", "unavailable", 2),
+            ("AGS", "any", "normal", 2),
+        )
+    )
+    clock = SimulatedClock(datetime(2026, 11, 2, 18, tzinfo=UTC))
+    gateway = Gateway(notices=[notice("rejected", extra=rows), ended_early()], clock=clock)
+
+    assert (Window(system="DMS", behaviour=Behaviour.REJECT, begins=OPENS, ends=CLOSES),) == gateway.played.windows
+    assert (
+        "notice rejectedDMS: NCTS means none of AGS, DMS; say which by notice_names.",
+        "notice rejectedDMS: DMS has a behaviour that is not played: limited.",
+        "notice rejectedDMS: DMS is over.",
+        "notice 2: it states no window.",
+    ) == gateway.played.left_out
+    assert ((), ()) == (Gateway().played.windows, Gateway().played.left_out)
+
+
+def ended_early() -> Notice:
+    """Give a notice in which nothing but an end is stated."""
+    return attrs.evolve(read_own_notice('authority = "douane"\nstate = "ended"\nreferences = ["X"]\n'), references=())
+
+
+@pytest.mark.parametrize(
+    ("played", "at", "expected"),
+    [
+        (notice("rejected"), CLOSES, "Notice rejectedDMS: DMS is over."),
+        (
+            notice("rejected", system="NCTS"),
+            OPENS,
+            "Notice rejectedNCTS: NCTS means none of AGS, DMS; say which by notice_names.",
+        ),
+        (attrs.evolve(notice("rejected"), zone=None), OPENS, f"Notice rejectedDMS: DMS {DOUBT}."),
+        (in_state(NoticeState.CANCELLED), OPENS, "Notice rejectedDMS: DMS is cancelled."),
+    ],
+)
+def test_a_gateway_that_would_play_nothing(played: Notice, at: datetime, expected: str) -> None:
+    """If nothing of the notices would be played, a gateway is refused, with the reason for each row."""
+    with pytest.raises(InputError) as refused:
+        Gateway(notices=[played], clock=SimulatedClock(at))
+
+    assert [("simulator.notices", f"notices: nothing would be played. {expected}")] == [
+        (problem.code, problem.message) for problem in refused.value.problems
+    ]
+
+
+def test_a_name_for_an_unknown_system() -> None:
+    """A name that is to mean a system that the gateway does not play is refused."""
+    with pytest.raises(
+        UnknownError, match=r"notice_names 'DSM' is not in the systems that are played; did you mean DMS?"
+    ):
+        Gateway(notices=[notice("rejected")], notice_names=[NoticeName(name="Invoer", system="DSM")])
 
 
 async def test_an_evening() -> None:

@@ -62,6 +62,12 @@ NO_AUTHORITY = (
     "this authority is not known; did you mean douane? Known: douane, toldstyrelsen. For another one, give zone"
 )
 SKIPPED = "2026-03-29 02:30:00 does not occur in Europe/Amsterdam: the clock is put forward then. Give another time."
+SECONDS = (
+    "toml.value own.toml:5: windows[0].start: 2026-11-30 21:00:30 has seconds; give minutes, such as "
+    '"2026-11-30T21:00".|'
+    "toml.value own.toml:6: windows[0].end: 2026-11-30 23:00:00.500000 has seconds; give minutes, such as "
+    '"2026-11-30T23:00".'
+)
 ROW = 'authority = "douane"\n[[windows]]\nsystem = "DMS"\nbehaviour = "queued"\n'
 
 
@@ -245,6 +251,10 @@ end_kind = "final"
             f"toml.value own.toml:2: revisions[0]: {TIME}",
         ),
         (
+            f'{ROW}start = "2026-11-30T21:00:30"\nend = 2026-11-30T23:00:00.5\n',
+            SECONDS,
+        ),
+        (
             f'{ROW}start = "2026-11-30T21:00"\nend = "2026-11-30T23:00"\nend_kind = "unknown"\n',
             "toml.value own.toml:7: windows[0].end_kind: give final or expected, or leave end out.",
         ),
@@ -252,7 +262,7 @@ end_kind = "final"
 )
 def test_a_single_problem_is_explained(text: str, expected: str) -> None:
     """What cannot be stored is reported with its line, and with what to give instead."""
-    assert [expected] == problems(text)
+    assert expected.split("|") == problems(text)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +291,19 @@ def test_a_slip_in_a_word_is_recognised() -> None:
     known = "planned, incident, recovery, security-change, other"
 
     assert [f"toml.value own.toml:1: kind: give one of {known}; did you mean incident?"] == problems(text)
+
+
+def test_a_text_of_the_future_is_refused() -> None:
+    """Where the present is known, a text that is to be published later has a problem; one of now has none."""
+    text = f'revisions = ["2026-11-30T21:00"]\n{ROW}start = "2026-11-30T22:00"\n'
+    advice = "give when this text was published, or leave revisions out; an end that is to come is the end of a window."
+
+    assert local("2026-11-30T21:00") == read_own_notice(text, now=utc("2026-11-30T20:00")).newest.known
+    with pytest.raises(InputError) as refused:
+        read_own_notice(text, name="own.toml", now=utc("2026-11-30T19:59:59"))
+    assert [f"own.toml:1: revisions[0]: 2026-11-30 21:00:00 is in the future; {advice}"] == [
+        problem.message for problem in refused.value.problems
+    ]
 
 
 def test_a_window_is_a_table() -> None:

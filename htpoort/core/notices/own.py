@@ -82,7 +82,7 @@ class _WindowTable:
     fallback: Fallback = Fallback.UNSTATED
 
 
-def read_own_notice(text: str | bytes, *, name: str = "") -> Notice:
+def read_own_notice(text: str | bytes, *, name: str = "", now: datetime | None = None) -> Notice:
     """
     Read a notice of one's own.
 
@@ -90,6 +90,7 @@ def read_own_notice(text: str | bytes, *, name: str = "") -> Notice:
         text: TOML: ``authority`` or ``zone``, ``kind``, ``references``, ``revisions`` (when it became known),
             ``state``, and a ``[[windows]]`` for each system and access.
         name: The file that it comes from, for problems.
+        now: The present, aware: a text that is to be published later is refused. None to take any.
 
     Returns:
         The notice; it is complete.
@@ -100,7 +101,7 @@ def read_own_notice(text: str | bytes, *, name: str = "") -> Notice:
     document = Document.parse(text, name=name)
     table = document.read((), _NoticeTable) or _NoticeTable()
     zone = _zone(document, table)
-    known = _known(document, table, zone)
+    known = _known(document, table, zone, now)
     places = document.tables(("windows",))
     windows = [_window(document, place, table.state, zone) for place in places]
     if not places and table.state not in _OVER:
@@ -161,7 +162,7 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _known(document: Document, table: _NoticeTable, zone: str) -> datetime | None:
+def _known(document: Document, table: _NoticeTable, zone: str, now: datetime | None) -> datetime | None:
     """Read the time of the text; there is one at most, since there is one text."""
     value = table.revisions
     if value is None:
@@ -169,12 +170,20 @@ def _known(document: Document, table: _NoticeTable, zone: str) -> datetime | Non
     if not isinstance(value, list) or len(value) != 1:  # pyright: ignore[reportUnknownArgumentType]
         document.report("toml.value", ("revisions",), "give the time of this text alone, as an array of one time.")
         return None
-    return _local(document, ("revisions", 0), zone)
+    path: KeyPath = ("revisions", 0)
+    known = _local(document, path, zone)
+    moment = ServiceWindow(start=known).opens(zone)
+    if now is not None and moment is not None and moment > now:
+        advice = (
+            "give when this text was published, or leave revisions out; an end that is to come is the end of a window."
+        )
+        document.report("toml.value", path, f"{known} is in the future; {advice}")
+    return known
 
 
 def _window(document: Document, place: KeyPath, state: NoticeState, zone: str) -> ServiceWindow:
     table = document.read(place, _WindowTable) or _WindowTable(system="X", behaviour=Behaviour.REJECTED)
-    start, end = _local(document, (*place, "start"), zone), _local(document, (*place, "end"), zone)
+    start, end = (_minute(document, (*place, key), zone) for key in ("start", "end"))
     kind = table.end_kind or (EndKind.UNKNOWN if end is None else EndKind.FINAL)
     if start is None and state not in _WITHOUT_START and not document.has((*place, "start")):
         advice = 'this setting is needed, unless state is "in-force".'
@@ -198,6 +207,16 @@ def _window(document: Document, place: KeyPath, state: NoticeState, zone: str) -
         recovery=table.recovery,
         fallback=table.fallback,
     )
+
+
+def _minute(document: Document, path: KeyPath, zone: str) -> datetime | None:
+    """Read a local time without seconds: everything that shows a window shows minutes."""
+    value = _local(document, path, zone)
+    if value is not None and (value.second or value.microsecond):
+        minute = value.replace(second=0, microsecond=0).isoformat(timespec="minutes")
+        document.report("toml.value", path, f'{value.isoformat(" ")} has seconds; give minutes, such as "{minute}".')
+        return None
+    return value
 
 
 def _local(document: Document, path: KeyPath, zone: str) -> datetime | None:

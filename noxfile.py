@@ -207,6 +207,14 @@ def deploy(session: nox.Session) -> None:
     _python(session, "pytest", *(session.posargs or ["tests/deploy"]))
 
 
+@nox.session(venv_backend="none", default=False)
+def looks(session: nox.Session) -> None:
+    """Documentation, report and live page in Chromium, on a telephone and a screen; screenshots are in .nox/looks."""
+    fonts = ["fonts-dejavu-core"]
+    _install_from_debian(session, [] if shutil.which("chromium") else ["chromium", *fonts], [])
+    _python(session, "pytest", *SEVERAL, *(session.posargs or ["tests/looks"]))
+
+
 INTEROP = ROOT / "tests/interop"
 PROGRAMS = ROOT / ".nox/interop"  # what is not installed on the machine itself
 LAYER = INTEROP / "layer.sh"

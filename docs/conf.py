@@ -7,6 +7,9 @@ import re
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
+from sphinx import addnodes
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -15,16 +18,25 @@ author = "The htpoort developers"
 copyright = "The htpoort developers"  # noqa: A001 - Sphinx reads it by this name
 release = version = version_of("htpoort")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_title = f"htpoort {release}"
+html_css_files = ["pages.css"]
+html_js_files = ["pages.js"]
+
+# What is copied is what one types: no prompt, and no output.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_line_continuation_character = "\\"
 
 # Backticks in docstrings are code; they are written for `help()` too.
 default_role = "code"
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # a default as the source writes it, and not its repr
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "special-members": "__aenter__"}
 autodoc_type_aliases = {"Layout": "Layout"}
@@ -54,6 +66,7 @@ nitpick_ignore = [
         "collections.abc.Callable",
         "collections.abc.Callable[[]",
         "collections.abc.Collection",
+        "collections.abc.Generator",
         "collections.abc.Iterable",
         "collections.abc.Iterator",
         "collections.abc.Mapping",
@@ -72,6 +85,7 @@ nitpick_ignore = [
         "htpoort.ledger.reports.T",
         "hypothesis.strategies.SearchStrategy",
         "pathlib.Path",
+        "prometheus_client.registry.CollectorRegistry",
         "sqlalchemy.engine.base.Engine",
         "sqlalchemy.engine.url.URL",
         "ssl.SSLContext",
@@ -85,8 +99,6 @@ nitpick_ignore.append(("py:obj", "typing.Literal['7bit'"))
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plugins at INFO, on standard error
 
-_POLICY = re.compile(r"= TlsPolicy\(.*\), ca_file")
-
 
 def _sentence_only(_app: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
     """Keep napoleon from reading the text before a colon as a type, in the docstring of a constant."""
@@ -94,15 +106,22 @@ def _sentence_only(_app: Sphinx, what: str, _name: str, _thing: object, _options
         lines[:0] = ["..", ""]  # an empty comment
 
 
-def _short(
-    _app: Sphinx, _what: str, _name: str, _thing: object, _options: object, signature: str | None, returned: str | None
-) -> tuple[str | None, str | None]:
-    """Leave a default out that is a table of its own."""
-    return signature and _POLICY.sub("= ..., ca_file", signature), returned
+_REPR = re.compile(r"<\w+\.\w+: |[A-Z]\w+\(|datetime\.|frozenset\(")
+
+
+def _without_reprs(_app: Sphinx, _domain: str, _kind: str, content: addnodes.desc_content) -> None:
+    """Leave out of a signature what only a program can read: the repr of a value that is made of values."""
+    for value in content.parent.findall(nodes.inline):
+        if "default_value" in value["classes"] and _REPR.search(value.astext()):
+            value.clear()
+            value.append(nodes.Text("..."))
+    for value in list(content.parent.findall(addnodes.desc_annotation)):
+        if value.astext().startswith(" = ") and _REPR.search(value.astext()):
+            value.parent.remove(value)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what this file adds to Sphinx."""
     app.connect("autodoc-process-docstring", _sentence_only, priority=400)  # before napoleon
-    app.connect("autodoc-process-signature", _short)
+    app.connect("object-description-transform", _without_reprs)
     return {"parallel_read_safe": True}

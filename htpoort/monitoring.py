@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import attrs
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from htpoort.agent.metrics import METRICS, Metric, MetricKind
 
@@ -113,14 +113,13 @@ class MonitoringServer:
                 thread.join()
 
     def _application(self) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
-        metrics: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = make_wsgi_app(self.metrics.registry)
-
         def application(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
             path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
             if method not in {"GET", "HEAD"}:
                 return _plain(start, "405 Method Not Allowed", "Only GET is answered.")
             if path == "/metrics":
-                return metrics(environ, start)
+                start("200 OK", [("Content-Type", CONTENT_TYPE_LATEST), ("Cache-Control", "no-store")])
+                return [generate_latest(self.metrics.registry)]
             if path != "/healthz":
                 return _plain(start, "404 Not Found", "There is /healthz and /metrics.")
             if reasons := list(self.health()):

@@ -12,10 +12,13 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
-@pytest.mark.parametrize("name", ["exchange.svg", "exchange-table.md"])
-def test_drawings_are_of_the_table(name: str) -> None:
-    """The diagram and the table of states are up to date with the code."""
-    files = runpy.run_path(str(DOCS / "draw_states.py"))["FILES"]
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [("draw_states.py", "exchange.svg"), ("draw_states.py", "exchange-table.md"), ("draw_way.py", "way.svg")],
+)
+def test_drawings_are_of_the_table(script: str, name: str) -> None:
+    """The diagram and the table of states, and the way of a declaration, are up to date with the code."""
+    files = runpy.run_path(str(DOCS / script))["FILES"]
     ((path, draw),) = ((path, draw) for path, draw in files.items() if path.name == name)
 
     assert draw() == path.read_text(encoding="utf-8")

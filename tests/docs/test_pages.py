@@ -29,7 +29,7 @@ Open = Callable[[str], Any]
 RUN = {"python", "console", "toml"}
 # Languages that the tests with foreign programs run, and the pages that they take them from.
 RUN_ELSEWHERE = dict.fromkeys(("js", "php"), "docs/how-to/any-language.md")
-SHOWN = {"text", "{toctree}", "{eval-rst}", "{include}", "{literalinclude}"}
+SHOWN = {"text", "{toctree}", "{eval-rst}", "{image}", "{include}", "{literalinclude}"}
 
 VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
 
@@ -54,7 +54,7 @@ class TestReadme:
             "set -euo pipefail",
             'cd "$(dirname "${BASH_SOURCE[0]}")/.."',
             commands[1],
-            ".venv/bin/nox -s interop deploy",
+            ".venv/bin/nox -s interop deploy looks",
         ] == lines
 
     def test_there_is_no_third(self, commands: list[str]) -> None:

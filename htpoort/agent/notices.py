@@ -323,8 +323,10 @@ def _described(notice: StoredNotice) -> str:
 def _names_without_system(ledger: Ledger, notice: StoredNotice, systems: Sequence[str]) -> tuple[str, ...]:
     """List the names of a notice, if none of them is known to be a system."""
     known = {*systems, *(name.system for name in ledger.notices.names)}
-    unmapped = ledger.notices.availability().names_without_system(notice.notice, known)
-    printed = {window.system for window in notice.notice.windows} - {None}
+    availability = ledger.notices.availability()
+    unmapped = availability.names_without_system(notice.notice, known)
+    # Without those that the configuration says concern no system.
+    printed = availability.names_without_system(notice.notice, ())
     return unmapped if len(unmapped) == len(printed) else ()
 
 

@@ -17,10 +17,12 @@ import attrs
 from htpoort.cli import _facts, _notice_advice, _show
 from htpoort.cli._facts import Facts
 from htpoort.core.exchange import State
+from htpoort.core.notices.consequences import outstanding_since
 from htpoort.core.text import one_line
 
 if TYPE_CHECKING:
     from htpoort.agent import DeclarationFiles, DeclarationFolder, FolderContent
+    from htpoort.config import UnansweredConfig
     from htpoort.core.notices import PlacedWindow
     from htpoort.ledger import Concern, Ledger, PausedServer
 
@@ -36,6 +38,8 @@ MEANING: Final = {
 """What each state that needs attention means, and the decisions that it allows."""
 COUNTED: Final = ("waiting", "refused", "left_alone")
 """What is counted in a folder of declarations."""
+_HOUR: Final = timedelta(hours=1)
+_UNANSWERED: Final = frozenset({State.ACCEPTED.value, State.UNKNOWN.value})
 _WAITING: Final = tuple(state for state in State if state.is_waiting)
 """The states in which an agent sends a declaration when it is due."""
 
@@ -236,6 +240,35 @@ def _of_notices(ledger: Ledger, now: datetime) -> Iterator[Facts]:
         yield _one("warning", what, since=concerns[0].sent, why=concerns[0].rule.to_do, next_command=next_command)
 
 
+def of_unanswered(ledger: Ledger, facts: Facts, limits: UnansweredConfig, now: datetime) -> Iterator[Facts]:
+    """
+    List the systems whose answers are too old, as `htpoort unanswered` decides it, with one query for each.
+
+    Args:
+        ledger: The open ledger.
+        facts: What `_facts.status` gives for it; gets the number of each system as *too_old*.
+        limits: How long an answer may take.
+        now: The current time.
+    """
+    facts["too_old"] = {}
+    availability = ledger.notices.availability()
+    for system, states in facts["exchanges"].items():
+        most = limits.limit(system)
+        if most is None or not states.keys() & _UNANSWERED:
+            continue
+        until = outstanding_since(availability, system, age=most, at=now)
+        number, first = ledger.exchanges.oldest_unanswered(system, until=until)
+        if first is None:
+            continue
+        facts["too_old"][system] = number
+        what = (
+            f"{_number(number, f'declaration to {system} has', f'declarations to {system} have')} no answer, the first"
+        )
+        why = f"an answer may take {most / _HOUR:g} hours, without the windows that notices state"
+        next_command = f"htpoort unanswered --system {system}; then ask Customs"
+        yield _one("warning", what, since=first.since, why=why, next_command=next_command)
+
+
 def of_notices_without_system(ledger: Ledger, systems: Sequence[str], now: datetime) -> Iterator[Facts]:
     """List the notices that would hold declarations, but whose names are mapped to none of some systems."""
     of_notice: dict[str, list[PlacedWindow]] = {}
@@ -246,7 +279,8 @@ def of_notices_without_system(ledger: Ledger, systems: Sequence[str], now: datet
         what = f"{_notice_advice.holds_nothing(notice, names, systems)}. Its first window is"
         why = "what is sent to such a system meanwhile may be rejected"
         next_command = (
-            f"if it is a system that you send to, add [[notices.name]] with name = {names[0]!r} and its system"
+            f"if it is a system that you send to, add [[notices.name]] with name = {names[0]!r} and its system; "
+            'if it is none of yours, with system = ""'
         )
         yield _one("warning", what, since=windows[0].opens, why=why, next_command=next_command)
 

@@ -41,6 +41,7 @@ def status(
         paused = ledger.servers.paused()
         facts = _facts.status(ledger, paused)
         attention = list(_attention.of_ledger(ledger, facts, paused, now))
+        attention += _attention.of_unanswered(ledger, facts, settings.ledger.unanswered, now)
         systems = [system.name for system in settings.ledger.directory]
         attention += _attention.of_notices_without_system(ledger, systems, now)
         attention += _attention.of_notice_folder(settings.ledger.notices.folder, now)
@@ -125,6 +126,8 @@ def _nagios(facts: Facts) -> tuple[int, str]:
     states = {state: sum(of.get(state.value, 0) for of in facts["exchanges"].values()) for state in State}
     numbers = {
         **{state.value: states[state] for state in _attention.MEANING},
+        "held": states[State.HELD],
+        "too_old": sum(facts["too_old"].values()),
         "open": sum(number for state, number in states.items() if state.is_open),
         "undelivered": sum(facts["undelivered"].values()),
         "quarantined": facts["quarantined"],

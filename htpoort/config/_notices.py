@@ -29,14 +29,18 @@ def _names(sources: Sources) -> tuple[NoticeName, ...]:
     names: list[NoticeName] = []
     for path in document.tables(("notices", "name")):
         table = document.read(path, NoticeNameTable)
-        system = None if table is None else sources.system((*path, "system"), table.system)
+        # A name of none of the user's systems has an empty one.
+        system = "" if table is not None and not table.system else None
+        if table is not None and table.system:
+            system = sources.system((*path, "system"), table.system)
         if table is None or system is None:
             continue
         key = folded(table.name), table.authority
         if not key[0]:
             document.report("toml.value", (*path, "name"), "give the name as notices print it.")
         elif meant.setdefault(key, system) != system:
-            message = f"{table.name} already means {meant[key]}; leave one of them out, or give each its authority."
+            means = f"means {meant[key]}" if meant[key] else "concerns none"
+            message = f"{table.name} already {means}; leave one of them out, or give each its authority."
             document.report("config.twice", (*path, "name"), message)
         names.append(
             NoticeName(name=table.name, system=system, authority=table.authority, mark=table.mark, source=table.source)

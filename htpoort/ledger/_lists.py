@@ -184,8 +184,39 @@ class ExchangeLists(LedgerPart):
         if before is not None:
             query = query.where(before > UNANSWERED_SINCE)
         for row in connection.execution_options(yield_per=500).execute(query):
-            accepted = row.accepted if row.state == State.ACCEPTED.value else None
-            yield Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since)
+            yield _unanswered_of(row)
+
+    @reads
+    def oldest_unanswered(
+        self, connection: sa.Connection, system: str, *, until: datetime
+    ) -> tuple[int, Unanswered | None]:
+        """
+        Count the declarations to a system that have no reply, in one query.
+
+        Args:
+            system: The system.
+            until: Only those that were accepted, or may have been, at this moment or before.
+
+        Returns:
+            How many there are, and the one that was queued first; as in `unanswered`.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        matches = (
+            _exchanges.c.system == system,
+            _exchanges.c.state.in_(_UNANSWERED),
+            # The index has this one, so that younger ones are not looked up in the log.
+            _exchanges.c.created <= until,
+            until >= UNANSWERED_SINCE,
+        )
+        of_those = sa.select(sa.func.count().label("number"), sa.func.min(_exchanges.c.id).label("first"))
+        found = of_those.where(*matches).subquery()
+        query = sa.select(
+            found.c.number, _exchanges, _MAYBE_ACCEPTED_AT.label("accepted"), UNANSWERED_SINCE.label("since")
+        ).join(_exchanges, _exchanges.c.id == found.c.first)
+        row = connection.execute(query).first()
+        return (0, None) if row is None else (row.number, _unanswered_of(row))
 
     @reads
     def needing_attention(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
@@ -264,6 +295,11 @@ class ExchangeLists(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         yield from _queueing.shadows(connection, None if parties is None else map(str, parties))
+
+
+def _unanswered_of(row: sa.Row[Any]) -> Unanswered:
+    accepted = row.accepted if row.state == State.ACCEPTED.value else None
+    return Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since)
 
 
 def _of(system: str | None, party: str | None) -> Iterator[sa.ColumnElement[bool]]:

@@ -412,6 +412,7 @@ class TestRun:
             "held": [],
             "early": 0,
             "early_replies": [],
+            "too_old": {},
             "folders": [],
             "attention": [],
         } == htpoort("status", "--json").facts

@@ -127,6 +127,7 @@ class TestStatus:
             "held": [],
             "early": 0,
             "early_replies": [],
+            "too_old": {},
             "folders": [],
         } == {name: value for name, value in htpoort("status", "--json").facts.items() if name != "attention"}
 

@@ -575,6 +575,66 @@ class TestStatus:
         assert ("warning", f"{expected} Its first window is") == (one["level"], one["what"])
         assert "if it is a system that you send to, add [[notices.name]] with name = 'AGS uitvoer'" in one["next"]
 
+    def test_what_concerns_none_of_our_systems(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """A name that the file calls none of its systems needs no attention, also when its notice is stored."""
+        office.learn(begin=1, end=-1, system="AGS uitvoer", reference="A")
+        (tmp_path / "notice.toml").write_text(
+            own(start=now(), end=now() + timedelta(hours=1), system="AGS uitvoer", reference="B")
+        )
+        (tmp_path / "htpoort.toml").write_text(f'{CONFIG}\n[[notices.name]]\nname = "AGS uitvoer"\nsystem = ""\n')
+        added = htpoort("windows", "add", "notice.toml")
+
+        assert [] == htpoort("status", "--json").facts["attention"]
+        assert (0, False) == (added.code, "holds nothing" in added.err)
+
+    def test_what_is_too_old(self, htpoort: Run, office: Office) -> None:
+        """An answer that takes longer than the file allows is a warning, for each system with its own time."""
+        office.send("K1", hours=3)
+        office.send("A1", hours=23, system=AGS)
+        none = htpoort("status", "--json").facts
+        office.send("K2", hours=5)
+        office.send("K3", hours=30, outcome=Outcome.UNKNOWN)
+        office.send("A2", hours=25, system=AGS)
+        late = htpoort("status", "--json").facts
+        line = htpoort("status", "--nagios").text
+        listed = [each["reference"] for each in htpoort("unanswered", "--json").facts if each["too_old"]]
+        warnings = {one["what"]: (one["level"], one["next"]) for one in late["attention"] if one["level"] == "warning"}
+
+        assert ({}, []) == (none["too_old"], none["attention"])
+        assert {"AGS": 1, "DMS": 2} == late["too_old"]
+        assert {
+            "1 declaration to AGS has no answer, the first": (
+                "warning",
+                "htpoort unanswered --system AGS; then ask Customs",
+            ),
+            "2 declarations to DMS have no answer, the first": (
+                "warning",
+                "htpoort unanswered --system DMS; then ask Customs",
+            ),
+        } == warnings
+        assert ["A2", "K2", "K3"] == sorted(listed)
+        assert " too_old=3 " in line
+
+    def test_too_old_counts_no_window(self, htpoort: Run, office: Office) -> None:
+        """The time of a window does not count; what was sent before it does."""
+        office.learn(begin=4.5, end=1, behaviour="queued", reference="A")
+        office.send("K1", hours=5)
+        within = htpoort("status", "--json").facts
+        office.send("K2", hours=9)
+        before = htpoort("status", "--json").facts
+
+        assert ({}, {"DMS": 1}) == (within["too_old"], before["too_old"])
+
+    def test_held_for_a_monitoring_system(self, htpoort: Run, office: Office) -> None:
+        """The line for a monitoring system has the number of held declarations."""
+        office.learn(begin=1, end=-1)
+        for reference in ("K1", "K2"):
+            office.queue(reference)
+        office.ledger.windows.hold(["DMS"], at=now())
+        result = htpoort("status", "--nagios")
+
+        assert (0, True) == (result.code, " held=2 " in result.text)
+
     def test_files_that_cannot_be_read(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
         """A file in the folder of notices that is none needs attention, and so does a folder that is missing."""
         del office

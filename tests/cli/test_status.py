@@ -26,8 +26,8 @@ PARTY = "NL123456789.02.05"
 NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 SMTP = "SMTP smtp.forwarder.example:587 as edi"
 NUMBERS = (
-    "unknown={} refused={} failed={} open={} undelivered={} quarantined={} early={} paused={} files_waiting=0 "
-    "files_refused=0 files_left_alone=0"
+    "unknown={} refused={} failed={} held=0 too_old=0 open={} undelivered={} quarantined={} early={} paused={} "
+    "files_waiting=0 files_refused=0 files_left_alone=0"
 )
 
 

@@ -316,6 +316,10 @@ LITERAL = 'do not write a password into this file; give {0}_env = "NAME" or {0}_
             "8: notices.name[1].name: invoer already means DMS; leave one of them out, or give each its authority.",
         ),
         (
+            '[[notices.name]]\nname = "Invoer"\nsystem = ""\n[[notices.name]]\nname = "invoer"\nsystem = "AGS"\n',
+            "8: notices.name[1].name: invoer already concerns none; leave one of them out, or give each its authority.",
+        ),
+        (
             '[[unanswered.system]]\nsystem = "DMS"\nafter = "4h"\n[[unanswered.system]]\nsystem = "dms"\nafter = "1h"',
             "8: unanswered.system[1].system: DMS has a time already.",
         ),

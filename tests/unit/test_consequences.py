@@ -17,6 +17,7 @@ from htpoort.notices import (
     RecoveryAction,
     ServiceWindow,
     answer_age,
+    outstanding_since,
     presumed_rejected,
     recovery_rule,
 )
@@ -103,6 +104,30 @@ class TestAges:
     def test_windows_pause_it(self, rows: tuple[ServiceWindow, ...], since: str, until: str, hours: int) -> None:
         """Windows that overlap count once; one without an end pauses for a day; an expected end ends the pause."""
         assert hours * HOUR == answer_age(known(*rows), "DMS", since=utc(since), at=utc(until))
+
+    @pytest.mark.parametrize(
+        ("rows", "hours", "until", "since"),
+        [
+            ((), 5, "2026-01-10T23:00", "2026-01-10T18:00"),
+            ((row(),), 2, "2026-01-10T23:00", "2026-01-10T18:00"),
+            ((row(),), 1, "2026-01-10T23:00", "2026-01-10T22:00"),
+            ((row(),), 0, "2026-01-10T21:00", "2026-01-10T21:00"),
+            ((row(end=None),), 48, "2026-01-13T18:00", "2026-01-10T18:00"),
+            (
+                (row("delayed"), row("queued", "2026-01-10T21:00", "2026-01-11T00:00")),
+                2,
+                "2026-01-11T00:00",
+                "2026-01-10T18:00",
+            ),
+        ],
+    )
+    def test_what_is_so_old(self, rows: tuple[ServiceWindow, ...], hours: int, until: str, since: str) -> None:
+        """The latest moment for an age is before the windows that pause the clock."""
+        at, availability = utc(until), known(*rows)
+        moment = outstanding_since(availability, "DMS", age=hours * HOUR, at=at)
+
+        assert utc(since) == moment
+        assert hours * HOUR == answer_age(availability, "DMS", since=moment, at=at)
 
 
 class TestPresuming:

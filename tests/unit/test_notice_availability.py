@@ -477,6 +477,20 @@ def test_who_types_a_notice_may_use_the_name_of_the_directory() -> None:
         assert ("hold", "T", 1) == (given.advice, given.notice, len(given.windows))
 
 
+def test_names_that_are_none_of_yours() -> None:
+    """A name of which the configuration says that it concerns no system is not listed, for its authority only."""
+    names = [NoticeName(name="Manifest", system="", authority="douane"), NoticeName(name="Invoer", system="DMS")]
+    own = notice(text(row(system="manifest"), row(system="Import"), row(system="Invoer")), reference="P")
+    foreign = notice(text(row(system="Manifest")), reference="F", authority="toldstyrelsen", zone="Europe/Copenhagen")
+    availability = Availability([own, foreign], names)
+
+    assert [("Import",), ("Manifest",)] == [availability.names_without_system(each, ["DMS"]) for each in (own, foreign)]
+    assert [("P", "Import"), ("F", "Manifest")] == [
+        (each.notice, each.window.system) for each in availability.windows_without_system(["DMS"], at=utc(INSIDE))
+    ]
+    assert "send" == availability.what_now("DMS", at=utc("2026-01-05T09:30")).advice
+
+
 def test_names_that_mean_no_system() -> None:
     """A name that means no system of the directory is listed, with its windows that would hold and are not over."""
     names = [NoticeName(name="AGS uitvoer", system="AGS", authority="douane")]

@@ -22,6 +22,7 @@ from htpoort.core.notices.consequences import (
     RecoveryRule,
     answer_age,
     hold_advice,
+    outstanding_since,
     presumed_rejected,
     recovery_rule,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "answer_age",
     "hold_advice",
     "notice_json",
+    "outstanding_since",
     "presumed_rejected",
     "read_notice",
     "read_own_notice",

@@ -37,6 +37,8 @@ __all__ = ["Advice", "AdviceKind", "AdvicePeriod", "Availability", "KnownNotice"
 
 _LATEST: Final = NEVER - timedelta.resolution
 _LISTED: Final = 4  # windows of one kind that an advice lists; more at one time would not be read
+_NONE: Final = ""
+"""What a name means that concerns none of the systems of the directory."""
 _NAMED: Final = 10  # names that a sentence lists
 
 _Key = tuple[str | None, str | None, bool]
@@ -52,7 +54,7 @@ class NoticeName:
 
     Args:
         name: The name as notices print it; the case of letters and repeated blanks do not matter.
-        system: The system, as the directory names it.
+        system: The system, as the directory names it; empty if it concerns none of yours, which nothing warns of.
         authority: The authority whose notices use the name so; None for any.
         mark: How certain this is.
         source: Where it is published.
@@ -182,9 +184,9 @@ class Availability:
             systems: The systems of the directory.
 
         Returns:
-            The names in its newest text, as printed, in its order.
+            The names in its newest text, as printed, in its order. Those that concern none of yours are left out.
         """
-        listed = tuple(systems)
+        listed = (*systems, _NONE)
         names = dict.fromkeys(row.system for row in notice.windows if row.system is not None)
         return tuple(name for name in names if not self._is_any(_key_of(notice, name), listed))
 
@@ -197,12 +199,13 @@ class Availability:
             at: Now, aware.
 
         Returns:
-            Those that are not over, by their start; a row that names no system is not among them.
+            Those that are not over, by their start; a row that names no system is not among them, nor one whose name
+            concerns none of yours.
 
         Raises:
             InputError: The moment has no zone.
         """
-        now, listed = aware("at", at), tuple(systems)
+        now, listed = aware("at", at), (*systems, _NONE)
         query = Query(start=now, last=_LATEST, known_at=now)
         unmapped = (key for key in self._indexes if key[1] is not None and not self._is_any(key, listed))
         found = [span for key in unmapped for span in self._find([key], Access.FILE, query) if span.advice in _NOT_SENT]

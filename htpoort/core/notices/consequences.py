@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, final
 
 import attrs
@@ -24,6 +24,7 @@ __all__ = [
     "RecoveryRule",
     "answer_age",
     "hold_advice",
+    "outstanding_since",
     "presumed_rejected",
     "recovery_rule",
     "sent_in",
@@ -37,6 +38,7 @@ How long a window without a stated end pauses the clock of an answer.
 
 Many notices are never closed. Without a limit, nothing would ever be too old after one of them.
 """
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _PAUSING: Final = frozenset({
     Behaviour.REJECTED,
     Behaviour.QUEUED,
@@ -112,18 +114,52 @@ def answer_age(availability: Availability, system: str, *, since: datetime, at: 
     """
     if at <= since:
         return timedelta(0)
+    age, counted_from = timedelta(0), since
+    for begin, end in _pauses(availability, system, since=since, at=at):
+        age += begin - counted_from
+        counted_from = end
+    return age + (at - counted_from)
+
+
+def outstanding_since(availability: Availability, system: str, *, age: timedelta, at: datetime) -> datetime:
+    """
+    Find when a declaration must have been sent for its answer to be outstanding for so long, as `answer_age` counts.
+
+    Args:
+        availability: What the notices state.
+        system: The system of the directory.
+        age: The age; not below zero.
+        at: Now, aware.
+
+    Returns:
+        The latest such moment; what was sent by then is at least as old, and what was sent later is not.
+    """
+    left, counted_to = age, at
+    for begin, end in reversed(_pauses(availability, system, since=_EARLIEST, at=at)):
+        if counted_to - end >= left:
+            break
+        left -= counted_to - end
+        counted_to = begin
+    return counted_to - left
+
+
+def _pauses(
+    availability: Availability, system: str, *, since: datetime, at: datetime
+) -> list[tuple[datetime, datetime]]:
+    """List the periods in which the clock of an answer stands still, in order and none touching another."""
     periods = sorted(
         (max(opens, since), min(closes, at))
         for window in availability.windows(system, start=since, stop=at)
         if (opens := window.opens) is not None
         if (closes := _paused_until(window)) is not None
     )
-    age, counted_from = timedelta(0), since
+    merged: list[tuple[datetime, datetime]] = []
     for begin, end in periods:
-        if begin > counted_from:
-            age += begin - counted_from
-        counted_from = max(counted_from, end)
-    return age + max(timedelta(0), at - counted_from)
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        elif begin < end:
+            merged.append((begin, end))
+    return merged
 
 
 def _paused_until(window: PlacedWindow) -> datetime | None:

@@ -109,7 +109,7 @@ class FolderWorker:
             return
         self._others_due = now + _OTHERS_INTERVAL
         files = DeclarationFiles(self._folder)
-        left_alone = files.content().left_alone(now)
+        left_alone = files.content(only_others=True).left_alone(now)
         if new := [name for name in left_alone if name not in self._left_alone]:
             FILES.warning("%s: %s", *files.left_alone_in_words(new))
         self._left_alone = set(left_alone)

@@ -232,15 +232,16 @@ class DeclarationFiles:
             if not self._is_declaration(name, entry) and not entry.is_dir(follow_symlinks=False)
         )
 
-    def content(self) -> FolderContent:
+    def content(self, *, only_others: bool = False) -> FolderContent:
         """
-        Look at all that is there. Reads no file.
+        Look at what is there, or *only_others*: without what waits and what was refused. Reads no file.
 
         Raises:
             OSError: The folder cannot be read.
         """
+        waiting, refused = ((), ()) if only_others else (self.waiting(), self.refused())
         return FolderContent(
-            waiting=self._since(self.waiting()), refused=self._since(self.refused()), others=self._since(self.others())
+            waiting=self._since(waiting), refused=self._since(refused), others=self._since(self.others())
         )
 
     def _since(self, names: Iterable[str]) -> dict[str, datetime]:

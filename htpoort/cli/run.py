@@ -193,9 +193,15 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         if stopping.forced:
             raise typer.Exit(_output.INTERRUPTED)
         facts = _left_for_a_person(config, ledger)
+        let_go = _waiting_for_their_turn(ledger)
     if as_json:
-        _show.as_json(facts)
+        _show.as_json({**facts, "let_go": let_go})
     else:
+        for held in let_go:
+            _show.line(
+                f"Still held for {held['system']}: {held['number']}, let go by "
+                f"{_show.local(held['by'])}; the next htpoort run --once sends those whose turn it is by then"
+            )
         for file, reason, why in _refused(config):
             _show.line(_show.printable(f"{file} was refused: {why} The reason is in {reason}"))
         for one in facts["attention"]:
@@ -231,6 +237,16 @@ def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
         "refused_files": [str(file) for file, _, _ in _refused(config)],
         "attention": [*of_ledger, *(one for folder in folders for one in folder.attention_after_run(now))],
     }
+
+
+def _waiting_for_their_turn(ledger: Ledger) -> list[Facts]:
+    """List what a window held that is let go later, so that not all of it is sent at its end."""
+    review = ledger.windows.review([held.system for held in ledger.windows.held()], at=_clock.now())
+    return [
+        {"system": system, "number": release.waiting, "by": _facts.moment(release.by)}
+        for system, release in review.to_release.items()
+        if release.waiting and release.by is not None
+    ]
 
 
 def _without_outbox(config: AgentConfig, facts: Facts) -> frozenset[str]:

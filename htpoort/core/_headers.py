@@ -197,20 +197,24 @@ def value_of(block: bytes, folded: bytes, name: str) -> tuple[str | None, bool]:
     return unfold(_octets_of(block, start).decode("latin-1")).strip(_BLANKS), folded.find(prefix, start) >= 0
 
 
-def shown(raw: bytes, name: str) -> str:
+def shown(raw: bytes, *names: str) -> tuple[str, ...]:
     """
-    Write a header for a person, also of a message that cannot be routed.
+    Write headers for a person, also of a message that cannot be routed.
 
     Args:
-        raw: The message, or its beginning; only the first 64 KiB are read.
-        name: The name of the header.
+        raw: The message, or its beginning; only the first 64 KiB are read, and once for all headers.
+        names: The names of the headers.
 
     Returns:
-        Its value, unfolded, decoded and cut; the first three if it is repeated, with ``|`` between them.
+        For each its value, unfolded, decoded and cut; the first three if it is repeated, with ``|`` between them.
     """
     empty = grammar.HEADER_END.search(raw, 0, grammar.HEADER_LIMIT + 4)
     block = b"\n" + raw[: grammar.HEADER_LIMIT if empty is None else empty.start() + 1] + b"\n"
-    folded, prefix = block.lower(), f"\n{name.lower()}:".encode()
+    folded = block.lower()
+    return tuple(_shown(block, folded, f"\n{name.lower()}:".encode()) for name in names)
+
+
+def _shown(block: bytes, folded: bytes, prefix: bytes) -> str:
     values: list[str] = []
     start = folded.find(prefix)
     while start >= 0 and len(values) < _SHOWN_VALUES:

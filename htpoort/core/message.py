@@ -27,7 +27,7 @@ __all__ = [
     "TransferEncoding",
     "automatic_reference",
     "build",
-    "header_text",
+    "header_texts",
     "read",
     "readdress",
 ]
@@ -129,22 +129,22 @@ def read(raw: bytes) -> Received:
     )
 
 
-def header_text(raw: bytes, name: str) -> str:
+def header_texts(raw: bytes, *names: str) -> tuple[str, ...]:
     r"""
-    Show a header to a person who must decide about a message. Never route by it.
+    Show headers to a person who must decide about a message. Never route by them.
 
-    >>> header_text(b"Subject: =?utf-8?q?Caf=C3=A9?=\r\n closed\r\n\r\n", "Subject")
-    'Café closed'
+    >>> header_texts(b"Subject: =?utf-8?q?Caf=C3=A9?=\r\n closed\r\n\r\n", "From", "Subject")
+    ('', 'Café closed')
 
     Args:
-        raw: The message, or its beginning; only the first 64 KiB are read.
-        name: The name of the header.
+        raw: The message, or its beginning; only the first 64 KiB are read, and once for all headers.
+        names: The names of the headers.
 
     Returns:
-        Its value, unfolded, with encoded words decoded, and at most 200 characters; any characters may be in it. If the
-        header is repeated, its first values with ``|`` between them; empty if there is none.
+        The value of each, unfolded, with encoded words decoded, and at most 200 characters; any characters may be in
+        it. If the header is repeated, its first values with ``|`` between them; empty if there is none.
     """
-    return _headers.shown(raw, name)
+    return _headers.shown(raw, *names)
 
 
 def build(  # noqa: PLR0913 - one argument for each thing a message has

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, Problem, UnknownError
-from htpoort.core.message import header_text
+from htpoort.core.message import header_texts
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
@@ -224,16 +224,17 @@ MESSAGE_WITH_OCTETS: Final = HELD_MESSAGE.add_columns(_messages.c.raw)
 
 def message_of(row: sa.Row[Any]) -> QuarantinedMessage:
     """Make the record of a row."""
-    head = row.head or b""  # SQLite gives NULL for the beginning of an empty message
+    # SQLite gives NULL for the beginning of an empty message.
+    from_text, subject_text = header_texts(row.head or b"", "From", "Subject")
     return QuarantinedMessage(
         key=row.id,
         received=row.received,
         reason=row.reason,
         problems=tuple(row.problems),
         mailbox=row.mailbox,
-        from_text=header_text(head, "From"),
+        from_text=from_text,
         subject=row.subject,
-        subject_text=header_text(head, "Subject"),
+        subject_text=subject_text,
         state=QuarantineState(row.state),
         copies=row.copies,
         octets=row.octets,

@@ -220,7 +220,7 @@ class QuarantinedMessage:
         reason: The code of the reason.
         problems: Everything that is wrong, in sentences.
         mailbox: The mailbox that it claims to come from; None if that is not known for sure.
-        from_text: Its From for a person, as `htpoort.core.message.header_text` gives it; empty if there is none.
+        from_text: Its From for a person, as `htpoort.core.message.header_texts` gives it; empty if there is none.
         subject: The envelope in its Subject, in canonical form; None if there is no valid one.
         subject_text: Its Subject for a person.
         state: Its state.

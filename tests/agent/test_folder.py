@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from agents import MAILBOX, PARTY, QUICK, server
 from disk import failing_disk, full_disk, no_links
@@ -187,6 +188,7 @@ class TestOtherForms:
             list(content.waiting),
             list(content.refused),
         )
+        assert ({}, {}, content.others) == attrs.astuple(DeclarationFiles(out).content(only_others=True), recurse=False)
 
     def test_what_is_being_written(self, folder: Folder) -> None:
         """A file that has changed within a minute may be renamed soon, so it is not named."""

@@ -15,7 +15,7 @@ import pytest
 from agents import MAILBOX, PARTY, declaration, mail_servers, now
 from wall_clock import ahead
 
-from htpoort.ledger import Ledger
+from htpoort.ledger import Ledger, NoticeForm
 from htpoort.simulator import Declarant, Gateway
 from htpoort.transport import Security, Sender, SmtpServer
 
@@ -105,10 +105,40 @@ async def test_what_needs_a_person(office: Path) -> None:
         "undelivered": 0,
         "paused": [f"POP3 127.0.0.1:1 as {MAILBOX}", f"SMTP 127.0.0.1:1 as {MAILBOX}"],
         "refused_files": [bad],
+        "let_go": [],
     } == {name: sorted(value) if name == "paused" else value for name, value in facts.items() if name != "attention"}
     assert [f"POP3 127.0.0.1:1 as {MAILBOX} has failed", f"SMTP 127.0.0.1:1 as {MAILBOX} has failed"] == sorted(
         one["what"] for one in facts["attention"]
     )
+
+
+async def test_what_waits_for_its_turn(office: Path) -> None:
+    """What a window held and is let go later, spread out, is named with its time; that needs no person."""
+    begin = now() - timedelta(hours=2)
+    notice = f"""
+zone = "UTC"
+[[windows]]
+system = "DMS"
+start = {begin:%Y-%m-%dT%H:%M:%S}
+end = {begin + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}
+behaviour = "rejected"
+"""
+    async with asyncio.timeout(60), gateway(office):
+        with Ledger.open(f"sqlite:///{office / 'htpoort.db'}") as ledger:
+            ledger.notices.add(notice, at=begin, form=NoticeForm.OWN)
+            for number in range(5):
+                ledger.exchanges.queue(declaration(f"K{number}"), at=begin)
+            ledger.windows.hold(["DMS"], at=begin)
+        code, out, _ = await once()
+        json_code, text, _ = await once("--json")
+
+    (line,) = out.splitlines()
+    what, _, number = line.partition(", let go by ")[0].rpartition(": ")
+    (held,) = json.loads(text)["let_go"]
+    assert (0, 0, True) == (code, json_code, 3 <= int(number) <= 5)
+    assert "Still held for DMS" == what
+    assert line.endswith("; the next htpoort run --once sends those whose turn it is by then")
+    assert ("DMS", True) == (held["system"], 1 <= held["number"] <= int(number))
 
 
 async def test_no_outbox_for_what_is_queued(office: Path) -> None:

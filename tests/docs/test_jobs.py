@@ -361,4 +361,7 @@ class TestWebApplication:
             _, errors = await agent.communicate()
             assert 0 == agent.returncode, errors
             app.extensions["htpoort"].close()
+            # As if its server was lost: the client repeats its request later.
+            lost = await asyncio.to_thread(client.put, place, data=one.octets)
+            assert (503, "30") == (lost.status_code, lost.headers["Retry-After"])
         assert [one.octets] == [taken.payload.octets for taken in gateway.received]

@@ -6,7 +6,7 @@ import pytest
 from strategies import copies
 
 from htpoort import HTPOORT, Quarantined, Reason, Received, Router, RoutingEnvelope, read
-from htpoort.core.message import header_text
+from htpoort.core.message import header_texts
 
 LINE = "[V= DMS4.NL][A= NL123456789.02.05][K=22096222734662][S=0]"
 FROM = b"From: dms@htpoort.nl\r\n"
@@ -289,7 +289,7 @@ def test_folded_and_encoded(header: bytes) -> None:
 )
 def test_a_header_for_a_person(raw: bytes, name: str, expected: str) -> None:
     """Any message has one readable line for a header: of a bounded length, and from its header block alone."""
-    assert expected == header_text(raw, name)
+    assert (expected, "") == header_texts(raw, name, "X-None")
 
 
 def test_pickle_copy_and_repr() -> None:

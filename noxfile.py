@@ -122,6 +122,10 @@ def notices(session: nox.Session) -> None:
 def proofs(session: nox.Session) -> None:
     """The long proofs of docs/explanation/reliability.md; the tests run short ones with the same code."""
     session.run(sys.executable, "proofs/crash.py", "--points", "1000", "--workers", "2", external=True)
+    session.run(
+        *(sys.executable, "proofs/crash.py", "--window", "--points", "300", "--workers", "2"),
+        external=True,
+    )
     session.run(sys.executable, "proofs/failing_disk.py", external=True)
     session.run(sys.executable, "proofs/two_agents.py", external=True)
     session.run(sys.executable, "proofs/random_notices.py", "--workers", "2", external=True)

@@ -6,6 +6,7 @@ Kill an agent at a thousand different points while it sends and receives, and ch
 A point is the moment before or after one system call that writes, syncs or sends (`syscalls`, by ptrace), or
 before one line of htpoort (`lines`, where a process must not trace its child). Every third trial by system
 calls is also a power cut: of what was not synced, the disk keeps a random part, block by block.
+With ``--window``, all is declared in a service window; what it holds is let go after its end, and one before, by order.
 After each kill another agent finishes the work; every fifth time that one is killed too, and a third finishes.
 """
 
@@ -33,7 +34,7 @@ from typing import Any, Final
 
 import processes
 import tracing
-from crash_verdict import TrialResult, judge
+from crash_verdict import TrialResult, judge, phase
 
 import htpoort
 
@@ -73,6 +74,7 @@ class Trial:
         power: Also cut the power.
         seed: The seed of the declarations and of the disk.
         unsynced: Make the ledger acknowledge before it syncs, on purpose.
+        window: Declare in a service window.
     """
 
     number: int
@@ -82,6 +84,7 @@ class Trial:
     power: bool = False
     seed: int = 0
     unsynced: bool = False
+    window: bool = False
 
 
 # ── points ───────────────────────────────────────────────────────────────────
@@ -202,9 +205,9 @@ def _life(scene: processes.Scene, point: Point, *, power: bool) -> tuple[int, st
     return code, counted.read_text() if code == -signal.SIGKILL else ""
 
 
-def count_points(by: str, seed: int) -> int:
+def count_points(by: str, seed: int, *, window: bool = False) -> int:
     """Count the points of a life that is not killed."""
-    with _scene(Trial(0, Point(by, 0), seed=seed), number=0) as scene, _world(scene):
+    with _scene(Trial(0, Point(by, 0), seed=seed, window=window), number=0) as scene, _world(scene):
         if by == "lines":
             code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, None, scene.folder / "counted")))
             count = int((scene.folder / "counted").read_text()) if code == 0 else 0
@@ -225,7 +228,12 @@ def count_points(by: str, seed: int) -> int:
 def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
     folder = Path(tempfile.mkdtemp(prefix=f"htpoort-crash-{trial.number}-"))
     scene = processes.Scene(
-        folder=folder, number=number, seed=trial.seed, maildir=trial.maildir, unsynced=trial.unsynced
+        folder=folder,
+        number=number,
+        seed=trial.seed,
+        maildir=trial.maildir,
+        unsynced=trial.unsynced,
+        window=trial.window,
     )
     scene.reserve()
     try:
@@ -261,6 +269,8 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
             outcome.points.append(f"{trial.seed}:{len(outcome.killed)}:{point}")
             if trial.power:
                 _cut(scene, chance)
+            if trial.window:
+                outcome.phases.append(phase(scene))
         if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: processes.agent(scene)))):
             outcome.wrong.append(f"the last agent ended with {code}")
         judge(scene, outcome)
@@ -273,14 +283,14 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
 # ── all trials ───────────────────────────────────────────────────────────────
 
 
-def plan_trials(by: str, points: int, seed: int, *, unsynced: bool = False) -> list[Trial]:
+def plan_trials(by: str, points: int, seed: int, *, unsynced: bool = False, window: bool = False) -> list[Trial]:
     """Spread the points over a whole life, each before or after another call; use a new scene when they run out."""
     trials: list[Trial] = []
     chance = random.Random(seed)  # noqa: S311 - not a secret
     scene = seed * 100
     while len(trials) < points:
         # The end of a life varies by some calls, more on a busy machine; a later point would never be reached.
-        last = int(min(count_points(by, scene) for _ in range(3)) * 0.95)
+        last = int(min(count_points(by, scene, window=window) for _ in range(3)) * 0.95)
         sides = (False, True) if by == "syscalls" else (False,)
         # A ledger that is broken on purpose can lose most near the end of its life.
         first = last // 2 if unsynced else 1
@@ -299,6 +309,7 @@ def plan_trials(by: str, points: int, seed: int, *, unsynced: bool = False) -> l
                     power=power,
                     seed=scene,
                     unsynced=unsynced,
+                    window=window,
                 )
             )
         scene += 1
@@ -327,6 +338,7 @@ def run(trials: list[Trial], workers: int) -> list[TrialResult]:
 
 def summarize(by: str, seed: int, trials: list[Trial], outcomes: list[TrialResult], seconds: float) -> dict[str, Any]:
     """Summarise the results."""
+    phases = collections.Counter(each for outcome in outcomes for each in outcome.phases)
     kinds = collections.Counter(doing for outcome in outcomes for doing in outcome.killed)
     return {
         "python": sys.version.split()[0],
@@ -342,8 +354,10 @@ def summarize(by: str, seed: int, trials: list[Trial], outcomes: list[TrialResul
         "taken_by_the_gateway": sum(outcome.took for outcome in outcomes),
         "acknowledged": sum(outcome.acked for outcome in outcomes),
         "sent_again_by_order": sum(outcome.resent for outcome in outcomes),
+        "held": sum(outcome.held for outcome in outcomes),
         "delivered_twice": sum(outcome.twice for outcome in outcomes),
         "wrong": [asdict(outcome) for outcome in outcomes if outcome.wrong],
+        "phases": dict(phases.most_common()),
         "kinds": dict(kinds.most_common()),
         "seconds": round(seconds, 1),
     }
@@ -358,17 +372,20 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--unsynced", action="store_true", help="break the ledger on purpose: the proof must notice")
+    parser.add_argument("--window", action="store_true", help="declare in a service window")
     options = parser.parse_args()
     by = "lines" if options.by == "lines" or not tracing.can_trace() else "syscalls"
     began = time.monotonic()
-    trials = plan_trials(by, options.points, options.seed, unsynced=options.unsynced)
+    trials = plan_trials(by, options.points, options.seed, unsynced=options.unsynced, window=options.window)
     outcomes = run(trials, options.workers)
     figures = summarize(by, options.seed, trials, outcomes, time.monotonic() - began)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
     for name, figure in figures.items():
-        if name not in {"wrong", "kinds"}:
+        if name not in {"wrong", "kinds", "phases"}:
             print(f"{name:24} {figure}")
+    for name, figure in figures["phases"].items():
+        print(f"killed {name:24} {figure}")
     print(f"{'wrong':24} {len(figures['wrong'])}")
     return 1 if figures["wrong"] else 0
 

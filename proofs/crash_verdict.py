@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import processes
@@ -28,6 +32,8 @@ class TrialResult:
         acked: Replies that got 250.
         resent: Declarations that were ordered to be sent again.
         twice: Replies that a process got more than once.
+        held: Declarations that were held for the window.
+        phases: How far the window was at each kill.
         wrong: The violations, each as one sentence.
         folder: Kept if there is a violation.
     """
@@ -40,6 +46,8 @@ class TrialResult:
     acked: int = 0
     resent: int = 0
     twice: int = 0
+    held: int = 0
+    phases: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     folder: str = ""
 
@@ -69,6 +77,8 @@ def judge(scene: processes.Scene, outcome: TrialResult) -> None:
             " JOIN htpoort_messages AS messages ON messages.id = replies.message"
         ).fetchall()
         strangers = database.execute("SELECT reason FROM htpoort_quarantine").fetchall()
+        opened = "SELECT count(DISTINCT exchange) FROM htpoort_events WHERE event = 'window-opened'"
+        (outcome.held,) = database.execute(opened).fetchone()
     wrong += [f"queued and lost: {k}" for k in queued if k not in kept]
     wrong += [
         f"queued for {system}, kept for {kept[k][0]}: {k}" for k, system in queued.items() if kept[k][0] != system
@@ -76,6 +86,46 @@ def judge(scene: processes.Scene, outcome: TrialResult) -> None:
     wrong += [f"{k} is {state} at the end" for k, (_, state) in kept.items() if state != "answered"]
     wrong += [f"in quarantine: {reason}" for (reason,) in strangers]
     _judge_received(scene, acked, replies, outcome)
+    if scene.window:
+        _judge_window(scene, took, wrong)
+
+
+def phase(scene: processes.Scene) -> str:
+    """Say how far the window was when an agent was killed; the ledger itself stays as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in scene.folder.glob("ledger.db*"):
+            if file.name in {"ledger.db", "ledger.db-wal"}:
+                shutil.copy(file, folder)
+        with contextlib.closing(sqlite3.connect(Path(folder, "ledger.db"))) as database:
+            try:
+                (held,) = database.execute("SELECT count(*) FROM htpoort_exchanges WHERE state = 'held'").fetchone()
+                (freed,) = database.execute(
+                    "SELECT count(*) FROM htpoort_events WHERE event = 'window-closed' AND detail = ''"
+                ).fetchone()
+            except sqlite3.OperationalError:
+                return "before the ledger"
+    ended = [datetime.fromisoformat(one["at"]) for one in scene.lines("ended").all()]
+    if freed:
+        return "while it is let go" if held else "after it"
+    if not held:
+        return "before the hold"
+    if not ended:
+        return "held, its end not known"
+    return "held, before its end" if processes.now() < ended[0] else "held, after its end"
+
+
+def _judge_window(scene: processes.Scene, took: list[dict[str, Any]], wrong: list[str]) -> None:
+    """Check that nothing reached the gateway in the window, except what was ordered."""
+    ordered = {(one["party"], one["k"]) for one in scene.lines("ordered").all()}
+    ended = [one["at"] for one in scene.lines("ended").all()]
+    if len(ended) != 1:
+        wrong.append(f"the window ended {len(ended)} times")
+        return
+    wrong += [
+        f"sent at {one['at']} in a window that rejects until {ended[0]}: {one['party'], one['k']}"
+        for one in took
+        if one["system"] == "DMS" and one["at"] < ended[0] and (one["party"], one["k"]) not in ordered
+    ]
 
 
 def _judge_sent(

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from htpoort import AGS, DMS, HTPOORT, Router, SendError, State, Submission, build
 from htpoort.agent import Agent, Outbox, SmtpInbox, Timing
 from htpoort.delivery import MaildirDelivery
-from htpoort.ledger import Ledger, Reply
+from htpoort.ledger import Ledger, NoticeForm, Reply
 from htpoort.simulator import Declaration, Gateway, replies
 from htpoort.transport import Security, SmtpServer, send
 
@@ -42,7 +42,21 @@ QUICK: Final = Timing(
     grace=timedelta(seconds=20),
     retry_delay=timedelta(milliseconds=20),
     redelivery_schedule=(timedelta(milliseconds=20),),
+    release_spread=timedelta(milliseconds=100),
 )
+WINDOW: Final = "N1"
+"""The notice of a window in which DMS rejects everything."""
+_NOTICE: Final = f"""
+zone = "UTC"
+references = ["{WINDOW}"]
+state = "{{state}}"
+[[windows]]
+system = "DMS"
+access = "file"
+start = "2026-11-02T09:00"
+{{end}}
+behaviour = "rejected"
+"""
 _POLL_INTERVAL: Final = 0.005  # seconds between two checks of what the gateway accepted
 _STILL: Final = 20  # checks without a change, after which nothing is in transit
 _LONGEST: Final = 60.0  # seconds for a life that is not killed
@@ -108,6 +122,7 @@ class Scene:
         declared: How many declarations.
         maildir: Deliver to Maildirs; otherwise to a process that appends to a file and syncs it.
         unsynced: Make the ledger acknowledge before it syncs, to see whether the proof notices.
+        window: Declare in a service window, whose end is learned when all is declared.
     """
 
     folder: Path
@@ -116,6 +131,7 @@ class Scene:
     declared: int = 6
     maildir: bool = False
     unsynced: bool = False
+    window: bool = False
 
     @property
     def host(self) -> str:
@@ -128,7 +144,7 @@ class Scene:
         return self.folder / "ledger.db"
 
     def lines(self, name: str) -> Lines:
-        """Return one of the files: queued, took, acked, refused, process, resent, log."""
+        """Return one of the files: queued, took, acked, refused, process, resent, ordered, ended, log."""
         return Lines(self.folder / f"{name}.jsonl")
 
     def port(self, name: str) -> int:
@@ -191,7 +207,8 @@ async def _world(scene: Scene) -> None:
             for taken in gateway.received[seen:]:
                 seen += 1
                 payload = digest(taken.payload.octets or b"")
-                scene.lines("took").add(**_facts(taken), raw=digest(taken.raw), payload=payload)
+                at = now().isoformat()
+                scene.lines("took").add(**_facts(taken), at=at, raw=digest(taken.raw), payload=payload)
                 for number in range(REPLIES):
                     group.create_task(_push_reply(scene, taken, number))
             for subject, why in gateway.refused:
@@ -292,6 +309,8 @@ async def _agent(scene: Scene) -> None:
         for system in SYSTEMS
     }
     with Ledger.open(f"sqlite:///{scene.database}") as ledger:
+        if scene.window:
+            ledger.notices.add(_NOTICE.format(state="in-force", end=""), at=now(), form=NoticeForm.OWN)
         async with Agent(
             ledger=ledger,
             router=Router(directory=HTPOORT, parties=PARTIES, sent=ledger.sent),
@@ -306,6 +325,8 @@ async def _agent(scene: Scene) -> None:
         ) as running:
             await asyncio.gather(*(_queue(scene, ledger, running, one) for one in scene.declarations()))
             async with asyncio.timeout(_SHORT if scene.unsynced else _LONGEST):
+                if scene.window:
+                    await _end_window(scene, ledger)
                 await _wait_until_settled(scene, ledger, running)
 
 
@@ -315,6 +336,26 @@ async def _queue(scene: Scene, ledger: Ledger, running: Agent, submission: Submi
     running.wake()
     envelope = submission.envelope
     scene.lines("queued").add(system=submission.system, party=envelope.sender, k=envelope.reference)
+
+
+async def _end_window(scene: Scene, ledger: Ledger) -> None:
+    """Order one declaration to be sent in the window, wait until the others are held, and learn the end."""
+    ended = scene.lines("ended").all()
+    if not ended:
+        one = next((each for each in scene.declarations() if each.system == DMS.name), None)
+        if one is not None:
+            party, k = one.envelope.sender, one.envelope.reference
+            scene.lines("ordered").add(party=party, k=k)
+            ledger.windows.exempt(WINDOW, k, party=party, reason="the proof orders it", at=now())
+        while ledger.windows.review([system.name for system in SYSTEMS], at=now()).to_hold:  # noqa: ASYNC110 - of another thread
+            await asyncio.sleep(_POLL_INTERVAL)
+        # A notice has whole seconds.
+        end = (now() + timedelta(seconds=1)).replace(microsecond=0)
+        scene.lines("ended").add(at=end.isoformat())
+        ended = scene.lines("ended").all()
+    end = datetime.fromisoformat(ended[0]["at"])
+    text = _NOTICE.format(state="ended", end=f'end = "{end:%Y-%m-%dT%H:%M:%S}"')
+    ledger.notices.add(text, at=now(), form=NoticeForm.OWN)
 
 
 async def _wait_until_settled(scene: Scene, ledger: Ledger, running: Agent) -> None:

@@ -26,6 +26,21 @@ def test_nothing_is_lost_wherever_an_agent_is_killed(shown: Shown, by: str) -> N
     assert figures["points"] >= 25
 
 
+@pytest.mark.long
+def test_a_service_window(shown: Shown) -> None:
+    """
+    Wherever an agent is killed between hold and let go, each declaration is sent once, and none in the window.
+
+    Only the one that a person ordered to be sent is sent before its end.
+    """
+    figures = shown("crash.py", "--points", "20", "--seed", "7", "--window")
+
+    assert [] == figures["wrong"]
+    assert (20, 120, 120) == (figures["trials"], figures["queued"], figures["taken_by_the_gateway"])
+    assert figures["held"] >= 20
+    assert sum(number for phase, number in figures["phases"].items() if phase.startswith("held")) >= 3
+
+
 def test_a_ledger_that_does_not_sync_is_found_out(shown: Shown) -> None:
     """The proof itself works: it finds that a ledger that acknowledges before it syncs does not survive a power cut."""
     figures = shown("crash.py", "--points", "2", "--seed", "7", "--unsynced")

@@ -464,3 +464,17 @@ def test_the_kind_follows_from_the_title_if_nothing_else_says_it(title: str) -> 
     assert KINDS[title] == read_notice(text).kind
     assert NoticeKind.INCIDENT == read_notice(text.replace("refused.", "refused.\nINC000003000004")).kind
     assert NoticeKind.PLANNED == read_notice(text.replace("refused.", "refused.\nWO0000003000004")).kind
+
+
+def test_times_of_a_move_that_is_not_understood() -> None:
+    """Which of two times is the new one is not guessed; a sentence about one system asks nothing of another."""
+    notice = read_notice(
+        "PRD-service window Manifest and EMCS\n"
+        "The service window Manifest on Monday 3 May 2027, 0600-0700, is rescheduled into 4 May 2027, 0600-0700.\n"
+        "Files sent to Manifest will be rejected and must be sent again.\n"
+        "Files sent to EMCS will be rejected.\n",
+        authority="toldstyrelsen",
+    )
+    assert [("Manifest", None, "resubmit"), ("EMCS", None, "unstated")] == [
+        (row.system, row.start, row.recovery) for row in notice.windows
+    ]

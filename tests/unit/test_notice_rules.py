@@ -376,6 +376,26 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         "Sluttidspunktet er endnu ukendt.",
         (_facts.Event(EventKind.DELAYED), Times(TimeRole.OTHER)),
     ),
+    "and-resubmit": (
+        "Files sent to EMCS or ICS2 will be refused, and they must be sent again when it is up again.",
+        (
+            of(Behaviour.REJECTED, "EMCS", "ICS2", access=FILE),
+            Asks(recovery=Recovery.RESUBMIT, of_sentence=True),
+        ),
+    ),
+    "files-delayed-here": (
+        "Files are accepted as usual, but replies may be late.",
+        (of(Behaviour.DELAYED, access=FILE, general=True),),
+    ),
+    "files-cannot-be-sent": ("Files cannot be uploaded to EMCS.", (of(Behaviour.UNAVAILABLE, "EMCS", access=FILE),)),
+    "closed-down-da": ("EMCS lukkes den 4. maj 2027 kl. 19.00.", (of(Behaviour.UNAVAILABLE, "EMCS", general=True),)),
+    "and-resubmit-da": (
+        "Filer til EMCS eller ICS2 bliver afvist og skal sendes igen, når systemet er oppe.",
+        (
+            of(Behaviour.REJECTED, "EMCS", "ICS2", access=FILE),
+            Asks(recovery=Recovery.RESUBMIT, of_sentence=True),
+        ),
+    ),
 }
 
 
@@ -404,6 +424,9 @@ TURNED = (
     "Files sent to Import are rejected during the maintenance, except those of Monday.",
     "Only on Monday is the emergency procedure allowed.",
     "The outage is over, but not for NCTS.",
+    "The maintenance on Monday is not cancelled.",
+    "The disruption in Import is not over.",
+    "Fejlen i Import er ikke rettet.",
     "Fejlen er rettet, dog ikke i NCTS.",
     "Rejected files must be sent again, unless they were sent by night.",
 )

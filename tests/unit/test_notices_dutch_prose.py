@@ -81,6 +81,14 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         f"Van {NOON} tot 05-05-2027 12:00 zijn de volgende processen niet beschikbaar:",
         (Listing(Behaviour.UNAVAILABLE, subject=True),),
     ),
+    "we-maintain": (
+        f"Op {NOON} voeren wij onderhoud uit aan het proces Malt (MALT).",
+        (Named(("Malt (MALT)",), title=False), PLANNED),
+    ),
+    "no-replies": (
+        f"Since {NOON} companies do not receive any replies from DMS.",
+        (Named(("DMS",), title=False), ONGOING, INCIDENT),
+    ),
 }
 
 
@@ -113,6 +121,9 @@ def test_each_rule_has_its_sentence() -> None:
         "Er is onderhoud aan alles wat u zoekt.",
         "The whole fallback procedure is active.",
         "Alles: storing in de aankomstmelding",
+        "Since noon you do not receive any replies from whatever you use.",
+        "U ontvangt geen antwoorden.",
+        "The network will carry out maintenance on its central hub.",
     ],
 )
 def test_what_is_no_name_is_no_system(sentence: str) -> None:
@@ -178,3 +189,42 @@ def test_a_table_without_effects() -> None:
     assert [("DMS", "04 12:00")] == [
         (row.system, f"{row.start:%d %H:%M}") for row in read_notice(text, authority="douane").windows if row.start
     ]
+
+
+@pytest.mark.parametrize(
+    ("title", "state"),
+    [
+        ("Storing DMS opgelost", "ended"),
+        ("Onderhoud DMS uitgesteld", "moved"),
+        ("Gepland onderhoud DMS geannuleerd", "cancelled"),
+        ("Storing alles wat u zoekt opgelost", "unclear"),
+        ("Onderhoud alles wat u zoekt", "unclear"),
+    ],
+)
+def test_a_title_that_says_what_became_of_it(title: str, state: str) -> None:
+    """The last word of a title is no part of a name: it says that it is over, put off or called off."""
+    text = f"{title}\nPublicatiedatum 01-05-2027, 09:00\nStuur een lijst van uw aangiften per e-mail.\n"
+    notice = read_notice(text)
+    assert (state, ["DMS"] if "DMS" in title else [None]) == (
+        notice.state,
+        [row.system for row in notice.windows],
+    )
+
+
+def test_not_to_send_again_is_to_wait() -> None:
+    """Who is asked not to send again waits; a list is asked for by other words."""
+    asked = [fact for fact in read("Please do not submit your declarations again.")[1] if isinstance(fact, _facts.Asks)]
+    assert ["wait"] == [fact.recovery for fact in asked]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"Vanaf {NOON} is DMS naar verwachting weer beschikbaar.",
+        f"Van {NOON} is DMS mogelijk niet beschikbaar.",
+        "Berichten worden niet bewaard en moeten opnieuw worden ingestuurd.",
+    ],
+)
+def test_what_is_only_expected_or_denied_is_not_stated(sentence: str) -> None:
+    """What is probable is no fact, and *not* in one clause forbids nothing of the next."""
+    assert not [fact for fact in read(sentence)[1] if isinstance(fact, (Subject, Statement, _facts.Asks))]

@@ -31,6 +31,11 @@ F = TypeVar("F")
 _OF_MESSAGES: Final = re.compile(r"messag|bericht|declarati|aangift|notificati|melding|filings?\b|lodg")
 """What a sentence has that is about what declarants send."""
 
+_MOVES: Final = re.compile(
+    r"\b(?:moved|postponed|rescheduled|brought forward|changed|flyttet|udskudt|rykket|fremrykket|ændret|verplaatst"
+    r"|verschoven|uitgesteld|verzet|gewijzigd)\b"
+)
+
 _EMPTY_BOXES: Final = frozenset("☐□▢")
 _WORDS_OF_MESSAGE: Final = 5  # at most, of a name that reads like a sentence: "Invalidation request"
 _MOST_FACTS: Final = 500  # of one text, each compared with the others; no notice has a tenth of them
@@ -295,8 +300,9 @@ class _Collector:
         reading = sentence.reading
         if not reading.understood:
             self.result.unread.append((self._passage.start, self._passage.stop))
+        named = tuple(n for fact in reading.facts if isinstance(fact, facts.Statement) for n in fact.systems)
         for fact in reading.facts:
-            self._add(fact)
+            self._add(attrs.evolve(fact, systems=named) if isinstance(fact, facts.Asks) and fact.of_sentence else fact)
         if not reading.understood or reading.facts:
             self.result.sizes[-1] += 1
         if "page" not in reading.rules and _OF_MESSAGES.search(self._passage.folded) is not None:
@@ -357,6 +363,14 @@ class _Collector:
             # Beside a reference stands when it was written.
             usual = TimeRole.OTHER if sentence.references and not sentence.reading.rules else TimeRole.WINDOW
             role = roles[min(number, len(roles) - 1)] if roles else usual
+            if (
+                not sentence.reading.understood
+                and not roles
+                and len(periods) > 1
+                and _MOVES.search(self._passage.folded)
+            ):
+                # Which of its times is the new one is not known.
+                role = TimeRole.OTHER
             self._note(period, role)
         last = self.result.periods[-1] if periods and len(periods) == 1 else None
         if last is not None and last.role is TimeRole.WINDOW and last.period.closes is None:

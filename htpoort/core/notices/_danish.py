@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from htpoort.core.notices import _danish_words as w
-from htpoort.core.notices._danish_events import EVENTS_DA, IDLE_DA, TITLES_DA
+from htpoort.core.notices._danish_events import EVENTS_DA, IDLE_DA, MOVES_DA, TITLES_DA
 from htpoort.core.notices._danish_prose import PROSE_DA
 from htpoort.core.notices._effects import access_stated, asks, part_with_issues, states
 from htpoort.core.notices._facts import Asks, Listing, Permits
@@ -17,7 +17,7 @@ __all__ = ["DANISH"]
 _BEHAVIOUR: Final = (
     rule(
         "files-rejected-da",
-        rf"{w.FILES} {w.S}{w.DURING} (?:(?:vil )?(?:enten )?{w.FAIL}(?: ?(?:/|eller|og) ?{w.FAIL})?"
+        rf"{w.FILES} {w.S}{w.DURING},? (?:(?:vil )?(?:enten )?{w.FAIL}(?: ?(?:/|eller|og) ?{w.FAIL})?"
         r"|kan ikke (?:sendes|modtages|behandles)(?!,? (?:før|inden)))"
         rf"{w.DURING}",
         effect=states(Behaviour.REJECTED, Access.FILE),
@@ -25,9 +25,9 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "files-queued-da",
-        rf"{w.FILES} {w.S}{w.DURING} (?:(?:(?:kan|vil) (?:fortsat |stadig )?)?(?:modtages|sendes|indsendes|blive modtaget),?"
+        rf"{w.FILES} {w.S}{w.DURING},? (?:(?:(?:kan|vil) (?:fortsat |stadig )?)?(?:modtages|sendes|indsendes|blive modtaget),?"
         r" (?:og|men) )?"
-        rf"(?:vil )?(?:først )?(?:(?:blive(?:r)? )?(?:først )?(?:behandlet|behandles)|sættes i kø(?: og behandles)?) (?:først )?{w.AFTER}",
+        rf"(?:vil )?(?:først )?(?:(?:blive(?:r)? )?(?:først )?(?:behandlet|behandles)|sættes i kø(?: og behandles)?)(?: først)?,? {w.AFTER}",
         effect=states(Behaviour.QUEUED, Access.FILE),
         cues="behandle|sættes",
     ),
@@ -110,7 +110,7 @@ _BEHAVIOUR: Final = (
     rule(
         "part-with-issues-da",
         r"(?:der er |vi (?:har|oplever) )?(?:i øjeblikket |pt\.? |lige nu )?(?:tekniske )?(?:(?:drifts)?problemer|fejl|udfordringer|forstyrrelser) (?:med|i|på) "
-        rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:i|på) {w.S}{w.END}|{w.STOP})",
+        rf"(?P<part>(?:(?!\b(?:ikke|ingen|aldrig)\b)[^.:;,{TIME}]){{2,80}}?)(?: (?:i|på) {w.S}{w.END}|{w.STOP})",
         effect=part_with_issues,
         cues="problem|fejl|udfordring|forstyrrelse",
     ),
@@ -187,4 +187,4 @@ _ORDERS: Final = (
     ),
 )
 
-DANISH: Final = (*IDLE_DA, *TITLES_DA, *_BEHAVIOUR, *_ORDERS, *PROSE_DA, *EVENTS_DA)
+DANISH: Final = (*IDLE_DA, *MOVES_DA, *TITLES_DA, *_BEHAVIOUR, *_ORDERS, *PROSE_DA, *EVENTS_DA)

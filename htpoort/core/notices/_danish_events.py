@@ -10,7 +10,7 @@ from htpoort.core.notices._facts import AccessHeading, Event, EventKind, Remark,
 from htpoort.core.notices._rules import TIME, rule
 from htpoort.core.notices.notice import Access
 
-__all__ = ["EVENTS_DA", "IDLE_DA", "TITLES_DA"]
+__all__ = ["EVENTS_DA", "IDLE_DA", "MOVES_DA", "TITLES_DA"]
 
 TITLES_DA: Final = (
     rule(
@@ -31,6 +31,16 @@ TITLES_DA: Final = (
         r"(?:tfe|test)[ /-]*(?:test)?[ -]*servicevindue",
         Remark("test-environment", "The window concerns a test system: production goes on."),
         cues="tfe|test",
+    ),
+)
+
+MOVES_DA: Final = (
+    rule(
+        "moved-da",
+        rf"(?:{w.HAPPENING} )?(?:(?:(?:den|planlagt til) )?(?P<old>{TIME}+),? )?(?:er |bliver )?(?:blevet )?"
+        rf"(?:flyttet|udskudt|rykket)(?: (?P<from>{TIME}+))? til(?= (?:den )?{TIME})",
+        effect=moved,
+        cues="flyttet|udskudt|rykket",
     ),
 )
 
@@ -97,13 +107,6 @@ EVENTS_DA: Final = (
         Event(EventKind.CANCELLED),
         Times(TimeRole.OTHER),
         cues="aflyst|annulleret",
-    ),
-    rule(
-        "moved-da",
-        rf"(?:{w.HAPPENING} )?(?:(?:(?:den|planlagt til) )?(?P<old>{TIME}+),? )?(?:er |bliver )?(?:blevet )?"
-        rf"(?:flyttet|udskudt|rykket)(?: (?P<from>{TIME}+))? til(?= (?:den )?{TIME})",
-        effect=moved,
-        cues="flyttet|udskudt|rykket",
     ),
     rule(
         "postponed-da",

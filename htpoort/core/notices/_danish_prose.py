@@ -6,9 +6,9 @@ from typing import Final
 
 from htpoort.core.notices import _danish_words as w
 from htpoort.core.notices._effects import states
-from htpoort.core.notices._facts import Event, EventKind, TimeRole, Times
+from htpoort.core.notices._facts import Asks, Event, EventKind, TimeRole, Times
 from htpoort.core.notices._rules import TIME, rule
-from htpoort.core.notices.notice import Access, Behaviour
+from htpoort.core.notices.notice import Access, Behaviour, Recovery
 
 __all__ = ["PROSE_DA"]
 
@@ -58,6 +58,18 @@ PROSE_DA: Final = (
         rf"^(?:(?:den |fra |i perioden )?{TIME}++,? ?)+(?:er|vil|bliver) {w.S} (?:være )?{w.DOWN}{w.DURING}",
         effect=states(Behaviour.UNAVAILABLE),
         cues="tilgængelig|lukket|nede|ude af drift",
+    ),
+    rule(
+        "closed-down-da",
+        rf"^{w.S} (?:lukkes|lukker|tages)(?: (?:ned|ud af drift))?(?= ?(?:den )?{TIME})",
+        effect=states(Behaviour.UNAVAILABLE, general=True),
+        cues="lukkes|lukker|tages",
+    ),
+    rule(
+        "and-resubmit-da",
+        rf",? og (?:de )?skal {w.RESEND}(?:,? {w.AFTER}|,? når (?:systemet|systemerne) er (?:oppe|tilgængeligt?e?|i drift|åbent?)(?: igen)?)?",
+        Asks(recovery=Recovery.RESUBMIT, of_sentence=True),
+        cues=" og ",
     ),
     rule(
         "takes-place-da",

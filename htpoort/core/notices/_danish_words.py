@@ -50,9 +50,7 @@ AFTER: Final = (
     rf"(?:(?:efter|når) (?:(?:prd-? ?)?servicevinduets (?:afslutning|ophør|udløb)|(?:afslutningen|udløbet) af {WINDOW}"
     rf"|{WINDOW}(?: er (?:afsluttet|slut|overstået|ovre|færdigt|forbi))?))"
 )
-FILES: Final = (
-    r"(?:alle )?(?:xml-?|s2s-?)?(?:filer|meddelelser|beskeder)(?: (?:som |der )?(?:er )?(?:sendt|sendes|indsendt))? til"
-)
+FILES: Final = r"(?:alle )?(?:xml-?|s2s-?)?(?:filer|meddelelser|beskeder)(?:,? (?:som |der )?(?:er )?(?:sendt|sendes|indsendt))? til"
 FAIL: Final = r"(?:fejle?r?|(?:blive(?:r)? )?afvis(?:t|es))"
 DOWN: Final = r"(?:utilgængelige?t?|ikke (?:være )?tilgængelige?t?|lukke(?:t|de)|nede|ude af drift)"
 OPEN: Final = r"(?:tilgængelige?t?|åbent?|upåvirkede?t?|ikke (?:være )?(?:berørt|påvirket)|i drift)"
@@ -70,7 +68,10 @@ DECLARATIONS: Final = (
 )
 HAPPENING: Final = (
     r"(?:(?:dette|det planlagte|det|den) )?(?:prd-? ?)?(?:servicevindue(?:t)?|fejlen|problemet|problemerne|driftsforstyrrelsen"
-    r"|hændelsen|vedligeholdelsen|nedlukningen|opgraderingen|forstyrrelsen|udfaldet)(?: (?:med|i|på) [^.:;!?,]{2,80}?)?"
+    r"|hændelsen|vedligeholdelsen|nedlukningen|opgraderingen|forstyrrelsen|udfaldet)(?: (?:med|i|på) (?:(?!\b(?:ikke|aldrig|ingen)\b)[^.:;!?,]){2,80}?)?"
 )
 NOT_YET: Final = "".join(rf"(?<!\b{word} )" for word in ("når", "indtil", "efter", "hvis", "inden", "før", "såfremt"))
-OVER: Final = r"(?:afsluttet|overstået|ovre|slut|færdigt?|gennemført|løst|rettet|udbedret|afhjulpet|udført)"
+OVER: Final = (
+    r"(?:afsluttet|overstået|ovre|slut|færdigt?|gennemført|løst|rettet|udbedret|afhjulpet|udført)"
+    r"(?: (?:tidligere|senere|før|hurtigere) end (?:planlagt|forventet|ventet|varslet))?"
+)

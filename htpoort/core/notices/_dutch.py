@@ -77,6 +77,24 @@ def _available(found: Found) -> Iterable[Fact] | None:
     return Subject(systems), Statement(behaviour=behaviour, general=True), KindWord(NoticeKind.INCIDENT)
 
 
+def _disruption_title(found: Found) -> Iterable[Fact] | None:
+    """Name what a disruption is in, and read *solved* at the end of a title."""
+    systems = process_names(found.printed("systems"))
+    if systems is None:
+        return None
+    return Named(systems), *((Event(EventKind.ENDED),) if found.has("over") else ())
+
+
+def _maintenance_title(found: Found) -> Iterable[Fact] | None:
+    """Name what the maintenance is on, and read *postponed* or *cancelled* at the end of a title."""
+    systems = process_names(found.printed("systems"))
+    if systems is None:
+        return None
+    kinds = {"moved": EventKind.MOVED, "cancelled": EventKind.CANCELLED}
+    events = [Event(kind) for group, kind in kinds.items() if found.has(group)]
+    return Named(systems), KindWord(NoticeKind.PLANNED), *events
+
+
 def _past(found: Found) -> Iterable[Fact] | None:
     """Read a line of a list of past periods: each is a section with its own times."""
     systems = process_names(found.printed("systems"))
@@ -116,8 +134,9 @@ _TITLES: Final = (
         _BEGIN
         + r"(?:(?:scheduled|planned|emergency|unscheduled|gepland|spoed|noodzakelijk) ?)?(?:maintenance|onderhoud)"
         rf"(?: (?:on|of|for|to|at|aan|voor|van|op))? (?:the |de |het )?{_S}(?: (?:in het|over the"
-        rf"|in the) weekend(?: van| of)?)?{_T}{_DONE}",
-        effect=_about(None, KindWord(NoticeKind.PLANNED), named=True),
+        rf"|in the) weekend(?: van| of)?)?{_T}"
+        rf"(?: (?:(?:is|are) )?(?:(?P<moved>uitgesteld|postponed)|(?P<cancelled>geannuleerd|afgelast|cancell?ed)))?{_DONE}",
+        effect=_maintenance_title,
         cues="maintenance|onderhoud",
     ),
     rule(
@@ -160,8 +179,9 @@ _TITLES: Final = (
         "title-disruption-of",
         _BEGIN
         + rf"(?:update:? ?)?(?:(?:on|about|over|inzake) )?(?:the |de )?{_OUTAGE}(?: (?:of|in|on|at|with|van|in|bij"
-        rf"|aan|met)(?: the| de| het)?)? {_S}{_T}(?: ?: [^.{TIME}]{{3,80}})?{_DONE}",
-        effect=_about(None, named=True),
+        rf"|aan|met)(?: the| de| het)?)? {_S}{_T}(?:(?P<over> (?:(?:is|zijn|are) )?(?:opgelost|verholpen|resolved|solved|fixed))"
+        rf"| ?: [^.{TIME}]{{3,80}})?{_DONE}",
+        effect=_disruption_title,
         cues="disruption|malfunction|outage|failure|interruption|storing|uitval",
     ),
     sentence_rule(
@@ -271,7 +291,8 @@ _INTRODUCTIONS: Final = (
     ),
     rule(
         "process-available",
-        rf"^(?:(?:the|our) )?(?:process(?:es)? )?{_S}(?: process(?:es)?)? (?:is|are|has been|was|were|will be){_T}"
+        rf"^(?:(?:as a result|therefore|consequently|because of this),? )?(?:(?:the|our) )?(?:process(?:es)? )?{_S}(?: process(?:es)?)?"
+        rf" (?:is|are|has been|was|were|will be){_T}"
         rf" {_NOW}[\"']?"
         r"(?:(?P<again>available again|again (?:fully )?available)|(?P<limited>limited|restricted|partially"
         r"|partly)[\"']?(?: available)?|unavailable|not available)[\"']?",

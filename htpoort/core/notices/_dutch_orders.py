@@ -36,6 +36,7 @@ _AGAIN: Final = (
     r"|aan ?(?:te )?(?:leveren|geleverd)|dien|stuur|lever|dienen|sturen|verzend|verstuur)\b"
     r"|\b(?:dien|stuur|lever|verzend|verstuur|biedt?)\b[^.]{0,60}?\b(?:op ?nieuw|nogmaals)\b(?: in| aan)?"
 )
+_SAME_CLAUSE: Final = r"(?:(?!\b(?:en|and|maar|but)\b)[^.,;])"
 _SAME: Final = (
     r"\b(?:the same|hetzelfde|dezelfde|zelfde) (?:(?:local )?reference|lrn|referentie(?:nummer)?)(?: \(lrn\))?"
 )
@@ -122,8 +123,18 @@ _RECOVERY: Final = (
         harmless=_HARMLESS,
     ),
     sentence_rule(
+        "do-not-send-again",
+        rf"\b(?:please do not|please don't|do not|don't|gelieve|verzoeken|verzocht|stuur"
+        rf"|dien)\b{_SAME_CLAUSE}{{0,60}}?(?:{_AGAIN})",
+        r"\b(?:not|don't|niet)\b",
+        effect=_asks(Recovery.WAIT),
+        cues="again|resen|re-sen|resubmit|re-submit|nieuw|nogmaals",
+        harmless=_HARMLESS,
+    ),
+    sentence_rule(
         "not-again",
-        rf"\b(?:can ?not|can't|must not|may not|should not|do not|don't|not be|niet)\b[^.,;]{{0,60}}?(?:{_AGAIN})",
+        rf"\b(?:can ?not|can't|must not|may not|should not|do not|don't|not be|niet)\b"
+        rf"{_SAME_CLAUSE}{{0,60}}?(?:{_AGAIN})",
         effect=_asks(Recovery.REPORT_LIST),
         cues="again|resen|re-sen|resubmit|re-submit|nieuw|nogmaals",
         harmless=_HARMLESS,
@@ -166,7 +177,8 @@ _FALLBACK: Final = (
     ),
     rule(
         "procedure-no-longer",
-        rf"(?:{_PROCEDURE} [^.]{{0,40}}?(?:no longer|niet (?:langer|meer)) (?:be )?(?:allowed|permitted|used"
+        rf"(?:{_PROCEDURE} [^.]{{0,40}}?(?:no longer|niet (?:langer|meer)) (?:be |worden )?(?:allowed|permitted"
+        rf"|used"
         rf"|applied"
         rf"|applies|toegestaan|gebruikt|toegepast|van toepassing)"
         rf"|u (?:mag|kunt) {_PROCEDURE} niet (?:langer|meer) (?:gebruiken|toepassen))(?: worden)?",

@@ -85,6 +85,22 @@ def _worked_on(found: Found) -> Iterable[Fact] | None:
     return None if systems is None else (Subject(systems), KindWord(NoticeKind.PLANNED))
 
 
+def _maintained(found: Found) -> Iterable[Fact]:
+    """Name what is maintained; a part of the network of another authority is no system."""
+    systems = _named(found) or ()
+    known = systems and all(found.names.is_known(name) or name.endswith(")") for name in systems)
+    return *((Named(systems, title=False),) if known else ()), KindWord(NoticeKind.PLANNED)
+
+
+def _no_replies(found: Found) -> Iterable[Fact] | None:
+    """State a disruption by which nothing is answered; whether what is sent is kept is not said."""
+    systems = _named(found) if found.has("systems") else ()
+    if systems is None:
+        return None
+    about = (Named(systems, title=False),) if systems else ()
+    return *about, Event(EventKind.ONGOING), KindWord(NoticeKind.INCIDENT)
+
+
 def _message_of(found: Found) -> Iterable[Fact] | None:
     """State that one message of a system has problems: *DMS: problem in processing the notification*."""
     systems = _named(found)
@@ -156,6 +172,22 @@ DUTCH_PROSE: Final = (
         rf"|,?(?: on| op)? ?{TIME})",
         effect=_worked_on,
         cues="onderhoud|maintenance|werkzaamheden",
+    ),
+    rule(
+        "we-maintain",
+        rf"(?:voeren wij|voert de \w+|wij voeren|we (?:will )?(?:carry out|perform)|[^.,{TIME}]{{3,60}}"
+        rf" (?:will )?(?:carry out|perform)s?) {_WORK}"
+        rf"(?: uit)? (?:aan|op|on|to) (?:(?:the|de|het|process|proces) )*{_S}(?=[ .!]*$|,?(?: on| op)? ?{TIME})",
+        effect=_maintained,
+        cues="voer|carry out|carries out|perform",
+    ),
+    rule(
+        "no-replies",
+        rf"(?:declarants|companies|u|you|bedrijven|aangevers) (?:do not|don't|ontvangen geen|ontvangt geen)(?:"
+        rf" receive)? (?:any )?(?:return messages"
+        rf"|replies|responses|retourberichten|antwoorden)(?: (?:from|van|uit) (?:the |het )?{_S})?(?=[ .!]*$|,)",
+        effect=_no_replies,
+        cues="repl|respons|return messages|retour|antwoord",
     ),
     rule(
         "because-of-disruption",

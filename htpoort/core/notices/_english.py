@@ -6,7 +6,7 @@ from typing import Final
 
 from htpoort.core.notices import _english_words as w
 from htpoort.core.notices._effects import access_stated, asks, part_with_issues, states
-from htpoort.core.notices._english_events import EVENTS, IDLE, TITLES
+from htpoort.core.notices._english_events import EVENTS, IDLE, MOVES, TITLES
 from htpoort.core.notices._english_prose import PROSE
 from htpoort.core.notices._facts import Asks, EventKind, Listing, Permits
 from htpoort.core.notices._rules import TIME, rule
@@ -17,7 +17,7 @@ __all__ = ["ENGLISH"]
 _BEHAVIOUR: Final = (
     rule(
         "files-rejected",
-        rf"{w.FILES} {w.S}{w.DURING} (?:(?:(?:will|would|shall|are|is) )?(?:either )?{w.FAIL}(?: ?(?:/|or|and) ?{w.FAIL})?"
+        rf"{w.FILES} {w.S}{w.DURING},? (?:(?:(?:will|would|shall|are|is) )?(?:either )?{w.FAIL}(?: ?(?:/|or|and) ?{w.FAIL})?"
         rf"|(?:cannot|can not) be (?:sent|received|processed)(?! (?:until|before))){w.DURING}",
         effect=states(Behaviour.REJECTED, Access.FILE),
         cues="fail|reject|refused|dismissed|accepted|cannot|can not",
@@ -183,7 +183,7 @@ _BEHAVIOUR: Final = (
     rule(
         "system-unstable",
         rf"{w.START}{w.S} (?:is|are|will be|may be|can be|might be) (?:currently )?"
-        rf"(?:unstable|intermittently unavailable){w.DURING}",
+        rf"(?:unstable|intermittently unavailable)(?: for (?:a few|several|some) (?:minutes|hours))?{w.DURING}",
         effect=states(Behaviour.UNSTABLE),
         cues="unstable|intermittently",
     ),
@@ -204,7 +204,7 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "works-online",
-        rf"(?:[^.:;]{{0,80}} )?can (?:still )?be (?:finished|completed|made|done|processed|submitted)(?: in| on| via| through)?"
+        rf"(?:[^.:;]{{0,80}} )?can (?:still )?be (?:finished|completed|made|done|processed|submitted|used)(?: in| on| via| through)?"
         rf"(?: {w.S})? online{w.END}",
         effect=states(Behaviour.NORMAL, Access.ONLINE),
         cues="online",
@@ -226,9 +226,9 @@ _BEHAVIOUR: Final = (
     ),
     rule(
         "part-with-issues",
-        r"(?:there are |we are |we have )?(?:currently )?(?:experiencing |having |seeing )?(?:some )?(?:technical )?"
+        r"(?:there (?:are|is) |we are |we have )?(?:currently )?(?:aware of |experiencing |having |seeing )?(?:some |an? )?(?:technical )?"
         r"(?:issues?|problems?|difficulties|errors?|disruptions?) (?:with|in|on|regarding) (?:the )?"
-        rf"(?P<part>[^.:;,{TIME}]{{2,80}}?)(?: (?:in|on|for) (?:the )?{w.S}{w.END}|{w.STOP})",
+        rf"(?P<part>(?:(?!\b(?:not|no|never)\b)[^.:;,{TIME}]){{2,80}}?)(?: (?:in|on|for) (?:the )?{w.S}{w.END}|{w.STOP})",
         effect=part_with_issues,
         cues="issue|problem|difficult|error|disruption",
     ),
@@ -245,7 +245,8 @@ _ORDERS: Final = (
     rule(
         "no-resubmission",
         r"(?:it is not necessary|there is no need|you (?:do not|don't) (?:need|have)) to "
-        rf"(?:re-?submit|re-?send)(?: {w.DECLARATIONS})?(?: {w.AFTER})?",
+        rf"(?:re-?submit|re-?send)(?: {w.DECLARATIONS})?(?: {w.AFTER})?"
+        rf"|(?:please )?(?:do not|don't) (?:re-?submit|re-?send)(?: {w.DECLARATIONS})?",
         Asks(recovery=Recovery.WAIT),
         cues="submit|send",
     ),
@@ -262,6 +263,12 @@ _ORDERS: Final = (
         r"(?:a |another )?(?:new |different |other )?(?:lrn|(?:local )?reference)(?: number)?(?: \(lrn\))?",
         effect=asks(Recovery.NEW_REFERENCE),
         cues="new|different|other",
+    ),
+    rule(
+        "and-resubmit",
+        rf",? and (?:they )?{w.MUST} be {w.RESEND}(?:,? {w.AFTER})?",
+        Asks(recovery=Recovery.RESUBMIT, of_sentence=True),
+        cues=" and ",
     ),
     rule(
         "resubmit-please",
@@ -322,7 +329,8 @@ _ORDERS: Final = (
     ),
     rule(
         "fallback-allowed",
-        rf"(?:the )?(?:use of )?{w.PROCEDURE} (?:is|are|may|can|will) (?:be )?(?:allowed|permitted|used|applied){w.DURING}",
+        rf"(?:the )?(?:use of )?{w.PROCEDURE} (?:is|are|may|can|will) (?:be )?(?:allowed|permitted|used|applied){w.DURING}"
+        rf"|if you need (?:to use )?{w.PROCEDURE},? (?:it|this) is (?:allowed|permitted){w.DURING}",
         Permits(Fallback.ALLOWED),
         cues="allowed|permitted|used|applied",
     ),
@@ -334,4 +342,4 @@ _ORDERS: Final = (
     ),
 )
 
-ENGLISH: Final = (*IDLE, *TITLES, *_BEHAVIOUR, *_ORDERS, *PROSE, *EVENTS)
+ENGLISH: Final = (*IDLE, *MOVES, *TITLES, *_BEHAVIOUR, *_ORDERS, *PROSE, *EVENTS)

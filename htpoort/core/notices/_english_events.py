@@ -10,7 +10,17 @@ from htpoort.core.notices._facts import AccessHeading, Event, EventKind, Remark,
 from htpoort.core.notices._rules import LINK, TIME, rule
 from htpoort.core.notices.notice import Access
 
-__all__ = ["EVENTS", "IDLE", "TITLES"]
+__all__ = ["EVENTS", "IDLE", "MOVES", "TITLES"]
+
+MOVES: Final = (
+    rule(
+        "moved",
+        rf"(?:{w.HAPPENING} )?(?:(?:(?:on|of|from|planned for|scheduled for) )?(?P<old>{w.T}),? )?"
+        rf"(?:(?:has|have) been |is |are |will be )?(?:moved|rescheduled|postponed|brought forward)(?: (?P<from>{w.T}))? to(?= (?:the )?{TIME})",
+        effect=moved,
+        cues="moved|rescheduled|postponed|forward",
+    ),
+)
 
 EVENTS: Final = (
     rule(
@@ -77,13 +87,6 @@ EVENTS: Final = (
         Event(EventKind.CANCELLED),
         Times(TimeRole.OTHER),
         cues="cancel|called off",
-    ),
-    rule(
-        "moved",
-        rf"(?:{w.HAPPENING} )?(?:(?:(?:on|of|from|planned for|scheduled for) )?(?P<old>{w.T}),? )?"
-        rf"(?:(?:has|have) been |is |are |will be )?(?:moved|rescheduled|postponed)(?: (?P<from>{w.T}))? to(?= (?:the )?{TIME})",
-        effect=moved,
-        cues="moved|rescheduled|postponed",
     ),
     rule(
         "starts-and-ends",
@@ -247,7 +250,7 @@ IDLE: Final = (
         "more-to-come",
         rf"(?:we will (?:return|come back|be back) with (?:more |further )?information|(?:more|further|additional) information "
         rf"(?:will|is to) (?:follow|be given|come)|(?:an|the next) update will (?:be (?:posted|given|published)|follow)"
-        rf"|(?:a |the )?new (?:date|time|service ?window) will be (?:announced|published|given))[^.:;{LINK}]{{0,80}}",
+        rf"|(?:a |the )?new (?:date|time|service ?window) will be (?:announced|published|given)|(?:the )?next update is expected)[^.:;{LINK}]{{0,80}}",
         Times(TimeRole.OTHER),
         cues="information|update|new",
     ),
@@ -255,7 +258,7 @@ IDLE: Final = (
         "page-around",
         r"^(?:home|search|menu|print|contact(?: us)?|cookies?(?: policy| settings)?|privacy(?: policy| statement)?|accessibility(?: statement)?"
         r"|site ?map|skip to (?:main )?content|share(?: this page)?|category|rss|about (?:us|this (?:web)?site)|back to top|dansk|english|nederlands"
-        r"|søg|kontakt(?: os)?|tilgængelighedserklæring|privatlivspolitik|del (?:denne )?side|zoeken|over (?:ons|deze (?:web)?site)|toegankelijkheid"
+        r"|driftsmeddelelser?|service (?:messages?|status(?: information)?)|søg|kontakt(?: os)?|tilgængelighedserklæring|privatlivspolitik|del (?:denne )?side|zoeken|over (?:ons|deze (?:web)?site)|toegankelijkheid"
         r"|(?:ga )?direct naar (?:de )?(?:inhoud|footer)|(?:copyright|©|\(c\)) ?©? ?(?:[0-9]{4})?[^.:;]{0,40})\W*$",
     ),
     rule(

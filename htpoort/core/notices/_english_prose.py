@@ -59,6 +59,18 @@ PROSE: Final = (
         cues="processed|handled|treated|queued|buffered|stored|kept",
     ),
     rule(
+        "files-delayed-here",
+        rf"^{_FILES}{w.DURING} (?:will|can|are) (?:still )?(?:be )?(?:received|accepted|processed)(?: as (?:normal|usual))?,? {w.LATE}{w.DURING}",
+        effect=states(Behaviour.DELAYED, Access.FILE, general=True),
+        cues="delayed|late",
+    ),
+    rule(
+        "files-cannot-be-sent",
+        rf"(?:xml )?files (?:cannot|can not|can no longer) be (?:sent|submitted|transmitted|uploaded) to {w.S}{w.DURING}(?=\W*$|,? and )",
+        effect=states(Behaviour.UNAVAILABLE, Access.FILE),
+        cues="cannot|can not|no longer",
+    ),
+    rule(
         "not-online",
         rf"{w.START}{w.S} (?:(?:is|are|will be) {w.DOWN}|will not be (?:available|accessible)) online{w.DURING}",
         effect=states(Behaviour.UNAVAILABLE, Access.ONLINE),

@@ -91,9 +91,12 @@ DECLARATIONS: Final = (
 HAPPENING: Final = (
     r"(?:(?:the|this|that|our|all) )?(?:prd-? ?)?(?:planned |scheduled )?(?:service ?-?window|(?:system )?maintenance"
     r"|incident|issues?|errors?|problems?|faults?|disruptions?|malfunctions?|outage|upgrade|instability|update|(?:intermittent )?delays?)"
-    r"(?: (?:with|in|on|regarding) [^.:;!?,]{2,80}?)?"
+    r"(?: (?:with|in|on|regarding) (?:(?!\b(?:not|never|no)\b)[^.:;!?,]){2,80}?)?"
 )
-OVER: Final = r"(?:concluded|ended|completed|finished|done|resolved|solved|closed|over|fixed|corrected|performed)"
+OVER: Final = (
+    r"(?:concluded|ended|completed|finished|done|resolved|solved|closed|over|fixed|corrected|performed)"
+    r"(?: (?:earlier|sooner|later) than (?:planned|expected|announced))?"
+)
 NOT_YET: Final = "".join(
     rf"(?<!\b{word} {article})"
     for word in ("until", "till", "when", "once", "after", "if", "before", "as soon as", "unless")

@@ -145,11 +145,20 @@ class Subject:
 
 @attrs.frozen(kw_only=True)
 class Asks:
-    """A recovery, of the section or of the named systems."""
+    """
+    A recovery, of the section or of the named systems.
+
+    Args:
+        recovery: What is asked for.
+        systems: As printed; empty if the sentence names none.
+        access: None if the sentence does not say.
+        of_sentence: Whether it is asked of the systems of which the same sentence says what happens.
+    """
 
     recovery: Recovery
     systems: tuple[str, ...] = ()
     access: Access | None = None
+    of_sentence: bool = False
 
 
 @attrs.frozen

@@ -19,7 +19,10 @@ _LEAD: Final = re.compile(r"(?:the|het|de|process|processes|proces|processen)\s+
 _NO_NAME_WORDS: Final = """
     scheduled planned emergency gepland onderhoud maintenance
     all alle als are be below berichten beschikbaar can dat dit er following geen has have hebben heeft
-    if is kunt mag may messages moet must niet no not onderstaande only our should since sinds that there this
+    if is kunt mag may messages moet must niet no not onderstaande only our should since sinds result
+    verwachting mogelijk waarschijnlijk
+    vermoedelijk expected probably possibly likely consequence opgelost verholpen uitgesteld geannuleerd
+    afgelast verplaatst verzet resolved solved fixed postponed cancelled ended again weer that there this
     tot u unavailable until uw vanaf volgende was we when wij will worden wordt you your"""
 _NO_NAME: Final = frozenset(_NO_NAME_WORDS.split())
 _LONGEST: Final = 12  # words

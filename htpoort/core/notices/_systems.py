@@ -17,7 +17,9 @@ __all__ = ["SystemNames", "base_and_bracket", "same_system"]
 
 _BRACKETED = re.compile(r"([^()]+?)\s*\(([^()]+)\)")
 _SEPARATOR = re.compile(
-    r"\s*[,/;+&]\s*(?:and\s+|og\s+|en\s+)?|\s+(?:and|og|en)\s+|\s*\bas well as\b\s*|\s*\bsamt\b\s*", re.IGNORECASE
+    r"\s*[,/;+&]\s*(?:and\s+|or\s+|og\s+|eller\s+|en\s+)?|\s+(?:and|or|og|eller|en)\s+"
+    r"|\s*\bas well as\b\s*|\s*\bsamt\b\s*",
+    re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"(?:the|all|both|den|det|de|alle|het|our|your|\w{0,20}systemet|system)\s+", re.IGNORECASE)
 _GENERIC = re.compile(r"\s+(?:systems?|systemernes?|systemet|systemen|process(?:es)?|proces)$", re.IGNORECASE)

@@ -46,8 +46,8 @@ SHORT: Final = [ROOT / "htpoort", *(ROOT / "tests" / room for room in ("unit", "
 """Rooms in which no test takes long."""
 
 _OPTIONS: Final = doctest.ELLIPSIS
-_PORT: Final = re.compile(r"--(port|pop3-port) (\d+)")
-_LISTENING: Final = {"port": "smtp_port", "pop3-port": "pop3_port"}
+_PORT: Final = re.compile(r"--(port|pop3-port|web-port) (\d+)")
+_LISTENING: Final = {"port": r"smtp_port +", "pop3-port": r"pop3_port +", "web-port": r"web +http://127\.0\.0\.1:"}
 
 
 def _commands(block: str) -> Iterator[tuple[str, str]]:
@@ -103,6 +103,7 @@ class Session:
     def _finish(self, command: str) -> str:
         for (option, port), real in self._ports.items():
             command = command.replace(f"--{option} {port}", f"--{option} {real}")
+            command = command.replace(f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{real}/")
         done = subprocess.run(  # noqa: S603 - commands of our own documents
             ["/bin/sh", "-c", f"(exit {self._code})\n{command}"],
             cwd=self._folder,
@@ -131,7 +132,7 @@ class Session:
         output = cast("IO[str]", started.stdout)
         printed = "".join(output.readline() for _ in range(lines))
         for option, port in _PORT.findall(command):
-            (real,) = re.findall(rf"^{_LISTENING[option]} +(\d+)", printed, re.MULTILINE)
+            (real,) = re.findall(rf"^{_LISTENING[option]}(\d+)", printed, re.MULTILINE)
             self._ports[option, port] = real
         return printed
 

@@ -49,6 +49,7 @@ _VALUES: Final = {
     "timeout": "SECONDS",
     "tls_port": "PORT",
     "username": "NAME",
+    "web_port": "PORT",
     "why": "REASON",
 }
 """The name of the value of each option that does not bring one of its own."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import operator
 import re
-import shlex
 import signal
 import tempfile
 from collections.abc import Generator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Final, Self, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar, final
 
 import attrs
 import typer
@@ -25,7 +23,8 @@ from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import Systems
 from htpoort.cli._notice_sources import named_notices
-from htpoort.core.directory import AGS, DMS, Directory
+from htpoort.cli._simulator_use import show_start
+from htpoort.core.directory import Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
     ClientCertificate,
@@ -33,9 +32,13 @@ from htpoort.simulator import (
     Gateway,
     GatewayTls,
     Script,
+    SimulatedClock,
 )
 from htpoort.transport import Security, SmtpServer
 from htpoort.transport.hosts import is_loopback
+
+if TYPE_CHECKING:
+    from htpoort.live import LivePage
 
 app = _input.group()
 
@@ -80,6 +83,8 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     client_certificate: Annotated[
         ClientCertificate, typer.Option(help="Whether clients show a certificate, with --tls.")
     ] = ClientCertificate.NONE,
+    web: Annotated[bool, typer.Option("--web", help="Show what happens in a browser, on this machine only.")] = False,
+    web_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for the page of --web.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     beyond_loopback: Annotated[
         bool, typer.Option("--beyond-loopback", help="Listen on, and push to, other machines too.")
@@ -89,6 +94,9 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
 ) -> None:
     """Play the gateway on loopback until Ctrl-C."""
     _check_tls_options(certificates, client_certificate, tls_port, pop3s_port, tls=tls)
+    if web_port and not web:
+        raise _input.refusal("input.usage", "--web-port needs --web.")
+    page_of = _page_class() if web else None
     # The gateway goes on whether anyone reads what it prints or not.
     _output.make_optional()
     declarants = _declarants(declarant or (), has_pop3_port=bool(pop3_port or pop3s_port))
@@ -108,11 +116,24 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
                 record=record,
                 host=host,
                 beyond_loopback=beyond_loopback,
+                clock=SimulatedClock(_clock.now(), runs=True) if web else None,
                 **ports,
             )
         options = {f"{host}:{number}": (f"--{name.replace('_', '-')}", "--host") for name, number in ports.items()}
+        page = None if page_of is None else page_of(gateway, port=web_port)
         with _input.listening(options):
-            asyncio.run(_play(gateway, host=host, directory=directory, declarants=declarants, as_json=json))
+            asyncio.run(_play(gateway, page, host=host, directory=directory, declarants=declarants, as_json=json))
+
+
+def _page_class() -> type[LivePage]:
+    """Load the page of --web."""
+    try:
+        from htpoort.live import LivePage  # noqa: PLC0415 - libraries that only --web needs
+    except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
+        message = f"--web needs {library}; install it with: pip install 'htpoort[web]'"
+        raise _input.refusal("input.usage", message) from None
+    return LivePage
 
 
 def _check_tls_options(
@@ -232,8 +253,14 @@ def _check_loopback(host: str, declarants: list[Declarant]) -> None:
         raise InputError("", problems)
 
 
-async def _play(
-    gateway: Gateway, *, host: str, directory: Directory, declarants: list[Declarant], as_json: bool
+async def _play(  # noqa: PLR0913 - what was given and started
+    gateway: Gateway,
+    page: LivePage | None,
+    *,
+    host: str,
+    directory: Directory,
+    declarants: list[Declarant],
+    as_json: bool,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM, then print the totals."""
     stopped = asyncio.Event()
@@ -242,8 +269,12 @@ async def _play(
         loop.add_signal_handler(number, stopped.set)
     # aiosmtpd warns, in the middle of the traffic, that a client certificate is required; that is intended here.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
-    async with gateway:
-        _show_start(gateway, host=host, directory=directory, declarants=declarants, as_json=as_json)
+    async with gateway, contextlib.AsyncExitStack() as stack:
+        if page is not None:
+            with _input.listening({f"127.0.0.1:{page.port}": ("--web-port", "--web")}):
+                await stack.enter_async_context(page)
+        url = None if page is None else page.url
+        show_start(gateway, host=host, directory=directory, declarants=declarants, page=url, as_json=as_json)
         await _show_traffic(gateway, stopped, as_json=as_json)
         facts = summary(gateway)
     (_show.as_json if as_json else _show.rows)(facts)
@@ -254,7 +285,7 @@ async def _show_traffic(gateway: Gateway, stopped: asyncio.Event, *, as_json: bo
     with Traffic(gateway, as_json=as_json) as traffic:
         while not stopped.is_set():
             traffic.show_news()
-            # The gateway has no callback for what happens, so poll it.
+            # What happens within a moment is shown together, in order.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
                     await stopped.wait()
@@ -323,7 +354,7 @@ class Traffic:
                 self._feed.add([shown[column] for column in _COLUMNS])
 
     def _news(self) -> list[tuple[datetime, Facts]]:
-        now = _clock.now()
+        now = self._gateway.clock()
         found = [(one.at, _facts.taken(one)) for one in self._new("received", self._gateway.received)]
         found += [(now, _facts.refused(*one)) for one in self._new("refused", self._gateway.refused)]
         found += [(one.at, _facts.sent(one)) for one in self._new("sent", self._gateway.sent)]
@@ -339,162 +370,3 @@ class Traffic:
         fresh = values[self._seen[name] :]
         self._seen[name] += len(fresh)
         return fresh
-
-
-# ── what to paste into other programs ────────────────────────────────────────
-
-_VARIABLE: Final = "HTPOORT_SIMULATOR"
-_PARTY: Final = "NL123456789.02.05"  # of the official example
-_PORTS: Final = ("smtp_port", "smtps_port", "pop3_port", "pop3s_port")
-
-
-def _show_start(
-    gateway: Gateway, *, host: str, directory: Directory, declarants: list[Declarant], as_json: bool
-) -> None:
-    """
-    Print ports, mailboxes, certificates and logins, and what to paste into other programs.
-
-    Args:
-        gateway: The gateway, which listens.
-        host: The address that it listens on.
-        directory: The systems that it plays.
-        declarants: The senders; what to paste is for the first.
-        as_json: Whether to print one JSON document in place of lines.
-    """
-    for text in gateway.played.left_out:
-        _show.failed(_show.printable(f"htpoort: Not played: {text}".replace("notice_names", "--notice-name")))
-    ports = {name: getattr(gateway, name) for name in _PORTS}
-    windows = [_facts.played_window(window) for window in gateway.played.windows]
-    mailboxes = [system.mailbox for system in directory]
-    files = _files(gateway)
-    uses = [_Use(gateway=gateway, host=host, declarant=one) for one in declarants]
-    if as_json:
-        facts: Facts = {"host": host, **ports, "mailboxes": mailboxes, **files, "windows": windows}
-        _show.as_json({**facts, "declarants": [use.facts for use in uses]})
-        return
-    described = [{"message": use.description} for use in uses]
-    _show.rows({"host": host, **ports, "mailboxes": ", ".join(mailboxes), **files, "declarants": described})
-    if windows:
-        _show.table("Windows that are played", tuple(windows[0]), [tuple(each.values()) for each in windows])
-    for use in uses[:1]:
-        use.show()
-    _show.line("Stop with Ctrl-C.")
-
-
-def _files(gateway: Gateway) -> dict[str, str | None]:
-    """Return the files that a client needs."""
-    tls = gateway.tls
-    shown = tls is not None and tls.client is not ClientCertificate.NONE
-    return {
-        "ca_file": None if tls is None else str(tls.ca_file),
-        "certificate": str(tls.client_certificate) if tls is not None and shown else None,
-    }
-
-
-@final
-@attrs.frozen(kw_only=True)
-class _Use:
-    """How one declarant uses the gateway. Its password is the simulator's own, or from the command line."""
-
-    gateway: Gateway
-    host: str
-    declarant: Declarant
-
-    @property
-    def facts(self) -> Facts:
-        one = self.declarant
-        return {
-            "mailbox": one.mailbox,
-            "username": None if one.password is None else one.username,
-            "password": one.password,
-            "server": self._server,
-            "htpoort_toml": self._toml,
-        }
-
-    @property
-    def description(self) -> str:
-        one = self.declarant
-        if one.password is None:
-            return f"{one.mailbox}, replies pushed to {self._server}"
-        return f"{one.mailbox}, password {one.password}, replies fetched by POP3"
-
-    def show(self) -> None:
-        """Print what to paste."""
-        self._shown("To send, for example:", [self._swaks])
-        if self.declarant.password is not None:
-            self._shown("To fetch, for example:", [self._curl])
-            self._shown("For htpoort:", [f"export {_VARIABLE}={shlex.quote(self.declarant.password)}"])
-        self._shown("In htpoort.toml:", self._toml.splitlines())
-        _show.line("")
-
-    @staticmethod
-    def _shown(title: str, lines: list[str]) -> None:
-        _show.line(f"\n{title}\n")
-        for text in lines:
-            _show.line(f"  {_show.printable(text)}".rstrip())
-
-    @property
-    def _server(self) -> str | None:
-        server = self.declarant.server
-        return None if server is None else f"{server.host}:{server.port}"
-
-    @property
-    def _swaks(self) -> str:
-        one, files = self.declarant, _files(self.gateway)
-        words = ["swaks", "--server", self.host, "--port", str(self.gateway.smtp_port)]
-        if files["ca_file"] is not None:
-            words += ["--tls", "--tls-verify", "--tls-ca-path", files["ca_file"]]
-        if files["certificate"] is not None:
-            words += ["--tls-cert", files["certificate"], "--tls-key", files["certificate"]]
-        if one.password is not None:
-            words += ["--auth", "PLAIN", "--auth-user", one.username, "--auth-password", one.password]
-        subject = f"[V={_PARTY}][A={DMS.process_id}][K=22096222734662][S=0]"
-        words += ["--from", one.mailbox, "--to", DMS.mailbox, "--header", f"Subject: {subject}"]
-        return shlex.join([*words, "--body", "<MetaData/>"])
-
-    @property
-    def _curl(self) -> str:
-        one, files = self.declarant, _files(self.gateway)
-        words = ["curl", "--user", f"{one.username}:{one.password}"]
-        if files["ca_file"] is not None:
-            words += ["--ssl-reqd", "--cacert", files["ca_file"]]
-        if files["certificate"] is not None:
-            words += ["--cert", files["certificate"]]
-        return shlex.join([*words, f"pop3://{self._place}:{self.gateway.pop3_port}/1"])
-
-    @property
-    def _place(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    @property
-    def _toml(self) -> str:
-        one = self.declarant
-        outbox = {"server": self.host, "port": self.gateway.smtp_port, **self._login}
-        tables = [f"parties = {_value([_PARTY])}\n", _table("[ledger]", {"url": "sqlite:///htpoort.db"})]
-        tables.append(_table("[[outbox]]", outbox))
-        if one.password is not None:
-            tables.append(_table("[[pop3]]", {"server": self.host, "port": self.gateway.pop3_port, **self._login}))
-        if one.server is not None:
-            inbox = {"hostname": one.mailbox.rpartition("@")[2], "mailboxes": [one.mailbox], "port": one.server.port}
-            tables.append(_table("[[smtp]]", inbox))
-        # Where a newcomer sees the replies: as files.
-        replies = {"directory": "replies/{system}/{party}", "payload": True}
-        tables += [_table("[[delivery]]", {"system": system.name, **replies}) for system in (AGS, DMS)]
-        return "\n".join(tables)
-
-    @property
-    def _login(self) -> Facts:
-        """The settings that sending and fetching have in common."""
-        one, files = self.declarant, _files(self.gateway)
-        login = {} if one.password is None else {"username": one.username, "password_env": _VARIABLE}
-        security = "plain" if files["ca_file"] is None else "starttls"
-        return {"security": security, **login, **{name: path for name, path in files.items() if path is not None}}
-
-
-def _table(head: str, settings: Facts) -> str:
-    return "".join(f"{text}\n" for text in (head, *(f"{key} = {_value(value)}" for key, value in settings.items())))
-
-
-def _value(value: object) -> str:
-    """Write a text, a number, a truth value or an array of texts, whose JSON is also TOML."""
-    return json.dumps(value, ensure_ascii=False)

@@ -14,6 +14,7 @@ import smtplib
 import socket
 import ssl
 import sys
+import urllib.request
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -195,6 +196,55 @@ class TestJson:
         assert ["ca.pem", "client.pem", "server.pem"] == sorted(path.name for path in folder.iterdir())
 
 
+class TestPage:
+    """With --web, a browser shows what happens, and holds nothing up."""
+
+    @staticmethod
+    def read(url: str) -> str:
+        """Fetch the page."""
+        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own
+            return str(answer.read().decode())
+
+    async def test_it_shows_what_happens(self) -> None:
+        """The address that is printed shows what was sent; its time can be moved, and a planned answer is sent then."""
+        async with simulator("--web", *LOGIN, "--json") as running:
+            await asyncio.to_thread(submit, running.facts, "22096222734662")
+            await running.events(2)
+            page = await asyncio.to_thread(self.read, running.facts["web"])
+            await running.stop()
+
+        assert 'class="badge">Declaration<' in page
+        assert ">22096222734662</a>" in page
+        assert "Let it pass" in page
+
+    async def test_its_address_is_printed(self) -> None:
+        """A person sees the address among the ports; without --web there is none."""
+        async with simulator("--web", "--web-port", "0") as running:
+            lines = await running.until("Stop with Ctrl-C.")
+            await running.stop()
+        async with simulator("--json") as without:
+            await without.stop()
+
+        (line,) = (line for line in lines if line.startswith("web "))
+        assert re.fullmatch(r"web +http://127\.0\.0\.1:\d+/\n", line)
+        assert without.facts["web"] is None
+
+    async def test_stopping_with_a_browser(self) -> None:
+        """Ctrl-C ends it although a browser listens for news and another reads nothing: both connections are closed."""
+        async with simulator("--web", "--json") as running:
+            port = int(running.facts["web"].rpartition(":")[2].rstrip("/"))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"event: change")
+            deaf = await asyncio.open_connection("127.0.0.1", port)
+            summary = json.loads(await running.stop())
+            rest = await reader.read()
+            writer.close()
+            deaf[1].close()
+
+        assert (0, True) == (summary["taken"], rest.endswith(b"0\r\n\r\n"))
+
+
 class TestText:
     """A person gets what to paste, then a line for each event, then the summary."""
 
@@ -368,6 +418,30 @@ class TestRefused:
             started.returncode,
             err.decode(),
         )
+
+    async def test_nothing_serves_the_page(self) -> None:
+        """If a library of the page is not installed, the error says how to install it; the simulator runs without."""
+        code = (
+            "import sys; sys.modules['starlette'] = None; from htpoort.cli import _app;"
+            " sys.exit(_app.run(['simulate', '--web']))"
+        )
+        started = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+        _, err = await started.communicate()
+
+        assert (2, "htpoort: --web needs starlette; install it with: pip install 'htpoort[web]'\n") == (
+            started.returncode,
+            err.decode(),
+        )
+
+    @pytest.mark.parametrize("json", [(), ("--json",)])
+    def test_a_port_of_the_page_that_is_taken(self, htpoort: Run, json: tuple[str, ...]) -> None:
+        """A port of the page that another program uses gives exit code 1, and the option is named."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            result = htpoort("simulate", "--web", "--web-port", port, *json)
+
+        assert 1 == result.code
+        assert f"--web-port: {port} is in use" in (result.facts["message"] if json else result.err)
 
     def test_two_of_one_mailbox(self, htpoort: Run) -> None:
         """Two declarants with the same mailbox are refused."""

@@ -385,6 +385,8 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--tls-port", "-1", "--tls-port is '-1'; give a whole number, "),
         ("--pop3-port", "65536", "--pop3-port is '65536'; give a whole number, "),
         ("--pop3s-port", "x", "--pop3s-port is 'x'; give a whole number, "),
+        ("--web-port", "8025", "--web-port needs --web."),
+        ("--web-port", "65536", "--web-port is '65536'; give a whole number, "),
         ("--certificates", "folder", "--certificates needs --tls."),
         ("--client-certificate", "maybe", "--client-certificate is 'maybe'; give none, optional or required."),
         ("--host", "192.0.2.1", "--host: '192.0.2.1' is not an address of this machine"),

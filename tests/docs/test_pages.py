@@ -280,7 +280,7 @@ class TestArchitecture:
         # __main__ only starts the command line.
         floors = [{room.strip() for room in re.split(r"[|:]", floor)} - {"__main__"} for floor in house["layers"]]
         (picture,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-        drawn = [set(re.split(r" {3,}(?=\S)", line[:45].strip())) for line in picture.splitlines()]
+        drawn = [set(re.split(r" {3,}(?=\S)", line[:51].strip())) for line in picture.splitlines()]
         rows = {name.removeprefix("htpoort.") for name in re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)}
 
         assert floors == drawn

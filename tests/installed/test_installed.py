@@ -44,7 +44,18 @@ def test_every_module_imports(tmp_path: Path) -> None:
 
     assert 0 == code, output
     rooms = {name.split(".")[1] for name in output.split()}
-    assert {"agent", "cli", "config", "core", "delivery", "ledger", "simulator", "testing", "transport"} <= rooms
+    assert {
+        "agent",
+        "cli",
+        "config",
+        "core",
+        "delivery",
+        "ledger",
+        "live",
+        "simulator",
+        "testing",
+        "transport",
+    } <= rooms
 
 
 def test_a_new_ledger_gets_its_tables(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, TypeVar, TypeVarTuple, cast, final
+from typing import Any, Final, TypeVar, TypeVarTuple, cast, final
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -23,7 +23,7 @@ Ts = TypeVarTuple("Ts")
 _THREADS: Final = 2  # one call that hangs does not delay the others; if two hang, the disk does
 
 
-async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until each has ended."""
     pending = tuple(tasks)
     for task in pending:

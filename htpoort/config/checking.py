@@ -19,7 +19,7 @@ from typing import Final
 import attrs
 
 from htpoort import _clock
-from htpoort._aio import run_in_thread
+from htpoort._aio import cancel_all, run_in_thread
 from htpoort.agent import Pop3Inbox
 from htpoort.config.configuration import AgentConfig, MissingSecrets
 from htpoort.config.disk_checks import (
@@ -89,12 +89,15 @@ async def check(
         Every finding, in a fixed order.
     """
     found: list[Finding] = []
-    async with asyncio.TaskGroup() as group:
-        parts = _parts(config, missing, at=at, silence=silence)
-        for task in [group.create_task(part) for part in parts]:
+    tasks = [asyncio.create_task(part) for part in _parts(config, missing, at=at, silence=silence)]
+    try:
+        for task in tasks:
             for finding in await task:
+                # A group of tasks would wrap what it raises, such as that the reader of a pipe is gone.
                 report(finding)
                 found.append(finding)
+    finally:
+        await cancel_all(tasks)
     return tuple(found)
 
 

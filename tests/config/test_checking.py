@@ -234,6 +234,19 @@ class TestTheWhole:
         ] == [(one.part, one.check, one.verdict.value) for one in findings if one.part[-1] == "]"]
 
 
+class TestReporting:
+    """Findings are reported one by one, as soon as they are there."""
+
+    async def test_a_report_that_fails(self, read: Read) -> None:
+        """What the reporter raises, as when the reader of a pipe has enough, ends the check as itself."""
+
+        def gone(_: Finding) -> None:
+            raise BrokenPipeError
+
+        with pytest.raises(BrokenPipeError):
+            await check(read(BASE), at=NOW, report=gone)
+
+
 class TestTheLedger:
     """What only the ledger knows."""
 

@@ -140,3 +140,17 @@ def test_every_exit_code_is_listed(page: Callable[[str], Any], path: str, headin
     listed = [int(row[0].strip("`")) for row in page(path).rows(heading)]
 
     assert [0, _app.FAILED, _app.BAD_INPUT, _app.QUARANTINED, _app.ATTENTION, _app.INTERRUPTED] == listed
+
+
+def test_an_operator_finds_each_code(page: Callable[[str], Any], in_backticks: Callable[[str], list[str]]) -> None:
+    """`docs/how-to/errors.md` has each code but those of tests, reason and failure, and none that does not exist."""
+    every, text = page(PAGE), page("docs/how-to/errors.md")
+    of_tests = {in_backticks(row[0])[0] for row in every.rows("### In tests with the fixtures")}
+    codes = {in_backticks(row[0])[0] for row in every.rows("## Problem codes")}
+    others = {one.value for kind in (SendFailure, FetchFailure, Reason) for one in kind}
+    exits = {in_backticks(row[0])[0] for row in every.rows("## Exit codes")}
+    first = {code for row in text.rows() for code in in_backticks(row[0])}
+    reasons = set(in_backticks(text.section("## Reasons of the quarantine").partition(":")[0]))
+
+    assert codes - of_tests | others | exits == first | reasons
+    assert all(len(row) == 3 and all(row) for row in text.rows())

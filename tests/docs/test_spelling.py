@@ -16,7 +16,8 @@ KNOWN = {
     *("CSV-bestand", "SMTP-adres", "antwoordbericht", "exitcode", "generale", "ledger", "proces-ID"),
     *("daarboven", "daarheen", "daarin", "daarvan", "daarvoor", "erbij", "hierboven", "onderaan", "waarop", "waarvan"),
 }
-CODE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)", re.DOTALL)
+# With the search words of the page at its beginning, which are in both languages.
+CODE = re.compile(r"\A---\n.*?\n---\n|```.*?```|`[^`]*`|\]\([^)]*\)", re.DOTALL)
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
 

@@ -1,4 +1,4 @@
-"""The programs of `docs/how-to/any-language.md`: Node and PHP queue, and read replies, by commands and JSON."""
+"""The programs of `docs/how-to/node.md` and `docs/how-to/php.md` queue, and read replies, by commands and JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from interop.programs import environment, run
 
 from htpoort.simulator import Declarant, Gateway, Scenario, Script, ScriptedReply
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/any-language.md"
+ROOT = Path(__file__).parents[2]
 COMMANDS = Path(sys.executable).parent
 REFERENCE = REFERENCES[14]
 REPLY = '<?xml version="1.0"?>\n<Response>ë</Response>\n'.encode()
@@ -43,10 +43,12 @@ command = ["true"]
 """
 
 
-@pytest.mark.parametrize(("interpreter", "language"), [("node", "js"), ("php", "php")])
-async def test_program(tmp_path: Path, interpreter: str, language: str) -> None:
+@pytest.mark.parametrize(
+    ("interpreter", "language", "path"), [("node", "js", "docs/how-to/node.md"), ("php", "php", "docs/how-to/php.md")]
+)
+async def test_program(tmp_path: Path, interpreter: str, language: str, path: str) -> None:
     """Each declaration is queued once, each reply is a whole file with the payload or none, a refusal is a sentence."""
-    page = PAGE.read_text(encoding="utf-8")
+    page = (ROOT / path).read_text(encoding="utf-8")
     (program,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     script, declaration = tmp_path / f"customs.{language}", tmp_path / "declaration.xml"
     replies = tmp_path / "replies"
@@ -54,8 +56,8 @@ async def test_program(tmp_path: Path, interpreter: str, language: str) -> None:
     declaration.write_bytes(PAYLOAD)
     replies.mkdir()
     (tmp_path / "password").write_text(PASSWORD)
-    path = os.pathsep.join((str(COMMANDS), environment()["PATH"]))
-    env = environment(PATH=path, HTPOORT_CONFIG=str(tmp_path / "htpoort.toml"))
+    programs = os.pathsep.join((str(COMMANDS), environment()["PATH"]))
+    env = environment(PATH=programs, HTPOORT_CONFIG=str(tmp_path / "htpoort.toml"))
     scripted = Script(scenarios=(Scenario(replies=(ScriptedReply(body=REPLY),)),))
     async with Gateway(
         declarants=[Declarant(mailbox=MAILBOX, username="edi", password=PASSWORD)], script=scripted

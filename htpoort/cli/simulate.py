@@ -52,6 +52,13 @@ _Played = Annotated[
     list[str] | None, typer.Option(metavar="FILE", help="A notice whose windows it plays; may be repeated.")
 ]
 _Names = Annotated[list[str] | None, typer.Option(metavar="NAME=SYSTEM", help="Which name in notices is which system.")]
+_Senders = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MAILBOX[:PASSWORD]",
+        help="A sender that fetches replies by POP3; with MAILBOX=HOST:PORT they are pushed. May be repeated.",
+    ),
+]
 
 
 @app.command()
@@ -65,13 +72,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     record: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write every message into this folder, as .eml.")
     ] = None,
-    declarant: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MAILBOX[:PASSWORD]",
-            help="A sender that fetches replies by POP3; with MAILBOX=HOST:PORT they are pushed. May be repeated.",
-        ),
-    ] = None,
+    declarant: _Senders = None,
     port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for SMTP; 0 chooses a free one.")] = 0,
     tls_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for implicit TLS.")] = 0,
     pop3_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3.")] = 0,
@@ -94,9 +95,7 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
 ) -> None:
     """Play the gateway on loopback until Ctrl-C."""
     _check_tls_options(certificates, client_certificate, tls_port, pop3s_port, tls=tls)
-    if web_port and not web:
-        raise _input.refusal("input.usage", "--web-port needs --web.")
-    page_of = _page_class() if web else None
+    page_of = _page_class(web_port, web=web)
     # The gateway goes on whether anyone reads what it prints or not.
     _output.make_optional()
     declarants = _declarants(declarant or (), has_pop3_port=bool(pop3_port or pop3s_port))
@@ -125,8 +124,12 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
             asyncio.run(_play(gateway, page, host=host, directory=directory, declarants=declarants, as_json=json))
 
 
-def _page_class() -> type[LivePage]:
-    """Load the page of --web."""
+def _page_class(port: int, *, web: bool) -> type[LivePage] | None:
+    """Load the page of --web; None without it."""
+    if not web:
+        if port:
+            raise _input.refusal("input.usage", "--web-port needs --web.")
+        return None
     try:
         from htpoort.live import LivePage  # noqa: PLC0415 - libraries that only --web needs
     except ModuleNotFoundError as error:

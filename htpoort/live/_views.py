@@ -11,7 +11,7 @@ from itertools import starmap
 from typing import Any, Final
 
 from htpoort.core.directory import Directory
-from htpoort.core.message import header_text, read
+from htpoort.core.message import header_texts, read
 from htpoort.core.payload import Part
 from htpoort.core.text import one_line
 from htpoort.simulator import (
@@ -304,7 +304,7 @@ def _is_about(entry: JournalEntry, declaration: Declaration) -> bool:
 
 
 def _subject(raw: bytes) -> str:
-    return one_line(header_text(raw, "Subject")[:400]) or "(no Subject)"
+    return one_line(header_texts(raw, "Subject")[0][:400]) or "(no Subject)"
 
 
 def _details(entry: JournalEntry) -> list[tuple[str, str]]:

@@ -16,7 +16,8 @@ import signal
 import subprocess  # noqa: S404 - sessions are run
 import sys
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -27,6 +28,8 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
 from htpoort import Directory
+from htpoort.config import read_agent_without_secrets
+from htpoort.core.notices.own import read_own_notice
 
 ROOT: Final = Path(__file__).parent
 
@@ -46,6 +49,7 @@ SHORT: Final = [ROOT / "htpoort", *(ROOT / "tests" / room for room in ("unit", "
 """Rooms in which no test takes long."""
 
 _OPTIONS: Final = doctest.ELLIPSIS
+_URL_ENV: Final = re.compile(r'^url_env = "(\w+)"', re.MULTILINE)
 _PORT: Final = re.compile(r"--(port|pop3-port|web-port) (\d+)")
 _LISTENING: Final = {"port": r"smtp_port +", "pop3-port": r"pop3_port +", "web-port": r"web +http://127\.0\.0\.1:"}
 
@@ -158,9 +162,34 @@ def _console(example: Example) -> str | None:
 
 
 def _toml(example: Example) -> None:
-    """Read a block as a table of systems; the Python after it has the text as *toml*."""
-    example.namespace["toml"] = str(example.parsed)
-    Directory.from_toml(example.parsed)
+    """
+    Read a block as what it is: systems, a notice, or `htpoort.toml` or a part of it.
+
+    The Python after it has the text as *toml*.
+    """
+    text = example.namespace["toml"] = str(example.parsed)
+    keys = tomllib.loads(text).keys()
+    if keys == {"systems"}:
+        Directory.from_toml(text)
+    elif "system" in keys:
+        read_own_notice(text)
+    else:
+        _read_configuration(text, keys)
+
+
+def _read_configuration(text: str, keys: Container[str]) -> None:
+    """Read a part of `htpoort.toml` as one that has the rest of what is needed."""
+    if "ledger" not in keys:
+        text = f'[ledger]\nurl = "sqlite:///htpoort.db"\n{text}'
+    if "parties" not in keys:
+        text = f'parties = ["NL123456789.02.05", "NL123456789.03.05"]\n{text}'
+    with tempfile.TemporaryDirectory() as folder:
+        for name in re.findall(r'^(?:folder|path) = "([^"]+)"', text, re.MULTILINE):
+            Path(folder, name.split("{")[0]).mkdir(parents=True, exist_ok=True)
+        path = Path(folder, "htpoort.toml")
+        path.write_text(text, encoding="utf-8")
+        database = dict.fromkeys(_URL_ENV.findall(text), "postgresql+psycopg://htpoort@db.forwarder.example/htpoort")
+        read_agent_without_secrets(path, environ=database)
 
 
 _documents = Sybil(

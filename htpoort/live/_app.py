@@ -16,7 +16,7 @@ from typing import Any, Final, final
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -264,10 +264,14 @@ class PageApp:
     async def _form(self, request: Request) -> dict[str, str]:
         """Read a form that this page sent; refuse any other."""
         octets = b""
-        async for piece in request.stream():
-            octets += piece
-            if len(octets) > _FORM:
-                raise _Sorry(400, "The form is too large.")
+        try:
+            async for piece in request.stream():
+                octets += piece
+                if len(octets) > _FORM:
+                    raise _Sorry(400, "The form is too large.")
+        except ClientDisconnect:
+            # No one reads the answer.
+            raise _Sorry(400, "The form is not whole.") from None
         try:
             fields = parse_qs(octets.decode("ascii", "replace"), max_num_fields=10)
         except ValueError:

@@ -19,8 +19,8 @@ from htpoort.transport import hosts
 __all__ = ["LoopbackServer"]
 
 _HOST: Final = "127.0.0.1"
-_GRACE: Final = 0.4  # seconds in which browsers may take the end of what was being sent
-_LONGEST: Final = 0.4  # seconds after that until what still runs is cancelled
+_GRACE: Final = 0.3  # seconds in which browsers may take the end of what was being sent
+_LONGEST: Final = 0.3  # seconds after that until what still runs is cancelled
 _CONNECTIONS: Final = 100  # at once; a browser has at most six
 
 

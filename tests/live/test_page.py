@@ -408,6 +408,20 @@ class TestOrders:
             record.name for record in caplog.records if record.levelno >= 30
         ]
 
+    async def test_a_form_that_is_cut(self, filled: Any, caplog: pytest.LogCaptureFixture) -> None:
+        """A browser that leaves within a form costs nothing: no order, and no traceback."""
+        before = filled.gateway.clock()
+        reader, writer = await asyncio.open_connection("127.0.0.1", filled.page.port)
+        head = "POST /pass HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+        writer.write(f"{head}token={await token(filled)}&amount=1".encode())
+        writer.write_eof()
+        async with asyncio.timeout(60):
+            await reader.read()
+        writer.close()
+
+        assert 200 == (await get(filled)).status
+        assert (before, []) == (filled.gateway.clock(), [one for one in caplog.records if one.name == "uvicorn.error"])
+
     async def test_nothing_by_reading(self, filled: Any) -> None:
         """Reading changes nothing: orders are forms."""
         assert {404} == {(await get(filled, path)).status for path in ("/pass?amount=1&unit=days", "/answer?number=1")}

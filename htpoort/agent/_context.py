@@ -17,6 +17,7 @@ from typing import Final, Generic, Protocol, TypeVar, final
 import attrs
 
 from htpoort._aio import run_in_thread
+from htpoort._log import Exchange, event
 from htpoort.agent.metrics import LEDGER_ERRORS, Metrics, NoMetrics
 from htpoort.agent.settings import Timing
 from htpoort.core.errors import HtpoortError, LedgerError
@@ -217,7 +218,13 @@ class WorkerContext:
         self.sending_leases = Leases(length, clock, lambda keys, until: exchanges(keys, owner=owner, until=until))
         self.delivery_leases = Leases(length, clock, lambda keys, until: replies(keys, owner=owner, until=until))
 
-    async def write(self, submit: Callable[[], Future[T]], *, without_text: Callable[[], Future[T]] | None = None) -> T:
+    async def write(
+        self,
+        submit: Callable[[], Future[T]],
+        *,
+        without_text: Callable[[], Future[T]] | None = None,
+        of: Exchange | None = None,
+    ) -> T:
         """
         Record what has happened. Repeat until the ledger accepts it or the grace period is over, whatever the error.
 
@@ -226,6 +233,7 @@ class WorkerContext:
         Args:
             submit: Hands the record to the ledger.
             without_text: Hands over the same record without its free text, for a database that cannot store it.
+            of: The exchange that it is about, for the log.
         """
         while True:
             error = await self._attempt(submit)
@@ -235,13 +243,22 @@ class WorkerContext:
             if without_text is not None and not passing:
                 shorter = await self._attempt(without_text)
                 if isinstance(shorter, _Written):
-                    LOG.error("Recorded without its text, which the ledger refused: %s", error)
+                    LOG.error(
+                        "Recorded without its text, which the ledger refused: %s",
+                        error,
+                        extra=event("ledger.text-refused", of=of, why=error),
+                    )
                     return shorter.result
             if self.grace_over:
                 raise error
             self.metrics.count(LEDGER_ERRORS)
             known = isinstance(error, HtpoortError)
-            LOG.error("Writing to the ledger failed: %s", error, exc_info=None if known else error)
+            LOG.error(
+                "Writing to the ledger failed: %s",
+                error,
+                exc_info=None if known else error,
+                extra=event("ledger.write-failed", of=of, why=error),
+            )
             await self.pause(self.timing.retry_delay)
 
     async def _attempt(self, submit: Callable[[], Future[T]]) -> _Written[T] | Exception:
@@ -271,7 +288,11 @@ class WorkerContext:
         try:
             paused = await run_in_thread(self.ledger.servers.paused)
         except LedgerError as error:
-            LOG.error("Whether %s is paused is not known, so it is tried: %s", name, error)  # noqa: TRY400 - as above
+            LOG.error(  # noqa: TRY400 - as above
+                "Whether %s is paused is not known, so it is tried: %s",
+                *(name, error),
+                extra=event("server.pause-not-known", server=name, why=error),
+            )
             return None
         return next((pause for pause in paused if pause.name == name), None)
 
@@ -300,10 +321,11 @@ class WorkerContext:
             try:
                 await step()
             except LedgerError as error:
-                LOG.error("%s: %s", worker, error)  # noqa: TRY400 - the sentence explains what to do
+                # Without its traceback: the sentence explains what to do.
+                LOG.error("%s: %s", worker, error, extra=event("worker.failed", worker=worker, why=error))  # noqa: TRY400
                 await self.pause(self.timing.retry_delay)
             except Exception:
-                LOG.exception("%s: unexpected error", worker)
+                LOG.exception("%s: unexpected error", worker, extra=event("worker.crashed", worker=worker))
                 await self.pause(self.timing.retry_delay)
 
 

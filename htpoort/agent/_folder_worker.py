@@ -15,6 +15,7 @@ from typing import Final, final
 
 from htpoort._aio import run_in_thread
 from htpoort._disk import may_pass, place_of
+from htpoort._log import event
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent.dispatch import Dispatcher
 from htpoort.agent.folder import BAD, DeclarationFiles, FileOutcome
@@ -63,7 +64,11 @@ class FolderWorker:
         except OSError as error:
             why = f"{error.strerror or 'it does not answer'}."
             if may_pass(error):
-                LOG.warning("Declarations in %s cannot be queued now, and wait: %s", folder.path, why)
+                LOG.warning(
+                    "Declarations in %s cannot be queued now, and wait: %s",
+                    *(folder.path, why),
+                    extra=event("folder.unavailable", folder=folder.path, why=why),
+                )
                 return ()
             place = place_of(error)
             if place not in {None, folder.path}:
@@ -95,7 +100,11 @@ class FolderWorker:
         except OSError as error:
             why = f"{error.filename or self._folder.path}: {error.strerror or error}"
             if why != self._reported:  # not at every poll
-                LOG.error("Declarations in %s wait: %s", self._folder.path, one_line(why))
+                LOG.error(
+                    "Declarations in %s wait: %s",
+                    *(self._folder.path, one_line(why)),
+                    extra=event("folder.failed", folder=self._folder.path, why=one_line(why)),
+                )
             self._reported, delay = why, context.timing.retry_delay
         else:
             self._reported = ""
@@ -111,7 +120,11 @@ class FolderWorker:
         files = DeclarationFiles(self._folder)
         left_alone = files.content(only_others=True).left_alone(now)
         if new := [name for name in left_alone if name not in self._left_alone]:
-            FILES.warning("%s: %s", *files.left_alone_in_words(new))
+            FILES.warning(
+                "%s: %s",
+                *files.left_alone_in_words(new),
+                extra=event("file.left-alone", folder=self._folder.path, number=len(new)),
+            )
         self._left_alone = set(left_alone)
 
 
@@ -138,9 +151,18 @@ def log(folder: DeclarationFolder, outcome: FileOutcome) -> None:
     """Log what became of a file."""
     file, place = one_line(outcome.file), folder.path
     if outcome.dispatched is None:
-        FILES.warning("%s in %s was refused and is in %s: %s", file, place, BAD, one_line(outcome.refusal))
+        why = one_line(outcome.refusal)
+        FILES.warning(
+            "%s in %s was refused and is in %s: %s",
+            *(file, place, BAD, why),
+            extra=event("file.refused", file=file, folder=place, why=why),
+        )
         return
     exchange = outcome.dispatched.exchange
     how = "was queued before" if exchange.repeated else "was queued"
     facts = (exchange.system, exchange.party, exchange.reference)
-    FILES.info("%s in %s %s for %s of %s under %s", file, place, how, *facts)
+    FILES.info(
+        "%s in %s %s for %s of %s under %s",
+        *(file, place, how, *facts),
+        extra=event("declaration.queued", of=exchange, file=file, folder=place, repeated=exchange.repeated),
+    )

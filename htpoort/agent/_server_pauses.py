@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import final
 
 from htpoort import _clock
+from htpoort._log import event
 from htpoort.agent._context import LOG, OMITTED, WorkerContext
 from htpoort.agent.settings import Timing
 from htpoort.core.errors import SendError, SendFailure
@@ -77,13 +78,21 @@ class ServerPauses:
             self._since = at
         self._kind = kind
         since, next_try = _clock.local(self._since), _clock.local(at + pause)
-        LOG.warning("%s is paused until %s, failing since %s: %s", self._name, next_try, since, why)
+        LOG.warning(
+            "%s is paused until %s, failing since %s: %s",
+            *(self._name, next_try, since, why),
+            extra=event("server.paused", server=self._name, until=at + pause, since=self._since, why=why),
+        )
         return pause
 
     def worked(self) -> None:
         """Count an attempt that succeeded."""
         if self._since is not None:
-            LOG.info("%s works again, after failing since %s", self._name, _clock.local(self._since))
+            LOG.info(
+                "%s works again, after failing since %s",
+                *(self._name, _clock.local(self._since)),
+                extra=event("server.works-again", server=self._name, since=self._since),
+            )
         self._since, self._kind, self.failures = None, None, 0
 
 
@@ -165,7 +174,7 @@ class ServerUse:
     def resume(self) -> None:
         """End a pause because of an order; the failure of an attempt that began before the order leads to none."""
         self._pause_begin = self._pause_end = self.now()
-        LOG.info("%s may be tried at once, by order", self.name)
+        LOG.info("%s may be tried at once, by order", self.name, extra=event("server.resumed", server=self.name))
 
     def failed(self, sender: Sender, error: SendError, begun: float) -> None:
         """Note that an attempt failed because of the server; *begun* is when the attempt began, by `now`."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final, ParamSpec, final
 
 from htpoort._aio import run_in_thread
+from htpoort._log import event
 from htpoort.agent._context import LOG, WorkerContext
 from htpoort.agent.inbox import Pop3Worker
 from htpoort.agent.metrics import EXCHANGES, IN_QUARANTINE, OLDEST_OPEN, PAUSED, UNDELIVERED, Metric, NoMetrics
@@ -63,16 +64,22 @@ class ClockWatch:
                 LOG.warning(
                     "Declarations to %s (%d) were due later than any delay allows: a clock was ahead. They are due now",
                     *(system, number),
+                    extra=event("declarations.due-corrected", system=system, number=number),
                 )
         for system in self._delivering:
             if number := await self._counted(ledger.replies.correct_due, system, at=at, longest=self._delivery):
                 LOG.warning(
                     "Replies of %s (%d) were due later than any delay allows: a clock was ahead. They are due now",
                     *(system, number),
+                    extra=event("replies.due-corrected", system=system, number=number),
                 )
         longest = max(lease, _LONGEST_LEASE)
         if number := await self._counted(ledger.shorten_leases, at=at, length=lease, longest=longest):
-            LOG.warning("Leases (%d) ended too far in the future: a clock was ahead. They are shortened", number)
+            LOG.warning(
+                "Leases (%d) ended too far in the future: a clock was ahead. They are shortened",
+                number,
+                extra=event("leases.shortened", number=number),
+            )
         await context.pause(lease / 3)
 
     async def _counted(self, correct: Callable[P, int], *args: P.args, **options: P.kwargs) -> int:
@@ -115,11 +122,13 @@ class UnservedWatch:
             LOG.warning(
                 "Declarations to %s wait (%d), because this agent has no outbox for %s",
                 *(system, declarations[system], system),
+                extra=event("declarations.unserved", system=system, number=declarations[system]),
             )
         for system in sorted(status.undelivered.keys() - self._delivering):
             LOG.warning(
                 "Replies of %s wait (%d), because this agent has no delivery for %s",
                 *(system, status.undelivered[system], system),
+                extra=event("replies.unserved", system=system, number=status.undelivered[system]),
             )
         self._sending |= declarations.keys()
         self._delivering |= status.undelivered.keys()

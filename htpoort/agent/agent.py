@@ -19,6 +19,7 @@ from typing import Any, Final, Self, final
 
 from htpoort import _clock
 from htpoort._aio import ConcurrentExitStack, cancel_all
+from htpoort._log import event
 from htpoort.agent._context import LOG, UNKNOWN, WorkerContext
 from htpoort.agent._folder_worker import folder_workers
 from htpoort.agent._watches import ClockWatch, GaugeWatch, ResumeWatch, UnservedWatch
@@ -174,8 +175,8 @@ class Agent:
         """Ask the agent to stop. A signal handler of the loop may call this."""
         self._context.stop_event.set()
         self.wake()
-        for event in (worker.wake for workers in (self._delivery_workers, self._pop3_workers) for worker in workers):
-            event.set()
+        for wake in (worker.wake for workers in (self._delivery_workers, self._pop3_workers) for worker in workers):
+            wake.set()
 
     async def wait_for_stop_request(self) -> None:
         """Wait until the agent is asked to stop."""
@@ -300,7 +301,11 @@ class Agent:
             await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before, keep=keep))
         except LedgerError as error:
             # Only htpoort status is wrong then; what can be sent and received is.
-            LOG.error("The pauses of servers that an earlier agent recorded stay: %s", error)
+            LOG.error(
+                "The pauses of servers that an earlier agent recorded stay: %s",
+                error,
+                extra=event("server.pauses-not-cleared", why=error),
+            )
 
     async def _keep_leases(self) -> None:
         """Renew the leases of this agent, and take back those of agents that have ended."""
@@ -327,6 +332,7 @@ class Agent:
                 "Declaration to %s of %s under %s: It is not known whether it was sent: its worker is gone, and the "
                 "server may have accepted it. It is not sent again until a reply or htpoort resolve %s settles it",
                 *(lost.system, lost.party, lost.reference, lost.reference),
+                extra=event("declaration.unknown", of=lost, why="its worker is gone"),
             )
 
     def _renewal_interval(self) -> timedelta:

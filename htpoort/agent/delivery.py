@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Final, Protocol, final
 
+from htpoort._log import event
 from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent.metrics import DELIVERIES, DELIVERY_SECONDS
 from htpoort.core.errors import HtpoortError, InputError, Problem
@@ -93,7 +94,11 @@ class DeliveryWorker:
             return error.problems
         except Exception as error:  # noqa: BLE001 - the other systems are served, and this one when it can be
             why = _shown(str(error)) or type(error).__name__
-            LOG.warning("Replies of %s cannot be delivered now, and wait: %s", self._system, why)
+            LOG.warning(
+                "Replies of %s cannot be delivered now, and wait: %s",
+                *(self._system, why),
+                extra=event("delivery.unavailable", system=self._system, why=why),
+            )
         return ()
 
     async def run(self) -> None:
@@ -146,7 +151,11 @@ class DeliveryWorker:
             await self._record(reply, await self._attempt(reply) if held else LeaseLostError())
         except Exception:  # noqa: BLE001 - logged with its traceback; the other replies go on
             # The lease runs out, and the reply is delivered again.
-            LOG.exception("The outcome of delivering reply %d was not recorded", reply.key)
+            LOG.exception(
+                "The outcome of delivering reply %d of %s for %s under %s was not recorded",
+                *(reply.key, reply.system, reply.party, reply.reference),
+                extra=event("reply.not-recorded", of=reply, reply=reply.key),
+            )
         finally:
             self._context.delivery_leases.drop(reply)
             self._lost.discard(reply.key)
@@ -200,13 +209,28 @@ class DeliveryWorker:
         outcome = "delivered" if error is None else "left" if isinstance(error, LeaseLostError) else "failed"
         context.metrics.count(DELIVERIES, system=self._system, outcome=outcome)
         if error is None:
-            LOG.info("Reply %d of %s for %s under %s was delivered", *facts)
-            await context.write(lambda: replies.mark_delivered_soon(reply.key, at=at, redeliveries=reply.redeliveries))
+            LOG.info(
+                "Reply %d of %s for %s under %s was delivered",
+                *facts,
+                extra=event("reply.delivered", of=reply, reply=reply.key),
+            )
+            await context.write(
+                lambda: replies.mark_delivered_soon(reply.key, at=at, redeliveries=reply.redeliveries), of=reply
+            )
             return
         if isinstance(error, LeaseLostError):
-            LOG.warning("Reply %d of %s for %s under %s is left to another agent: %s", *facts, error)
+            LOG.warning(
+                "Reply %d of %s for %s under %s is left to another agent: %s",
+                *(*facts, error),
+                extra=event("reply.left-to-another", of=reply, reply=reply.key, why=error),
+            )
             return
-        LOG.warning("Reply %d of %s for %s under %s was not delivered: %s", *facts, _shown(str(error)))
+        why = _shown(str(error))
+        LOG.warning(
+            "Reply %d of %s for %s under %s was not delivered: %s",
+            *(*facts, why),
+            extra=event("reply.not-delivered", of=reply, reply=reply.key, why=why),
+        )
         trouble = _shown(_trouble(error))
         due = at + retry_delay(
             reply.attempts,
@@ -220,7 +244,7 @@ class DeliveryWorker:
                 reply.key, at=at, due=due, trouble=why, owner=context.owner, redeliveries=reply.redeliveries
             )
 
-        await context.write(lambda: mark(trouble), without_text=lambda: mark(OMITTED))
+        await context.write(lambda: mark(trouble), without_text=lambda: mark(OMITTED), of=reply)
 
 
 def delivery_workers(
@@ -261,7 +285,9 @@ def delivery_workers(
         others = [str(party) for party in router.parties if str(party) not in own]
         if None not in of_system and others:
             LOG.warning(
-                "Replies of %s for %s wait, because this agent has no delivery for them", system, ", ".join(others)
+                "Replies of %s for %s wait, because this agent has no delivery for them",
+                *(system, ", ".join(others)),
+                extra=event("parties.unserved", system=system, parties=others),
             )
     return workers
 

@@ -17,6 +17,7 @@ import attrs
 
 from htpoort import _clock
 from htpoort._aio import run_in_thread
+from htpoort._log import event
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerPauses
 from htpoort.agent.metrics import POLLS, QUARANTINED, REPLIES
@@ -77,7 +78,11 @@ class Intake:
             stored = await asyncio.wrap_future(submitted)
         except LedgerError as error:
             # The receiver logs no texts of errors; this one explains what to do.
-            LOG.error("Not stored; the peer is asked to send it again: %s", error)
+            LOG.error(
+                "Not stored; the peer is asked to send it again: %s",
+                error,
+                extra=event("reply.not-stored", peer=incoming.peer, why=error),
+            )
             raise
         self.report(stored)
 
@@ -87,22 +92,39 @@ class Intake:
             reason = stored.routing.reason.value
             if not stored.repeated:
                 self._context.metrics.count(QUARANTINED, reason=reason)
-            why = one_line(stored.routing.problems[0].message)
-            LOG.warning("In quarantine as %d (%s): %s", stored.key, reason, why)
+            why, claimed = one_line(stored.routing.problems[0].message), stored.routing.envelope
+            LOG.warning(
+                "In quarantine as %d (%s): %s",
+                *(stored.key, reason, why),
+                extra=event(
+                    "reply.quarantined",
+                    quarantine=stored.key,
+                    reason=reason,
+                    repeated=stored.repeated,
+                    # What the message claims; it may belong to no exchange.
+                    sender=None if claimed is None else claimed.sender,
+                    addressee=None if claimed is None else claimed.addressee,
+                    reference=None if claimed is None else claimed.reference,
+                    why=why,
+                ),
+            )
         elif not stored.repeated:
             routed = stored.routing
             self._context.metrics.count(REPLIES, system=routed.system.name)
+            system, party, reference = routed.system.name, routed.party, routed.reference
             LOG.info(
                 "Reply %d of %s for %s under %s was stored",
-                *(stored.key, routed.system.name, routed.party, routed.reference),
+                *(stored.key, system, party, reference),
+                extra=event("reply.stored", system=system, party=party, reference=reference, reply=stored.key),
             )
             if routed.correlation is Correlation.NOT_SENT:
                 LOG.warning(
                     "Reply %d of %s for %s came under %s, but that declaration cannot have been sent yet. "
                     "The reply does not count as an answer; see htpoort show %s",
-                    *(stored.key, routed.system.name, routed.party, routed.reference, routed.reference),
+                    *(stored.key, system, party, reference, reference),
+                    extra=event("reply.too-early", system=system, party=party, reference=reference, reply=stored.key),
                 )
-            self._stored(routed.system.name)
+            self._stored(system)
 
 
 @final
@@ -144,7 +166,7 @@ class Pop3Worker:
 
     def resume(self) -> None:
         """End the pause of the server, because of an order."""
-        LOG.info("%s is tried at once, by order", self.server)
+        LOG.info("%s is tried at once, by order", self.server, extra=event("server.resumed", server=self.server))
         self.wake.set()
 
     async def _wait(self, pause: timedelta) -> None:
@@ -161,7 +183,11 @@ class Pop3Worker:
         except InputError as error:
             # A file of the TLS settings may have been replaced or removed while the agent runs.
             for problem in error.problems:
-                LOG.error("%s: %s", self.server, problem.message)
+                LOG.error(
+                    "%s: %s",
+                    *(self.server, problem.message),
+                    extra=event("poll.failed", server=self.server, code=problem.code, why=problem.message),
+                )
         else:
             pause = await self._pause_after(report)
             # If nothing has left the mailbox, the same mails would come again at once.
@@ -179,7 +205,7 @@ class Pop3Worker:
         if error is None:
             return self._inbox.poll_interval
         if error.logged_in:
-            LOG.warning("%s", error)
+            LOG.warning("%s", error, extra=event("poll.broken-off", server=self.server, why=error.reason))
             return self._inbox.poll_interval
         refused = error.kind is FetchFailure.LOGIN and not error.retryable
         minimum = self._context.timing.login_pause if refused else self._inbox.poll_interval
@@ -201,7 +227,7 @@ class Pop3Worker:
         except TimeoutError:
             pass  # the agent is ending
         except LedgerError as error:
-            LOG.error("POP3: %s", error)
+            LOG.error("POP3: %s", error, extra=event("server.pause-not-recorded", server=self.server, why=error))
 
     async def _poll(self) -> FetchReport:
         """Poll once, and log what an operator may need to know."""
@@ -224,12 +250,25 @@ class Pop3Worker:
         outcome = "done" if error is None else "broken-off" if error.logged_in else "failed"
         context.metrics.count(POLLS, outcome=outcome)
         if report.seen_again:
-            LOG.info("%s: %d mails were fetched again that had been stored before", self.server, len(report.seen_again))
+            LOG.info(
+                "%s: %d mails were fetched again that had been stored before",
+                *(self.server, len(report.seen_again)),
+                extra=event("mail.seen-again", server=self.server, number=len(report.seen_again)),
+            )
         problems = [*report.problems, *(left.problem for left in report.left)]
         for problem in problems[:_MAX_WARNINGS]:
-            LOG.warning("%s: %s", self.server, problem.message)
+            LOG.warning(
+                "%s: %s",
+                *(self.server, problem.message),
+                extra=event("mail.trouble", server=self.server, code=problem.code, why=problem.message),
+            )
         if len(problems) > _MAX_WARNINGS:
-            LOG.warning("%s: left out %d more warnings like these", self.server, len(problems) - _MAX_WARNINGS)
+            more = len(problems) - _MAX_WARNINGS
+            LOG.warning(
+                "%s: left out %d more warnings like these",
+                *(self.server, more),
+                extra=event("mail.more-trouble", server=self.server, number=more),
+            )
         left_alone = (left.uidl for left in report.left if left.uidl and left.problem.code in _LEFT_ALONE)
         self._left_alone |= dict.fromkeys(left_alone, now + _LEAVE_ALONE)
         return report

@@ -21,6 +21,7 @@ import attrs
 
 from htpoort import _clock
 from htpoort._aio import run_in_thread
+from htpoort._log import event
 from htpoort.agent._context import LOG, WorkerContext, wait_for_event
 from htpoort.core.errors import InputError
 from htpoort.core.text import decoded_text, one_line
@@ -223,11 +224,20 @@ class NoticeWorker:
             for outcome in self._files.take(context.ledger, at=context.clock):
                 file = one_line(outcome.file)
                 if outcome.notice is None:
-                    LOG.warning("%s in %s was not read as a notice: %s", file, self._files.folder, outcome.refusal)
+                    folder, why = self._files.folder, outcome.refusal
+                    LOG.warning(
+                        "%s in %s was not read as a notice: %s",
+                        *(file, folder, why),
+                        extra=event("notice.not-read", file=file, folder=folder, why=why),
+                    )
         except OSError as error:
             why = f"{error.filename or self._files.folder}: {error.strerror or error}"
             if why != self._trouble:  # not at every poll
-                LOG.error("Notices in %s are not read: %s", self._files.folder, one_line(why))
+                LOG.error(
+                    "Notices in %s are not read: %s",
+                    *(self._files.folder, one_line(why)),
+                    extra=event("notice.folder-failed", folder=self._files.folder, why=one_line(why)),
+                )
             self._trouble = why
         else:
             self._trouble = ""
@@ -244,12 +254,17 @@ class NoticeWorker:
         self._last = new[-1].key
         presumed = await run_in_thread(lambda: ledger.recoveries.presumed_rejected(at=self._context.clock()))
         for notice in new:
-            LOG.info("Notice %d was learned: %s", notice.key, _described(notice))
+            LOG.info(
+                "Notice %d was learned: %s",
+                *(notice.key, _described(notice)),
+                extra=event("notice.learned", notice=notice.key, understood=notice.notice.complete),
+            )
             if unmapped := _names_without_system(ledger, notice, self._systems):
                 LOG.warning(
                     "Notice %d concerns %s, and no name of a system: it holds nothing. If it is one of your systems, "
                     "add it as [[notices.name]]",
                     *(notice.key, ", ".join(unmapped)),
+                    extra=event("notice.unmapped", notice=notice.key, names=unmapped),
                 )
         _warn_of_presumed(presumed)
 
@@ -265,7 +280,12 @@ class NoticeWorker:
             held = await asyncio.wrap_future(windows.hold_soon(review.to_hold, at=at))
             for system, advice in held.items():
                 until = "until a notice ends it" if advice.until is None else f"until {_clock.local(advice.until)}"
-                LOG.warning("Declarations to %s are held %s: %s", system, until, one_line(advice.reason))
+                why = one_line(advice.reason)
+                LOG.warning(
+                    "Declarations to %s are held %s: %s",
+                    *(system, until, why),
+                    extra=event("window.held", system=system, until=advice.until, why=why),
+                )
         for system, release in review.to_release.items():
             await self._let_go(system, release, at)
 
@@ -279,7 +299,11 @@ class NoticeWorker:
             # Not all installations end at the same moment.
             by = at + spread * (1 + context.rng.random() * (_JITTER - 1))
             why = f"Let go {release.order}" if release.order else f"The window of {system} is over"
-            LOG.info("%s; declarations to %s that were held are let go: %d", one_line(why), system, release.waiting)
+            LOG.info(
+                "%s; declarations to %s that were held are let go: %d",
+                *(one_line(why), system, release.waiting),
+                extra=event("window.released", system=system, number=release.waiting, by=by, why=one_line(why)),
+            )
         poll, jitter = context.timing.poll_interval, context.rng.random()
         most = release_share(release.waiting, left=by - at, poll=poll, jitter=jitter)
         if most or not release.waiting or by != release.by:
@@ -342,4 +366,10 @@ def _warn_of_presumed(presumed: Sequence[Concern]) -> None:
             "Presumed rejected, because it was sent in a window of notice %s: %s%s. What to do: %s. "
             "Nothing is sent again without an order; see htpoort recover %s",
             *(notice, named, more, concerns[0].rule.to_do, notice),
+            extra=event(
+                "declaration.presumed-rejected",
+                notice=notice,
+                number=len(concerns),
+                references=[each.exchange.reference for each in concerns[:_NAMED]],
+            ),
         )

@@ -16,6 +16,7 @@ from typing import Final, final
 import attrs
 
 from htpoort._aio import ConcurrentExitStack
+from htpoort._log import event
 from htpoort.agent._context import LOG, OMITTED, UNKNOWN, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent._server_pauses import ServerUse
 from htpoort.agent.metrics import ATTEMPT_SECONDS, ATTEMPTS
@@ -153,7 +154,11 @@ class OutboxWorker:
             await self._health.record()
         except Exception:  # noqa: BLE001 - logged with its traceback; the other declarations go on
             # The lease runs out and the exchange becomes unknown: visible, and never repeated blindly.
-            LOG.exception("The outcome of %s was not recorded", claimed.reference)
+            LOG.exception(
+                "The outcome of %s was not recorded",
+                claimed.reference,
+                extra=event("declaration.not-recorded", of=claimed),
+            )
         finally:
             self._context.sending_leases.drop(claimed)
             self._in_progress -= 1
@@ -185,9 +190,13 @@ class OutboxWorker:
                 claimed, result.outcome, at=at, detail=detail, due=due, content_begun=result.content_begun
             )
 
-        await self._context.write(lambda: settle(result.detail), without_text=lambda: settle(OMITTED))
+        await self._context.write(lambda: settle(result.detail), without_text=lambda: settle(OMITTED), of=claimed)
         if result.outcome is Outcome.ACCEPTED:
-            LOG.info("Declaration to %s of %s under %s was accepted", claimed.system, claimed.party, claimed.reference)
+            LOG.info(
+                "Declaration to %s of %s under %s was accepted",
+                *(claimed.system, claimed.party, claimed.reference),
+                extra=event("declaration.accepted", of=claimed),
+            )
 
     async def _send_and_classify(self, sender: Sender, claimed: Claimed) -> _Attempt:
         """Make one attempt, and give each way it can end its one meaning."""
@@ -212,7 +221,11 @@ class OutboxWorker:
                 return _Attempt(Outcome.UNKNOWN, "the agent was stopped", content_begun=True)
             return _Attempt(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
         except Exception:  # noqa: BLE001 - logged with its traceback; the other declarations go on
-            LOG.exception("Sending %s failed with an unexpected error", claimed.reference)
+            LOG.exception(
+                "Sending %s failed with an unexpected error",
+                claimed.reference,
+                extra=event("declaration.failed", of=claimed),
+            )
             outcome = Outcome.UNKNOWN if sender.content_begun else Outcome.DEFERRED
             why = "an unexpected error while it was sent; the log of the agent shows it"
             return _Attempt(outcome, why, content_begun=sender.content_begun)
@@ -275,11 +288,14 @@ def _failure(error: SendError | LeaseLostError, claimed: Claimed, *, content_beg
 
 def _warn(claimed: Claimed, outcome: Outcome, why: str) -> None:
     """Log why an attempt did not end in acceptance, and what comes next, so that an operator repeats nothing."""
-    log = UNKNOWN if outcome is Outcome.UNKNOWN else LOG
-    log.warning(
-        "Declaration to %s of %s under %s: %s %s",
-        *(claimed.system, claimed.party, claimed.reference, why, _NEXT_STEP[outcome]),
-    )
+    text = "Declaration to %s of %s under %s: %s %s"
+    values = (claimed.system, claimed.party, claimed.reference, why, _NEXT_STEP[outcome])
+    if outcome is Outcome.UNKNOWN:
+        UNKNOWN.warning(text, *values, extra=event("declaration.unknown", of=claimed, why=why))
+    elif outcome is Outcome.REFUSED:
+        LOG.warning(text, *values, extra=event("declaration.refused", of=claimed, why=why))
+    else:
+        LOG.warning(text, *values, extra=event("declaration.deferred", of=claimed, why=why))
 
 
 def _detail(error: SendError) -> str:

@@ -10,9 +10,8 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, final
 
@@ -20,10 +19,12 @@ import attrs
 import typer
 
 from htpoort import _clock
+from htpoort._log import event
 from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
 from htpoort.cli import _attention, _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
+from htpoort.cli._log_lines import logged
 from htpoort.config import AgentConfig, MetricsConfig, read_agent
 from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import State
@@ -65,7 +66,7 @@ async def _run(path: Path, *, as_json: bool, verbose: bool) -> bool:
     """Run until a signal comes; return whether a second Ctrl-C ended it at once."""
     with _input.configured(path):
         config = read_agent(path)
-    with _logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
+    with logged(as_json=as_json, verbose=verbose), config.ledger.open() as ledger:
         _warn_if_new(ledger)
         monitoring = None if config.metrics is None else _import_monitoring()
         metrics = None if monitoring is None else monitoring.PrometheusMetrics()
@@ -119,7 +120,7 @@ class _Stopping:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(signal.SIGHUP, _LOG.info, "SIGHUP: the agent goes on; it reads new certificates itself")
+        loop.add_signal_handler(signal.SIGHUP, _log_hangup)
 
     @contextlib.contextmanager
     def until_ended(self, ledger: Ledger) -> Generator[None]:
@@ -135,9 +136,10 @@ class _Stopping:
                     "Left unknown: the declaration to %s of %s under %s; the server may have accepted it. It is not "
                     "sent again until a reply or htpoort resolve %s settles it",
                     *(claimed.system, claimed.party, claimed.reference, claimed.reference),
+                    extra=event("declaration.unknown", of=claimed, why="the agent was ended at once"),
                 )
             if not unknown:
-                _LOG.warning("Ended at once; no declaration is left unknown")
+                _LOG.warning("Ended at once; no declaration is left unknown", extra=event("agent.ended-at-once"))
 
     def _stop(self, number: int) -> None:
         if not self._begun:
@@ -160,9 +162,17 @@ class _Stopping:
             seconds = f"{self._grace.total_seconds():g} seconds"
             text = f"Stopping: waiting up to {seconds} for what is in progress ({work}). Ctrl-C again ends at once."
         if self._as_json:
-            _LOG.info(text)
+            _LOG.info(
+                text,
+                extra=event("agent.stopping", sending=len(self._agent.sending), delivering=self._agent.delivering),
+            )
         else:
             _show.line(text)
+
+
+def _log_hangup() -> None:
+    text = "SIGHUP: the agent goes on; it reads new certificates itself"
+    _LOG.info(text, extra=event("agent.hangup"))
 
 
 def _is_unknown(ledger: Ledger, claimed: Claimed) -> bool:
@@ -180,11 +190,12 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         config = read_agent(path)
     smtp = [f"{inbox.host}:{inbox.port}" for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     pop3 = tuple(inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox))
-    with _logged(as_json=as_json, verbose=verbose, once=True), config.ledger.open() as ledger:
+    with logged(as_json=as_json, verbose=verbose, once=True), config.ledger.open() as ledger:
         _warn_if_new(ledger)
         if smtp:
             # A mail server tries for days; a port that is open for a second would only look broken.
-            _LOG.warning("With --once, replies are not received at %s; run without it for that", ", ".join(smtp))
+            text = "With --once, replies are not received at %s; run without it for that"
+            _LOG.warning(text, ", ".join(smtp), extra=event("inbox.not-opened", addresses=smtp))
         agent = attrs.evolve(config, inboxes=pop3).agent(ledger, keep_pauses=True)
         stopping = _Stopping(agent, config, as_json=as_json)
         with stopping.until_ended(ledger):
@@ -217,6 +228,7 @@ def _warn_if_new(ledger: Ledger) -> None:
             "There was no ledger at %s, so a new, empty one was created. If there should have been one, stop this "
             "agent and check the url in [ledger].",
             ledger.location,
+            extra=event("ledger.new", ledger=ledger.location),
         )
 
 
@@ -378,52 +390,6 @@ def _report_facts(report: FetchReport) -> Facts:
         "error": None if report.error is None else str(report.error),
         "problems": [{"message": message} for message in problems],
     }
-
-
-# ── the log ──────────────────────────────────────────────────────────────────
-
-
-@contextlib.contextmanager
-def _logged(*, as_json: bool, verbose: bool, once: bool = False) -> Generator[None]:
-    """Write the log to standard error while an agent runs; *once* reports at its end what is left."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Lines(as_json=as_json))
-    # aiosmtpd warns of every unknown command, so a peer could fill the log.
-    levels = {"htpoort": logging.INFO if verbose else logging.WARNING, "mail.log": logging.ERROR}
-    if once and not verbose:
-        levels |= dict.fromkeys(("htpoort.agent.files", "htpoort.agent.unknown"), logging.ERROR)
-    loggers = {logging.getLogger(name): level for name, level in levels.items()}
-    before = {logger: logger.level for logger in loggers}
-    root = logging.getLogger()
-    root.addHandler(handler)
-    for logger, level in loggers.items():
-        logger.setLevel(level)
-    try:
-        yield
-    finally:
-        for logger, level in before.items():
-            logger.setLevel(level)
-        root.removeHandler(handler)
-
-
-@final
-class _Lines(logging.Formatter):
-    """Format each record so that nothing in it can control a terminal."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__()
-        self._as_json = as_json
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created, UTC)
-        at = (moment if self._as_json else moment.astimezone()).isoformat(timespec="milliseconds")
-        level, message = record.levelname.lower(), record.getMessage()
-        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
-        if self._as_json:
-            facts = {"at": at, "level": level, "logger": record.name, "message": message}
-            return _show.json_text({**facts, "trace": trace} if trace else facts, sys.stderr)
-        lines = (f"{at} {level} {message}", *trace.splitlines())
-        return "\n".join(_show.printable(line) for line in lines)
 
 
 # ── process 1 ────────────────────────────────────────────────────────────────

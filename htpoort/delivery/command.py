@@ -21,6 +21,7 @@ from typing import BinaryIO, Final, cast, final
 import attrs
 
 from htpoort._aio import DaemonThreads, run_to_end
+from htpoort._log import event
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
 from htpoort.core.text import one_line
@@ -347,15 +348,21 @@ class _Output:
 
     def log(self, target: str, reply: Deliverable) -> None:
         """Log the output of a command that has taken a reply."""
+        named = (reply.key, reply.system, reply.party, reply.reference)
         if self.out == _COPIED:
             _LOG.warning(
-                "%s printed reply %d of %s, or a part of it, and ended with 0. The output of a command is not kept; "
-                "check that the command stores the reply.",
-                *(target, reply.key, reply.system),
+                "%s printed reply %d of %s for %s under %s, or a part of it, and ended with 0. The output of a command "
+                "is not kept; check that the command stores the reply.",
+                *(target, *named),
+                extra=event("command.printed-reply", of=reply, reply=reply.key, command=target),
             )
         for stream, text in (("standard output", self.out), ("standard error", self.err)):
             if text and not (stream == "standard output" and text == _COPIED):
-                _LOG.info("%s printed on %s for reply %d of %s: %s", target, stream, reply.key, reply.system, text)
+                _LOG.info(
+                    "%s printed on %s for reply %d of %s for %s under %s: %s",
+                    *(target, stream, *named, text),
+                    extra=event("command.printed", of=reply, reply=reply.key, command=target, stream=stream),
+                )
 
 
 @final

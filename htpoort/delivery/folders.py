@@ -29,6 +29,7 @@ from htpoort._disk import (
     try_out,
     write,
 )
+from htpoort._log import event
 from htpoort.core import text
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.payload import read_payload
@@ -345,9 +346,10 @@ def _put_file(folder: Path, reply: Deliverable, *, payload: bool) -> None:
         if found.octets is None:
             codes = ", ".join(problem.code for problem in found.problems) or "no part"
             _LOG.warning(
-                "The payload of reply %d cannot be taken out for sure (%s); its whole message is delivered.",
-                reply.key,
-                codes,
+                "The payload of reply %d of %s for %s under %s cannot be taken out for sure (%s); its whole message is "
+                "delivered.",
+                *(reply.key, reply.system, reply.party, reply.reference, codes),
+                extra=event("reply.payload-unclear", of=reply, reply=reply.key, codes=codes),
             )
         else:
             octets, ending = found.octets, str(found.ending)

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
+from htpoort import _log
 from htpoort.core.errors import LedgerError
 
 _LOG: Final = logging.getLogger("htpoort.ledger")
@@ -89,8 +90,8 @@ class AgentLock:
         except OSError as error:
             _LOG.warning(
                 "%s cannot be written: %s. If the ledger is replaced, other processes will not notice.",
-                self.path,
-                error.strerror,
+                *(self.path, error.strerror),
+                extra=_log.event("ledger.lock-not-written", file=self.path, why=error.strerror),
             )
 
     def _unusable(self, error: OSError) -> LedgerError:
@@ -346,7 +347,11 @@ class SqliteFile:
         try:
             # Access for a group may be intended; access for everyone hardly is.
             if lock.mode & stat.S_IRWXO:
-                _LOG.warning("Every user of this machine can open %s; run: chmod 600 %s*", self._path, self._path)
+                _LOG.warning(
+                    "Every user of this machine can open %s; run: chmod 600 %s*",
+                    *(self._path, self._path),
+                    extra=_log.event("ledger.open-to-all", file=self._path),
+                )
             yield
         finally:
             with self._locking:

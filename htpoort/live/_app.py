@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from htpoort import _clock
 from htpoort._aio import run_in_thread
+from htpoort._log import event
 from htpoort._pages import Pages
 from htpoort.core.text import one_line
 from htpoort.live import _guard, _views
@@ -291,7 +292,8 @@ class PageApp:
 def _report_failure(task: asyncio.Future[object]) -> None:
     """Log what an order failed at; the person who gave it may have left."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        _LOG.warning("An order of the live page failed: %s", one_line(str(error)))
+        why = one_line(str(error))
+        _LOG.warning("An order of the live page failed: %s", why, extra=event("page.order-failed", why=why))
 
 
 def _number(request: Request, name: str) -> int:

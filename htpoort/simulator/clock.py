@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from htpoort import _clock
+from htpoort._log import event
 from htpoort.core.errors import InputError, Problem
 
 __all__ = ["Clock", "RealClock", "SimulatedClock"]
@@ -347,7 +348,11 @@ class Timetable(Generic[L, T]):
                 await self._work(lane, self._due[lane])
         except Exception as error:  # noqa: BLE001 - whatever it is, the other lanes continue
             # Perhaps no caller is waiting: log the error now, and raise it in the next call of wait_until_idle().
-            _LOG.exception("The work of lane %s failed; what was due there is lost", lane)
+            _LOG.exception(
+                "The work of lane %s failed; what was due there is lost",
+                lane,
+                extra=event("simulator.lane-failed", lane=lane),
+            )
             self._failed.append(error)
         finally:
             self._due.pop(lane, None)

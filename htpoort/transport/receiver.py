@@ -10,6 +10,7 @@ from typing import Any, Self, cast, overload
 
 import attrs
 
+from htpoort._log import event
 from htpoort.transport.receiver_connections import ConnectionTracker, Listener
 from htpoort.transport.receiver_dialogue import ReceiverDialogue
 from htpoort.transport.smtp_inbox import Answer, Handler, SmtpInbox
@@ -118,13 +119,25 @@ class Receiver:
         """Decide why a peer may not connect; None if it may."""
         limits, tracker = self._inbox.limits, self._tracker
         if not self._inbox.admits(peer):
-            tracker.log.warning("%s: answered 554, because it is in none of the networks of this inbox", peer)
+            tracker.log.warning(
+                "%s: answered 554, because it is in none of the networks of this inbox",
+                peer,
+                extra=event("connection.refused", peer=peer, answer=554),
+            )
             return Answer.NO_SERVICE
         if (total := len(tracker.connections)) >= limits.connections:
-            tracker.log.warning("%s: answered 421, because %d connections are open", peer, total)
+            tracker.log.warning(
+                "%s: answered 421, because %d connections are open",
+                *(peer, total),
+                extra=event("connection.refused", peer=peer, answer=421),
+            )
             return Answer.TOO_MANY
         if (count := tracker.count_of(peer)) >= limits.connections_per_peer:
-            tracker.log.warning("%s: answered 421, because it has %d connections open", peer, count)
+            tracker.log.warning(
+                "%s: answered 421, because it has %d connections open",
+                *(peer, count),
+                extra=event("connection.refused", peer=peer, answer=421),
+            )
             return Answer.TOO_MANY_FROM_PEER
         return None
 

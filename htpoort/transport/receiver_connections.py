@@ -12,13 +12,14 @@ import contextlib
 import logging
 import socket
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 import attrs
 
 from htpoort._aio import cancel_all
+from htpoort._log import event
 from htpoort.transport import hosts
 from htpoort.transport.content import HeldOctets
 from htpoort.transport.smtp_inbox import Handler, SmtpInbox
@@ -45,6 +46,7 @@ class _Kind:
     written: int = 0
     left_out: int = 0
     last: tuple[object, ...] = ()
+    extra: Mapping[str, object] = attrs.field(factory=dict)
 
 
 @final
@@ -60,27 +62,29 @@ class LimitedLog:
         self._log = log
         self._kinds: dict[str, _Kind] = {}
 
-    def warning(self, text: str, *args: object) -> None:
+    def warning(self, text: str, *args: object, extra: Mapping[str, object]) -> None:
         """
         Log a warning, unless there were too many of its kind.
 
         Args:
             text: A format as for `logging`; a constant, which identifies the kind.
             args: The values for the format.
+            extra: The event, from `htpoort._log.event`.
         """
-        self._write(logging.WARNING, text, args)
+        self._write(logging.WARNING, text, args, extra)
 
-    def error(self, text: str, *args: object) -> None:
+    def error(self, text: str, *args: object, extra: Mapping[str, object]) -> None:
         """
         Log an error of our own that a peer can cause repeatedly, unless there were too many of its kind.
 
         Args:
             text: A format as for `logging`; a constant, which identifies the kind.
             args: The values for the format.
+            extra: The event, from `htpoort._log.event`.
         """
-        self._write(logging.ERROR, text, args)
+        self._write(logging.ERROR, text, args, extra)
 
-    def _write(self, level: int, text: str, args: tuple[object, ...]) -> None:
+    def _write(self, level: int, text: str, args: tuple[object, ...], extra: Mapping[str, object]) -> None:
         now = asyncio.get_running_loop().time()
         kind = self._kinds.setdefault(text, _Kind(now))
         if now - kind.since >= _PERIOD:
@@ -88,10 +92,10 @@ class LimitedLog:
             kind = self._kinds[text] = _Kind(now)
         if kind.written < _MAX_LINES:
             kind.written += 1
-            self._log.log(level, text, *args)
+            self._log.log(level, text, *args, extra=extra)
         else:
             kind.left_out += 1
-            kind.last = args
+            kind.last, kind.extra = args, extra
 
     def close(self) -> None:
         """Log how many lines were left out since the last report."""
@@ -101,7 +105,11 @@ class LimitedLog:
 
     def _report_left_out(self, text: str, kind: _Kind) -> None:
         if kind.left_out:
-            self._log.warning(f"Left out %d more lines like this one: {text}", kind.left_out, *kind.last)
+            self._log.warning(
+                f"Left out %d more lines like this one: {text}",
+                *(kind.left_out, *kind.last),
+                extra=event("lines.left-out", number=kind.left_out, like=kind.extra["event"]),
+            )
 
 
 @final
@@ -199,7 +207,11 @@ class Listener(Generic[P]):
         loop.remove_reader(listening)
         loop.call_later(_PAUSE, self._resume, listening)
         reason = hosts.error_reason(error)
-        self._log.warning("Cannot accept connections; trying again in %g s: %s", _PAUSE, reason)
+        self._log.warning(
+            "Cannot accept connections; trying again in %g s: %s",
+            *(_PAUSE, reason),
+            extra=event("listener.paused", seconds=_PAUSE, why=reason),
+        )
 
     def _connect(self, connection: socket.socket, protocol: P) -> None:
         loop = asyncio.get_running_loop()
@@ -272,7 +284,8 @@ class ConnectionTracker:
         error = None if dialogue.cancelled() else dialogue.exception()
         # Retrieved here, or asyncio logs a traceback each time that a peer resets its connection.
         if isinstance(error, Exception) and not isinstance(error, OSError):
-            self.log.warning("A dialogue failed: %s", error_location(error))
+            where = error_location(error)
+            self.log.warning("A dialogue failed: %s", where, extra=event("dialogue.failed", where=where))
 
     async def run_detached(self, handling: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         """Run what must go on when its connection is lost, then call *ended*."""

@@ -15,6 +15,7 @@ from typing import Any, Final, cast, final
 
 from aiosmtpd import smtp
 
+from htpoort._log import event
 from htpoort.core import grammar
 from htpoort.transport import hosts
 from htpoort.transport.content import ContentReader, Unfit
@@ -269,7 +270,10 @@ class ReceiverDialogue(smtp.SMTP):
         except UnicodeDecodeError:
             valid = False
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer must try again
-            self._tracker.log.error("The authenticator failed; answered 454: %s", error_location(error))  # noqa: TRY400 - no text of it
+            where = error_location(error)  # no text of it
+            self._tracker.log.error(  # noqa: TRY400 - the same
+                "The authenticator failed; answered 454: %s", where, extra=event("login.not-checked", where=where)
+            )
             return smtp.AuthResult(success=False, handled=False, message=Answer.LOGIN_LATER)
         return smtp.AuthResult(success=valid, handled=False, auth_data=login.login if valid else None)
 
@@ -338,7 +342,11 @@ class ReceiverDialogue(smtp.SMTP):
             reason = error.__cause__
         if self._is_shaking_hands:
             why = getattr(reason, "reason", None) or (type(reason).__name__ if reason else "timeout")
-            self._tracker.log.warning("%s: the TLS handshake failed: %s", self._peer, why)
+            self._tracker.log.warning(
+                "%s: the TLS handshake failed: %s",
+                *(self._peer, why),
+                extra=event("tls.handshake-failed", peer=self._peer, why=why),
+            )
             self.abort()
 
     async def smtp_VRFY(self, arg: str) -> None:  # noqa: N802, ARG002 - aiosmtpd's name and form
@@ -402,12 +410,18 @@ class ReceiverDialogue(smtp.SMTP):
         """Log that a message is refused, because a reply from Customs may be lost."""
         inbox = self._tracker.inbox
         limits = {Unfit.TOO_LARGE: (inbox.size_limit,), Unfit.NO_ROOM: (inbox.limits.held_limit,)}
-        self._tracker.log.warning(_REFUSED[unfit], self._peer, *limits.get(unfit, ()))
+        self._tracker.log.warning(
+            _REFUSED[unfit],
+            *(self._peer, *limits.get(unfit, ())),
+            extra=event("message.refused", peer=self._peer, answer=int(_UNFIT[unfit][:3])),
+        )
 
     def report_recipient(self) -> None:
         """Log that a recipient is refused, but not which one, because strangers choose it."""
         self._tracker.log.warning(
-            "%s: answered 550 to a recipient that is not one of the mailboxes of this inbox", self._peer
+            "%s: answered 550 to a recipient that is not one of the mailboxes of this inbox",
+            self._peer,
+            extra=event("recipient.refused", peer=self._peer, answer=550),
         )
 
     async def _refuse(self, unfit: Unfit) -> None:
@@ -435,12 +449,20 @@ class ReceiverDialogue(smtp.SMTP):
         answer = await self._answer(incoming)
         self._is_handling = False
         if self.transport is None:
-            _LOG.warning("%s disconnected before the answer %s", incoming.peer, answer)
+            _LOG.warning(
+                "%s disconnected before the answer %s",
+                *(incoming.peer, answer),
+                extra=event("connection.lost", peer=incoming.peer, answer=int(answer[:3])),
+            )
             return
         try:
             await self.push(answer)
         except ConnectionError:
-            _LOG.warning("%s disconnected during the answer %s", incoming.peer, answer)
+            _LOG.warning(
+                "%s disconnected during the answer %s",
+                *(incoming.peer, answer),
+                extra=event("connection.lost", peer=incoming.peer, answer=int(answer[:3])),
+            )
             return
         if self._tracker.closing:
             self.finish()
@@ -453,11 +475,19 @@ class ReceiverDialogue(smtp.SMTP):
         except Refusal as refusal:
             return str(refusal)
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer must try again
-            _LOG.error("The handler failed; answered 451: %s", error_location(error))
+            where = error_location(error)
+            _LOG.error(
+                "The handler failed; answered 451: %s",
+                where,
+                extra=event("message.not-handled", peer=incoming.peer, where=where),
+            )
             return Answer.TRY_LATER
         return Answer.ACCEPTED
 
     async def handle_exception(self, error: Exception) -> str:
         """Answer an internal error; aiosmtpd would answer 500, with the error's text."""
-        self._tracker.log.error("A command failed; answered 451: %s", error_location(error))
+        where = error_location(error)
+        self._tracker.log.error(
+            "A command failed; answered 451: %s", where, extra=event("dialogue.command-failed", where=where)
+        )
         return Answer.TRY_LATER

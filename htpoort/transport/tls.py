@@ -18,6 +18,7 @@ from typing import Final, cast, final
 
 import attrs
 
+from htpoort._log import event
 from htpoort.core.directory import Mark
 from htpoort.core.errors import InputError, Problem
 
@@ -342,9 +343,18 @@ class _Renewal:
         try:
             self._newest = _server_context(self._settings)
         except InputError as error:
-            _LOG.error("New connections keep the certificate that was read before: %s", file_problem(error))
+            why = file_problem(error)
+            _LOG.error(
+                "New connections keep the certificate that was read before: %s",
+                why,
+                extra=event("certificate.kept", why=why),
+            )
         else:
-            _LOG.info("New connections use the certificate that is now in %s", self._settings.certificate)
+            _LOG.info(
+                "New connections use the certificate that is now in %s",
+                self._settings.certificate,
+                extra=event("certificate.renewed", file=self._settings.certificate),
+            )
 
 
 def _states(settings: TlsSettings) -> tuple[tuple[int, ...], ...]:

@@ -245,7 +245,7 @@ class TestRaises:
             time.append(clock() + 2 * QUICK.lease)
             assert ["K2", "K1"] == await dms.has(2)
 
-        assert "The outcome of delivering reply 1 was not recorded" in caplog.messages
+        assert f"The outcome of delivering reply 1 of DMS for {PARTY} under K1 was not recorded" in caplog.messages
 
 
 @attrs.define

@@ -13,7 +13,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +24,8 @@ from wall_clock import in_amsterdam
 
 from htpoort import AGS, DMS, DeclarationSystem, Outcome, RoutingEnvelope, Submission, build
 from htpoort._clock import now
-from htpoort.cli.run import _Lines
+from htpoort._log import event
+from htpoort.cli._log_lines import Lines
 from htpoort.ledger import Ledger
 from htpoort.simulator import Gateway
 from htpoort.transport import Security, SmtpServer
@@ -619,7 +620,7 @@ class TestLog:
     def test_for_a_person(self) -> None:
         """Local time, level and sentence on one line; a traceback below, line by line."""
         with in_amsterdam():
-            first, *trace = _Lines(as_json=False).format(self.record(trace=True)).split("\n")
+            first, *trace = Lines(as_json=False).format(self.record(trace=True)).split("\n")
 
         assert "2026-09-21T16:13:20.000+02:00 warning From \\x1b[2J" == first
         assert ["ValueError: a\\x1bb"] == trace
@@ -627,7 +628,7 @@ class TestLog:
     @pytest.mark.parametrize("trace", [False, True])
     def test_for_a_program(self, *, trace: bool) -> None:
         """One JSON document a line, with a traceback where there is one."""
-        line = _Lines(as_json=True).format(self.record(trace=trace))
+        line = Lines(as_json=True).format(self.record(trace=trace))
         facts = json.loads(line)
 
         assert 1 == len(line.splitlines())
@@ -635,3 +636,22 @@ class TestLog:
             *(facts[name] for name in ("at", "level", "logger", "message")),
             "trace" in facts,
         )
+
+    def test_facts_of_an_event(self) -> None:
+        """The event and its facts are keys beside those that each line has."""
+        made = self.record(trace=False)
+        moment = datetime(2026, 9, 21, 16, 13, 20, tzinfo=timezone(timedelta(hours=2)))
+        vars(made).update(event("window.held", system="DMS", until=moment, why="a \x1b[2J", names=("A", "B")))
+
+        assert {
+            "at": "2026-09-21T14:13:20.000+00:00",
+            "level": "warning",
+            "logger": "htpoort.agent",
+            "message": "From \x1b[2J",
+            "event": "window.held",
+            "system": "DMS",
+            "until": "2026-09-21T14:13:20.000+00:00",
+            "why": "a \x1b[2J",
+            "names": ["A", "B"],
+        } == json.loads(Lines(as_json=True).format(made))
+        assert Lines(as_json=False).format(made).endswith(" warning From \\x1b[2J")

@@ -27,6 +27,8 @@ from htpoort.ledger import Reply
 
 Made = Callable[..., Reply]
 
+REPLY = "reply 7 of DMS for NL123456789.02.05 under 22096222734662"
+
 PARENT = """
 import os, sys, time
 if os.fork() == 0:
@@ -299,8 +301,8 @@ class TestPrinted:
         deliver = command(script)
         await deliver(reply())
         assert [
-            ("INFO", f"{deliver.argv[0]} printed on standard output for reply 7 of DMS: stored as 7"),
-            ("INFO", f"{deliver.argv[0]} printed on standard error for reply 7 of DMS: {'y' * 500}"),
+            ("INFO", f"{deliver.argv[0]} printed on standard output for {REPLY}: stored as 7"),
+            ("INFO", f"{deliver.argv[0]} printed on standard error for {REPLY}: {'y' * 500}"),
         ] == [(record.levelname, record.getMessage()) for record in caplog.records]
 
     @pytest.mark.parametrize(
@@ -316,7 +318,7 @@ class TestPrinted:
         raw = reply().raw + b"<Declaration>of one hundred crates of secrets</Declaration>\r\n"
         deliver = command(script)
         await deliver(reply(raw=raw))
-        warning = f"{deliver.argv[0]} printed reply 7 of DMS, or a part of it, and ended with 0. "
+        warning = f"{deliver.argv[0]} printed {REPLY}, or a part of it, and ended with 0. "
         warning += "The output of a command is not kept; check that the command stores the reply."
         assert [("WARNING", warning)] == [(record.levelname, record.getMessage()) for record in caplog.records]
 

@@ -68,8 +68,9 @@ class TestPut:
         await DirectoryDelivery(tmp_path, payload=True)(reply(raw=raw))
         assert ["22096222734662-7.eml"] == files(tmp_path)
         assert raw == (tmp_path / "22096222734662-7.eml").read_bytes()
+        named = "reply 7 of DMS for NL123456789.02.05 under 22096222734662"
         assert [
-            f"The payload of reply 7 cannot be taken out for sure ({codes}); its whole message is delivered."
+            f"The payload of {named} cannot be taken out for sure ({codes}); its whole message is delivered."
         ] == caplog.messages
 
     async def test_a_folder_for_each(self, tmp_path: Path, reply: Made) -> None:

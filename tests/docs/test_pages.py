@@ -341,7 +341,7 @@ class TestArchitecture:
         rows = {name.removeprefix("htpoort.") for name in re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)}
 
         assert floors == drawn
-        assert set().union(*floors) - {"_aio", "_clock", "_disk", "_pages"} == rows
+        assert set().union(*floors) - {"_aio", "_clock", "_disk", "_log", "_pages"} == rows
 
 
 class TestTls:

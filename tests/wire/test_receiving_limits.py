@@ -20,6 +20,7 @@ from aiosmtpd.smtp import SMTP
 from hypothesis import given, strategies as st
 
 from htpoort import InputError
+from htpoort._log import event
 from htpoort.transport import Incoming, Limits, Receiver, Refusal, TlsSettings, server_context
 from htpoort.transport.content import ContentReader, HeldOctets, Unfit
 from htpoort.transport.receiver_connections import LimitedLog
@@ -490,17 +491,19 @@ class TestLog:
         """Ten lines of a kind are logged, those of another kind as well, and how many were left out."""
         log = LimitedLog(logging.getLogger("htpoort.transport"))
         for number in range(13):
-            log.warning("one %d", number)
-        log.warning("other")
+            log.warning("one %d", number, extra=event("recipient.refused", peer=str(number)))
+        log.warning("other", extra=event("connection.refused"))
         log.close()
         expected = [*(f"one {number}" for number in range(10)), "other", "Left out 3 more lines like this one: one 12"]
         assert expected == caplog.messages
+        last: Any = caplog.records[-1]
+        assert ("lines.left-out", {"number": 3, "like": "recipient.refused"}) == (last.event, last.facts)
 
     async def test_errors_too(self, caplog: pytest.LogCaptureFixture) -> None:
         """An error keeps its level, and has the same limit."""
         log = LimitedLog(logging.getLogger("htpoort.transport"))
         for number in range(11):
-            log.error("one %d", number)
+            log.error("one %d", number, extra=event("login.not-checked"))
         assert [("ERROR", f"one {number}") for number in range(10)] == [
             (record.levelname, record.message) for record in caplog.records
         ]

@@ -112,7 +112,7 @@ class Exchange(Protocol):
 
 def event(name: str, /, *, of: Exchange | None = None, **facts: object) -> Mapping[str, object]:
     """
-    Name what a line of the log tells, for the *extra* of a logger.
+    Name what a line of the log is about, for the *extra* of a logger.
 
     >>> event("server.works-again", server="SMTP mail.example:587")
     {'event': 'server.works-again', 'facts': {'server': 'SMTP mail.example:587'}}

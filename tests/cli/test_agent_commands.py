@@ -27,7 +27,7 @@ from htpoort._clock import now
 from htpoort._log import event
 from htpoort.cli._log_lines import Lines
 from htpoort.ledger import Ledger
-from htpoort.simulator import Gateway
+from htpoort.simulator import FaultAction, Gateway, Script, SmtpFault, SmtpStep
 from htpoort.transport import Security, SmtpServer
 
 Run = Callable[..., Any]
@@ -368,6 +368,12 @@ async def running() -> AsyncGenerator[Running]:
             await started.communicate()
 
 
+def facts_of(log: list[dict[str, Any]], event: str) -> dict[str, Any]:
+    """Give the facts of the first line of an event, without the keys that every line has."""
+    line = next(line for line in log if line.get("event") == event)
+    return {key: line[key] for key in line.keys() - {"at", "level", "logger", "message", "event"}}
+
+
 def contents(maildir: Path) -> list[str]:
     """Give the Subjects of what is new in a Maildir."""
     return sorted(
@@ -442,6 +448,70 @@ class TestRun:
 
         assert "ok\n" == health
         assert 'htpoort_attempts_total{outcome="accepted",system="DMS"} 1.0' in shown.splitlines()
+
+    async def test_the_events_of_a_whole_way(self, office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each step is a JSON line with a stable event, and with K, party and system where it is about one exchange."""
+        monkeypatch.setenv("POP3_PASSWORD", PASSWORD)
+        (office / "out" / PARTY).mkdir(parents=True)
+        folder = f'[[folder]]\npath = "out"\nmailbox = "{MAILBOX}"\nsystem = "DMS"\nsettle = "1ms"\n'
+        folder += 'pattern = "{party}/{reference}.xml"\n'
+        refusing = SmtpFault(at=SmtpStep.RCPT, action=FaultAction.REFUSE, times=1)
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # reserved until the end, and never listened on
+            port = closed.getsockname()[1]
+            mailbox = f'[[pop3]]\nserver = "127.0.0.1"\nport = {port}\nsecurity = "plain"\nusername = "edi"\n'
+            mailbox += 'password_env = "POP3_PASSWORD"\n'
+            async with Gateway(script=Script(faults=(refusing,))) as gateway:
+                servers = outbox(gateway.smtp_port) + INBOX + mailbox
+                (office / "htpoort.toml").write_text(CONFIG + servers + MAILDIRS + folder + QUICK)
+                async with running() as agent:
+                    gateway.register(MAILBOX, agent.server)
+                    for reference, then in (("K1", "Not sent to"), ("K2", "was delivered")):
+                        (office / "out" / PARTY / f"{reference}.xml").write_bytes(b"<MetaData/>")
+                        await agent.reported(then)
+                    await gateway.push(stray("K3"))
+                    await agent.reported("In quarantine as 1")
+                    await agent.reported("is paused until")
+                    await agent.stop()
+
+        of_k2 = {"system": "DMS", "party": PARTY, "reference": "K2"}
+        named = {"agent.stopping", "ledger.new", "server.paused"}
+        assert named == {line["event"] for line in agent.log if "reference" not in line}
+        assert sorted([
+            ("declaration.queued", "info", "DMS", PARTY, "K1"),
+            ("declaration.refused", "warning", "DMS", PARTY, "K1"),
+            ("declaration.queued", "info", "DMS", PARTY, "K2"),
+            ("declaration.accepted", "info", "DMS", PARTY, "K2"),
+            ("reply.stored", "info", "DMS", PARTY, "K2"),
+            ("reply.delivered", "info", "DMS", PARTY, "K2"),
+        ]) == sorted(
+            tuple(line[key] for key in ("event", "level", "system", "party", "reference"))
+            for line in agent.log
+            if "party" in line
+        )
+        assert {**of_k2, "reply": 1} == facts_of(agent.log, "reply.delivered")
+        assert {
+            **of_k2,
+            "file": f"{PARTY}/K2.xml",
+            "folder": str(office / "out"),
+            "repeated": False,
+        } == [
+            facts_of([line], "declaration.queued") for line in agent.log if line.get("event") == "declaration.queued"
+        ][1]
+        assert {
+            "quarantine": 1,
+            "reason": "unknown-addressee",
+            "repeated": False,
+            "sender": "DMS4.NL",
+            "addressee": "NL123456789.99.05",
+            "reference": "K3",
+        } == {key: value for key, value in facts_of(agent.log, "reply.quarantined").items() if key != "why"}
+        paused = facts_of(agent.log, "server.paused")
+        assert (f"POP3 127.0.0.1:{port} as edi", ["server", "since", "until", "why"]) == (
+            paused["server"],
+            sorted(paused),
+        )
+        assert all("K2" in line["message"] for line in agent.log if line.get("reference") == "K2")
 
     async def test_what_a_person_settles(self, htpoort: Run, office: Path) -> None:
         """While an agent runs, an unknown exchange is sent again by order, and a released reply is delivered."""

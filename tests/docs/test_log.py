@@ -1,4 +1,4 @@
-"""What the log tells has stable names: every call names an event, every event is used and explained."""
+"""The log has stable names: every call names an event, every event is used and explained."""
 
 from __future__ import annotations
 

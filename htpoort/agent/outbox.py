@@ -23,6 +23,7 @@ from htpoort.agent.metrics import ATTEMPT_SECONDS, ATTEMPTS
 from htpoort.agent.settings import Outbox
 from htpoort.core.errors import InputError, LedgerError, SendError, SendFailure
 from htpoort.core.exchange import Outcome, State, retry_delay
+from htpoort.core.text import one_line
 from htpoort.ledger import Claimed
 from htpoort.transport import Sender
 
@@ -213,11 +214,13 @@ class OutboxWorker:
             return _failure(error, claimed, content_begun=sender.content_begun)
         except InputError as error:
             # Raised before anything is sent; the sender's own state is that of the message before.
+            _warn(claimed, Outcome.REFUSED, one_line(error.problems[0].message))
             return _Attempt(Outcome.REFUSED, str(error), content_begun=False)
         # From here on, the server can have accepted the message only if its content had begun.
         except asyncio.CancelledError:
             # Cancelled after the grace period.
             if sender.content_begun:
+                _warn(claimed, Outcome.UNKNOWN, "The agent was stopped while it was being sent.")
                 return _Attempt(Outcome.UNKNOWN, "the agent was stopped", content_begun=True)
             return _Attempt(Outcome.RETURNED, "the agent was stopped before the message was sent", content_begun=False)
         except Exception:  # noqa: BLE001 - logged with its traceback; the other declarations go on

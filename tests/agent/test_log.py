@@ -155,3 +155,17 @@ async def test_what_may_have_been_sent(ledger: Ledger, router: Router, lines: Li
     assert reason.endswith(
         ". Do not send it again: the server may have accepted it. It waits until a reply or htpoort resolve settles it."
     )
+
+
+async def test_what_cannot_be_sent(ledger: Ledger, router: Router, lines: Lines) -> None:
+    """A declaration that is refused before anything is sent is logged like one that the server has refused."""
+    ledger.exchanges.queue(attrs.evolve(declaration("K1"), data=b"no end of a line"), at=now())
+    async with Gateway() as gateway:
+        outbox = Outbox(server=server(gateway.smtp_port))
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK):
+            async with asyncio.timeout(60):
+                await lines.came.wait()
+
+    why = "The message is not 7-bit lines of at most 998 octets, each ended by CRLF; make it with htpoort.build."
+    then = "The agent does not send it again; htpoort show has its history."
+    assert [("WARNING", f"Declaration to DMS of {PARTY} under K1: {why} {then}")] == lines.lines

@@ -184,8 +184,10 @@ async def test_before_the_content(ledger: Ledger, router: Router, at: SmtpStep) 
 
 
 @pytest.mark.parametrize("at", [SmtpStep.CONTENT, SmtpStep.DOT])
-async def test_when_the_content_has_begun(ledger: Ledger, router: Router, at: SmtpStep) -> None:
-    """A declaration whose content had begun when the agent ended is unknown, and the next agent does not send it."""
+async def test_when_the_content_has_begun(
+    ledger: Ledger, router: Router, caplog: pytest.LogCaptureFixture, at: SmtpStep
+) -> None:
+    """A declaration whose content had begun when the agent ended is unknown, is logged once, and is not sent again."""
     ledger.exchanges.queue(declaration("K1"), at=now())
     async with Gateway(script=Script(faults=(SmtpFault(at=at, action=FaultAction.STALL),))) as gateway:
         outbox = Outbox(server=server(gateway.smtp_port), connections=1)
@@ -201,3 +203,10 @@ async def test_when_the_content_has_begun(ledger: Ledger, router: Router, at: Sm
     assert found is not None
     assert (State.UNKNOWN, 1) == (found.state, found.attempts)
     assert "the agent was stopped" == ledger.story("K1")[0].entries[-1].detail
+    why = "The agent was stopped while it was being sent."
+    then = (
+        "Do not send it again: the server may have accepted it. It waits until a reply or htpoort resolve settles it."
+    )
+    assert [f"Declaration to DMS of {PARTY} under K1: {why} {then}"] == [
+        record.getMessage() for record in caplog.records if vars(record).get("event") == "declaration.unknown"
+    ]

@@ -191,12 +191,21 @@ class OutboxWorker:
                 claimed, result.outcome, at=at, detail=detail, due=due, content_begun=result.content_begun
             )
 
-        await self._context.write(lambda: settle(result.detail), without_text=lambda: settle(OMITTED), of=claimed)
+        state = await self._context.write(
+            lambda: settle(result.detail), without_text=lambda: settle(OMITTED), of=claimed
+        )
         if result.outcome is Outcome.ACCEPTED:
             LOG.info(
                 "Declaration to %s of %s under %s was accepted",
                 *(claimed.system, claimed.party, claimed.reference),
                 extra=event("declaration.accepted", of=claimed),
+            )
+        elif state is State.FAILED:
+            LOG.warning(
+                "Declaration to %s of %s under %s has failed: its retry schedule is over. The agent does not send it "
+                "again until htpoort resolve %s settles it",
+                *(claimed.system, claimed.party, claimed.reference, claimed.reference),
+                extra=event("declaration.failed", of=claimed),
             )
 
     async def _send_and_classify(self, sender: Sender, claimed: Claimed) -> _Attempt:
@@ -227,7 +236,7 @@ class OutboxWorker:
             LOG.exception(
                 "Sending %s failed with an unexpected error",
                 claimed.reference,
-                extra=event("declaration.failed", of=claimed),
+                extra=event("declaration.crashed", of=claimed),
             )
             outcome = Outcome.UNKNOWN if sender.content_begun else Outcome.DEFERRED
             why = "an unexpected error while it was sent; the log of the agent shows it"

@@ -169,3 +169,25 @@ async def test_what_cannot_be_sent(ledger: Ledger, router: Router, lines: Lines)
     why = "The message is not 7-bit lines of at most 998 octets, each ended by CRLF; make it with htpoort.build."
     then = "The agent does not send it again; htpoort show has its history."
     assert [("WARNING", f"Declaration to DMS of {PARTY} under K1: {why} {then}")] == lines.lines
+
+
+async def test_when_the_schedule_is_over(ledger: Ledger, router: Router, lines: Lines) -> None:
+    """A declaration that was deferred for the last time is logged once more: from then on it needs a person."""
+    ledger.exchanges.queue(declaration("K1"), at=now())
+    busy = SmtpFault(at=SmtpStep.RCPT, action=FaultAction.DEFER, times=None)
+    async with Gateway(script=Script(faults=(busy,))) as gateway:
+        outbox = Outbox(server=server(gateway.smtp_port), retry_schedule=(timedelta(milliseconds=1),))
+        async with Agent(ledger=ledger, router=router, outboxes=[outbox], timing=QUICK), asyncio.timeout(60):
+            while len(lines.lines) < 3:
+                lines.came.clear()
+                await lines.came.wait()
+
+    named = f"Declaration to DMS of {PARTY} under K1"
+    deferred = f"Not sent to {DMS.mailbox} (deferred): 450 Mailbox busy."
+    again = "The agent sends it again, as long as its retry schedule lasts."
+    over = "its retry schedule is over. The agent does not send it again until htpoort resolve K1 settles it"
+    assert [
+        ("WARNING", f"{named}: {deferred} {again}"),
+        ("WARNING", f"{named}: {deferred} {again}"),
+        ("WARNING", f"{named} has failed: {over}"),
+    ] == lines.lines

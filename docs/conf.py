@@ -120,8 +120,19 @@ def _without_reprs(_app: Sphinx, _domain: str, _kind: str, content: addnodes.des
             value.parent.remove(value)
 
 
+def _level_of_captions(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None
+) -> None:
+    """Say how deep the caption of a list of pages is; Sphinx calls it a heading, and gives no level."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<p class="caption" role="heading">', '<p class="caption" role="heading" aria-level="2">'
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what this file adds to Sphinx."""
     app.connect("autodoc-process-docstring", _sentence_only, priority=400)  # before napoleon
     app.connect("object-description-transform", _without_reprs)
+    app.connect("html-page-context", _level_of_captions)
     return {"parallel_read_safe": True}

@@ -55,7 +55,9 @@ class Agent:
 
     ::
 
-        async with Agent(ledger=ledger, router=router, outboxes=[outbox], deliveries={"DMS": store}) as agent:
+        async with Agent(
+            ledger=ledger, router=router, outboxes=[outbox], deliveries={"DMS": store}
+        ) as agent:
             await agent.wait_for_stop_request()
 
     Several agents may share a ledger on PostgreSQL; a ledger on SQLite has one agent. Leaving the block ends work in

@@ -61,7 +61,9 @@ class DeclarationSystem:
     """
     One system that takes declarations (*aangiftesysteem*).
 
-    >>> DeclarationSystem(name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL").reply_ids
+    >>> DeclarationSystem(
+    ...     name="EXIT", mailbox="exit@customs.example", process_id="EXIT.NL"
+    ... ).reply_ids
     frozenset({'EXIT.NL'})
 
     Args:

@@ -54,7 +54,9 @@ class RoutingEnvelope:
     """
     The routing envelope of one message (Dutch: *berichtkenmerken* in the Subject).
 
-    >>> envelope = RoutingEnvelope(sender="NL123456789.02.05", addressee="DMS4.NL", reference="22096222734662")
+    >>> envelope = RoutingEnvelope(
+    ...     sender="NL123456789.02.05", addressee="DMS4.NL", reference="22096222734662"
+    ... )
     >>> str(envelope)
     '[V=NL123456789.02.05][A=DMS4.NL][K=22096222734662][S=0]'
     >>> RoutingEnvelope.parse(str(envelope)) == envelope

@@ -37,8 +37,9 @@ class Problem:
     """
     Describe one thing that is wrong, or that was forgiven, and its place.
 
-    >>> Problem("envelope.key-missing", "The key K is missing.", 0, 0)
-    Problem(code='envelope.key-missing', message='The key K is missing.', start=0, stop=0, source='')
+    >>> problem = Problem("envelope.key-missing", "The key K is missing.", 0, 0)
+    >>> problem.code, problem.message, problem.source
+    ('envelope.key-missing', 'The key K is missing.', '')
 
     Args:
         code: Stable, dotted; programs may compare it.
@@ -140,7 +141,7 @@ class UnknownError(HtpoortError, LookupError):
     >>> raise UnknownError("system", "DSM", "the directory", ("AGS", "DMS"))
     Traceback (most recent call last):
         ...
-    htpoort.core.errors.UnknownError: system 'DSM' is not in the directory; did you mean DMS? Known: AGS, DMS.
+    htpoort.core.errors.UnknownError: system 'DSM' is not in ...; did you mean DMS? ...
 
     Args:
         kind: What it is the name of, such as ``party``.

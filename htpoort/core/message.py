@@ -100,7 +100,8 @@ def read(raw: bytes) -> Received:
     r"""
     Read a message: its headers at once, its payload when it is asked for.
 
-    >>> reply = b"From: dms@htpoort.nl\r\nSubject: [V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]\r\n\r\n<Response/>"
+    >>> subject = b"Subject: [V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]"
+    >>> reply = b"From: dms@htpoort.nl\r\n" + subject + b"\r\n\r\n<Response/>"
     >>> read(reply).mailbox, read(reply).envelope.sender
     ('dms@htpoort.nl', 'DMS4.NL')
     >>> read(reply).payload.octets
@@ -133,7 +134,9 @@ def header_texts(raw: bytes, *names: str) -> tuple[str, ...]:
     r"""
     Show headers to a person who must decide about a message. Never route by them.
 
-    >>> header_texts(b"Subject: =?utf-8?q?Caf=C3=A9?=\r\n closed\r\n\r\n", "From", "Subject")
+    >>> header_texts(
+    ...     b"Subject: =?utf-8?q?Caf=C3=A9?=\r\n closed\r\n\r\n", "From", "Subject"
+    ... )
     ('', 'Café closed')
 
     Args:

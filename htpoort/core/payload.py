@@ -119,7 +119,9 @@ def read_payload(raw: bytes) -> Payload:
     r"""
     Take the payload out of a message.
 
-    >>> payload = read_payload(b"Content-Transfer-Encoding: base64\r\n\r\nPE1ldGFEYXRhLz4=\r\n")
+    >>> payload = read_payload(
+    ...     b"Content-Transfer-Encoding: base64\r\n\r\nPE1ldGFEYXRhLz4=\r\n"
+    ... )
     >>> payload.octets, payload.content_type, payload.ending
     (b'<MetaData/>', 'text/plain', 'xml')
 

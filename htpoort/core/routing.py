@@ -168,10 +168,17 @@ def correlate(routed: Routed, records: Iterable[SentRecord]) -> Routed | Quarant
     Compare a routed reply with what was sent with its reference.
 
     >>> router = Router(parties=["NL123456789.02.05"])
-    >>> routed = router.route(mailbox="dms@htpoort.nl", subject="[V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]")
-    >>> correlate(routed, [SentRecord(system="DMS", party="NL123456789.02.05", reference="1")]).correlation
+    >>> routed = router.route(
+    ...     mailbox="dms@htpoort.nl",
+    ...     subject="[V= DMS4.NL][A= NL123456789.02.05][K=1][S=0]",
+    ... )
+    >>> correlate(
+    ...     routed, [SentRecord(system="DMS", party="NL123456789.02.05", reference="1")]
+    ... ).correlation
     <Correlation.MATCHED: 'matched'>
-    >>> correlate(routed, [SentRecord(system="AGS", party="NL123456789.02.05", reference="1")]).reason
+    >>> correlate(
+    ...     routed, [SentRecord(system="AGS", party="NL123456789.02.05", reference="1")]
+    ... ).reason
     <Reason.OTHER_SYSTEM: 'other-system'>
 
     Args:
@@ -271,7 +278,7 @@ def find_party(parties: Iterable[PartyId], text: str, place: str) -> PartyId:
     >>> find_party(parties, "NL000000000", "parties")
     Traceback (most recent call last):
         ...
-    htpoort.core.errors.UnknownError: party 'NL000000000' is not in parties. Known: NL123456789.02.05.
+    htpoort.core.errors.UnknownError: party 'NL000000000' is not in parties. ...
 
     Args:
         parties: The known parties.
@@ -323,10 +330,16 @@ class Router:
     A router of replies (*responseberichten*) by mailbox, process ID, addressee and reference.
 
     >>> router = Router(parties=["NL123456789.02.05"])
-    >>> found = router.route(mailbox="ags@htpoort.nl", subject="[V= DMS.NL][A= NL123456789.02.05][K=1][S=0]")
+    >>> found = router.route(
+    ...     mailbox="ags@htpoort.nl",
+    ...     subject="[V= DMS.NL][A= NL123456789.02.05][K=1][S=0]",
+    ... )
     >>> found.system.name, str(found.party), found.correlation.value
     ('AGS', 'NL123456789.02.05', 'not-checked')
-    >>> router.route(mailbox="dms@htpoort.nl", subject="[V= DMS.NL][A= NL123456789.02.05][K=1][S=0]").reason
+    >>> router.route(
+    ...     mailbox="dms@htpoort.nl",
+    ...     subject="[V= DMS.NL][A= NL123456789.02.05][K=1][S=0]",
+    ... ).reason
     <Reason.MAILBOX_PROCESS_DISAGREE: 'mailbox-process-disagree'>
 
     Args:

@@ -40,7 +40,9 @@ def reply_subject(request: RoutingEnvelope, process_id: str) -> str:
     """
     Write the Subject of a reply as the official page prints it, with a blank after `V=` and `A=`.
 
-    >>> request = RoutingEnvelope(sender="NL123456789.02.05", addressee="DMS.NL", reference="22096222734662")
+    >>> request = RoutingEnvelope(
+    ...     sender="NL123456789.02.05", addressee="DMS.NL", reference="22096222734662"
+    ... )
     >>> reply_subject(request, "DMS.NL")
     '[V= DMS.NL][A= NL123456789.02.05][K=22096222734662][S=0]'
 

@@ -230,7 +230,10 @@ class Window:
     ...     begins=datetime(2026, 11, 2, 18, tzinfo=UTC),
     ...     ends=datetime(2026, 11, 2, 23, tzinfo=UTC),
     ... )
-    >>> window.covers(datetime(2026, 11, 2, 22, 59, tzinfo=UTC)), window.covers(window.ends)
+    >>> (
+    ...     window.covers(datetime(2026, 11, 2, 22, 59, tzinfo=UTC)),
+    ...     window.covers(window.ends),
+    ... )
     (True, False)
 
     Args:

@@ -173,7 +173,9 @@ def error_reason(error: BaseException) -> str:
     """
     Describe a network error in the system's words, without Python's number and call.
 
-    >>> error_reason(ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)"))
+    >>> error_reason(
+    ...     ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)")
+    ... )
     'Connection refused'
 
     Args:

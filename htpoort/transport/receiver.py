@@ -24,7 +24,9 @@ class Receiver:
 
     ::
 
-        async with Receiver(store, hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"]) as receiver:
+        async with Receiver(
+            store, hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"]
+        ) as receiver:
             print(receiver.port)
 
     The peer gets 250 when the handler returns, so a handler that stores before it returns loses nothing. If the

@@ -171,7 +171,9 @@ class Pop3Account(MailServer):
     """
     Describe a POP3 mailbox, and the limits of a session.
 
-    >>> Pop3Account(host="pop.forwarder.example", username="edi", password="geheim").ledger_name
+    >>> Pop3Account(
+    ...     host="pop.forwarder.example", username="edi", password="geheim"
+    ... ).ledger_name
     'edi@pop.forwarder.example:995'
 
     Its arguments are those of `MailServer`, with a required login, and some more. By default it uses implicit TLS; the

@@ -161,7 +161,9 @@ class SmtpInbox:
     """
     The settings of a place where messages come in by SMTP, for a `Receiver` or an agent.
 
-    >>> inbox = SmtpInbox(hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"])
+    >>> inbox = SmtpInbox(
+    ...     hostname="mx.forwarder.example", mailboxes=["edi@forwarder.example"]
+    ... )
     >>> inbox.mailbox("EDI@forwarder.example"), inbox.mailbox("info@forwarder.example")
     ('edi@forwarder.example', None)
 

@@ -64,7 +64,25 @@ class TestReadme:
 
 
 class TestBlocks:
-    """Every program in the documents is run."""
+    """Every program in the documents is run, and fits a screen."""
+
+    COMMANDS_OF_CI = 2
+    """The commands of the README that CI runs letter by letter: they are one line each, however long."""
+
+    def test_no_line_is_too_long(self, pages: list[Any], root: Path) -> None:
+        """A line of a block has at most 88 characters; a picture's description for the blind may have more."""
+        readme = pages[0]
+        commands = [content for language, content in readme.blocks() if language == "console"][: self.COMMANDS_OF_CI]
+        long = [
+            (str(one.path.relative_to(root)), line)
+            for one in pages
+            for _, content in one.blocks()
+            if not (one is readme and content in commands)
+            for line in content.splitlines()
+            if len(line) > 88 and not line.startswith(":alt: ")
+        ]
+
+        assert [] == long
 
     def test_every_block_says_what_it_is(self, pages: list[Any]) -> None:
         """A fenced block is in a language that is run, or is not a program."""

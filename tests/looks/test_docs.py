@@ -22,7 +22,7 @@ RIGHT = {
     "certificate": "how-to/certificates",
     "glossary": "reference/glossary",
     "troubleshooting": "how-to/troubleshooting",
-    "wrong party": "how-to/wrong-party",
+    "wrong party": "how-to/troubleshooting",
 }
 """The page that each search is to find first."""
 

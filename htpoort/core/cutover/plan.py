@@ -82,7 +82,11 @@ class CutoverPlan:
     """
     A plan of which system takes the declarations of which party, day by day (*overstap*).
 
-    >>> plan = CutoverPlan(moves=[Move(party="NL123456789.02.05", system="DMS", since=date(2026, 12, 1))])
+    >>> plan = CutoverPlan(
+    ...     moves=[
+    ...         Move(party="NL123456789.02.05", system="DMS", since=date(2026, 12, 1))
+    ...     ]
+    ... )
     >>> plan.system_for("NL123456789.02.05", on=date(2026, 11, 30)).name
     'AGS'
     >>> plan.system_for("NL123456789.02.05", on=date(2026, 12, 1)).name
@@ -231,7 +235,9 @@ class CutoverPlan:
         r"""
         Read a plan from CSV, as a spreadsheet writes it.
 
-        >>> plan = CutoverPlan.from_csv("party;system;since\nNL123456789.02.05;DMS;01-12-2026\n")
+        >>> plan = CutoverPlan.from_csv(
+        ...     "party;system;since\nNL123456789.02.05;DMS;01-12-2026\n"
+        ... )
         >>> print(*plan.moves)
         NL123456789.02.05 uses DMS from 2026-12-01
 

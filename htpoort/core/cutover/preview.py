@@ -166,7 +166,8 @@ def differences(sent: bytes, shadow: bytes) -> tuple[Difference, ...]:
     r"""
     List every difference of two messages: envelope, headers, body.
 
-    >>> sent = b"To: ags@htpoort.nl\r\nSubject: [V=NL1.02.05][A=DMS.NL][K=1][S=0]\r\n\r\n<MetaData/>\r\n"
+    >>> subject = b"Subject: [V=NL1.02.05][A=DMS.NL][K=1][S=0]"
+    >>> sent = b"To: ags@htpoort.nl\r\n" + subject + b"\r\n\r\n<MetaData/>\r\n"
     >>> shadow = sent.replace(b"ags@", b"dms@").replace(b"DMS.NL", b"DMS4.NL")
     >>> for difference in differences(sent, shadow):
     ...     print(difference.what, difference.sent, difference.shadow)

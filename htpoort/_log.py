@@ -6,9 +6,9 @@ Never does: format a text, or write a line. The loggers are those of the standar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 __all__ = ["EVENTS", "event"]
 
@@ -137,5 +137,5 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds")
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(each) for each in cast("Iterable[object]", value)]
     return str(value)

@@ -46,7 +46,7 @@ class _Kind:
     written: int = 0
     left_out: int = 0
     last: tuple[object, ...] = ()
-    extra: Mapping[str, object] = attrs.field(factory=dict)
+    extra: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
 
 @final

@@ -114,7 +114,7 @@ async def test_what_needs_a_person(office: Path) -> None:
 
 async def test_what_waits_for_its_turn(office: Path) -> None:
     """What a window held and is let go later, spread out, is named with its time; that needs no person."""
-    begin = now() - timedelta(hours=2)
+    begin = (now() - timedelta(hours=2)).replace(second=0, microsecond=0)
     notice = f"""
 zone = "UTC"
 [[windows]]

@@ -61,6 +61,7 @@ EVENTS: Final[Mapping[str, str]] = {
     # ── notices of disruption and service windows ──
     "notice.learned": "A notice was stored.",
     "notice.unmapped": "A notice names no known system, and holds nothing.",
+    "notice.other-authority": "A notice has the reference of another authority's, and changes nothing of that.",
     "notice.not-read": "A file in the folder of notices is no notice.",
     "notice.folder-failed": "The folder of notices cannot be read.",
     "window.held": "Declarations are held, because a notice says that they should not be sent.",

@@ -266,6 +266,10 @@ class NoticeWorker:
                     *(notice.key, ", ".join(unmapped)),
                     extra=event("notice.unmapped", notice=notice.key, names=unmapped),
                 )
+            if elsewhere := await run_in_thread(lambda: ledger.notices.of_another_authority(notice.key)):  # noqa: B023
+                LOG.warning(
+                    "%s", one_line(elsewhere), extra=event("notice.other-authority", notice=notice.key, why=elsewhere)
+                )
         _warn_of_presumed(presumed)
 
     # ── holding and letting go ───────────────────────────────────────────────

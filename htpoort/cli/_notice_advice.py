@@ -34,7 +34,9 @@ def warnings(ledger: Ledger, stored: StoredNotice, systems: Iterable[str]) -> li
     Returns:
         The lines; none if it does what it says.
     """
-    return [*_without_system(ledger, stored, tuple(systems)), *_ends_nothing(ledger, stored)]
+    elsewhere = ledger.notices.of_another_authority(stored.key)
+    nothing = [f"htpoort: {elsewhere}."] if elsewhere else _ends_nothing(ledger, stored)
+    return [*_without_system(ledger, stored, tuple(systems)), *nothing]
 
 
 def as_sent(

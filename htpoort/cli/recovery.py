@@ -290,6 +290,9 @@ def _check_recovery(
     """
     if do is not Order.NEW_REFERENCE and (payload is not None or lrn is not None):
         raise _input.refusal("input.usage", "--declaration and --lrn go with --do new-reference; leave them out.")
+    if do is Order.INVALIDATED and not references:
+        message = "--do invalidated closes what it is ordered for, for good; name each K that Customs is to invalidate."
+        raise _input.refusal("input.usage", f"{message} Leave out --do to see them.")
     if do is Order.NEW_REFERENCE and len(references) != 1:
         message = "--do new-reference needs one K, with --declaration and --lrn: each has a declaration of its own."
         raise _input.refusal("input.usage", message)
@@ -371,7 +374,7 @@ class _Recovery:
         before = next((order for order in concern.orders if self._is_same(order, do)), None)
         instead = next((order for order in concern.orders if order.resubmission is not None), None)
         if before is not None:
-            result = f"{_BEFORE}{_described(before)}"
+            result, refused = self._repeated(concern, before)
         elif instead is not None:
             refused = f"{instead.resubmission} took its place on {_clock.local(instead.at)}; see that one."
         elif do is None:
@@ -406,6 +409,20 @@ class _Recovery:
         if do is None:
             return order.resubmission is not None
         return order.action.value == do.value and (order.notice == self.notice.key or order.resubmission is not None)
+
+    def _repeated(self, concern: Concern, before: RecoveryOrder) -> tuple[str, str]:
+        """Compare an order with the one that was carried out before; return that one, or why it is another one."""
+        try:
+            self.ledger.recoveries.check_repeated(
+                before,
+                concern.exchange,
+                replacement=self.declaration,
+                business_reference=self.lrn,
+                new_reference=self.new_reference,
+            )
+        except InputError as error:
+            return "", str(error)
+        return f"{_BEFORE}{_described(before)}", ""
 
     def _ordered(self, concern: Concern, action: RecoveryAction) -> tuple[str, str]:
         """Order it; return what was done, or why it was refused."""

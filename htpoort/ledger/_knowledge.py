@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, final
 
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core.errors import InputError, UnknownError
+from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, PlacedWindow, read_own_notice
 from htpoort.core.notices.consequences import RecoveryAction, hold_advice, recovery_rule, sent_in
 from htpoort.core.notices.notice import Recovery
@@ -194,6 +194,7 @@ class Knowledge:
 
         Raises:
             UnknownError: No notice has it.
+            InputError: Notices of several authorities have it.
         """
         wanted = text.strip().casefold()
         # A number is exact, and a reference of two digits is none.
@@ -205,16 +206,76 @@ class Knowledge:
         if not found:
             known = tuple(dict.fromkeys(reversed(list(self.events.values()))))
             raise UnknownError("notice", text, "the ledger", known[:NEWEST], max(0, len(known) - NEWEST))
-        return tuple(each for each in self.stored if self.events[each.key] in found)
+        texts = tuple(each for each in self.stored if self.events[each.key] in found)
+        if len(found) > 1 and len({each.notice.authority for each in texts}) > 1:
+            first = {self.events[each.key]: each for each in reversed(texts)}
+            listed = ", ".join(f"{each.key} ({each.notice.authority})" for each in reversed(first.values()))
+            message = (
+                f"Several authorities have a notice with the reference {text!r}; give the number of one: {listed}."
+            )
+            raise InputError("notice", (Problem("ledger.notice-ambiguous", message),))
+        return texts
+
+    def of_another_authority(self, number: int) -> str:
+        """Say that only another authority has the reference of a notice; empty if that is not so, by its number."""
+        same = [each.notice for each in self.stored if self.events[each.key] == self.events.get(number)]
+        asked = next((each.notice for each in self.stored if each.key == number), None)
+        if asked is None or not asked.references or len(same) > 1:
+            return ""
+        reference = asked.references[0]
+        others = [
+            each
+            for each in self.stored
+            if each.key < number and reference in each.notice.references and each.notice.authority != asked.authority
+        ]
+        if not others:
+            return ""
+        authority, own = others[-1].notice.authority, asked.authority
+        which = f"of {own}" if own else "of no known authority"
+        whose = f"of {authority}" if authority else "of a notice without a known authority"
+        advice = f'; if it is about the same, store it with authority = "{authority}"' if authority else ""
+        return (
+            f"Notice {number} is {which}, but {reference} is a reference {whose} (notice {others[-1].key}), "
+            f"so it changes and ends nothing of that{advice}"
+        )
 
 
 def _events(stored: Iterable[StoredNotice]) -> dict[int, str]:
-    """Give the texts of one event one key: its first reference, or the number of its first text."""
+    """
+    Give the texts of one event one key: its first reference, or the number of its first text.
+
+    A reference is that of its authority: the event of another authority with the same one has its number as its key.
+    """
+    listed = tuple(stored)
+    authorities = {each.key: each.notice.authority for each in listed}
+    for old, new in reversed(_read_again(listed).items()):
+        authorities[old] = authorities[new]
     keys: dict[int, str] = {}
-    for each in stored:
-        own = each.notice.references[0] if each.notice.references else str(each.key)
-        keys[each.key] = own if each.replaces is None else keys.get(each.replaces, own)
+    by_reference: dict[tuple[str | None, tuple[str, ...]], str] = {}
+    taken: set[str] = set()
+    for each in listed:
+        if each.replaces in keys:
+            keys[each.key] = keys[each.replaces]
+            continue
+        number, *references = str(each.key), *each.notice.references[:1]
+        place = authorities[each.key], each.notice.references[:1]
+        if not references or place not in by_reference:
+            keys[each.key] = next(key for key in (*references, number, f"notice {number}") if key not in taken)
+            taken.add(keys[each.key])
+            by_reference[place] = keys[each.key]
+        else:
+            keys[each.key] = by_reference[place]
     return keys
+
+
+def _read_again(listed: Sequence[StoredNotice]) -> dict[int, int]:
+    """Find the texts that were read again as those of another authority, each with the later reading."""
+    texts = {each.key: each.text for each in listed}
+    return {
+        each.replaces: each.key
+        for each in listed
+        if each.replaces is not None and texts.get(each.replaces) == each.text
+    }
 
 
 def _obeyed(
@@ -234,10 +295,7 @@ def _known(stored: Iterable[StoredNotice], keys: Mapping[int, str]) -> tuple[Kno
     """Give notices as `Availability` takes them, which finds the texts of one event by their first reference."""
     listed = tuple(stored)
     # Read again as a text of another authority: the first reading does not count beside the second.
-    texts = {each.key: each.text for each in listed}
-    read_again = {
-        each.replaces for each in listed if each.replaces is not None and texts.get(each.replaces) == each.text
-    }
+    read_again = _read_again(listed)
     known: list[KnownNotice] = []
     for each in listed:
         if each.key in read_again:

@@ -1,7 +1,7 @@
 """
 Write the message that takes the place of one that was sent: the same under another K, or a new declaration.
 
-Never does: decide whether it may be sent.
+Never does: decide whether a notice allows it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from htpoort.core.directory import DeclarationSystem, Mark
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.message import Submission, automatic_reference, build, read, readdress
 from htpoort.ledger import _queueing, _schema
-from htpoort.ledger.records import StoredNotice
+from htpoort.ledger.records import Exchange, StoredNotice
 
+_exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
+_recoveries: Final = _schema.recoveries
 
 
 def sent_message(connection: sa.Connection, row: sa.Row[Any]) -> Submission:
@@ -41,6 +43,12 @@ def sent_message(connection: sa.Connection, row: sa.Row[Any]) -> Submission:
         message_id=row.message_id,
         data=raw,
     )
+
+
+def is_payload(connection: sa.Connection, row: sa.Row[Any], payload: bytes) -> bool:
+    """Check whether an exchange has this declaration; one whose message was pruned may have it."""
+    raw: bytes | None = connection.execute(sa.select(_messages.c.raw).where(_messages.c.id == row.message)).scalar()
+    return raw is None or read(raw).payload.octets == payload
 
 
 def same_again(
@@ -99,6 +107,45 @@ def replaced(  # noqa: PLR0913, PLR0917 - what the message is made of
         message_id=_message_id(row, reference),
         layout="attachment" if b"multipart/mixed" in head else "body",
     )
+
+
+def refuse_used_lrn(connection: sa.Connection, row: sa.Row[Any], new: Exchange) -> None:
+    """
+    Refuse an LRN that another declaration of the party has: one of the two would be refused, or taken for the other.
+
+    Raises:
+        InputError: Another one has it.
+    """
+    query = sa.select(_exchanges.c.reference, _exchanges.c.state).where(
+        _exchanges.c.party_key == row.party_key,
+        _exchanges.c.business_reference == new.business_reference,
+        _exchanges.c.id != new.key,
+    )
+    used = connection.execute(query.order_by(_exchanges.c.id).limit(1)).first()
+    if used is not None:
+        message = f"business_reference is {new.business_reference}, the LRN of {used.reference}, which is {used.state}"
+        raise _unusable([f"{message}; give a new one."])
+
+
+def refuse_queued_before(connection: sa.Connection, row: sa.Row[Any], new: Exchange) -> None:
+    """
+    Refuse a message that was queued before: it cannot take the place of a second exchange, which would be lost.
+
+    Raises:
+        InputError: It was.
+    """
+    if not new.repeated:
+        return
+    query = (
+        sa
+        .select(_exchanges.c.reference)
+        .join(_recoveries, _recoveries.c.exchange == _exchanges.c.id)
+        .where(_recoveries.c.resubmission == new.key)
+    )
+    other: str | None = connection.execute(query).scalar()
+    what = "was queued before" if other is None else f"takes the place of {other} already"
+    message = f"{new.reference} {what}, so nothing would be sent in place of {row.reference}; give it one of its own."
+    raise _unusable([message])
 
 
 def _refuse_old_k(row: sa.Row[Any], reference: str) -> None:

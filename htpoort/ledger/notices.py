@@ -66,8 +66,8 @@ class Notices(LedgerPart):
         """
         Store a notice, and when it was learned.
 
-        A text that is stored already is not stored again. A text with the reference of a stored one is a later text of
-        the same event, which counts from now on.
+        A text that is stored already is not stored again. A text with the reference of a stored one of its authority is
+        a later text of the same event, which counts from now on.
 
         Args:
             text: The published text, or the table of a notice of your own.
@@ -192,9 +192,26 @@ class Notices(LedgerPart):
 
         Raises:
             UnknownError: No notice has this number or reference.
+            InputError: Notices of several authorities have this reference; the numbers are named.
             LedgerError: The ledger could not be read.
         """
         return self._reader.knowledge(connection).find(text)
+
+    @reads
+    def of_another_authority(self, connection: sa.Connection, key: int) -> str:
+        """
+        Say that only another authority has the reference of a notice, which changes and ends nothing of it.
+
+        Args:
+            key: The number of the notice.
+
+        Returns:
+            The sentence, without its full stop; empty if that is not so.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        return self._reader.knowledge(connection).of_another_authority(key)
 
     # ── orders ───────────────────────────────────────────────────────────────
 

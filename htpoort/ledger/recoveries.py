@@ -210,7 +210,7 @@ class Recoveries(LedgerPart):
             party: V, needed if two parties used this K.
             despite: Why it is ordered although the notices forbid it; None if they do not.
             replacement: For `RecoveryAction.NEW_REFERENCE`: the new declaration.
-            business_reference: Its LRN; it must differ from the one before.
+            business_reference: Its LRN; no other declaration of the party in the ledger may have it.
             new_reference: K of what is sent; by default one that follows from what is sent, so that an order that is
                 repeated sends nothing twice.
 
@@ -229,6 +229,7 @@ class Recoveries(LedgerPart):
         row = find_for_order(connection, reference, party)
         previous = _orders_of(connection, [row.id]).get(row.id, ())
         if (same := _same_order(previous, action, text)) is not None:
+            _refuse_another(connection, row, same, replacement, business_reference, new_reference)
             return attrs.evolve(same, repeated=True)
         reason = _permitted(_concern_for_order(connection, knowledge, row, text, previous, at=at), action, despite)
         new = None
@@ -240,7 +241,9 @@ class Recoveries(LedgerPart):
                 lrn = business_reference
                 submission = _resubmitting.replaced(sent, row, replacement, lrn, new_reference, at)
             new = _queueing.insert(connection, submission, at=at, business_reference=lrn, held=False)
-            _refuse_queued_before(connection, row, new)
+            _resubmitting.refuse_queued_before(connection, row, new)
+            if action is RecoveryAction.NEW_REFERENCE:
+                _resubmitting.refuse_used_lrn(connection, row, new)
         why = f"; {reason}" if reason else ""
         detail = f"{action.value}{f' as {new.reference}' if new else ''}, notice {text.key}{why}"
         log(connection, at, LedgerEvent.RECOVERY_ORDERED.value, exchange=row.id, state=row.state, detail=detail)
@@ -258,6 +261,34 @@ class Recoveries(LedgerPart):
         )
 
     order_soon = soon(order)
+
+    @reads
+    def check_repeated(  # noqa: PLR0913 - as in `order`
+        self,
+        connection: sa.Connection,
+        order: RecoveryOrder,
+        exchange: Exchange,
+        *,
+        replacement: bytes | None = None,
+        business_reference: str | None = None,
+        new_reference: str | None = None,
+    ) -> None:
+        """
+        Check that an order that was carried out is repeated, and not another one given in its place.
+
+        Args:
+            order: What was ordered before.
+            exchange: For which exchange.
+            replacement: As in `order`; what is None is not compared.
+            business_reference: As in `order`.
+            new_reference: As in `order`.
+
+        Raises:
+            InputError: Another declaration, LRN or K took its place already.
+            LedgerError: The ledger could not be read.
+        """
+        row = find_for_order(connection, exchange.reference, exchange.party, lock=False)
+        _refuse_another(connection, row, order, replacement, business_reference, new_reference)
 
     @reads
     def orders(self, connection: sa.Connection, exchange: Exchange) -> tuple[RecoveryOrder, ...]:
@@ -367,25 +398,37 @@ def _same_order(previous: Iterable[RecoveryOrder], action: RecoveryAction, text:
     return None
 
 
-def _refuse_queued_before(connection: sa.Connection, row: sa.Row[Any], new: Exchange) -> None:
+def _refuse_another(  # noqa: PLR0913, PLR0917 - the parts of an order
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    order: RecoveryOrder,
+    replacement: bytes | None,
+    business_reference: str | None,
+    new_reference: str | None,
+) -> None:
     """
-    Refuse a message that was queued before: it cannot take the place of a second exchange, which would be lost.
+    Refuse to take what differs from what took the place of an exchange for the same; a part that is None may be so.
 
     Raises:
-        InputError: It was.
+        InputError: Another declaration, LRN or K took its place.
     """
-    if not new.repeated:
+    if order.resubmission is None:
         return
-    query = (
-        sa
-        .select(_exchanges.c.reference)
-        .join(_recoveries, _recoveries.c.exchange == _exchanges.c.id)
-        .where(_recoveries.c.resubmission == new.key)
-    )
-    other: str | None = connection.execute(query).scalar()
-    what = "was queued before" if other is None else f"takes the place of {other} already"
-    message = f"{new.reference} {what}, so nothing would be sent in place of {row.reference}; give it one of its own."
-    raise InputError("", (Problem("ledger.replacement", message),))
+    taken = find_for_order(connection, order.resubmission, row.party, lock=False)
+    differs: list[str] = []
+    if new_reference not in {None, order.resubmission}:
+        differs.append(f"K {new_reference}")
+    if order.action is RecoveryAction.NEW_REFERENCE:
+        if business_reference not in {None, taken.business_reference}:
+            differs.append(f"LRN {business_reference} (it has {taken.business_reference})")
+        if replacement is not None and not _resubmitting.is_payload(connection, taken, replacement):
+            differs.append("another declaration")
+    if differs:
+        message = (
+            f"{order.resubmission} takes its place already, since {_clock.local(order.at)}; "
+            f"nothing was ordered with {' and '.join(differs)}. See htpoort show {order.resubmission}."
+        )
+        raise InputError("", (Problem("ledger.resubmitted", message),))
 
 
 def _concern_for_order(  # noqa: PLR0913 - what is known of it

@@ -335,6 +335,8 @@ class TestRecovering:
             (("K1", "--do", "new-reference"), "--declaration"),
             (("K1", "--do", "new-reference", "--declaration", "none.xml"), "--declaration"),
             (("--do", "let-go"), "--despite"),
+            (("--do", "invalidated"), "name each K"),
+            (("--do", "invalidated", "--party", PARTY, "--despite", "by phone"), "name each K"),
             (("--do", "let-go", "--despite", "it works", "--party", PARTY), "name each K"),
             (("K7", "--do", "let-go", "--despite", "it works"), "K 'K7'"),
             (("--despite", " "), "--despite"),
@@ -435,6 +437,44 @@ class TestRecovering:
         ]
         assert other.facts["exchanges"][0]["refused"].startswith("K9 took its place on ")
         assert ("nothing ordered", 0, 1) == tuple(other.facts[key] for key in ("result", "number", "refused"))
+
+    def test_another_declaration(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """A second declaration for what was replaced already is refused, in the preview too; the same is known."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="new-reference")
+        for name in ("new", "other"):
+            (tmp_path / f"{name}.xml").write_bytes(f"<MetaData>{name}</MetaData>".encode())
+
+        def order(name: str, lrn: str, *more: str) -> Any:
+            options = ("--do", "new-reference", "--declaration", f"{name}.xml", "--lrn", lrn, "--json")
+            return htpoort("recover", "N1", "K1", *options, *more)
+
+        first = order("new", "LRN9", "--new-reference", "K9", "--yes")
+        results = [order(*parts, *more) for parts in (("new", "LRN9"), ("other", "LRN8")) for more in ((), ("--yes",))]
+
+        assert [0, 0, 0, 2, 2] == [result.code for result in (first, *results)]
+        for result in results[:2]:
+            assert "before: new-reference as K9" == result.facts["exchanges"][0]["result"]
+        for result in results[2:]:
+            refused = result.facts["exchanges"][0]["refused"]
+            assert refused.startswith("K9 takes its place already, since ")
+            assert "with LRN LRN8 (it has LRN9) and another declaration. See htpoort show K9." in refused
+        assert {"K1": State.CLOSED, "K9": State.QUEUED} == office.states()
+
+    def test_an_lrn_that_is_used(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
+        """An LRN that another declaration has is refused, and nothing changes."""
+        office.send("K1", hours=3)
+        office.queue("K2")
+        office.learn(begin=4, end=2, recovery="new-reference")
+        (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
+        options = ("--do", "new-reference", "--declaration", "new.xml", "--lrn", "LRNK2", "--despite", "by phone")
+        result = htpoort("recover", "N1", "K1", *options, "--yes")
+
+        assert (2, True) == (
+            result.code,
+            "--lrn is LRNK2, the LRN of K2, which is queued; give a new one." in result.err,
+        )
+        assert {"K1": State.ACCEPTED, "K2": State.QUEUED} == office.states()
 
     def test_a_declaration_for_two(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
         """One new declaration for two exchanges is refused for the second, which stays as it is."""

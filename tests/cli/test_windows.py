@@ -492,6 +492,19 @@ def test_an_end_of_what_is_not_stored_says_so() -> None:
 
 
 @pytest.mark.usefixtures("office")
+def test_a_reference_of_another_authority_says_so() -> None:
+    """A notice with a reference that only another authority has names that authority, and ends nothing."""
+    run("add", "outage.toml")
+    slip = run("add", "-", stdin=ENDED.replace('"douane"', '"toldstyrelsen"').encode())
+
+    assert (
+        "htpoort: Notice 2 is of toldstyrelsen, but OWN-1 is a reference of douane (notice 1), so it changes and ends "
+        'nothing of that; if it is about the same, store it with authority = "douane".\n'
+    ) == slip.stderr.decode()
+    assert "hold" == what_now("AGS", "--at", "2025-11-30T23:30+01:00")["advice"]
+
+
+@pytest.mark.usefixtures("office")
 def test_a_zone_without_an_authority_is_shown() -> None:
     """The zone of a notice without an authority is that of its times."""
     done = run("add", "-", stdin=OUTAGE.replace('authority = "douane"', 'zone = "Europe/Lisbon"').encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -72,6 +72,68 @@ def test_a_later_text_is_later_knowledge(ledger: Ledger, clock: Clock) -> None:
 
     known = ledger.notices.known()
     assert [("N1", clock(0)), ("N1", clock(1)), ("N2", clock(2))] == [(each.key, each.learned) for each in known]
+
+
+def test_a_reference_is_that_of_its_authority(ledger: Ledger, clock: Clock) -> None:
+    """A notice of another authority with the same reference ends nothing, is an event of its own, and this is said."""
+    ended = 'authority = "{}"\nreferences = ["{}"]\nstate = "ended"\n'
+    inside = datetime(2026, 11, 2, 20, 0, tzinfo=UTC)
+
+    def add(text: str, minute: int) -> StoredNotice:
+        return ledger.notices.add(text, at=clock(minute), form=NoticeForm.OWN)
+
+    def seen() -> tuple[str, list[str]]:
+        availability = ledger.notices.availability()
+        return availability.what_now("DMS", at=inside).advice.value, [each.key for each in ledger.notices.known()]
+
+    first, other = add(own("INC43"), 0), add(ended.format("toldstyrelsen", "INC43"), 1)
+
+    assert ("hold", ["INC43", "2"]) == seen()
+    assert (
+        "Notice 2 is of toldstyrelsen, but INC43 is a reference of douane (notice 1), so it changes and ends nothing "
+        'of that; if it is about the same, store it with authority = "douane"'
+    ) == ledger.notices.of_another_authority(other.key)
+    assert not ledger.notices.of_another_authority(first.key)
+    assert (other,) == ledger.notices.find("2")
+    with pytest.raises(InputError, match=r"give the number of one: 1 \(douane\), 2 \(toldstyrelsen\)\."):
+        ledger.notices.find("inc43")
+
+    over = add(ended.format("douane", "INC43"), 2)
+
+    assert ("send", ["INC43", "2", "INC43"]) == seen()
+    assert not ledger.notices.of_another_authority(over.key)
+
+
+def test_a_notice_without_a_known_authority(ledger: Ledger, clock: Clock) -> None:
+    """A notice that has a zone alone ends nothing of an authority, nor the other way round."""
+    for minute, whose in enumerate((
+        'authority = "douane"',
+        'zone = "Europe/Amsterdam"',
+        'authority = "toldstyrelsen"',
+    )):
+        text = f'{whose}\nreferences = ["{minute % 2}"]\nstate = "ended"\n'
+        ledger.notices.add(text, at=clock(minute), form=NoticeForm.OWN)
+    ledger.notices.add(
+        'zone = "Europe/Lisbon"\nreferences = ["0"]\nstate = "ended"\n', at=clock(3), form=NoticeForm.OWN
+    )
+
+    assert ["0", "1", "3", "4"] == [each.key for each in ledger.notices.known()]
+    assert (
+        "Notice 4 is of no known authority, but 0 is a reference of toldstyrelsen (notice 3), so it changes and ends "
+        'nothing of that; if it is about the same, store it with authority = "toldstyrelsen"'
+    ) == ledger.notices.of_another_authority(4)
+    assert not ledger.notices.of_another_authority(9)
+
+
+def test_a_number_is_no_reference(ledger: Ledger, clock: Clock) -> None:
+    """A notice whose number is the reference of another one is another event."""
+    for minute, reference in enumerate(("2", "2", "N1")):
+        ledger.notices.add(own(reference, end=f"2{minute + 1}:00"), at=clock(minute), form=NoticeForm.OWN)
+    without = own().replace('references = ["N1"]\n', "")
+    ledger.notices.add(own("5"), at=clock(4), form=NoticeForm.OWN)
+    ledger.notices.add(without, at=clock(5), form=NoticeForm.OWN)
+
+    assert ["2", "2", "N1", "5", "notice 5"] == [each.key for each in ledger.notices.known()]
 
 
 def test_a_person_names_the_notice_that_a_text_replaces(ledger: Ledger, clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -303,6 +304,77 @@ class TestOrders:
         ] == [(problem.code, problem.message) for problem in refused.value.problems]
         assert (before, entry) == (list(ledger.exchanges.listed()), ledger.newest_entry())
         assert ["K2"] == references(ledger)[-1:]
+
+    @pytest.mark.parametrize("held", [False, True])
+    def test_an_lrn_that_is_used(
+        self,
+        ledger: Ledger,
+        declaration: Make,
+        learn: Learn,
+        held: bool,  # noqa: FBT001 - a table
+    ) -> None:
+        """An LRN that any declaration of the party has is refused, with its K, whatever reason is given."""
+        accepted(ledger, declaration("K1"), lrn="LRN1")
+        ledger.exchanges.queue(declaration("K3"), at=LATER, business_reference="LRN3", held=held)
+        learn(recovery="new-reference")
+        before, entry = list(ledger.exchanges.listed()), ledger.newest_entry()
+        with pytest.raises(InputError) as refused:
+            ledger.recoveries.order(
+                "N1",
+                RecoveryAction.NEW_REFERENCE,
+                "K1",
+                at=LATER,
+                replacement=b"<b/>",
+                business_reference="LRN3",
+                despite="by phone",
+            )
+
+        state = "held" if held else "queued"
+        assert [
+            ("ledger.replacement", f"business_reference is LRN3, the LRN of K3, which is {state}; give a new one.")
+        ] == [(problem.code, problem.message) for problem in refused.value.problems]
+        assert (before, entry) == (list(ledger.exchanges.listed()), ledger.newest_entry())
+
+    def test_one_new_lrn_for_two_exchanges(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
+        """An LRN that took the place of one exchange takes no second place; of another party it may be the same."""
+        for reference in ("K1", "K2"):
+            sent(reference, at=OPENS)
+        learn(recovery="new-reference")
+        new = {"business_reference": "LRN9"}
+        first = ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, replacement=b"<b/>", **new)
+        with pytest.raises(InputError, match=f"LRN9, the LRN of {first.resubmission}, which is queued"):
+            ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K2", at=LATER, replacement=b"<c/>", **new)
+
+        assert 3 == len(list(ledger.exchanges.listed()))
+
+    @pytest.mark.parametrize(
+        ("other", "named"),
+        [
+            ({"replacement": b"<c/>"}, "nothing was ordered with another declaration."),
+            ({"business_reference": "LRN8"}, "with LRN LRN8 (it has LRN9)."),
+            ({"new_reference": "K8"}, "with K K8."),
+            ({"replacement": b"<c/>", "business_reference": "LRN8"}, "LRN8 (it has LRN9) and another declaration."),
+        ],
+    )
+    def test_another_replacement(
+        self, ledger: Ledger, sent: Sent, learn: Learn, other: dict[str, Any], named: str
+    ) -> None:
+        """What was replaced is not replaced by something else; the same once more is found."""
+        exchange = sent("K1", at=OPENS)
+        learn(recovery="new-reference")
+        parts: dict[str, Any] = {"replacement": b"<b/>", "business_reference": "LRN9", "new_reference": "K9"}
+        first = ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, **parts)
+        again = ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, **parts)
+        ledger.recoveries.check_repeated(first, exchange, **parts)
+        with pytest.raises(InputError) as refused:
+            ledger.recoveries.order("N1", RecoveryAction.NEW_REFERENCE, "K1", at=LATER, **(parts | other))
+        with pytest.raises(InputError, match="K9 takes its place already"):
+            ledger.recoveries.check_repeated(first, exchange, **(parts | other))
+
+        assert (first, True) == (again, again.repeated)
+        assert [("ledger.resubmitted", True)] == [
+            (problem.code, f"{named} See htpoort show K9." in problem.message) for problem in refused.value.problems
+        ]
 
     def test_one_k_for_two_exchanges(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
         """Two exchanges with the same octets are sent again as two messages: one K for both is refused."""

@@ -63,12 +63,14 @@ def texts(draw: st.DrawFn, *, whole: bool | None = None) -> Revision:
 
 
 @st.composite
-def notices(draw: st.DrawFn, *, whole: bool | None = None, reference: str | None = None) -> KnownNotice:
+def notices(
+    draw: st.DrawFn, *, whole: bool | None = None, reference: str | None = None, authority: str | None = "douane"
+) -> KnownNotice:
     """Draw a notice, of which it may be known when it was read."""
     drawn = st.sampled_from(["W1", "W2", "W3"]) if reference is None else st.just(reference)
     return KnownNotice(
         notice=Notice(
-            authority="douane",
+            authority=authority,
             zone=draw(st.sampled_from(["Europe/Amsterdam", "Europe/Amsterdam", None])),
             kind=draw(st.sampled_from(NoticeKind)),
             references=(draw(drawn),),
@@ -79,6 +81,23 @@ def notices(draw: st.DrawFn, *, whole: bool | None = None, reference: str | None
 
 
 SETS = st.lists(notices(), max_size=3)
+
+
+@given(
+    SETS,
+    st.lists(notices(authority="toldstyrelsen") | notices(authority=None), min_size=1, max_size=3),
+    MOMENTS,
+    st.sampled_from(["DMS", "AGS"]),
+)
+def test_a_notice_of_another_authority_never_ends_a_hold(
+    known: list[KnownNotice], others: list[KnownNotice], at: datetime, system: str
+) -> None:
+    """What the notices of one authority hold, a notice of another one with the same reference never releases."""
+    before = Availability(known).what_now(system, at=at)
+    after = Availability([*known, *others]).what_now(system, at=at)
+
+    if before.windows and before.advice not in SENDING:
+        assert after.advice not in SENDING
 
 
 @given(SETS, st.lists(notices(), min_size=1, max_size=3), MOMENTS, MOMENTS, st.sampled_from(["DMS", "AGS", "other"]))

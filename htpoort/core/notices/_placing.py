@@ -66,7 +66,8 @@ class KnownNotice:
     """
     A notice, and when it became known here.
 
-    Those with the same key, or else the same first reference, are about one event, and their texts replace each other.
+    Those of one authority with the same key, or else the same first reference, are about one event, and their texts
+    replace each other.
 
     Args:
         notice: The notice.
@@ -193,11 +194,11 @@ def aware(name: str, moment: datetime) -> datetime:
 
 
 def events_of(notices: Iterable[KnownNotice | Notice]) -> list[list[KnownNotice]]:
-    """Sort notices by event, in the order in which they were given."""
+    """Sort notices by event, in the order in which they were given; an authority ends no event of another one."""
     events: dict[object, list[KnownNotice]] = {}
     for number, given in enumerate(notices):
         known = given if isinstance(given, KnownNotice) else KnownNotice(notice=given)
-        events.setdefault(known.name or number, []).append(known)
+        events.setdefault((known.notice.authority, known.name) if known.name else number, []).append(known)
     return list(events.values())
 
 

@@ -77,6 +77,7 @@ nitpick_ignore = [
         "datetime.date",
         "datetime.datetime",
         "datetime.timedelta",
+        "datetime.tzinfo",
         "htpoort.ledger._connection.Connections",
         "htpoort.ledger._knowledge.NoticeReader",
         "Database",

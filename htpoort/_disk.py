@@ -1,7 +1,7 @@
 """
 Write and move files so that they appear complete or not at all, and files that only their owner may read.
 
-Never does: remove a file whose content is not somewhere else.
+Never does: remove a file whose content is not somewhere else, unless its caller replaces it.
 """
 
 from __future__ import annotations
@@ -203,7 +203,14 @@ def write(folder: Path, place: Path, octets: bytes, *, prefix: str = "") -> None
         FileExistsError: Another file took the place meanwhile.
     """
     # Cut, because a disk may take no longer name than that of the place.
-    number, name = tempfile.mkstemp(prefix=f"{prefix}{place.name[:_RECOGNISABLE]}.", dir=folder)
+    with _written(folder, f"{prefix}{place.name[:_RECOGNISABLE]}.", octets) as file:
+        move(file, place)
+
+
+@contextlib.contextmanager
+def _written(folder: Path, prefix: str, octets: bytes) -> Generator[Path]:
+    """Write and sync a file that only its owner may read; if the block does not move it, remove it."""
+    number, name = tempfile.mkstemp(prefix=prefix, dir=folder)
     written = Path(name)
     try:
         with os.fdopen(number, "wb") as file:
@@ -211,7 +218,7 @@ def write(folder: Path, place: Path, octets: bytes, *, prefix: str = "") -> None
             file.write(octets)
             file.flush()
             os.fsync(number)
-        move(written, place)
+        yield written
     finally:
         written.unlink(missing_ok=True)
 
@@ -290,3 +297,24 @@ def write_private(path: Path, octets: bytes, *, new: bool = False) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | present, 0o600), "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(octets)
+
+
+def replace_private(path: Path, octets: bytes) -> None:
+    """
+    Write a file with mode 0600 so that it appears whole or not at all; a file that is there is replaced.
+
+    Args:
+        path: The file; of a link, the file that it leads to.
+        octets: Its content.
+
+    Raises:
+        OSError: It cannot be written, or is something else than a file.
+    """
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if place.exists() and not place.is_file():
+        raise OSError(errno.EINVAL, "it is not a file; give a file, or another place for the output")
+    with _written(place.parent, HIDDEN, octets) as file:
+        file.replace(place)
+    sync_names(place.parent)

@@ -24,19 +24,30 @@ class Pages:
     Args:
         package: The package; its templates are the files in its folder ``templates``.
         filters: Functions for its templates, by name.
+        tests: The same, for what follows ``is``.
+        show: Writes each value that a template puts into a page, before it is escaped; by default it stays as it is.
     """
 
-    def __init__(self, package: str, *, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self,
+        package: str,
+        *,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        tests: Mapping[str, Callable[..., bool]] | None = None,
+        show: Callable[[Any], Any] | None = None,
+    ) -> None:
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader(package, _FOLDER),
             autoescape=True,
             # A misspelt name is an error, and not an empty place in the page.
             undefined=jinja2.StrictUndefined,
+            finalize=show,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
         self._environment.filters.update(filters or {})
+        self._environment.tests.update(tests or {})
 
     def render(self, template: str, **values: object) -> str:
         """

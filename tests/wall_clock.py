@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -34,4 +34,12 @@ def ahead(by: timedelta) -> Generator[None]:
     now = _clock.now
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(_clock, "now", lambda: now() + by)
+        yield
+
+
+@contextmanager
+def stopped(at: datetime) -> Generator[None]:
+    """Let the clock of the machine stand still: a page says when it was made, and how old things are then."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_clock, "now", lambda: at)
         yield

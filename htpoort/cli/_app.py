@@ -43,6 +43,10 @@ COMMANDS: Final = {
         "attention",
         "Show what needs attention, why, and what to type next; and count exchanges, replies and quarantine.",
     ),
+    "report": (
+        "report",
+        "Write a page that needs no network: exchanges over time, and all that is open, late or in trouble.",
+    ),
     "resume": ("attention", "Try servers again now that pause after a failure; a running agent obeys within seconds."),
     "show": ("ledger", "Show all that is known of a K: its exchange, what happened, and its replies."),
     "list": ("ledger", "List exchanges, oldest first: all of them, or by state, system, party and time."),
@@ -87,6 +91,7 @@ GROUPS: Final = {
     "Run the exchange": ("run", "queue", "fetch"),
     "See what happened, and decide": (
         "status",
+        "report",
         "show",
         "list",
         "reply",
@@ -117,6 +122,7 @@ EXAMPLES: Final = {
     "run": "htpoort run --config /etc/htpoort/htpoort.toml",
     "fetch": "htpoort fetch --json",
     "status": "htpoort status --nagios",
+    "report": "htpoort report --html report.html",
     "resume": "htpoort resume smtp.forwarder.example",
     "show": "htpoort show K1",
     "unanswered": "htpoort unanswered --older-than 24 --csv > unanswered.csv",

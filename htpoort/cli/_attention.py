@@ -22,9 +22,9 @@ from htpoort.core.text import one_line
 
 if TYPE_CHECKING:
     from htpoort.agent import DeclarationFiles, DeclarationFolder, FolderContent
-    from htpoort.config import UnansweredConfig
+    from htpoort.config import AgentConfig, UnansweredConfig
     from htpoort.core.notices import PlacedWindow
-    from htpoort.ledger import Concern, Ledger, PausedServer
+    from htpoort.ledger import Concern, Ledger, PausedServer, QuarantinedMessage
 
 LONG: Final = timedelta(minutes=10)
 """What is due for so long has no agent that does it; a server that fails does not count for so long as a failure."""
@@ -73,17 +73,79 @@ def of_ledger(  # noqa: PLR0913 - what is known, and for whom
     yield from _undelivered(ledger, facts, now, patience)
     yield from _of_notices(ledger, now)
     if (first := next(ledger.quarantine.listed(), None)) is not None:
-        number = facts["quarantined"]
-        what = f"In quarantine: {_number(number, 'message', 'messages')}, the first"
-        next_command = f"htpoort quarantine show {first.key}" if number == 1 else "htpoort quarantine list"
-        why = next(iter(first.problems), first.reason)
-        yield _one("warning", what, since=first.received, why=one_line(why), next_command=next_command)
+        yield _quarantined(first, facts["quarantined"], next(iter(first.problems), first.reason))
+    yield from _early(facts)
+
+
+def _quarantined(first: QuarantinedMessage, number: int, why: str, *, named: bool = True) -> Facts:
+    """Describe what is in quarantine by its first message, which is named only to who may know how many there were."""
+    what = f"In quarantine: {_number(number, 'message', 'messages')}, the first"
+    next_command = f"htpoort quarantine show {first.key}" if number == 1 and named else "htpoort quarantine list"
+    return _one("warning", what, since=first.received, why=one_line(why), next_command=next_command)
+
+
+def _early(facts: Facts) -> Iterator[Facts]:
+    """Describe the exchanges with a reply that cannot be an answer."""
     for early in facts["early_replies"][:1]:
         what = f"{_number(facts['early'], 'exchange has', 'exchanges have')} a reply from before it was sent, the first"
         why = "it cannot be an answer"
         since = datetime.fromisoformat(early["since"])
         next_command = f"htpoort show {early['reference']} --party {early['party']}"
         yield _one("warning", what, since=since, why=why, next_command=next_command)
+
+
+def of_everything(  # noqa: PLR0913, PLR0917 - what is known, where, and when
+    settings: AgentConfig,
+    ledger: Ledger,
+    facts: Facts,
+    paused: Sequence[PausedServer],
+    folders: Sequence[Folder],
+    now: datetime,
+) -> Iterator[Facts]:
+    """
+    List what needs a person in a ledger, in notices and in folders.
+
+    Args:
+        settings: The configuration.
+        ledger: The open ledger.
+        facts: What `_facts.status` gives for it.
+        paused: The servers that are paused.
+        folders: The folders of declarations, with what is in them.
+        now: The current time.
+    """
+    yield from of_ledger(ledger, facts, paused, now)
+    yield from of_unanswered(ledger, facts, settings.ledger.unanswered, now)
+    yield from of_notices_without_system(ledger, [system.name for system in settings.ledger.directory], now)
+    yield from of_notice_folder(settings.ledger.notices.folder, now)
+    for folder in folders:
+        yield from folder.attention(now)
+
+
+def of_party(ledger: Ledger, party: str, limits: UnansweredConfig, now: datetime) -> Iterator[Facts]:
+    """
+    List what needs a person for one party; nothing of any other party is in it.
+
+    Args:
+        ledger: The open ledger.
+        party: The party.
+        limits: How long an answer may take.
+        now: The current time.
+    """
+    from htpoort.report import pauses_for_parties  # noqa: PLC0415 - `status` needs nothing of it
+
+    facts = _facts.status(ledger, (), party)
+    paused = list(pauses_for_parties(ledger.servers.paused()))
+    yield from _exchanges(ledger, facts, party)
+    for pause in paused:
+        yield _paused(pause, now)
+    yield from _unsent(ledger, facts, now, sending=bool(paused), party=party)
+    yield from _undelivered(ledger, facts, now, LONG, party)
+    yield from _of_notices(ledger, now, facts, party)
+    for message in ledger.reports.quarantined(most=1, party=party).items:
+        # What else it says may name another party.
+        yield _quarantined(message, facts["quarantined"], message.reason, named=False)
+    yield from _early(facts)
+    yield from of_unanswered(ledger, facts, limits, now, party)
 
 
 @final
@@ -182,11 +244,11 @@ def _number(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _exchanges(ledger: Ledger, facts: Facts) -> Iterator[Facts]:
+def _exchanges(ledger: Ledger, facts: Facts, party: str | None = None) -> Iterator[Facts]:
     """Describe the exchanges that only a decision settles: for each state how many, and the first."""
     for state, (meaning, decisions) in MEANING.items():
         numbers = {system: of[state.value] for system, of in facts["exchanges"].items() if state.value in of}
-        those = [one for system in numbers for one in ledger.exchanges.oldest(system, state, most=1)]
+        those = [one for system in numbers for one in ledger.exchanges.oldest(system, state, most=1, party=party)]
         if not those:
             continue
         number, first = sum(numbers.values()), min(those, key=operator.attrgetter("changed"))
@@ -218,20 +280,23 @@ def _paused(pause: PausedServer, now: datetime) -> Facts:
         again = f"It is tried again at {next_try}"
         next_command = f"mend the cause, then: htpoort resume {_show.quoted(pause.name)}"
     level = "critical" if forgotten or now - pause.since >= _LATE else "warning"
-    why = f"{pause.why.removesuffix('.')}. {again}"
+    why = f"{pause.why.removesuffix('.')}. {again}" if pause.why else again
     return _one(level, f"{pause.name} has failed", since=pause.since, why=why, next_command=next_command)
 
 
-def _of_notices(ledger: Ledger, now: datetime) -> Iterator[Facts]:
+def _of_notices(ledger: Ledger, now: datetime, facts: Facts | None = None, party: str | None = None) -> Iterator[Facts]:
     """Describe what is held without a known end, and what was sent while everything was rejected."""
+    systems = None if facts is None else {held["system"] for held in facts["held"]}
     for held in ledger.windows.held():
-        if held.until is None:
+        if held.until is None and (systems is None or held.system in systems):
             what = f"Declarations to {held.system} are held without a known end"
             next_command = "htpoort windows list; store the notice that ends it, or send all the same: htpoort recover "
             next_command += f"{_show.quoted(held.notice)} --do let-go --despite REASON --yes"
             yield _one("warning", what, since=held.since, why=held.why, next_command=next_command)
     of_notice: dict[str, list[Concern]] = {}
     for concern in ledger.recoveries.presumed_rejected(at=now):
+        if party is not None and concern.exchange.party.lower() != party.lower():
+            continue
         of_notice.setdefault(concern.window.notice, []).append(concern)
     for notice, concerns in of_notice.items():
         number = _number(len(concerns), "declaration is", "declarations are")
@@ -240,7 +305,9 @@ def _of_notices(ledger: Ledger, now: datetime) -> Iterator[Facts]:
         yield _one("warning", what, since=concerns[0].sent, why=concerns[0].rule.to_do, next_command=next_command)
 
 
-def of_unanswered(ledger: Ledger, facts: Facts, limits: UnansweredConfig, now: datetime) -> Iterator[Facts]:
+def of_unanswered(
+    ledger: Ledger, facts: Facts, limits: UnansweredConfig, now: datetime, party: str | None = None
+) -> Iterator[Facts]:
     """
     List the systems whose answers are too old, as `htpoort unanswered` decides it, with one query for each.
 
@@ -249,6 +316,7 @@ def of_unanswered(ledger: Ledger, facts: Facts, limits: UnansweredConfig, now: d
         facts: What `_facts.status` gives for it; gets the number of each system as *too_old*.
         limits: How long an answer may take.
         now: The current time.
+        party: The party that the facts are of; None for everything.
     """
     facts["too_old"] = {}
     availability = ledger.notices.availability()
@@ -257,7 +325,7 @@ def of_unanswered(ledger: Ledger, facts: Facts, limits: UnansweredConfig, now: d
         if most is None or not states.keys() & _UNANSWERED:
             continue
         until = outstanding_since(availability, system, age=most, at=now)
-        number, first = ledger.exchanges.oldest_unanswered(system, until=until)
+        number, first = ledger.exchanges.oldest_unanswered(system, until=until, party=party)
         if first is None:
             continue
         facts["too_old"][system] = number
@@ -265,7 +333,8 @@ def of_unanswered(ledger: Ledger, facts: Facts, limits: UnansweredConfig, now: d
             f"{_number(number, f'declaration to {system} has', f'declarations to {system} have')} no answer, the first"
         )
         why = f"an answer may take {most / _HOUR:g} hours, without the windows that notices state"
-        next_command = f"htpoort unanswered --system {system}; then ask Customs"
+        of_party = "" if party is None else f" --party {party}"
+        next_command = f"htpoort unanswered --system {system}{of_party}; then ask Customs"
         yield _one("warning", what, since=first.since, why=why, next_command=next_command)
 
 
@@ -322,12 +391,12 @@ def _unserved(ledger: Ledger, facts: Facts, systems: AbstractSet[str]) -> Iterat
             yield _one("critical", f"{what}, the first", since=since, why=why, next_command=next_command)
 
 
-def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> Iterator[Facts]:
+def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool, party: str | None = None) -> Iterator[Facts]:
     """Describe declarations that no agent sends; if a server fails, that is the reason."""
     if sending:
         return
     for system, numbers in facts["exchanges"].items():
-        oldest = [one for state in _WAITING for one in ledger.exchanges.oldest(system, state, most=1)]
+        oldest = [one for state in _WAITING for one in ledger.exchanges.oldest(system, state, most=1, party=party)]
         late = [one for one in oldest if now - one.due >= LONG]
         if not late:
             continue
@@ -337,15 +406,18 @@ def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool) -> It
         yield _one("critical", f"{what}, the first", since=first.due, why=why, next_command="htpoort run")
 
 
-def _undelivered(ledger: Ledger, facts: Facts, now: datetime, patience: timedelta) -> Iterator[Facts]:
+def _undelivered(
+    ledger: Ledger, facts: Facts, now: datetime, patience: timedelta, party: str | None = None
+) -> Iterator[Facts]:
     """Describe replies that could not be delivered, or that no agent delivers."""
     for system, number in facts["undelivered"].items():
-        first = next(ledger.replies.listed(system=system, undelivered=True), None)
+        first = next(ledger.replies.listed(system=system, undelivered=True, party=party), None)
         if first is None or not (first.trouble or now - first.due >= patience):
             continue
         what = _number(number, f"reply of {system} waits", f"replies of {system} wait") + " for delivery, the first"
         if first.trouble:
-            next_command = f"mend the cause, then: htpoort redeliver --system {system} --yes"
+            of_party = "" if party is None else f" --party {party}"
+            next_command = f"mend the cause, then: htpoort redeliver --system {system}{of_party} --yes"
             yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
         else:
             why = f"no agent runs, or none has a [[delivery]] for {system}"

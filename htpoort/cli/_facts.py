@@ -180,6 +180,11 @@ def moment(value: datetime | None) -> Instant | None:
     return None if value is None else Instant(value.isoformat(timespec="seconds"))
 
 
+def read_moment(text: str | None) -> datetime | None:
+    """Read what `moment` wrote."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
 def exchange(queued: Exchange) -> Facts:
     """Describe an exchange, without its message."""
     facts: Facts = {name: getattr(queued, name) for name in EXCHANGE}
@@ -239,9 +244,13 @@ def log(entries: Iterable[Entry]) -> list[Facts]:
     return [{"at": moment(entry.at), "event": entry.event, "detail": entry.detail} for entry in entries]
 
 
-def status(ledger: Ledger, paused: Iterable[PausedServer]) -> Facts:
-    """Describe the counts of a ledger, its paused servers, and the oldest exchanges that need attention."""
-    counts = ledger.status()
+def status(ledger: Ledger, paused: Iterable[PausedServer], party: str | None = None) -> Facts:
+    """
+    Describe the counts of a ledger, its paused servers, and the oldest exchanges that need attention.
+
+    Of one *party*, these are the counts that its attention needs, and nothing of another.
+    """
+    counts = ledger.status() if party is None else ledger.reports.status(party)
     exchanges: dict[str, dict[str, int]] = {}
     for (system, state), number in sorted(counts.exchanges.items(), key=lambda item: (item[0][0], item[0][1].value)):
         exchanges.setdefault(system, {})[state.value] = number
@@ -250,7 +259,7 @@ def status(ledger: Ledger, paused: Iterable[PausedServer]) -> Facts:
         "oldest_open": {system: moment(at) for system, at in sorted(counts.oldest.items())},
         "undelivered": dict(sorted(counts.undelivered.items())),
         "quarantined": counts.quarantined,
-        "asks": [_in_short(each) for each in ledger.exchanges.needing_attention(most=_MOST)],
+        "asks": [] if party else [_in_short(each) for each in ledger.exchanges.needing_attention(most=_MOST)],
         "paused": [
             {"server": pause.name, "since": moment(pause.since), "next_try": moment(pause.next_try), "why": pause.why}
             for pause in paused
@@ -258,9 +267,10 @@ def status(ledger: Ledger, paused: Iterable[PausedServer]) -> Facts:
         "held": [
             {"system": held.system, "since": moment(held.since), "until": moment(held.until), "why": held.why}
             for held in ledger.windows.held()
+            if party is None or State.HELD.value in exchanges.get(held.system, ())
         ],
         "early": counts.not_sent_replies,
-        "early_replies": [_in_short(each) for each in ledger.exchanges.with_not_sent_replies(most=_MOST)],
+        "early_replies": [_in_short(each) for each in ledger.exchanges.with_not_sent_replies(most=_MOST, party=party)],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -50,13 +50,25 @@ def since(text: str | None) -> datetime | None:
     Raises:
         InputError: The text is neither a day nor a moment with a time zone.
     """
-    if text is None:
-        return None
+    return None if text is None else _bound(text, "--since", timedelta(0))
+
+
+def until(text: str | None) -> datetime | None:
+    """
+    Read the value of --until; a day ends at midnight in local time.
+
+    Raises:
+        InputError: The text is neither a day nor a moment with a time zone.
+    """
+    return None if text is None else _bound(text, "--until", timedelta(days=1))
+
+
+def _bound(text: str, option: str, after: timedelta) -> datetime:
     with contextlib.suppress(InputError, OverflowError):
         if toml_reader.parse_day(text) is None:
             return _input.moment(text)
-        return datetime.combine(_input.day(text, "--since"), time.min).astimezone()
-    message = f"--since is {text!r}; give a day such as 2026-11-30, or a time such as 2026-11-30T09:05:07+01:00."
+        return datetime.combine(_input.day(text, option) + after, time.min).astimezone()
+    message = f"{option} is {text!r}; give a day such as 2026-11-30, or a time such as 2026-11-30T09:05:07+01:00."
     raise _input.refusal("input.date", message)
 
 

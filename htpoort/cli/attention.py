@@ -40,14 +40,10 @@ def status(
     with _input.opened_with_agent(config) as (settings, ledger):
         paused = ledger.servers.paused()
         facts = _facts.status(ledger, paused)
-        attention = list(_attention.of_ledger(ledger, facts, paused, now))
-        attention += _attention.of_unanswered(ledger, facts, settings.ledger.unanswered, now)
-        systems = [system.name for system in settings.ledger.directory]
-        attention += _attention.of_notices_without_system(ledger, systems, now)
-        attention += _attention.of_notice_folder(settings.ledger.notices.folder, now)
-    folders = [_attention.Folder.read(folder) for folder in settings.folders]
-    facts["folders"] = [folder.facts(now) for folder in folders]
-    facts["attention"] = [*attention, *(one for folder in folders for one in folder.attention(now))]
+        folders = [_attention.Folder.read(folder) for folder in settings.folders]
+        attention = list(_attention.of_everything(settings, ledger, facts, paused, folders, now))
+        facts["folders"] = [folder.facts(now) for folder in folders]
+        facts["attention"] = attention
     if nagios:
         code, text = _nagios(facts)
         _show.line(text)

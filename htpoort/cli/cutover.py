@@ -10,19 +10,24 @@ from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from zoneinfo import ZoneInfo
 
 import typer
 
 from htpoort import _clock
-from htpoort.cli import _facts, _input, _output, _show
+from htpoort.cli import _facts, _html, _input, _output, _show
 from htpoort.cli._facts import Facts
+from htpoort.cli._html import AlsoHtml
 from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Csv, Json, Limit
 from htpoort.config import AgentConfig, CutoverConfig, LedgerConfig, read_agent_without_secrets, read_ledger
 from htpoort.core.cutover import decide_switch_off, move_progress, preview_moves
+from htpoort.core.cutover.moves import ZONE
 from htpoort.ledger import Ledger
 
 if TYPE_CHECKING:
+    from htpoort.core.party import PartyId
     from htpoort.rehearsal import Arrival, Rehearsal, RehearsedDeclaration, ReplyVerdict
+    from htpoort.report import Chart, Move, Rehearsed
 
 app = _input.group(
     "cutover", "Move parties from one declaration system to another, as [cutover] in htpoort.toml describes it."
@@ -100,9 +105,17 @@ def _show_preview(day: str, moves: list[Facts]) -> None:
 
 
 @app.command()
-def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, json: Json = False) -> None:
+def status(
+    *,
+    party: Parties = None,
+    html: AlsoHtml = None,
+    config: Config = CONFIG,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
     """Show how far each party has moved, and whether the old system may be switched off."""
     _input.check_one_form(csv=csv, json=json)
+    write = _html.writer(html, "move_page", csv=csv, json=json)
     with _opened(config) as (settings, cutover, ledger):
         asked, at = settings.ledger.select_parties(party or ()), _clock.now()
         name, days = cutover.leaving.name, cutover.quiet_days
@@ -116,8 +129,13 @@ def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, 
             facts = ledger.old_system_facts(name, parties=asked, at=at, quiet_days=days)
             decision = decide_switch_off(cutover.plan, facts)
             whole, progress = _facts.switch_off(decision), decision.progress
-        columns = _facts.progress_columns(system.name for system in settings.ledger.directory)
-    parties = [_facts.progress(each) for each in progress]
+        names = [system.name for system in settings.ledger.directory]
+        columns, parties = _facts.progress_columns(names), [_facts.progress(each) for each in progress]
+        charts = _charts(ledger, asked if party else None, names, at) if write else ()
+    if html is not None and write is not None:
+        _html.put(html, write(_page_of(name, whole, columns, parties, charts, at)))
+        if html == _html.STANDARD_OUTPUT:
+            return
     if json:
         _show.as_json({**whole, "parties": parties})
         return
@@ -127,8 +145,53 @@ def status(*, party: Parties = None, config: Config = CONFIG, csv: Csv = False, 
         return
     _show.table("Progress", columns, [tuple(facts[name] for name in columns) for facts in cells])
     if whole:
-        may = "may be switched off" if whole["may_be_switched_off"] else "may not be switched off yet"
-        _show.line(" ".join([f"{whole['leaving']} {may}.", *whole["waits_for"]]))
+        _show.line(" ".join(_verdict(whole)))
+
+
+def _verdict(whole: Facts) -> list[str]:
+    """Write whether the old system may be switched off, and what it waits for; nothing for some parties."""
+    if not whole:
+        return []
+    may = "may be switched off" if whole["may_be_switched_off"] else "may not be switched off yet"
+    return [f"{whole['leaving']} {may}.", *whole["waits_for"]]
+
+
+def _charts(
+    ledger: Ledger, parties: Iterable[PartyId] | None, systems: Iterable[str], at: datetime
+) -> tuple[Chart, ...]:
+    """Draw what was queued in the last days, of some parties or of everything."""
+    from htpoort.report import traffic_charts  # noqa: PLC0415 - only a page needs it
+
+    return traffic_charts(ledger, parties=parties, since=_html.last_days(at), until=at, systems=systems)
+
+
+def _page_of(  # noqa: PLR0913, PLR0917 - what the page shows
+    leaving: str,
+    whole: Facts,
+    columns: tuple[str, ...],
+    parties: Iterable[Facts],
+    charts: tuple[Chart, ...],
+    at: datetime,
+) -> Move:
+    from htpoort.report import Move  # noqa: PLC0415 - see above
+
+    lines = [
+        tuple(
+            _facts.read_moment(value) if isinstance(value, _facts.Instant) else value
+            for value in map(cells.get, columns)
+        )
+        for cells in map(_facts.progress_cells, parties)
+    ]
+    return Move(
+        made=at,
+        since=_html.last_days(at),
+        until=at,
+        leaving=leaving,
+        verdict=tuple(_verdict(whole)),
+        columns=columns,
+        lines=tuple(lines),
+        charts=charts,
+    )
 
 
 @app.command()
@@ -162,6 +225,7 @@ def _show_shadows(differing: Iterator[Facts], limit: int, *, csv: bool, json: bo
 # ── rehearse ─────────────────────────────────────────────────────────────────
 
 _COLUMNS: Final = ("sent", "party", "kind", "K", "to", "replies to process", "after a move", "in quarantine", "right")
+_WRONG: Final = ("came", "K", "answer", "belongs", "went")
 
 
 @app.command()
@@ -170,12 +234,18 @@ def rehearse(
     scenario: Annotated[
         Path | None, typer.Option(metavar="FILE", help="How the gateway answers, and what it does wrong, as TOML.")
     ] = None,
+    html: AlsoHtml = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """Run the plan against the simulator, offline; exit code 1 if a reply was lost or misrouted, or none arrived."""
+    write = _html.writer(html, "rehearsal_page", json=json)
     result = _rehearsed(config, scenario)
-    if json:
+    if html is not None and write is not None:
+        _html.put(html, write(_page_of_rehearsal(result, _clock.now())))
+    if html == _html.STANDARD_OUTPUT:
+        pass
+    elif json:
         _show.as_json(rehearsal(result))
     else:
         show_rehearsal(result)
@@ -240,16 +310,49 @@ def rehearsal(result: Rehearsal) -> Facts:
 
 def show_rehearsal(result: Rehearsal) -> None:
     """Print where each declaration went, then everything that is wrong, then the totals."""
-    replies: dict[str, list[ReplyVerdict]] = {each.reference: [] for each in result.declarations}
-    for each in result.replies:
-        replies[each.declaration.reference].append(each)
+    replies = _by_reference(result)
     _show.table("What went where", _COLUMNS, [_row(each, replies[each.reference]) for each in result.declarations])
     wrong = [each for each in result.replies if not each.correct]
     if wrong:
-        _show.table("Wrong", ("came", "K", "answer", "belongs", "went"), map(_wrong, wrong))
+        _show.table("Wrong", _WRONG, map(_wrong, wrong))
     _show.rows(_summary(result))
     for line in _came_to(result):
         _show.line(line)
+
+
+def _page_of_rehearsal(result: Rehearsal, made: datetime) -> Rehearsed:
+    from htpoort.report import Rehearsed, RehearsedLine  # noqa: PLC0415 - only a page needs it
+
+    replies = _by_reference(result)
+    return Rehearsed(
+        made=made,
+        zone=ZoneInfo(ZONE),
+        correct=result.correct,
+        verdict=tuple(_came_to(result)),
+        summary={name.replace("_", " "): value for name, value in _summary(result).items()},
+        columns=_COLUMNS,
+        lines=tuple((each.at, *map(_plain, _row(each, replies[each.reference])[1:])) for each in result.declarations),
+        wrong_columns=_WRONG,
+        wrong=tuple((each.at, *map(_plain, _wrong(each)[1:])) for each in result.replies if not each.correct),
+        arrivals=tuple(
+            RehearsedLine(at=reply.at, system=reply.declaration.planned, place=place.destination.value)
+            for reply in result.replies
+            for place in reply.arrived
+        ),
+    )
+
+
+def _plain(value: object) -> object:
+    """Write a cell as a text, unless it is a number or empty."""
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+def _by_reference(result: Rehearsal) -> dict[str, list[ReplyVerdict]]:
+    """Group the replies by the K of their declarations."""
+    replies: dict[str, list[ReplyVerdict]] = {each.reference: [] for each in result.declarations}
+    for each in result.replies:
+        replies[each.declaration.reference].append(each)
+    return replies
 
 
 def _came_to(result: Rehearsal) -> Iterable[str]:

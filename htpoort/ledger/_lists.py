@@ -188,7 +188,7 @@ class ExchangeLists(LedgerPart):
 
     @reads
     def oldest_unanswered(
-        self, connection: sa.Connection, system: str, *, until: datetime
+        self, connection: sa.Connection, system: str, *, until: datetime, party: str | None = None
     ) -> tuple[int, Unanswered | None]:
         """
         Count the declarations to a system that have no reply, in one query.
@@ -196,6 +196,7 @@ class ExchangeLists(LedgerPart):
         Args:
             system: The system.
             until: Only those that were accepted, or may have been, at this moment or before.
+            party: Only this party (V), in any case.
 
         Returns:
             How many there are, and the one that was queued first; as in `unanswered`.
@@ -204,7 +205,7 @@ class ExchangeLists(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         matches = (
-            _exchanges.c.system == system,
+            *_of(system, party),
             _exchanges.c.state.in_(_UNANSWERED),
             # The index has this one, so that younger ones are not looked up in the log.
             _exchanges.c.created <= until,

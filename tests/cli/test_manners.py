@@ -181,6 +181,7 @@ OUTPUT: Final = {
     "run": ("--once",),
     "fetch": (),
     "status": (),
+    "report": ("--html", "report.html"),
     "resume": (),
     "show": ("K1",),
     "unanswered": (),
@@ -222,6 +223,7 @@ OTHERS: Final = {
 }
 DONE: Final = {
     "queue",
+    "report",
     "fetch",
     "resolve",
     "resume",

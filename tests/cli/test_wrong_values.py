@@ -62,6 +62,7 @@ RIGHT: Final[dict[str, dict[str, str]]] = {
     "run": {},
     "fetch": {},
     "status": {},
+    "report": {"--html": "report.html"},
     "resume": {},
     "show": {"K": "K1"},
     "list": {},
@@ -141,6 +142,10 @@ _SINCE: Final = [
     ("--since", "yesterday", "--since is 'yesterday'; give a day such as 2026-11-30, or a time such as"),
     ("--since", "1800-01-01", "--since is '1800-01-01'; give a day"),
     ("--since", "2026-11-02T09:05:07", "--since is '2026-11-02T09:05:07'; give a day"),
+]
+_HTML: Final = [
+    ("--html", "folder", "--html: folder cannot be written: Is a directory."),
+    ("--html", "gone/report.html", "--html: gone/report.html cannot be written: No such file or directory."),
 ]
 _PART: Final = [
     ("--part", "0", "--part is '0'; give a whole number, 1 or more."),
@@ -232,6 +237,14 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
     "run": _CONFIG,
     "fetch": _CONFIG,
     "status": _CONFIG,
+    "report": [
+        *_CONFIG,
+        *_ONE_PARTY,
+        *_SINCE,
+        ("--until", "yesterday", "--until is 'yesterday'; give a day such as 2026-11-30, or a time such as"),
+        ("--until", "2026-11-02T09:05:07", "--until is '2026-11-02T09:05:07'; give a day"),
+        *_HTML,
+    ],
     "resume": [
         *_CONFIG,
         ("SERVER", "smtp.absent.example", "SERVER: no server that is paused has 'smtp.absent.example'"),
@@ -360,10 +373,11 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--on", "soon", "--on is 'soon'; give a day such as 2026-12-01"),
         ("--on", "1800-01-01", "--on is '1800-01-01'"),
     ],
-    "cutover status": [*_CONFIG, *_ONE_PARTY],
+    "cutover status": [*_CONFIG, *_ONE_PARTY, *_HTML],
     "cutover shadows": [*_CONFIG, *_ONE_PARTY, *_LIMIT],
     "cutover rehearse": [
         *_CONFIG,
+        *_HTML,
         ("--scenario", "nowhere", "--scenario: nowhere cannot be read"),
         ("--scenario", "bad.toml", "bad.toml:1: colour: there is no such setting"),
     ],

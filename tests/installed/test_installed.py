@@ -52,6 +52,7 @@ def test_every_module_imports(tmp_path: Path) -> None:
         "delivery",
         "ledger",
         "live",
+        "report",
         "simulator",
         "testing",
         "transport",
@@ -68,6 +69,18 @@ def test_the_command(tmp_path: Path) -> None:
     code, output = run(tmp_path, str(Path(sys.executable).with_name("htpoort")), "demo")
 
     assert (0, "Everything went where it belongs.") == (code, output.splitlines()[-1])
+
+
+def test_a_report(tmp_path: Path) -> None:
+    """The templates and the style of pages are there: no import names them."""
+    (tmp_path / "htpoort.toml").write_text(
+        'parties = ["NL123456789.02.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n', encoding="utf-8"
+    )
+    run(tmp_path, sys.executable, "-c", NEW_LEDGER)
+    code, output = run(tmp_path, str(Path(sys.executable).with_name("htpoort")), "report", "--html", "report.html")
+
+    assert (0, "Wrote report.html.\n") == (code, output)
+    assert ":root {" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_types_for_hypothesis(tmp_path: Path) -> None:

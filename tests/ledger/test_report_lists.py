@@ -166,4 +166,5 @@ def test_the_lists_of_status_for_one_party(
     oldest = ledger.exchanges.oldest("DMS", State.QUEUED, most=9, party=CLIENT.lower())
     early = ledger.exchanges.with_not_sent_replies(most=9, party=CLIENT.lower())
 
+    assert (0, None) == ledger.exchanges.oldest_unanswered("DMS", until=clock(9), party=CLIENT)
     assert (["K2"], ["K2"]) == ([one.reference for one in oldest], [one.reference for one in early])

@@ -74,18 +74,30 @@ def fill(folder: Path, at: datetime) -> Path:
     path = folder / "htpoort.toml"
     path.write_text(config.replace("SECOND", f"{today - timedelta(days=4):%Y-%m-%d}"), encoding="utf-8")
     with Ledger.open(new_ledger(folder / "htpoort.db")) as ledger:
-        for ago in range(DAYS - 1, 0, -1):
-            _day(ledger, today - timedelta(days=ago), ago)
-        _today(ledger, at)
-        _notices(ledger, today, at)
-        _quarantine(ledger, at)
-        ledger.servers.record_pause(
-            SMTP, since=at - timedelta(minutes=50), next_try=at + timedelta(minutes=10), why="login: 535 5.7.8 wrong"
-        )
-        ledger.servers.record_pause(
-            POP3, since=at - timedelta(hours=3), next_try=at + timedelta(hours=1), why="connect: Connection refused"
-        )
+        fill_ledger(ledger, at)
     return path
+
+
+def fill_ledger(ledger: Ledger, at: datetime) -> None:
+    """
+    Fill an empty ledger with the last 30 days.
+
+    Args:
+        ledger: An open ledger.
+        at: Now, aware.
+    """
+    today = at.astimezone(AMSTERDAM).replace(hour=0, minute=0, second=0, microsecond=0)
+    for ago in range(DAYS - 1, 0, -1):
+        _day(ledger, today - timedelta(days=ago), ago)
+    _today(ledger, at)
+    _notices(ledger, today, at)
+    _quarantine(ledger, at)
+    ledger.servers.record_pause(
+        SMTP, since=at - timedelta(minutes=50), next_try=at + timedelta(minutes=10), why="login: 535 5.7.8 wrong"
+    )
+    ledger.servers.record_pause(
+        POP3, since=at - timedelta(hours=3), next_try=at + timedelta(hours=1), why="connect: Connection refused"
+    )
 
 
 def _day(ledger: Ledger, day: datetime, ago: int) -> None:
@@ -177,7 +189,7 @@ def _notices(ledger: Ledger, today: datetime, at: datetime) -> None:
 
 
 def _quarantine(ledger: Ledger, at: datetime) -> None:
-    """Put messages into quarantine, for a party, for nobody that is known, and with what should not do harm."""
+    """Put messages into quarantine, for a party, for no one that is known, and with what should do no harm."""
     stranger = "x@elsewhere.example"
     messages = (
         reply("OPEN1", DMS, party=PARTY).replace(b"dms@htpoort.nl", stranger.encode()),

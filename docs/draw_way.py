@@ -40,7 +40,7 @@ def arrow(parent: ET.Element, x1: float, x2: float, y: float, words: str) -> Non
     """Draw an arrow with its words above it."""
     shape = {"x1": f"{x1:g}", "x2": f"{x2:g}", "y1": f"{y:g}", "y2": f"{y:g}"}
     ET.SubElement(parent, "line", shape | {"stroke": LINE, "stroke-width": "2", "marker-end": "url(#tip)"})
-    text(parent, (x1 + x2) / 2, y - 6, words, size=13)
+    text(parent, (x1 + x2) / 2, y - 11, words, size=13)
 
 
 def row(parent: ET.Element, y: float, system: DeclarationSystem) -> None:

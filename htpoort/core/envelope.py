@@ -97,7 +97,8 @@ class RoutingEnvelope:
         Accepted and noted: keys in any case and order, blanks around keys and values, folded lines, encoded words, text
         before and after, unknown keys.
 
-        >>> RoutingEnvelope.parse("Re: [v= DMS4.NL][a= NL123456789.02.05][k=1][s=0]").sender
+        >>> subject = "Re: [v= DMS4.NL][a= NL123456789.02.05][k=1][s=0]"
+        >>> RoutingEnvelope.parse(subject).sender
         'DMS4.NL'
 
         Args:

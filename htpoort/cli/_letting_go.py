@@ -146,7 +146,7 @@ def _show_lines(facts: Facts, lines: Sequence[Facts], *, yes: bool, csv: bool, j
     _show.table("Exchanges that the notice holds", _SHOWN, cells, limit=limit, rest=f"{REST} So has --csv.")
     # The table has them.
     _show.rows({name: value for name, value in facts.items() if name != "references"})
-    if yes:
+    if yes and facts["number"]:
         _show.line("A running agent sends what it held; a later text of this notice is obeyed again.")
     elif facts["number"] or facts["result"] == "would be let go":
         _show.line("Nothing has changed; add --yes to do it.")

@@ -120,19 +120,28 @@ def mapping_of(name: str, authority: str | None, systems: Sequence[str]) -> Iter
     Args:
         name: The name, as the notice prints it.
         authority: Whose notice it is; None if that is not known.
-        systems: The systems of the configuration; the one that the name contains is proposed.
+        systems: The systems of the configuration; the one that the name contains, or is a slip of, is proposed.
 
     Yields:
         The lines.
     """
-    words = name.casefold().split()
-    first = next((system for system in systems if system.casefold() in words), systems[0])
-    others = [system for system in systems if system != first]
+    system = _likely(name, systems)
+    others = [each for each in systems if each != system]
     yield "[[notices.name]]"
     yield f"name = {json.dumps(name, ensure_ascii=False)}"
-    yield f"system = {json.dumps(first, ensure_ascii=False)}" + (f"  # or {', '.join(others)}" if others else "")
+    if system is None:
+        yield f'system = "..."  # one of {", ".join(others)}, or "" if it is none of yours'
+    else:
+        yield f"system = {json.dumps(system, ensure_ascii=False)}" + (f"  # or {', '.join(others)}" if others else "")
     if authority is not None:
         yield f"authority = {json.dumps(authority)}"
+
+
+def _likely(name: str, systems: Sequence[str]) -> str | None:
+    """Find the system that a name is a slip of, or that it contains as a word; None if that is not one."""
+    words = name.casefold().split()
+    found = [system for system in systems if system.casefold() in words] or near_names(name, systems)
+    return found[0] if len(found) == 1 else None
 
 
 def _without_system(ledger: Ledger, stored: StoredNotice, systems: Sequence[str]) -> Iterator[str]:
@@ -140,7 +149,8 @@ def _without_system(ledger: Ledger, stored: StoredNotice, systems: Sequence[str]
     names = ledger.notices.availability().names_without_system(stored.notice, systems)
     if not names:
         return
-    yield f"htpoort: {holds_nothing(str(stored.key), names, systems)}."
+    near = near_names(names[0], systems)
+    yield f"htpoort: {holds_nothing(str(stored.key), names, systems)}{did_you_mean(near)}"
     yield "If it is a system that you send to, write into the configuration, for example:"
     yield from mapping_of(names[0], stored.notice.authority, systems)
 

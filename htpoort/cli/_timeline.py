@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from htpoort.core.notices import Access, AdviceKind, AdvicePeriod, Availability
+from htpoort.core.notices.consequences import HOLD_LEAD
 
 __all__ = ["Row", "Timeline"]
 
@@ -23,7 +24,9 @@ _SIGNS: Final = {
     AdviceKind.SEND_EXPECT_LATE: "~",
     AdviceKind.SEND: "-",
 }
+_HELD: Final = frozenset({AdviceKind.HOLD, AdviceKind.UNCLEAR})
 _MARGIN: Final = timedelta(minutes=1)
+_MINUTE: Final = timedelta(minutes=1)
 _ALONE: Final = timedelta(hours=1)
 """Time around a single moment."""
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
@@ -107,12 +110,20 @@ class Timeline:
         now: datetime,
     ) -> Timeline:
         """Find the periods of names, each with whether it is mapped; a bound that is not given follows from them."""
-        first, last = start or _EARLIEST, stop or _LATEST
+        # As what-now has it: what was known at another time, or holds for pages, is not what an agent does.
+        lead = HOLD_LEAD if known_at is None and access is Access.FILE else timedelta(0)
+        first, last = start or _EARLIEST, stop or _LATEST - lead
         rows = tuple(
             Row(
                 name=name,
                 mapped=mapped,
-                periods=availability.periods(name, start=first, stop=last, known_at=known_at, access=access),
+                periods=tuple(
+                    _with_lead(
+                        availability.periods(name, start=first, stop=last + lead, known_at=known_at, access=access),
+                        lead=lead,
+                        stop=last,
+                    )
+                ),
             )
             for name, mapped in names.items()
         )
@@ -214,11 +225,22 @@ class Timeline:
         return "\n".join([*parts, *_legend(height - _ROW + 8), "</svg>\n"])
 
     def _ticks(self, top: int, bottom: int) -> Iterator[str]:
-        for number in range(_TICKS):
-            x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * number / (_TICKS - 1)
-            moment = (self.start + (self.stop - self.start) * number / (_TICKS - 1)).astimezone(self.zone)
+        span = float(_WIDTH - _LEFT - _RIGHT)
+        for moment in self._tick_moments():
+            x = _LEFT + self._share(moment, of=span, missing=0.0)
+            local = moment.astimezone(self.zone)
             yield f'<line class="line" x1="{x:.1f}" y1="{top - 6}" x2="{x:.1f}" y2="{bottom}"/>'
-            yield f'<text class="note" x="{x:.1f}" y="{_ROW}" text-anchor="middle">{moment:%d %b %H:%M}</text>'
+            yield f'<text class="note" x="{x:.1f}" y="{_ROW}" text-anchor="middle">{local:%d %b %H:%M}</text>'
+
+    def _tick_moments(self) -> list[datetime]:
+        """Choose the moments that have a label, about evenly: whole minutes, since a label shows no seconds."""
+        moments: list[datetime] = []
+        for number in range(_TICKS):
+            near = self.start + (self.stop - self.start) * number / (_TICKS - 1) + _MINUTE / 2
+            moment = near - timedelta(seconds=near.second, microseconds=near.microsecond)
+            if self.start <= moment <= self.stop and moment not in moments:
+                moments.append(moment)
+        return moments
 
     def _rectangle(self, row: Row, period: AdvicePeriod, y: int) -> str:
         span = float(_WIDTH - _LEFT - _RIGHT)
@@ -234,6 +256,27 @@ class Timeline:
             f'<rect class={quoteattr(classes)} x="{_LEFT + first:.1f}" y="{y}" width="{max(2.0, last - first):.1f}" '
             f'height="{_BAR}"><title>{title}</title></rect>'
         )
+
+
+def _with_lead(periods: Iterable[AdvicePeriod], *, lead: timedelta, stop: datetime) -> list[AdvicePeriod]:
+    """Begin what is held as early as an agent holds it; what else may be sent until then ends there."""
+    listed: list[AdvicePeriod] = []
+    for period in periods:
+        if period.opens is not None and period.advice.advice in _HELD:
+            begin = period.opens - lead
+            while listed and (listed[-1].closes is None or listed[-1].closes > begin):
+                before = listed[-1]
+                if before.advice.advice in _HELD:
+                    begin = period.opens if before.closes is None else before.closes
+                    break
+                listed.pop()
+                if before.opens is None or before.opens < begin:
+                    listed.append(attrs.evolve(before, closes=begin))
+                    break
+            period = attrs.evolve(period, opens=begin)  # noqa: PLW2901 - the same one
+        if period.opens is None or period.opens < stop:
+            listed.append(period)
+    return listed
 
 
 def _bar(lane: Iterable[tuple[int, int, AdvicePeriod]], columns: int) -> str:

@@ -552,6 +552,8 @@ class TestLettingGo:
             alone.code,
             *(alone.facts[key] for key in ("result", "number", "refused")),
         )
+        nothing = htpoort("recover", "N1", "K1", "--do", "let-go", "--despite", "it works", "--yes")
+        assert (2, False) == (nothing.code, "A running agent" in nothing.text)
         assert "accepted" in alone.facts["exchanges"][0]["refused"]
         assert [(2, 1, "K2")] * 2 == [(each.code, each.facts["refused"], each.facts["references"]) for each in both]
 

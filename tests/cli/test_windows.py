@@ -688,7 +688,7 @@ def test_the_timeline_has_a_bar_for_each_system(monkeypatch: pytest.MonkeyPatch)
         "Periods (Europe/Copenhagen)",
     ] == [line.rstrip() for line in lines[:8]]
     assert [
-        ["Manifest", "hold", "2025-06-06 21:00", "2025-06-07 23:59", "WO0000001421830", "yes"],
+        ["Manifest", "hold", "2025-06-06 20:58", "2025-06-07 23:59", "WO0000001421830", "yes"],
         ["Manifest", "hold", "2025-06-07 23:59", "", "WO0000001421830", "no"],
     ] == [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│ Manifest")]
     assert "Not sure: no notice says that it is over, or the text leaves it in doubt; what-now says why." == lines[-1]
@@ -706,7 +706,7 @@ def test_a_timeline_draws_a_contradiction_as_unclear(folder: Path) -> None:
     picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
 
     assert [
-        ("AGS", "hold", "2025-11-30T21:00:00+01:00", "2025-11-30T22:00:00+01:00", "OWN-1", False),
+        ("AGS", "hold", "2025-11-30T20:58:00+01:00", "2025-11-30T22:00:00+01:00", "OWN-1", False),
         ("AGS", "unclear", "2025-11-30T22:00:00+01:00", "2025-11-30T23:00:00+01:00", "OWN-1, OWN-2", False),
         ("AGS", "send-expect-late", "2025-11-30T23:00:00+01:00", "2025-11-30T23:30:00+01:00", "OWN-2", False),
     ] == [
@@ -751,9 +751,9 @@ def test_a_short_window_does_not_disappear(folder: Path) -> None:
 system = "AGS"
 start = "2025-11-30T21:{minute:02}"
 end = "2025-11-30T21:{minute + 1:02}"
-behaviour = "{"queued" if minute == 6 else "rejected"}"
+behaviour = "{"queued" if minute == 15 else "rejected"}"
 """
-        for minute in (0, 2, 4, 6, 8, 10)
+        for minute in (0, 5, 10, 15, 20, 25)
     )
     head = 'authority = "douane"\nreferences = ["OWN-1"]\n'
     (folder / "minutes.toml").write_text(head + minutes)
@@ -764,10 +764,70 @@ behaviour = "{"queued" if minute == 6 else "rejected"}"
     of = "{http://www.w3.org/2000/svg}"
     drawn = [each.attrib for each in picture.iter(f"{of}rect") if each.find(f"{of}title") is not None]
 
-    assert "AGS               ....#####....#####.....####.....~~~~.....#####....#####....." == close[1]
+    assert "AGS               ....#####....#####....######.......~~....#####....#####....." == close[1]
     assert ["#", "#", "#", "~", "#", "#"] == [line[18:].strip(".") for line in day[1:7]]
     assert {"AGS"} == {line[:18].strip() for line in day[1:7]} - {""}
     assert 6 == len({each["y"] for each in drawn})
+
+
+def test_a_timeline_begins_a_hold_where_what_now_does(folder: Path) -> None:
+    """What is held begins two minutes before its window, and ends what else is stated then; known-at shows windows."""
+    rejected = OUTAGE + 'end = "2025-11-30T23:00"\n'
+    queued = rejected.replace("rejected", "queued").replace("OWN-1", "OWN-2")
+    (folder / "rejected.toml").write_text(rejected)
+    for name, begin, end in (("long", "20:30", "21:00"), ("short", "20:58", "21:00")):
+        (folder / f"{name}.toml").write_text(
+            queued.replace("T21:00", f"T{begin}").replace("T23:00", f"T{end}").replace("OWN-2", name)
+        )
+
+    def periods(*asked: str) -> list[tuple[str, str]]:
+        done = run("timeline", "--notices", *asked, "--json")
+        return [(each["advice"], each["from"][11:16]) for each in json.loads(done.stdout)]
+
+    assert [("send-expect-late", "20:30"), ("hold", "20:58")] == periods("long.toml", "rejected.toml")
+    assert [("hold", "20:58")] == periods("short.toml", "rejected.toml")
+    assert [("hold", "20:58")] == periods("rejected.toml", "--until", "2025-11-30T20:59")
+    assert [] == periods("rejected.toml", "--until", "2025-11-30T20:58")
+    assert [("hold", "21:00")] == periods("rejected.toml", "--known-at", "2025-12-01T00:00")
+    assert ["send", "hold"] == [
+        what_now("AGS", "--at", f"2025-11-30T20:{time}", "--notices", "rejected.toml")["advice"]
+        for time in ("57:59.999999", "58:00")
+    ]
+
+
+def test_the_labels_of_a_picture_stand_at_their_times(folder: Path) -> None:
+    """In a picture of some minutes each label stands where its time is."""
+    bounds = ("--from", "2025-11-30T20:33", "--until", "2025-11-30T20:38")
+    run("timeline", "--notices", "outage.toml", *bounds, "--svg", "out.svg")
+    picture = ET.fromstring((folder / "out.svg").read_text(encoding="utf-8"))  # noqa: S314 - our own
+    labels = [each for each in picture.iter("{http://www.w3.org/2000/svg}text") if "Nov" in (each.text or "")]
+
+    # 124 for a minute.
+    assert [
+        ("30 Nov 20:33", "260.0"),
+        ("30 Nov 20:34", "384.0"),
+        ("30 Nov 20:36", "632.0"),
+        ("30 Nov 20:37", "756.0"),
+        ("30 Nov 20:38", "880.0"),
+    ] == [(each.text, each.attrib["x"]) for each in labels]
+
+
+@pytest.mark.usefixtures("office")
+@pytest.mark.parametrize(
+    ("name", "question", "system"),
+    [
+        ("DSM", "; did you mean DMS?", '"DMS"  # or AGS'),
+        ("DMS Invoer", ".", '"DMS"  # or AGS'),
+        ("ICS2", ".", '"..."  # one of AGS, DMS, or "" if it is none of yours'),
+        ("DMS en AGS", ".", '"..."  # one of AGS, DMS, or "" if it is none of yours'),
+    ],
+)
+def test_a_name_is_mapped_to_the_likely_system(name: str, question: str, system: str) -> None:
+    """The lines to write name the system that the name is a slip of, or contains; otherwise none is chosen."""
+    added = run("add", "-", stdin=OUTAGE.replace('"AGS"', f'"{name}"').encode()).stderr.decode().splitlines()
+
+    assert f"htpoort: Notice 1 holds nothing until [[notices.name]] maps {name!r} to AGS or DMS{question}" == added[0]
+    assert f"system = {system}" == added[4]
 
 
 def test_the_picture_is_valid_xml_for_light_and_dark(folder: Path) -> None:
@@ -786,14 +846,14 @@ def test_the_picture_is_valid_xml_for_light_and_dark(folder: Path) -> None:
     assert {"hold", "hold assumed", "send-expect-late", "send-expect-late assumed"} == {
         each.attrib["class"] for each in drawn
     }
-    assert "Manifest: hold from 2025-06-06 19:00 until 2025-06-07 21:59 (WO0000001421830)" in {
+    assert "Manifest: hold from 2025-06-06 18:58 until 2025-06-07 21:59 (WO0000001421830)" in {
         each.findtext(f"{of}title") for each in drawn
     }
     assert {
         "system": "Manifest",
         "mapped": None,
         "advice": "hold",
-        "from": "2025-06-06T19:00:00+00:00",
+        "from": "2025-06-06T18:58:00+00:00",
         "until": "2025-06-07T21:59:00+00:00",
         "notice": "WO0000001421830",
         "revision": "2025-06-07T21:31",

@@ -83,7 +83,8 @@ def hold_advice(availability: Availability, system: str, *, at: datetime, lead: 
 
 def _to_hold(availability: Availability, system: str, *, at: datetime, lead: timedelta) -> Advice | None:
     """Find the first advice not to send that holds from now on, or by the end of an attempt that is begun now."""
-    windows = availability.windows(system, start=at, stop=at + lead)
+    # A window that opens at the very end of the attempt counts: the end is not known to the moment.
+    windows = availability.windows(system, start=at, stop=at + lead + timedelta.resolution)
     if not windows:
         return None
     opening = (window.opens for window in windows)

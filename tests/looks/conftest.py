@@ -36,7 +36,7 @@ SCROLLS = """() => [...document.querySelectorAll('.content pre, article pre')]
     .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent.slice(0, 90))"""
 NAMELESS = """() => [...document.querySelectorAll('img, svg[role=img], main svg:not([aria-hidden=true])')]
     .filter(each => !(
-        each.getAttribute('alt') || each.getAttribute('aria-label') || each.getAttribute('aria-labelledby')
+        each.hasAttribute('alt') || each.getAttribute('aria-label') || each.getAttribute('aria-labelledby')
         || each.querySelector('title') || each.closest('[aria-hidden=true], button, a[aria-label], label')))
     .map(each => each.outerHTML.slice(0, 120))"""
 

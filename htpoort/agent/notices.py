@@ -256,7 +256,7 @@ class NoticeWorker:
         for notice in new:
             LOG.info(
                 "Notice %d was learned: %s",
-                *(notice.key, _described(notice)),
+                *(notice.key, _described(await run_in_thread(lambda: ledger.notices.find(str(notice.key))))),  # noqa: B023
                 extra=event("notice.learned", notice=notice.key, understood=notice.notice.complete),
             )
             if unmapped := _names_without_system(ledger, notice, self._systems):
@@ -339,13 +339,14 @@ def release_share(waiting: int, *, left: timedelta, poll: timedelta, jitter: flo
     return min(waiting, math.floor(waiting * (poll / left) + jitter))
 
 
-def _described(notice: StoredNotice) -> str:
-    """Describe a notice in a line of the log."""
-    read = notice.notice
-    names = ", ".join(dict.fromkeys(window.system for window in read.windows if window.system)) or "no system"
+def _described(texts: Sequence[StoredNotice]) -> str:
+    """Describe the newest text of an event in a line of the log; one that only ends it is of the kind of the first."""
+    read = texts[-1].notice
+    told = read if read.windows else next((each.notice for each in texts if each.notice.windows), read)
+    names = ", ".join(dict.fromkeys(window.system for window in told.windows if window.system)) or "no system"
     reference = f"{read.references[0]}, " if read.references else ""
     unsure = "" if read.complete else "; not all of it was understood, so read it"
-    return one_line(f"{reference}{read.kind}, {read.state}, about {names}{unsure}; htpoort windows list shows it")
+    return one_line(f"{reference}{told.kind}, {read.state}, about {names}{unsure}; htpoort windows list shows it")
 
 
 def _names_without_system(ledger: Ledger, notice: StoredNotice, systems: Sequence[str]) -> tuple[str, ...]:

@@ -22,7 +22,15 @@ from htpoort.core.text import decoded_text, folded
 if TYPE_CHECKING:
     from htpoort.config import LedgerConfig
 
-__all__ = ["KnownNotices", "file_name", "has_configuration", "known_notices", "named_notices", "read_moment", "zone_of"]
+__all__ = [
+    "KnownNotices",
+    "file_name",
+    "has_configuration",
+    "known_notices",
+    "named_notices",
+    "read_moment",
+    "zones_of",
+]
 
 _ZONES_BEHIND: Final = timedelta(hours=12)
 
@@ -127,8 +135,8 @@ def named_notices(files: Iterable[str], names: Iterable[str], systems: Sequence[
     return played
 
 
-def zone_of(notices: Iterable[Notice], system: str) -> ZoneInfo | None:
-    """Find the zone that times without one have: that of the notices that name a system, or else of all."""
+def zones_of(notices: Iterable[Notice], system: str) -> tuple[ZoneInfo, ...]:
+    """Find the zones that times without one may have: those of the notices that name a system, or else of all."""
     listed = list(notices)
     wanted = folded(system)
     naming = [
@@ -137,7 +145,7 @@ def zone_of(notices: Iterable[Notice], system: str) -> ZoneInfo | None:
         if any(wanted == folded(row.system or "") for each in notice.revisions for row in each.windows)
     ]
     zones = {notice.zone for notice in naming or listed if notice.zone is not None}
-    return ZoneInfo(zones.pop()) if len(zones) == 1 else None
+    return tuple(ZoneInfo(zone) for zone in sorted(zones))
 
 
 def has_configuration(path: Path) -> bool:
@@ -149,9 +157,11 @@ def file_name(file: str) -> str:
     return "standard input" if file == "-" else file
 
 
-def read_moment(text: str, option: str, zone: ZoneInfo | None) -> datetime:
+def read_moment(text: str, option: str, zones: Iterable[ZoneInfo]) -> datetime:
     """
     Read a time; one without a zone is local to the authority, as the times of its notices are.
+
+    Where the notices have several zones, it is taken if it is the same moment in all of them.
 
     Raises:
         InputError: It is not a time, or it has no zone and that of the notices is not known.
@@ -162,8 +172,9 @@ def read_moment(text: str, option: str, zone: ZoneInfo | None) -> datetime:
     if moment is None or moment.year not in YEARS:
         message = f"{option} is {text!r}; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00."
         raise _input.refusal("input.date", message)
-    if moment.tzinfo is None and zone is not None:
-        moment = moment.replace(tzinfo=zone)
+    if moment.tzinfo is None:
+        moments = {moment.replace(tzinfo=zone).astimezone(UTC) for zone in zones}
+        moment = moments.pop() if len(moments) == 1 else moment
     if moment.tzinfo is None:
         message = f"{option} is {text!r}, without a time zone, and the notices do not have one zone; "
         raise _input.refusal("input.date", f"{message}give for example {text}+01:00.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Final, final
 from xml.sax.saxutils import escape, quoteattr
@@ -65,16 +65,20 @@ class Row:
     Args:
         name: The system of the directory, or a name as notices print it.
         mapped: Whether it is, or means, a system of the directory; None if there is no directory.
+        none_of_yours: Whether the configuration says that it concerns none of its systems.
         periods: When notices state something of it.
     """
 
     name: str
     mapped: bool | None
+    none_of_yours: bool = False
     periods: tuple[AdvicePeriod, ...]
 
     @property
     def label(self) -> str:
         """The name, with a mark if no system is known for it."""
+        if self.none_of_yours:
+            return f"{self.name} (none of yours)"
         return f"{self.name} (not mapped)" if self.mapped is False else self.name
 
 
@@ -108,6 +112,7 @@ class Timeline:
         access: Access,
         zone: ZoneInfo,
         now: datetime,
+        none_of_yours: AbstractSet[str] = frozenset(),
     ) -> Timeline:
         """Find the periods of names, each with whether it is mapped; a bound that is not given follows from them."""
         # As what-now has it: what was known at another time, or holds for pages, is not what an agent does.
@@ -117,6 +122,7 @@ class Timeline:
             Row(
                 name=name,
                 mapped=mapped,
+                none_of_yours=name in none_of_yours,
                 periods=tuple(
                     _with_lead(
                         availability.periods(name, start=first, stop=last + lead, known_at=known_at, access=access),

@@ -121,7 +121,7 @@ def described(declared: Unanswered, availability: Availability, limits: Unanswer
         "attempts": exchange.attempts,
         # Rounded down, so that it never reaches a limit before the age does.
         "age_hours": math.floor(age / _HOUR * _PARTS) / _PARTS,
-        "too_old": most is not None and age >= most,
+        "too_old": most is not None and age >= most and not declared.reported,
         "accepted": _facts.moment(declared.accepted),
         "state": exchange.state.value,
     }
@@ -137,13 +137,17 @@ def _limits(settings: LedgerConfig, texts: Sequence[str]) -> UnansweredConfig:
         # Also in place of the times that the file has for single systems.
         limits = attrs.evolve(limits, after=_hours(of_all[0]), of_systems={})
     try:
-        own = {
-            settings.directory.system(name).name: _hours(hours)
+        own = [
+            (settings.directory.system(name).name, _hours(hours))
             for name, _, hours in (text.partition("=") for text in texts if "=" in text)
-        }
+        ]
     except UnknownError as error:
         raise attrs.evolve(error, kind="--too-old") from None
-    return attrs.evolve(limits, of_systems={**limits.of_systems, **own})
+    names = [name for name, _ in own]
+    for name in names:
+        if names.count(name) > 1:
+            raise _input.refusal("input.usage", f"--too-old: {name} is there more than once; give one time for it.")
+    return attrs.evolve(limits, of_systems={**limits.of_systems, **dict(own)})
 
 
 def _hours(text: str) -> timedelta:
@@ -379,6 +383,8 @@ class _Recovery:
             refused = f"{instead.resubmission} took its place on {_clock.local(instead.at)}; see that one."
         elif do is None:
             refused = f"--do is missing: {rule.to_do}. Give one of {', '.join(rule.allowed)}."
+            if RecoveryAction.INVALIDATED in rule.allowed and RecoveryAction.NEW_REFERENCE in rule.against:
+                refused += " After invalidated comes new-reference."
         elif concern.window.window.messages and not named:
             only = ", ".join(concern.window.window.messages)
             refused = f"The notice concerns {only} only; name each K that is one of these."

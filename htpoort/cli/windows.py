@@ -14,7 +14,7 @@ from htpoort import _clock
 from htpoort.cli import _input, _notice_advice, _output, _show, _timeline
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
-from htpoort.cli._notice_sources import KnownNotices, file_name, has_configuration, known_notices, read_moment, zone_of
+from htpoort.cli._notice_sources import KnownNotices, file_name, has_configuration, known_notices, read_moment, zones_of
 from htpoort.core.errors import InputError, UnknownError, did_you_mean, near_names
 from htpoort.core.notices import (
     Access,
@@ -253,9 +253,9 @@ def what_now(  # noqa: PLR0913 - the options
 ) -> None:
     """Show what to do with a declaration for a system: send, hold, send-expect-late or unclear; and why."""
     of = known_notices(notices, more, config, known_at)
-    zone = zone_of(of.notices, system)
-    moment = _clock.now() if at is None else read_moment(at, "--at", zone)
-    known = None if known_at is None else read_moment(known_at, "--known-at", zone)
+    zones = zones_of(of.notices, system)
+    moment = _clock.now() if at is None else read_moment(at, "--at", zones)
+    known = None if known_at is None else read_moment(known_at, "--known-at", zones)
     advice = of.availability.what_now(system, at=moment, known_at=known, access=access)
     if known is None and access is Access.FILE:
         advice = _notice_advice.as_sent(advice, of.obeyed, of.orders, system=system, at=moment)
@@ -263,7 +263,12 @@ def what_now(  # noqa: PLR0913 - the options
         _show.as_json(_advice(advice))
         return
     facts = _advice(advice)
-    _show.rows({"system": system, "at": _shown(moment, zone), **facts, "until": _until(advice)})
+    _show.rows({
+        "system": system,
+        "at": _shown(moment, zones[0] if len(zones) == 1 else None),
+        **facts,
+        "until": _until(advice),
+    })
 
 
 def _advice(advice: Advice) -> Facts:
@@ -326,10 +331,11 @@ def timeline(  # noqa: PLR0913 - the options
 ) -> None:
     """Show when which system is affected, as bars in the terminal and as SVG."""
     of = known_notices(notices, more, config, known_at)
-    zone = zone_of(of.notices, "") or ZoneInfo("UTC")
-    bound = None if known_at is None else read_moment(known_at, "--known-at", zone)
-    first = None if begin is None else read_moment(begin, "--from", zone)
-    last = None if end is None else read_moment(end, "--until", zone)
+    zones = zones_of(of.notices, "") or (ZoneInfo("UTC"),)
+    zone = zones[0] if len(zones) == 1 else ZoneInfo("UTC")
+    bound = None if known_at is None else read_moment(known_at, "--known-at", zones)
+    first = None if begin is None else read_moment(begin, "--from", zones)
+    last = None if end is None else read_moment(end, "--until", zones)
     if first is not None and last is not None and last <= first:
         raise _input.refusal("input.date", "--until is not after --from.")
     drawn = _timeline.Timeline.of(
@@ -341,6 +347,7 @@ def timeline(  # noqa: PLR0913 - the options
         access=access,
         zone=zone,
         now=_clock.now(),
+        none_of_yours=_none_of_yours(of, bound),
     )
     if svg is not None:
         try:
@@ -395,6 +402,15 @@ def _drawn_names(of: KnownNotices, asked: Sequence[str], known_at: datetime | No
     unmapped = set(map(folded, printed))
     names = asked or (*meant, *printed)
     return {name: None if of.systems is None else folded(name) not in unmapped for name in names}
+
+
+def _none_of_yours(of: KnownNotices, known_at: datetime | None) -> frozenset[str]:
+    """Find the names of which the configuration says that they concern none of its systems."""
+    if of.systems is None:
+        return frozenset()
+    _, printed = of.availability.named(of.systems, known_at=known_at)
+    _, undecided = of.availability.named((*of.systems, ""), known_at=known_at)
+    return frozenset(printed) - frozenset(undecided)
 
 
 def _period(row: _timeline.Row, period: AdvicePeriod, zone: ZoneInfo) -> Facts:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from htpoort.core.exchange import Event, State
+from htpoort.core.notices.consequences import RecoveryAction
 from htpoort.core.party import PartyId
 from htpoort.ledger import _queueing, _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
@@ -23,6 +24,7 @@ _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
 _replies: Final = _schema.replies
 _events: Final = _schema.events
+_recoveries: Final = _schema.recoveries
 _OPEN_WITH_NOT_SENT_REPLY: Final = sa.and_(
     # The same text as the condition of the index, so that it is used.
     sa.text("htpoort_replies.correlation = 'not-sent'"),
@@ -64,6 +66,17 @@ _LOST_ATTEMPT_AT: Final = _of_log(
 )
 _MAYBE_ACCEPTED_AT: Final = sa.func.coalesce(_ACCEPTED_AT, _LOST_ATTEMPT_AT, type_=_schema.Moment)
 UNANSWERED_SINCE: Final = sa.func.coalesce(_MAYBE_ACCEPTED_AT, _exchanges.c.changed, type_=_schema.Moment)
+_REPORTED: Final = (
+    sa
+    .exists()
+    .where(_recoveries.c.exchange == _exchanges.c.id, _recoveries.c.action == RecoveryAction.REPORT.value)
+    .correlate(_exchanges)
+)
+_UNANSWERED_COLUMNS: Final = (
+    _MAYBE_ACCEPTED_AT.label("accepted"),
+    UNANSWERED_SINCE.label("since"),
+    _REPORTED.label("reported"),
+)
 UNANSWERED_SINCE_OF: Final = (
     sa.select(UNANSWERED_SINCE).select_from(_exchanges).where(_exchanges.c.id == sa.bindparam("key"))
 )
@@ -177,7 +190,7 @@ class ExchangeLists(LedgerPart):
         """
         query = (
             sa
-            .select(_exchanges, _MAYBE_ACCEPTED_AT.label("accepted"), UNANSWERED_SINCE.label("since"))
+            .select(_exchanges, *_UNANSWERED_COLUMNS)
             .where(_exchanges.c.state.in_(_UNANSWERED), *_of(system, party))
             .order_by(_exchanges.c.id)
         )
@@ -199,7 +212,7 @@ class ExchangeLists(LedgerPart):
             party: Only this party (V), in any case.
 
         Returns:
-            How many there are, and the one that was queued first; as in `unanswered`.
+            How many there are, and the one that was queued first; as in `unanswered`, without those that are reported.
 
         Raises:
             LedgerError: The ledger could not be read.
@@ -210,12 +223,13 @@ class ExchangeLists(LedgerPart):
             # The index has this one, so that younger ones are not looked up in the log.
             _exchanges.c.created <= until,
             until >= UNANSWERED_SINCE,
+            ~_REPORTED,
         )
         of_those = sa.select(sa.func.count().label("number"), sa.func.min(_exchanges.c.id).label("first"))
         found = of_those.where(*matches).subquery()
-        query = sa.select(
-            found.c.number, _exchanges, _MAYBE_ACCEPTED_AT.label("accepted"), UNANSWERED_SINCE.label("since")
-        ).join(_exchanges, _exchanges.c.id == found.c.first)
+        query = sa.select(found.c.number, _exchanges, *_UNANSWERED_COLUMNS).join(
+            _exchanges, _exchanges.c.id == found.c.first
+        )
         row = connection.execute(query).first()
         return (0, None) if row is None else (row.number, _unanswered_of(row))
 
@@ -300,7 +314,7 @@ class ExchangeLists(LedgerPart):
 
 def _unanswered_of(row: sa.Row[Any]) -> Unanswered:
     accepted = row.accepted if row.state == State.ACCEPTED.value else None
-    return Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since)
+    return Unanswered(exchange=exchange_of(row), accepted=accepted, since=row.since, reported=row.reported)
 
 
 def _of(system: str | None, party: str | None) -> Iterator[sa.ColumnElement[bool]]:

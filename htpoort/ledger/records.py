@@ -86,11 +86,13 @@ class Unanswered:
             although no attempt may have been accepted.
         since: From when its age counts: when it was accepted, when the attempt began that may have been, or if there
             was none, when it came into its state.
+        reported: Whether it was put on a list for Customs, by an order because of a notice.
     """
 
     exchange: Exchange
     accepted: datetime | None
     since: datetime
+    reported: bool = False
 
 
 @final

@@ -334,7 +334,7 @@ class _Gathering:
             if limit is None and len(lines) == self.most:
                 continue
             age = answer_age(self.availability, exchange.system, since=one.since, at=self.at)
-            too_old = limit is not None and age >= limit
+            too_old = limit is not None and age >= limit and not one.reported
             late += too_old
             if len(lines) < self.most:
                 line = UnansweredLine(

@@ -254,6 +254,24 @@ class TestFolder:
         )
         assert ["bad.txt", "dms.toml"] == sorted(each.name for each in folder.iterdir())
 
+    async def test_what_is_ended(
+        self, agent: Make, ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An end is logged as that of what it ends; the reference of another authority is warned of."""
+        ended = 'authority = "{}"\nreferences = ["{}"]\nstate = "ended"\n'
+        with caplog.at_level(logging.INFO, "htpoort.agent"):
+            async with Gateway() as gateway, agent(gateway):
+                add = ledger.notices.add
+                text = own().replace('"planned"', '"incident"')
+                reference = add(text, at=clock(), form=NoticeForm.OWN).notice.references[0]
+                add(ended.format("toldstyrelsen", reference), at=clock(), form=NoticeForm.OWN)
+                add(ended.format("douane", reference), at=clock(), form=NoticeForm.OWN)
+                await logged(caplog, "Notice 3 was learned")
+
+        (learned,) = (message for message in caplog.messages if message.startswith("Notice 3 was learned"))
+        assert f"Notice 3 was learned: {reference}, incident, ended, about DMS; " in learned
+        assert 1 == sum(f"but {reference} is a reference of douane (notice 1)" in each for each in caplog.messages)
+
     def test_once_by_content(self, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
         """A file with a content that was seen is not read again, under whatever name; a change of it is."""
         folder = tmp_path / "notices"

@@ -172,7 +172,15 @@ class TestAges:
         assert [True, True] == [0.25 <= line["age_hours"] < 0.35 for line in lines]
         assert {3} >= {len(str(line["age_hours"]).partition(".")[2]) for line in lines} - {1, 2}
 
-    @pytest.mark.parametrize("options", [("--too-old", "x"), ("--too-old", "-1"), ("--too-old", "NCTS=1")])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--too-old", "x"),
+            ("--too-old", "-1"),
+            ("--too-old", "NCTS=1"),
+            ("--too-old", "DMS=0.01", "--too-old", "dms=5"),
+        ],
+    )
     def test_bad_limits(self, htpoort: Run, office: Office, options: tuple[str, ...]) -> None:
         """A limit that is no number, is below zero or is for an unknown system is bad input."""
         del office
@@ -406,6 +414,14 @@ class TestRecovering:
             result.facts["result"] for result in (look, refused, done)
         ]
 
+    def test_what_follows_invalidating(self, htpoort: Run, office: Office) -> None:
+        """A look at what is to be invalidated says what comes after it."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="invalidate-and-new", behaviour="unavailable")
+        (line,) = htpoort("recover", "N1", "--json").facts["exchanges"]
+
+        assert line["refused"].endswith("Give one of wait, report, invalidated. After invalidated comes new-reference.")
+
     def test_declared_anew_first(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
         """A new declaration before the old one was invalidated is refused, in the preview and when it is ordered."""
         office.send("K1", hours=3)
@@ -628,6 +644,19 @@ class TestStatus:
 
         assert [] == htpoort("status", "--json").facts["attention"]
         assert (0, False) == (added.code, "holds nothing" in added.err)
+
+    def test_what_was_reported(self, htpoort: Run, office: Office) -> None:
+        """What was put on the list for Customs stays listed, and is too old for nothing and nobody's attention."""
+        for reference in ("K1", "K2"):
+            office.send(reference, hours=30)
+        office.learn(begin=31, end=29, recovery="report-list", behaviour="unavailable")
+        before = htpoort("status", "--json").facts["too_old"]
+        htpoort("recover", "N1", "K1", "--do", "report", "--yes")
+        listed = htpoort("unanswered", "--json").facts
+
+        assert ({"DMS": 2}, {"DMS": 1}) == (before, htpoort("status", "--json").facts["too_old"])
+        assert [("K1", False), ("K2", True)] == [(each["reference"], each["too_old"]) for each in listed]
+        assert "too_old=1" in htpoort("status", "--nagios").text
 
     def test_what_is_too_old(self, htpoort: Run, office: Office) -> None:
         """An answer that takes longer than the file allows is a warning, for each system with its own time."""

@@ -69,6 +69,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "three.txt").write_text(THREE_TEXTS, encoding="utf-8")
     (tmp_path / "outage.toml").write_text(OUTAGE)
     (tmp_path / "ended.toml").write_text(ENDED)
+    (tmp_path / "lisbon.toml").write_text(OUTAGE.replace('authority = "douane"', 'zone = "Europe/Lisbon"'))
     (tmp_path / "letter.txt").write_text("Dear customer, we are open until five.")
     return tmp_path
 
@@ -410,7 +411,7 @@ def test_what_now_for_a_person() -> None:
             "--at is 'now'; give a time such as 2026-11-30T21:00, or 2026-11-30T21:00:00+01:00.",
         ),
         (
-            ("DMS", "--at", "2025-11-30T21:00", "--notices", "outage.toml", "three.txt"),
+            ("DMS", "--at", "2025-11-30T21:00", "--notices", "lisbon.toml", "three.txt"),
             f"--at is '2025-11-30T21:00', without a time zone, {NO_ZONE}; give for example 2025-11-30T21:00+01:00.",
         ),
         (
@@ -741,6 +742,28 @@ def test_a_timeline_has_a_row_for_each_system_of_the_directory(office: Path) -> 
         (each["system"], each["mapped"]) for each in facts
     }
     assert ">Manifest (not mapped)</text>" in (office / "out.svg").read_text(encoding="utf-8")
+
+
+def test_a_time_that_is_the_same_in_all_zones(folder: Path) -> None:
+    """A time without a zone is taken where the notices have several zones in which it is the same moment."""
+    notices = ("--notices", "outage.toml", "three.txt")
+    drawn = run("timeline", *notices, "--from", "2025-11-30T21:30", "--system", "AGS", "--json")
+
+    assert "hold" == what_now("AGS", "--at", "2025-11-30T20:58", *notices)["advice"]
+    assert 0 == run("what-now", "DMS", "--at", "2025-11-30T21:00", *notices).returncode
+    assert (0, 1) == (drawn.returncode, len(json.loads(drawn.stdout)))
+    assert not (folder / "htpoort.db").exists()
+
+
+def test_a_name_that_concerns_none_of_yours_says_so(office: Path) -> None:
+    """A name that the configuration maps to no system is not called unmapped in a timeline."""
+    with (office / "htpoort.toml").open("a", encoding="utf-8") as file:
+        file.write('[[notices.name]]\nname = "Manifest"\nsystem = ""\n')
+    run("read", "three.txt")
+    drawn = run("timeline").stdout.decode()
+
+    assert "Manifest (none of yours)  " in drawn
+    assert "DMS Eksport (not mapped)  " in drawn
 
 
 def test_a_short_window_does_not_disappear(folder: Path) -> None:

@@ -47,6 +47,10 @@ RULES: dict[str, tuple[str, tuple[Fact, ...]]] = {
         f"DMS zal op {NOON} niet beschikbaar zijn vanwege werkzaamheden.",
         (Subject(("DMS",)), DOWN, PLANNED),
     ),
+    "in-a-queue": (
+        "Aangiften worden tot die tijd in een wachtrij gezet, en worden na de werkzaamheden alsnog verwerkt.",
+        (Statement(behaviour=Behaviour.QUEUED),),
+    ),
     "system-down-nl": ("Tijdens het onderhoud zijn de systemen niet beschikbaar.", (DOWN,)),
     "onderhoud-aan": (f"Er is onderhoud aan Malt (MALT) gepland op {NOON}.", (Subject(("Malt (MALT)",)), PLANNED)),
     "because-of-disruption": (
@@ -228,3 +232,23 @@ def test_not_to_send_again_is_to_wait() -> None:
 def test_what_is_only_expected_or_denied_is_not_stated(sentence: str) -> None:
     """What is probable is no fact, and *not* in one clause forbids nothing of the next."""
     assert not [fact for fact in read(sentence)[1] if isinstance(fact, (Subject, Statement, _facts.Asks))]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "queued"),
+    [
+        ("Alle meldingen komen in de wachtrij.", True),
+        ("Aangiften die u indient, blijven in de wachtrij staan.", True),
+        ("Zij worden die avond in een wachtrij geplaatst en worden pas na de storing verwerkt.", True),
+        ("Aangiften worden die avond niet in een wachtrij gezet.", False),
+        ("Geen meldingen komen in de wachtrij.", False),
+        ("Meldingen komen nooit in de wachtrij.", False),
+        ("Meldingen komen in de wachtrij en worden na de storing niet verwerkt.", False),
+    ],
+)
+def test_a_queue(sentence: str, queued: bool) -> None:  # noqa: FBT001 - a table
+    """What is put into a queue is queued, however it is said; what is not, or is not processed later, is not."""
+    text = f"Onderhoud DMS\n\nOp {NOON} tot 04-05-2027 13:00 is er onderhoud aan DMS. {sentence}\n"
+    found = {row.behaviour for row in read_notice(text, authority="douane").windows}
+
+    assert queued is (found == {Behaviour.QUEUED})

@@ -41,6 +41,7 @@ _WHY: Final = (
     rf"(?:,? (?P<planned>(?:due to|because of|for|vanwege|wegens|in verband met|door|voor|tijdens|during) {_WORK})"
     rf"|,? (?:due to|because of|vanwege|wegens|door|als gevolg van) (?:an? |een )?{_OUTAGE})?"
 )
+_NO_NOT: Final = r"(?:(?!niet\b|geen\b|nooit\b)[^.,:;\s]+ ){0,8}?"
 _MESSAGES: Final = r"(?:messages|declarations|notifications|berichten|aangiften|meldingen)"
 
 
@@ -271,6 +272,14 @@ DUTCH_PROSE: Final = (
         rf"|(?:alsnog )?verwerkt na [^.,:;]{{3,60}})",
         Statement(behaviour=Behaviour.QUEUED),
         cues="processed|verwerkt",
+    ),
+    rule(
+        "in-a-queue",
+        rf"(?:^|(?<=; )|(?<=, ))(?:(?:uw|alle|de) )?(?:{_MESSAGES}(?: die [^.,;]{{3,60}}?)?|deze|zij|ze),? "
+        rf"(?:worden|komen|blijven) {_NO_NOT}in (?:een|de) wachtrij(?: (?:geplaatst|gezet|gehouden|te staan|staan))?"
+        rf"(?:,? en (?:worden )?(?:pas )?na {_NO_NOT}(?:alsnog )?verwerkt)?(?=\W*$)",
+        Statement(behaviour=Behaviour.QUEUED),
+        cues="wachtrij",
     ),
     rule(
         "down-bare",

@@ -33,3 +33,21 @@ def stated(path: Path) -> dict[str, Any]:
 def test_a_notice_states_what_a_careful_person_takes_from_it(path: Path) -> None:
     """Each value of a notice is what its text states, and each problem that it bears is reported."""
     assert expected(path) == stated(path)
+
+
+@pytest.mark.parametrize("words", ["Planlagt utilgængelighed", "Planlagt servicevindue", "Planlagt nedetid"])
+def test_a_planned_window_by_another_name(words: str) -> None:
+    """A Danish form states a planned window, whichever of its words stands as type and as status."""
+    (path,) = (path for path in TEXTS if path.stem == "da-window")
+    text = path.read_text(encoding="utf-8")
+    other = text.replace("Type\nServicevindue\nStatus\nPlanlagt\n", f"Type\n{words}\nStatus\n{words}\n")
+    first, second = (read_notice(each) for each in (text, other))
+
+    assert text != other
+    assert (first.kind, first.state, first.complete, first.windows) == (
+        second.kind,
+        second.state,
+        second.complete,
+        second.windows,
+    )
+    assert second.complete

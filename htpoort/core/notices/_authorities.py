@@ -132,6 +132,7 @@ TOLDSTYRELSEN: Final = Authority(
     kinds={
         "scheduled unavailability": NoticeKind.PLANNED, "planned unavailability": NoticeKind.PLANNED,
         "planlagt nedlukning": NoticeKind.PLANNED, "planlagt nedetid": NoticeKind.PLANNED,
+        "planlagt utilgængelighed": NoticeKind.PLANNED, "planlagt servicevindue": NoticeKind.PLANNED,
         "service window": NoticeKind.PLANNED, "servicevindue": NoticeKind.PLANNED,
         "disruption": NoticeKind.INCIDENT, "service disruption": NoticeKind.INCIDENT, "incident": NoticeKind.INCIDENT,
         "operational disruption": NoticeKind.INCIDENT, "unscheduled unavailability": NoticeKind.INCIDENT,
@@ -146,6 +147,7 @@ TOLDSTYRELSEN: Final = Authority(
         "aflyst": NoticeState.CANCELLED, "open": None, "active": None, "aktiv": None, "åben": None, "ongoing": None,
         "igangværende": None, "in progress": None, "under behandling": None, "planned": None, "planlagt": None,
         "scheduled": None, "scheduled unavailability": None, "planlagt nedlukning": None, "disruption": None,
+        "planlagt nedetid": None, "planlagt utilgængelighed": None, "planlagt servicevindue": None,
         "driftsforstyrrelse": None, "information": None,
     },
     names=_DANISH_NAMES,

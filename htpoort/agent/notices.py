@@ -342,11 +342,11 @@ def release_share(waiting: int, *, left: timedelta, poll: timedelta, jitter: flo
 def _described(texts: Sequence[StoredNotice]) -> str:
     """Describe the newest text of an event in a line of the log; one that only ends it is of the kind of the first."""
     read = texts[-1].notice
-    told = read if read.windows else next((each.notice for each in texts if each.notice.windows), read)
-    names = ", ".join(dict.fromkeys(window.system for window in told.windows if window.system)) or "no system"
+    shown = read if read.windows else next((each.notice for each in texts if each.notice.windows), read)
+    names = ", ".join(dict.fromkeys(window.system for window in shown.windows if window.system)) or "no system"
     reference = f"{read.references[0]}, " if read.references else ""
     unsure = "" if read.complete else "; not all of it was understood, so read it"
-    return one_line(f"{reference}{told.kind}, {read.state}, about {names}{unsure}; htpoort windows list shows it")
+    return one_line(f"{reference}{shown.kind}, {read.state}, about {names}{unsure}; htpoort windows list shows it")
 
 
 def _names_without_system(ledger: Ledger, notice: StoredNotice, systems: Sequence[str]) -> tuple[str, ...]:

@@ -349,13 +349,9 @@ async def _end_window(scene: Scene, ledger: Ledger) -> None:
             ledger.windows.exempt(WINDOW, k, party=party, reason="the proof orders it", at=now())
         while ledger.windows.review([system.name for system in SYSTEMS], at=now()).to_hold:  # noqa: ASYNC110 - of another thread
             await asyncio.sleep(_POLL_INTERVAL)
-        # A notice has whole seconds.
-        end = (now() + timedelta(seconds=1)).replace(microsecond=0)
-        scene.lines("ended").add(at=end.isoformat())
-        ended = scene.lines("ended").all()
-    end = datetime.fromisoformat(ended[0]["at"])
-    text = _NOTICE.format(state="ended", end=f'end = "{end:%Y-%m-%dT%H:%M:%S}"')
-    ledger.notices.add(text, at=now(), form=NoticeForm.OWN)
+        scene.lines("ended").add(at=now().isoformat())
+    # Without a time of its end: the event is over when this is learned.
+    ledger.notices.add(_NOTICE.format(state="ended", end=""), at=now(), form=NoticeForm.OWN)
 
 
 async def _wait_until_settled(scene: Scene, ledger: Ledger, running: Agent) -> None:

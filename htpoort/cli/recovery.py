@@ -142,7 +142,8 @@ def _limits(settings: LedgerConfig, texts: Sequence[str]) -> UnansweredConfig:
             for name, _, hours in (text.partition("=") for text in texts if "=" in text)
         ]
     except UnknownError as error:
-        raise attrs.evolve(error, kind="--too-old") from None
+        place = f"the published systems or [systems] of {settings.file}"
+        raise attrs.evolve(error, kind="--too-old", place=place) from None
     names = [name for name, _ in own]
     for name in names:
         if names.count(name) > 1:

@@ -208,7 +208,7 @@ class TestBuild:
         table.write_text('[systems.EXIT]\nmailbox = "exit@customs.example"\nproces_id = "EXIT.NL"\n')
         result = htpoort("build", *build_options(system="EXIT"), "--systems", str(table), stdin=b"<MetaData/>")
 
-        known = "mailbox, mark, process_id, reply_ids, source, title"
+        known = "closed, mailbox, mark, process_id, reply_ids, source, title"
         assert 2 == result.code
         assert [
             f"htpoort: {table}:1: systems.EXIT.process_id: this setting is needed.",

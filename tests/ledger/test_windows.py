@@ -84,8 +84,8 @@ class TestClaiming:
         ("at", "expected"),
         [
             (OPENS - 3 * MINUTE, ["A1", "K1"]),
-            (OPENS - 2 * MINUTE, ["A1", "K1"]),
-            (OPENS - 2 * MINUTE + SECOND, ["A1"]),
+            (OPENS - 2 * MINUTE - SECOND, ["A1", "K1"]),
+            (OPENS - 2 * MINUTE, ["A1"]),
             (OPENS, ["A1"]),
             (CLOSES - MINUTE, ["A1"]),
             (CLOSES, ["A1", "K1"]),

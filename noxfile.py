@@ -213,10 +213,14 @@ def deploy(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def looks(session: nox.Session) -> None:
-    """Documentation, report and live page in Chromium, on a telephone and a screen; screenshots are in .nox/looks."""
+    """
+    Documentation, report and live page in Chromium, on a telephone and a screen; screenshots are in .nox/looks.
+
+    `nox -s looks -- tests/looks` also asks axe about every page, which takes a quarter of an hour.
+    """
     fonts = ["fonts-dejavu-core"]
     _install_from_debian(session, [] if shutil.which("chromium") else ["chromium", *fonts], [])
-    _python(session, "pytest", *SEVERAL, *(session.posargs or ["tests/looks"]))
+    _python(session, "pytest", *SEVERAL, *(session.posargs or ["tests/looks", "-m", "not long"]))
 
 
 INTEROP = ROOT / "tests/interop"

@@ -80,22 +80,19 @@ class Looks:
         finally:
             context.close()
 
-    def wrong(self, url: str, name: str, *, width: int, scheme: str) -> list[str]:
+    def wrong(self, url: str, name: str, *, width: int, scheme: str, axe: bool = True) -> list[str]:
         """
         List what a page gets wrong, and keep a screenshot of it.
 
-        It may not scroll sideways, cut code, show a graphic without a name, or have a fault that axe finds: contrast,
-        labels, headings, keyboard.
+        It may not scroll sideways, cut code or show a graphic without a name; with *axe*, it may not have a fault that
+        axe finds either: contrast, labels, headings, keyboard. That takes as long as all the rest together.
         """
         with self.page(url, width=width, scheme=scheme) as page:
             found = [f"{page.evaluate(WIDER)} pixels too wide"] if page.evaluate(WIDER) > 0 else []
             found += [f"cut: {text}" for text in page.evaluate(CUT)]
             found += [f"without a name: {text}" for text in page.evaluate(NAMELESS)]
-            found += [
-                f"{each['id']}: {node['html'][:120]}"
-                for each in Axe().run(page, options=AXE).response["violations"]
-                for node in each["nodes"]
-            ]
+            violations = Axe().run(page, options=AXE).response["violations"] if axe else []
+            found += [f"{each['id']}: {node['html'][:120]}" for each in violations for node in each["nodes"]]
             found += self._unreachable(page)
             page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
         return found

@@ -6,8 +6,10 @@ Screenshots are kept in `.nox/looks`, so that a person can look at them too.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import http.server
+import os
 import shutil
 import subprocess  # noqa: S404 - Sphinx is a program
 import sys
@@ -91,6 +93,8 @@ class Looks:
             found = [f"{page.evaluate(WIDER)} pixels too wide"] if page.evaluate(WIDER) > 0 else []
             found += [f"cut: {text}" for text in page.evaluate(CUT)]
             found += [f"without a name: {text}" for text in page.evaluate(NAMELESS)]
+            if width == max(WIDTHS):  # a screen, on which no block of code needs to be scrolled
+                found += [f"wider than the page: {text}" for text in page.evaluate(SCROLLS)]
             violations = Axe().run(page, options=AXE).response["violations"] if axe else []
             found += [f"{each['id']}: {node['html'][:120]}" for each in violations for node in each["nodes"]]
             found += self._unreachable(page)
@@ -126,10 +130,15 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Build the documentation as it is published, and serve it on loopback; gives its address."""
-    folder = tmp_path_factory.mktemp("docs")
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", ROOT / "docs", folder]
-    subprocess.run(command, check=True)  # noqa: S603 - our own documents
+    """Build the documentation once for all processes, and serve it on loopback; gives its address."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "docs-as-published"
+    with (shared / "docs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "searchindex.js").exists():
+            command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", ROOT / "docs", folder]
+            subprocess.run(command, check=True)  # noqa: S603 - our own documents
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

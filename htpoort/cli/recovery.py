@@ -37,8 +37,8 @@ _PARTS: Final = 1000
 
 # ── unanswered ───────────────────────────────────────────────────────────────
 
-_COLUMNS: Final = ("system", "party", "reference", "business_reference", "sent", "attempts", "age_hours", "too_old")
-UNANSWERED: Final = ("party", "system", *_COLUMNS[2:], "accepted", "state")
+_COLUMNS: Final = ("system", "party", "reference", "business_reference", "sent", "attempts", "age_hours")
+UNANSWERED: Final = ("party", "system", *_COLUMNS[2:], "too_old", "accepted", "state")
 """The columns of the list for a program; Customs asked for the first six in March 2023."""
 
 

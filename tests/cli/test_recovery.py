@@ -152,15 +152,6 @@ class TestAges:
 
         assert expected == {line["reference"]: line["too_old"] for line in lines}
 
-    def test_the_table_marks_what_is_too_old(self, htpoort: Run, office: Office) -> None:
-        """Where some are too old and others are not, the table for a person shows which."""
-        for reference, hours in (("K1", 5), ("K2", 3)):
-            office.send(reference, hours=hours)
-        lines = htpoort("unanswered").text.splitlines()
-        cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-
-        assert {"K1": "yes", "K2": "no"} == {row[2]: row[-1] for row in cells}
-
     @pytest.mark.parametrize(
         ("behaviour", "age"), [("queued", 3.0), ("delayed", 3.0), ("rejected", 3.0), ("normal", 5.0)]
     )

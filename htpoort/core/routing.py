@@ -70,6 +70,8 @@ class Reason(enum.Enum):
     """The reference was sent to another system than the one that answers."""
     OTHER_PARTY = "other-party"
     """The reference was sent by another party than the one that is addressed."""
+    FOREIGN_FILE = "foreign-file"
+    """A file that was fetched belongs to no uploaded file, or may belong to several."""
 
 
 _REASONS: Final = {

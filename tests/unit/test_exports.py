@@ -2,8 +2,8 @@
 What a public package takes, gives and raises can be imported from it.
 
 The rule: each type or alias of htpoort that the public signatures, fields and documented errors of a package name is
-exported by that package or by one below it in the layers. The fronts of the core, `htpoort` and `htpoort.notices`, are
-the lowest: each exports its own.
+exported by that package or by one below it in the layers. The fronts of the core, `htpoort`, `htpoort.files` and
+`htpoort.notices`, are the lowest: each exports its own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def visible(package: str) -> dict[str, object]:
         level = next(number for number, layer in enumerate(layers()) if package in layer)
         below = [room for layer in layers()[level + 1 :] for room in layer if room in PUBLIC]
     found: dict[str, object] = {}
-    for each in ["", "notices", *below, *([package] if package else [])]:
+    for each in ["", "files", "notices", *below, *([package] if package else [])]:
         found |= exported(f"htpoort.{each}".rstrip("."))
     return found
 

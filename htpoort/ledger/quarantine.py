@@ -28,7 +28,7 @@ from htpoort.ledger._connection import soon, writes
 from htpoort.ledger._queueing import sent_records
 from htpoort.ledger._received import HELD_MESSAGE, MESSAGE_WITH_OCTETS, QuarantineLists, message_of, message_row
 from htpoort.ledger._statement import flush_log, log
-from htpoort.ledger.inbox import store_reply
+from htpoort.ledger._storing import store_reply
 from htpoort.ledger.records import LedgerEvent, QuarantinedMessage, QuarantineState, Stored
 
 __all__ = ["Quarantine"]

@@ -16,7 +16,7 @@ from disk import failing_disk
 from htpoort import Routed, Router, SendError, State
 from htpoort.agent import Agent, Outbox
 from htpoort.ledger import Ledger, Reply
-from htpoort.ledger.inbox import store_reply
+from htpoort.ledger._storing import store_reply
 from htpoort.simulator import Gateway
 from htpoort.transport import Incoming, Receiver
 

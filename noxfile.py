@@ -31,7 +31,8 @@ BY_NEWEST = ("tests/agent", *(f"tests/ledger/test_{part}.py" for part in ("excha
 
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "htpoort", "examples", "benchmarks")  # in users' words
 SEVERAL = ("--numprocesses=3",)  # two cores are idle too often with two: many tests wait
-ENV = {"HYPOTHESIS_PROFILE": os.environ.get("HYPOTHESIS_PROFILE", "ci")}
+CHOSEN = {name: os.environ[name] for name in ("HYPOTHESIS_PROFILE",) if name in os.environ}
+ENV = {"HYPOTHESIS_PROFILE": "ci"} | CHOSEN
 
 
 def _starts(program: str | Path) -> bool:
@@ -103,7 +104,7 @@ def versions(session: nox.Session) -> None:
         session.skip("no other supported Python on this machine")
     session.install("--no-compile", "-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
     parts = (*BY_VERSION, *BY_NEWEST) if session.python == OTHERS[-1] else BY_VERSION
-    session.run("pytest", *SEVERAL, *(session.posargs or parts), env=ENV)
+    session.run("pytest", *SEVERAL, *(session.posargs or parts), env={"HYPOTHESIS_PROFILE": "few"} | CHOSEN)
 
 
 @nox.session(venv_backend="none", default=False)
@@ -218,8 +219,8 @@ def looks(session: nox.Session) -> None:
 
     `nox -s looks -- tests/looks` also asks axe about every page, which takes a quarter of an hour.
     """
-    fonts = ["fonts-dejavu-core"]
-    _install_from_debian(session, [] if shutil.which("chromium") else ["chromium", *fonts], [])
+    browser = ["chromium", "fonts-dejavu-core"]
+    _install_from_debian(session, [] if shutil.which("chromium") else browser, [])
     _python(session, "pytest", *SEVERAL, *(session.posargs or ["tests/looks", "-m", "not long"]))
 
 

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 # No deadline anywhere: a busy machine is no bug. What must be linear is counted, not timed.
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, database=None, print_blob=True)
+# For a second interpreter: what it can change shows in few examples; the first one has tried the many.
+settings.register_profile("few", deadline=None, max_examples=25, derandomize=True, database=None, print_blob=True)
 settings.register_profile(
     "long",
     deadline=None,

@@ -98,7 +98,8 @@ class Looks:
             violations = Axe().run(page, options=AXE).response["violations"] if axe else []
             found += [f"{each['id']}: {node['html'][:120]}" for each in violations for node in each["nodes"]]
             found += self._unreachable(page)
-            page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+            # As PNG, a long page takes twice as long.
+            page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.jpeg", quality=70, full_page=True)
         return found
 
     @staticmethod

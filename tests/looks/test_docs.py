@@ -12,7 +12,7 @@ PAGES = sorted(
     for path in (ROOT / "docs").rglob("*.md")
     if "_build" not in path.parts and path.name != "exchange-table.md"
 )
-IN_EACH_WAY = ("index", "how-to/index", "how-to/run", "reference/standard", "reference/cli", "tutorial/snelstart")
+IN_EACH_WAY = ("index", "how-to/index", "how-to/run", "reference/standard", "reference/glossary", "tutorial/snelstart")
 """Pages that are opened at each width in light and dark, with axe; the others at 390 in light and at 1,440 in dark."""
 RIGHT = {
     "cron": "how-to/cron",

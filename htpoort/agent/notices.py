@@ -8,7 +8,9 @@ watches a folder of notices: each file is read once, by its content, and stays w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -91,8 +93,7 @@ class NoticeFiles:
         for place in self._files():
             status = place.stat()
             state = status.st_mtime_ns, status.st_size
-            # Also a time in the future, of a server whose clock is ahead, is not now.
-            if self._states.get(place.name) == state or abs(time.time() - status.st_mtime) < self.settle:
+            if self._states.get(place.name) == state or self._unsettled(status):
                 continue
             octets = _read(place)
             # A file of another form with the same content is another notice.
@@ -108,6 +109,23 @@ class NoticeFiles:
                 yield outcome
             self._contents.add(content)
             self._states[place.name] = state
+
+    def seconds_until_settled(self) -> float:
+        """
+        Calculate how long `take` leaves a file alone that has just changed.
+
+        Returns:
+            The seconds until all that is in the folder now can be read; 0 if nothing has just changed.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        return max((self._unsettled(place.stat()) for place in self._files()), default=0.0)
+
+    def _unsettled(self, status: os.stat_result) -> float:
+        """Calculate for how many seconds a file is too young; a time far in the future, of another clock, is not."""
+        age = time.time() - status.st_mtime
+        return self.settle - age if abs(age) < self.settle else 0.0
 
     def refused(self, *, at: datetime) -> list[NoticeOutcome]:
         """
@@ -190,12 +208,18 @@ class NoticeWorker:
         """
         Read what is in the folder and hold what is to be held, before anything is sent.
 
+        A file that has just been saved is waited for, once: it may hold what is sent next.
+
         Raises:
             LedgerError: The ledger cannot be read or written.
         """
         ledger = self._context.ledger
         self._last = max((each.key for each in await run_in_thread(ledger.notices.listed)), default=0)
         _warn_of_presumed(await run_in_thread(lambda: ledger.recoveries.presumed_rejected(at=self._context.clock())))
+        if self._files is not None:
+            with contextlib.suppress(OSError):  # reported when the folder is read
+                seconds = await run_in_thread(self._files.seconds_until_settled)
+                await wait_for_event(self._context.stop_event, timedelta(seconds=seconds))
         await self._obey()
 
     async def run(self) -> None:

@@ -189,7 +189,7 @@ def _paused(ledger: Ledger) -> list[Finding]:
         warning(
             "ledger",
             "paused",
-            f"{pause.name} has been paused since {_shown(pause.since)}: {pause.why}",
+            f"{pause.name} has been paused since {_shown(pause.since)}: {pause.why.removesuffix('.')}.",
             f"When the cause is mended, htpoort resume {shlex.quote(pause.name)} lets it be tried at once.",
         )
         for pause in ledger.servers.paused()

@@ -20,7 +20,13 @@ added (PostgreSQL, Appendix A).
 """
 _READ_ONLY: Final = "25006"
 """SQLSTATE of a write in a read-only transaction."""
-
+_COPY: Final = (
+    "stop every agent. Before you put a copy in its place, read docs/how-to/backup.md: an agent on an older copy sends "
+    "again what was sent since."
+)
+_NO_DATABASE: Final = (
+    f"The file belongs to another program, or is damaged. If it was the ledger, {_COPY} If not, name another file."
+)
 
 _SQLITE: Final = {
     sqlite3.SQLITE_BUSY: ("Another program has locked the ledger; wait for it or stop it.", True),
@@ -29,8 +35,8 @@ _SQLITE: Final = {
     sqlite3.SQLITE_IOERR: ("The disk reports an error; check it. Nothing is acknowledged meanwhile.", True),
     sqlite3.SQLITE_READONLY: ("The ledger cannot be written; check the permissions of file and folder.", False),
     sqlite3.SQLITE_CANTOPEN: ("The file cannot be opened; check the permissions of file and folder.", False),
-    sqlite3.SQLITE_NOTADB: ("The file belongs to another program; name another file.", False),
-    sqlite3.SQLITE_CORRUPT: ("The database is damaged; restore it from a backup.", False),
+    sqlite3.SQLITE_NOTADB: (_NO_DATABASE, False),
+    sqlite3.SQLITE_CORRUPT: (f"The database is damaged; {_COPY}", False),
 }
 
 

@@ -181,6 +181,11 @@ _TLS_ADVICE: Final = {
     "offers no": 'Give another port, or security = "implicit".',
 }
 """What to do, by a part of the error."""
+_NEEDS_TLS: Final = ("TLS", "offers none of the logins")
+"""Parts of a failed login on a server that takes one over TLS only."""
+_LOGIN_NEEDS_TLS: Final = (
+    'It seems to take no login without TLS: give security = "starttls", or "implicit" with its port.'
+)
 _NO_REASON: Final = "the server gave no reason"
 _IN_USE: Final = "Another program may be using it, such as a running agent; try again later."
 
@@ -193,10 +198,12 @@ class _FailedError(Exception):
         self.step = step
 
 
-def _fail(step: ProbeStep, message: str, *, passing: bool = False) -> NoReturn:
+def _fail(step: ProbeStep, message: str, *, passing: bool = False, is_plain: bool = False) -> NoReturn:
     advice = _IN_USE if passing else _ADVICE[step]
     if step is ProbeStep.TLS:
         advice = next((advice for part, advice in _TLS_ADVICE.items() if part in message), advice)
+    if step is ProbeStep.LOGIN and not passing and is_plain and any(part in message for part in _NEEDS_TLS):
+        advice = _LOGIN_NEEDS_TLS
     text = message.rstrip(".") or _NO_REASON
     # Not from the error of the dialogue: it has no more to say.
     raise _FailedError(ProbedStep(step=step, succeeded=False, message=text, advice=advice, passing=passing)) from None
@@ -205,16 +212,19 @@ def _fail(step: ProbeStep, message: str, *, passing: bool = False) -> NoReturn:
 @contextlib.contextmanager
 def _failing(step: ProbeStep, server: SmtpServer | Pop3Account) -> Generator[None]:
     """Make an error of a dialogue the failure of a step; or of TLS, if it is one of TLS."""
+    is_plain = server.security is Security.PLAIN
     try:
         yield
     except SendError as error:
         found = ProbeStep.TLS if error.kind is SendFailure.TLS else step
         text = f"{error.code or ''} {error.reply}".strip()
-        _fail(found, _placed(found, server, text), passing=error.kind is SendFailure.LOGIN and error.retryable)
+        passing = error.kind is SendFailure.LOGIN and error.retryable
+        _fail(found, _placed(found, server, text), passing=passing, is_plain=is_plain)
     except FetchError as error:
         found = ProbeStep.TLS if error.kind is FetchFailure.TLS else step
         text = _placed(found, server, error.reply)
-        _fail(found, text, passing=error.kind is FetchFailure.LOGIN and error.retryable)
+        passing = error.kind is FetchFailure.LOGIN and error.retryable
+        _fail(found, text, passing=passing, is_plain=is_plain)
 
 
 def _placed(step: ProbeStep, server: SmtpServer | Pop3Account, text: str) -> str:

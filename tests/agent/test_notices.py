@@ -337,6 +337,30 @@ class TestFolder:
         assert early[0][0].startswith("line 5: revisions[0]: 2026-11-02 20:00:00 is in the future; give when")
         assert ([""], 1, []) == (late, len(ledger.notices.listed()), files.refused(at=clock()))
 
+    async def test_a_file_that_was_saved_just_before_the_start(
+        self, ledger: Ledger, router: Router, clock: Clock, tmp_path: Path
+    ) -> None:
+        """An agent that starts waits until it can read a notice that has just been saved, and only then sends."""
+        clock.now = OPENS
+        ledger.exchanges.queue(declaration("K1"), at=clock())
+        folder = tmp_path / "notices"
+        folder.mkdir()
+        (folder / "a.toml").write_text(own())
+        async with Gateway() as gateway:
+            agent = Agent(
+                ledger=ledger,
+                router=router,
+                outboxes=[Outbox(server=server(gateway.smtp_port))],
+                notice_files=NoticeFiles(folder, settle=1),
+                clock=clock,
+                timing=QUICK,
+            )
+            async with agent:
+                await agent.wait_until_idle()
+                await states(ledger, {"K1": State.HELD})
+
+        assert [] == list(gateway.received)
+
     def test_a_file_that_is_being_written(self, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
         """A file that has just changed is left alone until it has not changed for a while."""
         folder = tmp_path / "notices"

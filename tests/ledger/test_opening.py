@@ -199,12 +199,20 @@ class TestSqliteFile:
         with pytest.raises(LedgerError, match="cannot be opened"):
             Ledger.open(f"sqlite:///{tmp_path}")
 
-    def test_a_damaged_database(self, tmp_path: Path) -> None:
-        """A file that only begins like a database is reported as damaged."""
-        path = tmp_path / "damaged.db"
-        path.write_bytes(b"SQLite format 3\0" + bytes(84) + b"x" * 4000)
-        with pytest.raises(LedgerError, match="damaged"):
+    @pytest.mark.parametrize(("offset", "expected"), [(100, "The database is damaged"), (16, "or is damaged")])
+    def test_a_damaged_database(self, tmp_path: Path, offset: int, expected: str) -> None:
+        """A ledger that is damaged is reported as such, with what an agent on an older copy would do."""
+        path = tmp_path / "htpoort.db"
+        Ledger.open(f"sqlite:///{path}").close()
+        with path.open("r+b") as file:
+            file.seek(offset)
+            file.write(b"x" * 40)
+        with pytest.raises(LedgerError) as caught:
             Ledger.open(f"sqlite:///{path}")
+
+        assert expected in caught.value.advice
+        assert "stop every agent. " in caught.value.advice
+        assert "an agent on an older copy sends again what was sent since." in caught.value.advice
 
     def test_another_program_holds_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A lock that another program keeps is reported, as retryable."""

@@ -247,6 +247,18 @@ class TestAServerThatDoesNotWork:
             assert "anders" not in repr(steps)
         assert 1 == sum(line.startswith("PASS") for line in box.commands)
 
+    async def test_the_login_needs_tls(self, tmp_path: Path) -> None:
+        """If a server takes a login over TLS only, the cause is the security, not the password."""
+        tls = GatewayTls.made(tmp_path)
+        async with Gateway(declarants=[Declarant(mailbox=MAILBOX, password="geheim")], tls=tls) as gateway:
+            sending = await probe(smtp(gateway.smtp_port, username=MAILBOX, password="geheim"))
+            fetching = await probe(pop3(gateway.pop3_port, password="geheim"))
+
+        for steps in (sending, fetching):
+            assert "login" == names(steps)[-1]
+            advice = 'It seems to take no login without TLS: give security = "starttls", or "implicit" with its port.'
+            assert advice == steps[-1].advice
+
     async def test_the_mailbox_is_in_use(self) -> None:
         """That passes, for example when the agent has ended its session."""
         async with Pop3Box(faults={"PASS": b"-ERR [IN-USE] locked by another session\r\n"}) as box:

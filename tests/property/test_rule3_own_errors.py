@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import re
-import sys
 from collections.abc import Callable
-from types import FrameType
 
 import pytest
 from hypothesis import example, given, strategies as st
 from strategies import NOON, PRINTABLE, hostile_texts, reply
+from work import work
 
 from htpoort import (
     DMS,
@@ -241,27 +239,6 @@ class TestRule3OwnErrors:
     def test_words(self, text: str) -> None:
         """Unfolding and decoding give a text for any text."""
         assert isinstance(_headers.decode(_headers.unfold(text)), str)
-
-
-def work(call: Callable[[], object]) -> int:
-    """Count the function calls, of Python and of C, that a call makes: work that no clock disturbs."""
-    count = 0
-
-    def counted(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    call()  # what is loaded or cached once is no work of the call
-    before, collects = sys.getprofile(), gc.isenabled()
-    gc.disable()  # it runs callbacks of others, whenever it likes
-    sys.setprofile(counted)
-    try:
-        call()
-    finally:
-        sys.setprofile(before)
-        if collects:
-            gc.enable()
-    return count
 
 
 SUBJECTS = [

@@ -8,11 +8,13 @@ from htpoort.core.files.names import FileName, GatewayUser
 from htpoort.core.files.routing import FileRouter, RoutedFile, UnmatchedFile, correlate_file
 from htpoort.core.files.rules import (
     MANIFEST_2020,
+    MANIFEST_RULES,
     Fact,
     GatewayAccess,
     GatewayAdvice,
     GatewayChange,
     GatewayRules,
+    rules_at,
 )
 from htpoort.core.files.service import FileService, clashes
 from htpoort.core.files.status import (
@@ -28,6 +30,7 @@ from htpoort.core.files.submission import FileSubmission, build_file, entity, na
 
 __all__ = [
     "MANIFEST_2020",
+    "MANIFEST_RULES",
     "NAME_REUSED",
     "Fact",
     "FileName",
@@ -53,4 +56,5 @@ __all__ = [
     "octets_of",
     "read_report",
     "render_report",
+    "rules_at",
 ]

@@ -29,6 +29,7 @@ from htpoort.core.text import ascii_lower
 __all__ = ["FileRouter", "RoutedFile", "UnmatchedFile", "correlate_file"]
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_]+")
+_ENDING: Final = re.compile(r"\.[A-Za-z0-9_]*\Z")
 _PART_LIMIT: Final = 24  # parts of a name between underscores: 300 candidates, few enough for one look-up
 
 
@@ -130,7 +131,7 @@ def correlate_file(
         records: What was uploaded under the names in ``found.references`` or in *announced*. Records of other names,
             users and services are ignored.
         announced: The uploads whose status 3 names this file as theirs. They count more than what the file's own name
-            looks like.
+            looks like; for a status file, its name alone counts.
 
     Returns:
         The file with the one upload that it belongs to; or its quarantine, if there is none or several.
@@ -142,7 +143,9 @@ def correlate_file(
         for record in records
         if ascii_lower(record.system) in known and ascii_lower(record.party) == ascii_lower(str(found.party))
     }
-    named = {name: uploads[name] for name in announced if name in uploads}
+    named: dict[str, FileService] = {}
+    if isinstance(found, UnmatchedFile):
+        named = {name: uploads[name] for name in announced if name in uploads}
     fitting = named or {name: uploads[name] for name in found.references if name in uploads}
     if len(fitting) != 1:
         return _foreign(found, sorted(fitting))
@@ -188,7 +191,7 @@ class FileRouter:
         user: The user of the gateway.
 
     Raises:
-        InputError: There is no service, or two cannot be told apart.
+        InputError: There is no service, or two clash.
     """
 
     services: tuple[FileService, ...] = attrs.field(converter=_services)
@@ -204,21 +207,26 @@ class FileRouter:
     @staticmethod
     def candidates(file_name: str) -> tuple[str, ...]:
         """
-        List the uploads that the name of a response may carry.
+        List the uploads that the name of a response may carry: how responses are named is not published.
+
+        >>> FileRouter.candidates("response_Manifest_A1.xml")[:2]
+        ('response_Manifest_A1', 'response_Manifest')
 
         Args:
             file_name: The name of the fetched file.
 
         Returns:
-            Runs of the parts between its underscores that can be names of uploads, the longest first; none if it has
-            more than 24 parts.
+            Runs of the parts between its underscores that can be names of uploads, the longest first, without the
+            file's ending; none of more than 24 parts in a row. What stands behind ``val_`` is never one without it.
         """
         names: set[str] = set()
-        for run in _RUN.findall(file_name):
+        for run in _RUN.findall(_ENDING.sub("", file_name)):
             parts = run.split("_")
             if len(parts) > _PART_LIMIT:
                 continue
             for start, stop in itertools.combinations(range(len(parts) + 1), 2):
+                if start and parts[start - 1] == "val":
+                    continue  # with its prefix, this is another file: one for validation only
                 with contextlib.suppress(InputError):
                     names.add(str(FileName.parse("_".join(parts[start:stop]))))
         return tuple(sorted(names, key=lambda name: (-len(name), name)))

@@ -93,7 +93,7 @@ class FileService:
 
 def clashes(systems: Iterable[DeclarationSystem], services: Iterable[FileService]) -> tuple[Problem, ...]:
     """
-    Find names that cannot be told apart.
+    Find names that two of them share.
 
     >>> from htpoort.core.directory import HTPOORT
     >>> clashes(HTPOORT, [FileService(name="dms", service="Manifest")])[0].message
@@ -122,7 +122,7 @@ def clashes(systems: Iterable[DeclarationSystem], services: Iterable[FileService
                 message = f"The services {owner.name} and {service.name} share the folder {service.service}."
             elif folder.startswith(f"{known}_") or known.startswith(f"{folder}_"):
                 message = (
-                    f"The folders {owner.service} and {service.service} cannot be told apart in the name of a status "
+                    f"The folders {owner.service} and {service.service} cannot be kept apart in the name of a status "
                     "file; use one of them alone."
                 )
             else:

@@ -52,7 +52,8 @@ def is_certain(statuses: Iterable[Status]) -> bool:
     False
 
     Args:
-        statuses: The statuses that came for one file, in any order.
+        statuses: The statuses that came for one file, in any order, without a 0 that only refuses a second upload of
+            its name (`StatusReport.is_name_reused`).
 
     Returns:
         True only if 1, 2 and 3 are among them, and 0 is not.
@@ -90,7 +91,7 @@ class StatusFile:
 
         Args:
             text: The name of the file.
-            services: The services that may be in it.
+            services: The services that may be in it; of two that `clashes` finds, the first one counts.
 
         Returns:
             The parts; None if it is not a status file of one of these services.
@@ -170,10 +171,13 @@ class _Reader:
     def __init__(self) -> None:
         self.fields: dict[str, str] = {}
         self._path: list[str] = []
+        self._responses = 0  # elements of this name that are open
         self._texts: list[str] = []
 
     def start(self, tag: str, _attributes: object) -> None:
-        self._path.append(ascii_lower(tag.rpartition(":")[2]))
+        name = ascii_lower(tag.rpartition(":")[2])
+        self._path.append(name)
+        self._responses += name == "response"
         self._texts.clear()
 
     def text(self, text: str) -> None:
@@ -181,7 +185,8 @@ class _Reader:
 
     def end(self, _tag: str) -> None:
         name = self._path.pop()
-        if name == "filename" and "response" in self._path:
+        self._responses -= name == "response"
+        if name == "filename" and self._responses:
             name = "response.filename"
         text = one_line("".join(self._texts).strip())
         self._texts.clear()

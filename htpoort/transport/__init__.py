@@ -15,6 +15,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from htpoort.transport.ftps import FtpsConnection
+    from htpoort.transport.ftps_results import (
+        FtpsError,
+        FtpsFailure,
+        Presence,
+        RemoteFile,
+        RemoteListing,
+        Uploaded,
+    )
     from htpoort.transport.pop3 import Pop3Mailbox, Store
     from htpoort.transport.pop3_results import FetchError, FetchFailure, LeftMail, SessionReport
     from htpoort.transport.probing import (
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
     )
     from htpoort.transport.receiver import Receiver
     from htpoort.transport.sending import Accepted, Sender, send
-    from htpoort.transport.servers import MailServer, Pop3Account, Security, SmtpServer
+    from htpoort.transport.servers import FtpsAccount, MailServer, Pop3Account, Security, SmtpServer
     from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Incoming, Limits, Refusal, SmtpInbox
     from htpoort.transport.tls import (
         POLICIES,
@@ -48,6 +57,10 @@ __all__ = [
     "Environment",
     "FetchError",
     "FetchFailure",
+    "FtpsAccount",
+    "FtpsConnection",
+    "FtpsError",
+    "FtpsFailure",
     "Handler",
     "Incoming",
     "LeftMail",
@@ -55,10 +68,13 @@ __all__ = [
     "MailServer",
     "Pop3Account",
     "Pop3Mailbox",
+    "Presence",
     "ProbeStep",
     "ProbedStep",
     "Receiver",
     "Refusal",
+    "RemoteFile",
+    "RemoteListing",
     "Security",
     "Sender",
     "SessionReport",
@@ -67,6 +83,7 @@ __all__ = [
     "Store",
     "TlsPolicy",
     "TlsSettings",
+    "Uploaded",
     "certificate_end",
     "client_context",
     "policy_for",
@@ -85,6 +102,10 @@ _MODULES = {
     "Environment": "htpoort.transport.tls",
     "FetchError": "htpoort.transport.pop3_results",
     "FetchFailure": "htpoort.transport.pop3_results",
+    "FtpsAccount": "htpoort.transport.servers",
+    "FtpsConnection": "htpoort.transport.ftps",
+    "FtpsError": "htpoort.transport.ftps_results",
+    "FtpsFailure": "htpoort.transport.ftps_results",
     "Handler": "htpoort.transport.smtp_inbox",
     "Incoming": "htpoort.transport.smtp_inbox",
     "LeftMail": "htpoort.transport.pop3_results",
@@ -92,10 +113,13 @@ _MODULES = {
     "MailServer": "htpoort.transport.servers",
     "Pop3Account": "htpoort.transport.servers",
     "Pop3Mailbox": "htpoort.transport.pop3",
+    "Presence": "htpoort.transport.ftps_results",
     "ProbeStep": "htpoort.transport.probing",
     "ProbedStep": "htpoort.transport.probing",
     "Receiver": "htpoort.transport.receiver",
     "Refusal": "htpoort.transport.smtp_inbox",
+    "RemoteFile": "htpoort.transport.ftps_results",
+    "RemoteListing": "htpoort.transport.ftps_results",
     "Security": "htpoort.transport.servers",
     "Sender": "htpoort.transport.sending",
     "SessionReport": "htpoort.transport.pop3_results",
@@ -104,6 +128,7 @@ _MODULES = {
     "Store": "htpoort.transport.pop3",
     "TlsPolicy": "htpoort.transport.tls",
     "TlsSettings": "htpoort.transport.tls",
+    "Uploaded": "htpoort.transport.ftps_results",
     "certificate_end": "htpoort.transport.probing",
     "client_context": "htpoort.transport.tls",
     "policy_for": "htpoort.transport.tls",

@@ -15,7 +15,7 @@ from htpoort import Correlation, Mark, Reason, SendError, SendFailure, State
 from htpoort.cli import _app
 from htpoort.core import routing
 from htpoort.ledger import LedgerEvent, QuarantineState
-from htpoort.transport import FetchFailure
+from htpoort.transport import FetchFailure, FtpsFailure, Presence
 
 PAGE = "docs/reference/codes.md"
 
@@ -27,7 +27,7 @@ MADE = {
     # What a rule reports has its code where the rule stands.
     "fact.code": [],
     **{
-        f"f'{{self.protocol}}.{name}'": [f"smtp.{name}", f"pop3.{name}"]
+        f"f'{{self.protocol}}.{name}'": [f"smtp.{name}", f"pop3.{name}", f"ftps.{name}"]
         for name in ("host", "login", "login-in-the-clear", "port", "security", "timeout")
     },
     "f'{name.lower()}.missing'": ["from.missing", "subject.missing"],
@@ -88,6 +88,8 @@ def test_every_problem_code_is_listed_once(
     [
         ("## Why a message was not sent", SendFailure),
         ("## Why replies were not fetched", FetchFailure),
+        ("## Why a file was not exchanged", FtpsFailure),
+        ("## Whether an uploaded file is there", Presence),
         ("## States", State),
         ("## States of the quarantine", QuarantineState),
         ("## Events of the ledger", LedgerEvent),
@@ -147,7 +149,7 @@ def test_an_operator_finds_each_code(page: Callable[[str], Any], in_backticks: C
     every, text = page(PAGE), page("docs/how-to/errors.md")
     of_tests = {in_backticks(row[0])[0] for row in every.rows("### In tests with the fixtures")}
     codes = {in_backticks(row[0])[0] for row in every.rows("## Problem codes")}
-    others = {one.value for kind in (SendFailure, FetchFailure, Reason) for one in kind}
+    others = {one.value for kind in (SendFailure, FetchFailure, FtpsFailure, Reason) for one in kind}
     exits = {in_backticks(row[0])[0] for row in every.rows("## Exit codes")}
     first = {code for row in text.rows() for code in in_backticks(row[0])}
     reasons = set(in_backticks(text.section("## Reasons of the quarantine").partition(":")[0]))

@@ -242,13 +242,13 @@ class FtpsDialogue:
 
     def receive(self, limit: int, setting: str) -> tuple[bytes, bool]:
         """Read a file or a list; return its octets, and whether the server ended TLS, so that none can be missing."""
-        data, kept, whole = cast("ssl.SSLSocket", self._data), io.BytesIO(), True
+        data, kept, left, whole = cast("ssl.SSLSocket", self._data), io.BytesIO(), limit, True
         try:
             while piece := data.recv(_PIECE):
-                if kept.tell() + len(piece) > limit:
+                left -= kept.write(piece)
+                if left < 0:
                     message = f"the server sent more than {limit} octets ({setting})"
                     raise LimitError(message)
-                kept.write(piece)
         except ssl.SSLEOFError:
             whole = False
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """
 Upload files to a gateway by FTP over TLS, and fetch and delete what it puts out.
 
-Never does: choose a name, upload a file twice by itself, or delete anything without being told to.
+Never does: choose a name, upload a file twice by itself, or delete a file by itself.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class FtpsConnection:
         Upload a file.
 
         If the connection breaks after the first octet, a new one asks the server for the file, so that the error
-        tells apart what is certainly there from what nobody can know.
+        separates what is certainly there from what cannot be known.
 
         Args:
             folder: The folder, from the root: ``/CVR_12345678/UI_12345678/Manifest``.
@@ -201,7 +201,7 @@ class FtpsConnection:
             limit: Octets of the largest file that is fetched; by default *file_limit* of the account.
 
         Returns:
-            Its octets: all of them, as the size that the server lists or the end of TLS shows.
+            All of its octets, as the size that the server lists or the end of TLS shows.
 
         Raises:
             InputError: Folder or name cannot be used.

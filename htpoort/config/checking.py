@@ -135,11 +135,9 @@ async def _in_thread(work: Callable[[], list[Finding]]) -> list[Finding]:
 def _ledger(config: AgentConfig, at: datetime, silence: timedelta) -> list[Finding]:
     settings = config.ledger
     file = ledger_file(config)
+    absent = f"htpoort run creates an empty one. If there should be one, [ledger] of {settings.file} has the wrong url."
     if file is not None and file.parent.is_dir() and not file.exists():
-        advice = (
-            f"htpoort run creates an empty one. If there should be one, [ledger] of {settings.file} has the wrong url."
-        )
-        return [warning("ledger", "open", f"The ledger {file} does not exist.", advice)]
+        return [warning("ledger", "open", f"The ledger {file} does not exist.", absent)]
     try:
         with settings.open(create=False) as ledger:
             # Deletes nothing: no server can be due since then. It fails if the ledger cannot be written.
@@ -151,6 +149,9 @@ def _ledger(config: AgentConfig, at: datetime, silence: timedelta) -> list[Findi
                 *_paused(ledger),
             ]
     except LedgerError as error:
+        if error.is_missing and file is None:
+            # The server answered: there are no tables yet.
+            return [warning("ledger", "open", f"There is no ledger at {error.location}.", absent)]
         message = f"The ledger {error.location} cannot be {error.operation}."
         return [wrong("ledger", "open", message, error.advice)]
 

@@ -186,12 +186,14 @@ class LedgerError(HtpoortError):
         operation: What cannot be done with it, such as ``opened`` or ``written``.
         advice: What to do, in one sentence.
         retryable: Whether the trouble, such as a lock or a full disk, may pass without a change.
+        is_missing: Whether the only trouble is that there is no ledger there, and none was to be created.
     """
 
     location: str
     operation: str
     advice: str
     retryable: bool = False
+    is_missing: bool = attrs.field(default=False, repr=False)
 
     def __str__(self) -> str:
         return f"The ledger {self.location} cannot be {self.operation}. {self.advice}"

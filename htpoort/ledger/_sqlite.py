@@ -367,7 +367,7 @@ def _identities(path: Path) -> tuple[Identity | None, ...]:
 def no_ledger(location: str) -> LedgerError:
     """Make the error for a ledger that does not exist."""
     advice = "check its URL and that its disk is mounted. Only htpoort init, run, queue and fetch create one."
-    return LedgerError(location, "opened", f"There is no ledger; {advice}")
+    return LedgerError(location, "opened", f"There is no ledger; {advice}", is_missing=True)
 
 
 def _set_pragmas(connection: sqlite3.Connection, location: str, *, create: bool) -> None:

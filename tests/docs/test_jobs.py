@@ -13,12 +13,13 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import stat
 import sys
 import tokenize
 import tomllib
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -379,6 +380,24 @@ class TestBackup:
                 assert 2 == len(gateway.received)
 
 
+class TestRepair:
+    """`docs/how-to/maintain.md`; its other sessions run with the page."""
+
+    async def test_what_could_be_read_is_kept(self, page: Open, home: Path) -> None:
+        """What `sqlite3` writes of a damaged file ends with ROLLBACK; the `sed` of the page keeps what is before it."""
+        (sed,) = re.findall(r"\.dump \| (sed .*) \| sqlite3 ", page("docs/how-to/maintain.md").text)
+        (home / "dump.sql").write_text(
+            "BEGIN TRANSACTION;\nCREATE TABLE t (x);\nINSERT INTO t VALUES('ROLLBACK; in a text');\n"
+            "/****** CORRUPTION ERROR *******/\nINSERT INTO t VALUES('2');\nROLLBACK; -- due to errors\n"
+        )
+        code, script = await Machine(home, {"PATH": "/usr/bin:/bin"}).run(f"{sed} < dump.sql")
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.executescript(script)
+
+            assert 0 == code
+            assert [("ROLLBACK; in a text",), ("2",)] == connection.execute("SELECT x FROM t").fetchall()
+
+
 class TestWebApplication:
     """`docs/how-to/web-app.md`: a few lines of Flask queue declarations and show their replies."""
 
@@ -433,6 +452,9 @@ class TestWebApplication:
                     break
             assert (200, {"state": "answered", "replies": [1]}) == await ask(place)
             assert (200, one.reply) == await ask(f"{place}/replies/1")
+            # Whatever type its sender gave it, no browser runs a reply as a page of the application.
+            shown = (await asyncio.to_thread(client.get, f"{place}/replies/1")).headers
+            assert ("application/octet-stream", "nosniff") == (shown["Content-Type"], shown["X-Content-Type-Options"])
             assert (404, {"error": "No such reply."}) == await ask(f"{place}/replies/2")
             agent.terminate()
             _, errors = await agent.communicate()

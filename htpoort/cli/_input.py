@@ -25,7 +25,7 @@ import typer
 from htpoort import _clock
 from htpoort.cli import _show
 from htpoort.core import toml_reader
-from htpoort.core.directory import HTPOORT, Directory
+from htpoort.core.directory import HTPOORT, Directory, read_systems
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import Submission, TransferEncoding, build
 from htpoort.core.text import unreadable
@@ -288,7 +288,7 @@ def payload(path: str, sha256: str | None, option: str = "PAYLOAD") -> bytes:
 
 def directory(path: str | None) -> Directory:
     """
-    Give the published systems, and those of a TOML file.
+    Give the published systems, and those of a TOML file; or its own alone, with ``published_systems = false``.
 
     Raises:
         InputError: The file cannot be read, or a system in it is invalid.
@@ -297,7 +297,7 @@ def directory(path: str | None) -> Directory:
         return HTPOORT
     text = octets(path, "--systems").decode("utf-8", "replace")
     with file_of("--systems"):
-        return HTPOORT.add(*Directory.from_toml(text, name="standard input" if path == "-" else path))
+        return read_systems(text, name="standard input" if path == "-" else path)
 
 
 # ── values ───────────────────────────────────────────────────────────────────

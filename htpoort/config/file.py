@@ -18,7 +18,7 @@ from htpoort.config._tables import CutoverTable, LedgerTable, MetricsTable, Mode
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MetricsConfig, MissingSecrets
 from htpoort.core.cutover import CutoverPlan, Move, plan_files
 from htpoort.core.cutover.moves import unknown_parties
-from htpoort.core.directory import HTPOORT, DeclarationSystem, add_systems
+from htpoort.core.directory import DeclarationSystem, read_known
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.party import PartyId
 from htpoort.core.text import unreadable
@@ -29,8 +29,8 @@ from htpoort.transport import SmtpInbox
 __all__ = ["PartlyRead", "read_agent", "read_agent_in_part", "read_agent_without_secrets", "read_ledger"]
 
 _KNOWN: Final = (
-    *("parties", "systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder", "timing"),
-    *("notices", "unanswered", "metrics"),
+    *("parties", "systems", "published_systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder"),
+    *("timing", "notices", "unanswered", "metrics"),
 )
 _SERVERS: Final = ("outbox", "smtp", "pop3")
 _TLS_KEYS: Final = ("ca_file", "certificate", "key", "key_password_env", "key_password_file")
@@ -179,7 +179,7 @@ def _read(
             document.report("toml.unknown-key", (key,), message)
         elif key not in _KNOWN:
             document.report_unknown((key,), _KNOWN)
-    directory = add_systems(HTPOORT, document)
+    directory = read_known(document)
     sources = Sources(
         document=document, folder=folder, environ=environ, look_up=look_up, places=places, directory=directory
     )

@@ -343,6 +343,55 @@ def add_systems(directory: Directory, document: Document) -> Directory:
     return directory
 
 
+def read_known(document: Document) -> Directory:
+    """
+    Read which systems a file knows: the published ones and those of its tables ``[systems.NAME]``.
+
+    A file with ``published_systems = false`` knows those of its tables alone. A test environment is described like
+    this, because its process IDs may be those of the published systems.
+
+    Args:
+        document: The document; it keeps every problem. The caller reports keys that are unknown.
+
+    Returns:
+        The directory, never empty: the published systems replace what is wrong.
+    """
+    key = "published_systems"
+    published = document.table.get(key, True)
+    if not isinstance(published, bool):
+        document.report("toml.type", (key,), "give true or false.")
+    if published is not False:
+        return add_systems(HTPOORT, document)
+    directory = add_systems(Directory(()), document)
+    if document.table.get("systems", {}) == {}:
+        document.report("toml.value", (key,), "false leaves no system; add a table [systems.NAME] for each.")
+    return directory if directory.systems else HTPOORT
+
+
+def read_systems(text: str, *, name: str = "") -> Directory:
+    """
+    Read a file that has nothing but what `read_known` reads.
+
+    Args:
+        text: TOML.
+        name: The file that the text comes from; problems then begin with its name and a line.
+
+    Returns:
+        The systems that the file knows.
+
+    Raises:
+        InputError: The text is not TOML, or something in it is wrong. The error lists every problem with its path.
+    """
+    document = Document.parse(text, name=name)
+    known = ("published_systems", "systems")
+    for key in document.table:
+        if key not in known:
+            document.report_unknown((key,), known)
+    directory = read_known(document)
+    document.finish()
+    return directory
+
+
 def _add_stand_in(directory: Directory, name: str, number: int) -> Directory:
     try:
         mailbox = f"stand-in-{number}@customs.example"

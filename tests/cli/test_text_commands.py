@@ -202,6 +202,16 @@ class TestBuild:
 
         assert "exit@customs.example" == result.facts["rcpt_to"]
 
+    def test_systems_of_a_file_alone(self, htpoort: Run, tmp_path: Path) -> None:
+        """A test environment has the process ID of production, and a message to it never has its mailbox."""
+        table = tmp_path / "systems.toml"
+        table.write_text(
+            'published_systems = false\n[systems.DMS]\nmailbox = "dms@test.customs.example"\nprocess_id = "DMS4.NL"\n'
+        )
+        result = htpoort("build", *build_options(), "--systems", str(table), "--json", stdin=b"<MetaData/>")
+
+        assert "dms@test.customs.example" == result.facts["rcpt_to"]
+
     def test_mistakes_in_a_file_of_systems(self, htpoort: Run, tmp_path: Path) -> None:
         """A mistake in the file is reported with the name of the file and the line."""
         table = tmp_path / "systems.toml"

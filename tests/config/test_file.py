@@ -279,6 +279,13 @@ class TestSmall:
         assert ((), (), {}, Timing()) == (config.outboxes, config.inboxes, config.deliveries, config.timing)
         assert (HTPOORT, RETENTION_DAYS) == (config.ledger.directory, config.ledger.retention_days)
 
+    def test_a_test_environment(self, read: Read) -> None:
+        """Without the published systems, those of the file are the only ones that an agent sends to or believes."""
+        environment = '[systems.DMS]\nmailbox = "dms@test.customs.example"\nprocess_id = "DMS4.NL"\n'
+        config = read(f"published_systems = false\n{SMALL}{environment}")
+
+        assert ["dms@test.customs.example"] == [system.mailbox for system in config.ledger.router().directory]
+
     def test_outbox(self, read: Read) -> None:
         """An outbox with nothing but a server sends to every system, over STARTTLS."""
         (outbox,) = read(f'{SMALL}[[outbox]]\nserver = "smtp.forwarder.example"\n').outboxes

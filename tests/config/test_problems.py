@@ -21,7 +21,10 @@ POP3 = '[[pop3]]\nserver = "pop.forwarder.example"\nusername = "edi"\n'
 TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "is plain, so the password could be read on the way; use starttls or implicit."
 TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, release, retry_delay"
-TABLES = "cutover, delivery, folder, ledger, metrics, notices, outbox, parties, pop3, smtp, systems, timing, unanswered"
+TABLES = (
+    "cutover, delivery, folder, ledger, metrics, notices, outbox, parties, pop3, published_systems, "
+    "smtp, systems, timing, unanswered"
+)
 NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."
 CHECK = "check the path and the permissions of its folders"
 RUN = "check the path, and chmod +x the file."

@@ -8,7 +8,20 @@ import pytest
 from email_validator import validate_email
 from strategies import copies
 
-from htpoort import AGS, DMS, HTPOORT, DeclarationSystem, Directory, InputError, Mark, UnknownError
+from htpoort import (
+    AGS,
+    DMS,
+    HTPOORT,
+    DeclarationSystem,
+    Directory,
+    InputError,
+    Mark,
+    Quarantined,
+    Reason,
+    Router,
+    UnknownError,
+)
+from htpoort.core.directory import read_systems
 
 NCTS = DeclarationSystem(
     name="NCTS",
@@ -485,6 +498,63 @@ def test_marks(mark: str) -> None:
 def test_empty_toml(text: str) -> None:
     """Without a table there is no system."""
     assert [] == list(Directory.from_toml(text))
+
+
+TEST_ENVIRONMENT = """
+published_systems = false
+
+[systems.DMS]
+mailbox = "dms@test.customs.example"
+process_id = "DMS4.NL"
+"""
+
+
+def test_a_file_adds_to_what_is_published() -> None:
+    """A file that says nothing of the published systems knows them too."""
+    assert ["AGS", "DMS", "NCTS", "Exit 2"] == [found.name for found in read_systems(TOML)]
+    assert HTPOORT == read_systems("published_systems = true\n")
+
+
+def test_a_test_environment_is_a_file_of_its_own() -> None:
+    """Without the published systems, one of a test environment may have their name and process ID."""
+    directory = read_systems(TEST_ENVIRONMENT)
+    production = Router(directory=directory, parties=["NL123456789.02.05"]).route(
+        mailbox="dms@htpoort.nl", subject="[V=DMS4.NL][A=NL123456789.02.05][K=1][S=0]"
+    )
+
+    assert [("DMS", "dms@test.customs.example")] == [(found.name, found.mailbox) for found in directory]
+    assert isinstance(production, Quarantined)
+    assert Reason.UNKNOWN_MAILBOX is production.reason
+
+
+BAD_FILES = [
+    ("published_systems = 0", ["published_systems: give true or false."]),
+    *(
+        (text, ["published_systems: false leaves no system; add a table [systems.NAME] for each."])
+        for text in ("published_systems = false", "published_systems = false\n[systems]")
+    ),
+    ("published_systems = false\nsystems = 1", ["systems: give a table for each system, [systems.NAME]."]),
+    (
+        "published = false",
+        ["published: there is no such setting; did you mean published_systems? Known: published_systems, systems."],
+    ),
+    (
+        TEST_ENVIRONMENT.replace("false", "true"),
+        [
+            f"systems.DMS: The systems DMS and DMS share the {what}; a reply could come from either."
+            for what in ("name DMS", "process ID DMS4.NL")
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD_FILES)
+def test_a_bad_file_of_systems(text: str, expected: list[str]) -> None:
+    """No file leaves a program without a system, or with two that a reply could come from."""
+    with pytest.raises(InputError) as caught:
+        read_systems(text)
+
+    assert expected == [message for _, message in problems_of(caught)]
 
 
 IDS = "a process ID has 1 to 35 letters, digits, dots, hyphens or underscores."

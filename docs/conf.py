@@ -61,6 +61,7 @@ nitpick_ignore = [
         "PayloadForm",
         "SentLookup",
         "TLSVersion",
+        "htpoort.core.files.rules._ValueT",
         "collections.abc.Awaitable",
         "concurrent.futures.Future",
         "collections.abc.Callable",

@@ -36,6 +36,7 @@ _MEANING: Final = {
     Reason.UNKNOWN_ADDRESSEE: "Its addressee is not one of the parties.",
     Reason.OTHER_SYSTEM: "Its K was sent to another system.",
     Reason.OTHER_PARTY: "Its K was not sent by its addressee.",
+    Reason.FOREIGN_FILE: "It answers no uploaded file, or may answer several.",
 }
 """What each reason means, without a word of the message itself."""
 _BAD: Final = frozenset({State.UNKNOWN, State.REFUSED, State.FAILED})

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 import htpoort
-from htpoort import agent, config, delivery, ledger, simulator, transport
+from htpoort import agent, config, delivery, files, ledger, simulator, transport
 from htpoort.cli import _app
 from htpoort.config import _tables, file
 from htpoort.core import cutover, exchange
@@ -202,7 +202,7 @@ class TestReference:
         alone = {name for one in pages for name in re.findall(r"^\.\. autofunction:: (\S+)$", one.text, re.MULTILINE)}
         public = {
             getattr(getattr(room, name), "__module__", "")
-            for room in (htpoort, cutover, transport, exchange, ledger, delivery, agent, config, simulator)
+            for room in (htpoort, files, cutover, transport, exchange, ledger, delivery, agent, config, simulator)
             for name in room.__all__
             if f"{room.__name__}.{name}" not in alone
         }
@@ -355,7 +355,7 @@ class TestArchitecture:
         # __main__ only starts the command line.
         floors = [{room.strip() for room in re.split(r"[|:]", floor)} - {"__main__"} for floor in house["layers"]]
         (picture,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-        drawn = [set(re.split(r" {3,}(?=\S)", line[:51].strip())) for line in picture.splitlines()]
+        drawn = [set(re.split(r" {3,}(?=\S)", line[:59].strip())) for line in picture.splitlines()]
         rows = {name.removeprefix("htpoort.") for name in re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)}
 
         assert floors == drawn

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from htpoort import HTPOORT, Mark, PartyId
+from htpoort import HTPOORT, Mark, PartyId, files
 
 HEADINGS = [
     "## The envelope",
@@ -20,6 +20,7 @@ HEADINGS = [
     "## Transport",
     "## Bodies",
     "## When something goes wrong",
+    "## Files through a gateway",
 ]
 
 
@@ -88,6 +89,7 @@ def test_the_official_party_fails_the_eleven_test() -> None:
 
 
 def test_nothing_unpublished_is_built_in() -> None:
-    """Only what Customs has published is in the directory: two systems, both official, each with its source."""
+    """Only what Customs has published is in the directory: two systems with their source; no service of files."""
     assert [("AGS", Mark.OFFICIAL), ("DMS", Mark.OFFICIAL)] == [(system.name, system.mark) for system in HTPOORT]
     assert all(system.source for system in HTPOORT)
+    assert not [name for name in files.__all__ if isinstance(getattr(files, name), files.FileService)]

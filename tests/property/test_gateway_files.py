@@ -13,9 +13,9 @@ from htpoort.files import (
     FileName,
     FileRouter,
     FileService,
+    FileStatus,
     GatewayUser,
     RoutedFile,
-    Status,
     StatusFile,
     StatusReport,
     UnmatchedFile,
@@ -124,8 +124,10 @@ class TestEntities:
 class TestStatusFiles:
     """A status file belongs to the service and the upload that it was written for, however both are named."""
 
-    @given(services, file_names, st.sampled_from(Status), st.data())
-    def test_round_trip(self, known: list[FileService], name: FileName, status: Status, data: st.DataObject) -> None:
+    @given(services, file_names, st.sampled_from(FileStatus), st.data())
+    def test_round_trip(
+        self, known: list[FileService], name: FileName, status: FileStatus, data: st.DataObject
+    ) -> None:
         """What is written is read back, if no two folders clash."""
         assume(not clashes((), known))
         service = data.draw(st.sampled_from(known))

@@ -15,11 +15,11 @@ from htpoort.files import (
     FileName,
     FileRouter,
     FileService,
+    FileStatus,
     GatewayAccess,
     GatewayChange,
     GatewayUser,
     RoutedFile,
-    Status,
     StatusFile,
     StatusReport,
     UnmatchedFile,
@@ -62,15 +62,15 @@ class TestStatusFile:
     @pytest.mark.parametrize(
         ("text", "service", "name", "status"),
         [
-            ("status_Manifest_A1_0.xml", "Manifest", "A1", Status.ERROR),
-            ("status_Manifest_A1_1.xml", "Manifest", "A1", Status.HANDED_OVER),
-            ("status_Manifest_val_A1_2.xml", "Manifest", "val_A1", Status.TAKEN),
-            ("status_ICS_Entry_A_B_1_3.xml", "ICS_Entry", "A_B_1", Status.ANSWERED),
-            ("status_ICS_Entry____1.xml", "ICS_Entry", "__", Status.HANDED_OVER),
-            ("status_MANIFEST_A1_1.xml", "Manifest", "A1", Status.HANDED_OVER),
+            ("status_Manifest_A1_0.xml", "Manifest", "A1", FileStatus.ERROR),
+            ("status_Manifest_A1_1.xml", "Manifest", "A1", FileStatus.HANDED_OVER),
+            ("status_Manifest_val_A1_2.xml", "Manifest", "val_A1", FileStatus.TAKEN),
+            ("status_ICS_Entry_A_B_1_3.xml", "ICS_Entry", "A_B_1", FileStatus.ANSWERED),
+            ("status_ICS_Entry____1.xml", "ICS_Entry", "__", FileStatus.HANDED_OVER),
+            ("status_MANIFEST_A1_1.xml", "Manifest", "A1", FileStatus.HANDED_OVER),
         ],
     )
-    def test_read(self, text: str, service: str, name: str, status: Status) -> None:
+    def test_read(self, text: str, service: str, name: str, status: FileStatus) -> None:
         """Underscores in service and name are parted by the known services, in any case."""
         found = StatusFile.parse(text, [MANIFEST, ICS])
 
@@ -101,7 +101,7 @@ class TestStatusFile:
 
     def test_name(self) -> None:
         """The name is written in the published form."""
-        status = StatusFile(service="Manifest", name=FileName.for_validation("A_1"), status=Status.TAKEN)
+        status = StatusFile(service="Manifest", name=FileName.for_validation("A_1"), status=FileStatus.TAKEN)
 
         assert "status_Manifest_val_A_1_2.xml" == status.file_name
 
@@ -111,7 +111,7 @@ class TestStatusFile:
     )
     def test_certain(self, numbers: list[int], *, certain: bool) -> None:
         """Only 1, 2 and 3 together are certainty."""
-        assert certain is is_certain(map(Status, numbers))
+        assert certain is is_certain(map(FileStatus, numbers))
 
 
 class TestReport:
@@ -207,7 +207,7 @@ class TestRouter:
         found = ROUTER.route_file(raw)
 
         assert isinstance(found, RoutedFile)
-        assert (ICS, USER, "A1", Correlation.NOT_CHECKED, Status.ANSWERED) == (
+        assert (ICS, USER, "A1", Correlation.NOT_CHECKED, FileStatus.ANSWERED) == (
             found.system,
             found.party,
             found.reference,

@@ -19,7 +19,7 @@ from htpoort.core.files.rules import (
 from htpoort.core.files.service import FileService, clashes
 from htpoort.core.files.status import (
     NAME_REUSED,
-    Status,
+    FileStatus,
     StatusFile,
     StatusReport,
     is_certain,
@@ -36,6 +36,7 @@ __all__ = [
     "FileName",
     "FileRouter",
     "FileService",
+    "FileStatus",
     "FileSubmission",
     "GatewayAccess",
     "GatewayAdvice",
@@ -43,7 +44,6 @@ __all__ = [
     "GatewayRules",
     "GatewayUser",
     "RoutedFile",
-    "Status",
     "StatusFile",
     "StatusReport",
     "UnmatchedFile",

@@ -20,7 +20,7 @@ import attrs
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.files.names import FileName, GatewayUser
 from htpoort.core.files.service import FileService, clashes
-from htpoort.core.files.status import Status, StatusFile, StatusReport, read_report
+from htpoort.core.files.status import FileStatus, StatusFile, StatusReport, read_report
 from htpoort.core.files.submission import name_of, octets_of
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.routing import Correlation, Quarantined, Reason, SentRecord
@@ -56,7 +56,7 @@ class RoutedFile:
     reference: str
     correlation: Correlation
     file_name: str
-    status: Status | None = None
+    status: FileStatus | None = None
     report: StatusReport | None = None
     body_start: int = attrs.field(default=0, eq=False)
     raw: bytes = attrs.field(default=b"", eq=False, repr=False)

@@ -172,8 +172,8 @@ class GatewayChange:
             at: The moment, with its time zone.
 
         Returns:
-            Before the change: everything with the old one. During it: what is uploaded is processed by the new one, and
-            where it can be uploaded is not published. After it: uploads to the new one, fetches from both.
+            Before the change, everything is done with the old one. During it, what is uploaded is processed by the new
+            one, and which of them takes it is not published. After it, the new one takes files, and both give them out.
 
         Raises:
             InputError: *at* has no time zone.

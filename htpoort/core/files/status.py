@@ -21,7 +21,7 @@ from htpoort.core.files.names import FileName
 from htpoort.core.files.service import FileService
 from htpoort.core.text import ascii_lower, one_line
 
-__all__ = ["NAME_REUSED", "Status", "StatusFile", "StatusReport", "is_certain", "read_report", "render_report"]
+__all__ = ["NAME_REUSED", "FileStatus", "StatusFile", "StatusReport", "is_certain", "read_report", "render_report"]
 
 NAME_REUSED: Final = "FILENAME_CANNOT_BE_REUSED_FOR_TRANSACTION"
 """The text by which a gateway refuses a name that was used before."""
@@ -31,7 +31,7 @@ _REPORT_LIMIT: Final = 65_536
 
 
 @final
-class Status(enum.IntEnum):
+class FileStatus(enum.IntEnum):
     """What a status file says about an uploaded file."""
 
     ERROR = 0
@@ -44,11 +44,11 @@ class Status(enum.IntEnum):
     """A file from the system was put out for the user: a response, or one that answers nothing."""
 
 
-def is_certain(statuses: Iterable[Status]) -> bool:
+def is_certain(statuses: Iterable[FileStatus]) -> bool:
     """
     Say whether a file has certainly been read in.
 
-    >>> is_certain([Status.HANDED_OVER, Status.ANSWERED])
+    >>> is_certain([FileStatus.HANDED_OVER, FileStatus.ANSWERED])
     False
 
     Args:
@@ -58,7 +58,7 @@ def is_certain(statuses: Iterable[Status]) -> bool:
     Returns:
         True only if 1, 2 and 3 are among them, and 0 is not.
     """
-    return set(statuses) == {Status.HANDED_OVER, Status.TAKEN, Status.ANSWERED}
+    return set(statuses) == {FileStatus.HANDED_OVER, FileStatus.TAKEN, FileStatus.ANSWERED}
 
 
 @final
@@ -69,7 +69,7 @@ class StatusFile:
 
     >>> manifest = FileService(name="MANIFEST", service="Manifest")
     >>> StatusFile.parse("status_Manifest_MANIFEST_2026_0001_2.xml", [manifest])
-    StatusFile(service='Manifest', name=FileName(stem='MANIFEST_2026_0001', ...), status=<Status.TAKEN: 2>)
+    StatusFile(service='Manifest', name=FileName(stem='MANIFEST_2026_0001', ...), status=<FileStatus.TAKEN: 2>)
 
     Args:
         service: The folder of the service.
@@ -79,7 +79,7 @@ class StatusFile:
 
     service: str
     name: FileName
-    status: Status
+    status: FileStatus
 
     @classmethod
     def parse(cls, text: str, services: Iterable[FileService]) -> StatusFile | None:
@@ -106,7 +106,7 @@ class StatusFile:
                     name = FileName.parse(matched[1][len(start) :])
                 except InputError:
                     continue
-                return cls(service=service.service, name=name, status=Status(int(matched[2])))
+                return cls(service=service.service, name=name, status=FileStatus(int(matched[2])))
         return None
 
     @property

@@ -37,6 +37,21 @@ def test_each_instruction_is_known() -> None:
     assert known == {step.name for step in steps(CONTAINERS / "Containerfile")}
 
 
+def test_the_password_is_in_no_layer() -> None:
+    """The file beside the compose file that holds the password of the database is neither copied nor committed."""
+    ignored = [(CONTAINERS / "Containerfile.dockerignore").read_text(), (ROOT / ".gitignore").read_text()]
+
+    assert [True, True] == [name in text.split() for name, text in zip(("**/.env", ".env"), ignored, strict=True)]
+
+
+def test_no_command_that_takes_replies_gets_the_password() -> None:
+    """Every variable of the agent with a secret has a name that is not passed on to a delivery command."""
+    environment = compose(SECRETS)["services"]["agent"]["environment"]
+
+    assert PASSWORD in environment["HTPOORT_LEDGER_URL"]
+    assert {True} == {name.startswith("HTPOORT_") for name in environment}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_declaration_goes_out_and_its_reply_comes_back() -> None:

@@ -80,8 +80,8 @@ class Report:
     not_reached: int
     stopped: Facts | None
 
-    def show(self, *, json: bool) -> int:
-        """Print it; returns the exit code."""
+    def show(self, *, json: bool, kind_note: str | None) -> int:
+        """Print it, with what is to be known of the kind; returns the exit code."""
         counts = {result: sum(outcome.result == result for outcome in self.outcomes) for result in _RESULTS}
         bad = counts["refused"] + counts["no-file"]
         if self.stopped is None and not bad:
@@ -90,7 +90,8 @@ class Report:
         if json:
             numbers = {result.replace("-", "_"): count for result, count in counts.items()}
             files = [outcome.facts() for outcome in self.outcomes]
-            _show.as_json({**numbers, "not_reached": self.not_reached, "stopped": self.stopped, "files": files})
+            note = {} if kind_note is None else {"kind": kind_note}
+            _show.as_json({**numbers, "not_reached": self.not_reached, "stopped": self.stopped, **note, "files": files})
         else:
             for outcome in self.outcomes:
                 _show.line(_show.printable(outcome.line()))
@@ -100,6 +101,8 @@ class Report:
             _show.line(f"{', '.join(parts) or '0 queued'}.")
             if counts["refused"]:
                 _show.line("Correct what was refused and repeat the command; what is queued stays as it is.")
+            if kind_note is not None:
+                _show.line(_show.printable(f"Note: {kind_note}."))
             if self.stopped is not None:
                 _show.failed(f"htpoort: {self.stopped['message']}")
         if self.stopped is not None:

@@ -238,10 +238,17 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
             from htpoort.cli import _bulk  # noqa: PLC0415
 
             files = _bulk.Files(settings, ledger, options, system, kind, pattern)
-            raise typer.Exit(files.queue(texts).show(json=json))
+            raise typer.Exit(files.queue(texts).show(json=json, kind_note=_kind_note(settings, system, kind)))
         one = _One(settings, ledger, options, system, kind, shadow_payload, business_reference)
         dispatched = one.queue(texts[0], sha256)
-    _show_queued(dispatched, json=json, shadow_payload=shadow_payload is not None)
+    _show_queued(one, dispatched, json=json)
+
+
+def _kind_note(settings: LedgerConfig, system: str | None, kind: str | None) -> str | None:
+    """Report a kind that no move has, because a slip in it may choose the old system."""
+    if kind is None or system is not None or settings.cutover is None or settings.cutover.plan.names_kind(kind):
+        return None
+    return f"no move in [cutover] has the kind {kind}, so only the moves without a kind count"
 
 
 def _check_one(party: str | None, reference: str | None) -> None:
@@ -361,7 +368,7 @@ def _naming_system(directory: Directory) -> Generator[None]:
         raise _input.refusal("input.usage", message) from None
 
 
-def _show_queued(dispatched: Dispatched, *, json: bool, shadow_payload: bool) -> None:
+def _show_queued(one: _One, dispatched: Dispatched, *, json: bool) -> None:
     exchange, shadow = dispatched.exchange, dispatched.destination.shadow
     facts = _facts.exchange(exchange)
     if json:
@@ -370,8 +377,10 @@ def _show_queued(dispatched: Dispatched, *, json: bool, shadow_payload: bool) ->
         facts["note"] = "The same declaration was queued before under this K; nothing was added."
     if shadow is not None:
         facts["shadow"] = shadow.name
-    elif shadow_payload:
+    elif one.shadow_payload is not None:
         facts["shadow_payload"] = f"not used; the declaration itself goes to {exchange.system}, the shadow system"
+    if (note := _kind_note(one.settings, one.system, one.kind)) is not None:
+        facts["kind"] = note
     if json:
         _show.as_json(facts)
     else:

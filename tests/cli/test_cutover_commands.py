@@ -476,6 +476,21 @@ class TestQueue:
         assert (0, expected) == (result.code, result.facts["system"])
         assert "shadow" not in result.facts
 
+    def test_a_kind_that_no_move_has(self, htpoort: Run, office: Office) -> None:
+        """A slip in --kind is reported, because it may choose the old system; not if --system chooses."""
+        office.says(move(since="2020-01-01", more='kind = "import"\n'))
+        found = [
+            htpoort("queue", *self.options(reference, **more), "--json", stdin=b"<MetaData/>").facts
+            for reference, more in (
+                ("K1", {"kind": "imprt"}),
+                ("K2", {"kind": "Import"}),
+                ("K3", {"kind": "imprt", "system": "DMS"}),
+            )
+        ]
+
+        note = "no move in [cutover] has the kind imprt, so only the moves without a kind count"
+        assert [("AGS", note), ("DMS", None), ("DMS", None)] == [(one["system"], one.get("kind")) for one in found]
+
     @pytest.mark.parametrize("kind", ["", "import ", " import"])
     def test_no_kind(self, htpoort: Run, office: Office, kind: str) -> None:
         """A kind that no move can have is refused, and nothing is queued: it would go where all other kinds go."""

@@ -296,6 +296,21 @@ class TestFiles:
         assert 0 == result.code
         assert [("AGS", CLIENT, "A1"), ("DMS", PARTY, "A1")] == queued(office)
 
+    def test_a_kind_that_no_move_has(self, htpoort: Run, office: Path) -> None:
+        """A slip in --kind may choose the old system, so it is reported once, as a line and as a key."""
+        with (office / "htpoort.toml").open("a") as file:
+            file.write(f'[[cutover.move]]\nparty = "{PARTY}"\nsystem = "DMS"\nkind = "import"\nsince = 2020-01-01\n')
+        put(f"{PARTY}/A1.xml")
+        put(f"{CLIENT}/A1.xml")
+        files = (f"{PARTY}/A1.xml", f"{CLIENT}/A1.xml")
+        command = ("queue", *files, "--mailbox", MAILBOX, *FORM, "--kind", "imprt")
+        text, facts = htpoort(*command).text, htpoort(*command, "--json").facts
+
+        note = "no move in [cutover] has the kind imprt, so only the moves without a kind count"
+        assert ["2 queued.", f"Note: {note}."] == text.splitlines()[-2:]
+        assert (2, note) == (facts["repeated"], facts["kind"])
+        assert "kind" not in htpoort(*command[:-1], "Import", "--json").facts
+
 
 class TestOne:
     """One file, or standard input, is answered as before; K may be made for it."""

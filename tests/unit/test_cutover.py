@@ -135,6 +135,7 @@ class TestSystemFor:
             assert plan.system_for(PARTY, on=DECEMBER, kind=kind) is DMS
             assert plan.system_for(PARTY, on=JANUARY, kind=kind) is AGS
         assert plan.kinds_of(PARTY) == (None, "export", "Import É")
+        assert [True, True, False] == [plan.names_kind(kind) for kind in ("IMPORT é", "Export", "imprt")]
         assert str(plan.moves[1]) == "NL123456789.02.05 uses AGS for import é from 2027-01-04"
 
     @pytest.mark.parametrize("kind", ["", " ", "import ", "\timport", "im\nport", "x" * 65, 1])

@@ -174,6 +174,15 @@ class CutoverPlan:
                 kinds.setdefault(kind_key(move.kind), move.kind)
         return (None, *sorted(kinds.values(), key=str.casefold))
 
+    def names_kind(self, kind: str) -> bool:
+        """
+        Check whether a move of any party is of a kind; a slip in its name would follow the moves of all kinds.
+
+        Args:
+            kind: The kind of declaration, in any case.
+        """
+        return kind_key(kind) in {kind_key(move.kind) for move in self.moves}
+
     def parties(self) -> tuple[PartyId, ...]:
         """
         List the parties that move.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 
+from htpoort._extras import how_to_install
 from htpoort.cli import _output
 
 __all__ = ["main"]
@@ -25,8 +26,6 @@ def main() -> None:
     except KeyboardInterrupt:  # while the libraries were imported
         sys.exit(_output.interrupted())
     except ModuleNotFoundError as error:
-        sys.stderr.write(
-            f"htpoort: {error.name} is missing; install the command line with: pip install 'htpoort[cli]'\n"
-        )
+        sys.stderr.write(f"htpoort: {error.name} is missing; {how_to_install('cli')}\n")
         sys.exit(_output.FAILED)
     sys.exit(_output.end(code))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from htpoort import _disk
+from htpoort._extras import how_to_install
 from htpoort.cli import _input, _show
 
 STANDARD_OUTPUT: Final = "-"
@@ -47,7 +48,7 @@ def writer(html: str | None, name: str, *, csv: bool = False, json: bool = False
     try:
         write: Callable[[Any], bytes] = getattr(importlib.import_module("htpoort.report"), name)
     except ModuleNotFoundError as error:
-        message = f"--html needs {error.name}; install it with: pip install 'htpoort[report]'"
+        message = f"--html needs {error.name}; {how_to_install('report')}"
         raise _input.refusal("input.usage", message) from None
     return write
 

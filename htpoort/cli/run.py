@@ -19,6 +19,7 @@ import attrs
 import typer
 
 from htpoort import _clock
+from htpoort._extras import how_to_install
 from htpoort._log import event
 from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
 from htpoort.cli import _attention, _facts, _input, _output, _show
@@ -90,7 +91,7 @@ def _import_monitoring() -> Any:  # noqa: ANN401 - a module
     try:
         return importlib.import_module("htpoort.monitoring")
     except ModuleNotFoundError as error:
-        message = f"[metrics] needs {error.name}; install it with: pip install 'htpoort[metrics]'"
+        message = f"[metrics] needs {error.name}; {how_to_install('metrics')}"
         raise _input.refusal("input.usage", message) from None
 
 

@@ -19,6 +19,7 @@ import attrs
 import typer
 
 from htpoort import _clock
+from htpoort._extras import how_to_install
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import Systems
@@ -134,7 +135,7 @@ def _page_class(port: int, *, web: bool) -> type[LivePage] | None:
         from htpoort.live import LivePage  # noqa: PLC0415 - libraries that only --web needs
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
-        message = f"--web needs {library}; install it with: pip install 'htpoort[web]'"
+        message = f"--web needs {library}; {how_to_install('web')}"
         raise _input.refusal("input.usage", message) from None
     return LivePage
 
@@ -188,7 +189,7 @@ class Certificates:
             try:
                 tls = GatewayTls.made(folder, client=self.client)
             except ModuleNotFoundError as error:
-                message = f"--tls needs {error.name}; install it with: pip install 'htpoort[simulator]'"
+                message = f"--tls needs {error.name}; {how_to_install('simulator')}"
                 raise _input.refusal("input.usage", message) from None
             yield tls
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
 
+from htpoort._extras import how_to_install
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
 from htpoort.ledger import _driver_errors, _schema
@@ -341,6 +342,6 @@ def _database(url: URL, *, create: bool, transaction_timeout: timedelta) -> Data
     try:
         from htpoort.ledger._postgresql import Server  # noqa: PLC0415 - its driver is an extra
     except ImportError:
-        advice = 'The driver of PostgreSQL is not installed; run: pip install "htpoort[postgres]"'
+        advice = f"The driver of PostgreSQL is not installed; {how_to_install('postgres')}"
         raise LedgerError(location, "opened", advice) from None
     return Server(url, location, transaction_timeout=transaction_timeout)

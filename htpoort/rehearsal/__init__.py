@@ -1,7 +1,7 @@
 """
 Rehearse a move: play a plan against the simulator, and check where each reply arrived.
 
-Needs `pip install htpoort[simulator]`.
+Needs the extra `htpoort[simulator]`.
 """
 
 from htpoort.rehearsal._play import SCRIPT, RouterFactory, rehearse

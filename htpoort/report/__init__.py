@@ -2,8 +2,8 @@
 Write reports as pages of HTML that need no network and no script: on a ledger, a move, or a rehearsal.
 
 Which module builds on which: `gathering` asks a ledger for the `facts`; `chart` computes where the parts of a picture
-are; `tables` chooses what a page shows; `page` writes it by the templates, and alone needs
-`pip install htpoort[report]`.
+are; `tables` chooses what a page shows; `page` writes it by the templates, and alone needs the extra
+`htpoort[report]`.
 """
 
 import importlib

@@ -1,5 +1,5 @@
 """
-Play the gateway of Dutch Customs on loopback, for tests and rehearsals; needs `pip install htpoort[smtp]`.
+Play the gateway of Dutch Customs on loopback, for tests and rehearsals; needs the extra `htpoort[smtp]`.
 
 If the behaviour of the real gateway is not published, the simulator makes a choice and marks it as such.
 """

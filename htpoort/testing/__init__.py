@@ -1,5 +1,5 @@
 """
-Fixtures and strategies for the tests of your own software; needs `pip install htpoort[testing]`.
+Fixtures and strategies for the tests of your own software; needs the extra `htpoort[testing]`.
 
 pytest finds the fixtures by itself. Importing this package loads nothing else; a class is loaded on first use.
 """

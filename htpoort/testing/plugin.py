@@ -45,7 +45,9 @@ def _fixtures() -> ModuleType:
     try:
         from htpoort.testing import _fixtures  # noqa: PLC0415 - only for a test that names a fixture
     except ModuleNotFoundError as error:
-        message = f"{error}: the fixtures of htpoort need more packages; run `pip install htpoort[testing]`."
+        from htpoort._extras import how_to_install  # noqa: PLC0415 - as above
+
+        message = f"{error}: the fixtures of htpoort need more packages; {how_to_install('testing')}."
         raise pytest.UsageError(message) from error
     return _fixtures
 

@@ -1,5 +1,5 @@
 """
-Send and receive messages by mail; needs `pip install htpoort[smtp]`.
+Send and receive messages by mail; needs the extra `htpoort[smtp]`.
 
 Users find everything here. Receiving is in six modules: `smtp_inbox` has the settings, and `receiver` listens with
 them; `receiver_connections` accepts, counts and closes connections, `receiver_dialogue` speaks SMTP on one of them,

@@ -414,10 +414,8 @@ class TestRefused:
         started = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
         _, err = await started.communicate()
 
-        assert (2, "htpoort: --tls needs trustme; install it with: pip install 'htpoort[simulator]'\n") == (
-            started.returncode,
-            err.decode(),
-        )
+        begin = "htpoort: --tls needs trustme; install htpoort again as you installed it, with [simulator]: "
+        assert (2, begin) == (started.returncode, err.decode()[: len(begin)])
 
     async def test_nothing_serves_the_page(self) -> None:
         """If a library of the page is not installed, the error says how to install it; the simulator runs without."""
@@ -428,10 +426,8 @@ class TestRefused:
         started = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
         _, err = await started.communicate()
 
-        assert (2, "htpoort: --web needs starlette; install it with: pip install 'htpoort[web]'\n") == (
-            started.returncode,
-            err.decode(),
-        )
+        begin = "htpoort: --web needs starlette; install htpoort again as you installed it, with [web]: "
+        assert (2, begin) == (started.returncode, err.decode()[: len(begin)])
 
     @pytest.mark.parametrize("json", [(), ("--json",)])
     def test_a_port_of_the_page_that_is_taken(self, htpoort: Run, json: tuple[str, ...]) -> None:

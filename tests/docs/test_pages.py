@@ -355,11 +355,11 @@ class TestArchitecture:
         # __main__ only starts the command line.
         floors = [{room.strip() for room in re.split(r"[|:]", floor)} - {"__main__"} for floor in house["layers"]]
         (picture,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-        drawn = [set(re.split(r" {3,}(?=\S)", line[:59].strip())) for line in picture.splitlines()]
+        drawn = [set(re.split(r" {2,}(?=\S)", line[:59].strip())) for line in picture.splitlines()]
         rows = {name.removeprefix("htpoort.") for name in re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)}
 
         assert floors == drawn
-        assert set().union(*floors) - {"_aio", "_clock", "_disk", "_log", "_pages"} == rows
+        assert set().union(*floors) - {"_aio", "_clock", "_disk", "_extras", "_log", "_pages"} == rows
 
 
 class TestTls:

@@ -120,7 +120,7 @@ class TestLoading:
         missing = "import sys\nsys.modules['aiosmtpd'] = None\n"
         ran = run(f"{missing}{ASKS}\ndef test_other():\n    pass\n")
         assert "1 passed, 1 error" == outcome(ran), ran.stdout
-        assert "run `pip install htpoort[testing]`" in ran.stdout
+        assert "-m pip install '.[testing]'" in ran.stdout
 
     def test_markers_are_known(self, run: Run) -> None:
         """`pytest --markers` tells what there is."""

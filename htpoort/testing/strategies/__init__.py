@@ -1,4 +1,4 @@
-"""Draw values and replies for property tests with Hypothesis; needs `pip install htpoort[testing]`."""
+"""Draw values and replies for property tests with Hypothesis; needs the extra `htpoort[testing]`."""
 
 from htpoort.testing.strategies._replies import PayloadForm, ReplyMessage, reply_messages
 from htpoort.testing.strategies._setups import QuarantinedFor, RoutedTo, RouterSetup, router_setups, verdict

@@ -7,7 +7,7 @@ Each thing is the same facts for a person and for a program: `level`, `what`, `s
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence, Set as AbstractSet
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -19,6 +19,7 @@ from htpoort.cli._facts import Facts
 from htpoort.core.exchange import State
 from htpoort.core.notices.consequences import outstanding_since
 from htpoort.core.text import one_line
+from htpoort.ledger import check_url
 
 if TYPE_CHECKING:
     from htpoort.agent import DeclarationFiles, DeclarationFolder, FolderContent
@@ -45,32 +46,31 @@ _WAITING: Final = tuple(state for state in State if state.is_waiting)
 
 
 def of_ledger(  # noqa: PLR0913 - what is known, and for whom
+    settings: AgentConfig,
     ledger: Ledger,
     facts: Facts,
     paused: Sequence[PausedServer],
     now: datetime,
     *,
     patience: timedelta = LONG,
-    unserved: AbstractSet[str] = frozenset(),
 ) -> Iterator[Facts]:
     """
     List what needs a person in a ledger, what cannot go on without one first.
 
     Args:
+        settings: The configuration.
         ledger: The open ledger.
         facts: What `_facts.status` gives for it.
         paused: The servers that are paused.
         now: The current time.
         patience: How long a reply may wait for a delivery that has not failed; none after an agent has run.
-        unserved: The systems that no agent sends to, whatever its servers do.
     """
     yield from _exchanges(ledger, facts)
     for pause in paused:
         yield _paused(pause, now)
-    yield from _unserved(ledger, facts, unserved)
-    served = {**facts, "exchanges": {name: of for name, of in facts["exchanges"].items() if name not in unserved}}
-    yield from _unsent(ledger, served, now, sending=any(pause.name.startswith("SMTP ") for pause in paused))
-    yield from _undelivered(ledger, facts, now, patience)
+    sending = any(pause.name.startswith("SMTP ") for pause in paused)
+    yield from _unsent(settings, ledger, facts, now, sending=sending, has_run=not patience)
+    yield from _undelivered(settings, ledger, facts, now, patience)
     yield from _of_notices(ledger, now)
     if (first := next(ledger.quarantine.listed(), None)) is not None:
         yield _quarantined(first, facts["quarantined"], next(iter(first.problems), first.reason))
@@ -113,7 +113,7 @@ def of_everything(  # noqa: PLR0913, PLR0917 - what is known, where, and when
         folders: The folders of declarations, with what is in them.
         now: The current time.
     """
-    yield from of_ledger(ledger, facts, paused, now)
+    yield from of_ledger(settings, ledger, facts, paused, now)
     yield from of_unanswered(ledger, facts, settings.ledger.unanswered, now)
     yield from of_notices_without_system(ledger, [system.name for system in settings.ledger.directory], now)
     yield from of_notice_folder(settings.ledger.notices.folder, now)
@@ -121,14 +121,14 @@ def of_everything(  # noqa: PLR0913, PLR0917 - what is known, where, and when
         yield from folder.attention(now)
 
 
-def of_party(ledger: Ledger, party: str, limits: UnansweredConfig, now: datetime) -> Iterator[Facts]:
+def of_party(settings: AgentConfig, ledger: Ledger, party: str, now: datetime) -> Iterator[Facts]:
     """
     List what needs a person for one party; nothing of any other party is in it.
 
     Args:
+        settings: The configuration.
         ledger: The open ledger.
         party: The party.
-        limits: How long an answer may take.
         now: The current time.
     """
     from htpoort.report import pauses_for_parties  # noqa: PLC0415 - `status` needs nothing of it
@@ -138,14 +138,14 @@ def of_party(ledger: Ledger, party: str, limits: UnansweredConfig, now: datetime
     yield from _exchanges(ledger, facts, party)
     for pause in paused:
         yield _paused(pause, now)
-    yield from _unsent(ledger, facts, now, sending=bool(paused), party=party)
-    yield from _undelivered(ledger, facts, now, LONG, party)
+    yield from _unsent(settings, ledger, facts, now, sending=bool(paused), party=party)
+    yield from _undelivered(settings, ledger, facts, now, LONG, party)
     yield from _of_notices(ledger, now, facts, party)
     for message in ledger.reports.quarantined(most=1, party=party).items:
         # What else it says may name another party.
         yield _quarantined(message, facts["quarantined"], message.reason, named=False)
     yield from _early(facts)
-    yield from of_unanswered(ledger, facts, limits, now, party)
+    yield from of_unanswered(ledger, facts, settings.ledger.unanswered, now, party)
 
 
 @final
@@ -376,38 +376,54 @@ def of_notice_folder(folder: Path | None, now: datetime) -> Iterator[Facts]:
         yield _one("warning", what, since=None, why=outcome.refusal, next_command=next_command)
 
 
-def _unserved(ledger: Ledger, facts: Facts, systems: AbstractSet[str]) -> Iterator[Facts]:
-    """Describe declarations to systems that no agent sends to."""
-    for system in sorted(systems):
-        waiting = [one for state in _WAITING for one in ledger.exchanges.oldest(system, state, most=1)]
-        if waiting:
-            number = sum(facts["exchanges"][system].get(state.value, 0) for state in _WAITING)
-            what = _number(number, f"declaration to {system} waits", f"declarations to {system} wait")
-            since = min(one.due for one in waiting)
-            why, next_command = (
-                f"there is no [[outbox]] for {system}",
-                f"add an [[outbox]] for {system}; then htpoort check",
-            )
-            yield _one("critical", f"{what}, the first", since=since, why=why, next_command=next_command)
-
-
-def _unsent(ledger: Ledger, facts: Facts, now: datetime, *, sending: bool, party: str | None = None) -> Iterator[Facts]:
-    """Describe declarations that no agent sends; if a server fails, that is the reason."""
-    if sending:
-        return
+def _unsent(  # noqa: PLR0913 - what is known, and for whom
+    settings: AgentConfig,
+    ledger: Ledger,
+    facts: Facts,
+    now: datetime,
+    *,
+    sending: bool,
+    has_run: bool = False,
+    party: str | None = None,
+) -> Iterator[Facts]:
+    """Describe declarations that no agent sends; if a server fails, that is the reason, unless none would be used."""
+    is_only_agent = (has_run or settings.is_of_agent) and _has_one_agent(settings)
     for system, numbers in facts["exchanges"].items():
+        never = is_only_agent and not settings.sends_to(system)
         oldest = [one for state in _WAITING for one in ledger.exchanges.oldest(system, state, most=1, party=party)]
-        late = [one for one in oldest if now - one.due >= LONG]
+        late = [one for one in oldest if never or (now - one.due >= LONG and not sending)]
         if not late:
             continue
         number, first = sum(numbers[one.state.value] for one in late), min(late, key=operator.attrgetter("due"))
         what = _number(number, f"declaration to {system} waits", f"declarations to {system} wait")
-        why = f"no agent runs, or none has an [[outbox]] for {system}"
-        yield _one("critical", f"{what}, the first", since=first.due, why=why, next_command="htpoort run")
+        has_table = settings.sends_to(system)
+        why, next_command = _not_served("an", f"[[outbox]] for {system}", has_table=has_table, never=never)
+        yield _one("critical", f"{what}, the first", since=first.due, why=why, next_command=next_command)
 
 
-def _undelivered(
-    ledger: Ledger, facts: Facts, now: datetime, patience: timedelta, party: str | None = None
+def _has_one_agent(settings: AgentConfig) -> bool:
+    """Return whether no other agent can do what this configuration has no table for; on a server, one may."""
+    return check_url(settings.ledger.url).drivername == "sqlite"
+
+
+def _not_served(article: str, table: str, *, has_table: bool, never: bool) -> tuple[str, str]:
+    """Say why no agent does something, and what to do: none runs, or none has the table."""
+    if never:
+        return f"there is no {table}", f"add {article} {table}; then htpoort check"
+    why = f"no agent runs, or none has {article} {table}"
+    if has_table:
+        return why, "htpoort run"
+    mend = f"add {article} {table} to this configuration, or start the agent that has one; then htpoort check"
+    return f"{why}; this configuration has none", mend
+
+
+def _undelivered(  # noqa: PLR0913, PLR0917 - what is known, and for whom
+    settings: AgentConfig,
+    ledger: Ledger,
+    facts: Facts,
+    now: datetime,
+    patience: timedelta,
+    party: str | None = None,
 ) -> Iterator[Facts]:
     """Describe replies that could not be delivered, or that no agent delivers."""
     for system, number in facts["undelivered"].items():
@@ -420,5 +436,9 @@ def _undelivered(
             next_command = f"mend the cause, then: htpoort redeliver --system {system}{of_party} --yes"
             yield _one("warning", what, since=first.received, why=first.trouble, next_command=next_command)
         else:
-            why = f"no agent runs, or none has a [[delivery]] for {system}"
-            yield _one("critical", what, since=first.due, why=why, next_command="htpoort run")
+            has_table = settings.delivers(system, str(first.party))
+            table = f"[[delivery]] for {system}"
+            table += f" and {first.party}" if settings.delivers(system) and not has_table else ""
+            never = not patience and not has_table and _has_one_agent(settings)
+            why, next_command = _not_served("a", table, has_table=has_table, never=never)
+            yield _one("critical", what, since=first.due, why=why, next_command=next_command)

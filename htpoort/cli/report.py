@@ -72,7 +72,7 @@ def _gathered(  # noqa: PLR0913 - what is reported, and of when
 
     def attention(party: str | None) -> list[Attention]:
         if party is not None:
-            return list(map(_attention_of, _attention.of_party(ledger, party, settings.ledger.unanswered, now)))
+            return list(map(_attention_of, _attention.of_party(settings, ledger, party, now)))
         paused = ledger.servers.paused()
         folders = [_attention.Folder.read(folder) for folder in settings.folders]
         everything = _attention.of_everything(settings, ledger, _facts.status(ledger, paused), paused, folders, now)

@@ -30,7 +30,7 @@ from htpoort.config import AgentConfig, MetricsConfig, read_agent
 from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import State
 from htpoort.core.routing import Quarantined
-from htpoort.ledger import Claimed, Ledger, check_url
+from htpoort.ledger import Claimed, Ledger
 
 app = _input.group()
 
@@ -46,7 +46,7 @@ def run(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log successes too.")] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Print what was started as one JSON document, and the log as JSON lines.")
+        bool, typer.Option("--json", help="Print what was started as one line of JSON, and the log as JSON lines.")
     ] = False,
 ) -> None:
     """Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."""
@@ -207,7 +207,7 @@ async def _run_once(path: Path, *, as_json: bool, verbose: bool) -> bool:
         facts = _left_for_a_person(config, ledger)
         let_go = _waiting_for_their_turn(ledger)
     if as_json:
-        _show.as_json({**facts, "let_go": let_go})
+        _show.json_line({**facts, "let_go": let_go}, at_once=True)
     else:
         for held in let_go:
             _show.line(
@@ -239,9 +239,7 @@ def _left_for_a_person(config: AgentConfig, ledger: Ledger) -> Facts:
     facts = _facts.status(ledger, paused)
     states = [(State(state), number) for of in facts["exchanges"].values() for state, number in of.items()]
     folders = [_attention.Folder.read(folder) for folder in config.folders]
-    of_ledger = _attention.of_ledger(
-        ledger, facts, paused, now, patience=timedelta(0), unserved=_without_outbox(config, facts)
-    )
+    of_ledger = _attention.of_ledger(config, ledger, facts, paused, now, patience=timedelta(0))
     return {
         "needs_attention": sum(number for state, number in states if state.needs_attention),
         "quarantined": facts["quarantined"],
@@ -260,14 +258,6 @@ def _waiting_for_their_turn(ledger: Ledger) -> list[Facts]:
         for system, release in review.to_release.items()
         if release.waiting and release.by is not None
     ]
-
-
-def _without_outbox(config: AgentConfig, facts: Facts) -> frozenset[str]:
-    """Name the systems that no agent sends to; on a server, another agent may, and only time shows if not."""
-    if check_url(config.ledger.url).drivername != "sqlite" or any(not outbox.systems for outbox in config.outboxes):
-        return frozenset()
-    sent = {name.lower() for outbox in config.outboxes for name in outbox.systems}
-    return frozenset(system for system in facts["exchanges"] if system.lower() not in sent)
 
 
 def _refused(config: AgentConfig) -> list[tuple[Path, Path, str]]:
@@ -306,7 +296,8 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
     }
     missing = _missing(config)
     if as_json:
-        _show.as_json({"ledger": ledger.location, **facts, "missing": missing})
+        # A line, because collectors of logs read lines.
+        _show.json_line({"ledger": ledger.location, **facts, "missing": missing}, at_once=True)
         return
     _show.rows({
         "ledger": ledger.location,

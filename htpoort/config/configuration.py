@@ -265,6 +265,20 @@ class AgentConfig:
     timing: Timing
     metrics: MetricsConfig | None = None
 
+    def sends_to(self, system: str) -> bool:
+        """Return whether an `[[outbox]]` takes the declarations to a system, by its name."""
+        return any(not outbox.systems or system.lower() in map(str.lower, outbox.systems) for outbox in self.outboxes)
+
+    def delivers(self, system: str, party: str | None = None) -> bool:
+        """Return whether a `[[delivery]]` takes the replies of a system: to *party*, or to any without one."""
+        of_parties = [of for of, whose in self.party_deliveries if party is None or party.lower() == str(whose).lower()]
+        return system.lower() in map(str.lower, (*self.deliveries, *of_parties))
+
+    @property
+    def is_of_agent(self) -> bool:
+        """Whether an agent can run on it: it has a table that only an agent uses."""
+        return any((self.outboxes, self.inboxes, self.deliveries, self.party_deliveries, self.folders))
+
     def settings_of(self, system: DeclarationSystem) -> dict[str, str]:
         """
         List the settings for one system, so that two systems can be compared.

@@ -23,6 +23,9 @@ from htpoort._clock import now
 from htpoort.ledger import Ledger
 
 PARTY = "NL123456789.02.05"
+BASE = f'parties = ["{PARTY}", "NL123456789.03.05"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n'
+OUTBOX = '[[outbox]]\nserver = "127.0.0.1"\nsecurity = "plain"\nsystems = ["{}"]\n'
+DELIVERY = '[[delivery]]\nsystem = "DMS"\ndirectory = "replies"\n'
 NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 SMTP = "SMTP smtp.forwarder.example:587 as edi"
 NUMBERS = (
@@ -36,6 +39,10 @@ class Office:
     """A ledger, and ways to fill it."""
 
     ledger: Ledger
+
+    def configure(self, more: str) -> None:
+        """Add tables to the configuration."""
+        Path("htpoort.toml").write_text(BASE + more, encoding="utf-8")
 
     def queue(self, reference: str, *, at: datetime = NOON) -> None:
         """Put a declaration in."""
@@ -58,7 +65,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     """Give an empty ledger, its configuration where the command looks for it, and the clock of Amsterdam."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
-    (tmp_path / "htpoort.toml").write_text(f'parties = ["{PARTY}"]\n[ledger]\nurl = "sqlite:///htpoort.db"\n')
+    (tmp_path / "htpoort.toml").write_text(BASE)
     with in_amsterdam(), Ledger.open(new_ledger(tmp_path / "htpoort.db")) as ledger:
         yield Office(ledger)
 
@@ -128,6 +135,7 @@ class TestWhatNeedsAttention:
 
     def test_no_agent(self, htpoort: Any, office: Office) -> None:
         """What waits for long without a failure has no agent that does it."""
+        office.configure(OUTBOX.format("DMS") + DELIVERY)
         office.queue("K1")
         office.take("K9")
 
@@ -143,6 +151,52 @@ class TestWhatNeedsAttention:
             ),
             "  Next: htpoort run",
         ] == attention(htpoort)
+
+    def test_no_table(self, htpoort: Any, office: Office) -> None:
+        """Where the configuration cannot do what waits, the advice names the table that it lacks."""
+        office.queue("K1")
+        office.take("K9")
+
+        assert [
+            (
+                "1 declaration to DMS waits, the first since 2026-01-05 13:00:00 CET: no agent runs, or none has an "
+                "[[outbox]] for DMS; this configuration has none"
+            ),
+            (
+                "  Next: add an [[outbox]] for DMS to this configuration, or start the agent that has one; then "
+                "htpoort check"
+            ),
+            (
+                "1 reply of DMS waits for delivery, the first since 2026-01-05 13:00:00 CET: no agent runs, or none "
+                "has a [[delivery]] for DMS; this configuration has none"
+            ),
+            (
+                "  Next: add a [[delivery]] for DMS to this configuration, or start the agent that has one; then "
+                "htpoort check"
+            ),
+        ] == attention(htpoort)
+
+    def test_no_delivery_for_its_party(self, htpoort: Any, office: Office) -> None:
+        """Where other parties have a delivery, the advice names the party too."""
+        office.configure(f'{DELIVERY}party = "NL123456789.03.05"\n')
+        office.take("K9")
+
+        assert attention(htpoort)[0].endswith(
+            "none has a [[delivery]] for DMS and NL123456789.02.05; this configuration has none"
+        )
+
+    @pytest.mark.parametrize("own", [OUTBOX.format("AGS"), DELIVERY], ids=["for-another-system", "none"])
+    def test_an_agent_that_never_sends_it(self, htpoort: Any, office: Office, own: str) -> None:
+        """A ledger in a file has one agent: what it never sends needs a person at once."""
+        office.configure(own)
+        office.queue("K1", at=now())
+        office.ledger.servers.record_pause(SMTP, since=now(), next_try=NOON.replace(year=2999), why="login: 535 no")
+        told, code = htpoort("status", "--json").facts["attention"], htpoort("status", "--nagios").code
+
+        assert [("critical", "there is no [[outbox]] for DMS", "add an [[outbox]] for DMS; then htpoort check")] == [
+            (one["level"], one["why"], one["next"]) for one in told if one["what"].startswith("1 declaration to DMS ")
+        ]
+        assert 2 == code
 
     def test_what_was_just_queued_and_received(self, htpoort: Any, office: Office) -> None:
         """An agent may be about to take it."""

@@ -291,6 +291,10 @@ def _unknown(text: str) -> int:
     return _NAGIOS_UNKNOWN
 
 
+_WRITE_LINES: Final = frozenset({"run", "simulate"})
+"""Commands whose JSON is one document on each line, because a collector of logs reads them while they run."""
+
+
 def _failed(error: HtpoortError | OSError, arguments: Sequence[str]) -> int:
     """Report an error; returns the exit code."""
     if "--nagios" in arguments:
@@ -301,7 +305,8 @@ def _failed(error: HtpoortError | OSError, arguments: Sequence[str]) -> int:
         return 0
     if "--json" in arguments:
         with contextlib.suppress(_output.OutputLostError):
-            _show.as_json(_facts.failure(error))
+            show = _show.json_line if arguments[0] in _WRITE_LINES else _show.as_json
+            show(_facts.failure(error))
     else:
         _show.failed(f"htpoort: {_shortened(error)}")
     return FAILED if isinstance(error, SendError | LedgerError | OSError) else BAD_INPUT

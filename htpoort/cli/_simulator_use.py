@@ -32,7 +32,7 @@ def show_start(  # noqa: PLR0913 - what the command was given, and what it start
         directory: The systems that it plays.
         declarants: The senders; what to paste is for the first.
         page: The address of its page; None if there is none.
-        as_json: Whether to print one JSON document in place of lines.
+        as_json: Whether to print one line of JSON in place of lines for people.
     """
     for text in gateway.played.left_out:
         _show.failed(_show.printable(f"htpoort: Not played: {text}".replace("notice_names", "--notice-name")))
@@ -43,7 +43,7 @@ def show_start(  # noqa: PLR0913 - what the command was given, and what it start
     uses = [_Use(gateway=gateway, host=host, declarant=one) for one in declarants]
     if as_json:
         facts: Facts = {"host": host, **ports, "web": page, "mailboxes": mailboxes, **files, "windows": windows}
-        _show.as_json({**facts, "declarants": [use.facts for use in uses]})
+        _show.json_line({**facts, "declarants": [use.facts for use in uses]}, at_once=True)
         return
     described = [{"message": use.description} for use in uses]
     web = {} if page is None else {"web": page}

@@ -281,7 +281,7 @@ async def _play(  # noqa: PLR0913 - what was given and started
         show_start(gateway, host=host, directory=directory, declarants=declarants, page=url, as_json=as_json)
         await _show_traffic(gateway, stopped, as_json=as_json)
         facts = summary(gateway)
-    (_show.as_json if as_json else _show.rows)(facts)
+    (_show.json_line if as_json else _show.rows)(facts)
 
 
 async def _show_traffic(gateway: Gateway, stopped: asyncio.Event, *, as_json: bool) -> None:

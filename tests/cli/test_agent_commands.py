@@ -325,7 +325,7 @@ class Running:
         """Wait until it prints where it listens."""
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
-            self.facts = json.loads(await self._process.stdout.readuntil(b"\n}\n"))
+            self.facts = json.loads(await self._process.stdout.readline())
         return self
 
     async def reported(self, text: str, number: int = 1) -> None:

@@ -112,6 +112,18 @@ async def test_what_needs_a_person(office: Path) -> None:
     )
 
 
+async def test_each_document_is_a_line(office: Path) -> None:
+    """A collector of logs that reads standard output gets whole documents, also of a run that fails."""
+    put(office, 1)
+    async with asyncio.timeout(60), gateway(office):
+        code, out, _ = await once("--json")
+    (office / "htpoort.toml").write_text("parties = 1\n")
+    failed, wrong, _ = await once("--json")
+
+    assert (0, 1, 2, 1) == (code, len(out.splitlines()), failed, len(wrong.splitlines()))
+    assert {"attention", "error"} <= json.loads(out).keys() | json.loads(wrong).keys()
+
+
 async def test_what_waits_for_its_turn(office: Path) -> None:
     """What a window held and is let go later, spread out, is named with its time; that needs no person."""
     begin = (now() - timedelta(hours=2)).replace(second=0, microsecond=0)

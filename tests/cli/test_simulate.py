@@ -92,7 +92,7 @@ async def simulator(*options: str) -> AsyncGenerator[Simulator]:
         if "--json" in options:
             assert started.stdout is not None
             async with asyncio.timeout(60):
-                running.facts = json.loads(await started.stdout.readuntil(b"\n}\n"))
+                running.facts = json.loads(await started.stdout.readline())
         yield running
     finally:
         if started.returncode is None:

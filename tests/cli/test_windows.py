@@ -652,7 +652,7 @@ behaviour = "queued"
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
-        lines = list(iter(running.stdout.readline, b"}\n"))
+        started = json.loads(running.stdout.readline())
         running.terminate()
         left_out = running.stderr.read().decode()
 
@@ -664,7 +664,7 @@ behaviour = "queued"
             "begins": "2926-11-30T20:00:00+00:00",
             "ends": "2926-11-30T22:00:00+00:00",
         },
-    ] == json.loads(b"".join(lines) + b"}")["windows"]
+    ] == started["windows"]
     assert "htpoort: Not played: notice OWN-1: NCTS means none of AGS, DMS; say which by --notice-name.\n" == left_out
 
 

@@ -160,7 +160,7 @@ class TestSimulate:
             stdout=asyncio.subprocess.PIPE,
         )
         assert started.stdout is not None
-        first = json.loads(await started.stdout.readuntil(b"\n}\n"))
+        first = json.loads(await started.stdout.readline())
         started.send_signal(signal.SIGTERM)
         rest, _ = await started.communicate()
 

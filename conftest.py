@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess  # noqa: S404 - sessions are run
 import sys
 import tempfile
@@ -51,6 +52,7 @@ SHORT: Final = [ROOT / "htpoort", *(ROOT / "tests" / room for room in ("unit", "
 _OPTIONS: Final = doctest.ELLIPSIS
 _URL_ENV: Final = re.compile(r'^url_env = "(\w+)"', re.MULTILINE)
 _PORT: Final = re.compile(r"--(port|pop3-port|web-port) (\d+)")
+_PUSHED: Final = re.compile(r"=127\.0\.0\.1:(\d+)")
 _LISTENING: Final = {"port": r"smtp_port +", "pop3-port": r"pop3_port +", "web-port": r"web +http://127\.0\.0\.1:"}
 
 
@@ -95,6 +97,7 @@ class Session:
             return "A console block is a session: write `$ ` before each command.\n"
         for command, shown in _commands(block):
             if command.startswith("htpoort simulate "):
+                self._choose_pushed(command)
                 printed = self._start(command, len(shown.splitlines()))
             else:
                 printed = self._finish(command)
@@ -105,9 +108,7 @@ class Session:
         return None
 
     def _finish(self, command: str) -> str:
-        for (option, port), real in self._ports.items():
-            command = command.replace(f"--{option} {port}", f"--{option} {real}")
-            command = command.replace(f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{real}/")
+        command = self._on_real_ports(command)
         done = subprocess.run(  # noqa: S603 - commands of our own documents
             ["/bin/sh", "-c", f"(exit {self._code})\n{command}"],
             cwd=self._folder,
@@ -122,8 +123,21 @@ class Session:
         self._code = done.returncode
         return done.stdout
 
+    def _on_real_ports(self, command: str) -> str:
+        for (option, port), real in self._ports.items():
+            command = command.replace(f"--{option} {port}", f"--{option} {real}")
+            command = command.replace(f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{real}/")
+            command = command.replace(f"=127.0.0.1:{port}", f"=127.0.0.1:{real}")
+        return command
+
+    def _choose_pushed(self, command: str) -> None:
+        """Choose a free port for what the simulator pushes to, which listens only later."""
+        for port in _PUSHED.findall(command):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self._ports["listen-port", port] = str(free.getsockname()[1])
+
     def _start(self, command: str, lines: int) -> str:
-        on_free_ports = _PORT.sub(r"--\1 0", command)
+        on_free_ports = self._on_real_ports(_PORT.sub(r"--\1 0", command))
         started = subprocess.Popen(  # noqa: S603 - the same
             ["/bin/sh", "-c", f"exec {on_free_ports}"],
             cwd=self._folder,

@@ -16,6 +16,9 @@ FOLDER: Final = "out"
 PASSWORD: Final = "htpoort.password"  # noqa: S105 - the name of a file
 """The file for the password, beside the configuration."""
 
+LISTEN_PORT: Final = 2526
+"""Where replies are pushed to; not the port at which pages show the simulator, so that both fit one machine."""
+
 
 @final
 @attrs.frozen
@@ -103,6 +106,7 @@ class Setup:
         outbox: Where declarations are sent to.
         pop3: Where replies are fetched from; None if mail servers exchange mail.
         login: The login of both; None likewise.
+        listen_port: Where replies are pushed to if mail servers exchange mail.
     """
 
     system: str
@@ -111,6 +115,7 @@ class Setup:
     outbox: Server
     pop3: Server | None
     login: Login | None
+    listen_port: int
 
     @property
     def _replies(self) -> str:
@@ -123,7 +128,7 @@ class Setup:
 hostname = {dumps(self.mailbox.rpartition("@")[2])}
 mailboxes = [{dumps(self.mailbox)}]
 host = "127.0.0.1"                  # only this machine can connect; for others, give an address and networks
-port = 2525"""
+port = {self.listen_port}"""
 
     @property
     def _reply(self) -> str:

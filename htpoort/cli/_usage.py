@@ -37,6 +37,7 @@ _VALUES: Final = {
     "message_id": "ID",
     "party": "ID",
     "password": "PASSWORD",
+    "listen_port": "PORT",
     "pop3_port": "PORT",
     "pop3s_port": "PORT",
     "port": "PORT",

@@ -16,7 +16,7 @@ import typer
 
 from htpoort import _clock, config as configuration
 from htpoort.cli import _input, _output, _show
-from htpoort.cli._first_configuration import FOLDER, PASSWORD, Login, Server, Setup
+from htpoort.cli._first_configuration import FOLDER, LISTEN_PORT, PASSWORD, Login, Server, Setup
 from htpoort.cli._input import CONFIG, Config, Json
 from htpoort.config import Finding, Verdict, read_agent_in_part, read_ledger
 from htpoort.config.checking import SILENCE
@@ -129,6 +129,10 @@ def init(  # noqa: PLR0913 - an option for each question
     pop3_port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Port of --pop3-server; by default the usual one.")
     ] = None,
+    listen_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help=f"Port that replies are pushed to, with mta; by default {LISTEN_PORT}."),
+    ] = None,
     security: Annotated[
         Security | None,
         typer.Option(help="Security of all connections; by default the usual one."),
@@ -147,7 +151,7 @@ def init(  # noqa: PLR0913 - an option for each question
         "--server": server,
         **of_msa,
     }
-    ports = {"--port": port, "--pop3-port": pop3_port}
+    ports = {"--port": port, "--pop3-port": pop3_port, "--listen-port": listen_port}
     setup = _answered(
         _Answers(given, config, ask=not yes), {**of_msa, "--pop3-port": pop3_port}, ports, security, config
     )
@@ -171,9 +175,12 @@ def _answered(
     """Take every answer, in the order of the questions."""
     msa = answers.get("--interface", "msa").lower() == Interface.MSA.value
     if not msa:
-        _check_unused(of_msa)
-    elif security is Security.PLAIN:
-        answers.allow_loopback_only()
+        _check_unused(of_msa, "is for --interface msa; between mail servers there is no login and no POP3.")
+    else:
+        listen = {"--listen-port": ports["--listen-port"]}
+        _check_unused(listen, "is for --interface mta; with msa, replies are fetched by POP3 and nothing listens.")
+        if security is Security.PLAIN:
+            answers.allow_loopback_only()
     kind = answers.get("--system", "DMS")
     parties = _once(answers.get("--party").split())
     ours, to = answers.get("--mailbox"), answers.get("--server")
@@ -183,7 +190,8 @@ def _answered(
         name = answers.get("--username", ours)
         pop3 = Server.usual(Pop3Account, answers.get("--pop3-server", to), ports["--pop3-port"], security)
         login = Login(name, Path(answers.get("--password-file", str(config.with_name(PASSWORD)))), config)
-    return Setup(HTPOORT.system(kind).name, parties, ours, outbox, pop3, login)
+    listen_port = ports["--listen-port"] or LISTEN_PORT
+    return Setup(HTPOORT.system(kind).name, parties, ours, outbox, pop3, login, listen_port)
 
 
 def _once(parties: Iterable[str]) -> tuple[str, ...]:
@@ -213,14 +221,14 @@ def _check_place(config: Path) -> None:
     raise _input.refusal("input.usage", f"{option}: {message}")
 
 
-def _check_unused(options: Mapping[str, object]) -> None:
+def _check_unused(options: Mapping[str, object], why: str) -> None:
     """
-    Check that no option is given that only a login uses.
+    Check that no option is given that only the other interface uses.
 
     Raises:
         InputError: There is one; lists each.
     """
-    message = "is for --interface msa; between mail servers there is no login and no POP3. Leave it out."
+    message = f"{why} Leave it out."
     if given := [option for option, value in options.items() if value is not None]:
         raise InputError("", tuple(Problem("input.usage", f"{option} {message}") for option in given))
 

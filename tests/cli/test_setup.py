@@ -90,7 +90,7 @@ class TestInit:
         assert 0 == done.code
         assert ["relay.forwarder.example:25"] == [outbox.server.ledger_name for outbox in config.outboxes]
         (inbox,) = config.inboxes
-        assert ("127.0.0.1", 2525, "forwarder.example") == (inbox.host, inbox.port, inbox.hostname)  # type: ignore[union-attr]
+        assert ("127.0.0.1", 2526, "forwarder.example") == (inbox.host, inbox.port, inbox.hostname)  # type: ignore[union-attr]
         assert "password" not in (office / "htpoort.toml").read_text()
         assert "password" not in done.text
 
@@ -277,6 +277,18 @@ class TestInit:
         assert (2, f"htpoort: {message}") == (done.code, done.err)
         assert (2, True) == (asked.code, asked.err.endswith(message))
         assert [] == list(office.iterdir())
+
+    def test_the_port_that_replies_are_pushed_to(self, office: Path, htpoort: Run) -> None:
+        """It can be chosen between mail servers; with a login nothing listens, so there it is refused."""
+        chosen = ("init", *ANSWERS, "--listen-port", "2600", "--server", "relay.forwarder.example", "--interface")
+        refused = htpoort(*chosen, "msa")
+        before = list(office.iterdir())
+        done = htpoort(*chosen, "mta")
+        (inbox,) = read_agent(office / "htpoort.toml").inboxes
+
+        message = "--listen-port is for --interface mta; with msa, replies are fetched by POP3 and nothing listens."
+        assert (2, f"htpoort: {message} Leave it out.\n", []) == (refused.code, refused.err, before)
+        assert (0, 2600) == (done.code, inbox.port)  # type: ignore[union-attr]
 
     def test_no_password_in_the_clear(self, htpoort: Run) -> None:
         """A login without TLS to another machine is refused here, and not only when the file is read."""

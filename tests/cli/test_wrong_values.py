@@ -183,6 +183,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--password-file", "gone/a", "--password-file is gone/a, and there is no folder gone; create it, or"),
         ("--pop3-server", "a/b", "--pop3-server is 'a/b'; give the name or address of a host."),
         ("--pop3-port", "x", "--pop3-port is 'x'; give a whole number, 1 to 65535."),
+        ("--listen-port", "0", "--listen-port is '0'; give a whole number, 1 to 65535."),
         ("--security", "ssl", "--security is 'ssl'; give starttls, implicit or plain."),
     ],
     "check": [

@@ -122,16 +122,22 @@ def _without_reprs(_app: Sphinx, _domain: str, _kind: str, content: addnodes.des
             value.parent.remove(value)
 
 
-FOUND_BY = {"how-to/certificates": "certificate", "how-to/troubleshooting": "wrong party"}
+FOUND_BY = {
+    "how-to/certificates": ("certificate",),
+    "how-to/install": ("Windows",),
+    "how-to/service-windows": ("service window",),
+    "how-to/troubleshooting": ("wrong party",),
+    "reference/glossary": ("LRN", "MRN"),
+}
 """Words that people search for, and that other pages have in headings or names: the page that they mean comes first."""
 
 
 def _index(app: Sphinx, tree: nodes.document) -> None:
-    """Give a page its word in the index, which the search looks up first."""
-    word = FOUND_BY.get(app.env.docname)
-    if word is not None:
+    """Give a page its words in the index, which the search looks up first."""
+    if words := FOUND_BY.get(app.env.docname):
         section = next(tree.findall(nodes.section))
-        section.insert(0, addnodes.index(entries=[("single", word, section["ids"][0], "main", None)]))
+        entries = [("single", word, section["ids"][0], "main", None) for word in words]
+        section.insert(0, addnodes.index(entries=entries))
 
 
 def _level_of_captions(

@@ -23,6 +23,12 @@ RIGHT = {
     "glossary": "reference/glossary",
     "troubleshooting": "how-to/troubleshooting",
     "wrong party": "how-to/troubleshooting",
+    "exit codes": "reference/codes",
+    "metrics": "reference/metrics",
+    "MRN": "reference/glossary",
+    "LRN": "reference/glossary",
+    "Windows": "how-to/install",
+    "service window": "how-to/service-windows",
 }
 """The page that each search is to find first."""
 

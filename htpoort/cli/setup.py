@@ -159,9 +159,14 @@ def init(  # noqa: PLR0913 - an option for each question
     if json:
         _show.as_json(facts)
         return
+    _show_written(facts, setup, config)
+
+
+def _show_written(facts: Mapping[str, Any], setup: Setup, config: Path) -> None:
+    """Print what was written, and what to do next."""
     _show.rows({**facts, "declarations": ", ".join(facts["declarations"])})
     if setup.login is not None and not setup.login.file.stat().st_size:
-        _show.line(f"Write the password of both logins into this file: {_show.printable(str(setup.login.file))}")
+        _show.line(f"Write the password of both logins into this file: {_show.printable(facts['password_file'])}")
     _show.line("Then: htpoort check" + ("" if config == CONFIG else f" --config {_show.quoted(str(config))}"))
 
 

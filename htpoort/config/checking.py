@@ -12,7 +12,7 @@ import os
 import shlex
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,7 @@ SILENCE: Final = timedelta(hours=24)
 """If nothing came in for so long while declarations wait for a reply, something is probably wrong."""
 _SERVER_DAYS: Final = 14  # left of a server's certificate; its operator renews it
 _OWN_DAYS: Final = 30  # left of our own certificate
+_COUNTED: Final = 1_000  # days that are counted; of what is valid for longer, the date says more
 _CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 _NONE_MISSING: Final = MissingSecrets()
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -281,9 +282,16 @@ async def _server(part: str, server: SmtpServer | Pop3Account, at: datetime, mis
     return found
 
 
+def _left(days: int, end: datetime) -> str:
+    """Say how long a certificate is valid; of years, the date says more than the days."""
+    if days > _COUNTED:
+        return f"valid until {end.astimezone(UTC):%Y-%m-%d}"
+    return f"{days} days left, until {_shown(end)}"
+
+
 def _server_certificate(part: str, message: str, end: datetime, at: datetime) -> Finding:
     days = (end - at).days
-    message = f"{message[:-1]}, {days} days left, until {_shown(end)}."
+    message = f"{message[:-1]}, {_left(days, end)}."
     if days < _SERVER_DAYS:
         return warning(part, ProbeStep.TLS.value, message, "Ask the operator of the server when it will be renewed.")
     return ok(part, ProbeStep.TLS.value, message)
@@ -293,7 +301,7 @@ def _own_certificate(part: str, end: datetime | None, at: datetime, name: str) -
     if end is None:
         return warning(part, "certificate", f"It cannot be read when {name} ends.", "Check the file.")
     days = (end - at).days
-    message = f"{name} has {days} days left, until {_shown(end)}."
+    message = f"{name} has {_left(days, end)}." if days <= _COUNTED else f"{name} is {_left(days, end)}."
     if end <= at:
         return wrong(part, "certificate", f"{name} ended at {_shown(end)}.", "Renew it; no restart is needed.")
     if days < _OWN_DAYS:

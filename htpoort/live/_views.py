@@ -116,16 +116,18 @@ def span(length: timedelta) -> str:
     """
     Write a length of time as a person would.
 
-    >>> span(timedelta(days=3, seconds=7)), span(timedelta(minutes=90)), span(timedelta(seconds=-1))
+    >>> span(timedelta(days=3, seconds=-7)), span(timedelta(minutes=90)), span(timedelta(seconds=-1))
     ('3 days', '1 hour 30 minutes', '0 seconds')
 
     Args:
         length: The length.
 
     Returns:
-        Its two largest units.
+        Its two largest units, rounded: what was planned for three days is not "2 days 23 hours" a second later.
     """
-    left = max(int(length.total_seconds() + 0.5), 0)
+    seconds = max(length.total_seconds(), 0)
+    smallest = next((small for large, small in ((86_400, 3_600), (3_600, 60)) if seconds >= large - small / 2), 1)
+    left = int(seconds / smallest + 0.5) * smallest
     words: list[str] = []
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         count, left = divmod(left, size)

@@ -194,13 +194,14 @@ def unanswered(section: Section) -> Table:
         )
         for line in section.unanswered.items
     ]
+    nothing_sent = all(state in _TO_SEND for counts in section.systems for state in counts.states)
     return Table.of(
         "Declarations that were sent, or may have been, and have no reply, those first that were queued first",
         ("K", "party", "system", "own reference", "state", "sent", "attempts", "age"),
         lines,
         rest=section.unanswered.rest,
         more="htpoort unanswered lists them",
-        none="Every declaration that was sent has a reply.",
+        none="No declaration has been sent yet." if nothing_sent else "No declaration that was sent waits for a reply.",
     )
 
 

@@ -316,7 +316,7 @@ class TestInit:
         assert 0o600 == stat.S_IMODE((office / "etc" / "htpoort.password").stat().st_mode)
         assert 0 == (office / "etc" / "htpoort.password").stat().st_size
         assert [
-            "Write the password of both logins into this file: etc/htpoort.password",
+            f"Write the password of both logins into this file: {office}/etc/htpoort.password",
             "Then: htpoort check --config etc/htpoort.toml",
         ] == one.text.splitlines()[-2:]
         assert 2 == (office / "etc" / "htpoort.toml").read_text().count('password_file = "htpoort.password"')

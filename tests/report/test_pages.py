@@ -16,9 +16,10 @@ import report_office
 from report_office import CLIENT, PARTY
 
 import htpoort.report
-from htpoort import Reason
+from htpoort import Reason, State
 from htpoort.ledger import Ledger
-from htpoort.report import gather, report_page, tables
+from htpoort.report import Section, gather, report_page, tables
+from htpoort.report.facts import SystemCounts
 
 Write = Callable[..., bytes]
 
@@ -144,6 +145,21 @@ class TestLists:
         assert "These are the first 9; 1 more is not shown: htpoort unanswered lists them." == next(
             one.text for one in read.all("p") if one.attributes.get("class") == "rest"
         )
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        ({}, "No declaration has been sent yet."),
+        ({State.QUEUED: 2, State.HELD: 1}, "No declaration has been sent yet."),
+        ({State.QUEUED: 2, State.CLOSED: 1}, "No declaration that was sent waits for a reply."),
+    ],
+)
+def test_no_answer_is_awaited(states: dict[State, int], shown: str) -> None:
+    """Where nothing was sent, the page does not say that everything has a reply."""
+    section = Section(systems=(SystemCounts(system="DMS", states=states),))
+
+    assert shown == tables.unanswered(section).none
 
 
 def test_every_reason_has_words() -> None:

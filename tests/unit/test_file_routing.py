@@ -415,7 +415,9 @@ class TestChange:
     def test_every_fact_has_a_source(self) -> None:
         """No fact is without a mark and a source, and how TLS begins is not claimed to be official."""
         for rules in MANIFEST_RULES:
-            facts = [value for value in attrs.astuple(rules, recurse=False) if isinstance(value, Fact)]
+            facts: list[Fact[object]] = [
+                value for value in attrs.astuple(rules, recurse=False) if isinstance(value, Fact)
+            ]
             assert 10 == len(facts)
             assert all(fact.source and fact.mark is not Mark.UNKNOWN for fact in facts)
             assert rules.security.mark in {Mark.FIELD, Mark.INFERRED}

@@ -47,7 +47,7 @@ def entity(name: str, octets: bytes) -> bytes:
     Raises:
         InputError: The name or the octets cannot be stored.
     """
-    given: object = octets
+    given = cast("object", octets)
     if not isinstance(given, bytes | bytearray):
         raise InputError("", (Problem("input.type", f"octets is {type(given).__name__}; give bytes."),))
     quoted = quote(_checked(name), safe="").replace("~", "%7E")
@@ -187,7 +187,7 @@ def build_file(
         InputError: A value is invalid, the payload is empty, or *name* is a `FileName` that says otherwise than
             *validation_only*.
     """
-    given: object = payload
+    given = cast("object", payload)
     if not isinstance(given, bytes | bytearray):
         raise InputError("", (Problem("input.payload", f"payload is {type(given).__name__}; give bytes."),))
     if not payload:

@@ -101,9 +101,10 @@ class GatewayTls:
         require_tls: bool = True,
         announced_only: bool = False,
         names: Sequence[str] = (),
+        clients: Sequence[str] = (_CLIENT,),
     ) -> Self:
         """
-        Make an authority, a certificate of the gateway and one of a client; needs `htpoort[simulator]`.
+        Make an authority, a certificate of the gateway and those of clients; needs `htpoort[simulator]`.
 
         Args:
             folder: An existing folder; it gets ``ca.pem``, ``server.pem`` and ``client.pem``, readable by their owner.
@@ -112,6 +113,8 @@ class GatewayTls:
             require_tls: Whether everything before TLS is refused.
             announced_only: Offer only the versions that the policy's source announces.
             names: Host names and addresses of the gateway's certificate, in addition to those of loopback.
+            clients: The names in the certificates of clients, at least one. That of the second is in ``client-2.pem``,
+                and so on.
 
         Returns:
             Settings with the paths of the files.
@@ -121,7 +124,7 @@ class GatewayTls:
             OSError: A file cannot be written.
         """
         place = Path(folder)
-        _write(place, (*_NAMES, *names), _CLIENT)
+        _write(place, (*_NAMES, *names), clients)
         return cls(
             certificate=place / "server.pem",
             ca_file=place / "ca.pem",
@@ -165,15 +168,15 @@ class GatewayTls:
         return context
 
 
-def _write(folder: Path, names: tuple[str, ...], client: str) -> None:
+def _write(folder: Path, names: tuple[str, ...], clients: Sequence[str]) -> None:
     """
     Write the certificate of an authority, and the certificates that it issues.
 
     Args:
-        folder: For ``ca.pem``, ``server.pem`` and ``client.pem``; the last two with their keys. Only their owner
-            may read them.
+        folder: For ``ca.pem``, ``server.pem``, ``client.pem`` and so on; all but the first with their keys. Only their
+            owner may read them.
         names: Host names and addresses of the server; the first is its common name.
-        client: The mailbox of the client.
+        clients: The mailbox or the name of each client.
     """
     import trustme  # noqa: PLC0415 - an extra: only needed to make certificates
 
@@ -181,7 +184,12 @@ def _write(folder: Path, names: tuple[str, ...], client: str) -> None:
     # RSA: the suites of TLS 1.2 that Customs lists are for RSA certificates.
     # A common name: fetchmail accepts no certificate without one.
     server = authority.issue_cert(*names, common_name=names[0], key_type=trustme.KeyType.RSA)
-    issued = {"server.pem": server, "client.pem": authority.issue_cert(client, common_name=client)}
+    issued = {"server.pem": server}
+    for number, client in enumerate(clients, start=1):
+        # An authority issues certificates for mailboxes and hosts; any other name can only be the common name.
+        identity = client if "@" in client else "client.example"
+        file = "client.pem" if number == 1 else f"client-{number}.pem"
+        issued[file] = authority.issue_cert(identity, common_name=client)
     write_private(folder / "ca.pem", authority.cert_pem.bytes())
     for name, certificate in issued.items():
         write_private(folder / name, certificate.private_key_and_cert_chain_pem.bytes())

@@ -182,7 +182,7 @@ class FailedLogin:
     """
 
     at: datetime
-    protocol: Literal["SMTP", "POP3"]
+    protocol: Literal["SMTP", "POP3", "FTPS"]
     username: str
 
 

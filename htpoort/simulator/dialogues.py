@@ -1,5 +1,5 @@
 """
-Keep what was said in each SMTP and POP3 session.
+Keep what was said in each SMTP, POP3 and FTPS session.
 
 Never does: keep a password, a response to AUTH, or the content of a message.
 """
@@ -29,9 +29,32 @@ _COMMANDS: Final = {
         *("CAPA", "STLS", "USER", "PASS", "APOP", "AUTH", "STAT", "LIST", "UIDL"),
         *("RETR", "TOP", "DELE", "RSET", "NOOP", "QUIT"),
     )),
+    "FTPS": frozenset((
+        *("AUTH", "PBSZ", "PROT", "USER", "PASS", "CWD", "CDUP", "PWD", "TYPE", "MODE", "STRU", "FEAT", "OPTS", "SYST"),
+        *(
+            "HELP",
+            "NOOP",
+            "PASV",
+            "EPSV",
+            "PORT",
+            "EPRT",
+            "LIST",
+            "NLST",
+            "MLSD",
+            "SIZE",
+            "MDTM",
+            "STOR",
+            "RETR",
+            "DELE",
+        ),
+        *("APPE", "REST", "RNFR", "RNTO", "ABOR", "QUIT"),
+    )),
 }
 """The words that begin a line which is shown; any other line may be a password that was sent out of turn."""
-_MECHANISMS: Final = frozenset({"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256"})
+_MECHANISMS: Final = frozenset((
+    *("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256"),
+    *("TLS", "SSL", "TLS-C", "TLS-P"),  # of FTP
+))
 _HIDDEN: Final = "•••"
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _LONGEST: Final = 500  # characters of a line; a response of SMTP or POP3 has at most 512 octets
@@ -81,7 +104,7 @@ class Dialogue:
     """
 
     number: int
-    protocol: Literal["SMTP", "POP3"]
+    protocol: Literal["SMTP", "POP3", "FTPS"]
     peer: str
     began: datetime
     ended: datetime | None
@@ -107,14 +130,14 @@ class DialogueRecorder:
         self,
         *,
         number: int,
-        protocol: Literal["SMTP", "POP3"],
+        protocol: Literal["SMTP", "POP3", "FTPS"],
         peer: str,
         now: Callable[[], datetime],
         limit: int,
         changed: Callable[[], object],
     ) -> None:
         self.number = number
-        self._protocol: Literal["SMTP", "POP3"] = protocol
+        self._protocol: Literal["SMTP", "POP3", "FTPS"] = protocol
         self._peer = peer
         self._now = now
         self._changed = changed

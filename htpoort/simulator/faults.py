@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final, Generic, TypeVar, cast, final
+from typing import Final, Generic, Protocol, TypeVar, cast, final
 
 import attrs
 
@@ -17,7 +17,7 @@ __all__ = ["FaultAction", "Pop3Fault", "ReplyFault", "SmtpFault", "SmtpStep"]
 
 _GREYLISTED: Final = timedelta(minutes=5)
 # RFC 5321, section 4.5.3.1.5: 512 octets with code, blank and line end. RFC 2449, section 4, has the same for POP3.
-_TEXT: Final = re.compile(r"[ -~]{0,500}")
+TEXT: Final = re.compile(r"[ -~]{0,500}")
 
 
 class SmtpStep(enum.StrEnum):
@@ -189,8 +189,8 @@ class SmtpFault:
 
 def _smtp_problems(fault: SmtpFault) -> list[Problem]:
     """Find the problems of an SMTP fault."""
-    found = _times_problems(fault.times)
-    if not _TEXT.fullmatch(fault.text):
+    found = times_problems(fault.times)
+    if not TEXT.fullmatch(fault.text):
         found.append("text is not one line of at most 500 printable ASCII characters; shorten or change it.")
     if fault.after <= timedelta(0):
         found.append(f"after is {fault.after}; give a time above 0.")
@@ -200,7 +200,7 @@ def _smtp_problems(fault: SmtpFault) -> list[Problem]:
     return [*kinds, *(Problem("simulator.smtp-fault", message) for message in found)]
 
 
-def _times_problems(times: int | None) -> list[str]:
+def times_problems(times: int | None) -> list[str]:
     """Find the problems of the number of times; a script from a file has no None."""
     if times is None or times >= 1:
         return []
@@ -271,7 +271,7 @@ class Pop3Fault:
         if self.command not in _COMMANDS:
             message = f"command is {self.command!r}; give one of {', '.join(_COMMANDS)}."
             problems.append(Problem("simulator.pop3-fault", message))
-        problems.extend(Problem("simulator.pop3-fault", message) for message in _times_problems(self.times))
+        problems.extend(Problem("simulator.pop3-fault", message) for message in times_problems(self.times))
         if self.deleted and self.command != "QUIT":
             message = f"deleted is set at {self.command}; only QUIT deletes, so leave it out."
             problems.append(Problem("simulator.pop3-fault", message))
@@ -302,7 +302,26 @@ def member_problems(code: str, **fields: tuple[object, type[enum.StrEnum]]) -> l
     ]
 
 
-F = TypeVar("F", bound="SmtpFault | Pop3Fault")
+class Fault(Protocol):
+    """A fault of any protocol."""
+
+    @property
+    def place(self) -> str:
+        """The step or command."""
+        ...
+
+    @property
+    def action(self) -> FaultAction:
+        """What the server does."""
+        ...
+
+    @property
+    def times(self) -> int | None:
+        """How often it is shown; None for always."""
+        ...
+
+
+F = TypeVar("F", bound=Fault)
 
 
 @final
@@ -358,7 +377,9 @@ class FaultCounter(Generic[F]):
         if self._left[number][1] == 0:
             return False
         self._count(number)
-        self._greylisted[pair] = self._clock() + cast("SmtpFault", self._left[number][0]).after  # POP3 has no greylist
+        self._greylisted[pair] = (
+            self._clock() + cast("SmtpFault", self._left[number][0]).after
+        )  # no other protocol has greylist
         return True
 
     def _count(self, number: int) -> None:

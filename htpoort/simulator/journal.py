@@ -193,7 +193,7 @@ class Journal:
         self._entries.append(JournalEntry(number=self._written, at=self._clock(), what=what, dialogue=number))
         self._change()
 
-    def begin(self, protocol: Literal["SMTP", "POP3"], peer: str) -> DialogueRecorder:
+    def begin(self, protocol: Literal["SMTP", "POP3", "FTPS"], peer: str) -> DialogueRecorder:
         """Begin a session; from now on it is the one that the running task serves."""
         self._opened += 1
         recorder = DialogueRecorder(

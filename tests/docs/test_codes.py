@@ -53,7 +53,7 @@ MADE = {
 # Whether it is retryable without a code and after a 4xx, and the word for it.
 AGAIN = {(True, True): "yes", (False, False): "no", (False, True): "after"}
 # Functions that take the code of a problem, and at which place.
-MAKERS = {"Problem": 0, "Remark": 0, "refusal": 0, "report": 0, "WrongValue": 1, "_left": 1}
+MAKERS = {"Problem": 0, "member_problems": 0, "Remark": 0, "refusal": 0, "report": 0, "WrongValue": 1, "_left": 1}
 
 
 def codes_in_the_source() -> set[str]:

@@ -45,6 +45,7 @@ from htpoort.core.party import PartyId
 from htpoort.core.payload import Part, Payload, read_payload
 from htpoort.core.routing import (
     Correlation,
+    Objection,
     Quarantined,
     Reason,
     Routed,
@@ -78,6 +79,7 @@ __all__ = [
     "MoveProgress",
     "MoveStage",
     "NextStep",
+    "Objection",
     "OldSystemFacts",
     "Outcome",
     "Part",

@@ -17,7 +17,7 @@ from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, Wor
 from htpoort.agent.metrics import DELIVERIES, DELIVERY_SECONDS
 from htpoort.core.errors import HtpoortError, InputError, Problem
 from htpoort.core.exchange import retry_delay
-from htpoort.core.routing import find_party
+from htpoort.core.party import find_party
 from htpoort.core.text import one_line
 from htpoort.delivery import Delivery, SelfTestingDelivery
 from htpoort.ledger import Reply

@@ -17,8 +17,7 @@ from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.message import Layout, Submission, TransferEncoding, build
-from htpoort.core.party import PartyId
-from htpoort.core.routing import find_party, read_parties
+from htpoort.core.party import PartyId, find_party, read_parties
 from htpoort.ledger import Exchange, Ledger
 
 __all__ = ["Destination", "Dispatched", "Dispatcher"]

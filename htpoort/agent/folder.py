@@ -41,7 +41,7 @@ from htpoort.agent.dispatch import Dispatched, Dispatcher
 from htpoort.agent.settings import DeclarationFolder
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.message import automatic_reference
-from htpoort.core.routing import find_party
+from htpoort.core.party import find_party
 from htpoort.core.text import one_line
 
 __all__ = ["DeclarationFiles", "FileOutcome", "FolderContent"]

@@ -235,6 +235,7 @@ def held(message: QuarantinedMessage) -> Facts:
         "subject_text": message.subject_text,
         "copies": message.copies,
         "octets": message.octets,
+        "wrong_deliveries": message.wrong_deliveries,
         "problems": [{"message": problem} for problem in message.problems],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import typer
@@ -17,7 +17,11 @@ from htpoort.cli._selection import PartNumber, PayloadOnly, RawOnly
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.exchange import State
 from htpoort.core.payload import read_payload
-from htpoort.core.routing import Routed
+from htpoort.core.routing import Objection, Routed
+
+if TYPE_CHECKING:
+    from htpoort.config import AgentConfig
+    from htpoort.ledger import WithdrawnRelease
 
 app = _input.group()
 quarantine = _input.group("quarantine", "List, show, release or discard messages whose process is not known.")
@@ -184,9 +188,6 @@ def _named(server: str | None, paused: list[str]) -> list[str]:
 
 # ── the quarantine ───────────────────────────────────────────────────────────
 
-_CONTRADICTIONS: Final = frozenset({"release.other-party", "release.other-system"})
-"""The codes of what the ledger knows against a choice."""
-
 
 @quarantine.command(name="list")
 def list_command(
@@ -255,40 +256,38 @@ def release(  # noqa: PLR0913 - one option for each part of the decision
         str | None, typer.Option(help="Reference (K) of the message; by default the one in its Subject.")
     ] = None,
     despite: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REASON", help="Release it although the ledger contradicts it; the reason goes into the log."
-        ),
+        list[Objection] | None,
+        typer.Option(metavar="OBJECTION", help="What the refusal names, and you know better; may be repeated."),
     ] = None,
+    why: Annotated[str | None, typer.Option(help="The reason, for the log; needed with --despite.")] = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """Hand a message over to the process that you choose."""
+    reason = None if why is None else _input.words("--why", why)
     with _input.opened(config) as (settings, ledger), _advising(), _naming_despite():
-        quarantine, at, directory = ledger.quarantine, _clock.now(), settings.directory
-        from_system, for_party = directory.system(system), settings.party(party)
-        if despite is None:
-            stored = quarantine.release(
-                number, system=from_system, party=for_party, reference=reference, at=at, directory=directory
-            )
-        else:
-            reason = _input.words("--despite", despite)
-            stored = quarantine.release_despite(
-                number,
-                system=from_system,
-                party=for_party,
-                reason=reason,
-                reference=reference,
-                at=at,
-                directory=directory,
-            )
+        stored = ledger.quarantine.release(
+            number,
+            system=settings.directory.system(system),
+            party=settings.party(party),
+            reference=reference,
+            at=_clock.now(),
+            directory=settings.directory,
+            despite=despite or (),
+            reason=reason,
+        )
         _output.mark_committed()
-    facts = {"result": "released", "key": number, "reply": stored.key, "repeated": stored.repeated}
+    facts: Facts = {"result": "released", "key": number, "reply": stored.key, "repeated": stored.repeated}
     if isinstance(stored.routing, Routed):
         routed = stored.routing
         facts |= {"system": routed.system.name, "party": str(routed.party), "reference": routed.reference}
         facts["correlation"] = routed.correlation.value
-    (_show.as_json if json else _show.rows)(facts)
+    # What was named is what was known against it, or the ledger had refused.
+    overridden = [objection.value for objection in Objection if objection in (despite or ())]
+    if json:
+        _show.as_json({**facts, "despite": overridden})
+    else:
+        _show.rows({**facts, "despite": ", ".join(overridden) or None})
 
 
 @contextlib.contextmanager
@@ -304,15 +303,17 @@ def _advising() -> Generator[None]:
 
 @contextlib.contextmanager
 def _naming_despite() -> Generator[None]:
-    """Name the option for the reason; the ledger asks for one if it contradicts the choice."""
+    """Name the options for what the ledger knows against a choice, and for the reason."""
     try:
-        with _input.naming(reason="--despite"):
+        with _input.naming(despite="--despite", reason="--why"):
             yield
     except InputError as error:
-        *others, last = error.problems
-        if last.code not in _CONTRADICTIONS:
+        codes = {problem.code for problem in error.problems}
+        if not (named := [objection.value for objection in Objection if f"release.{objection.value}" in codes]):
             raise
-        last = attrs.evolve(last, message=f"{last.message} Give it by --despite REASON.")
+        *others, last = error.problems
+        options = "".join(f"--despite {name} " for name in named)
+        last = attrs.evolve(last, message=f"{last.message} Add {options}--why REASON.")
         raise InputError(error.text, (*others, last)) from None
 
 
@@ -337,12 +338,57 @@ def withdraw(
     number: MessageNumber,
     *,
     why: Annotated[str, typer.Option(help="The reason, for the log.")],
+    delivered: Annotated[
+        bool, typer.Option("--delivered", help="Do it although a process has the reply; you fetch that back yourself.")
+    ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Take a wrong release back, until its reply is delivered; the message waits for a decision again."""
+    """Take a wrong release back; the message waits for a decision again."""
     why = _input.words("--why", why)
-    with _input.opened(config) as (_, ledger), _advising(), _input.naming(reason="--why"):
-        ledger.quarantine.withdraw(number, at=_clock.now(), reason=why)
+    with (
+        _input.opened_with_agent(config) as (settings, ledger),
+        _advising(),
+        _input.naming(reason="--why"),
+        _naming_delivered(),
+    ):
+        withdrawn = ledger.quarantine.withdraw(number, at=_clock.now(), reason=why, delivered=delivered)
         _output.mark_committed()
-    (_show.as_json if json else _show.rows)({"result": "withdrawn", "key": number})
+    facts: Facts = {"result": "withdrawn", "key": number}
+    if not withdrawn.may_be_delivered:
+        (_show.as_json if json else _show.rows)(facts)
+        return
+    facts |= _whereabouts(withdrawn, settings)
+    if json:
+        _show.as_json(facts)
+        return
+    _show.rows({**facts, "delivered": facts["delivered"] or "perhaps; its end is not recorded"})
+    _show.line("Fetch it back there yourself; the message waits in quarantine again.")
+
+
+def _whereabouts(withdrawn: WithdrawnRelease, settings: AgentConfig) -> Facts:
+    """Describe which process has a reply that was taken back, and which file, as the configuration is today."""
+    reply = withdrawn.reply
+    delivery, file = settings.delivery_of(reply)
+    return {
+        "reply": reply.key,
+        "system": reply.system,
+        "party": reply.party,
+        "reference": reply.reference,
+        "delivered": _facts.moment(withdrawn.delivered),
+        "delivery": delivery or None,
+        "file": None if file is None else str(file),
+    }
+
+
+@contextlib.contextmanager
+def _naming_delivered() -> Generator[None]:
+    """Name the option that takes back what a process has."""
+    try:
+        yield
+    except InputError as error:
+        problems = (
+            attrs.evolve(each, message=each.message.replace("give delivered=True", "add --delivered"))
+            for each in error.problems
+        )
+        raise InputError(error.text, tuple(problems)) from None

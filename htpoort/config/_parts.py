@@ -24,8 +24,7 @@ from htpoort.config._tables import DeliveryTable, FolderTable, Login, OutboxTabl
 from htpoort.core import address
 from htpoort.core.directory import Directory
 from htpoort.core.errors import UnknownError
-from htpoort.core.party import PartyId
-from htpoort.core.routing import find_party
+from htpoort.core.party import PartyId, find_party
 from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery

@@ -19,8 +19,8 @@ from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
 from htpoort.core.notices import NoticeName
-from htpoort.core.party import PartyId
-from htpoort.core.routing import Router, find_party
+from htpoort.core.party import PartyId, find_party
+from htpoort.core.routing import Router
 from htpoort.core.text import ascii_lower
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
@@ -309,6 +309,21 @@ class AgentConfig:
             "trusted authorities": "none" if tls is None else str(tls.ca_file or "those of the system"),
             "delivery": shown_delivery(self.deliveries.get(system.name)),
         }
+
+    def delivery_of(self, reply: Reply) -> tuple[str, Path | None]:
+        """
+        Name where a reply goes.
+
+        Args:
+            reply: The reply.
+
+        Returns:
+            Its delivery, empty if there is none; and the file that it is written to, if it is written to one.
+        """
+        of_party = self.party_deliveries.get((reply.system, reply.party))
+        delivery = of_party or self.deliveries.get(reply.system)
+        written = delivery.place_of(reply) if isinstance(delivery, DirectoryDelivery | MaildirDelivery) else None
+        return shown_delivery(delivery), written
 
     def agent(
         self, ledger: Ledger, *, keep_pauses: bool = False, metrics: htpoort.agent.Metrics | None = None

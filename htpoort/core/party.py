@@ -1,5 +1,5 @@
 """
-Read and compare party IDs, such as NL123456789.02.05.
+Read and compare party IDs, such as NL123456789.02.05, and find one among those that are known.
 
 This module never verifies check digits. The eleven-test fails on the official examples.
 """
@@ -7,12 +7,14 @@ This module never verifies check digits. The eleven-test fails on the official e
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import cast, final
 
 import attrs
 
 from htpoort.core import grammar
-from htpoort.core.errors import InputError, Problem
+from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.text import ascii_lower
 
 __all__ = ["PartyId"]
 
@@ -122,3 +124,68 @@ def _refusal(text: str) -> InputError:
     """Explain that a text is not a party ID."""
     message = "This is not a party ID; write two letters, digits and groups after dots, as in NL123456789.02.05."
     return InputError(text, (Problem("party.form", message, 0, len(text)),))
+
+
+def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
+    """
+    Read the parties of a router or a dispatcher.
+
+    Args:
+        values: Party IDs, at least one.
+
+    Returns:
+        Each party once, in order.
+
+    Raises:
+        InputError: There is no value, or some are not party IDs. The error lists every problem.
+    """
+    parties: dict[str, PartyId] = {}
+    problems: list[Problem] = []
+    single: object = values  # a str is an iterable of str too
+    for value in [single] if isinstance(single, str) else values:
+        try:
+            party = value if isinstance(value, PartyId) else PartyId.parse(str(value))
+        except InputError as error:
+            problems.extend(
+                attrs.evolve(problem, message=f"parties: {value!r} {problem.message.removeprefix('This ')}")
+                for problem in error.problems
+            )
+        else:
+            parties[str(party).lower()] = party
+    if isinstance(single, str):
+        problems.append(Problem("input.type", f"parties is the str {single!r}; give a list of party IDs."))
+    elif not parties and not problems:
+        message = "parties is empty; give at least one party ID, or every reply is quarantined."
+        problems.append(Problem("input.parties", message))
+    if problems:
+        raise InputError("", tuple(problems))
+    return tuple(parties.values())
+
+
+def find_party(parties: Iterable[PartyId], text: str, place: str) -> PartyId:
+    """
+    Find a party among those that are known.
+
+    >>> parties = read_parties(["NL123456789.02.05"])
+    >>> str(find_party(parties, "nl123456789.02.05", "parties"))
+    'NL123456789.02.05'
+    >>> find_party(parties, "NL000000000", "parties")
+    Traceback (most recent call last):
+        ...
+    htpoort.core.errors.UnknownError: party 'NL000000000' is not in parties. ...
+
+    Args:
+        parties: The known parties.
+        text: A party ID, in any case.
+        place: Where the parties are listed, for the error.
+
+    Returns:
+        The party, as *parties* spells it.
+
+    Raises:
+        UnknownError: It is none of them.
+    """
+    known = {ascii_lower(str(party)): party for party in parties}
+    if (found := known.get(ascii_lower(text))) is None:
+        raise UnknownError("party", text, place, tuple(sorted(map(str, known.values()))))
+    return found

@@ -18,12 +18,22 @@ import attrs
 from htpoort.core import _headers, _lenient, grammar
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
-from htpoort.core.errors import EnvelopeError, InputError, Problem, UnknownError
-from htpoort.core.party import PartyId
+from htpoort.core.errors import EnvelopeError, InputError, Problem
+from htpoort.core.party import PartyId, read_parties
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.text import ascii_lower
 
-__all__ = ["Correlation", "Quarantined", "Reason", "Routed", "Router", "SentLookup", "SentRecord", "correlate"]
+__all__ = [
+    "Correlation",
+    "Objection",
+    "Quarantined",
+    "Reason",
+    "Routed",
+    "Router",
+    "SentLookup",
+    "SentRecord",
+    "correlate",
+]
 
 _PAGE: Final = 'Douane, "Hoe bereid ik me voor op DMS?"'
 
@@ -72,6 +82,15 @@ class Reason(enum.Enum):
     """The reference was sent by another party than the one that is addressed."""
     FOREIGN_FILE = "foreign-file"
     """A file that was fetched belongs to no uploaded file, or may belong to several."""
+
+
+class Objection(enum.Enum):
+    """What the ledger holds against a release; each is overridden by its name, with a reason. The values are stable."""
+
+    OTHER_PARTY = "other-party"
+    """Another party sent the K, or A names another party: the wrong party would get it."""
+    OTHER_SYSTEM = "other-system"
+    """The K was sent to another system, or mailbox or process ID belong to another system."""
 
 
 _REASONS: Final = {
@@ -232,71 +251,6 @@ def _correlated(routed: Routed, correlation: Correlation) -> Routed:
         body_start=routed.body_start,
         raw=routed.raw,
     )
-
-
-def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
-    """
-    Read the parties of a router or a dispatcher.
-
-    Args:
-        values: Party IDs, at least one.
-
-    Returns:
-        Each party once, in order.
-
-    Raises:
-        InputError: There is no value, or some are not party IDs. The error lists every problem.
-    """
-    parties: dict[str, PartyId] = {}
-    problems: list[Problem] = []
-    single: object = values  # a str is an iterable of str too
-    for value in [single] if isinstance(single, str) else values:
-        try:
-            party = value if isinstance(value, PartyId) else PartyId.parse(str(value))
-        except InputError as error:
-            problems.extend(
-                attrs.evolve(problem, message=f"parties: {value!r} {problem.message.removeprefix('This ')}")
-                for problem in error.problems
-            )
-        else:
-            parties[str(party).lower()] = party
-    if isinstance(single, str):
-        problems.append(Problem("input.type", f"parties is the str {single!r}; give a list of party IDs."))
-    elif not parties and not problems:
-        message = "parties is empty; give at least one party ID, or every reply is quarantined."
-        problems.append(Problem("input.parties", message))
-    if problems:
-        raise InputError("", tuple(problems))
-    return tuple(parties.values())
-
-
-def find_party(parties: Iterable[PartyId], text: str, place: str) -> PartyId:
-    """
-    Find a party among those that are known.
-
-    >>> parties = read_parties(["NL123456789.02.05"])
-    >>> str(find_party(parties, "nl123456789.02.05", "parties"))
-    'NL123456789.02.05'
-    >>> find_party(parties, "NL000000000", "parties")
-    Traceback (most recent call last):
-        ...
-    htpoort.core.errors.UnknownError: party 'NL000000000' is not in parties. ...
-
-    Args:
-        parties: The known parties.
-        text: A party ID, in any case.
-        place: Where the parties are listed, for the error.
-
-    Returns:
-        The party, as *parties* spells it.
-
-    Raises:
-        UnknownError: It is none of them.
-    """
-    known = {ascii_lower(str(party)): party for party in parties}
-    if (found := known.get(ascii_lower(text))) is None:
-        raise UnknownError("party", text, place, tuple(sorted(map(str, known.values()))))
-    return found
 
 
 def _not_text(**values: object) -> tuple[Problem, ...]:

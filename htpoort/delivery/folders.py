@@ -142,6 +142,18 @@ class MaildirDelivery:
         except OSError as error:
             raise self_test_error("delivery.maildir", system, str(target), error) from error
 
+    def place_of(self, reply: Deliverable) -> Path:
+        """
+        Give the place where a reply is written if no other file has its name; a reader may move and mark it.
+
+        Args:
+            reply: The reply.
+
+        Returns:
+            The path of its file.
+        """
+        return self._target(reply.system) / "new" / _file_name(reply)
+
     def _target(self, system: str) -> Path:
         return Path(self.path, safe_name(system)) if self.per_system else Path(self.path)
 
@@ -315,6 +327,19 @@ class DirectoryDelivery:
         except OSError as error:
             raise self_test_error("delivery.directory", system, str(folder), error) from error
 
+    def place_of(self, reply: Deliverable) -> Path:
+        """
+        Give the place where a reply is written if no other file has its name.
+
+        Args:
+            reply: The reply.
+
+        Returns:
+            The path of its file.
+        """
+        folder = self._folder({"system": reply.system, "party": reply.party})
+        return folder / f"{_stem(reply)}.{_content(reply, payload=self.payload)[1]}"
+
     def _folder(self, values: dict[str, str]) -> Path:
         """Fill in the placeholders, up to the first part of the path that has one without a value."""
         safe = {name: safe_name(value, dots=True) for name, value in values.items()}
@@ -340,20 +365,15 @@ def _wrong_path(path: Path | str) -> list[str]:
 
 def _put_file(folder: Path, reply: Deliverable, *, payload: bool) -> None:
     """Write a file, sync it, and only then let it appear; write nothing if it exists."""
-    octets, ending = reply.raw, "eml"
-    if payload:
-        found = read_payload(reply.raw)
-        if found.octets is None:
-            codes = ", ".join(problem.code for problem in found.problems) or "no part"
-            _LOG.warning(
-                "The payload of reply %d of %s for %s under %s cannot be taken out for sure (%s); its whole message is "
-                "delivered.",
-                *(reply.key, reply.system, reply.party, reply.reference, codes),
-                extra=event("reply.payload-unclear", of=reply, reply=reply.key, codes=codes),
-            )
-        else:
-            octets, ending = found.octets, str(found.ending)
-    stem = f"{safe_name(reply.reference, dots=True)}-{reply.key:d}"
+    octets, ending, codes = _content(reply, payload=payload)
+    if codes:
+        _LOG.warning(
+            "The payload of reply %d of %s for %s under %s cannot be taken out for sure (%s); its whole message is "
+            "delivered.",
+            *(reply.key, reply.system, reply.party, reply.reference, codes),
+            extra=event("reply.payload-unclear", of=reply, reply=reply.key, codes=codes),
+        )
+    stem = _stem(reply)
     make_folder(folder)
 
     def numbered(number: int) -> str:
@@ -365,6 +385,21 @@ def _put_file(folder: Path, reply: Deliverable, *, payload: bool) -> None:
     )
     # Also if the file existed: the process that wrote it may have ended before syncing.
     sync_names(folder)
+
+
+def _stem(reply: Deliverable) -> str:
+    """Name the file of a reply, the same at every delivery, without its ending."""
+    return f"{safe_name(reply.reference, dots=True)}-{reply.key:d}"
+
+
+def _content(reply: Deliverable, *, payload: bool) -> tuple[bytes, str, str]:
+    """Choose the content of a file and its ending; with the codes of why a payload is not taken out, if it is not."""
+    if not payload:
+        return reply.raw, "eml", ""
+    found = read_payload(reply.raw)
+    if found.octets is None:
+        return reply.raw, "eml", ", ".join(problem.code for problem in found.problems) or "no part"
+    return found.octets, str(found.ending), ""
 
 
 def _test_directory(folder: Path) -> None:

@@ -6,10 +6,10 @@ in), `quarantine`, `servers`, `reports` (read only), and `notices` with `windows
 questions about the whole. `outbox` builds on `_queueing` (put in), `_attempts` (claims and outcomes), `_lists` (read)
 and `_knowledge` (what notices say), which holds back what is claimed. `inbox` builds on `_received` (read) and on
 `_attempts`, because a reply settles its exchange, and `quarantine` on `inbox`, because a released message becomes a
-reply. The methods of all of them are made by `_connection` (one writing thread, readers beside it), and use
-`_statement` (statements prepared once, the log of events) on the tables of `_schema`. At the bottom, `_sqlite` and
-`_postgresql` connect to a database and keep a second agent away from a file, `_driver_errors` explains errors, and
-`records` are the values that are returned.
+reply, and on `_withdrawing`, which takes that back. The methods of all of them are made by `_connection` (one writing
+thread, readers beside it), and use `_statement` (statements prepared once, the log of events) on the tables of
+`_schema`. At the bottom, `_sqlite` and `_postgresql` connect to a database and keep a second agent away from a file,
+`_driver_errors` explains errors, and `records` are the values that are returned.
 """
 
 from htpoort.ledger._overview import RETENTION_DAYS
@@ -35,6 +35,7 @@ from htpoort.ledger.records import (
     StoredNotice,
     Story,
     Unanswered,
+    WithdrawnRelease,
 )
 from htpoort.ledger.recoveries import Concern, Recoveries, RecoveryOrder
 from htpoort.ledger.reports import Excerpt, FailingDelivery, Reports, TrafficCount
@@ -79,5 +80,6 @@ __all__ = [
     "Unanswered",
     "WindowReview",
     "Windows",
+    "WithdrawnRelease",
     "check_url",
 ]

@@ -15,13 +15,12 @@ from typing import Any, Final
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Decision, Event, Outcome, State, decide
 from htpoort.core.routing import Correlation
 from htpoort.ledger import _schema
 from htpoort.ledger._queueing import LockedExchange
-from htpoort.ledger._statement import Row, Statement, any_row, flush_log, log
-from htpoort.ledger.records import Claimed, LedgerEvent
+from htpoort.ledger._statement import Row, Statement, flush_log, log
+from htpoort.ledger.records import Claimed
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
@@ -345,60 +344,3 @@ def record_begun(connection: sa.Connection, row: sa.Row[Any], begun: AttemptSet,
         _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         state = apply_event(connection, row.id, state, Event.NEVER_SENT, at=at).state
     return state
-
-
-# ── replies that are taken back ──────────────────────────────────────────────
-
-_GATEWAY_HAS_IT: Final = (Event.ACCEPTED, Event.RESOLVED_AS_SENT)
-
-
-def withdraw_reply(connection: sa.Connection, key: int, *, at: datetime) -> None:
-    """
-    Remove a reply that a person released, and take back what it did to its exchange.
-
-    Raises:
-        InputError: It is gone, a process has it or may have it, or an attempt to send its exchange is under way.
-    """
-    exchange = connection.execute(sa.select(_replies.c.exchange).where(_replies.c.id == key)).scalar()
-    # In the order in which a reply that comes in locks them.
-    sent = None if exchange is None else _locked(connection, _exchanges, exchange)
-    row = _locked(connection, _replies, key)
-    flush_log(connection)
-    if why := _kept_because(connection, row, sent):
-        message = f"Reply {key}, which the message became, {why}, so the release cannot be taken back."
-        raise InputError("", (Problem("ledger.not-withdrawn", message),))
-    if row.copies > 1:
-        # It also came by itself, to the same process.
-        connection.execute(sa.update(_replies).where(_replies.c.id == key).values(copies=row.copies - 1))
-        return
-    connection.execute(sa.delete(_replies).where(_replies.c.id == key))
-    connection.execute(sa.delete(_messages).where(_messages.c.id == row.message))
-    answers = sa.and_(_replies.c.exchange == exchange, _replies.c.correlation == Correlation.MATCHED.value)
-    if sent is None or sent.state != State.ANSWERED.value or any_row(connection, answers):
-        return
-    apply_event(connection, sent.id, State.ANSWERED, Event.ANSWER_WITHDRAWN, at=at, detail=f"reply {key}")
-    # What a person stated is not logged as a 250: the time of the first one is the time of acceptance.
-    for event in _GATEWAY_HAS_IT:
-        if any_row(connection, (_events.c.exchange == sent.id) & (_events.c.event == event.value)):
-            apply_event(connection, sent.id, State.UNKNOWN, event, at=at, detail="as before that reply")
-            return
-
-
-def _locked(connection: sa.Connection, table: sa.Table, key: int) -> Any:  # noqa: ANN401 - a row, or None
-    return connection.execute(sa.select(table).where(table.c.id == key).with_for_update()).first()
-
-
-def _kept_because(connection: sa.Connection, row: Any, sent: Any) -> str:  # noqa: ANN401 - rows, or None
-    """Say why a reply must stay; empty if it need not."""
-    if row is None:
-        return "was pruned"
-    if row.delivered is not None or row.redeliveries:
-        return "was delivered"
-    of_reply = sa.and_(_events.c.reply == row.id, _events.c.event == LedgerEvent.DELIVERY_FAILED.value)
-    failed: int = connection.execute(sa.select(sa.func.count()).where(of_reply)).scalar_one()
-    if row.attempts != failed:
-        # An attempt is under way, or its end was never recorded.
-        return "may have been delivered"
-    if sent is not None and sent.state == State.SENDING.value:
-        return "may answer an attempt that is under way"
-    return ""

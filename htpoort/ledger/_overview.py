@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from htpoort.core.cutover import QUIET_DAYS, OldSystemFacts, PartyTotals
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.exchange import Event, State
-from htpoort.core.party import PartyId
-from htpoort.core.routing import SentRecord, read_parties
+from htpoort.core.party import PartyId, read_parties
+from htpoort.core.routing import SentRecord
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, soon, writes
 from htpoort.ledger._lists import NOT_SENT_REPLIES

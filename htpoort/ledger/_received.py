@@ -18,7 +18,7 @@ from htpoort.core.text import ascii_lower
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import LedgerPart, reads, streams
 from htpoort.ledger._statement import log_entries
-from htpoort.ledger.records import Entry, QuarantinedMessage, QuarantineState, Reply
+from htpoort.ledger.records import Entry, LedgerEvent, QuarantinedMessage, QuarantineState, Reply
 
 _messages: Final = _schema.messages
 _replies: Final = _schema.replies
@@ -212,9 +212,22 @@ class ReplyLists(LedgerPart):
 
 _NAMED: Final = 10
 """Numbers of messages that an error names."""
+_WITHDRAWN: Final = (LedgerEvent.RELEASE_WITHDRAWN.value, LedgerEvent.DELIVERY_WITHDRAWN.value)
+_DELIVERIES: Final = (
+    LedgerEvent.DELIVERED.value,
+    LedgerEvent.DELIVERY_FAILED.value,
+    LedgerEvent.REDELIVERY_ORDERED.value,
+)
 _HEAD: Final = 65_536  # octets that a header block may have
+_WRONG_DELIVERIES: Final = (
+    sa
+    .select(sa.func.count())
+    .where(_events.c.quarantine == _quarantine.c.id, _events.c.event == LedgerEvent.DELIVERY_WITHDRAWN.value)
+    .scalar_subquery()
+)
 HELD_MESSAGE: Final = sa.select(
     _quarantine,
+    _WRONG_DELIVERIES.label("wrong_deliveries"),
     sa.func.length(_messages.c.raw).label("octets"),
     sa.func.substr(_messages.c.raw, 1, _HEAD, type_=sa.LargeBinary).label("head"),
 ).join(_messages, _messages.c.id == _quarantine.c.message)
@@ -238,6 +251,7 @@ def message_of(row: sa.Row[Any]) -> QuarantinedMessage:
         state=QuarantineState(row.state),
         copies=row.copies,
         octets=row.octets,
+        wrong_deliveries=row.wrong_deliveries,
     )
 
 
@@ -345,6 +359,8 @@ class QuarantineLists(LedgerPart):
         """
         List what happened to a message in quarantine: when it came, what a person decided, and why.
 
+        Of a reply that it was until its release was taken back, the deliveries are in it, too.
+
         Args:
             key: Its number.
 
@@ -356,4 +372,8 @@ class QuarantineLists(LedgerPart):
             LedgerError: The ledger could not be read.
         """
         message_row(connection, key, HELD_MESSAGE)
-        return log_entries(connection, _events.c.quarantine == key)
+        withdrawn = sa.select(_events.c.reply).where(_events.c.quarantine == key, _events.c.event.in_(_WITHDRAWN))
+        # A reply that also came by itself is still there, and has its own story.
+        gone = _events.c.reply.in_(withdrawn) & ~sa.exists().where(_replies.c.id == _events.c.reply)
+        deliveries = gone & _events.c.event.in_(_DELIVERIES)
+        return log_entries(connection, (_events.c.quarantine == key) | deliveries)

@@ -61,6 +61,7 @@ _MARK_FAILED: Final = {
 }
 """By whether the worker matters, and whether the order does."""
 _OLD_ORDER: Final = "a person has ordered another delivery since; that is still to come"
+_WITHDRAWN: Final = "its release was taken back meanwhile; the process has it all the same"
 _REDELIVER: Final = Statement(
     sa
     .update(_replies)
@@ -186,8 +187,8 @@ class Replies(ReplyLists):
         """
         values = {"key": key, "at": at, "ordered": redeliveries}
         marked = (_MARK_DELIVERED if redeliveries is None else _MARK_ORDERED_DELIVERED).write(connection, values)
-        exchange = _exchange_of(connection, key)
-        detail = "" if marked else _OLD_ORDER
+        exchange, known = _exchange_of(connection, key)
+        detail = "" if marked else _OLD_ORDER if known else _WITHDRAWN
         log(connection, at, LedgerEvent.DELIVERED.value, reply=key, exchange=exchange, detail=detail)
 
     mark_delivered_soon = soon(mark_delivered)
@@ -220,7 +221,7 @@ class Replies(ReplyLists):
         """
         values = {"key": key, "due": due, "trouble": storable(trouble), "held_by": owner, "ordered": redeliveries}
         _MARK_FAILED[owner is not None, redeliveries is not None].write(connection, values)
-        exchange = _exchange_of(connection, key)
+        exchange, _ = _exchange_of(connection, key)
         log(connection, at, LedgerEvent.DELIVERY_FAILED.value, reply=key, exchange=exchange, detail=trouble)
 
     mark_failed_soon = soon(mark_failed)
@@ -336,6 +337,7 @@ def _redeliver(connection: sa.Connection, chosen: sa.ColumnElement[bool], *, at:
     return [row.id for row in rows]
 
 
-def _exchange_of(connection: sa.Connection, key: int) -> int | None:
-    ((exchange,),) = cast("list[tuple[int | None]]", _EXCHANGE_OF.rows(connection, {"key": key}))
-    return exchange
+def _exchange_of(connection: sa.Connection, key: int) -> tuple[int | None, bool]:
+    """Find the exchange of a reply, and whether the reply is there: a person may have taken its release back."""
+    rows = cast("list[tuple[int | None]]", _EXCHANGE_OF.rows(connection, {"key": key}))
+    return (rows[0][0], True) if rows else (None, False)

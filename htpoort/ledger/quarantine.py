@@ -3,12 +3,12 @@ Release or discard the messages of the quarantine, and take a release back.
 
 A message comes into quarantine in `Replies.take_in` of `htpoort.ledger.inbox`.
 
-Never does: choose a process, delete a message, or release one against what is known without a person's reason.
+Never does: choose a process, delete a message, or release one against what is known unless a person names that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, Final, final
 
@@ -21,15 +21,21 @@ from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.message import read
 from htpoort.core.party import PartyId
-from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, correlate
+from htpoort.core.routing import Correlation, Objection, Quarantined, Reason, Routed, correlate
 from htpoort.ledger import _schema
-from htpoort.ledger._attempts import withdraw_reply
 from htpoort.ledger._connection import soon, writes
 from htpoort.ledger._queueing import sent_records
 from htpoort.ledger._received import HELD_MESSAGE, MESSAGE_WITH_OCTETS, QuarantineLists, message_of, message_row
 from htpoort.ledger._statement import flush_log, log
 from htpoort.ledger._storing import store_reply
-from htpoort.ledger.records import LedgerEvent, QuarantinedMessage, QuarantineState, Stored
+from htpoort.ledger._withdrawing import whereabouts, withdraw_reply
+from htpoort.ledger.records import (
+    LedgerEvent,
+    QuarantinedMessage,
+    QuarantineState,
+    Stored,
+    WithdrawnRelease,
+)
 
 __all__ = ["Quarantine"]
 
@@ -40,7 +46,13 @@ _STATE_AFTER: Final = {
     LedgerEvent.RELEASED: QuarantineState.RELEASED,
     LedgerEvent.DISCARDED: QuarantineState.DISCARDED,
     LedgerEvent.RELEASE_WITHDRAWN: QuarantineState.HELD,
+    LedgerEvent.DELIVERY_WITHDRAWN: QuarantineState.HELD,
 }
+_OBJECTIONS: Final = {
+    Reason.OTHER_PARTY: Objection.OTHER_PARTY,
+    Reason.OTHER_SYSTEM: Objection.OTHER_SYSTEM,
+}
+"""What `correlate` finds, by its reason."""
 
 
 @final
@@ -64,13 +76,16 @@ class Quarantine(QuarantineLists):
         reference: str | None = None,
         at: datetime,
         directory: Directory = HTPOORT,
+        despite: Collection[Objection] = (),
+        reason: str | None = None,
     ) -> Stored:
         """
         Release a message to the process that a person chose; one that was discarded, too.
 
         The release is refused if it contradicts what is known: the K was sent by another party or to another system;
         the message came from another system's mailbox or under its process ID; or A in its envelope is another
-        party. A K that cannot have been sent is refused too.
+        party. Each of these is overridden by its name alone, with a reason. If the K is another party's, or was sent
+        to another system, the reply settles nothing. A K that cannot have been sent is always refused.
 
         Args:
             key: The number of the message.
@@ -79,63 +94,26 @@ class Quarantine(QuarantineLists):
             reference: K; the one in its envelope if not given.
             at: Now.
             directory: Knows which system a mailbox or process ID belongs to; give yours if you have more systems.
+            despite: What is known against it and overridden: all of that, and nothing else.
+            reason: Why; logged. Needed with *despite*.
 
         Returns:
             How the message was routed, and which reply it is now.
 
         Raises:
             UnknownError: No message has this number.
-            InputError: It was released before; it has no K of its own, and *reference* is missing; or what is known
-                contradicts the choice. Those codes are ``release.other-party``,
-                ``release.other-system`` and ``release.reference``. Nothing has changed.
+            InputError: It was released before; it has no K of its own, and *reference* is missing; what is known
+                contradicts the choice and is not named by *despite*, or what *despite* names contradicts nothing; or
+                the reason is missing or blank. The codes are ``release.other-party``, ``release.other-system``,
+                ``release.reference``, ``release.despite`` and ``ledger.reason``, and nothing has changed.
             LedgerError: The ledger could not be written.
         """
-        choice = _Choice(system, party, reference, directory, None)
+        if reason is not None or despite:
+            _refuse_blank(reason or "")
+        choice = _Choice(system, party, reference, directory, frozenset(despite), reason)
         return _release(connection, key, choice, at=at)
 
     release_soon = soon(release)
-
-    @writes
-    def release_despite(  # noqa: PLR0913 - one argument for each part of the decision
-        self,
-        connection: sa.Connection,
-        key: int,
-        *,
-        system: DeclarationSystem,
-        party: PartyId,
-        reason: str,
-        reference: str | None = None,
-        at: datetime,
-        directory: Directory = HTPOORT,
-    ) -> Stored:
-        """
-        Release a message to a process even if that contradicts what is known.
-
-        If the K is another party's, or was sent to another system, the reply settles nothing.
-
-        Args:
-            key: The number of the message.
-            system: The system that it comes from.
-            party: The party that it is for.
-            reason: Why; logged with what it overrides.
-            reference: K; the one in its envelope if not given.
-            at: Now.
-            directory: As for `release`.
-
-        Returns:
-            How the message was routed, and which reply it is now.
-
-        Raises:
-            UnknownError: No message has this number.
-            InputError: It was released before; it has no K of its own, and *reference* is missing; *reason* is blank;
-                or K cannot have been sent.
-            LedgerError: The ledger could not be written.
-        """
-        _refuse_blank(reason)
-        choice = _Choice(system, party, reference, directory, reason)
-        return _release(connection, key, choice, at=at)
-
-    release_despite_soon = soon(release_despite)
 
     @writes
     def discard(self, connection: sa.Connection, key: int, *, at: datetime, reason: str) -> None:
@@ -159,29 +137,42 @@ class Quarantine(QuarantineLists):
     discard_soon = soon(discard)
 
     @writes
-    def withdraw(self, connection: sa.Connection, key: int, *, at: datetime, reason: str) -> None:
+    def withdraw(
+        self, connection: sa.Connection, key: int, *, at: datetime, reason: str, delivered: bool = False
+    ) -> WithdrawnRelease:
         """
-        Take a wrong release back, until its reply is delivered: the message waits for a decision again.
+        Take a wrong release back: the message waits for a decision again, and its reply is no longer there.
 
         If the reply was the only answer of its exchange, that is accepted again if the mail server had accepted it or a
         person had resolved it as sent, and unknown otherwise.
+
+        What a process has, stays there: a person must fetch it back. The log keeps when it was delivered, to which
+        process, and why it was taken back.
 
         Args:
             key: The number of the message.
             at: Now.
             reason: Why; logged.
+            delivered: Take it back although a process has the reply, or may have it.
+
+        Returns:
+            What was taken back, and whether a process has it or may have it.
 
         Raises:
             UnknownError: No message has this number.
-            InputError: It was not released, its reply was or may have been delivered, an attempt to send the exchange
-                of that reply is under way, or *reason* is blank. Nothing has changed.
+            InputError: It was not released; its reply was or may have been delivered, and *delivered* is not set; a
+                delivery of it, or an attempt to send the exchange of that reply, is under way; or *reason* is blank.
+                Nothing has changed.
             LedgerError: The ledger could not be written.
         """
         _refuse_blank(reason)
         reply = _released_as(connection, key)
-        withdraw_reply(connection, reply, at=at)
-        detail = f"it is no longer reply {reply}: {reason}"
-        _mark(connection, key, LedgerEvent.RELEASE_WITHDRAWN, at=at, detail=detail, reply=reply)
+        withdrawn = withdraw_reply(connection, reply, message=key, at=at, delivered=delivered)
+        event, detail = LedgerEvent.RELEASE_WITHDRAWN, f"it is no longer reply {reply}"
+        if withdrawn.may_be_delivered:
+            event, detail = LedgerEvent.DELIVERY_WITHDRAWN, f"{detail}, which {whereabouts(withdrawn)}"
+        _mark(connection, key, event, at=at, detail=f"{detail}: {reason}", reply=reply)
+        return withdrawn
 
     withdraw_soon = soon(withdraw)
 
@@ -199,13 +190,15 @@ class _Choice:
         party: The chosen party.
         reference: The chosen K; None for the one of the message.
         directory: Knows which system a mailbox or process ID belongs to.
-        reason: Why the release may contradict what is known; None if it may not.
+        despite: What is known against it and overridden.
+        reason: Why; None if none is given.
     """
 
     system: DeclarationSystem
     party: PartyId
     reference: str | None
     directory: Directory
+    despite: frozenset[Objection]
     reason: str | None
 
 
@@ -215,15 +208,15 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
 
     Raises:
         UnknownError: No message has this number.
-        InputError: The message was released before, the choice contradicts what is known, or K is not valid.
+        InputError: The message was released before, K is not valid, or what is known against the choice is not what it
+            overrides.
     """
     row = _in_state(connection, key, QuarantineState.HELD, QuarantineState.DISCARDED)
     quarantined, raw = message_of(row), row.raw
     routed = _routed(quarantined, raw, choice)
     # Two contradictions may have the same text.
-    problems = tuple(dict.fromkeys(_contradictions(connection, quarantined, routed, choice.directory)))
-    if problems and choice.reason is None:
-        raise InputError("", _with_advice(problems))
+    known = tuple(dict.fromkeys(_contradictions(connection, quarantined, routed, choice.directory)))
+    _refuse_contradicted(known, choice.despite)
     routing = correlate(routed, sent_records(connection, routed.reference))
     if isinstance(routing, Quarantined):
         # It answers nothing: the K is another party's, or was sent to another system.
@@ -235,9 +228,13 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
     )
     if quarantined.state is QuarantineState.DISCARDED:
         detail += ", although it was discarded before"
+    if earlier := _delivered_before(connection, key):
+        # Without the party, which may be another one's business.
+        detail += f", after a process got it by mistake as reply {' and reply '.join(map(str, earlier))}"
+    if known:
+        detail += f", despite {', '.join(dict.fromkeys(_code(objection) for objection, _ in known))}"
     if choice.reason is not None:
-        codes = ", ".join(dict.fromkeys(problem.code for problem in problems)) or "nothing"
-        detail += f", despite {codes}: {choice.reason}"
+        detail += f": {choice.reason}"
     _mark(connection, key, LedgerEvent.RELEASED, at=at, detail=detail, reply=stored.key)
     return stored
 
@@ -279,26 +276,26 @@ def _routed(quarantined: QuarantinedMessage, raw: bytes, choice: _Choice) -> Rou
 
 def _contradictions(
     connection: sa.Connection, quarantined: QuarantinedMessage, routed: Routed, directory: Directory
-) -> Iterator[Problem]:
-    """List what is known and contradicts a choice; what is merely unknown does not."""
+) -> Iterator[tuple[Objection, str]]:
+    """List what is known and contradicts a choice, in sentences; what is merely unknown does not."""
     own = None if quarantined.subject is None else RoutingEnvelope.parse(quarantined.subject)
     references = dict.fromkeys((routed.reference, *(() if own is None else (own.reference,))))
     for reference in references:
         known = correlate(attrs.evolve(routed, reference=reference), sent_records(connection, reference))
         if isinstance(known, Quarantined):
-            yield _problem(known.reason, known.problems[0].message)
+            yield _OBJECTIONS[known.reason], known.problems[0].message
     by_mailbox = None if quarantined.mailbox is None else directory.answering_from(quarantined.mailbox)
     if by_mailbox is not None and by_mailbox.name != routed.system.name:
         message = f"It came from {quarantined.mailbox}, the mailbox of {by_mailbox.name}, not of {routed.system.name}."
-        yield _problem(Reason.OTHER_SYSTEM, message)
+        yield Objection.OTHER_SYSTEM, message
     if own is None:
         return
     by_process = directory.answering_as(own.sender)
     if by_process is not None and by_process.name != routed.system.name:
         message = f"Its process ID is {own.sender}, that of {by_process.name}, not of {routed.system.name}."
-        yield _problem(Reason.OTHER_SYSTEM, message)
+        yield Objection.OTHER_SYSTEM, message
     if _is_another_party(own.addressee, routed.party):
-        yield _problem(Reason.OTHER_PARTY, f"It is addressed to {own.addressee}, not to {routed.party}.")
+        yield Objection.OTHER_PARTY, f"It is addressed to {own.addressee}, not to {routed.party}."
 
 
 def _is_another_party(addressee: str, party: PartyId) -> bool:
@@ -310,8 +307,30 @@ def _is_another_party(addressee: str, party: PartyId) -> bool:
     return not party.covers(addressee)
 
 
-def _problem(reason: Reason, message: str) -> Problem:
-    return Problem(f"release.{reason.value}", message)
+def _code(objection: Objection) -> str:
+    return f"release.{objection.value}"
+
+
+def _refuse_contradicted(known: tuple[tuple[Objection, str], ...], despite: frozenset[Objection]) -> None:
+    """
+    Refuse a choice unless exactly what is known against it is overridden: a reason opens no door that it does not name.
+
+    Raises:
+        InputError: More is known against it, each with its name; or something is overridden that does not contradict.
+    """
+    named = [(objection, f"{objection.value}: {message}") for objection, message in known if objection not in despite]
+    if named:
+        names = ", ".join(dict.fromkeys(objection.value for objection, _ in named))
+        problems = [Problem(_code(objection), message) for objection, message in named]
+        advice = f"Choose again, or release it despite {names}, with a reason."
+        problems[-1] = attrs.evolve(problems[-1], message=f"{problems[-1].message} {advice}")
+        raise InputError("", tuple(problems))
+    against = {objection for objection, _ in known}
+    if idle := [objection.value for objection in Objection if objection in despite - against]:
+        message = (
+            f"despite names {' and '.join(idle)}, but nothing of that is known against this release; leave it out."
+        )
+        raise InputError("", (Problem("release.despite", message),))
 
 
 def _refuse_blank(reason: str) -> None:
@@ -323,13 +342,6 @@ def _refuse_blank(reason: str) -> None:
     """
     if not reason.strip():
         raise InputError("", (Problem("ledger.reason", "reason is blank; give a reason for the log."),))
-
-
-def _with_advice(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Add the advice once, to the last problem."""
-    *others, last = problems
-    advice = "Choose again, or release it despite this, with a reason."
-    return (*others, attrs.evolve(last, message=f"{last.message} {advice}"))
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────
@@ -367,6 +379,13 @@ def _released_as(connection: sa.Connection, key: int) -> int:
     query = sa.select(_events.c.reply).where(released).order_by(_events.c.id.desc()).limit(1)
     reply: int = connection.execute(query).scalar_one()
     return reply
+
+
+def _delivered_before(connection: sa.Connection, key: int) -> list[int]:
+    """List the replies that a message was, and that a process got or may have got before the release was taken back."""
+    flush_log(connection)
+    withdrawn = sa.and_(_events.c.quarantine == key, _events.c.event == LedgerEvent.DELIVERY_WITHDRAWN.value)
+    return list(connection.execute(sa.select(_events.c.reply).where(withdrawn).order_by(_events.c.id)).scalars())
 
 
 def _mark(  # noqa: PLR0913 - one argument for each thing that is written

@@ -31,6 +31,7 @@ __all__ = [
     "StoredNotice",
     "Story",
     "Unanswered",
+    "WithdrawnRelease",
 ]
 
 
@@ -228,6 +229,7 @@ class QuarantinedMessage:
         state: Its state.
         copies: How often it came.
         octets: The size of the message.
+        wrong_deliveries: How often its release was taken back although a process had the reply, or may have had it.
     """
 
     key: int
@@ -241,6 +243,7 @@ class QuarantinedMessage:
     state: QuarantineState
     copies: int
     octets: int
+    wrong_deliveries: int = 0
 
 
 @final
@@ -258,6 +261,25 @@ class Stored:
     routing: Routed | Quarantined
     key: int
     repeated: bool
+
+
+@final
+@attrs.frozen(kw_only=True)
+class WithdrawnRelease:
+    """
+    A release that was taken back.
+
+    Args:
+        key: The number of the message, which is in quarantine again.
+        reply: The reply that it was. No ledger has it any more, unless it also came by itself.
+        delivered: When a process got it last; None if that is not recorded.
+        may_be_delivered: Whether a process has it, or may have it because the end of a delivery is not recorded.
+    """
+
+    key: int
+    reply: Reply
+    delivered: datetime | None
+    may_be_delivered: bool
 
 
 class LedgerEvent(enum.Enum):
@@ -285,6 +307,8 @@ class LedgerEvent(enum.Enum):
     """A person decided that a message in quarantine is for no process."""
     RELEASE_WITHDRAWN = "release-withdrawn"
     """A person took the release of a message back; it waits in quarantine for another decision."""
+    DELIVERY_WITHDRAWN = "delivery-withdrawn"
+    """The same, although a process has the reply or may have it: what is there must be fetched back by a person."""
     NOTICE_LEARNED = "notice-learned"
     """A notice about a service window or a disruption was stored."""
     NOTICE_OVERRULED = "notice-overruled"

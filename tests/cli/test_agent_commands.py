@@ -530,7 +530,7 @@ class TestRun:
                 await agent.reported("was delivered")
                 chosen = ["quarantine", "release", "1", "--system", "DMS", "--party", CLIENT, "--json"]
                 assert 2 == htpoort(*chosen).code  # another party sent K1, and a third one is addressed
-                released = htpoort(*chosen, "--despite", "Customs confirmed it")
+                released = htpoort(*chosen, "--despite", "other-party", "--why", "Customs confirmed it")
                 await agent.reported("was delivered", 2)
                 code = await agent.stop(signal.SIGINT)
 

@@ -882,6 +882,7 @@ class TestQuarantine:
             "party": PARTY,
             "reference": "K1",
             "correlation": "matched",
+            "despite": [],
         } == result.facts
         assert ("DMS", PARTY, "K1", "dms@htpoort.nl", "DMS4.NL") == (
             reply.system,
@@ -922,17 +923,36 @@ class TestQuarantine:
         assert "The reference K1 was sent to DMS, but AGS answers." in result.err
 
     def test_release_despite_what_is_known(self, htpoort: Run, busy: Office) -> None:
-        """With a reason the message is released; what it overrides and the reason are logged."""
-        chosen = ["quarantine", "release", "1", "--system", "AGS", "--party", PARTY, "--json"]
-        blank = htpoort(*chosen, "--despite", " ")
-        result = htpoort(*chosen, "--despite", "Customs confirmed it")
+        """With its name and a reason the message is released; what is overridden and the reason are logged."""
+        chosen = ["quarantine", "release", "1", "--system", "AGS", "--party", PARTY]
+        override = ("--despite", "other-system", "--why", "Customs confirmed it")
+        refused, alone = htpoort(*chosen, "--why", "Customs confirmed it"), htpoort(*chosen, *override[:2])
+        result = htpoort(*chosen, *override, "--json")
         query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
         logged = busy.ledger.write_soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
 
-        assert (2, 0, "unknown-reference") == (blank.code, result.code, result.facts["correlation"])
+        assert (2, 2, 0) == (refused.code, alone.code, result.code)
+        assert refused.err.endswith("with a reason. Add --despite other-system --why REASON.\n")
+        assert "htpoort: --why is blank; give a reason for the log.\n" == alone.err
+        assert ("unknown-reference", ["other-system"]) == (result.facts["correlation"], result.facts["despite"])
         detail = f"message 1 of the quarantine, by a person, to AGS for {PARTY} under K1"
         assert f"{detail}, despite release.other-system: Customs confirmed it" == logged
         assert State.ANSWERED == busy.state("K1")
+
+    def test_a_reason_for_the_system_gives_it_to_no_other_party(self, htpoort: Run, office: Office) -> None:
+        """A slip in --party stays refused, whatever is said of the system; what was overridden is printed."""
+        office.queue("K1")
+        office.settle(Outcome.ACCEPTED)
+        office.take(response("K1").replace(b"DMS4.NL", b"DMS.NL"))
+        chosen = ["quarantine", "release", "1", "--system", "DMS", "--party"]
+        override = ["--despite", "other-system", "--why", "the helpdesk confirms it"]
+        slip, right = htpoort(*chosen, CLIENT, *override), htpoort(*chosen, PARTY, *override)
+
+        assert (2, 0) == (slip.code, right.code)
+        assert f"other-party: The reference K1 was sent by another party than {CLIENT}." in slip.err
+        assert f"other-party: It is addressed to {PARTY}, not to {CLIENT}." in slip.err
+        assert "other-system" not in slip.err
+        assert ("despite", "other-system") == tuple(right.text.splitlines()[-1].split())
 
     def test_the_reasons_can_be_read(self, htpoort: Run, office: Office) -> None:
         """A decision is shown with its reason, for the message and for the reply that it became."""
@@ -940,7 +960,7 @@ class TestQuarantine:
         office.settle(Outcome.ACCEPTED)
         apart = [office.take(response("K1", system=AGS)), office.take(b"Subject: hello\r\n\r\nx\r\n")]
         chosen = ["quarantine", "release", str(apart[0]), "--system", "AGS", "--party", PARTY]
-        htpoort(*chosen, "--despite", "Customs confirmed it")
+        htpoort(*chosen, "--despite", "other-system", "--why", "Customs confirmed it")
         htpoort("quarantine", "discard", str(apart[1]), "--why", "advertising")
         released, discarded = (htpoort("quarantine", "show", str(key), "--json").facts["log"] for key in apart)
         text = htpoort("quarantine", "show", str(apart[1])).text

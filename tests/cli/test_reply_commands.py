@@ -17,7 +17,7 @@ import pytest
 from agents import declaration
 from databases import new_ledger
 
-from htpoort import DMS, Outcome, Router
+from htpoort import DMS, Objection, Outcome, PartyId, Router
 from htpoort.ledger import Ledger
 
 Run = Callable[..., Any]
@@ -289,8 +289,104 @@ class TestQuarantineWithdraw:
             [entry["event"] for entry in shown["log"]],
         )
         assert "it is no longer reply 1: it was for the client" == shown["log"][-1]["detail"]
-        why = f"Reply {reply}, which the message became, was delivered, so the release cannot be taken back."
-        assert (2, f"htpoort: {why}\n") == (refused.code, refused.err)
+        since = NOON.astimezone().isoformat(" ", "seconds")
+        why = f"Reply {reply}, which the message became, was delivered to DMS for {PARTY} under K1 at {since}"
+        advice = "to take it back all the same and fetch back yourself what is there, add --delivered."
+        assert (2, f"htpoort: {why}, so the release cannot be taken back; {advice}\n") == (refused.code, refused.err)
+
+    @pytest.fixture
+    def misled(self, office: Office) -> str:
+        """Give the number of a message that was released and delivered to the client, though the K is the party's."""
+        office.queue("K1")
+        (claimed,) = office.ledger.exchanges.claim(["DMS"], owner="a", most=1, at=NOON, lease=timedelta(minutes=2))
+        office.ledger.exchanges.settle(claimed, Outcome.ACCEPTED, at=NOON)
+        key = office.take(response("K1").replace(b"DMS4.NL", b"DMS.NL"))
+        for_client: dict[str, Any] = {"system": DMS, "party": PartyId.parse(CLIENT)}
+        override: dict[str, Any] = {"despite": list(Objection), "reason": "by telephone"}
+        reply = office.ledger.quarantine.release(key, **for_client, **override, at=NOON).key
+        office.ledger.replies.mark_delivered(reply, at=NOON)
+        return str(key)
+
+    @pytest.mark.parametrize(
+        ("delivery", "expected"),
+        [
+            ('directory = "replies/{system}/{party}"\npayload = true', f"replies/DMS/{CLIENT}/K1-1.xml"),
+            ('directory = "replies"', "replies/K1-1.eml"),
+            (f'party = "{CLIENT}"\ndirectory = "client"', "client/K1-1.eml"),
+            (f'party = "{PARTY}"\ndirectory = "party"', None),
+            ('command = ["/usr/bin/true"]', None),
+            (None, None),
+        ],
+    )
+    def test_what_the_wrong_process_has(
+        self, htpoort: Run, misled: str, delivery: str | None, expected: str | None
+    ) -> None:
+        """It is printed who has it since when, and the file, as the configuration is today."""
+        with Path("htpoort.toml").open("a", encoding="utf-8") as file:
+            file.write("" if delivery is None else f'[[delivery]]\nsystem = "DMS"\n{delivery}\n')
+        facts = htpoort("quarantine", "withdraw", misled, "--why", "a slip", "--delivered", "--json").facts
+        of_delivery = facts.pop("delivery")
+
+        assert {
+            "result": "withdrawn",
+            "key": 1,
+            "reply": 1,
+            "system": "DMS",
+            "party": CLIENT,
+            "reference": "K1",
+            "delivered": "2026-01-05T12:00:00+00:00",
+            "file": None if expected is None else str(Path(expected).absolute()),
+        } == facts
+        assert (expected is not None or (delivery or "").startswith("command")) == (of_delivery is not None)
+
+    def test_a_maildir(self, htpoort: Run, misled: str) -> None:
+        """The file is where the delivery put it; a reader may have moved it."""
+        with Path("htpoort.toml").open("a", encoding="utf-8") as file:
+            file.write('[[delivery]]\nsystem = "DMS"\nmaildir = "mail"\n')
+        facts = htpoort("quarantine", "withdraw", misled, "--why", "a slip", "--delivered", "--json").facts
+
+        assert Path(facts["file"]).parent == Path("mail/new").absolute()
+        assert Path(facts["file"]).name.startswith(f"{int(NOON.timestamp())}.K1H")
+
+    def test_for_a_person(self, htpoort: Run, misled: str) -> None:
+        """The facts are lines, then what is left to do; the message is in quarantine again, and status says so."""
+        text = htpoort("quarantine", "withdraw", misled, "--why", "a slip", "--delivered").text
+        status = htpoort("status").text
+        shown = htpoort("quarantine", "show", misled).text
+        (listed,) = htpoort("quarantine", "list", "--json").facts
+
+        assert ["result", "key", "reply", "system", "party", "reference", "delivered", "Fetch"] == [
+            line.split()[0] for line in text.splitlines()
+        ]
+        assert "In quarantine: 1 message" in status
+        assert "Nothing needs attention" not in status
+        assert "delivery-withdrawn" in shown
+        assert ("held", 1) == (listed["state"], listed["wrong_deliveries"])
+
+    def test_no_party_is_shown_another(self, htpoort: Run, misled: str) -> None:
+        """Neither report nor lists of the wrong party name the right one, before and after; nor the reverse."""
+        release = ("quarantine", "release", misled, "--system", "DMS", "--party", PARTY, "--despite", "other-system")
+
+        def printed(party: str) -> str:
+            Path("report.html").unlink(missing_ok=True)
+            code = htpoort("report", "--html", "report.html", "--party", party).code
+            assert 0 == code
+            lists = [
+                htpoort(*command, "--party", party, "--json").text
+                for command in (("list",), ("reply", "list"), ("unanswered",), ("show", "K1"))
+            ]
+            return "".join([Path("report.html").read_text(encoding="utf-8"), *lists])
+
+        pages = []
+        htpoort("quarantine", "withdraw", misled, "--why", "a slip", "--delivered")
+        pages.append((printed(CLIENT), printed(PARTY)))
+        htpoort(*release, "--why", "the helpdesk confirms it")
+        pages.append((printed(CLIENT), printed(PARTY)))
+
+        for of_client, of_party in pages:
+            assert PARTY not in of_client
+            assert CLIENT not in of_party
+        assert "after a process got it by mistake as reply 1" in pages[-1][1]
 
 
 class TestList:
@@ -474,7 +570,7 @@ async def test_processes(tmp_path: Path, office: Office) -> None:
     """The process of a system gets a reply once, and once more by an order: with the same key, and a mark."""
     key = office.take(response("K1", headers=BASE64, body="PFJlc3BvbnNlLz4="))
     note = 'cat > /dev/null; echo "$HTPOORT_KEY $HTPOORT_REDELIVERIES" >> noted'
-    with (tmp_path / "htpoort.toml").open("a") as file:
+    with (tmp_path / "htpoort.toml").open("a", encoding="utf-8") as file:
         file.write(f'[[delivery]]\nsystem = "DMS"\ncommand = ["/bin/sh", "-c", {json.dumps(note)}]\n')
     async with asyncio.timeout(120):
         for arguments in (("run", "--once"), ("run", "--once"), ("redeliver", str(key)), ("run", "--once")):

@@ -18,7 +18,7 @@ from agents import declaration
 from databases import new_ledger
 from wall_clock import ahead, in_amsterdam
 
-from htpoort import DMS, Outcome, PartyId, Router
+from htpoort import DMS, Objection, Outcome, PartyId, Router
 from htpoort._clock import now
 from htpoort.ledger import Ledger
 
@@ -211,8 +211,13 @@ class TestWhatNeedsAttention:
         office.ledger.replies.mark_delivered(again, at=NOON)
         office.ledger.replies.deliver_again_now(at=now(), keys=[again], delivered=True)
         held = office.take("K1", party="NL999999999.99.99")
-        office.ledger.quarantine.release_despite(
-            held, system=DMS, party=PartyId.parse(PARTY), reason="by telephone", at=now()
+        office.ledger.quarantine.release(
+            held,
+            system=DMS,
+            party=PartyId.parse(PARTY),
+            despite=[Objection.OTHER_PARTY],
+            reason="by telephone",
+            at=now(),
         )
 
         assert [] == htpoort("status", "--json").facts["attention"]

@@ -16,7 +16,7 @@ from agents import MAILBOX, PARTY, declaration, reply
 from disk import failing_disk
 from wall_clock import in_amsterdam
 
-from htpoort import DMS, Outcome, PartyId, Router
+from htpoort import DMS, Objection, Outcome, PartyId, Router
 from htpoort.config import AgentConfig, Finding, Verdict, check, read_agent_in_part
 from htpoort.config.disk_checks import free_space, other_owner
 from htpoort.ledger import Ledger
@@ -312,12 +312,13 @@ class TestTheLedger:
             stored = ledger.replies.take_in(
                 Router(parties=[PARTY]), strange, mail_from=None, at=NOW - timedelta(hours=29)
             )
-            ledger.quarantine.release_despite(
+            ledger.quarantine.release(
                 stored.key,
                 system=DMS,
                 party=PartyId.parse(PARTY),
                 at=NOW - timedelta(hours=1),
                 reference="K2",
+                despite=[Objection.OTHER_PARTY],
                 reason="ours",
             )
         found = only(await check(read(BASE), at=NOW), "ledger", "traffic")

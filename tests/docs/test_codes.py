@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import htpoort
-from htpoort import Correlation, Mark, Reason, SendError, SendFailure, State
+from htpoort import Correlation, Mark, Objection, Reason, SendError, SendFailure, State
 from htpoort.cli import _app
 from htpoort.core import routing
 from htpoort.ledger import LedgerEvent, QuarantineState
@@ -32,7 +32,7 @@ MADE = {
     },
     "f'{name.lower()}.missing'": ["from.missing", "subject.missing"],
     "f'{name.lower()}.repeated'": ["from.repeated", "subject.repeated"],
-    "f'release.{reason.value}'": ["release.other-party", "release.other-system"],
+    "_code(objection)": ["release.other-party", "release.other-system"],
     "f'payload.{code}'": [
         "payload.encoding",
         "payload.content-type",
@@ -94,6 +94,7 @@ def test_every_problem_code_is_listed_once(
         ("## States of the quarantine", QuarantineState),
         ("## Events of the ledger", LedgerEvent),
         ("## Correlation", Correlation),
+        ("## Objections", Objection),
         ("## Reasons", Reason),
         ("## Marks", Mark),
     ],

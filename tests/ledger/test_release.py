@@ -16,6 +16,7 @@ from htpoort import (
     Correlation,
     DeclarationSystem,
     InputError,
+    Objection,
     PartyId,
     Quarantined,
     Reason,
@@ -85,7 +86,9 @@ class TestRefused:
         key = desk.quarantine(raw)
         assert ["release.reference"] == desk.refused(key, choice(reference))
         with pytest.raises(InputError):
-            desk.ledger.quarantine.release_despite(key, **choice(reference), reason="by telephone", at=clock(2))
+            desk.ledger.quarantine.release(
+                key, **choice(reference), despite=list(Objection), reason="by telephone", at=clock(2)
+            )
         stored = desk.ledger.quarantine.release(key, **choice("K1"), at=clock(3))
 
         assert isinstance(stored.routing, Routed)
@@ -124,10 +127,10 @@ class TestRefused:
             desk.ledger.quarantine.release(key, **choice(system=AGS), at=clock(2))
 
         assert [
-            "It came from dms@htpoort.nl, the mailbox of DMS, not of AGS.",
+            "other-system: It came from dms@htpoort.nl, the mailbox of DMS, not of AGS.",
             (
-                "Its process ID is DMS4.NL, that of DMS, not of AGS. "
-                "Choose again, or release it despite this, with a reason."
+                "other-system: Its process ID is DMS4.NL, that of DMS, not of AGS. "
+                "Choose again, or release it despite other-system, with a reason."
             ),
         ] == [problem.message for problem in caught.value.problems]
 
@@ -200,13 +203,15 @@ class TestAllowed:
 
 
 class TestDespite:
-    """release_despite overrides the refusal; it needs a reason, which is logged."""
+    """What is known is overridden by its name alone; that needs a reason, which is logged."""
 
     def test_it_is_stored_and_answers_nothing(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
         """A reply under another party's K goes to the chosen process; the exchange of that K is not touched."""
         sent("K1")
         key = desk.quarantine(reply("K1", party=CLIENT))
-        desk.ledger.quarantine.release_despite(key, **choice(party=CLIENT), reason="Customs says so", at=clock(2))
+        desk.ledger.quarantine.release(
+            key, **choice(party=CLIENT), despite=[Objection.OTHER_PARTY], reason="Customs says so", at=clock(2)
+        )
         (claimed,) = desk.ledger.replies.claim_soon("DMS", owner="a", most=9, at=clock(3), lease=LEASE).result()
         exchange = desk.ledger.exchanges.find("K1", party=OWN)
 
@@ -217,7 +222,9 @@ class TestDespite:
         """The log holds the choice, the codes and the reason."""
         sent("K1")
         key = desk.quarantine(reply("K1", party=CLIENT))
-        desk.ledger.quarantine.release_despite(key, **choice(party=CLIENT), reason="Customs says so", at=clock(2))
+        desk.ledger.quarantine.release(
+            key, **choice(party=CLIENT), despite=[Objection.OTHER_PARTY], reason="Customs says so", at=clock(2)
+        )
         query = "SELECT detail FROM htpoort_events WHERE event = 'released'"
         logged = desk.ledger.write_soon(lambda connection: connection.exec_driver_sql(query).scalar_one()).result()
 
@@ -226,10 +233,10 @@ class TestDespite:
 
     @pytest.mark.parametrize("reason", ["", " ", "\n\t"])
     def test_a_reason_is_needed(self, desk: Desk, clock: Clock, reason: str) -> None:
-        """A blank reason is refused, for release_despite and for discard."""
+        """A blank reason is refused, for a release and for discard."""
         key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
         with pytest.raises(InputError) as released:
-            desk.ledger.quarantine.release_despite(key, **choice(), reason=reason, at=clock(2))
+            desk.ledger.quarantine.release(key, **choice(), reason=reason, at=clock(2))
         with pytest.raises(InputError) as discarded:
             desk.ledger.quarantine.discard(key, at=clock(2), reason=reason)
 
@@ -237,6 +244,61 @@ class TestDespite:
             [problem.code for problem in caught.value.problems] for caught in (released, discarded)
         ]
         assert QuarantineState.HELD is desk.ledger.quarantine.get(key).state
+
+    def test_no_reason_at_all(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
+        """Nothing is overridden without one."""
+        sent("K1")
+        key = desk.quarantine(reply("K1", party=CLIENT))
+        with pytest.raises(InputError) as caught:
+            desk.ledger.quarantine.release(key, **choice(party=CLIENT), despite=[Objection.OTHER_PARTY], at=clock(2))
+
+        assert ["ledger.reason"] == [problem.code for problem in caught.value.problems]
+
+    @pytest.mark.parametrize("named", list(Objection))
+    def test_a_reason_opens_no_other_door(
+        self, desk: Desk, sent: Send, clock: Clock, reply: Write, *, named: Objection
+    ) -> None:
+        """A reason about the system gives the reply to no other party, nor the reverse; both are overridden by name."""
+        sent("K1")
+        key = desk.quarantine(reply("K1", mailbox="ags@htpoort.nl"))
+        (other,) = set(Objection) - {named}
+        chosen = choice(party=CLIENT)
+        with pytest.raises(InputError) as caught:
+            desk.ledger.quarantine.release(key, **chosen, despite=[named], reason="by telephone", at=clock(2))
+        before = desk.ledger.quarantine.get(key).state, list(desk.ledger.replies.listed())
+        desk.ledger.quarantine.release(key, **chosen, despite=list(Objection), reason="by telephone", at=clock(2))
+
+        assert {f"release.{other.value}"} == {problem.code for problem in caught.value.problems}
+        assert f"despite {other.value}, with a reason." in str(caught.value)
+        assert f"{named.value}: " not in str(caught.value)
+        assert (QuarantineState.HELD, []) == before
+        assert "despite release.other-party, release.other-system: by telephone" in (
+            desk.ledger.quarantine.log(key)[-1].detail
+        )
+
+    def test_what_is_not_known_against_it(self, desk: Desk, sent: Send, clock: Clock, reply: Write) -> None:
+        """To name everything beforehand opens nothing: what contradicts nothing is refused, and nothing changes."""
+        sent("K1")
+        key = desk.quarantine(reply("K1", party=CLIENT))
+        with pytest.raises(InputError) as caught:
+            desk.ledger.quarantine.release(
+                key, **choice(party=CLIENT), despite=list(Objection), reason="by telephone", at=clock(2)
+            )
+
+        assert [
+            (
+                "release.despite",
+                "despite names other-system, but nothing of that is known against this release; leave it out.",
+            )
+        ] == [(problem.code, problem.message) for problem in caught.value.problems]
+        assert QuarantineState.HELD is desk.ledger.quarantine.get(key).state
+
+    def test_a_reason_alone(self, desk: Desk, clock: Clock) -> None:
+        """A release that nothing contradicts may have a reason, which is logged."""
+        key = desk.quarantine(b"Subject: hello\r\n\r\nx\r\n")
+        desk.ledger.quarantine.release(key, **choice("K9"), reason="it came by telephone", at=clock(2))
+
+        assert desk.ledger.quarantine.log(key)[-1].detail.endswith("under K9: it came by telephone")
 
 
 class TestDiscarded:

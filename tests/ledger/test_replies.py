@@ -14,6 +14,7 @@ from htpoort import (
     DMS,
     Correlation,
     InputError,
+    Objection,
     PartyId,
     Quarantined,
     Reason,
@@ -383,8 +384,14 @@ def test_a_message_released_to_another_system_answers_nothing(
     party = PartyId.parse(PARTY)
     with pytest.raises(InputError) as caught:
         ledger.quarantine.release(key, system=DMS, party=party, reference="K1", at=clock(1))
-    ledger.quarantine.release_despite(
-        key, system=DMS, party=party, reference="K1", reason="confirmed by telephone", at=clock(1)
+    ledger.quarantine.release(
+        key,
+        system=DMS,
+        party=party,
+        reference="K1",
+        despite=[Objection.OTHER_SYSTEM],
+        reason="confirmed by telephone",
+        at=clock(1),
     )
 
     assert ["release.other-system"] == [problem.code for problem in caught.value.problems]

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from htpoort import AGS, DMS, InputError, Outcome, PartyId, Router, State, Submission, build
+from htpoort import AGS, DMS, InputError, Objection, Outcome, PartyId, Router, State, Submission, build
 from htpoort.ledger import Claimed, Exchange, Ledger, QuarantineState, Reply
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -474,23 +474,27 @@ class LedgerMachine(RuleBasedStateMachine):
         # Either system is contradicted: the K went to the other one, or mailbox or process ID belong to the other.
         with pytest.raises(InputError):
             self.ledger.quarantine.release(key, **choice, at=self.now)
-        stored = self.ledger.quarantine.release_despite(key, **choice, reason="confirmed by telephone", at=self.now)
+        override: dict[str, Any] = {"despite": [Objection.OTHER_SYSTEM], "reason": "confirmed by telephone"}
+        stored = self.ledger.quarantine.release(key, **choice, **override, at=self.now)
         self.stored(reference, system, body, stored.key, repeated=stored.repeated, due=self.now)
         self.set_to(key, "released")
         self.released[key] = reference, system, f"<R>{body}</R>"
 
     @precondition(lambda self: self.among("released"))
-    @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
-        """A release is taken back until a process may have its reply, with all that it did."""
+    @rule(data=st.data(), delivered=st.booleans())
+    def withdraw(self, data: st.DataObject, delivered: bool) -> None:  # noqa: FBT001 - the same
+        """A release is taken back with all that it did; what a process may have, only by an order that says so."""
         key = data.draw(st.sampled_from(self.among("released")))
         copy = self.copies[self.released[key]]
         sheet = None if copy.answers is None else self.sheets[copy.answers]
-        if copy.may_be_delivered or (sheet is not None and sheet.state == "sending"):
+        under_way = copy.lease is not None and copy.lease >= self.now
+        order: dict[str, Any] = {"at": self.now, "reason": "wrong", "delivered": delivered}
+        if (copy.may_be_delivered and not delivered) or under_way or (sheet is not None and sheet.state == "sending"):
             with pytest.raises(InputError):
-                self.ledger.quarantine.withdraw(key, at=self.now, reason="wrong")
+                self.ledger.quarantine.withdraw(key, **order)
             return
-        self.ledger.quarantine.withdraw(key, at=self.now, reason="wrong")
+        withdrawn = self.ledger.quarantine.withdraw(key, **order)
+        assert (copy.number, copy.may_be_delivered) == (withdrawn.reply.key, withdrawn.may_be_delivered)
         self.set_to(key, "held")
         name = self.released.pop(key)
         if copy.copies > 1:
@@ -551,19 +555,23 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(claimed=consumes(deliveries), wait=st.none() | st.integers(0, 9))
     def delivery_ends(self, claimed: Reply, wait: int | None) -> None:
         """A delivery succeeds, or fails and is due again; one before the last order changes nothing."""
-        copy = self.copy(claimed.key)
+        copy = next((copy for copy in self.copies.values() if copy.number == claimed.key), None)
         order = claimed.redeliveries
-        current = order == copy.redeliveries
+        current = copy is not None and order == copy.redeliveries
+        due = None if wait is None else self.now + timedelta(minutes=wait)
+        if due is None:
+            self.ledger.replies.mark_delivered_soon(claimed.key, at=self.now, redeliveries=order).result()
+        else:
+            self.ledger.replies.mark_failed_soon(
+                claimed.key, at=self.now, due=due, trouble="away", redeliveries=order
+            ).result()
+        if copy is None:
+            return
         if current:
             copy.lease = None
-        if wait is None:
-            self.ledger.replies.mark_delivered_soon(claimed.key, at=self.now, redeliveries=order).result()
+        if due is None:
             copy.delivered = copy.delivered or current
             return
-        due = self.now + timedelta(minutes=wait)
-        self.ledger.replies.mark_failed_soon(
-            claimed.key, at=self.now, due=due, trouble="away", redeliveries=order
-        ).result()
         copy.failed += 1
         if current:
             copy.due = due
@@ -675,7 +683,8 @@ def test_a_release_to_another_system_does_not_answer(tmp_path: Path) -> None:
         raw = reply("A1", "DMS", body=0, trace=0)
         key = ledger.replies.take_in(router, raw, mail_from=None, at=NOON).key
         party = PartyId.parse(PARTIES["A"])
-        ledger.quarantine.release_despite(key, system=DMS, party=party, reason="confirmed by telephone", at=NOON)
+        override: dict[str, Any] = {"despite": [Objection.OTHER_SYSTEM], "reason": "confirmed by telephone"}
+        ledger.quarantine.release(key, system=DMS, party=party, **override, at=NOON)
         exchange = ledger.exchanges.find("A1", party=PARTIES["A"])
         assert exchange is not None
 

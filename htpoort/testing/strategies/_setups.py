@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from htpoort.core import grammar
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.errors import InputError
-from htpoort.core.party import PartyId
-from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, Router, SentRecord, read_parties
+from htpoort.core.party import PartyId, read_parties
+from htpoort.core.routing import Correlation, Quarantined, Reason, Routed, Router, SentRecord
 from htpoort.core.text import ascii_lower
 from htpoort.testing.strategies._values import SENDABLE, bounds, declaration_systems, party_ids, references
 

@@ -10,7 +10,7 @@ import attrs
 
 from htpoort.cli import _facts, _show
 from htpoort.cli._facts import Facts
-from htpoort.core.directory import AGS, DMS, Directory
+from htpoort.core.directory import DMS, HTPOORT, DeclarationSystem, Directory
 from htpoort.simulator import ClientCertificate, Declarant, Gateway
 
 __all__ = ["show_start"]
@@ -122,8 +122,10 @@ class _Use:
             words += ["--tls-cert", files["certificate"], "--tls-key", files["certificate"]]
         if one.password is not None:
             words += ["--auth", "PLAIN", "--auth-user", one.username, "--auth-password", one.password]
-        subject = f"[V={_PARTY}][A={DMS.process_id}][K=22096222734662][S=0]"
-        words += ["--from", one.mailbox, "--to", DMS.mailbox, "--header", f"Subject: {subject}"]
+        systems = {system.name: system for system in self.gateway.directory}
+        system = systems.get(DMS.name, next(iter(systems.values())))
+        subject = f"[V={_PARTY}][A={system.process_id}][K=22096222734662][S=0]"
+        words += ["--from", one.mailbox, "--to", system.mailbox, "--header", f"Subject: {subject}"]
         return shlex.join([*words, "--body", "<MetaData/>"])
 
     @property
@@ -144,8 +146,14 @@ class _Use:
     def _toml(self) -> str:
         one = self.declarant
         outbox = {"server": self.host, "port": self.gateway.smtp_port, **self._login}
-        tables = [f"parties = {_value([_PARTY])}\n", _table("[ledger]", {"url": "sqlite:///htpoort.db"})]
-        tables.append(_table("[[outbox]]", outbox))
+        own = [system for system in self.gateway.directory if system not in HTPOORT.systems]
+        published = {} if len(own) + len(HTPOORT.systems) == len(self._names) else {"published_systems": False}
+        tables = [
+            _table(f"parties = {_value([_PARTY])}", published),
+            *map(_system, own),
+            _table("[ledger]", {"url": "sqlite:///htpoort.db"}),
+            _table("[[outbox]]", outbox),
+        ]
         if one.password is not None:
             tables.append(_table("[[pop3]]", {"server": self.host, "port": self.gateway.pop3_port, **self._login}))
         if one.server is not None:
@@ -153,8 +161,12 @@ class _Use:
             tables.append(_table("[[smtp]]", inbox))
         # Where a newcomer sees the replies: as files.
         replies = {"directory": "replies/{system}/{party}", "payload": True}
-        tables += [_table("[[delivery]]", {"system": system.name, **replies}) for system in (AGS, DMS)]
+        tables += [_table("[[delivery]]", {"system": name, **replies}) for name in self._names]
         return "\n".join(tables)
+
+    @property
+    def _names(self) -> list[str]:
+        return [system.name for system in self.gateway.directory]
 
     @property
     def _login(self) -> Facts:
@@ -163,6 +175,14 @@ class _Use:
         login = {} if one.password is None else {"username": one.username, "password_env": _VARIABLE}
         security = "plain" if files["ca_file"] is None else "starttls"
         return {"security": security, **login, **{name: path for name, path in files.items() if path is not None}}
+
+
+def _system(system: DeclarationSystem) -> str:
+    """Describe a system that is not a published one."""
+    return _table(
+        f"[systems.{_value(system.name)}]",
+        {"mailbox": system.mailbox, "process_id": system.process_id, "reply_ids": sorted(system.reply_ids)},
+    )
 
 
 def _table(head: str, settings: Facts) -> str:

@@ -278,6 +278,31 @@ class TestText:
             inbox.server.password,
         )
 
+    @pytest.mark.parametrize(
+        ("published", "name", "names"),
+        [("true", "EXIT 2", ["AGS", "DMS", "EXIT 2"]), ("false", "DMS", ["DMS"])],
+        ids=["more", "a test environment"],
+    )
+    async def test_the_snippet_has_the_systems(
+        self, tmp_path: Path, published: str, name: str, names: list[str]
+    ) -> None:
+        """A program that is configured as the simulator prints knows the systems that the simulator plays."""
+        (tmp_path / "systems.toml").write_text(
+            f"published_systems = {published}\n"
+            f'[systems."{name}"]\nmailbox = "x@test.customs.example"\nprocess_id = "X"\nreply_ids = ["X", "X2"]\n'
+        )
+        async with simulator(*LOGIN, "--systems", str(tmp_path / "systems.toml"), "--json") as running:
+            (use,) = running.facts["declarants"]
+            (tmp_path / "htpoort.toml").write_text(use["htpoort_toml"])
+            config = read_agent(tmp_path / "htpoort.toml", environ={"HTPOORT_SIMULATOR": PASSWORD})
+            await running.stop()
+
+        assert (names, names) == ([one.name for one in config.ledger.directory], list(config.deliveries))
+        assert ("x@test.customs.example", {"X", "X2"}) == (
+            config.ledger.directory.system(name).mailbox,
+            config.ledger.directory.system(name).reply_ids,
+        )
+
     async def test_the_commands_for_other_programs(self) -> None:
         """The lines for swaks and curl are words of a shell, with port, login and certificate in them."""
         async with simulator(*LOGIN, "--tls", "--client-certificate", "optional") as running:

@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 _LAST_PORT: Final = 65_535
 _DECLARANT: Final = re.compile(r"([^=:]+)(?:=(.+):([0-9]+)|:(.+))?")
+_PUSHED: Final = re.compile(r"=[^=:]+:[0-9]+\Z")
 _POLL: Final = 0.2  # seconds: short for a person, and no load for the machine
 
 _Played = Annotated[
@@ -229,7 +230,8 @@ def read_declarant(text: str) -> Declarant:
         InputError: The text has another form, or one of its parts is invalid.
     """
     match = _DECLARANT.fullmatch(text)
-    if match is None:
+    # A password that ends like an address to push to is a slip: replies are fetched with it, or pushed without.
+    if match is None or _PUSHED.search(match[4] or ""):
         message = (
             f"{text!r} is not a declarant; give MAILBOX=HOST:PORT to push replies to,"
             " or MAILBOX:PASSWORD, or MAILBOX alone, to have them fetched by POP3."

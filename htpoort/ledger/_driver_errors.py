@@ -32,7 +32,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_BUSY: ("Another program has locked the ledger; wait for it or stop it.", True),
     sqlite3.SQLITE_LOCKED: ("Another program has locked the ledger; wait for it or stop it.", True),
     sqlite3.SQLITE_FULL: ("The disk is full; free some space.", True),
-    sqlite3.SQLITE_IOERR: ("The disk reports an error; check it. Nothing is acknowledged meanwhile.", True),
+    sqlite3.SQLITE_IOERR: ("The disk is full or reports an error; check it. Nothing is acknowledged meanwhile.", True),
     sqlite3.SQLITE_READONLY: ("The ledger cannot be written; check the permissions of file and folder.", False),
     sqlite3.SQLITE_CANTOPEN: ("The file cannot be opened; check the permissions of file and folder.", False),
     sqlite3.SQLITE_NOTADB: (_NO_DATABASE, False),

@@ -265,9 +265,10 @@ class SmtpClient:
         mechanisms = {"plain": self._login_plain, "login": self._login_login, "cram-md5": self._login_cram_md5}
         offered = [login for name, login in mechanisms.items() if name in self._logins]
         if not offered:
-            raise SendError(
-                recipient, SendFailure.LOGIN, None, "The server offers none of the logins PLAIN, LOGIN and CRAM-MD5."
-            )
+            # Many servers offer them over TLS only.
+            without = " without TLS" if self.tls is None else ""
+            message = f"The server offers none of the logins PLAIN, LOGIN and CRAM-MD5{without}."
+            raise SendError(recipient, SendFailure.LOGIN, None, message)
         async with self._step(recipient, SendFailure.LOST, refused=SendFailure.LOGIN):
             await offered[0](self._server.username or "", self._server.password or "")
 

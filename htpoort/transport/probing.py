@@ -181,8 +181,6 @@ _TLS_ADVICE: Final = {
     "offers no": 'Give another port, or security = "implicit".',
 }
 """What to do, by a part of the error."""
-_NEEDS_TLS: Final = ("TLS", "offers none of the logins")
-"""Parts of a failed login on a server that takes one over TLS only."""
 _LOGIN_NEEDS_TLS: Final = (
     'It seems to take no login without TLS: give security = "starttls", or "implicit" with its port.'
 )
@@ -202,7 +200,7 @@ def _fail(step: ProbeStep, message: str, *, passing: bool = False, is_plain: boo
     advice = _IN_USE if passing else _ADVICE[step]
     if step is ProbeStep.TLS:
         advice = next((advice for part, advice in _TLS_ADVICE.items() if part in message), advice)
-    if step is ProbeStep.LOGIN and not passing and is_plain and any(part in message for part in _NEEDS_TLS):
+    if step is ProbeStep.LOGIN and not passing and is_plain and "TLS" in message:
         advice = _LOGIN_NEEDS_TLS
     text = message.rstrip(".") or _NO_REASON
     # Not from the error of the dialogue: it has no more to say.

@@ -401,6 +401,11 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--notice-name", "DMS", "--notice-name is 'DMS'; give NAME=SYSTEM, such as 'DMS Invoer=DMS'."),
         ("--declarant", "", "--declarant: '' is not a declarant; give MAILBOX=HOST:PORT"),
         ("--declarant", "edi", "--declarant: mailbox is 'edi'"),
+        (
+            "--declarant",
+            "edi@a.example:geheim=127.0.0.1:25",
+            "=127.0.0.1:25' is not a declarant; give MAILBOX=HOST:PORT",
+        ),
         ("--declarant", "edi@forwarder.example=mx:99999", "--declarant: port is 99999"),
         ("--declarant", "edi@forwarder.example=192.0.2.1:25", "--beyond-loopback"),
         ("--port", "smtp", "--port is 'smtp'; give a whole number, "),

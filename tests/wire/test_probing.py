@@ -254,6 +254,7 @@ class TestAServerThatDoesNotWork:
             sending = await probe(smtp(gateway.smtp_port, username=MAILBOX, password="geheim"))
             fetching = await probe(pop3(gateway.pop3_port, password="geheim"))
 
+        assert "The server offers none of the logins PLAIN, LOGIN and CRAM-MD5 without TLS" == sending[-1].message
         for steps in (sending, fetching):
             assert "login" == names(steps)[-1]
             advice = 'It seems to take no login without TLS: give security = "starttls", or "implicit" with its port.'

@@ -15,6 +15,7 @@ from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFau
 from htpoort.simulator.file_faults import FtpsFault, FtpsStep, Kept
 from htpoort.simulator.file_gateway import MANIFEST, FileGateway
 from htpoort.simulator.file_script import BackendAway, FileScenario, FileScript, NameReuse, OutKind, PutOut
+from htpoort.simulator.file_switch import SimulatedGateways
 from htpoort.simulator.files import (
     DeletedFile,
     FetchedFile,
@@ -80,6 +81,7 @@ __all__ = [
     "ScriptedReply",
     "SentReply",
     "SimulatedClock",
+    "SimulatedGateways",
     "SmtpFault",
     "SmtpStep",
     "Speaker",

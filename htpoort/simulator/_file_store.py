@@ -248,10 +248,14 @@ class FileStore:
             if not upload.repeated:
                 self._waiting.get((str(upload.user), upload.service.service), {}).pop(upload.name, None)
 
-    def mark_used(self, username: str, name: str) -> None:
-        """Let a name count as used, as if it had been uploaded here."""
+    def adopt(self, upload: UploadedFile) -> UploadedFile:
+        """Take a file that was uploaded to another gateway; return it with a number of this one."""
         with self._lock:
-            self._used.add((username, name))
+            key = (str(upload.user), upload.name)
+            repeated = self._rules.unique_names and key in self._used
+            self._used.add(key)
+            self._count += 1
+            return attrs.evolve(upload, number=self._count, repeated=repeated)
 
     # ── out ──
 

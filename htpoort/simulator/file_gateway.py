@@ -97,6 +97,7 @@ class FileGateway:
 
     Attributes:
         uploads: The files that it took, in order.
+        handed_in: The files that it processes for the gateway that it replaces, in order.
         put_out: The files that it put out, in order.
         fetched: The files that were fetched whole, in order.
         deleted: The files that clients deleted from ``out``, in order.
@@ -163,6 +164,7 @@ class FileGateway:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = contextlib.AsyncExitStack()
         self.uploads: list[UploadedFile] = []
+        self.handed_in: list[UploadedFile] = []
         self.put_out: list[OutFile] = []
         self.fetched: list[FetchedFile] = []
         self.deleted: list[DeletedFile] = []
@@ -309,8 +311,9 @@ class FileGateway:
 
     def _receive(self, upload: UploadedFile) -> None:
         """Process what was uploaded to the gateway that this one replaces."""
-        self._store.mark_used(str(upload.user), upload.name)
-        self._begin(upload)
+        adopted = self._store.adopt(upload)
+        self.handed_in.append(adopted)
+        self._begin(adopted)
 
     def _begin(self, upload: UploadedFile) -> None:
         """Schedule what is put out for an upload."""

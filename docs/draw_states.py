@@ -28,6 +28,8 @@ ORDERS: Final = frozenset({Event.RESEND_ORDERED, Event.RESOLVED_AS_SENT})
 LATE: Final = frozenset({
     *(Event.ACCEPTED, Event.DEFERRED, Event.REFUSED, Event.NEVER_SENT, Event.ANSWER_WITHDRAWN),
     *(Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY),
+    # Only of files.
+    *(Event.NAME_ASKED, Event.GATEWAY_ERROR),
 })
 WIDTH, HEIGHT, ACROSS, DOWN = 116, 40, 236, 150
 FONT: Final = 'font-family="sans-serif" font-size="13"'

@@ -30,13 +30,17 @@ class State(enum.Enum):
     DEFERRED = "deferred"
     """Not accepted this time; it is sent again with the same K when it is due."""
     ACCEPTED = "accepted"
-    """The mail server accepted it. That is transport, never acceptance by Customs."""
+    """The mail server or file gateway accepted it. That is transport, never acceptance by Customs."""
     REFUSED = "refused"
-    """The mail server refused it permanently."""
+    """The mail server or file gateway refused it permanently."""
     FAILED = "failed"
-    """Every attempt of the retry schedule failed."""
+    """Every attempt of the retry schedule failed, or the file gateway has the file and reported an error."""
     UNKNOWN = "unknown"
-    """The connection was lost after the final dot, so the gateway may have it: a reply or a person decides."""
+    """
+    The connection was lost after the final dot, so the gateway may have it: a reply or a person decides.
+
+    So may a file gateway, if an upload broke off; there, asking for the name again may decide it.
+    """
     ANSWERED = "answered"
     """A reply came."""
     CLOSED = "closed"
@@ -66,7 +70,7 @@ class Event(enum.Enum):
     ATTEMPT_STARTED = "attempt-started"
     """A worker began to send it."""
     ACCEPTED = "accepted"
-    """The mail server answered 250."""
+    """The mail server answered 250; or a file gateway has the file, as an upload or a status file showed."""
     DEFERRED = "deferred"
     """It was certainly not accepted, but may be later: 4xx, no connection, connection lost before the final dot."""
     REFUSED = "refused"
@@ -79,6 +83,14 @@ class Event(enum.Enum):
     """The same for a deferred declaration. Neither counts as an attempt of the retry schedule."""
     GIVEN_UP = "given-up"
     """The retry schedule is used up."""
+    NAME_ASKED = "name-asked"
+    """
+    A file that may have arrived is uploaded again under the same name, to a gateway that refuses a name that was used.
+
+    Never by mail: no mail server refuses a K.
+    """
+    GATEWAY_ERROR = "gateway-error"
+    """The file gateway reported an error for the file, and content of an attempt may have been sent."""
     REPLY_RECEIVED = "reply-received"
     """A reply with its K, from its system, for its party was stored, and content of an attempt may have been sent."""
     EARLY_REPLY_RECEIVED = "early-reply-received"
@@ -110,6 +122,12 @@ class Outcome(enum.Enum):
     """It was certainly not accepted, and never will be: 5xx."""
     UNKNOWN = "unknown"
     """The connection was lost when the final dot may have been sent, so the gateway may have it."""
+    NAME_USED = "name-used"
+    """
+    The file gateway refused the name as used, and took no content.
+
+    If content of an earlier attempt may have left, that attempt has arrived; if not, the name is another file's.
+    """
     RETURNED = "returned"
     """The server failed or the agent stopped before any content was sent; the declaration waits as before."""
 
@@ -226,6 +244,7 @@ _TO_QUEUED: Final = _to(State.QUEUED, NextStep.SEND)
 _TO_DEFERRED: Final = _to(State.DEFERRED, NextStep.RETRY)
 _TO_ACCEPTED: Final = _to(State.ACCEPTED)
 _TO_REFUSED: Final = _to(State.REFUSED, NextStep.ASK)
+_TO_FAILED: Final = _to(State.FAILED, NextStep.ASK)
 _TO_UNKNOWN: Final = _to(State.UNKNOWN, NextStep.ASK)
 
 _S, _E = State, Event
@@ -236,12 +255,14 @@ _TRANSITIONS: Final[Mapping[State, Mapping[Event, Decision]]] = {
         # Both come from an attempt before the resend was ordered, by a worker that was thought dead.
         _E.ACCEPTED: _TO_ACCEPTED,
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
         _E.CLOSED: _TO_CLOSED,
     },
     _S.HELD: {
         _E.WINDOW_CLOSED: _TO_QUEUED,
         _E.ACCEPTED: _TO_ACCEPTED,
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
         _E.CLOSED: _TO_CLOSED,
     },
     _S.SENDING: {
@@ -253,29 +274,36 @@ _TRANSITIONS: Final[Mapping[State, Mapping[Event, Decision]]] = {
         _E.RETURNED_TO_RETRY: _TO_DEFERRED,
         # A reply to an earlier attempt. One that may answer this attempt is early until the outcome is recorded.
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
     },
     _S.DEFERRED: {
         _E.ATTEMPT_STARTED: _to(_S.SENDING),
-        _E.GIVEN_UP: _to(_S.FAILED, NextStep.ASK),
+        _E.GIVEN_UP: _TO_FAILED,
         _E.WINDOW_OPENED: _to(_S.HELD),
         _E.ACCEPTED: _TO_ACCEPTED,
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
         _E.RESEND_ORDERED: _TO_QUEUED,
         _E.CLOSED: _TO_CLOSED,
     },
     _S.ACCEPTED: {
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
+        # Only a status file can have said so, and it was about another file of that name.
+        _E.NEVER_SENT: _TO_UNKNOWN,
         _E.CLOSED: _TO_CLOSED,
     },
     _S.REFUSED: {
         _E.ACCEPTED: _TO_ACCEPTED,
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
         _E.RESEND_ORDERED: _TO_QUEUED,
         _E.CLOSED: _TO_CLOSED,
     },
     _S.FAILED: {
         _E.ACCEPTED: _TO_ACCEPTED,
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
         _E.RESEND_ORDERED: _TO_QUEUED,
         _E.CLOSED: _TO_CLOSED,
     },
@@ -287,7 +315,9 @@ _TRANSITIONS: Final[Mapping[State, Mapping[Event, Decision]]] = {
         _E.RETURNED_TO_QUEUE: _TO_QUEUED,
         _E.RETURNED_TO_RETRY: _TO_DEFERRED,
         _E.REPLY_RECEIVED: _TO_ANSWERED,
+        _E.GATEWAY_ERROR: _TO_FAILED,
         _E.RESOLVED_AS_SENT: _TO_ACCEPTED,
+        _E.NAME_ASKED: _TO_QUEUED,
         _E.RESEND_ORDERED: _TO_QUEUED,
         _E.CLOSED: _TO_CLOSED,
     },
@@ -311,11 +341,13 @@ _IGNORED: Final = {
     _E.RETURNED_TO_QUEUE: _OLD,
     _E.RETURNED_TO_RETRY: _OLD,
     _E.GIVEN_UP: _OLD,
+    _E.NAME_ASKED: "A name is asked for only while it is unknown whether its file arrived.",
     _E.NEVER_SENT: _OLD,
     _E.ANSWER_WITHDRAWN: "It has no answer that could be withdrawn.",
     _E.WINDOW_OPENED: _WAITING_ONLY,
     _E.WINDOW_CLOSED: _WAITING_ONLY,
     _E.REPLY_RECEIVED: "It is closed; the reply is stored and delivered.",
+    _E.GATEWAY_ERROR: "It is {}; the report of the error is stored and delivered.",
 }
 _NEW_K: Final = "a resubmission is a new exchange with a new K."
 _REFUSED: Final = {
@@ -343,7 +375,7 @@ def _otherwise(state: State, event: Event) -> Decision:
         why = "The exchange is closed" if state is _S.CLOSED else "The gateway has it"
         return Decision(state, refused=f"{why}; {_NEW_K}")
     if event in _IGNORED:
-        return Decision(state, ignored=_IGNORED[event])
+        return Decision(state, ignored=_IGNORED[event].format(state.value))
     return Decision(state, refused=_REFUSED[event].format(state.value))
 
 

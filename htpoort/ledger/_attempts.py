@@ -15,12 +15,13 @@ from typing import Any, Final
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core.exchange import Decision, Event, Outcome, State, decide
+from htpoort.core.exchange import Decision, Event, NextStep, Outcome, State, decide
+from htpoort.core.files import NAME_REUSED
 from htpoort.core.routing import Correlation
 from htpoort.ledger import _schema
 from htpoort.ledger._queueing import LockedExchange
-from htpoort.ledger._statement import Row, Statement, flush_log, log
-from htpoort.ledger.records import Claimed
+from htpoort.ledger._statement import Row, Statement, any_row, flush_log, log
+from htpoort.ledger.records import Claimed, LedgerEvent
 
 _exchanges: Final = _schema.exchanges
 _messages: Final = _schema.messages
@@ -193,9 +194,12 @@ EVENT_OF: Final = {
     Outcome.REFUSED: Event.REFUSED,
     Outcome.UNKNOWN: Event.OUTCOME_UNKNOWN,
     Outcome.RETURNED: Event.RETURNED_TO_QUEUE,
+    # Unless an earlier attempt may have arrived.
+    Outcome.NAME_USED: Event.REFUSED,
 }
 _WITH_DUE: Final = frozenset({Event.DEFERRED, Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY})
 _WITH_CONTENT: Final = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN})
+_WITHOUT_CONTENT: Final = frozenset({Outcome.RETURNED, Outcome.NAME_USED})
 _LAST_BIT: Final = 62  # attempts that have a bit of their own
 _ANY_ATTEMPT: Final = 1
 
@@ -237,6 +241,11 @@ class AttemptSet:
     def __bool__(self) -> bool:
         return self.mask != 0
 
+    @property
+    def several(self) -> bool:
+        """Whether content of more than one attempt may have left."""
+        return self.mask.bit_count() > 1
+
     def including(self, attempt: int) -> AttemptSet:
         """Add an attempt."""
         return AttemptSet(self.mask | _bit_of(attempt))
@@ -270,7 +279,8 @@ def apply_event(  # noqa: PLR0913 - one argument for each thing that is written
     due: datetime | None = None,
 ) -> Decision:
     """Apply an event to an exchange in a state, and log the result."""
-    decision = decide(state, event)
+    decision = _file_failed(connection, key, event) if state is State.FAILED else None
+    decision = decision or decide(state, event)
     if not decision.ignored and not decision.refused:
         values: dict[str, object] = {"key": key, "state": decision.state.value, "at": at}
         if due is None:
@@ -283,6 +293,26 @@ def apply_event(  # noqa: PLR0913 - one argument for each thing that is written
     return decision
 
 
+_UNDOES_FAILURE: Final = {
+    Event.ACCEPTED: Decision(
+        State.FAILED, NextStep.ASK, ignored="The gateway has the file, and reported an error for it."
+    ),
+    Event.RESEND_ORDERED: Decision(
+        State.FAILED,
+        refused="The gateway has the file, and reported an error for it; queue the corrected file under a new name.",
+    ),
+}
+
+
+def _file_failed(connection: sa.Connection, key: int, event: Event) -> Decision | None:
+    """Decide about a failed exchange whose file the gateway has: its error stands. None if it failed otherwise."""
+    if event not in _UNDOES_FAILURE:
+        return None
+    flush_log(connection)
+    reported = _events.c.event == Event.GATEWAY_ERROR.value, _events.c.state == State.FAILED.value
+    return _UNDOES_FAILURE[event] if any_row(connection, sa.and_(_events.c.exchange == key, *reported)) else None
+
+
 def apply_reply(connection: sa.Connection, exchange: LockedExchange, reply: int, *, at: datetime) -> None:
     """
     Apply a reply to its exchange.
@@ -293,12 +323,17 @@ def apply_reply(connection: sa.Connection, exchange: LockedExchange, reply: int,
     event = Event.REPLY_RECEIVED if exchange.content_begun else Event.EARLY_REPLY_RECEIVED
     apply_event(connection, exchange.key, exchange.state, event, at=at, detail=f"reply {reply}")
     if attempt_decides(exchange):
-        _SET_EARLY.write(connection, {"key": exchange.key})
+        let_attempt_decide(connection, exchange)
 
 
 def attempt_decides(exchange: LockedExchange) -> bool:
     """Check whether the end of the current attempt decides if a reply can be its answer."""
     return not exchange.content_begun and exchange.state is State.SENDING
+
+
+def let_attempt_decide(connection: sa.Connection, exchange: LockedExchange) -> None:
+    """Let the end of the current attempt decide what a reply or status file means."""
+    _SET_EARLY.write(connection, {"key": exchange.key})
 
 
 def decide_early_replies(
@@ -309,12 +344,60 @@ def decide_early_replies(
         _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         return state
     detail = "it came while an attempt was under way"
-    return apply_event(connection, row.id, state, Event.REPLY_RECEIVED, at=at, detail=detail).state
+    for event in _waiting_events(connection, row.id, begun):
+        if not decide(state, event).ignored:
+            state = apply_event(connection, row.id, state, event, at=at, detail=detail).state
+    return state
+
+
+_EVIDENCE: Final = (
+    LedgerEvent.HANDED_OVER.value,
+    LedgerEvent.TAKEN.value,
+    LedgerEvent.RESPONSE_ANNOUNCED.value,
+)
+_SINCE_LAST_ATTEMPT: Final = (
+    sa
+    .select(_events.c.event, _events.c.detail)
+    .where(
+        _events.c.exchange == sa.bindparam("key"),
+        _events.c.event.in_([*_EVIDENCE, LedgerEvent.ERROR_REPORTED.value, Event.EARLY_REPLY_RECEIVED.value]),
+        _events.c.id
+        > sa
+        .select(sa.func.coalesce(sa.func.max(_events.c.id), 0))
+        .where(_events.c.exchange == sa.bindparam("key"), _events.c.event == Event.ATTEMPT_STARTED.value)
+        .scalar_subquery(),
+    )
+    .order_by(_events.c.id)
+)
+
+
+def _waiting_events(connection: sa.Connection, key: int, begun: AttemptSet) -> list[Event]:
+    """List what came for an exchange since its last attempt began, what settles most last."""
+    flush_log(connection)
+    rows = connection.execute(_SINCE_LAST_ATTEMPT, {"key": key}).all()
+    kinds = {
+        Event.REPLY_RECEIVED
+        if row.event == Event.EARLY_REPLY_RECEIVED.value
+        else event_of_error(row.detail, begun)
+        if row.event == LedgerEvent.ERROR_REPORTED.value
+        else Event.ACCEPTED
+        for row in rows
+    }
+    return [event for event in (Event.ACCEPTED, Event.GATEWAY_ERROR, Event.REPLY_RECEIVED) if event in kinds]
+
+
+def event_of_error(text: str, begun: AttemptSet) -> Event:
+    """
+    Decide what an error of the gateway means for a file.
+
+    A gateway that refuses the name of a second upload as used has the first one.
+    """
+    return Event.ACCEPTED if NAME_REUSED in text and begun.several else Event.GATEWAY_ERROR
 
 
 def content_may_have_left(outcome: Outcome, *, content_begun: bool) -> bool:
     """Decide whether an outcome means that content may have left."""
-    return (content_begun and outcome is not Outcome.RETURNED) or outcome in _WITH_CONTENT
+    return (content_begun and outcome not in _WITHOUT_CONTENT) or outcome in _WITH_CONTENT
 
 
 def settle_at_once(
@@ -340,7 +423,7 @@ def record_begun(connection: sa.Connection, row: sa.Row[Any], begun: AttemptSet,
     if begun.mask == row.begun:
         return state
     set_begun(connection, row.id, begun)
-    if not begun and state is State.ANSWERED:
+    if not begun and state in {State.ANSWERED, State.ACCEPTED}:
         _MARK_NOT_SENT.write(connection, {"exchange": row.id})
         state = apply_event(connection, row.id, state, Event.NEVER_SENT, at=at).state
     return state

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from htpoort import _clock
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
+from htpoort.core.files import FileSubmission, octets_of
 from htpoort.core.message import Submission, read
 from htpoort.core.payload import Payload
 from htpoort.core.routing import SentRecord
@@ -70,13 +71,18 @@ class LockedExchange:
         key: Its number.
         system: The system that its declaration goes to.
         state: Its state.
-        content_begun: Whether content of an attempt that has ended may have left.
+        begun: The attempts that have ended and whose content may have left, as the column holds them.
     """
 
     key: int
     system: str
     state: State
-    content_begun: bool
+    begun: int
+
+    @property
+    def content_begun(self) -> bool:
+        """Whether content of an attempt that has ended may have left."""
+        return self.begun != 0
 
 
 def select_for_update(connection: sa.Connection, party: str, reference: str) -> LockedExchange | None:
@@ -85,7 +91,7 @@ def select_for_update(connection: sa.Connection, party: str, reference: str) -> 
     if not rows:
         return None
     key, system, state, begun = rows[0]
-    return LockedExchange(key, system, State(state), begun != 0)
+    return LockedExchange(key, system, State(state), begun)
 
 
 _SENT: Final = Statement(
@@ -94,9 +100,19 @@ _SENT: Final = Statement(
 
 
 def sent_records(connection: sa.Connection, reference: str) -> list[SentRecord]:
-    """Find what was queued under a K."""
+    """Find what was queued under a K or a name."""
     rows = _SENT.rows(connection, {"reference": reference})
     return [SentRecord(system=system, party=party, reference=reference) for system, party in rows]
+
+
+def sent_files(connection: sa.Connection, user: str, names: Iterable[str]) -> list[SentRecord]:
+    """Find what a user queued under some file names."""
+    columns = _exchanges.c.system, _exchanges.c.party, _exchanges.c.reference
+    own = sa.select(*columns).where(_exchanges.c.party_key == user.lower())
+    rows = (
+        row for some in in_groups(set(names)) for row in connection.execute(own.where(_exchanges.c.reference.in_(some)))
+    )
+    return [SentRecord(system=row.system, party=row.party, reference=row.reference) for row in rows]
 
 
 def check_business_reference(text: str | None) -> None:
@@ -111,31 +127,65 @@ def check_business_reference(text: str | None) -> None:
         raise InputError("", (Problem("input.value", message),))
 
 
+@attrs.frozen
+class _Address:
+    """
+    Which row a declaration has, and where it goes: a message from a mailbox to one, or a file into a folder.
+
+    Args:
+        party: V, or the user of the file gateway.
+        reference: K, or the name of the file.
+        mail_from: The declarant's mailbox; empty for a file.
+        rcpt_to: The system's mailbox or folder.
+        message_id: The Message-ID; empty for a file.
+    """
+
+    party: str
+    reference: str
+    mail_from: str
+    rcpt_to: str
+    message_id: str
+
+    @classmethod
+    def of(cls, submission: Submission | FileSubmission) -> _Address:
+        """Take the address from what is queued."""
+        if isinstance(submission, FileSubmission):
+            return cls(submission.party, submission.reference, "", submission.folder, "")
+        envelope = submission.envelope
+        return cls(envelope.sender, envelope.reference, submission.mail_from, submission.rcpt_to, submission.message_id)
+
+    @property
+    def key(self) -> dict[str, str]:
+        """What no other declaration has, for `BY_K`."""
+        return {"party_key": self.party.lower(), "reference": self.reference}
+
+
 def insert(
-    connection: sa.Connection, submission: Submission, *, at: datetime, business_reference: str | None, held: bool
+    connection: sa.Connection,
+    submission: Submission | FileSubmission,
+    *,
+    at: datetime,
+    business_reference: str | None,
+    held: bool,
 ) -> Exchange:
     """
     Insert a declaration, or find the same one.
 
     Raises:
-        InputError: The party has used this K for another declaration.
+        InputError: The party has used this K, or the user this name, for another declaration.
     """
-    envelope = submission.envelope
+    address = _Address.of(submission)
     state = State.HELD if held else State.QUEUED
     values = {
+        **attrs.asdict(address),
+        **address.key,
         "system": submission.system,
-        "party": envelope.sender,
-        "party_key": envelope.sender.lower(),
-        "reference": envelope.reference,
         "business_reference": business_reference,
         "state": state.value,
         "attempts": 0,
         "due": at,
         "owner": None,
         "lease": None,
-        "mail_from": submission.mail_from,
-        "rcpt_to": submission.rcpt_to,
-        "message_id": submission.message_id,
         "created": at,
         "changed": at,
         "begun": 0,
@@ -143,41 +193,43 @@ def insert(
     }
     key = _INSERT(connection, values, submission.data)
     if key is None:
-        return _find_same(connection, submission)
+        return _find_same(connection, submission, address)
     log(connection, at, Event.QUEUED.value, exchange=key, state=state.value)
     moment = at.astimezone(UTC)
     return Exchange(
         key=key,
         system=submission.system,
-        party=envelope.sender,
-        reference=envelope.reference,
+        party=address.party,
+        reference=address.reference,
         business_reference=business_reference,
         state=state,
         attempts=0,
         due=moment,
         created=moment,
         changed=moment,
-        message_id=submission.message_id,
+        message_id=address.message_id,
         content_begun=False,
     )
 
 
-def _find_same(connection: sa.Connection, submission: Submission) -> Exchange:
-    """Return the exchange with this K, if it is of the same declaration."""
-    envelope = submission.envelope
-    row = connection.execute(BY_K, {"party_key": envelope.sender.lower(), "reference": envelope.reference}).one()
+def _find_same(connection: sa.Connection, submission: Submission | FileSubmission, address: _Address) -> Exchange:
+    """Return the exchange with this K or name, if it is of the same declaration."""
+    row = connection.execute(BY_K, address.key).one()
     # None if the message was pruned.
     stored: bytes | None = connection.execute(_MESSAGE, {"key": row.message}).scalar()
-    same_system = row.system == submission.system and row.rcpt_to == submission.rcpt_to
+    same_system = row.system == submission.system and row.rcpt_to == address.rcpt_to
     if same_system and stored is not None and _same_declaration(submission, stored):
         return attrs.evolve(exchange_of(row), repeated=True)
+    name, place = ("name", "folder") if isinstance(submission, FileSubmission) else ("K", "mailbox")
     if row.system != submission.system:
-        advice = f"This one is for {submission.system}: a K is used for one system only, so it needs a new K."
+        advice = f"This one is for {submission.system}: a {name} is used for one system only, so it needs a new {name}."
     elif stored is None:
-        advice = "If this is the same declaration, there is nothing to queue; if it is another one, it needs a new K."
+        advice = (
+            f"If this is the same declaration, there is nothing to queue; if it is another one, it needs a new {name}."
+        )
     else:
-        differs = "declaration" if row.rcpt_to == submission.rcpt_to else "mailbox of the system"
-        advice = f"The {differs} differs from that one, so nothing was queued; another declaration needs a new K."
+        differs = "declaration" if row.rcpt_to == address.rcpt_to else f"{place} of the system"
+        advice = f"The {differs} differs from that one, so nothing was queued; another declaration needs a new {name}."
     message = (
         f"{row.party} queued {row.reference} before, for {row.system} at {_clock.local(row.created)}; "
         f"it is {row.state} now (see htpoort show {row.reference} --party {row.party}). {advice}"
@@ -185,16 +237,18 @@ def _find_same(connection: sa.Connection, submission: Submission) -> Exchange:
     raise InputError("", (Problem("ledger.reference-used", message),))
 
 
-def _same_declaration(submission: Submission, stored: bytes) -> bool:
+def _same_declaration(submission: Submission | FileSubmission, stored: bytes) -> bool:
     """
     Check whether a message carries the same declaration as a stored one: payload, envelope and mailbox.
 
     A caller that repeats itself builds the message again: Date and Message-ID differ then, and the transfer encoding
     may, with the version of this library. A message that carries several parts, or anything that programs may read
-    differently, must be identical.
+    differently, must be identical. So must a file: its octets are uploaded as they are.
     """
     if stored == submission.data:
         return True
+    if isinstance(submission, FileSubmission):
+        return octets_of(stored) == submission.octets
     before = read(stored)
     return (
         _same_content(before.payload, read(submission.data).payload)
@@ -236,13 +290,16 @@ _ALL: Final = (
 _OF_PARTIES: Final = _ALL.where(_exchanges.c.party_key.in_(sa.bindparam("parties", expanding=True)))
 
 
-def check_shadow(submission: Submission, shadow: Submission) -> None:
+def check_shadow(submission: Submission | FileSubmission, shadow: Submission) -> None:
     """
     Refuse a shadow that does not belong to a message.
 
     Raises:
-        InputError: It is of another K or party, or for the same system.
+        InputError: It is of another K or party, or for the same system; or there is no message, but a file.
     """
+    if isinstance(submission, FileSubmission):
+        message = "shadow is given, but a file has no shadow; leave it out."
+        raise InputError("", (Problem("ledger.shadow", message),))
     envelope, other = submission.envelope, shadow.envelope
     problems: list[Problem] = []
     if (envelope.sender.lower(), envelope.reference) != (other.sender.lower(), other.reference):

@@ -14,8 +14,10 @@ import attrs
 import sqlalchemy as sa
 
 from htpoort.core.exchange import Event
+from htpoort.core.files import RoutedFile
 from htpoort.core.routing import Correlation, Quarantined, Routed
 from htpoort.ledger import _attempts, _schema
+from htpoort.ledger._files import apply_file
 from htpoort.ledger._queueing import LockedExchange, select_for_update
 from htpoort.ledger._statement import InsertIfNew, log, storable
 from htpoort.ledger.records import LedgerEvent, QuarantineState, Stored
@@ -50,7 +52,7 @@ _COUNT_QUARANTINED: Final = (
 
 def store_reply(  # noqa: PLR0913 - one argument for each thing that is written
     connection: sa.Connection,
-    routed: Routed,
+    routed: Routed | RoutedFile,
     raw: bytes,
     *,
     at: datetime,
@@ -68,12 +70,11 @@ def store_reply(  # noqa: PLR0913 - one argument for each thing that is written
         received: When it came, if it is a message that a person released now.
         fetched_before: Whether it was fetched before, and so is not counted as a copy.
     """
-    # Two copies of a reply have different trace headers, but the same body.
     same = {
         "reference": routed.reference,
         "party": str(routed.party),
         "system": routed.system.name,
-        "body_sha256": hashlib.sha256(memoryview(raw)[routed.body_start :]).hexdigest(),
+        "body_sha256": _digest(routed, raw),
     }
     # Locked: another machine's worker may be writing to it.
     exchange = select_for_update(connection, str(routed.party), routed.reference)
@@ -86,7 +87,7 @@ def store_reply(  # noqa: PLR0913 - one argument for each thing that is written
         **same,
         "exchange": None if exchange is None else exchange.key,
         "mailbox": routed.mailbox,
-        "process_id": routed.envelope.sender,
+        "process_id": routed.process_id if isinstance(routed, RoutedFile) else routed.envelope.sender,
         "correlation": routed.correlation.value,
         "copies": 1,
         "received": at if received is None else received,
@@ -107,8 +108,29 @@ def store_reply(  # noqa: PLR0913 - one argument for each thing that is written
     if exchange is None:
         log(connection, at, Event.REPLY_RECEIVED.value, reply=key, detail=Correlation.UNKNOWN_REFERENCE.value)
     else:
-        _attempts.apply_reply(connection, exchange, key, at=at)
+        _apply(connection, exchange, routed, key, at=at)
     return Stored(routing=routed, key=key, repeated=False)
+
+
+def _digest(routed: Routed | RoutedFile, raw: bytes) -> str:
+    """Return what two copies of a reply have in common: the body, and for a status file also which one it is."""
+    body = hashlib.sha256()
+    if isinstance(routed, RoutedFile) and routed.status is not None:
+        # Two status files of an upload may have the same content.
+        body.update(f"{routed.status:d}\n".encode())
+    # Two copies of a message have different trace headers, but the same body.
+    body.update(memoryview(raw)[routed.body_start :])
+    return body.hexdigest()
+
+
+def _apply(
+    connection: sa.Connection, exchange: LockedExchange, routed: Routed | RoutedFile, key: int, *, at: datetime
+) -> None:
+    """Apply a reply or a status file to its exchange."""
+    if isinstance(routed, RoutedFile):
+        apply_file(connection, exchange, routed, key, at=at)
+    else:
+        _attempts.apply_reply(connection, exchange, key, at=at)
 
 
 def _count_copy(  # noqa: PLR0913 - one argument for each thing that decides
@@ -116,7 +138,7 @@ def _count_copy(  # noqa: PLR0913 - one argument for each thing that decides
     key: int,
     correlation: str,
     exchange: LockedExchange | None,
-    routed: Routed,
+    routed: Routed | RoutedFile,
     *,
     at: datetime,
 ) -> None:
@@ -126,7 +148,7 @@ def _count_copy(  # noqa: PLR0913 - one argument for each thing that decides
     was_early = correlation == Correlation.NOT_SENT.value and routed.correlation is not Correlation.NOT_SENT
     if exchange is not None and was_early:
         connection.execute(_CORRELATE, {"key": key, "correlation": routed.correlation.value})
-        _attempts.apply_reply(connection, exchange, key, at=at)
+        _apply(connection, exchange, routed, key, at=at)
 
 
 def store_quarantined(

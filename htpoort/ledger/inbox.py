@@ -13,10 +13,12 @@ from typing import Final, cast, final
 import attrs
 import sqlalchemy as sa
 
+from htpoort.core.files import FileRouter, name_of
 from htpoort.core.routing import Correlation, Quarantined, Routed, Router, correlate
 from htpoort.core.text import ascii_lower
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import soon, writes
+from htpoort.ledger._files import route_file
 from htpoort.ledger._queueing import sent_records
 from htpoort.ledger._received import WITH_MESSAGE, ReplyLists, chosen_by_order, due_after, of_party, reply_of
 from htpoort.ledger._statement import Statement, any_row, correct_due, log, make_due, storable
@@ -120,6 +122,37 @@ class Replies(ReplyLists):
         return store_reply(connection, routing, raw, at=at, fetched_before=fetched_before)
 
     take_in_soon = soon(take_in)
+
+    @writes
+    def take_in_file(
+        self, connection: sa.Connection, router: FileRouter, raw: bytes, *, at: datetime, account: str
+    ) -> Stored:
+        """
+        Find the upload that a fetched file belongs to, and store the file as a reply to it, in one transaction.
+
+        A status file also shows how far the upload has got; only the response is an answer.
+
+        Args:
+            router: The router of the gateway's user.
+            raw: The file, as `htpoort.files.entity` wrote it with its name.
+            at: Now.
+            account: The gateway that it was fetched from; remembered with the name of the file.
+
+        Returns:
+            How the file was routed, and where it is stored. Delete it from the gateway only now.
+
+        Raises:
+            InputError: *raw* is not what `entity` wrote.
+            LedgerError: The ledger could not be written.
+        """
+        # As in `take_in`: the same file under a known name was fetched twice.
+        fetched_before = not remember(connection, account, name_of(raw), at=at)
+        routing = route_file(connection, router, raw, at=at)
+        if isinstance(routing, Quarantined):
+            return store_quarantined(connection, routing, raw, at=at, fetched_before=fetched_before)
+        return store_reply(connection, routing, raw, at=at, fetched_before=fetched_before)
+
+    take_in_file_soon = soon(take_in_file)
 
     @writes
     def claim(  # noqa: PLR0913 - one argument for each thing that decides

@@ -13,14 +13,16 @@ from typing import Any, Final, final
 import attrs
 import sqlalchemy as sa
 
-from htpoort.core.errors import InputError, Problem, UnknownError
+from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, Outcome, State
+from htpoort.core.files import FileSubmission
 from htpoort.core.message import Submission
 from htpoort.ledger import _attempts, _queueing, _schema
 from htpoort.ledger._connection import Connections, soon, writes
 from htpoort.ledger._holding import find_holding
 from htpoort.ledger._knowledge import NoticeReader
 from htpoort.ledger._lists import UNANSWERED_SINCE_OF, ExchangeLists
+from htpoort.ledger._orders import apply_to_all, carry_out, find_for_order
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import any_row, correct_due, log
 from htpoort.ledger.records import Claimed, Exchange
@@ -55,7 +57,7 @@ class Exchanges(ExchangeLists):
     def queue(  # noqa: PLR0913 - one argument for each thing that is written
         self,
         connection: sa.Connection,
-        submission: Submission,
+        submission: Submission | FileSubmission,
         *,
         at: datetime,
         business_reference: str | None = None,
@@ -63,22 +65,25 @@ class Exchanges(ExchangeLists):
         shadow: Submission | None = None,
     ) -> Exchange:
         """
-        Queue a message, for an agent to send.
+        Queue a message or a file, for an agent to send.
 
         Args:
-            submission: The message that `htpoort.build` made.
+            submission: The message that `htpoort.build` made, or the file that `htpoort.files.build_file` made.
             at: Now.
             business_reference: The declarant's own reference (LRN for DMS).
             held: Whether to hold it until `let_go`, because a service window of its system is open.
-            shadow: The same declaration built for another system; stored in the same transaction, and never sent.
+            shadow: The same declaration built for another system; stored in the same transaction, and never sent. A
+                file has none.
 
         Returns:
             The exchange. Queueing the same declaration again returns the same exchange, with *repeated* set, so that a
             caller that was interrupted can repeat itself. A declaration is the same if payload, party, K, system and
-            mailbox are; the repeated message's Date, Message-ID and layout are ignored.
+            mailbox are; the repeated message's Date, Message-ID and layout are ignored. A file is the same if octets,
+            user, name, system and folder are.
 
         Raises:
-            InputError: The party has used this K for another declaration or with another shadow; the shadow is of
+            InputError: The party has used this K, or the user this name, for another declaration or with another
+                shadow; the shadow is of
                 another party or K, or for the same system; or *business_reference* is empty or not printable.
             LedgerError: The ledger could not be written. After a crash, or if the server was lost, the message may be
                 queued all the same: call this again, never with another K.
@@ -172,7 +177,8 @@ class Exchanges(ExchangeLists):
             outcome: How the attempt ended.
             at: Now.
             detail: One line for the log.
-            due: When to send a deferred message again; None if it has failed.
+            due: When to send a deferred message again; None if it has failed. For a file of which it is unknown
+                whether it arrived, when `ask_names` may ask for its name.
             content_begun: Whether content may have left, as `htpoort.transport.Sender.content_begun` says. If it did
                 in no attempt, no reply settles the exchange. An attempt that was accepted or lost counts as begun.
 
@@ -184,11 +190,13 @@ class Exchanges(ExchangeLists):
             LedgerError: The ledger could not be written.
         """
         event, attempt = _attempts.EVENT_OF[outcome], claimed.attempt
+        # What depends on earlier attempts, or has a time, needs the whole row.
+        at_once = due is None and outcome is not Outcome.NAME_USED
         if outcome is Outcome.RETURNED:
             event, due = Event.RETURNED_TO_RETRY if claimed.retried else event, at
         may_have_left = _attempts.content_may_have_left(outcome, content_begun=content_begun)
         begun = _attempts.AttemptSet().including(attempt) if may_have_left else _attempts.AttemptSet()
-        after = _attempts.settle_at_once(connection, claimed, event, begun=begun, at=at)
+        after = _attempts.settle_at_once(connection, claimed, event, begun=begun, at=at) if at_once else None
         if after is not None:
             log(connection, at, event.value, exchange=claimed.key, state=after.value, detail=detail)
             return after
@@ -196,7 +204,9 @@ class Exchanges(ExchangeLists):
         begun = _attempts.AttemptSet(row.begun)
         begun = begun.including(attempt) if may_have_left else begun.excluding(attempt)
         state = _attempts.record_begun(connection, row, begun, at=at)
-        if attempt != row.attempts and outcome is not Outcome.ACCEPTED:
+        if outcome is Outcome.NAME_USED and begun:
+            event, detail = Event.ACCEPTED, "; ".join(filter(None, (detail, "so an earlier attempt has arrived")))
+        if attempt != row.attempts and event is not Event.ACCEPTED:
             _log_late_outcome(connection, row, claimed, event, state=state, at=at, detail=detail)
         else:
             state = _attempts.apply_event(connection, row.id, state, event, at=at, detail=detail, due=due).state
@@ -264,6 +274,36 @@ class Exchanges(ExchangeLists):
 
     expire_soon = soon(expire)
 
+    @writes
+    def ask_names(self, connection: sa.Connection, systems: Sequence[str], *, at: datetime) -> list[Exchange]:
+        """
+        Queue files again under the same names, of which it is unknown whether they arrived, and which are due.
+
+        Only for a gateway that refuses a name that was used: the next attempt either uploads the file, or shows that an
+        earlier one has arrived. Messages are left alone, because no mail server refuses a K.
+
+        Args:
+            systems: Names of services of such gateways.
+            at: Now.
+
+        Returns:
+            The exchanges that are queued because of this.
+
+        Raises:
+            LedgerError: The ledger could not be written.
+        """
+        unknown = _exchanges.c.state == State.UNKNOWN.value, _exchanges.c.due <= at
+        # No file has a Message-ID, and every message has one.
+        files = *unknown, _exchanges.c.system.in_(systems), _exchanges.c.message_id.in_([""])
+        query = sa.select(_exchanges).where(*files).order_by(_exchanges.c.id).with_for_update(skip_locked=True)
+        asked: list[Exchange] = []
+        for row in connection.execute(query).all():
+            state = _attempts.apply_event(connection, row.id, State.UNKNOWN, Event.NAME_ASKED, at=at).state
+            asked.append(attrs.evolve(exchange_of(row), state=state))
+        return asked
+
+    ask_names_soon = soon(ask_names)
+
     def correct_due(self, systems: Sequence[str], *, at: datetime, longest: timedelta) -> int:
         """
         Make exchanges due now that were deferred for longer than any wait: a clock was ahead.
@@ -302,7 +342,7 @@ class Exchanges(ExchangeLists):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        return _apply_to_all(connection, systems, Event.WINDOW_OPENED, _attempts.WAITING, at=at)
+        return apply_to_all(connection, systems, Event.WINDOW_OPENED, _attempts.WAITING, at=at)
 
     hold_soon = soon(hold)
 
@@ -321,7 +361,7 @@ class Exchanges(ExchangeLists):
         Raises:
             LedgerError: The ledger could not be written.
         """
-        return _apply_to_all(connection, systems, Event.WINDOW_CLOSED, (State.HELD,), at=at)
+        return apply_to_all(connection, systems, Event.WINDOW_CLOSED, (State.HELD,), at=at)
 
     let_go_soon = soon(let_go)
 
@@ -347,7 +387,7 @@ class Exchanges(ExchangeLists):
         """
         row = find_for_order(connection, reference, party)
         _attempts.set_begun(connection, row.id, _attempts.AttemptSet(row.begun).including_any())
-        return _carry_out(connection, row, Event.RESOLVED_AS_SENT, at=at)
+        return carry_out(connection, row, Event.RESOLVED_AS_SENT, at=at)
 
     resolve_as_sent_soon = soon(resolve_as_sent)
 
@@ -386,7 +426,7 @@ class Exchanges(ExchangeLists):
             if against and despite is None:
                 message = f"{against} To do it all the same, give the reason as despite."
                 raise InputError("", (Problem("ledger.notice-forbids", message),))
-        return _carry_out(connection, row, Event.RESEND_ORDERED, at=at, detail=despite or "")
+        return carry_out(connection, row, Event.RESEND_ORDERED, at=at, detail=despite or "")
 
     resend_soon = soon(resend)
 
@@ -408,7 +448,7 @@ class Exchanges(ExchangeLists):
             InputError: An attempt to send it is under way, or two parties used this K.
             LedgerError: The ledger could not be written.
         """
-        return _carry_out(connection, find_for_order(connection, reference, party), Event.CLOSED, at=at)
+        return carry_out(connection, find_for_order(connection, reference, party), Event.CLOSED, at=at)
 
     close_soon = soon(close)
 
@@ -443,51 +483,3 @@ def _log_late_outcome(  # noqa: PLR0913 - one argument for each thing that is wr
     why = f"of attempt {claimed.attempt}, not of {row.attempts}"
     logged = "; ".join(part for part in (detail, why) if part)
     log(connection, at, event.value, exchange=claimed.key, state=state.value, detail=logged)
-
-
-def find_for_order(connection: sa.Connection, reference: str, party: str | None, *, lock: bool = True) -> sa.Row[Any]:
-    """
-    Find the exchange that a person means, and lock it.
-
-    Raises:
-        UnknownError: No exchange has this K.
-        InputError: Two parties have used this K.
-    """
-    query = sa.select(_exchanges).where(_exchanges.c.reference == reference)
-    if party is not None:
-        query = query.where(_exchanges.c.party_key == party.lower())
-    rows = connection.execute(query.with_for_update() if lock else query).all()
-    if not rows:
-        raise UnknownError("reference", reference, "the ledger" if party is None else f"the ledger for {party}")
-    if len(rows) > 1:
-        parties = ", ".join(sorted(row.party for row in rows))
-        message = f"party is missing: {parties} used the reference {reference}; give one of them."
-        raise InputError("", (Problem("ledger.which-party", message),))
-    return rows[0]
-
-
-def _carry_out(
-    connection: sa.Connection, row: sa.Row[Any], event: Event, *, at: datetime, detail: str = ""
-) -> Exchange:
-    """
-    Carry out an order.
-
-    Raises:
-        InputError: The state of the exchange forbids it.
-    """
-    decision = _attempts.apply_event(connection, row.id, State(row.state), event, at=at, due=at, detail=detail)
-    if decision.refused:
-        # The error undoes the whole operation, including the log entry.
-        raise InputError("", (Problem("ledger.refused", decision.refused),))
-    return exchange_of(connection.execute(_FOR_UPDATE, {"key": row.id}).one())
-
-
-def _apply_to_all(
-    connection: sa.Connection, systems: Iterable[str], event: Event, states: Sequence[State], *, at: datetime
-) -> int:
-    """Apply an event to all exchanges of some systems and states; return how many."""
-    matches = _exchanges.c.state.in_([state.value for state in states]), _exchanges.c.system.in_(tuple(systems))
-    rows = connection.execute(sa.select(_exchanges.c.id, _exchanges.c.state).where(*matches).with_for_update()).all()
-    for row in rows:
-        _attempts.apply_event(connection, row.id, State(row.state), event, at=at)
-    return len(rows)

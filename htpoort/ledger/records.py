@@ -10,6 +10,7 @@ from typing import final
 import attrs
 
 from htpoort.core.exchange import State
+from htpoort.core.files import RoutedFile
 from htpoort.core.notices import Notice
 from htpoort.core.payload import Payload, read_payload
 from htpoort.core.routing import Quarantined, Routed
@@ -52,7 +53,7 @@ class Exchange:
         due: It is not sent before this moment; aware, in UTC, like every time of the ledger.
         created: When it was queued.
         changed: When its state last changed.
-        message_id: The Message-ID of its message.
+        message_id: The Message-ID of its message; empty for a file.
         content_begun: Whether content of it may have left, in any attempt that has ended. If not, the gateway cannot
             have the declaration, whatever a reply says.
         repeated: Whether `Exchanges.queue` found it, because the same declaration was queued before. Ignored when
@@ -72,6 +73,11 @@ class Exchange:
     message_id: str
     content_begun: bool
     repeated: bool = attrs.field(default=False, eq=False)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is uploaded to a file gateway: *reference* is its name there, and *party* the gateway's user."""
+        return not self.message_id
 
 
 @final
@@ -111,10 +117,10 @@ class Claimed:
         system: The system that its declaration goes to.
         party: V.
         reference: K.
-        mail_from: The declarant's mailbox.
-        rcpt_to: The system's mailbox.
-        message_id: The Message-ID of the message.
-        raw: The message.
+        mail_from: The declarant's mailbox; empty for a file.
+        rcpt_to: The system's mailbox, or its folder on the file gateway.
+        message_id: The Message-ID of the message; empty for a file.
+        raw: The message, or the file as `htpoort.files.entity` wrote it.
     """
 
     key: int
@@ -258,7 +264,7 @@ class Stored:
         repeated: Whether it is a copy of a message that was stored before.
     """
 
-    routing: Routed | Quarantined
+    routing: Routed | RoutedFile | Quarantined
     key: int
     repeated: bool
 
@@ -295,6 +301,14 @@ class LedgerEvent(enum.Enum):
     """A person ordered a reply to be delivered without waiting for its next time."""
     REDELIVERY_ORDERED = "redelivery-ordered"
     """A person ordered a reply that was delivered to be delivered again."""
+    HANDED_OVER = "handed-over"
+    """A status file says that the file gateway has the file, and handed it to the system behind it (1)."""
+    TAKEN = "taken"
+    """A status file says that the system behind the gateway took the file (2)."""
+    RESPONSE_ANNOUNCED = "response-announced"
+    """A status file says that the gateway put out a file for the user (3); the detail ends with its name."""
+    ERROR_REPORTED = "error-reported"
+    """A status file says that something is wrong with the file (0)."""
     DUE_CORRECTED = "due-corrected"
     """A next time was later than any wait, because a clock was ahead; it is due now."""
     QUARANTINED = "quarantined"

@@ -28,10 +28,10 @@ from htpoort.ledger import _attempts, _queueing, _resubmitting, _schema
 from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
 from htpoort.ledger._knowledge import Knowledge, NoticeReader
 from htpoort.ledger._lists import UNANSWERED_SINCE, UNANSWERED_SINCE_OF
+from htpoort.ledger._orders import find_for_order
 from htpoort.ledger._queueing import exchange_of, in_groups
 from htpoort.ledger._statement import log
 from htpoort.ledger.notices import check_reason
-from htpoort.ledger.outbox import find_for_order
 from htpoort.ledger.records import Exchange, LedgerEvent, StoredNotice
 
 __all__ = ["Concern", "Recoveries", "RecoveryOrder"]

@@ -22,10 +22,10 @@ from htpoort.ledger import _attempts, _schema
 from htpoort.ledger._connection import Connections, LedgerPart, reads, soon, writes
 from htpoort.ledger._holding import NOT_SENT_YET, Holding, find_holding
 from htpoort.ledger._knowledge import Knowledge, NoticeReader
+from htpoort.ledger._orders import find_for_order
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import log, storable
 from htpoort.ledger.notices import check_reason, insert_order
-from htpoort.ledger.outbox import find_for_order
 from htpoort.ledger.records import Exchange, HeldSystem, LedgerEvent
 
 __all__ = ["Exemption", "Release", "WindowReview", "Windows"]

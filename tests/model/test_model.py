@@ -24,6 +24,17 @@ from hypothesis.stateful import (
 )
 
 from htpoort import AGS, DMS, InputError, Objection, Outcome, PartyId, Router, State, Submission, build
+from htpoort.files import (
+    NAME_REUSED,
+    FileRouter,
+    FileService,
+    FileSubmission,
+    GatewayUser,
+    StatusReport,
+    build_file,
+    entity,
+    render_report,
+)
 from htpoort.ledger import Claimed, Exchange, Ledger, QuarantineState, Reply
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -31,19 +42,33 @@ LEASE = timedelta(minutes=2)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """When a reply is due that was never tried: at once, whatever the clock shows."""
 SYSTEMS = {"AGS": (AGS, "ags@htpoort.nl", "DMS.NL"), "DMS": (DMS, "dms@htpoort.nl", "DMS4.NL")}
-# The first letter of a K decides its party.
+# The first letter of a K decides its party; files of a gateway are of its user.
 PARTIES = {"A": "NL123456789.02.05", "B": "NL123456789.03.05"}
 REFERENCES = tuple(f"{letter}{number}" for letter in PARTIES for number in range(2))
+USER = GatewayUser.parse("CVR_12345678_UI_12345678")
+SERVICE = FileService(name="MANIFEST", service="Manifest")
+FILES = ("F0", "F1")
+EVERY_SYSTEM = (*SYSTEMS, "MANIFEST")
 WORKERS = ("one", "two")
 ATTEMPT_ENDS = st.tuples(
     st.sampled_from([
         (Outcome.ACCEPTED, True),
         *((outcome, begun) for outcome in (Outcome.DEFERRED, Outcome.REFUSED) for begun in (True, False)),
         (Outcome.UNKNOWN, True),
+        (Outcome.NAME_USED, False),
     ]),
     st.none() | st.integers(0, 9),
 )
 """How an attempt may end, whether content had left by then, and the wait after it; without a wait it has failed."""
+STATUSES = {
+    "error": ("gateway-error", 0, render_report(StatusReport(error_code="7"))),
+    "used": ("name-reused", 0, render_report(StatusReport(error_code=NAME_REUSED))),
+    "handed": ("accepted", 1, b"<S>1</S>"),
+    "taken": ("accepted", 2, b"<S>2</S>"),
+    "announced": ("accepted", 3, b"<S>3</S>"),
+    "response": ("reply-received", None, b"<R>0</R>"),
+}
+"""Each file that a gateway puts out: what it means if content may have left, the number of its status, its content."""
 ORDERS = ("resolve_as_sent", "resend", "resend", "resend", "close")
 EVENT_OF_ORDER = {"resolve_as_sent": "resolved-as-sent", "resend": "resend-ordered", "close": "closed"}
 EVENT_OF_WINDOW = {"hold": "window-opened", "let_go": "window-closed"}
@@ -60,7 +85,11 @@ MOVES = {
     "reply-received": dict.fromkeys(
         ("queued", "held", "sending", "deferred", "accepted", "refused", "failed", "unknown", "answered"), "answered"
     ),
-    "never-sent": {"answered": "unknown"},
+    "gateway-error": dict.fromkeys(
+        ("queued", "held", "sending", "deferred", "accepted", "refused", "failed", "unknown"), "failed"
+    ),
+    "name-asked": {"unknown": "queued"},
+    "never-sent": {"answered": "unknown", "accepted": "unknown"},
     "answer-withdrawn": {"answered": "unknown"},
     "window-opened": {"queued": "held", "deferred": "held"},
     "window-closed": {"held": "queued"},
@@ -87,45 +116,64 @@ class Sheet:
     owner: str | None = None
     begun: set[int] = attrs.field(factory=set[int])
     """Attempts whose content may have left; 0 if an operator resolved the exchange as sent."""
-    early: bool = False
-    """Whether a reply came during the current attempt, whose end decides about the reply."""
+    early: set[str] = attrs.field(factory=set[str])
+    """What came during the current attempt, whose end decides what it means."""
+    broken: bool = False
+    """Whether the gateway has the file and reported an error for it."""
     had: bool = False
     """Whether a server accepted it, or an operator resolved it as sent."""
 
+    def leads_to(self, event: str) -> str | None:
+        """Look up where an event leads; None if it changes nothing."""
+        if self.state == "failed" and self.broken and event in {"accepted", "resend-ordered"}:
+            return None
+        return MOVES[event].get(self.state)
+
     def happens(self, event: str) -> None:
         """Change the state by the table."""
-        after = MOVES[event].get(self.state)
+        after = self.leads_to(event)
         if after is not None:
             self.state, self.lease, self.owner = after, None, None
+            self.broken = self.broken or event == "gateway-error"
+
+    def means(self, event: str) -> str:
+        """Say what a file of the gateway means: a second upload that is refused as used shows the first one."""
+        if event != "name-reused":
+            return event
+        return "accepted" if len(self.begun) > 1 else "gateway-error"
 
     def ended(self, event: str, attempt: int, *, begun: bool) -> bool:
         """Let an attempt end, and decide about the replies; return whether none of them can be an answer."""
         marked = False
-        early = self.early and (begun or self.begun - {attempt} or attempt == self.attempts)
+        decides = self.early and (begun or self.begun - {attempt} or attempt == self.attempts)
         if begun:
             self.begun.add(attempt)
         elif attempt in self.begun:
             self.begun.remove(attempt)
-            if not self.begun and self.state == "answered":
+            if not self.begun and self.state in {"answered", "accepted"}:
                 self.happens("never-sent")
                 marked = True
         if attempt == self.attempts or event == "accepted":
             self.happens(event)
-        if early:
-            self.early = False
+        if decides:
+            came = {self.means(each) for each in self.early}
+            self.early = set()
             if self.begun:
-                self.happens("reply-received")
+                for each in ("accepted", "gateway-error", "reply-received"):
+                    if each in came:
+                        self.happens(each)
             else:
                 marked = True
         return marked
 
-    def replied(self) -> bool:
-        """Let a reply come, which settles what may have been sent; return whether it cannot be an answer."""
-        if self.begun:
-            self.happens("reply-received")
-            return False
-        self.early = self.early or self.state == "sending"
-        return self.state != "sending"
+    def replied(self, event: str = "reply-received") -> bool:
+        """Let a reply or a status file come; return whether it cannot be about this declaration."""
+        waits = self.state == "sending" and (not self.begun or event != "reply-received")
+        if waits:
+            self.early.add(event)
+        elif self.begun:
+            self.happens(self.means(event))
+        return not waits and not self.begun
 
 
 @attrs.define
@@ -157,8 +205,10 @@ def party_of(reference: str) -> str:
     return PARTIES[reference[0]]
 
 
-def declaration(reference: str, system: str, payload: str = "a") -> Submission:
+def declaration(reference: str, system: str, payload: str = "a") -> Submission | FileSubmission:
     """Build a declaration; each K has a body of its own."""
+    if system == "MANIFEST":
+        return build_file(service=SERVICE, user=USER, name=reference, payload=f"<M>{reference}</M>".encode())
     return build(
         system=SYSTEMS[system][0],
         party=party_of(reference),
@@ -204,7 +254,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         """Open a new ledger and queue declarations; a walk that begins with an empty ledger finds little."""
         self.reopen()
-        for reference, system in zip(REFERENCES, ("AGS", "DMS", "DMS"), strict=False):
+        for reference, system in zip((*FILES, *REFERENCES), ("", "", "AGS", "DMS", "DMS"), strict=False):
             self.queue(reference, system, held=False)
 
     def reopen(self) -> None:
@@ -212,6 +262,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger.open(f"sqlite:///{self.folder / 'htpoort.db'}")
         self.opened.append(self.ledger)
         self.router = Router(parties=list(PARTIES.values()))
+        self.files = FileRouter(services=[SERVICE], user=USER)
 
     def teardown(self) -> None:
         """Close the ledgers that crashes left open."""
@@ -242,9 +293,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ── out ──
 
-    @rule(reference=st.sampled_from(REFERENCES), system=st.sampled_from(sorted(SYSTEMS)), held=st.booleans())
+    @rule(reference=st.sampled_from((*REFERENCES, *FILES)), system=st.sampled_from(sorted(SYSTEMS)), held=st.booleans())
     def queue(self, reference: str, system: str, held: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
         """A K is used once; the very same message again changes nothing; another message is refused."""
+        system = "MANIFEST" if reference in FILES else system
         sheet = self.sheets.get(reference)
         submission = declaration(reference, system)
         if sheet is not None and sheet.system != system:
@@ -260,7 +312,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(
         target=attempts,
         worker=st.sampled_from(WORKERS),
-        systems=st.sampled_from([("AGS", "DMS"), ("DMS",)]),
+        systems=st.sampled_from([EVERY_SYSTEM, ("AGS", "DMS"), ("MANIFEST",)]),
         most=st.integers(1, 4),
     )
     def claim(self, worker: str, systems: tuple[str, ...], most: int) -> Any:
@@ -295,30 +347,34 @@ class LedgerMachine(RuleBasedStateMachine):
     def outcome(self, claimed: Claimed, end: tuple[Outcome, bool], wait: int | None, *, arrived: bool) -> None:
         """Of an old attempt only a 250 counts, and whether content left; of the last one every outcome does."""
         outcome, begun = end
+        if outcome is Outcome.NAME_USED and claimed.reference not in FILES:
+            outcome = Outcome.REFUSED  # a mail server refuses no K
         if outcome is Outcome.ACCEPTED or (outcome is Outcome.UNKNOWN and arrived):
             body = claimed.raw.partition(b"\r\n\r\n")[2]
             self.gateway.setdefault(body, set()).add(claimed.reference)
         sheet = self.sheets[claimed.reference]
-        due = None if wait is None or outcome is not Outcome.DEFERRED else self.now + timedelta(minutes=wait)
+        has_due = outcome is Outcome.DEFERRED or (outcome is Outcome.UNKNOWN and claimed.reference in FILES)
+        due = None if wait is None or not has_due else self.now + timedelta(minutes=wait)
         after = self.ledger.exchanges.settle_soon(claimed, outcome, at=self.now, due=due, content_begun=begun).result()
 
         before = sheet.state
         sheet.had = sheet.had or outcome is Outcome.ACCEPTED
         event = "outcome-unknown" if outcome is Outcome.UNKNOWN else outcome.value
+        if outcome is Outcome.NAME_USED:
+            event = "accepted" if sheet.begun - {claimed.attempt} else "refused"
         if sheet.ended(event, claimed.attempt, begun=begun):
             for copy in self.copies.values():
                 copy.not_sent = copy.not_sent or copy.answers == claimed.reference
-        if outcome is Outcome.DEFERRED and claimed.attempt == sheet.attempts:
-            if due is None:
-                sheet.happens("given-up")
-            elif sheet.state != before:
-                sheet.due = due
+        if outcome is Outcome.DEFERRED and claimed.attempt == sheet.attempts and due is None:
+            sheet.happens("given-up")
+        elif due is not None and claimed.attempt == sheet.attempts and sheet.state != before:
+            sheet.due = due
         assert sheet.state == after.value
 
     @rule(worker=st.sampled_from(WORKERS), most=st.integers(1, 4), ends=st.lists(ATTEMPT_ENDS, min_size=4, max_size=4))
     def work(self, worker: str, most: int, ends: list[End]) -> None:
         """A healthy worker claims, sends and reports how each attempt ended."""
-        for claimed, (end, wait) in zip(self.claim(worker, tuple(SYSTEMS), most).values, ends, strict=False):
+        for claimed, (end, wait) in zip(self.claim(worker, EVERY_SYSTEM, most).values, ends, strict=False):
             self.outcome(claimed, end, wait, arrived=False)
 
     @rule(worker=st.sampled_from(WORKERS))
@@ -348,13 +404,28 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(target=attempts, silent=st.sampled_from([1, 3]))
     def taken_over(self, silent: int) -> Any:
         """A worker is silent, perhaps too long; unknown exchanges are resent by another worker; both report."""
-        slow = self.claim("one", tuple(SYSTEMS), 2).values
+        slow = self.claim("one", EVERY_SYSTEM, 2).values
         self.time_passes(silent)
         self.leases_run_out()
         for claimed in slow:
             if self.sheets[claimed.reference].state == "unknown":
                 self.ordered(claimed.reference, "resend")
-        return multiple(*slow, *self.claim("two", tuple(SYSTEMS), 4).values)
+        return multiple(*slow, *self.claim("two", EVERY_SYSTEM, 4).values)
+
+    @rule()
+    def ask(self) -> None:
+        """Names of files that may have arrived are asked for when they are due; messages never are."""
+        asked = [name for name in FILES if self.is_asked(name)]
+        queued = self.ledger.exchanges.ask_names(EVERY_SYSTEM, at=self.now)
+
+        assert asked == sorted(exchange.reference for exchange in queued)
+        for name in asked:
+            self.sheets[name].happens("name-asked")
+
+    def is_asked(self, name: str) -> bool:
+        """Say whether it is unknown whether a file arrived, and its question is due."""
+        sheet = self.sheets.get(name)
+        return sheet is not None and sheet.state == "unknown" and sheet.due <= self.now
 
     # ── an operator ──
 
@@ -368,7 +439,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Give an order to the ledger and to the model."""
         sheet, event = self.sheets[reference], EVENT_OF_ORDER[order]
         method: Callable[..., Exchange] = getattr(self.ledger.exchanges, order)
-        if sheet.state in MOVES[event]:
+        if sheet.leads_to(event) is not None:
             sheet.happens(event)
             sheet.due = self.now
         elif sheet.state not in HARMLESS[event]:
@@ -381,7 +452,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert sheet.state == method(reference, at=self.now).state.value
 
     @rule(
-        systems=st.sampled_from([("AGS",), ("DMS",), ("AGS", "DMS")]),
+        systems=st.sampled_from([("AGS",), ("DMS", "MANIFEST"), ("AGS", "DMS")]),
         order=st.sampled_from(["let_go", "let_go", "hold"]),
     )
     def window(self, systems: tuple[str, ...], order: str) -> None:
@@ -410,6 +481,22 @@ class LedgerMachine(RuleBasedStateMachine):
             self.set_apart(raw, stored.key, (reference, sheet.system, body, "held"))
             return
         self.stored(reference, system, body, stored.key, repeated=stored.repeated)
+
+    @rule(name=st.sampled_from(FILES), came=st.lists(st.sampled_from(sorted(STATUSES)), min_size=1, max_size=3))
+    def files_come(self, name: str, came: list[str]) -> None:
+        """Status files and a response are stored once each; what may have been uploaded is settled by them."""
+        for each in came:
+            event, number, content = STATUSES[each]
+            fetched = f"response_Manifest_{name}.xml" if number is None else f"status_Manifest_{name}_{number}.xml"
+            raw = entity(fetched, content)
+            stored = self.ledger.replies.take_in_file(self.files, raw, at=self.now, account="gateway")
+            key = name, "MANIFEST", content.decode().strip()
+            if key in self.copies:
+                # It was fetched before, under the same name.
+                assert (self.copies[key].number, True) == (stored.key, stored.repeated)
+                continue
+            self.copies[key] = copy = Copy(number=stored.key, system="MANIFEST", due=EPOCH, answers=name)
+            copy.not_sent = self.sheets[name].replied(event)
 
     @rule(reference=st.sampled_from(REFERENCES), body=st.integers(0, 2))
     def forged_comes(self, reference: str, body: int) -> None:
@@ -512,7 +599,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(
         target=deliveries,
         worker=st.sampled_from(WORKERS),
-        system=st.sampled_from(sorted(SYSTEMS)),
+        system=st.sampled_from(EVERY_SYSTEM),
         most=st.integers(1, 4),
     )
     def claim_replies(self, worker: str, system: str, most: int) -> Any:
@@ -544,7 +631,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         worker=st.sampled_from(WORKERS),
-        system=st.sampled_from(sorted(SYSTEMS)),
+        system=st.sampled_from(EVERY_SYSTEM),
         waits=st.lists(st.none() | st.integers(0, 9), min_size=4, max_size=4),
     )
     def deliver(self, worker: str, system: str, waits: list[int | None]) -> None:
@@ -602,7 +689,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         target=deliveries,
-        system=st.sampled_from(sorted(SYSTEMS)),
+        system=st.sampled_from(EVERY_SYSTEM),
         silent=st.sampled_from([1, 3]),
         late=st.none() | st.lists(st.none() | st.integers(0, 9), min_size=2, max_size=2),
     )

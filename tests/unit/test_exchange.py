@@ -15,10 +15,12 @@ queued   attempt-started   sending
 queued   window-opened     held
 queued   accepted          accepted
 queued   reply-received    answered
+queued   gateway-error     failed
 queued   closed            closed
 held     window-closed     queued
 held     accepted          accepted
 held     reply-received    answered
+held     gateway-error     failed
 held     closed            closed
 sending  accepted          accepted
 sending  deferred          deferred
@@ -27,21 +29,27 @@ sending  outcome-unknown  unknown
 sending  returned-to-queue queued
 sending  returned-to-retry deferred
 sending  reply-received    answered
+sending  gateway-error     failed
 deferred attempt-started   sending
 deferred given-up          failed
 deferred window-opened     held
 deferred accepted          accepted
 deferred reply-received    answered
+deferred gateway-error     failed
 deferred resend-ordered    queued
 deferred closed            closed
 accepted reply-received    answered
+accepted gateway-error     failed
+accepted never-sent        unknown
 accepted closed            closed
 refused  accepted          accepted
 refused  reply-received    answered
+refused  gateway-error     failed
 refused  resend-ordered    queued
 refused  closed            closed
 failed   accepted          accepted
 failed   reply-received    answered
+failed   gateway-error     failed
 failed   resend-ordered    queued
 failed   closed            closed
 unknown  accepted          accepted
@@ -50,7 +58,9 @@ unknown  refused           refused
 unknown  returned-to-queue queued
 unknown  returned-to-retry deferred
 unknown  reply-received    answered
+unknown  gateway-error     failed
 unknown  resolved-as-sent  accepted
+unknown  name-asked        queued
 unknown  resend-ordered    queued
 unknown  closed            closed
 answered reply-received    answered
@@ -81,13 +91,14 @@ def test_the_table_has_every_pair_and_no_other() -> None:
 
 
 def test_what_may_have_been_sent_is_never_sent_by_itself() -> None:
-    """No event but a person's order leads from unknown to a state from which workers send."""
+    """From unknown, only a person's order or a gateway that refuses used names leads to a state that workers send."""
     sends = {State.QUEUED, State.DEFERRED, State.SENDING}
     leading = {event for (state, event), after in EXPECTED.items() if state is State.UNKNOWN and after in sends}
 
     # DEFERRED and both RETURNED are the late word of the worker itself that the message was not taken.
     returned = {Event.RETURNED_TO_QUEUE, Event.RETURNED_TO_RETRY}
-    assert {Event.RESEND_ORDERED, Event.DEFERRED, *returned} == leading
+    # NAME_ASKED is for files alone: the ledger refuses it for mail.
+    assert {Event.RESEND_ORDERED, Event.NAME_ASKED, Event.DEFERRED, *returned} == leading
 
 
 def test_a_reply_settles_everything_that_is_open() -> None:
@@ -112,11 +123,20 @@ def test_a_reply_to_what_was_not_sent_needs_attention() -> None:
     assert {State.SENDING, State.CLOSED} == quiet
 
 
-def test_what_was_not_sent_is_open_again() -> None:
+@pytest.mark.parametrize("state", [State.ANSWERED, State.ACCEPTED])
+def test_what_was_not_sent_is_open_again(state: State) -> None:
     """A worker that knows that no content left takes the answer back; a person sees it unless its outcome leads on."""
-    taken_back = decide(State.ANSWERED, Event.NEVER_SENT)
+    taken_back = decide(state, Event.NEVER_SENT)
 
     assert (State.UNKNOWN, NextStep.ASK) == (taken_back.state, taken_back.next_step)
+
+
+@pytest.mark.parametrize("state", [State.ANSWERED, State.CLOSED])
+def test_an_error_of_the_gateway_reopens_nothing(state: State) -> None:
+    """What is answered or closed stays so when the gateway reports an error; the decision says that it is kept."""
+    why = f"It is {state.value}; the report of the error is stored and delivered."
+
+    assert (state, why) == (decide(state, Event.GATEWAY_ERROR).state, decide(state, Event.GATEWAY_ERROR).ignored)
 
 
 @pytest.mark.parametrize("event", [Event.RESEND_ORDERED, Event.QUEUED])

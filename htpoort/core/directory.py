@@ -320,23 +320,24 @@ class Directory:
         for key in document.table:
             if key != "systems":
                 document.report_unknown((key,), ["systems"])
-        directory = add_systems(cls(()), document)
+        directory = add_systems(cls(()), document, document.named_tables("systems"))
         document.finish()
         return directory
 
 
-def add_systems(directory: Directory, document: Document) -> Directory:
+def add_systems(directory: Directory, document: Document, tables: Iterable[KeyPath]) -> Directory:
     """
     Add the systems of a document to a directory: a table ``[systems.NAME]`` for each.
 
     Args:
         directory: The directory; it does not change.
         document: The document with the tables; it keeps every problem with them.
+        tables: The tables.
 
     Returns:
         A new directory. A stand-in replaces a system that is wrong, so that no name of it is reported as unknown.
     """
-    for number, path in enumerate(document.named_tables("systems")):
+    for number, path in enumerate(tables):
         system = _read_system(document, path)
         added = None if system is None else document.build(path, functools.partial(directory.add, system), None)
         directory = _add_stand_in(directory, str(path[-1]), number) if added is None else added
@@ -346,6 +347,9 @@ def add_systems(directory: Directory, document: Document) -> Directory:
 def read_known(document: Document) -> Directory:
     """
     Read which systems a file knows: the published ones and those of its tables ``[systems.NAME]``.
+
+    A table with the key ``service`` describes a system that takes files, which is none of a directory, and is left to
+    `htpoort.core.files.read_services`.
 
     A file with ``published_systems = false`` knows those of its tables alone. A test environment is described like
     this, because its process IDs may be those of the published systems.
@@ -360,10 +364,11 @@ def read_known(document: Document) -> Directory:
     published = document.table.get(key, True)
     if not isinstance(published, bool):
         document.report("toml.type", (key,), "give true or false.")
+    tables = [path for path in document.named_tables("systems") if not document.has((*path, "service"))]
     if published is not False:
-        return add_systems(HTPOORT, document)
-    directory = add_systems(Directory(()), document)
-    if document.table.get("systems", {}) == {}:
+        return add_systems(HTPOORT, document, tables)
+    directory = add_systems(Directory(()), document, tables)
+    if not tables and not document.is_refused((), "systems"):
         document.report("toml.value", (key,), "false leaves no system; add a table [systems.NAME] for each.")
     return directory if directory.systems else HTPOORT
 

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from htpoort import DMS, HTPOORT, InputError, Mark, read_payload
+from htpoort.core.directory import read_known, read_systems
+from htpoort.core.toml_reader import Document
 from htpoort.files import (
     FileName,
     FileService,
@@ -18,6 +20,7 @@ from htpoort.files import (
     entity,
     name_of,
     octets_of,
+    read_services,
 )
 
 USER = GatewayUser.parse("CVR_12345678_UI_12345678")
@@ -366,3 +369,82 @@ class TestBuild:
             built(**changes)
 
         assert [code] == codes(caught.value)
+
+
+def services_of(text: str) -> tuple[list[FileService], list[str]]:
+    """Read the services of a document, with the problems that it then has."""
+    document = Document.parse(text, name="a.toml")
+    found = list(read_services(document, read_known(document)))
+    return found, [problem.message for problem in document.problems]
+
+
+class TestInToml:
+    """A table with a service describes a system that takes files; the others are systems that are reached by mail."""
+
+    def test_both_kinds(self) -> None:
+        """Each kind is read by its own reader, and takes nothing of the other."""
+        text = """
+        [systems.MANIFEST]
+        service = "Manifest"
+        title = "t"
+        source = "s"
+        mark = "field"
+        closed = 2026-01-01
+        [systems.EXIT]
+        mailbox = "exit@customs.example"
+        process_id = "EXIT.NL"
+        """
+
+        assert (
+            [
+                FileService(
+                    name="MANIFEST",
+                    service="Manifest",
+                    title="t",
+                    source="s",
+                    mark=Mark.FIELD,
+                    closed=date(2026, 1, 1),
+                )
+            ],
+            [],
+        ) == services_of(text)
+        assert ["AGS", "DMS", "EXIT"] == [system.name for system in read_systems(text)]
+
+    @pytest.mark.parametrize(
+        ("text", "problems"),
+        [
+            (
+                '[systems.MANIFEST]\nservice = "out"',
+                [
+                    (
+                        "a.toml:2: systems.MANIFEST.service is 'out'; give the folder's name: 1 to 64 letters, "
+                        "digits, dots, hyphens or underscores, and not out."
+                    )
+                ],
+            ),
+            ("[systems.MANIFEST]\nservice = 1", ["a.toml:2: systems.MANIFEST.service: give a string."]),
+            (
+                '[systems.dms]\nservice = "Manifest"',
+                ["a.toml:1: systems.dms: The systems DMS and dms share the name dms; rename one of them."],
+            ),
+            (
+                '[systems.A]\nservice = "X"\n[systems.B]\nservice = "x"',
+                ["a.toml:3: systems.B: The services A and B share the folder x."],
+            ),
+            (
+                'published_systems = false\n[systems.A]\nservice = "X"',
+                [
+                    "a.toml:1: published_systems: false leaves no system; add a table [systems.NAME] for each.",
+                ],
+            ),
+        ],
+    )
+    def test_wrong(self, text: str, problems: list[str]) -> None:
+        """Each problem has its place; a service that clashes is left out."""
+        assert problems == services_of(text)[1]
+
+    def test_no_tables(self) -> None:
+        """What holds no tables is reported, and leaves no service."""
+        found, problems = services_of("systems = 1")
+
+        assert ([], ["a.toml:1: systems: give a table for each system, [systems.NAME]."]) == (found, problems)

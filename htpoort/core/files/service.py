@@ -6,8 +6,9 @@ This module never connects to a gateway.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final, cast, final
 
@@ -17,8 +18,9 @@ from htpoort.core.directory import DeclarationSystem, Mark
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.files.names import GatewayUser
 from htpoort.core.text import ascii_lower
+from htpoort.core.toml_reader import Document, KeyPath, required
 
-__all__ = ["FileService", "clashes"]
+__all__ = ["FileService", "clashes", "read_services"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9._-])?")
 _SERVICE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
@@ -130,3 +132,50 @@ def clashes(systems: Iterable[DeclarationSystem], services: Iterable[FileService
             problems.append(Problem("directory.shared", message))
         folders.setdefault(folder, service)
     return tuple(problems)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class _ServiceTable:
+    """One ``[systems.NAME]`` with the key ``service``."""
+
+    service: str = required("stand-in")
+    title: str = ""
+    source: str = ""
+    mark: Mark = Mark.UNKNOWN
+    closed: date | None = None
+
+
+def read_services(document: Document, systems: Iterable[DeclarationSystem]) -> tuple[FileService, ...]:
+    """
+    Read the systems of a document that take files: a table ``[systems.NAME]`` with the key ``service`` for each.
+
+    >>> document = Document.parse('systems.MANIFEST.service = "Manifest"')
+    >>> [service.service for service in read_services(document, [])]
+    ['Manifest']
+
+    Args:
+        document: The document; it keeps every problem with these tables. The reader of the other systems reports what
+            is no table.
+        systems: The systems that are reached by mail.
+
+    Returns:
+        The services that are right, and clash with none before them.
+    """
+    services: tuple[FileService, ...] = ()
+    tables = document.table.get("systems")
+    for name in cast("Mapping[str, object]", tables) if isinstance(tables, Mapping) else ():
+        path: KeyPath = ("systems", name)
+        table = document.read(path, _ServiceTable) if document.has((*path, "service")) else None
+        if table is None:
+            continue
+        build = functools.partial(FileService, name=str(path[-1]), **attrs.asdict(table))
+        service = document.build(path, build, None)
+        if service is None or document.is_refused(path, "service"):
+            continue
+        problems = clashes(systems, (*services, service))
+        for problem in problems:
+            document.add_problem(path, problem)
+        if not problems:
+            services = (*services, service)
+    return services

@@ -23,6 +23,21 @@ _BEFORE: Final = "let go before"
 _SHOWN: Final = ("system", "party", "reference", "state", "result")
 
 
+def check_options(references: Sequence[str], despite: str | None, party: str | None) -> None:
+    """
+    Check what `--do let-go` needs.
+
+    Raises:
+        InputError: It lacks a reason, or would do more than its options say.
+    """
+    if despite is None:
+        message = "--do let-go sends although the notice says to hold; give the reason by --despite TEXT."
+        raise _input.refusal("input.usage", message)
+    if party is not None and not references:
+        message = "--do let-go without K is for all parties; name each K that --party is about."
+        raise _input.refusal("input.usage", message)
+
+
 @final
 @attrs.frozen(kw_only=True)
 class LettingGo:

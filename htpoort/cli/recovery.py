@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final, final
+from typing import TYPE_CHECKING, Annotated, Any, Final, final
 
 import attrs
 import typer
@@ -244,7 +244,8 @@ def recover(  # noqa: PLR0913 - one option for each part of the order
         raise _input.refusal("ledger.reason", "--despite is blank; give a reason for the log.")
     payload = None if declaration is None else _input.payload(declaration, None, "--declaration")
     _check_recovery(do, references or (), payload, lrn, new_reference)
-    _check_letting_go(do, references or (), despite, party)
+    if do is Order.LET_GO:
+        _letting_go.check_options(references or (), despite, party)
     with _input.opened(config) as (settings, ledger), _naming():
         stored = ledger.notices.find(notice)[-1]
         if do is Order.LET_GO:
@@ -303,21 +304,6 @@ def _check_recovery(
         raise _input.refusal("input.usage", message)
     if new_reference is not None and len(references) != 1:
         raise _input.refusal("input.usage", "--new-reference is the K of one exchange; name that one as K.")
-
-
-def _check_letting_go(do: Order | None, references: Sequence[str], despite: str | None, party: str | None) -> None:
-    """
-    Check what `--do let-go` needs.
-
-    Raises:
-        InputError: It lacks a reason, or would do more than its options say.
-    """
-    if do is Order.LET_GO and despite is None:
-        message = "--do let-go sends although the notice says to hold; give the reason by --despite TEXT."
-        raise _input.refusal("input.usage", message)
-    if do is Order.LET_GO and party is not None and not references:
-        message = "--do let-go without K is for all parties; name each K that --party is about."
-        raise _input.refusal("input.usage", message)
 
 
 @final
@@ -392,7 +378,8 @@ class _Recovery:
         elif yes:
             result, refused = self._ordered(concern, RecoveryAction(do.value))
         else:
-            refused = "" if self.despite else rule.against.get(RecoveryAction(do.value), "")
+            action = RecoveryAction(do.value)
+            refused = ("" if self.despite else rule.against.get(action, "")) or self._checked(concern, action)
         if not refused and not result and do is not None:
             result = f"would be: {do.value}"
         return {
@@ -431,10 +418,30 @@ class _Recovery:
             return "", str(error)
         return f"{_BEFORE}{_described(before)}", ""
 
+    def _parts(self, action: RecoveryAction) -> dict[str, Any]:
+        """Give the parts of an order that its action uses."""
+        is_new = action is RecoveryAction.NEW_REFERENCE
+        return {
+            "new_reference": self.new_reference if action.sends else None,
+            "replacement": self.declaration if is_new else None,
+            "business_reference": self.lrn if is_new else None,
+        }
+
+    def _checked(self, concern: Concern, action: RecoveryAction) -> str:
+        """Return why an order would be refused for what it sends, or an empty text."""
+        check, parts = self.ledger.recoveries.check_resubmission, self._parts(action)
+        try:
+            if action.sends:
+                check(self.notice, action, concern.exchange, at=self.at, **parts)
+        except InputError as error:
+            if action is RecoveryAction.NEW_REFERENCE or self.new_reference is not None:
+                raise  # it is for one exchange, and what is wrong are its options
+            return str(error)
+        return ""
+
     def _ordered(self, concern: Concern, action: RecoveryAction) -> tuple[str, str]:
         """Order it; return what was done, or why it was refused."""
         exchange = concern.exchange
-        is_new = action is RecoveryAction.NEW_REFERENCE
         try:
             order = self.ledger.recoveries.order(
                 str(self.notice.key),
@@ -443,9 +450,7 @@ class _Recovery:
                 at=self.at,
                 party=exchange.party,
                 despite=self.despite,
-                new_reference=self.new_reference if action.sends else None,
-                replacement=self.declaration if is_new else None,
-                business_reference=self.lrn if is_new else None,
+                **self._parts(action),
             )
         except InputError as error:
             if error.problems[0].code not in {"ledger.notice-forbids", "ledger.resubmitted", "ledger.not-concerned"}:

@@ -212,6 +212,18 @@ def insert(
     )
 
 
+def find(connection: sa.Connection, submission: Submission | FileSubmission) -> Exchange | None:
+    """
+    Find the same declaration, which `insert` would return.
+
+    Raises:
+        InputError: The party has used this K, or the user this name, for another declaration.
+    """
+    address = _Address.of(submission)
+    row = connection.execute(BY_K, address.key).first()
+    return None if row is None else _find_same(connection, submission, address)
+
+
 def _find_same(connection: sa.Connection, submission: Submission | FileSubmission, address: _Address) -> Exchange:
     """Return the exchange with this K or name, if it is of the same declaration."""
     row = connection.execute(BY_K, address.key).one()

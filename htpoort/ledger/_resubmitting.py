@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from htpoort.core.directory import DeclarationSystem, Mark
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.message import Submission, automatic_reference, build, read, readdress
+from htpoort.core.notices.consequences import RecoveryAction
 from htpoort.ledger import _queueing, _schema
 from htpoort.ledger.records import Exchange, StoredNotice
 
@@ -109,21 +110,67 @@ def replaced(  # noqa: PLR0913, PLR0917 - what the message is made of
     )
 
 
-def refuse_used_lrn(connection: sa.Connection, row: sa.Row[Any], new: Exchange) -> None:
+def prepared(  # noqa: PLR0913, PLR0917 - the parts of an order
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    text: StoredNotice,
+    action: RecoveryAction,
+    replacement: bytes | None,
+    business_reference: str | None,
+    new_reference: str | None,
+    at: datetime,
+) -> tuple[str | None, Submission]:
+    """
+    Build what is sent in place of an exchange; returns its LRN too.
+
+    Raises:
+        InputError: A part of the order is missing or wrong.
+    """
+    sent = sent_message(connection, row)
+    if action is RecoveryAction.SAME_REFERENCE:
+        return row.business_reference, same_again(sent, row, text, new_reference, at)
+    return business_reference, replaced(sent, row, replacement, business_reference, new_reference, at)
+
+
+def check(  # noqa: PLR0913, PLR0917 - the parts of an order
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    text: StoredNotice,
+    action: RecoveryAction,
+    replacement: bytes | None,
+    business_reference: str | None,
+    new_reference: str | None,
+    at: datetime,
+) -> None:
+    """
+    Check what would be sent in place of an exchange, against the ledger too; nothing is written.
+
+    Raises:
+        InputError: The order would be refused.
+    """
+    lrn, submission = prepared(connection, row, text, action, replacement, business_reference, new_reference, at)
+    new = _queueing.find(connection, submission)
+    if new is not None:
+        refuse_queued_before(connection, row, new)
+    if action is RecoveryAction.NEW_REFERENCE:
+        refuse_used_lrn(connection, row, lrn, None if new is None else new.key)
+
+
+def refuse_used_lrn(connection: sa.Connection, row: sa.Row[Any], lrn: str | None, new: int | None) -> None:
     """
     Refuse an LRN that another declaration of the party has: one of the two would be refused, or taken for the other.
 
     Raises:
-        InputError: Another one has it.
+        InputError: One has it that is not *new*.
     """
     query = sa.select(_exchanges.c.reference, _exchanges.c.state).where(
         _exchanges.c.party_key == row.party_key,
-        _exchanges.c.business_reference == new.business_reference,
-        _exchanges.c.id != new.key,
+        _exchanges.c.business_reference == lrn,
+        _exchanges.c.id.is_distinct_from(new),
     )
     used = connection.execute(query.order_by(_exchanges.c.id).limit(1)).first()
     if used is not None:
-        message = f"business_reference is {new.business_reference}, the LRN of {used.reference}, which is {used.state}"
+        message = f"business_reference is {lrn}, the LRN of {used.reference}, which is {used.state}"
         raise _unusable([f"{message}; give a new one."])
 
 

@@ -234,16 +234,13 @@ class Recoveries(LedgerPart):
         reason = _permitted(_concern_for_order(connection, knowledge, row, text, previous, at=at), action, despite)
         new = None
         if action.sends:
-            sent = _resubmitting.sent_message(connection, row)
-            if action is RecoveryAction.SAME_REFERENCE:
-                lrn, submission = row.business_reference, _resubmitting.same_again(sent, row, text, new_reference, at)
-            else:
-                lrn = business_reference
-                submission = _resubmitting.replaced(sent, row, replacement, lrn, new_reference, at)
+            lrn, submission = _resubmitting.prepared(
+                connection, row, text, action, replacement, business_reference, new_reference, at
+            )
             new = _queueing.insert(connection, submission, at=at, business_reference=lrn, held=False)
             _resubmitting.refuse_queued_before(connection, row, new)
             if action is RecoveryAction.NEW_REFERENCE:
-                _resubmitting.refuse_used_lrn(connection, row, new)
+                _resubmitting.refuse_used_lrn(connection, row, lrn, new.key)
         why = f"; {reason}" if reason else ""
         detail = f"{action.value}{f' as {new.reference}' if new else ''}, notice {text.key}{why}"
         log(connection, at, LedgerEvent.RECOVERY_ORDERED.value, exchange=row.id, state=row.state, detail=detail)
@@ -289,6 +286,29 @@ class Recoveries(LedgerPart):
         """
         row = find_for_order(connection, exchange.reference, exchange.party, lock=False)
         _refuse_another(connection, row, order, replacement, business_reference, new_reference)
+
+    @reads
+    def check_resubmission(  # noqa: PLR0913 - as in `order`
+        self,
+        connection: sa.Connection,
+        notice: StoredNotice,
+        action: RecoveryAction,
+        exchange: Exchange,
+        *,
+        at: datetime,
+        replacement: bytes | None = None,
+        business_reference: str | None = None,
+        new_reference: str | None = None,
+    ) -> None:
+        """
+        Check what an order would send, and order nothing; whether the notices allow it is in `Concern.rule`.
+
+        Raises:
+            InputError: `order` would refuse it: what it needs is missing or wrong, or its K or LRN is used.
+            LedgerError: The ledger could not be read.
+        """
+        row = find_for_order(connection, exchange.reference, exchange.party, lock=False)
+        _resubmitting.check(connection, row, notice, action, replacement, business_reference, new_reference, at)
 
     @reads
     def orders(self, connection: sa.Connection, exchange: Exchange) -> tuple[RecoveryOrder, ...]:

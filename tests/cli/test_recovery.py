@@ -477,6 +477,20 @@ class TestRecovering:
             assert "with LRN LRN8 (it has LRN9) and another declaration. See htpoort show K9." in refused
         assert {"K1": State.CLOSED, "K9": State.QUEUED} == office.states()
 
+    def test_what_cannot_be_built(self, htpoort: Run, office: Office) -> None:
+        """The preview is refused where the order would be, in the same words."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="same-reference")
+        options = ("recover", "N1", "K1", "--new-reference", "K1")
+        preview, result = htpoort(*options), htpoort(*options, "--yes")
+
+        assert (2, "htpoort: --new-reference is K1, the K that was used; give a new one.\n") == (
+            preview.code,
+            preview.err,
+        )
+        assert (preview.code, preview.err) == (result.code, result.err)
+        assert {"K1": State.ACCEPTED} == office.states()
+
     def test_an_lrn_that_is_used(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
         """An LRN that another declaration has is refused, and nothing changes."""
         office.send("K1", hours=3)
@@ -484,12 +498,12 @@ class TestRecovering:
         office.learn(begin=4, end=2, recovery="new-reference")
         (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
         options = ("--do", "new-reference", "--declaration", "new.xml", "--lrn", "LRNK2", "--despite", "by phone")
+        preview = htpoort("recover", "N1", "K1", *options)
         result = htpoort("recover", "N1", "K1", *options, "--yes")
 
-        assert (2, True) == (
-            result.code,
-            "--lrn is LRNK2, the LRN of K2, which is queued; give a new one." in result.err,
-        )
+        assert (2, 2) == (preview.code, result.code)
+        assert "--lrn is LRNK2, the LRN of K2, which is queued; give a new one." in result.err
+        assert preview.err == result.err
         assert {"K1": State.ACCEPTED, "K2": State.QUEUED} == office.states()
 
     def test_a_declaration_for_two(self, htpoort: Run, office: Office, tmp_path: Path) -> None:
@@ -500,10 +514,12 @@ class TestRecovering:
         (tmp_path / "new.xml").write_bytes(b"<MetaData>new</MetaData>")
         options = ("--do", "new-reference", "--declaration", "new.xml", "--lrn", "LRN9", "--yes")
         first = htpoort("recover", "N1", "K1", *options)
+        preview = htpoort("recover", "N1", "K2", *options[:-1])
         second = htpoort("recover", "N1", "K2", *options)
 
-        assert (0, 2) == (first.code, second.code)
+        assert (0, 2, 2) == (first.code, preview.code, second.code)
         assert "takes the place of K1 already" in second.err
+        assert preview.err == second.err
         assert [State.CLOSED, State.ACCEPTED, State.QUEUED] == list(office.states().values())
 
 
@@ -609,7 +625,10 @@ class TestStatus:
         assert [] == known["attention"]
         (one,) = unknown["attention"]
         assert ("warning", "Declarations to DMS are held without a known end") == (one["level"], one["what"])
-        assert "Systems that are held because of a notice" in htpoort("status").text
+        text = htpoort("status").text
+        assert "Systems that are held because of a notice" in text
+        assert all(len(line) <= 80 for line in text.splitlines() if line.startswith(("│", "┃")))
+        assert "DMS is held  " in text
 
     def test_what_is_presumed_rejected(self, htpoort: Run, office: Office) -> None:
         """What was sent into a rejecting window needs attention until something is ordered for it."""

@@ -85,8 +85,11 @@ def _show_counts(facts: Facts) -> None:
 def _show_lists(facts: Facts) -> None:
     """List what is held because of notices, and the exchanges that need attention."""
     if facts["held"]:
-        lines = [tuple(held.values()) for held in facts["held"]]
-        _show.table("Systems that are held because of a notice", ("system", "since", "until", "why"), lines)
+        columns = ("system", "since", "until")
+        lines = [tuple(held[column] for column in columns) for held in facts["held"]]
+        _show.table("Systems that are held because of a notice", columns, lines)
+        # A sentence in a table makes it as wide as itself, where nothing is folded.
+        _show.rows({f"{held['system']} is held": held["why"] for held in facts["held"]})
     if facts["asks"]:
         _show_exchanges("Exchanges that need a decision", facts["asks"])
         counted = {

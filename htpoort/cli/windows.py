@@ -132,6 +132,7 @@ def _check_texts(files: Iterable[str], authority: str | None) -> None:
 def add(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A notice of your own, as TOML; - is standard input.")],
     *,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Only check it and show it; store nothing.")] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
@@ -139,6 +140,13 @@ def add(
     octets = _input.octets(file, "FILE")
     with _input.file_of("FILE"):
         notice = read_own_notice(octets, name=file_name(file), now=_clock.now())
+    if no_store:
+        if json:
+            _show.as_json({"number": None, "repeated": False, **notice_json(notice)})
+        else:
+            _show_notice(file_name(file), notice)
+            _show.line("Nothing was stored; leave out --no-store to store it.")
+        return
     with _input.opened(config, create=True) as (settings, ledger):
         from htpoort.ledger import NoticeForm  # noqa: PLC0415 - SQLAlchemy, which only a ledger needs
 

@@ -272,6 +272,19 @@ def test_read_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("office")
+def test_a_notice_that_is_only_checked() -> None:
+    """With --no-store a notice is checked and shown as it would be stored, and the ledger has none afterwards."""
+    shown = run("add", "-", "--no-store", stdin=OUTAGE.encode())
+    wrong = run("add", "-", "--no-store", stdin=b"kind = 1\n")
+    before = json.loads(run("list", "--json").stdout)
+    stored = run("add", "-", stdin=OUTAGE.encode())
+
+    assert (0, 2, []) == (shown.returncode, wrong.returncode, before)
+    assert shown.stdout.decode().splitlines()[:-1] == stored.stdout.decode().splitlines()[:-1]
+    assert "Nothing was stored; leave out --no-store to store it." == shown.stdout.decode().splitlines()[-1]
+
+
+@pytest.mark.usefixtures("office")
 def test_add_prints_nothing_that_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A notice without a reference and without a time has no line for either; what it names is shown."""
     monkeypatch.setenv("COLUMNS", "160")

@@ -250,8 +250,7 @@ def recover(  # noqa: PLR0913 - one option for each part of the order
         stored = ledger.notices.find(notice)[-1]
         if do is Order.LET_GO:
             order = _letting_go.LettingGo(ledger=ledger, notice=stored, despite=despite or "", party=party, yes=yes)
-            code = order.run(references or (), csv=csv, json=json, limit=limit)
-            raise typer.Exit(code)
+            raise typer.Exit(order.run(references or (), csv=csv, json=json, limit=limit))
         recovery = _Recovery(
             ledger=ledger,
             notice=stored,

@@ -44,7 +44,7 @@ from htpoort.transport import Accepted, Security, Sender, SmtpServer, TlsSetting
 if TYPE_CHECKING:
     from htpoort.agent import Dispatched, Dispatcher
     from htpoort.config import LedgerConfig
-    from htpoort.ledger import Ledger
+    from htpoort.ledger import Exchange, Ledger
 
 app = _input.group()
 
@@ -319,7 +319,22 @@ class _One:
             options.build(data, system=chosen.system.name, known=self.settings.directory)
         dispatched = self._dispatch(dispatcher, options, data, now, lrn)
         _output.mark_committed()
+        if lrn is not None and not dispatched.exchange.repeated:
+            self._warn_of_known(lrn, dispatched.exchange)
         return dispatched
+
+    def _warn_of_known(self, lrn: str, queued: Exchange) -> None:
+        """Warn of an LRN that another declaration of the party has; after some disruptions that is intended."""
+        found = self.ledger.exchanges.with_business_reference(lrn, party=queued.party)
+        if others := [one for one in found if one.key != queued.key]:
+            last = others[-1]
+            new = queued.reference
+            text = (
+                f"htpoort: {lrn} is also the LRN of {last.reference}, which is {last.state.value}. A second "
+                f"declaration with a known LRN is rejected, unless a notice says to send it again. {new} is queued; if "
+                f"it is not to be sent: htpoort resolve {new} --party {queued.party} --close"
+            )
+            _show.failed(_show.printable(text))
 
     def _dispatch(
         self, dispatcher: Dispatcher, options: MessageOptions, payload: bytes, at: datetime, lrn: str | None

@@ -234,6 +234,25 @@ class ExchangeLists(LedgerPart):
         return (0, None) if row is None else (row.number, _unanswered_of(row))
 
     @reads
+    def with_business_reference(
+        self, connection: sa.Connection, business_reference: str, *, party: str
+    ) -> tuple[Exchange, ...]:
+        """
+        Find the declarations of a party that were queued with an LRN, those first that were queued first.
+
+        Args:
+            business_reference: The declarant's own reference.
+            party: V, in any case.
+
+        Raises:
+            LedgerError: The ledger could not be read.
+        """
+        query = sa.select(_exchanges).where(
+            _exchanges.c.party_key == party.lower(), _exchanges.c.business_reference == business_reference
+        )
+        return tuple(map(exchange_of, connection.execute(query.order_by(_exchanges.c.id))))
+
+    @reads
     def needing_attention(self, connection: sa.Connection, *, most: int) -> list[Exchange]:
         """
         List the exchanges that go no further by themselves, in the states *unknown*, *refused* and *failed*.

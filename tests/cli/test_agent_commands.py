@@ -81,6 +81,23 @@ class TestQueue:
         )
         assert (made, MAILBOX, "dms@htpoort.nl") == (claimed.raw, claimed.mail_from, claimed.rcpt_to)
 
+    def test_an_lrn_that_another_declaration_has(self, htpoort: Run, office: Path) -> None:
+        """It is queued with a warning, because a notice may say so; the same declaration again is no other."""
+        del office
+        lrn = ("--business-reference", "LRN1")
+        first = htpoort("queue", *options("K1"), *lrn, stdin=b"<MetaData/>")
+        again = htpoort("queue", *options("K1"), *lrn, stdin=b"<MetaData/>")
+        second = htpoort("queue", *options("K2"), *lrn, "--json", stdin=b"<MetaData>2</MetaData>")
+
+        assert (0, "", 0, "", 0) == (first.code, first.err, again.code, again.err, second.code)
+        assert "queued" == second.facts["state"]
+        assert 0 == htpoort("resolve", "K2", "--party", PARTY, "--close").code
+        assert second.err == (
+            "htpoort: LRN1 is also the LRN of K1, which is queued. A second declaration with a known LRN is rejected, "
+            "unless a notice says to send it again. K2 is queued; if it is not to be sent: "
+            f"htpoort resolve K2 --party {PARTY} --close\n"
+        )
+
     def test_the_same_again_is_the_same(self, htpoort: Run, office: Path) -> None:
         """An interrupted caller may repeat its message, and is informed; for another message the K is used."""
         del office

@@ -287,8 +287,8 @@ def _paused(pause: PausedServer, now: datetime) -> Facts:
 def _of_notices(ledger: Ledger, now: datetime, facts: Facts | None = None, party: str | None = None) -> Iterator[Facts]:
     """Describe what is held without a known end, and what was sent while everything was rejected."""
     systems = None if facts is None else {held["system"] for held in facts["held"]}
-    for held in ledger.windows.held():
-        if held.until is None and (systems is None or held.system in systems):
+    for held in ledger.windows.held(at=now):
+        if held.until is None and not held.is_over and (systems is None or held.system in systems):
             what = f"Declarations to {held.system} are held without a known end"
             next_command = "htpoort windows list; store the notice that ends it, or send all the same: htpoort recover "
             next_command += f"{_show.quoted(held.notice)} --do let-go --despite REASON --yes"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import MAXYEAR, datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
+from htpoort import _clock
 from htpoort.core.cutover import differences
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import EnvelopeError, HtpoortError, InputError, LedgerError, Problem, SendError, UnknownError
@@ -267,7 +268,7 @@ def status(ledger: Ledger, paused: Iterable[PausedServer], party: str | None = N
         ],
         "held": [
             {"system": held.system, "since": moment(held.since), "until": moment(held.until), "why": held.why}
-            for held in ledger.windows.held()
+            for held in ledger.windows.held(at=_clock.now())
             if party is None or State.HELD.value in exchanges.get(held.system, ())
         ],
         "early": counts.not_sent_replies,

@@ -398,9 +398,11 @@ class HeldSystem:
     Args:
         system: Its name.
         since: From when on.
-        until: When to ask again; None if no end is known.
+        until: When to ask again; None if no end is known. If it is over, by when the last exchange is let go; None if
+            no agent has begun.
         notice: The notice, by its reference or its number.
         why: A sentence.
+        is_over: Whether nothing holds it any more, and an agent lets go of what was held.
     """
 
     system: str
@@ -408,6 +410,7 @@ class HeldSystem:
     until: datetime | None
     notice: str
     why: str
+    is_over: bool = False
 
 
 @final

@@ -106,9 +106,12 @@ class Windows(LedgerPart):
         self._reader = reader
 
     @reads
-    def held(self, connection: sa.Connection) -> tuple[HeldSystem, ...]:
+    def held(self, connection: sa.Connection, *, at: datetime | None = None) -> tuple[HeldSystem, ...]:
         """
         List the systems that are held because of a notice.
+
+        Args:
+            at: Now. Without it, the list says why each was held, and not whether that is over.
 
         Returns:
             The systems, those that are held longest first. One whose window is over stays until the last of its
@@ -117,11 +120,12 @@ class Windows(LedgerPart):
         Raises:
             LedgerError: The ledger could not be read.
         """
-        rows = connection.execute(sa.select(_held).order_by(_held.c.since, _held.c.system))
-        return tuple(
-            HeldSystem(system=row.system, since=row.since, until=row.until, notice=row.notice, why=row.why)
-            for row in rows
-        )
+        rows = connection.execute(sa.select(_held).order_by(_held.c.since, _held.c.system)).all()
+        systems = [row.system for row in rows]
+        holding = None
+        if rows and at is not None:
+            holding = find_holding(connection, self._reader.knowledge(connection), systems, at=at).advice
+        return tuple(_held_system(row, is_over=holding is not None and row.system not in holding) for row in rows)
 
     @reads
     def review(self, connection: sa.Connection, systems: Sequence[str], *, at: datetime) -> WindowReview:
@@ -365,6 +369,15 @@ def _exemption(knowledge: Knowledge, row: sa.Row[Any], notice: str, *, at: datet
     numbers = [text.key, *(order.notice for order in knowledge.exemptions.get(row.id, ()))]
     left = hold_advice(knowledge.without(numbers), row.system, at=at)
     return Exemption(exchange=exchange, notice=text.key, also="" if left is None else left.notice)
+
+
+def _held_system(row: sa.Row[Any], *, is_over: bool) -> HeldSystem:
+    """Describe a system that is held, or that was and whose exchanges are being let go."""
+    until, why = row.until, row.why
+    if is_over:
+        until = row.let_go_by
+        why = "Nothing holds it any more; an agent lets go of what was held."
+    return HeldSystem(system=row.system, since=row.since, until=until, notice=row.notice, why=why, is_over=is_over)
 
 
 def _ordered(knowledge: Knowledge, holding: Holding, at: datetime) -> dict[str, Release]:

@@ -119,7 +119,7 @@ def gather(  # noqa: PLR0913 - what is reported, and of when
         period=period,
         systems=tuple(systems),
         availability=ledger.notices.availability(),
-        held={held.system: held for held in ledger.windows.held()},
+        held={held.system: held for held in ledger.windows.held(at=at)},
         limits=limits,
         attention=attention,
         whole=whole,

@@ -44,6 +44,7 @@ system = "Invoer"
 start = "2026-01-05T10:00"
 behaviour = "rejected"
 """
+ENDED = 'zone = "UTC"\nreferences = ["N1"]\nstate = "ended"\n'
 
 
 def now() -> datetime:
@@ -629,6 +630,18 @@ class TestStatus:
         assert "Systems that are held because of a notice" in text
         assert all(len(line) <= 80 for line in text.splitlines() if line.startswith(("│", "┃")))
         assert "DMS is held  " in text
+
+    def test_what_is_no_longer_held(self, htpoort: Run, office: Office) -> None:
+        """When the end of a notice is stored, the list says that it is over, and no one is asked to store the end."""
+        office.queue("K1")
+        office.ledger.notices.add(OPEN, at=now(), form=NoticeForm.OWN)
+        office.ledger.windows.hold(["DMS"], at=now())
+        office.ledger.notices.add(ENDED, at=now(), form=NoticeForm.OWN)
+        facts = htpoort("status", "--json").facts
+
+        why = "Nothing holds it any more; an agent lets go of what was held."
+        assert [("DMS", why)] == [(held["system"], held["why"]) for held in facts["held"]]
+        assert ([], {"DMS": {"held": 1}}) == (facts["attention"], facts["exchanges"])
 
     def test_what_is_presumed_rejected(self, htpoort: Run, office: Office) -> None:
         """What was sent into a rejecting window needs attention until something is ordered for it."""

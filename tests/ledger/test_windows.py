@@ -288,6 +288,20 @@ class TestHolding:
 
         assert HeldSystem(system="DMS", since=OPENS, until=CLOSES, notice="N1", why=held.why) == held
         assert "DMS" in held.why
+        assert (held,) == ledger.windows.held(at=CLOSES - MINUTE)
+
+    def test_the_list_says_what_is_over(self, ledger: Ledger, clock: Clock, declaration: Make, learn: Learn) -> None:
+        """After its window, a system is held by nothing, until the last of its exchanges was let go."""
+        for number in range(2):
+            ledger.exchanges.queue(declaration(f"K{number}"), at=clock(number))
+        learn()
+        ledger.windows.hold(["DMS"], at=OPENS)
+        (over,) = ledger.windows.held(at=CLOSES)
+        ledger.windows.let_go("DMS", at=CLOSES, most=1, by=CLOSES + MINUTE)
+        (begun,) = ledger.windows.held(at=CLOSES)
+
+        assert (True, None, True, CLOSES + MINUTE) == (over.is_over, over.until, begun.is_over, begun.until)
+        assert {"Nothing holds it any more; an agent lets go of what was held."} == {over.why, begun.why}
 
     def test_what_a_program_held_itself_stays(self, ledger: Ledger, clock: Clock, declaration: Make) -> None:
         """Exchanges that a program held without a notice are not found by a review."""

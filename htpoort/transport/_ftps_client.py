@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from itertools import starmap
 from typing import Final, Self, TypeVar, TypeVarTuple, final
 
+import attrs
+
 from htpoort._aio import run_in_thread
 from htpoort.core.errors import Problem
 from htpoort.core.text import Redaction, one_line
@@ -27,6 +29,7 @@ from htpoort.transport._ftps_dialogue import (
 from htpoort.transport.ftps_results import FtpsError, FtpsFailure, RemoteFile, RemoteListing
 from htpoort.transport.hosts import addresses, connect, error_reason
 from htpoort.transport.servers import FtpsAccount, Security
+from htpoort.transport.tls import is_of_tls
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -159,6 +162,17 @@ class FtpsClient:
         size = None if answer is None else _SIZE.fullmatch(answer.text)
         return None if size is None else int(size[1])
 
+    async def stored_size(self, name: str) -> int | None:
+        """Ask for the octets of a file by SIZE, or of a server without it by a list."""
+        size = await self.size(name)
+        if size is not None or "SIZE" in self._features or not self._lists_sizes:
+            return size
+        return {file.name: file.size for file in (await self.listing()).files}.get(name)
+
+    @property
+    def _lists_sizes(self) -> bool:
+        return bool(self._features & {"MLSD", "MLST"})
+
     async def store(
         self, name: str, octets: bytes, checkpoint: Callable[[], Awaitable[None]], begin: Callable[[], None]
     ) -> tuple[int, str]:
@@ -168,18 +182,32 @@ class FtpsClient:
             await checkpoint()
             with _errors(self._account, FtpsFailure.LOST):
                 await self._run(dialogue.ask, f"STOR {name}", 1, end=end)
-                await self._run(dialogue.secure_data, data, end=end)
+            await self._secure_data(data, end)
+            with _errors(self._account, FtpsFailure.LOST):
                 begin()  # and nothing is awaited before the first octet
                 broken = await self._run(_caught, dialogue.transmit, octets, end=end)
-                # After an error of the data the server may give its reason, or not. Else its answer may take long.
-                seconds = self._account.timeout if broken else end - asyncio.get_running_loop().time()
-                try:
-                    answer = await self._run(dialogue.finish, max(seconds, _AT_LEAST), end=end)
-                except OSError as error:
-                    raise broken or error from None
-                if broken is not None:
-                    raise broken
+                answer = await self._finish(end, broken)
         return answer.code, self._printable(answer.text)
+
+    async def _secure_data(self, data: socket.socket, end: float) -> None:
+        """Start TLS on a connection for data; a server that closes it may say why."""
+        with _errors(self._account, FtpsFailure.LOST, opening=True):
+            broken = await self._run(_caught, self._dialogue.secure_data, data, end=end)
+            if broken is not None and is_of_tls(broken) and not isinstance(broken, ssl.SSLEOFError):
+                raise broken
+            if broken is not None:
+                await self._finish(end, broken)
+
+    async def _finish(self, end: float, broken: OSError | None) -> Answer:
+        """Wait for the last answer of a transfer; after an error of the data, it has the reason, or there is none."""
+        seconds = self._account.timeout if broken else end - asyncio.get_running_loop().time()
+        try:
+            answer = await self._run(self._dialogue.finish, max(seconds, _AT_LEAST), end=end)
+        except OSError as error:
+            raise broken or error from None
+        if broken is not None:
+            raise broken
+        return answer
 
     async def retrieve(self, name: str, limit: int) -> bytes:
         """Fetch a file; it is whole, as the server's size or the end of TLS shows."""
@@ -195,14 +223,18 @@ class FtpsClient:
 
     async def listing(self) -> RemoteListing:
         """List the folder, with sizes if the server supports MLSD."""
-        command = "MLSD" if self._features & {"MLSD", "MLST"} else "NLST"
+        command = "MLSD" if self._lists_sizes else "NLST"
         try:
-            octets, _ = await self._receive(command, self._account.listing_limit, "listing_limit")
+            octets, ended = await self._receive(command, self._account.listing_limit, "listing_limit")
         except FtpsError as error:
             if command == "NLST" and _EMPTY.match(f"{error.code} {error.reply}"):
                 return RemoteListing(files=())
             raise
-        return self._listing(octets, facts=command == "MLSD")
+        if ended:
+            return self._listing(octets, facts=command == "MLSD")
+        # Some servers never end TLS. The last line may be cut, unless it has an end.
+        listing = self._listing(octets[: octets.rfind(b"\n") + 1], facts=command == "MLSD")
+        return attrs.evolve(listing, whole=False)
 
     def _listing(self, octets: bytes, *, facts: bool) -> RemoteListing:
         files: dict[str, int | None] = {}
@@ -241,9 +273,10 @@ class FtpsClient:
         async with self._data() as data:
             with _errors(self._account, FtpsFailure.LOST):
                 await self._run(dialogue.ask, command, 1, end=end)
-                await self._run(dialogue.secure_data, data, end=end)
+            await self._secure_data(data, end)
+            with _errors(self._account, FtpsFailure.LOST):
                 octets, whole = await self._run(dialogue.receive, limit, setting, end=end)
-                await self._run(dialogue.finish, self._account.timeout, end=end)
+                await self._finish(end, None)
         return octets, whole
 
     @contextlib.asynccontextmanager
@@ -333,7 +366,10 @@ def _caught(step: Callable[[*Ts], object], *args: *Ts) -> OSError | None:
 def _listed(line: bytes) -> tuple[bytes, int | None]:
     """Split a line of MLSD into name and size (RFC 3659, section 7); the name is empty for what is not a file."""
     facts, _, name = line.partition(b" ")
-    found = dict(fact.lower().partition(b"=")[::2] for fact in facts.split(b";") if fact)
+    found: dict[bytes, bytes] = {}
+    for fact in facts.lower().split(b";"):
+        key, _, value = fact.partition(b"=")
+        found[key] = value
     if found.get(b"type", b"file") != b"file":
         return b"", None
     size = found.get(b"size", b"")
@@ -359,7 +395,7 @@ def _errors(
         # Some servers repeat the password, which would then be in every traceback.
         raise FtpsError(account.ledger_name, kind, code, _printable(account, text), trouble) from None
     except (NoFtpError, OutOfStepError, LimitError) as error:
-        kinds = {
+        kinds: dict[type[Exception], FtpsFailure] = {
             # Before TLS, what is out of step may be from an attacker on the way.
             OutOfStepError: FtpsFailure.TLS if refused is FtpsFailure.TLS else lost,
             LimitError: FtpsFailure.LIMIT,

@@ -162,7 +162,7 @@ class FtpsDialogue:
     def secure(self) -> None:
         """Start TLS on the connection."""
         self._file.close()
-        self._connection = self._context.wrap_socket(self._connection, server_hostname=self._host)
+        self._connection = self._wrap(self._connection)
         self._file = self._connection.makefile("rb")
 
     def auth(self) -> None:
@@ -189,7 +189,9 @@ class FtpsDialogue:
         """List what the server supports beyond RFC 959 (RFC 2389), by the first word, in capitals."""
         try:
             lines = self.ask("FEAT").text.split("\n")[1:-1]
-        except RefusedError:
+        except RefusedError as error:
+            if error.answer.code == CLOSING_CODE:
+                raise
             return frozenset()
         return frozenset(line.split()[0].upper() for line in lines if line.strip())
 
@@ -226,8 +228,16 @@ class FtpsDialogue:
     def secure_data(self, data: socket.socket) -> None:
         """Start TLS on a connection for data, with the session of this connection, which shows that it is ours."""
         session = cast("ssl.SSLSocket", self._connection).session
-        self._data = self._context.wrap_socket(
-            data, server_hostname=self._host, session=session, suppress_ragged_eofs=False
+        # The end of a file is not certain without the end of TLS.
+        self._data = self._wrap(data, session=session, suppress_ragged_eofs=False)
+
+    def _wrap(
+        self, plain: socket.socket, *, session: ssl.SSLSession | None = None, suppress_ragged_eofs: bool = True
+    ) -> ssl.SSLSocket:
+        # Python would leave a connection that was reset by now without TLS, or open.
+        plain.getpeername()
+        return self._context.wrap_socket(
+            plain, server_hostname=self._host, session=session, suppress_ragged_eofs=suppress_ragged_eofs
         )
 
     def transmit(self, octets: bytes) -> None:

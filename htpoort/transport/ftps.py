@@ -147,7 +147,7 @@ class FtpsConnection:
     async def _size_of(self, client: FtpsClient, name: str) -> int | None:
         """Ask for the size of a file that the server took; without an answer, its acceptance stands."""
         try:
-            return await client.size(name)
+            return await client.stored_size(name)
         except FtpsError:
             self._drop()
             return None

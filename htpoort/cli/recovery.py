@@ -378,7 +378,8 @@ class _Recovery:
             result, refused = self._ordered(concern, RecoveryAction(do.value))
         else:
             action = RecoveryAction(do.value)
-            refused = ("" if self.despite else rule.against.get(action, "")) or self._checked(concern, action)
+            refused = _selection.with_despite(concern.why_refused(action, self.despite or None))
+            refused = refused or self._checked(concern, action)
         if not refused and not result and do is not None:
             result = f"would be: {do.value}"
         return {

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.notices import Availability, KnownNotice, Notice, NoticeName, PlacedWindow, read_own_notice
-from htpoort.core.notices.consequences import RecoveryAction, hold_advice, recovery_rule, sent_in
+from htpoort.core.notices.consequences import RecoveryRule, hold_advice, recovery_rule, sent_in
 from htpoort.core.notices.notice import Recovery
 from htpoort.ledger import _schema
 from htpoort.ledger._statement import Statement
@@ -160,9 +160,9 @@ class Knowledge:
         latest = {self.events[each.key]: each.notice.complete for each in self.stored}
         return frozenset(event for event, complete in latest.items() if not complete)
 
-    def against_resending(self, system: str, *, sent: datetime, at: datetime) -> str:
+    def resending_rule(self, system: str, *, sent: datetime, at: datetime) -> RecoveryRule | None:
         """
-        Say which notice forbids to send a declaration again that the gateway may have; empty if none does.
+        Say which notices forbid to send a declaration again that the gateway may have; None if no notice states it.
 
         Args:
             system: Its system.
@@ -172,7 +172,7 @@ class Knowledge:
         windows = self.windows(system, until=at)
         # A notice that leaves the recovery open forbids nothing here: nothing shows that the gateway has it.
         stated = [each for each in windows if each.window.recovery is not Recovery.UNSTATED and sent_in(each, sent)]
-        return recovery_rule(stated).against.get(RecoveryAction.SAME_REFERENCE, "") if stated else ""
+        return recovery_rule(stated) if stated else None
 
     def order_behind(self, system: str, *, at: datetime) -> str:
         """

@@ -17,6 +17,7 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, Outcome, State
 from htpoort.core.files import FileSubmission
 from htpoort.core.message import Submission
+from htpoort.core.notices.consequences import RecoveryAction
 from htpoort.ledger import _attempts, _queueing, _schema
 from htpoort.ledger._connection import Connections, soon, writes
 from htpoort.ledger._holding import find_holding
@@ -409,7 +410,8 @@ class Exchanges(ExchangeLists):
             at: Now.
             party: V, needed if two parties used this K.
 
-            despite: Why it is ordered although the gateway may have it and a notice forbids it; None if none does.
+            despite: Why it is ordered although the gateway may have it and a notice forbids it; None if none does. It
+                must name each notice that forbids it.
 
         Returns:
             The exchange afterwards, queued.
@@ -422,10 +424,9 @@ class Exchanges(ExchangeLists):
         row = find_for_order(connection, reference, party)
         if row.state == State.UNKNOWN.value:
             sent = connection.execute(UNANSWERED_SINCE_OF, {"key": row.id}).scalar_one()
-            against = self._reader.knowledge(connection).against_resending(row.system, sent=sent, at=at)
-            if against and despite is None:
-                message = f"{against} To do it all the same, give the reason as despite."
-                raise InputError("", (Problem("ledger.notice-forbids", message),))
+            rule = self._reader.knowledge(connection).resending_rule(row.system, sent=sent, at=at)
+            if rule is not None and (why := rule.why_refused(RecoveryAction.SAME_REFERENCE, despite)):
+                raise InputError("", (Problem("ledger.notice-forbids", why),))
         return carry_out(connection, row, Event.RESEND_ORDERED, at=at, detail=despite or "")
 
     resend_soon = soon(resend)

@@ -90,6 +90,11 @@ class Concern:
     rule: RecoveryRule
     orders: tuple[RecoveryOrder, ...] = ()
 
+    def why_refused(self, action: RecoveryAction, despite: str | None) -> str:
+        """Say why an order is refused, and how it can be given all the same; empty if it is not refused."""
+        hint = f"Allowed are: {', '.join(self.rule.allowed)}."
+        return self.rule.why_refused(action, despite, notice=self.window.notice, hint=hint)
+
 
 @final
 class Recoveries(LedgerPart):
@@ -208,7 +213,8 @@ class Recoveries(LedgerPart):
             reference: K of the exchange.
             at: Now.
             party: V, needed if two parties used this K.
-            despite: Why it is ordered although the notices forbid it; None if they do not.
+            despite: Why it is ordered although the notices forbid it; None if they do not. If others than *notice*
+                forbid it, it must name each of these.
             replacement: For `RecoveryAction.NEW_REFERENCE`: the new declaration.
             business_reference: Its LRN; no other declaration of the party in the ledger may have it.
             new_reference: K of what is sent; by default one that follows from what is sent, so that an order that is
@@ -220,8 +226,8 @@ class Recoveries(LedgerPart):
 
         Raises:
             UnknownError: No notice has this number, or no exchange this K.
-            InputError: The notice does not concern the exchange, or forbids the order and *despite* is not given; or
-                something else took its place already; or what the order needs is missing or wrong.
+            InputError: The notice does not concern the exchange; notices forbid the order, and *despite* is missing or
+                about others; something else took its place already; or what the order needs is missing or wrong.
             LedgerError: The ledger could not be written.
         """
         knowledge = self._reader.knowledge(connection)
@@ -484,15 +490,10 @@ def _permitted(concern: Concern, action: RecoveryAction, despite: str | None) ->
     Check an order against what the notices say; return the reason that is recorded, if one is needed.
 
     Raises:
-        InputError: They forbid it, and no reason is given.
+        InputError: They forbid it, and no reason is given, or one that is not about all of them.
     """
     if despite is not None:
         check_reason(despite)
-    against = concern.rule.against.get(action)
-    if against is None:
-        return None
-    if despite is None:
-        allowed = ", ".join(concern.rule.allowed)
-        message = f"{against} Allowed are: {allowed}. To do it all the same, give the reason as despite."
-        raise InputError("", (Problem("ledger.notice-forbids", message),))
-    return despite
+    if why := concern.why_refused(action, despite):
+        raise InputError("", (Problem("ledger.notice-forbids", why),))
+    return despite if action in concern.rule.against else None

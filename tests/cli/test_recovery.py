@@ -752,6 +752,26 @@ class TestStatus:
         assert bad["what"].endswith("cannot be read as a notice, the first a.txt")
 
 
+class TestTwoNotices:
+    """A reason is about the notice of the order, and about those that it names."""
+
+    def test_the_preview_is_what_is_done(self, htpoort: Run, office: Office) -> None:
+        """What another notice forbids is refused in the preview and in the order, in the same words."""
+        office.send("K1", hours=3)
+        office.learn(begin=4, end=2, recovery="wait", behaviour="unavailable")
+        office.learn(begin=4, end=2, recovery="report-list", behaviour="unavailable", reference="N2")
+        order = ("recover", "N1", "K1", "--do", "same-reference", "--json", "--despite")
+        lines = [
+            htpoort(*order, *more).facts["exchanges"][0]
+            for more in (("N1 is over",), ("N1 is over", "--yes"), ("N2 is over",), ("N2 is over", "--yes"))
+        ]
+
+        assert lines[0]["refused"].endswith("name N2 in the reason, and give it by --despite TEXT.")
+        assert lines[0]["refused"] == lines[1]["refused"]
+        assert ["", "", "would be: same-reference"] == [line["result"] for line in lines[:3]]
+        assert lines[3]["result"].startswith("same-reference as ")
+
+
 class TestResending:
     """`resolve --resend` asks the notices too."""
 
@@ -761,7 +781,7 @@ class TestResending:
         office.learn(begin=4, end=2, recovery="report-list", behaviour="unavailable")
         refused = htpoort("resolve", "K1", "--resend")
         alone = htpoort("resolve", "K1", "--close", "--despite", "because")
-        done = htpoort("resolve", "K1", "--resend", "--despite", "Customs asked for it", "--json")
+        done = htpoort("resolve", "K1", "--resend", "--despite", "Customs asked for it, whatever N1 says", "--json")
 
         assert (2, True) == (refused.code, "by --despite TEXT" in refused.err)
         assert (2, 0, "queued") == (alone.code, done.code, done.facts["state"])

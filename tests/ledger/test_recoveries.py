@@ -428,6 +428,24 @@ class TestOrders:
         )
         assert ([State.ACCEPTED], "by phone") == (before, done.despite)
 
+    def test_a_reason_for_one_notice_overrides_no_other(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
+        """What another notice forbids stays refused, and changes nothing, until the reason names that notice too."""
+        sent("K1", at=OPENS)
+        learn(behaviour="unavailable", recovery="wait")
+        learn(reference="N2", behaviour="unavailable", recovery="report-list")
+        order = RecoveryAction.SAME_REFERENCE
+        with pytest.raises(InputError) as refused:
+            ledger.recoveries.order("N1", order, "K1", at=LATER, despite="the helpdesk took N1 back")
+        before = [(each.reference, each.state) for each in ledger.exchanges.listed()]
+        done = ledger.recoveries.order("N1", order, "K1", at=LATER, despite="the helpdesk took N1 and N2 back")
+
+        assert "ledger.notice-forbids" == refused.value.problems[0].code
+        assert "Notice N1 says: " in str(refused.value)
+        assert "Notice N2 says: " in str(refused.value)
+        assert str(refused.value).endswith("name N2 in the reason, and give it as despite.")
+        assert [("K1", State.ACCEPTED)] == before
+        assert ("the helpdesk took N1 and N2 back", True) == (done.despite, done.resubmission is not None)
+
     def test_waiting_and_reporting_leave_it_open(self, ledger: Ledger, sent: Sent, learn: Learn) -> None:
         """What waits or is on the list may still be answered; it is no longer among what nobody decided about."""
         for reference in ("K1", "K2", "K3"):
@@ -496,13 +514,17 @@ class TestResending:
     @pytest.mark.usefixtures("unknown")
     @pytest.mark.parametrize("recovery", ["new-reference", "report-list", "wait", "invalidate-and-new"])
     def test_what_notices_forbid(self, ledger: Ledger, learn: Learn, recovery: str) -> None:
-        """Where one forbids it, it needs a reason, which is in the log."""
+        """Where one forbids it, it needs a reason that names the notice, which is in the log."""
         learn(behaviour="unavailable", recovery=recovery)
         with pytest.raises(InputError) as refused:
             ledger.exchanges.resend("K1", at=LATER)
+        with pytest.raises(InputError) as of_another:
+            ledger.exchanges.resend("K1", at=LATER, despite="Customs asked for it because of N11")
         before = [each.state for each in ledger.exchanges.listed()]
-        after = ledger.exchanges.resend("K1", at=LATER, despite="Customs asked for it")
+        after = ledger.exchanges.resend("K1", at=LATER, despite="N1: Customs asked for it")
 
         assert "ledger.notice-forbids" == refused.value.problems[0].code
+        assert str(refused.value) == str(of_another.value)
+        assert str(refused.value).endswith("name N1 in the reason, and give it as despite.")
         assert ([State.UNKNOWN], State.QUEUED) == (before, after.state)
-        assert "Customs asked for it" == ledger.story("K1")[0].entries[-1].detail
+        assert "N1: Customs asked for it" == ledger.story("K1")[0].entries[-1].detail

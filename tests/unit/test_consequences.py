@@ -209,6 +209,40 @@ class TestRules:
             "declare it again with another LRN; but notice N2 says: send nothing again; put it on the list for Customs"
         ) == recovery_rule([first, other]).to_do
 
+    def test_a_reason_is_about_the_notice_that_it_names(self) -> None:
+        """A reason overrides the notice of the order and those that it names; what others forbid stays refused."""
+        (first,), (other,) = windows(row(recovery="wait")), windows(row("unavailable", recovery="report-list"))
+        numbered = attrs.evolve(other, notice="3")
+        rule = recovery_rule([first, attrs.evolve(other, notice="N-2"), numbered])
+        same, own = RecoveryAction.SAME_REFERENCE, first.notice
+        says = (
+            f"Notice {own} says: wait: it is kept and processed after the window, so send nothing. "
+            "Notice N-2 says: send nothing again; put it on the list for Customs. "
+            "Notice 3 says: send nothing again; put it on the list for Customs."
+        )
+        both = f"{says} To do it all the same, name N-2 and notice 3 in the reason, and give it as despite."
+
+        assert both == rule.why_refused(same, None, notice=own)
+        assert both == rule.why_refused(same, "because of N-22, after 3 hours", notice=own)
+        assert (
+            f"{says} To do it all the same, name notice 3 in the reason, and give it as despite."
+            == rule.why_refused(same, "n-2 is over", notice=own)
+        )
+        assert not rule.why_refused(same, "N-2 and notice 3 are over", notice=own)
+        assert f"name {own} in the reason" in rule.why_refused(same, "N-2 and notice 3 are over")
+        assert not rule.why_refused(RecoveryAction.WAIT, None)
+
+    def test_a_reason_for_one_notice(self) -> None:
+        """If only the notice of the order forbids it, any reason is about that; without one all is said against it."""
+        (window,) = windows(row(recovery="wait"))
+        rule = recovery_rule([window])
+        same = RecoveryAction.SAME_REFERENCE
+
+        assert rule.why_refused(same, None, notice=window.notice, hint="Allowed are: wait.").endswith(
+            "so send nothing. Allowed are: wait. To do it all the same, give the reason as despite."
+        )
+        assert not rule.why_refused(same, "by phone", notice=window.notice)
+
     def test_what_was_not_understood(self) -> None:
         """A notice with something unread forbids what sends, and nothing else."""
         (window,) = windows(row(recovery="same-reference"))

@@ -8,6 +8,7 @@ was not wholly understood allows nothing that sends a declaration again.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, final
@@ -227,17 +228,47 @@ class RecoveryRule:
     Args:
         recovery: The word of the notice.
         to_do: The same as a phrase for people; if the notices forbid it, it says which of them.
-        against: Why each other action is refused, in one sentence.
+        against: Why each other action is refused, in sentences.
+        forbidden_by: The notices that say so, by their keys.
     """
 
     recovery: Recovery
     to_do: str
     against: Mapping[RecoveryAction, str]
+    forbidden_by: Mapping[RecoveryAction, tuple[str, ...]]
 
     @property
     def allowed(self) -> tuple[RecoveryAction, ...]:
         """What may be ordered without contradicting a notice."""
         return tuple(action for action in RecoveryAction if action not in self.against)
+
+    def why_refused(self, action: RecoveryAction, despite: str | None, *, notice: str = "", hint: str = "") -> str:
+        """
+        Say why an order is refused: a notice forbids it, and no reason is given that is about this notice.
+
+        A reason is about the notice of the order, and about those that it names: a reference, or ``notice 3`` if a
+        notice has none. So what is said of one notice overrides no other.
+
+        Args:
+            action: The action.
+            despite: Why it is ordered all the same; None if no reason is given.
+            notice: The key of the notice that the order is about.
+            hint: What else to say before the advice.
+
+        Returns:
+            All that the notices say against it, and how it can be ordered; empty if it may be.
+        """
+        forbidding = [key for key in self.forbidden_by.get(action, ()) if key != notice]
+        names = [f"notice {key}" if key.isdigit() else key for key in forbidding]
+        unnamed = [name for name in names if not _is_named(name, despite or "")]
+        if action not in self.against or (despite is not None and not unnamed):
+            return ""
+        advice = f"name {' and '.join(unnamed)} in the reason, and give it" if unnamed else "give the reason"
+        return " ".join(filter(None, (self.against[action], hint, f"To do it all the same, {advice} as despite.")))
+
+
+def _is_named(name: str, reason: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", reason, re.IGNORECASE) is not None
 
 
 def recovery_rule(
@@ -252,32 +283,39 @@ def recovery_rule(
         ordered: What was ordered for the exchange already.
 
     Returns:
-        What the first window says, and what any of them forbids. A further window that leaves the recovery open
+        What the first window says, and all that any of them forbids. A further window that leaves the recovery open
         forbids nothing. Where one says to have it invalidated first, a new declaration is refused until that was
         ordered.
     """
     first, *others = tuple(windows)
     several = (first, *(window for window in others if window.window.recovery is not Recovery.UNSTATED))
     unsure = set(incomplete)
-    against: dict[RecoveryAction, str] = {}
+    # By action, the sentences in order, each with its notice.
+    against: dict[RecoveryAction, dict[str, str]] = {}
     for window in several:
         for action in RecoveryAction:
             if action not in _allowed(window):
-                against.setdefault(action, f"Notice {window.notice} says: {_to_do(window)}.")
+                why = f"Notice {window.notice} says: {_to_do(window)}."
+                against.setdefault(action, {})[why] = window.notice
             elif action.sends and window.notice in unsure:
                 why = "was not wholly understood, so nothing is sent again because of it; read it."
-                against.setdefault(action, f"Notice {window.notice} {why}")
+                against.setdefault(action, {})[f"Notice {window.notice} {why}"] = window.notice
     # Who reads only what one notice says would do what another forbids.
     forbidden = dict.fromkeys(
-        against[action] for action in RecoveryAction if action in _allowed(first) & against.keys()
+        next(iter(against[action])) for action in RecoveryAction if action in _allowed(first) & against.keys()
     )
     but = "".join(f"; but {why[:1].lower()}{why[1:].rstrip('.')}" for why in forbidden)
     if _A.INVALIDATED not in set(ordered):
         for window in several:
             if window.window.recovery is Recovery.INVALIDATE_AND_NEW:
                 why = "says to have the old one invalidated first; ask Customs for it, and order invalidated."
-                against.setdefault(_A.NEW_REFERENCE, f"Notice {window.notice} {why}")
-    return RecoveryRule(recovery=first.window.recovery, to_do=_to_do(first) + but, against=against)
+                against.setdefault(_A.NEW_REFERENCE, {})[f"Notice {window.notice} {why}"] = window.notice
+    return RecoveryRule(
+        recovery=first.window.recovery,
+        to_do=_to_do(first) + but,
+        against={action: " ".join(sentences) for action, sentences in against.items()},
+        forbidden_by={action: tuple(dict.fromkeys(sentences.values())) for action, sentences in against.items()},
+    )
 
 
 def _allowed(window: PlacedWindow) -> frozenset[RecoveryAction]:

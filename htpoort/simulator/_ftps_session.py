@@ -1,6 +1,6 @@
 """The control connection and the data connection of a simulated file gateway, with the faults that are due."""
 
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false
 # pyftpdlib has no types, so that what is derived from it has none either.
 
 from __future__ import annotations

@@ -374,7 +374,7 @@ class FileGateway:
             tls=tls,
             faults=self._faults,
             clock=self._clock,
-            recorded=lambda peer: _Recorded(self, peer),
+            recorded=lambda peer: _Recorded(self, self._post, peer),
             passive_ports=self._passive_ports,
         )
         sockets: dict[str, socket.socket] = {}
@@ -428,8 +428,9 @@ class FileGateway:
 class _Recorded:
     """Record one session, from the thread of the server."""
 
-    def __init__(self, gateway: FileGateway, peer: str) -> None:
+    def __init__(self, gateway: FileGateway, post: Callable[..., None], peer: str) -> None:
         self._gateway = gateway
+        self._do = post
         self._recorder: DialogueRecorder | None = None
         self._do(self._begin, peer)
 
@@ -455,6 +456,3 @@ class _Recorded:
     @property
     def _open(self) -> DialogueRecorder:
         return cast("DialogueRecorder", self._recorder)
-
-    def _do(self, work: Callable[..., object], *args: object) -> None:
-        self._gateway._post(work, *args)  # noqa: SLF001 - a part of it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import attrs
 
@@ -17,9 +17,14 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Delay, Document, KeyPath, required
 from htpoort.simulator.faults import FaultAction, Pop3Fault, ReplyFault, SmtpFault, SmtpStep, member_problems
+from htpoort.simulator.file_faults import FtpsFault, FtpsStep, Kept
+from htpoort.simulator.file_script import BackendAway, FileScenario, FileScript, NameReuse, OutKind, PutOut
 from htpoort.simulator.scenarios import Behaviour, ReplyForm, ReplyKind, Scenario, ScriptedReply, Window
 
 __all__ = ["RepeatedK", "Script"]
+
+
+_FILES: Final = FileScript()
 
 
 class RepeatedK(enum.StrEnum):
@@ -54,6 +59,7 @@ class Script:
         repeated: What it does with a K that it has accepted before from the same party.
         form: How replies carry their bodies that name no form themselves; by default each reply of the gateway in
             the next form.
+        files: What a `FileGateway` plays; the mail gateway ignores it.
 
     Raises:
         InputError: *per_hour* is below 1, or *repeated* or *form* is not a member of its enum. The error lists every
@@ -70,6 +76,7 @@ class Script:
     per_hour: int | None = None
     repeated: RepeatedK = RepeatedK.ACCEPT
     form: ReplyForm = ReplyForm.EVERY
+    files: FileScript = _FILES
 
     def __attrs_post_init__(self) -> None:
         problems = member_problems("simulator.script", repeated=(self.repeated, RepeatedK), form=(self.form, ReplyForm))
@@ -115,6 +122,7 @@ class ScriptTable:
     fault: object = None
     pop3_fault: object = None
     window: object = None
+    files: object = None
 
 
 @final
@@ -185,6 +193,62 @@ class WindowTable:
     delay: timedelta | None = None
 
 
+@final
+@attrs.frozen(kw_only=True)
+class FilesTable:
+    """The table ``[files]``; each of its arrays is read separately."""
+
+    names: NameReuse | None = None
+    lists_uploads: bool | None = None
+    scenario: object = None
+    fault: object = None
+    away: object = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FileScenarioTable:
+    """The table ``[[files.scenario]]``."""
+
+    name: str | None = None
+    service: str | None = None
+    file_name: str | None = None
+    times: int | None = None
+    out: object = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class OutTable:
+    """The table ``[[files.scenario.out]]``."""
+
+    kind: OutKind = required("answered")
+    after: Delay | None = None
+    body_file: str | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FtpsFaultTable(Times):
+    """The table ``[[files.fault]]``."""
+
+    at: FtpsStep = required("stor")
+    action: FaultAction = required("refuse")
+    code: int | None = None
+    text: str | None = None
+    kept: Kept | None = None
+    deleted: bool | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class AwayTable:
+    """The table ``[[files.away]]``."""
+
+    begins: datetime = required(datetime(1970, 1, 1, tzinfo=UTC))
+    ends: datetime = required(datetime(9999, 1, 1, tzinfo=UTC))
+
+
 # ── reading them ─────────────────────────────────────────────────────────────
 
 
@@ -205,7 +269,58 @@ def _read(document: Document, folder: Path) -> Script:
     if document.has(("scenario",)):
         scenarios = [_scenario(document, path, folder) for path in document.tables(("scenario",))]
         settings["scenarios"] = tuple(scenario for scenario in scenarios if scenario is not None)
+    if document.has(("files",)):
+        settings["files"] = _files(document, ("files",), folder)
     return document.build((), lambda: Script(**settings), Script())
+
+
+def _files(document: Document, path: KeyPath, folder: Path) -> FileScript:
+    table = document.read(path, FilesTable)
+    if table is None:
+        return FileScript()
+    settings = _given(table, "names", "lists_uploads")
+    faults = [_ftps_fault(document, place) for place in document.tables((*path, "fault"))]
+    away = [_away(document, place) for place in document.tables((*path, "away"))]
+    settings["faults"] = tuple(fault for fault in faults if fault is not None)
+    settings["away"] = tuple(one for one in away if one is not None)
+    if table.scenario is not None:
+        scenarios = [_file_scenario(document, place, folder) for place in document.tables((*path, "scenario"))]
+        settings["scenarios"] = tuple(scenario for scenario in scenarios if scenario is not None)
+    return document.build(path, lambda: FileScript(**settings), FileScript())
+
+
+def _file_scenario(document: Document, path: KeyPath, folder: Path) -> FileScenario | None:
+    table = document.read(path, FileScenarioTable)
+    if table is None:
+        return None
+    settings = _given(table, "name", "service", "file_name", "times")
+    if table.out is not None:
+        out = [_put_out(document, place, folder) for place in document.tables((*path, "out"))]
+        settings["out"] = tuple(one for one in out if one is not None)
+    return document.build(path, lambda: FileScenario(**settings), None)
+
+
+def _put_out(document: Document, path: KeyPath, folder: Path) -> PutOut | None:
+    table = document.read(path, OutTable)
+    if table is None:
+        return None
+    settings = _given(table, "kind", "after") | _body(document, path, table.body_file, folder)
+    return document.build(path, lambda: PutOut(**settings), None, names={"body": "body_file"})
+
+
+def _ftps_fault(document: Document, path: KeyPath) -> FtpsFault | None:
+    table = document.read(path, FtpsFaultTable)
+    if table is None:
+        return None
+    settings = _given(table, "at", "action", "text") | _times(document, path, table)
+    if not document.is_refused(path, "at", "action"):
+        settings |= _given(table, "code", "kept", "deleted")
+    return document.build(path, lambda: FtpsFault(**settings), None)
+
+
+def _away(document: Document, path: KeyPath) -> BackendAway | None:
+    table = document.read(path, AwayTable)
+    return None if table is None else document.build(path, lambda: BackendAway(**_given(table, "begins", "ends")), None)
 
 
 def _given(table: object, *names: str) -> dict[str, Any]:
@@ -229,14 +344,20 @@ def _reply(document: Document, path: KeyPath, folder: Path) -> ScriptedReply | N
     table = document.read(path, ReplyTable)
     if table is None:
         return None
-    settings = _given(table, "kind", "after", "fault", "form")
-    if table.body_file is not None:
-        try:
-            settings["body"] = (folder / table.body_file).read_bytes()
-        except (OSError, ValueError) as error:
-            # A name with a NUL in it is a ValueError.
-            document.report("config.file", (*path, "body_file"), unreadable(repr(table.body_file), error))
+    settings = _given(table, "kind", "after", "fault", "form") | _body(document, path, table.body_file, folder)
     return document.build(path, lambda: ScriptedReply(**settings), None, names={"body": "body_file"})
+
+
+def _body(document: Document, path: KeyPath, name: str | None, folder: Path) -> dict[str, Any]:
+    """Read the file that a reply has as its body."""
+    if name is None:
+        return {}
+    try:
+        return {"body": (folder / name).read_bytes()}
+    except (OSError, ValueError) as error:
+        # A name with a NUL in it is a ValueError.
+        document.report("config.file", (*path, "body_file"), unreadable(repr(name), error))
+        return {}
 
 
 def _times(document: Document, path: KeyPath, table: Times) -> dict[str, Any]:

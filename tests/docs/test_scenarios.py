@@ -11,7 +11,17 @@ import attrs
 import pytest
 
 from htpoort import Correlation, Reason
-from htpoort.simulator import FaultAction, ReplyFault, ReplyForm, ReplyKind, SmtpStep, script
+from htpoort.simulator import (
+    FaultAction,
+    FtpsStep,
+    Kept,
+    OutKind,
+    ReplyFault,
+    ReplyForm,
+    ReplyKind,
+    SmtpStep,
+    script,
+)
 
 PAGE = "docs/reference/scenarios.md"
 
@@ -25,6 +35,11 @@ PAGE = "docs/reference/scenarios.md"
         ("## `[[pop3_fault]]`", script.Pop3FaultTable),
         ("## `[[window]]`", script.WindowTable),
         ("## `[[scenario.reply]]`", script.ReplyTable),
+        ("## `[files]`", script.FilesTable),
+        ("## `[[files.scenario]]`", script.FileScenarioTable),
+        ("## `[[files.scenario.out]]`", script.OutTable),
+        ("## `[[files.fault]]`", script.FtpsFaultTable),
+        ("## `[[files.away]]`", script.AwayTable),
     ],
 )
 def test_every_key_is_listed(
@@ -44,6 +59,8 @@ def test_every_key_is_listed(
         ("### Forms", ReplyForm),
         ("### Faults of a reply", ReplyFault),
         ("### Actions", FaultAction),
+        ("### Kinds of files", OutKind),
+        ("### What is kept", Kept),
     ],
 )
 def test_every_member_is_listed(
@@ -56,6 +73,7 @@ def test_every_member_is_listed(
 def test_every_place_is_listed(page: Callable[[str], Any], in_backticks: Callable[[str], list[str]]) -> None:
     """The places of a fault are listed in the order of the dialogue."""
     assert [one.value for one in SmtpStep] == in_backticks(page(PAGE).section("### Places"))
+    assert [one.value for one in FtpsStep] == in_backticks(page(PAGE).section("### Steps"))
 
 
 def test_what_the_router_makes_of_it_is_a_reason(page: Callable[[str], Any]) -> None:

@@ -11,9 +11,18 @@ import pytest
 
 from htpoort import InputError
 from htpoort.simulator import (
+    BackendAway,
     Behaviour,
     FaultAction,
+    FileScenario,
+    FileScript,
+    FtpsFault,
+    FtpsStep,
+    Kept,
+    NameReuse,
+    OutKind,
     Pop3Fault,
+    PutOut,
     RepeatedK,
     ReplyFault,
     ReplyForm,
@@ -222,7 +231,7 @@ def test_the_examples_show_every_fault_of_an_answer() -> None:
             "colour = 1",
             (
                 "1: colour: there is no such setting. "
-                "Known: fault, form, per_hour, pop3_fault, repeated, scenario, window."
+                "Known: fault, files, form, per_hour, pop3_fault, repeated, scenario, window."
             ),
         ),
         ("\nscenario = 1", "2: scenario: write [[scenario]]; there may be several."),
@@ -408,3 +417,134 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         Script.read(tmp_path / "absent.toml")
 
     assert f"{tmp_path}/absent.toml cannot be read: No such file or directory." == str(caught.value)
+
+
+FILES = """
+[files]
+names = "stor"
+lists_uploads = false
+
+[[files.scenario]]
+name = "first"
+service = "Manifest"
+file_name = "A1"
+times = 2
+
+[[files.scenario.out]]
+kind = "handed-over"
+after = "6h"
+
+[[files.scenario.out]]
+kind = "answered"
+after = "2d"
+body_file = "own.xml"
+
+[[files.scenario]]
+out = []
+
+[[files.fault]]
+at = "stor-content"
+action = "drop"
+always = true
+kept = "part"
+
+[[files.fault]]
+at = "dele"
+action = "defer"
+code = 421
+text = "Later"
+deleted = true
+
+[[files.away]]
+begins = 2026-11-02T18:00:00+01:00
+ends = 2026-11-02T20:00:00+01:00
+"""
+
+
+def test_the_part_for_files(tmp_path: Path) -> None:
+    """Every setting of the file gateway can be written in the same file."""
+    (tmp_path / "own.xml").write_bytes(b"<Answer/>")
+    path = tmp_path / "script.toml"
+    path.write_text(FILES)
+    first = FileScenario(
+        name="first",
+        service="Manifest",
+        file_name="A1",
+        times=2,
+        out=(
+            PutOut(kind=OutKind.HANDED_OVER, after=timedelta(hours=6)),
+            PutOut(kind=OutKind.ANSWERED, after=timedelta(days=2), body=b"<Answer/>"),
+        ),
+    )
+    expected = FileScript(
+        scenarios=(first, FileScenario(out=())),
+        faults=(
+            FtpsFault(at=FtpsStep.STOR_CONTENT, action=FaultAction.DROP, times=None, kept=Kept.PART),
+            FtpsFault(at=FtpsStep.DELE, action=FaultAction.DEFER, code=421, text="Later", deleted=True),
+        ),
+        away=(BackendAway(begins=datetime(2026, 11, 2, 17, tzinfo=UTC), ends=datetime(2026, 11, 2, 19, tzinfo=UTC)),),
+        names=NameReuse.STOR,
+        lists_uploads=False,
+    )
+
+    assert Script(files=expected) == Script.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("files = 3", "script.toml:1: files: give a table."),
+        ("[files]\nname = 3", "script.toml:2: files.name: there is no such setting; did you mean names?"),
+        ('[files]\nnames = "never"', "script.toml:2: files.names: give one of status, stor, end."),
+        ("[[files.fault]]", "script.toml:1: files.fault[0].at"),
+        (
+            '[[files.fault]]\nat = "stor"\naction = "drop"\nkept = "all"',
+            "script.toml:4: files.fault[0].kept is set at stor",
+        ),
+        ("[[files.scenario]]\ntimes = 0", "script.toml:2: files.scenario[0].times is 0; give at least 1"),
+        (
+            '[[files.scenario]]\n[[files.scenario.out]]\nkind = "taken"\nbody_file = "own.xml"',
+            "script.toml:4: files.scenario[0].out[0].body_file: 'own.xml' cannot be read",
+        ),
+        (
+            "[[files.away]]\nbegins = 2026-11-02T18:00:00+01:00\nends = 2026-11-02T18:00:00+01:00",
+            "script.toml:3: files.away[0].ends is 2026-11-02T18:00:00+01:00, not after",
+        ),
+    ],
+)
+def test_a_slip_in_the_part_for_files(tmp_path: Path, text: str, expected: str) -> None:
+    """Each slip is shown with its place and line."""
+    path = tmp_path / "script.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        Script.read(path)
+
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: PutOut(kind="taken"), "kind is 'taken'; give one of handed-over, taken, "),  # type: ignore[arg-type]
+        (
+            lambda: PutOut(kind=OutKind.TAKEN, after=timedelta(-1)),
+            "after is -1 day, 0:00:00; give a time",
+        ),
+        (
+            lambda: PutOut(kind=OutKind.TAKEN, body=b"x"),
+            "body does not go with taken; give it for answered",
+        ),
+        (lambda: FileScenario(times=0), "times is 0; give at least 1, or leave it out for any number."),
+        (lambda: FileScript(names="stor"), "names is 'stor'; give one of status, stor, end."),  # type: ignore[arg-type]
+        (
+            lambda: BackendAway(begins=datetime(2026, 1, 1), ends=datetime(2026, 1, 2)),  # noqa: DTZ001 - it is refused
+            "begins is 2026-01-01T00:00:00, without a time zone; give one.",
+        ),
+    ],
+)
+def test_values_for_files_that_are_refused(make: Callable[[], object], expected: str) -> None:
+    """Each has its sentence."""
+    with pytest.raises(InputError) as caught:
+        make()
+
+    assert expected in caught.value.problems[0].message

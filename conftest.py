@@ -51,9 +51,14 @@ SHORT: Final = [ROOT / "htpoort", *(ROOT / "tests" / room for room in ("unit", "
 
 _OPTIONS: Final = doctest.ELLIPSIS
 _URL_ENV: Final = re.compile(r'^url_env = "(\w+)"', re.MULTILINE)
-_PORT: Final = re.compile(r"--(port|pop3-port|web-port) (\d+)")
+_PORT: Final = re.compile(r"--(port|pop3-port|web-port|ftps-port) (\d+)")
 _PUSHED: Final = re.compile(r"=127\.0\.0\.1:(\d+)")
-_LISTENING: Final = {"port": r"smtp_port +", "pop3-port": r"pop3_port +", "web-port": r"web +http://127\.0\.0\.1:"}
+_LISTENING: Final = {
+    "port": r"smtp_port +",
+    "pop3-port": r"pop3_port +",
+    "web-port": r"web +http://127\.0\.0\.1:",
+    "ftps-port": r"ftps_port +",
+}
 
 
 def _commands(block: str) -> Iterator[tuple[str, str]]:
@@ -126,7 +131,7 @@ class Session:
     def _on_real_ports(self, command: str) -> str:
         for (option, port), real in self._ports.items():
             command = command.replace(f"--{option} {port}", f"--{option} {real}")
-            command = command.replace(f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{real}/")
+            command = re.sub(rf"\b(http|ftp)://127\.0\.0\.1:{port}/", rf"\1://127.0.0.1:{real}/", command)
             command = command.replace(f"=127.0.0.1:{port}", f"=127.0.0.1:{real}")
         return command
 

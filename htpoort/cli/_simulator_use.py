@@ -10,7 +10,8 @@ import attrs
 
 from htpoort.cli import _facts, _show
 from htpoort.cli._facts import Facts
-from htpoort.core.directory import DMS, HTPOORT, DeclarationSystem, Directory
+from htpoort.cli._file_simulation import FileSimulation
+from htpoort.core.directory import DMS, HTPOORT, DeclarationSystem
 from htpoort.simulator import ClientCertificate, Declarant, Gateway
 
 __all__ = ["show_start"]
@@ -21,16 +22,22 @@ _PORTS: Final = ("smtp_port", "smtps_port", "pop3_port", "pop3s_port")
 
 
 def show_start(  # noqa: PLR0913 - what the command was given, and what it started
-    gateway: Gateway, *, host: str, directory: Directory, declarants: list[Declarant], page: str | None, as_json: bool
+    gateway: Gateway,
+    files: FileSimulation | None,
+    declarants: list[Declarant],
+    *,
+    host: str,
+    page: str | None,
+    as_json: bool,
 ) -> None:
     """
     Print ports, mailboxes, certificates and logins, and what to paste into other programs.
 
     Args:
         gateway: The gateway, which listens.
-        host: The address that it listens on.
-        directory: The systems that it plays.
+        files: The file gateway, which listens too, if there is one.
         declarants: The senders; what to paste is for the first.
+        host: The address that it listens on.
         page: The address of its page; None if there is none.
         as_json: Whether to print one line of JSON in place of lines for people.
     """
@@ -38,20 +45,24 @@ def show_start(  # noqa: PLR0913 - what the command was given, and what it start
         _show.failed(_show.printable(f"htpoort: Not played: {text}".replace("notice_names", "--notice-name")))
     ports = {name: getattr(gateway, name) for name in _PORTS}
     windows = [_facts.played_window(window) for window in gateway.played.windows]
-    mailboxes = [system.mailbox for system in directory]
-    files = _files(gateway)
+    mailboxes = [system.mailbox for system in gateway.directory]
+    certificates = _files(gateway)
     uses = [_Use(gateway=gateway, host=host, declarant=one) for one in declarants]
     if as_json:
-        facts: Facts = {"host": host, **ports, "web": page, "mailboxes": mailboxes, **files, "windows": windows}
+        facts: Facts = {"host": host, **ports, "web": page, "mailboxes": mailboxes, **certificates, "windows": windows}
+        facts["ftps"] = None if files is None else files.facts
         _show.json_line({**facts, "declarants": [use.facts for use in uses]}, at_once=True)
         return
     described = [{"message": use.description} for use in uses]
     web = {} if page is None else {"web": page}
-    _show.rows({"host": host, **ports, **web, "mailboxes": ", ".join(mailboxes), **files, "declarants": described})
+    rows = {"host": host, **ports, **web, "mailboxes": ", ".join(mailboxes), **certificates}
+    _show.rows({**rows, **({} if files is None else files.rows), "declarants": described})
     if windows:
         _show.table("Windows that are played", tuple(windows[0]), [tuple(each.values()) for each in windows])
     for use in uses[:1]:
         use.show()
+    if files is not None:
+        files.show()
     _show.line("Stop with Ctrl-C.")
 
 

@@ -37,6 +37,8 @@ _VALUES: Final = {
     "message_id": "ID",
     "party": "ID",
     "password": "PASSWORD",
+    "ftps_port": "PORT",
+    "ftps_tls_port": "PORT",
     "listen_port": "PORT",
     "pop3_port": "PORT",
     "pop3s_port": "PORT",

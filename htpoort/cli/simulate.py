@@ -9,7 +9,7 @@ import operator
 import re
 import signal
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +22,10 @@ from htpoort import _clock
 from htpoort._extras import how_to_install
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
+from htpoort.cli._file_simulation import FileSimulation
 from htpoort.cli._input import Systems
 from htpoort.cli._notice_sources import named_notices
 from htpoort.cli._simulator_use import show_start
-from htpoort.core.directory import Directory
 from htpoort.core.errors import InputError, Problem
 from htpoort.simulator import (
     ClientCertificate,
@@ -54,6 +54,8 @@ _Played = Annotated[
     list[str] | None, typer.Option(metavar="FILE", help="A notice whose windows it plays; may be repeated.")
 ]
 _Names = Annotated[list[str] | None, typer.Option(metavar="NAME=SYSTEM", help="Which name in notices is which system.")]
+_Scenario = Annotated[Path | None, typer.Option(metavar="FILE", help="How to answer, and what to do wrong, as TOML.")]
+_Record = Annotated[Path | None, typer.Option(metavar="DIR", help="Write every message into this folder, as .eml.")]
 _Senders = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,42 +63,57 @@ _Senders = Annotated[
         help="A sender that fetches replies by POP3; with MAILBOX=HOST:PORT they are pushed. May be repeated.",
     ),
 ]
+_Port = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for SMTP; 0 chooses a free one.")]
+_TlsPort = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for implicit TLS.")]
+_Pop3Port = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3.")]
+_Pop3sPort = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3 with implicit TLS.")]
+_Tls = Annotated[bool, typer.Option("--tls/--no-tls", help="Make certificates, and offer TLS.")]
+_Folder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep the certificates here; by default they are deleted.")
+]
+_Client = Annotated[ClientCertificate, typer.Option(help="Whether clients show a certificate, with --tls.")]
+_Ftps = Annotated[bool, typer.Option("--ftps", help="Play a file gateway by FTPS too, with certificates.")]
+_FtpsUsers = Annotated[
+    list[str] | None, typer.Option(metavar="USER[:PASSWORD]", help="A user of the file gateway; may be repeated.")
+]
+_FtpsPort = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for FTPS with explicit TLS.")]
+_FtpsTlsPort = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for implicit TLS.")]
+_Web = Annotated[bool, typer.Option("--web", help="Show what happens in a browser, on this machine only.")]
+_WebPort = Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for the page of --web.")]
+_Host = Annotated[str, typer.Option(help="Address to listen on.")]
+_Beyond = Annotated[bool, typer.Option("--beyond-loopback", help="Listen on, and push to, other machines too.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: ports and logins, events, summary.")]
 
 
 @app.command()
 def simulate(  # noqa: PLR0913 - one option for each thing that can be set
     *,
-    scenario: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="How to answer, and what to do wrong, as TOML.")
-    ] = None,
+    scenario: _Scenario = None,
     notices: _Played = None,
     notice_name: _Names = None,
-    record: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write every message into this folder, as .eml.")
-    ] = None,
+    record: _Record = None,
     declarant: _Senders = None,
-    port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for SMTP; 0 chooses a free one.")] = 0,
-    tls_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for implicit TLS.")] = 0,
-    pop3_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3.")] = 0,
-    pop3s_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="The same for POP3 with implicit TLS.")] = 0,
-    tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Make certificates, and offer TLS.")] = False,
-    certificates: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the certificates here; by default they are deleted.")
-    ] = None,
-    client_certificate: Annotated[
-        ClientCertificate, typer.Option(help="Whether clients show a certificate, with --tls.")
-    ] = ClientCertificate.NONE,
-    web: Annotated[bool, typer.Option("--web", help="Show what happens in a browser, on this machine only.")] = False,
-    web_port: Annotated[int, typer.Option(min=0, max=_LAST_PORT, help="Port for the page of --web.")] = 0,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    beyond_loopback: Annotated[
-        bool, typer.Option("--beyond-loopback", help="Listen on, and push to, other machines too.")
-    ] = False,
+    port: _Port = 0,
+    tls_port: _TlsPort = 0,
+    pop3_port: _Pop3Port = 0,
+    pop3s_port: _Pop3sPort = 0,
+    tls: _Tls = False,
+    certificates: _Folder = None,
+    client_certificate: _Client = ClientCertificate.NONE,
+    ftps: _Ftps = False,
+    ftps_user: _FtpsUsers = None,
+    ftps_port: _FtpsPort = 0,
+    ftps_tls_port: _FtpsTlsPort = 0,
+    web: _Web = False,
+    web_port: _WebPort = 0,
+    host: _Host = "127.0.0.1",
+    beyond_loopback: _Beyond = False,
     systems: Systems = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON: ports and logins, events, summary.")] = False,
+    json: _AsJson = False,
 ) -> None:
     """Play the gateway on loopback until Ctrl-C."""
-    _check_tls_options(certificates, client_certificate, tls_port, pop3s_port, tls=tls)
+    _check_tls_options(client_certificate, tls_port, pop3s_port, tls=tls)
+    _check_ftps_options(certificates, ftps_user, ftps_port, ftps_tls_port, tls=tls, ftps=ftps)
     page_of = _page_class(web_port, web=web)
     # The gateway goes on whether anyone reads what it prints or not.
     _output.make_optional()
@@ -105,25 +122,35 @@ def simulate(  # noqa: PLR0913 - one option for each thing that can be set
         _check_loopback(host, declarants)
     directory = _input.directory(systems)
     ports: dict[str, Any] = {"port": port, "tls_port": tls_port, "pop3_port": pop3_port, "pop3s_port": pop3s_port}
+    ftps_ports = {"ftps_port": ftps_port, "ftps_tls_port": ftps_tls_port}
+    clock = SimulatedClock(_clock.now(), runs=True) if web else None
+    played: dict[str, Any] = {"host": host, "beyond_loopback": beyond_loopback, "clock": clock}
     _make_folder("--record", record)
-    with Certificates(tls=tls, folder=certificates, client=client_certificate).made() as made:
+    made_for = "--tls" if tls else "--ftps" if ftps else ""
+    with Certificates(wanted=made_for, folder=certificates, client=client_certificate).made() as made:
+        script = _script(scenario)
         with _input.naming(notices="--notices"):
             gateway = Gateway(
                 directory=directory,
                 declarants=declarants,
-                script=_script(scenario),
+                script=script,
                 **named_notices(notices or (), notice_name or (), [system.name for system in directory]),
-                tls=made,
+                tls=made if tls else None,
                 record=record,
-                host=host,
-                beyond_loopback=beyond_loopback,
-                clock=SimulatedClock(_clock.now(), runs=True) if web else None,
+                **played,
                 **ports,
             )
-        options = {f"{host}:{number}": (f"--{name.replace('_', '-')}", "--host") for name, number in ports.items()}
+        files = None
+        if ftps and made is not None:
+            files = FileSimulation.made(made, ftps_user or (), script.files, ports=ftps_ports, **played)
         page = None if page_of is None else page_of(gateway, port=web_port)
-        with _input.listening(options):
-            asyncio.run(_play(gateway, page, host=host, directory=directory, declarants=declarants, as_json=json))
+        with _input.listening(_addresses(host, ports | ftps_ports)):
+            asyncio.run(_play(gateway, files, page, declarants, host=host, as_json=json))
+
+
+def _addresses(host: str, ports: Mapping[str, int]) -> dict[str, tuple[str, str]]:
+    """Name the options of each address."""
+    return {f"{host}:{number}": (f"--{name.replace('_', '-')}", "--host") for name, number in ports.items()}
 
 
 def _page_class(port: int, *, web: bool) -> type[LivePage] | None:
@@ -141,12 +168,9 @@ def _page_class(port: int, *, web: bool) -> type[LivePage] | None:
     return LivePage
 
 
-def _check_tls_options(
-    certificates: Path | None, client: ClientCertificate, tls_port: int, pop3s_port: int, *, tls: bool
-) -> None:
+def _check_tls_options(client: ClientCertificate, tls_port: int, pop3s_port: int, *, tls: bool) -> None:
     """Refuse the options that only --tls uses."""
     given = {
-        "--certificates": certificates is not None,
         "--client-certificate": client is not ClientCertificate.NONE,
         "--tls-port": tls_port != 0,
         "--pop3s-port": pop3s_port != 0,
@@ -156,6 +180,17 @@ def _check_tls_options(
             raise _input.refusal("input.usage", f"{option} needs --tls.")
 
 
+def _check_ftps_options(  # noqa: PLR0913 - the same
+    certificates: Path | None, users: list[str] | None, port: int, tls_port: int, *, tls: bool, ftps: bool
+) -> None:
+    """Refuse the options that only --ftps uses, and the folder of certificates that nothing needs."""
+    if certificates is not None and not (tls or ftps):
+        raise _input.refusal("input.usage", "--certificates needs --tls or --ftps.")
+    for option, is_given in (("--ftps-user", users), ("--ftps-port", port), ("--ftps-tls-port", tls_port)):
+        if is_given and not ftps:
+            raise _input.refusal("input.usage", f"{option} needs --ftps.")
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Certificates:
@@ -163,12 +198,12 @@ class Certificates:
     Which certificates to make.
 
     Args:
-        tls: Whether to make any.
+        wanted: The option that needs them; empty to make none.
         folder: The folder for them; None for one that is deleted at the end.
         client: Whether clients show one.
     """
 
-    tls: bool
+    wanted: str
     folder: Path | None
     client: ClientCertificate
 
@@ -181,7 +216,7 @@ class Certificates:
             InputError: The library that makes certificates is not installed.
             OSError: They cannot be written.
         """
-        if not self.tls:
+        if not self.wanted:
             yield None
             return
         with contextlib.ExitStack() as stack:
@@ -190,7 +225,7 @@ class Certificates:
             try:
                 tls = GatewayTls.made(folder, client=self.client)
             except ModuleNotFoundError as error:
-                message = f"--tls needs {error.name}; {how_to_install('simulator')}"
+                message = f"{self.wanted} needs {error.name}; {how_to_install('simulator')}"
                 raise _input.refusal("input.usage", message) from None
             yield tls
 
@@ -261,11 +296,11 @@ def _check_loopback(host: str, declarants: list[Declarant]) -> None:
 
 async def _play(  # noqa: PLR0913 - what was given and started
     gateway: Gateway,
+    files: FileSimulation | None,
     page: LivePage | None,
+    declarants: list[Declarant],
     *,
     host: str,
-    directory: Directory,
-    declarants: list[Declarant],
     as_json: bool,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM, then print the totals."""
@@ -276,26 +311,17 @@ async def _play(  # noqa: PLR0913 - what was given and started
     # aiosmtpd warns, in the middle of the traffic, that a client certificate is required; that is intended here.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     async with gateway, contextlib.AsyncExitStack() as stack:
+        if files is not None:
+            await stack.enter_async_context(files)
         if page is not None:
             with _input.listening({f"127.0.0.1:{page.port}": ("--web-port", "--web")}):
                 await stack.enter_async_context(page)
         url = None if page is None else page.url
-        show_start(gateway, host=host, directory=directory, declarants=declarants, page=url, as_json=as_json)
-        await _show_traffic(gateway, stopped, as_json=as_json)
-        facts = summary(gateway)
+        show_start(gateway, files, declarants, host=host, page=url, as_json=as_json)
+        with Traffic(gateway, files, as_json=as_json) as traffic:
+            await traffic.show_until(stopped)
+        facts = summary(gateway) | ({} if files is None else files.summary())
     (_show.json_line if as_json else _show.rows)(facts)
-
-
-async def _show_traffic(gateway: Gateway, stopped: asyncio.Event, *, as_json: bool) -> None:
-    """Print what happens until *stopped* is set."""
-    with Traffic(gateway, as_json=as_json) as traffic:
-        while not stopped.is_set():
-            traffic.show_news()
-            # What happens within a moment is shown together, in order.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_POLL):
-                    await stopped.wait()
-        traffic.show_news()
 
 
 def summary(gateway: Gateway) -> dict[str, object]:
@@ -325,11 +351,13 @@ class Traffic:
 
     Args:
         gateway: The gateway that is watched.
+        files: The file gateway that is watched too, if there is one.
         as_json: Whether to print JSON lines.
     """
 
-    def __init__(self, gateway: Gateway, *, as_json: bool) -> None:
+    def __init__(self, gateway: Gateway, files: FileSimulation | None = None, *, as_json: bool) -> None:
         self._gateway = gateway
+        self._files = files
         self._as_json = as_json
         self._seen: dict[str, int] = dict.fromkeys(
             ("received", "refused", "sent", "shown_faults", "shown_pop3_faults", "failed_logins"), 0
@@ -349,6 +377,16 @@ class Traffic:
     ) -> None:
         if not self._as_json:
             self._feed.close()
+
+    async def show_until(self, stopped: asyncio.Event) -> None:
+        """Show what happens until *stopped* is set."""
+        while not stopped.is_set():
+            self.show_news()
+            # What happens within a moment is shown together, in order.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await stopped.wait()
+        self.show_news()
 
     def show_news(self) -> None:
         """Show what has happened since the last call, in order."""
@@ -370,7 +408,8 @@ class Traffic:
             for at, fault in self._new("shown_pop3_faults", self._gateway.shown_pop3_faults)
         ]
         failed = self._new("failed_logins", self._gateway.failed_logins)
-        return found + [(one.at, _facts.failed_login(one)) for one in failed]
+        found += [(one.at, _facts.failed_login(one)) for one in failed]
+        return found if self._files is None else found + self._files.news(self._seen)
 
     def _new(self, name: str, values: Sequence[T]) -> Sequence[T]:
         fresh = values[self._seen[name] :]

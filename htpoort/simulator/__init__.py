@@ -1,7 +1,7 @@
 """
 Play the gateway of Dutch Customs on loopback, for tests and rehearsals; needs the extra `htpoort[smtp]`.
 
-A file gateway too: `FileGateway` needs `pip install htpoort[simulator]`.
+A file gateway too: `FileGateway` needs `htpoort[simulator]`.
 
 If the behaviour of the real gateway is not published, the simulator makes a choice and marks it as such.
 """

@@ -203,7 +203,7 @@ class FileGateway:
         Raises:
             InputError: A file of *tls* cannot be used.
             ModuleNotFoundError: pyftpdlib or pyOpenSSL is missing; install `htpoort[simulator]`.
-            OSError: An address cannot be listened on.
+            OSError: An address cannot be listened on; *filename* is ``host:port``, *strerror* the reason.
         """
         async with contextlib.AsyncExitStack() as starting:
             self._loop = asyncio.get_running_loop()
@@ -381,7 +381,10 @@ class FileGateway:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         with contextlib.ExitStack() as binding:
             for name, port in self._ports.items():
-                sockets[name] = binding.enter_context(socket.create_server((self._host, port), family=family))
+                try:
+                    sockets[name] = binding.enter_context(socket.create_server((self._host, port), family=family))
+                except OSError as error:
+                    raise OSError(error.errno, hosts.error_reason(error), f"{self._host}:{port}") from error
             binding.pop_all()
         asked = dict(self._ports)
         self._ports.update({name: sock.getsockname()[1] for name, sock in sockets.items()})

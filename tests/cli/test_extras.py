@@ -24,6 +24,7 @@ MISSING = [
     ("typer", "cli", "from htpoort.cli import main; sys.argv[1:] = ['status']; main()"),
     ("starlette", "web", COMMAND.format(["simulate", "--web"])),
     ("trustme", "simulator", COMMAND.format(["simulate", "--tls"])),
+    ("pyftpdlib", "simulator", COMMAND.format(["simulate", "--ftps"])),
     ("jinja2", "report", COMMAND.format(["report", "--html", "page.html", "--config", "htpoort.toml"])),
     ("prometheus_client", "metrics", COMMAND.format(["run", "--config", "htpoort.toml"])),
     ("psycopg", "postgres", f"from htpoort.ledger import Ledger; Ledger.open({SERVER!r})"),

@@ -100,6 +100,15 @@ async def simulator(*options: str) -> AsyncGenerator[Simulator]:
             await started.communicate()
 
 
+async def by_curl(words: list[str], folder: Path) -> str:
+    """Run curl quietly; return what it prints."""
+    started = await asyncio.create_subprocess_exec(
+        words[0], "--silent", *words[1:], cwd=folder, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await started.communicate()
+    return out.decode()
+
+
 def declaration(reference: str, process_id: str = "DMS4.NL") -> str:
     """Write a declaration."""
     subject = f"[V=NL123456789.02.05][A={process_id}][K={reference}][S=0]"
@@ -325,6 +334,46 @@ class TestText:
         assert ["--ssl-reqd", "--cacert", ca_file, "--cert", certificate] == curl[3:8]
         assert f"pop3://127.0.0.1:{facts['pop3_port'].strip()}/1" == curl[-1]
 
+    async def test_the_file_gateway_for_other_programs(self, tmp_path: Path) -> None:
+        """With --ftps the lines for curl upload a file and list what is out for it, as they are printed."""
+        scenario = tmp_path / "scenario.toml"
+        scenario.write_text('[[files.scenario]]\n[[files.scenario.out]]\nkind = "answered"\n')
+        (tmp_path / "manifest.xml").write_text("<Manifest/>")
+        user = "CVR_12345678_UI_12345678:geheim woord"
+        options = ("--ftps", "--ftps-user", user, "--scenario", str(scenario))
+        async with simulator(*options) as running:
+            lines = await running.until("Stop with Ctrl-C.")
+            upload, listing = (shlex.split(line) for line in lines if line.startswith("  curl "))
+            results = [await by_curl(words, tmp_path) for words in (upload, listing)]
+            events = [(await running.line()).split() for _ in range(3)]
+            summary = dict(line.split() for line in (await running.stop()).splitlines())
+
+        name = "MANIFEST_2026_0001"
+        expected = f"response_Manifest_{name}.xml\nstatus_Manifest_{name}_3.xml\n"
+        assert ["", expected] == results
+        assert [["uploaded", "MANIFEST"], ["put", "out"], ["put", "out"]] == [event[1:3] for event in events]
+        assert ("1", "2", "0") == (summary["uploads"], summary["put_out"], summary["ftps_faults"])
+        assert f"ftps_user      {user.replace(':', ', password ')}\n" in lines
+
+    async def test_the_file_gateway_for_programs(self, tmp_path: Path) -> None:
+        """JSON has its ports, files and users, and each event; the mail gateway has no TLS for it."""
+        options = ("--ftps", "--ftps-tls-port", "0", "--certificates", str(tmp_path), "--json")
+        async with simulator(*options) as running:
+            facts = running.facts["ftps"]
+            (one,) = facts["users"]
+            place = f"ftps://127.0.0.1:{facts['tls_port']}{one['out']}/"
+            files = ["--cacert", facts["ca_file"], "--cert", facts["certificate"]]
+            login = ["--user", f"{one['username']}:{one['password']}"]
+            listed = await by_curl(["curl", *files, *login, "--list-only", place], tmp_path)
+            await by_curl(["curl", *files, *login[:1], f"{one['username']}:wrong", place], tmp_path)
+            (event,) = await running.events(1)
+            await running.stop()
+
+        assert (None, None, "") == (running.facts["smtps_port"], running.facts["ca_file"], listed)
+        assert str(tmp_path / "client.pem") == facts["certificate"]
+        assert "login" == event["event"]
+        assert one["username"] in event["what"]
+
     async def test_a_declarant_with_a_server_of_its_own(self, tmp_path: Path) -> None:
         """A declarant whose replies are pushed needs an inbox for them, and no login."""
         async with simulator("--declarant", f"{MAILBOX}=127.0.0.1:2526") as running:
@@ -378,7 +427,8 @@ class TestRefused:
         """Certificates are of no use without TLS, and only the option that was given is named."""
         result = htpoort("simulate", option, "required")
 
-        assert (2, f"htpoort: {option} needs --tls.\n") == (result.code, result.err)
+        other = " or --ftps" * (option == "--certificates")
+        assert (2, f"htpoort: {option} needs --tls{other}.\n") == (result.code, result.err)
 
     @pytest.mark.parametrize("option", ["--port", "--pop3-port"])
     def test_a_port_that_is_in_use(self, htpoort: Run, option: str) -> None:
@@ -412,12 +462,14 @@ class TestRefused:
         assert "AGS, DMS" in result.err
 
     @pytest.mark.parametrize("json", [(), ("--json",)])
-    @pytest.mark.parametrize("option", ["--port", "--tls-port", "--pop3-port", "--pop3s-port"])
+    @pytest.mark.parametrize(
+        "option", ["--port", "--tls-port", "--pop3-port", "--pop3s-port", "--ftps-port", "--ftps-tls-port"]
+    )
     def test_a_port_that_is_taken(self, htpoort: Run, option: str, json: tuple[str, ...]) -> None:
         """Each port can be chosen; one that another program uses gives exit code 1, and is named."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            result = htpoort("simulate", option, port, "--tls", *LOGIN, *json)
+            result = htpoort("simulate", option, port, "--tls", "--ftps", *LOGIN, *json)
 
         assert 1 == result.code
         assert port in (result.facts["message"] if json else result.err)

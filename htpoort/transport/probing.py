@@ -1,7 +1,7 @@
 """
-Try a mail server: look it up, connect, start TLS, log in, and ask for an answer.
+Try a mail server or a file gateway: look it up, connect, start TLS, log in, and ask for an answer.
 
-Never does: send a message, fetch or delete a mail, or log in a second time.
+Never does: send a message or a file, fetch or delete one, or log in a second time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import attrs
 from htpoort._aio import run_in_thread
 from htpoort.core.errors import InputError, SendError, SendFailure
 from htpoort.transport import hosts
+from htpoort.transport._ftps_client import FtpsClient
 from htpoort.transport._pop3_client import Pop3Client
 from htpoort.transport._smtp_client import SmtpClient
+from htpoort.transport.ftps_results import FtpsError, FtpsFailure
 from htpoort.transport.pop3_results import FetchError, FetchFailure
-from htpoort.transport.servers import Pop3Account, Security, SmtpServer
+from htpoort.transport.servers import FtpsAccount, Pop3Account, Security, SmtpServer
 from htpoort.transport.tls import client_context, file_problem
 
 __all__ = ["Certificate", "ProbeStep", "ProbedStep", "certificate_end", "probe", "served_certificate"]
@@ -42,7 +44,10 @@ class ProbeStep(enum.Enum):
     LOGIN = "login"
     """The server accepts user name and password."""
     ANSWER = "answer"
-    """The server answers NOOP; a POP3 server reports how many mails are in the mailbox."""
+    """
+    The server answers NOOP; a POP3 server reports how many mails are in the mailbox, and a file gateway lists the
+    folder that it begins in, over a connection for data.
+    """
 
 
 @final
@@ -83,7 +88,7 @@ class ProbedStep:
     certificate: Certificate | None = None
 
 
-async def probe(server: SmtpServer | Pop3Account, *, log_in: bool = True) -> tuple[ProbedStep, ...]:
+async def probe(server: SmtpServer | Pop3Account | FtpsAccount, *, log_in: bool = True) -> tuple[ProbedStep, ...]:
     """
     Try a server step by step; nothing is sent or fetched.
 
@@ -106,7 +111,7 @@ async def probe(server: SmtpServer | Pop3Account, *, log_in: bool = True) -> tup
     return tuple(done)
 
 
-async def _probe(server: SmtpServer | Pop3Account, done: list[ProbedStep], *, log_in: bool) -> None:
+async def _probe(server: SmtpServer | Pop3Account | FtpsAccount, done: list[ProbedStep], *, log_in: bool) -> None:
     """Take every step, and keep those that succeeded."""
     done.append(await _resolve(server))
     session = await _session(server)
@@ -128,7 +133,7 @@ async def _probe(server: SmtpServer | Pop3Account, done: list[ProbedStep], *, lo
         await session.close()
 
 
-async def _resolve(server: SmtpServer | Pop3Account) -> ProbedStep:
+async def _resolve(server: SmtpServer | Pop3Account | FtpsAccount) -> ProbedStep:
     try:
         async with asyncio.timeout(server.timeout):
             found = await hosts.addresses(server.host, server.port)
@@ -149,7 +154,7 @@ def _tls(session: _Session) -> ProbedStep:
     return ProbedStep(step=ProbeStep.TLS, succeeded=True, message=message, certificate=certificate)
 
 
-async def _names(server: SmtpServer | Pop3Account) -> tuple[str, ...]:
+async def _names(server: SmtpServer | Pop3Account | FtpsAccount) -> tuple[str, ...]:
     """Connect again, and read which names the certificate is for; nothing is sent, not even the login."""
     with contextlib.suppress(_FailedError):
         session = await _session(server, check_name=False)
@@ -202,13 +207,15 @@ def _fail(step: ProbeStep, message: str, *, passing: bool = False, is_plain: boo
         advice = next((advice for part, advice in _TLS_ADVICE.items() if part in message), advice)
     if step is ProbeStep.LOGIN and not passing and is_plain and "TLS" in message:
         advice = _LOGIN_NEEDS_TLS
+    if message.startswith("no connection for data"):
+        advice = "Check whether a firewall lets this machine connect to the passive ports of the server too."
     text = message.rstrip(".") or _NO_REASON
     # Not from the error of the dialogue: it has no more to say.
     raise _FailedError(ProbedStep(step=step, succeeded=False, message=text, advice=advice, passing=passing)) from None
 
 
 @contextlib.contextmanager
-def _failing(step: ProbeStep, server: SmtpServer | Pop3Account) -> Generator[None]:
+def _failing(step: ProbeStep, server: SmtpServer | Pop3Account | FtpsAccount) -> Generator[None]:
     """Make an error of a dialogue the failure of a step; or of TLS, if it is one of TLS."""
     is_plain = server.security is Security.PLAIN
     try:
@@ -223,9 +230,14 @@ def _failing(step: ProbeStep, server: SmtpServer | Pop3Account) -> Generator[Non
         text = _placed(found, server, error.reply)
         passing = error.kind is FetchFailure.LOGIN and error.retryable
         _fail(found, text, passing=passing, is_plain=is_plain)
+    except FtpsError as error:
+        found = ProbeStep.TLS if error.kind is FtpsFailure.TLS else step
+        text = f"{error.code or ''} {error.reply}".strip()
+        passing = error.kind is FtpsFailure.LOGIN and error.retryable
+        _fail(found, _placed(found, server, text), passing=passing)
 
 
-def _placed(step: ProbeStep, server: SmtpServer | Pop3Account, text: str) -> str:
+def _placed(step: ProbeStep, server: SmtpServer | Pop3Account | FtpsAccount, text: str) -> str:
     """Name host and port where these may be what is wrong: the port may be one that nothing names."""
     placed = step in {ProbeStep.CONNECT, ProbeStep.TLS}
     return f"{server.host}:{server.port}: {text or _NO_REASON}" if placed else text
@@ -245,7 +257,7 @@ class _Session(Protocol):
     async def close(self) -> None: ...
 
 
-async def _session(server: SmtpServer | Pop3Account, *, check_name: bool = True) -> _Session:
+async def _session(server: SmtpServer | Pop3Account | FtpsAccount, *, check_name: bool = True) -> _Session:
     """Read the files of the TLS settings, and make a session that is not connected yet."""
     context = None
     if server.security is not Security.PLAIN:
@@ -254,7 +266,9 @@ async def _session(server: SmtpServer | Pop3Account, *, check_name: bool = True)
         except InputError as error:
             _fail(ProbeStep.TLS, file_problem(error))
         context.check_hostname = check_name
-    return _SmtpSession(server, context) if isinstance(server, SmtpServer) else _Pop3Session(server, context)
+    if isinstance(server, SmtpServer):
+        return _SmtpSession(server, context)
+    return _Pop3Session(server, context) if isinstance(server, Pop3Account) else _FtpsSession(server, context)
 
 
 @final
@@ -329,6 +343,58 @@ class _Pop3Session:
         if self._client is not None:
             try:
                 with contextlib.suppress(FetchError):
+                    await self._client.quit()
+            finally:
+                self._client.close()
+
+
+@final
+class _FtpsSession:
+    """A connection to a file gateway."""
+
+    def __init__(self, server: FtpsAccount, context: ssl.SSLContext | None) -> None:
+        self._server = server
+        self._context = cast("ssl.SSLContext", context)  # it is never without TLS
+        self._client: FtpsClient | None = None
+
+    @property
+    def _connected(self) -> FtpsClient:
+        return cast("FtpsClient", self._client)
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        return self._connected.tls
+
+    async def begin(self) -> None:
+        with _failing(ProbeStep.CONNECT, self._server):
+            self._client = await FtpsClient.connect(self._server, self._context)
+        try:
+            await self._client.secure()
+        except FtpsError as error:
+            # A connection that is lost after the greeting was lost on the way to TLS.
+            with _failing(ProbeStep.TLS if error.kind is FtpsFailure.LOST else ProbeStep.CONNECT, self._server):
+                raise
+
+    async def log_in(self) -> None:
+        with _failing(ProbeStep.LOGIN, self._server):
+            await self._connected.log_in()
+
+    async def answer(self) -> str:
+        with _failing(ProbeStep.ANSWER, self._server):
+            await self._connected.set_up()
+            answer = await self._connected.noop()
+            try:
+                # The list is of no use, but it needs a connection for data, which is where firewalls are in the way.
+                await self._connected.listing()
+            except FtpsError as error:
+                if error.is_server_trouble or error.code is None:
+                    raise
+        return f"NOOP: {answer}"
+
+    async def close(self) -> None:
+        if self._client is not None:
+            try:
+                with contextlib.suppress(FtpsError):
                     await self._client.quit()
             finally:
                 self._client.close()

@@ -349,7 +349,7 @@ def read_known(document: Document) -> Directory:
     Read which systems a file knows: the published ones and those of its tables ``[systems.NAME]``.
 
     A table with the key ``service`` describes a system that takes files, which is none of a directory, and is left to
-    `htpoort.core.files.read_services`.
+    the reader of services.
 
     A file with ``published_systems = false`` knows those of its tables alone. A test environment is described like
     this, because its process IDs may be those of the published systems.

@@ -9,6 +9,7 @@ import pytest
 
 from htpoort import DMS, HTPOORT, InputError, Mark, read_payload
 from htpoort.core.directory import read_known, read_systems
+from htpoort.core.files.service import read_services
 from htpoort.core.toml_reader import Document
 from htpoort.files import (
     FileName,
@@ -20,7 +21,6 @@ from htpoort.files import (
     entity,
     name_of,
     octets_of,
-    read_services,
 )
 
 USER = GatewayUser.parse("CVR_12345678_UI_12345678")

@@ -16,7 +16,7 @@ from htpoort.core.files.rules import (
     GatewayRules,
     rules_at,
 )
-from htpoort.core.files.service import FileService, clashes, read_services
+from htpoort.core.files.service import FileService, clashes
 from htpoort.core.files.status import (
     NAME_REUSED,
     FileStatus,
@@ -55,7 +55,6 @@ __all__ = [
     "name_of",
     "octets_of",
     "read_report",
-    "read_services",
     "render_report",
     "rules_at",
 ]

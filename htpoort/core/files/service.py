@@ -20,7 +20,7 @@ from htpoort.core.files.names import GatewayUser
 from htpoort.core.text import ascii_lower
 from htpoort.core.toml_reader import Document, KeyPath, required
 
-__all__ = ["FileService", "clashes", "read_services"]
+__all__ = ["FileService", "clashes"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9._-])?")
 _SERVICE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from htpoort.agent.agent import Agent
     from htpoort.agent.dispatch import Destination, Dispatched, Dispatcher
+    from htpoort.agent.files import FileFetchReport, LeftFile, fetch_files_once
     from htpoort.agent.folder import DeclarationFiles, FileOutcome, FolderContent
     from htpoort.agent.inbox import FetchReport, fetch_once
     from htpoort.agent.metrics import METRICS, Metric, MetricKind, Metrics, NoMetrics
     from htpoort.agent.notices import NoticeFiles, NoticeOutcome
-    from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
+    from htpoort.agent.settings import DeclarationFolder, FileGatewaySettings, Outbox, Pop3Inbox, Timing
     from htpoort.transport import SmtpInbox
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "Dispatched",
     "Dispatcher",
     "FetchReport",
+    "FileFetchReport",
+    "FileGatewaySettings",
     "FileOutcome",
     "FolderContent",
+    "LeftFile",
     "Metric",
     "MetricKind",
     "Metrics",
@@ -38,6 +42,7 @@ __all__ = [
     "Pop3Inbox",
     "SmtpInbox",
     "Timing",
+    "fetch_files_once",
     "fetch_once",
 ]
 
@@ -50,8 +55,11 @@ _MODULES = {
     "Dispatched": "htpoort.agent.dispatch",
     "Dispatcher": "htpoort.agent.dispatch",
     "FetchReport": "htpoort.agent.inbox",
+    "FileFetchReport": "htpoort.agent.files",
+    "FileGatewaySettings": "htpoort.agent.settings",
     "FileOutcome": "htpoort.agent.folder",
     "FolderContent": "htpoort.agent.folder",
+    "LeftFile": "htpoort.agent.files",
     "Metric": "htpoort.agent.metrics",
     "MetricKind": "htpoort.agent.metrics",
     "Metrics": "htpoort.agent.metrics",
@@ -62,6 +70,7 @@ _MODULES = {
     "Pop3Inbox": "htpoort.agent.settings",
     "SmtpInbox": "htpoort.transport",
     "Timing": "htpoort.agent.settings",
+    "fetch_files_once": "htpoort.agent.files",
     "fetch_once": "htpoort.agent.inbox",
 }
 

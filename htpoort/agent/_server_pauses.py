@@ -10,16 +10,19 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import final
+from typing import Final, final
 
 from htpoort import _clock
 from htpoort._log import event
 from htpoort.agent._context import LOG, OMITTED, WorkerContext
+from htpoort.agent._routes import Link, SendingError
 from htpoort.agent.settings import Timing
-from htpoort.core.errors import SendError, SendFailure
+from htpoort.core.errors import SendFailure
 from htpoort.core.exchange import retry_delay
 from htpoort.ledger import PausedServer
-from htpoort.transport import Sender, SmtpServer
+from htpoort.transport import FtpsFailure
+
+_WRONG_LOGIN: Final = frozenset({SendFailure.LOGIN, FtpsFailure.LOGIN})
 
 
 @final
@@ -99,7 +102,7 @@ class ServerPauses:
 @final
 class ServerUse:
     """
-    Decide which connections to a mail server may be used.
+    Decide which connections to a mail server or file gateway may be used.
 
     If a connection fails while others work, that connection is paused; otherwise the whole outbox is. Until one
     connection has worked, only one is tried at a time, so that a wrong password causes one login instead of one for
@@ -108,20 +111,18 @@ class ServerUse:
 
     Args:
         context: What the workers of the agent share.
-        server: The server.
+        name: The name of the server among those that may be paused.
         systems: The systems whose declarations go to it.
-        senders: All its connections.
+        links: All its connections.
     """
 
-    def __init__(
-        self, context: WorkerContext, server: SmtpServer, systems: tuple[str, ...], senders: Sequence[Sender]
-    ) -> None:
+    def __init__(self, context: WorkerContext, name: str, systems: tuple[str, ...], links: Sequence[Link]) -> None:
         self._context = context
-        self.name = f"SMTP {server.label}"
+        self.name = name
         self._systems = ", ".join(systems)
-        self._senders = senders
+        self._links = links
         self._pauses = ServerPauses(self.name, context.timing)
-        self._paused_senders: set[Sender] = set()
+        self._paused_links: set[Link] = set()
         self._works = False
         self._pause_begin = 0.0  # by the clock of the loop, which nothing sets back
         self._pause_end = 0.0
@@ -137,28 +138,28 @@ class ServerUse:
     def pause(self) -> timedelta | None:
         """How long nothing more may be tried; None if there is no pause."""
         left = self._pause_end - self.now()
-        return timedelta(seconds=left) if left > 0 and (self._paused_senders or not self._works) else None
+        return timedelta(seconds=left) if left > 0 and (self._paused_links or not self._works) else None
 
-    def usable(self, free: Sequence[Sender]) -> list[Sender]:
+    def usable(self, free: Sequence[Link]) -> list[Link]:
         """Choose the connections that may be used now."""
         over = self.now() >= self._pause_end
         if not self._works:
-            alone = len(free) == len(self._senders)
+            alone = len(free) == len(self._links)
             return list(free[:1]) if over and alone else []
-        paused = [sender for sender in free if sender in self._paused_senders]
-        trying = len(paused) < len(self._paused_senders)
-        ready = [sender for sender in free if sender not in self._paused_senders]
+        paused = [link for link in free if link in self._paused_links]
+        trying = len(paused) < len(self._paused_links)
+        ready = [link for link in free if link not in self._paused_links]
         return ready + (paused[:1] if over and not trying else [])
 
-    def succeeded(self, sender: Sender) -> bool:
+    def succeeded(self, link: Link) -> bool:
         """Note that a connection works; return whether more connections may be used now."""
-        if self._works and sender not in self._paused_senders:
+        if self._works and link not in self._paused_links:
             return False
         self._works = True
-        self._paused_senders.discard(sender)
+        self._paused_links.discard(link)
         self._pause_end = 0.0
         self._pauses.worked()
-        if not self._paused_senders:
+        if not self._paused_links:
             self._status, self._status_changed = None, True
         return True
 
@@ -176,21 +177,21 @@ class ServerUse:
         self._pause_begin = self._pause_end = self.now()
         LOG.info("%s may be tried at once, by order", self.name, extra=event("server.resumed", server=self.name))
 
-    def failed(self, sender: Sender, error: SendError, begun: float) -> None:
+    def failed(self, link: Link, error: SendingError, begun: float) -> None:
         """Note that an attempt failed because of the server; *begun* is when the attempt began, by `now`."""
-        working = sum(other.connected for other in self._senders if other is not sender)
+        working = sum(other.connected for other in self._links if other is not link)
         if working:
-            self._paused_senders.add(sender)
+            self._paused_links.add(link)
         else:
-            self._paused_senders.clear()
+            self._paused_links.clear()
             self._works = False
         if begun < self._pause_begin:
             return  # it was in progress when the pause began, and means nothing for the time after it
         timing, at = self._context.timing, self._context.clock()
-        minimum = timing.login_pause if error.kind is SendFailure.LOGIN else timedelta(0)
+        minimum = timing.login_pause if error.kind in _WRONG_LOGIN else timedelta(0)
         why = f"{error.kind.value}: {' '.join(str(part) for part in (error.code, error.reply) if part)}"
         if working:
-            why += f" ({working} of {len(self._senders)} connections work)"
+            why += f" ({working} of {len(self._links)} connections work)"
         pause = self._pauses.failed(
             f"{why}; declarations to {self._systems} wait", kind=error.kind, at=at, minimum=minimum
         )

@@ -16,7 +16,7 @@ from typing import Final, ParamSpec, final
 from htpoort._aio import run_in_thread
 from htpoort._log import event
 from htpoort.agent._context import LOG, WorkerContext
-from htpoort.agent.inbox import Pop3Worker
+from htpoort.agent._polling import PollWorker
 from htpoort.agent.metrics import EXCHANGES, IN_QUARANTINE, OLDEST_OPEN, PAUSED, UNDELIVERED, Metric, NoMetrics
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.core.errors import LedgerError
@@ -185,7 +185,7 @@ class ResumeWatch:
         workers: Those that use servers.
     """
 
-    def __init__(self, context: WorkerContext, workers: Sequence[OutboxWorker | Pop3Worker]) -> None:
+    def __init__(self, context: WorkerContext, workers: Sequence[OutboxWorker | PollWorker]) -> None:
         self._context = context
         self._workers = workers
         self._known: Mapping[str, int] = {}

@@ -12,8 +12,10 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import starmap
 from types import TracebackType
 from typing import Any, Final, Self, final
 
@@ -22,17 +24,20 @@ from htpoort._aio import ConcurrentExitStack, cancel_all
 from htpoort._log import event
 from htpoort.agent._context import LOG, UNKNOWN, WorkerContext
 from htpoort.agent._folder_worker import folder_workers
+from htpoort.agent._routes import file_route, mail_route
 from htpoort.agent._watches import ClockWatch, GaugeWatch, ResumeWatch, UnservedWatch
 from htpoort.agent.delivery import delivery_workers, self_test
 from htpoort.agent.dispatch import Dispatcher
-from htpoort.agent.inbox import Intake, Pop3Worker
+from htpoort.agent.files import file_fetch_worker
+from htpoort.agent.inbox import Intake, pop3_worker
 from htpoort.agent.metrics import Metrics, NoMetrics
 from htpoort.agent.notices import NoticeFiles, NoticeWorker
 from htpoort.agent.outbox import OutboxWorker
-from htpoort.agent.settings import DeclarationFolder, Outbox, Pop3Inbox, Timing
+from htpoort.agent.settings import DeclarationFolder, FileGatewaySettings, Outbox, Pop3Inbox, Timing
 from htpoort.core.errors import InputError, LedgerError, Problem
 from htpoort.core.exchange import State
 from htpoort.core.routing import Router
+from htpoort.core.text import ascii_lower
 from htpoort.delivery import Delivery
 from htpoort.ledger import Claimed, Ledger, Reply
 from htpoort.transport import Receiver, SmtpInbox
@@ -69,14 +74,17 @@ class Agent:
             with what was sent.
         outboxes: Where declarations go. A system may be in one outbox only.
         inboxes: Where replies come in, by SMTP or POP3.
+        file_gateways: Where declarations go as files, and where their status files and responses are fetched. Of
+            several gateways with the same service, only one may have *upload* set.
         folders: Where other programs write declarations as files.
         dispatcher: Queues the declarations of *folders*, in the same ledger; needed only for them.
         notice_files: A folder whose files are notices about service windows; each is read once. What the notices of the
             ledger say is obeyed with or without it.
-        deliveries: Where the replies of each system go, by its name. Replies of a system without a delivery are
-            stored and wait; the log warns of them, as of declarations to a system without an outbox.
+        deliveries: Where the replies of each system go, by its name, as those of each service of a file gateway.
+            Replies of a system without a delivery are stored and wait; the log warns of them, as of declarations to a
+            system without an outbox.
         party_deliveries: Where the replies of a system to one party go instead, by both names, such as
-            ``("DMS", "NL123456789.02.05")``.
+            ``("DMS", "NL123456789.02.05")``; those of a service to one user in the same way.
         clock: Returns the current time, aware.
         timing: How long to wait.
         metrics: Where the agent counts and measures; by default nowhere.
@@ -85,8 +93,8 @@ class Agent:
             that starts tries every server.
 
     Raises:
-        InputError: A system is in two outboxes, or is not in the router's directory; or the replies of a party have two
-            deliveries.
+        InputError: A system is in two outboxes, or is not in the router's directory; a service is uploaded by two
+            gateways, or has the name of a system; or the replies of a party have two deliveries.
         UnknownError: A delivery is for a system that is not in the router's directory, or for a party that the router
             does not know.
     """
@@ -98,6 +106,7 @@ class Agent:
         router: Router,
         outboxes: Iterable[Outbox] = (),
         inboxes: Iterable[SmtpInbox | Pop3Inbox] = (),
+        file_gateways: Iterable[FileGatewaySettings] = (),
         folders: Iterable[DeclarationFolder] = (),
         dispatcher: Dispatcher | None = None,
         notice_files: NoticeFiles | None = None,
@@ -118,19 +127,24 @@ class Agent:
             keep_pauses=keep_pauses,
             metrics=metrics or NoMetrics(),
         )
-        systems_of = _systems_of(outboxes, router)
-        self._outboxes = [OutboxWorker(context, outbox, systems) for outbox, systems in systems_of]
-        self._deliveries = delivery_workers(context, deliveries or {}, party_deliveries or {})
+        file_gateways = tuple(file_gateways)
+        users = _users_of(file_gateways, router)
+        routes = list(starmap(mail_route, _systems_of(outboxes, router)))
+        routes += [file_route(gateway) for gateway in file_gateways if gateway.upload]
+        self._outboxes = [OutboxWorker(context, route) for route in routes]
+        self._deliveries = delivery_workers(context, deliveries or {}, party_deliveries or {}, users)
         self._delivery_workers = [worker for workers in self._deliveries.values() for worker in workers]
-        schedules = {system: outbox.retry_schedule for outbox, systems in systems_of for system in systems}
+        schedules = {system: route.retry_schedule for route in routes for system in route.systems}
         self._unserved_watch = UnservedWatch(context, sending=schedules.keys(), delivering=self._deliveries.keys())
         self._clock_watch = ClockWatch(context, sending=schedules, delivering=tuple(self._deliveries))
         self._intake = Intake(context, self._wake_delivery)
         self._inboxes = tuple(inboxes)
         pop3 = (inbox for inbox in self._inboxes if isinstance(inbox, Pop3Inbox))
-        self._pop3_workers = [Pop3Worker(context, self._intake, inbox) for inbox in pop3]
+        self._poll_workers = [pop3_worker(context, self._intake, inbox) for inbox in pop3]
+        fetching = (gateway for gateway in file_gateways if gateway.fetch)
+        self._poll_workers += [file_fetch_worker(context, self._intake, gateway) for gateway in fetching]
         self._gauge_watch = GaugeWatch(context)
-        self._resume_watch = ResumeWatch(context, [*self._outboxes, *self._pop3_workers])
+        self._resume_watch = ResumeWatch(context, [*self._outboxes, *self._poll_workers])
         self._folders = folder_workers(context, folders, dispatcher, self.wake)
         self._notices = NoticeWorker(context, tuple(schedules), files=notice_files, wake=self.wake)
         self._receivers: list[Receiver] = []
@@ -177,7 +191,7 @@ class Agent:
         """Ask the agent to stop. A signal handler of the loop may call this."""
         self._context.stop_event.set()
         self.wake()
-        for wake in (worker.wake for workers in (self._delivery_workers, self._pop3_workers) for worker in workers):
+        for wake in (worker.wake for workers in (self._delivery_workers, self._poll_workers) for worker in workers):
             wake.set()
 
     async def wait_for_stop_request(self) -> None:
@@ -188,11 +202,12 @@ class Agent:
         """
         Wait until all that is there has been done once, or the agent is asked to stop.
 
-        Every folder was looked through, and every POP3 mailbox polled; then every declaration that is due was sent or
-        put off, and every reply that is due was delivered or put off. What arrives later may still be left.
+        Every folder was looked through, and every POP3 mailbox and file gateway polled; then every declaration that is
+        due was sent or put off, and every reply that is due was delivered or put off. What arrives later may still be
+        left.
         """
         once = asyncio.gather(
-            *(worker.polled.wait() for worker in self._pop3_workers), *(worker.taken.wait() for worker in self._folders)
+            *(worker.polled.wait() for worker in self._poll_workers), *(worker.taken.wait() for worker in self._folders)
         )
         if await self._before_stop(once):
             sending = [worker.idle.reach(worker.wake) for worker in self._outboxes]
@@ -240,7 +255,7 @@ class Agent:
         runs = [worker.run for worker in self._outboxes]
         runs += [worker.run for worker in self._delivery_workers]
         runs += [worker.run for worker in self._folders]
-        runs += [worker.run for worker in self._pop3_workers]
+        runs += [worker.run for worker in self._poll_workers]
         runs += [self._unserved_watch.run, self._clock_watch.run, self._resume_watch.run, self._notices.run]
         runs.append(self._gauge_watch.run)
         self._tasks += [asyncio.create_task(run()) for run in runs]
@@ -297,7 +312,7 @@ class Agent:
             await asyncio.wrap_future(context.ledger.replies.drop_claims_soon())
         # A server may have been removed from the configuration: no agent would clear its pause.
         due_before = None if alone else context.clock() - _PAUSE_KEPT
-        own = [worker.server for worker in self._outboxes] + [worker.server for worker in self._pop3_workers]
+        own = [worker.server for worker in self._outboxes] + [worker.server for worker in self._poll_workers]
         keep = own if context.keep_pauses else []
         try:
             await asyncio.wrap_future(context.ledger.servers.clear_pauses_soon(due_before=due_before, keep=keep))
@@ -330,9 +345,14 @@ class Agent:
         ):
             if lost.state is not State.UNKNOWN:
                 continue  # its reply has come
+            what_next = (
+                "It is not sent under another name; its name, a status file or htpoort resolve %s settles it"
+                if lost.is_file
+                else "It is not sent again until a reply or htpoort resolve %s settles it"
+            )
             UNKNOWN.warning(
-                "Declaration to %s of %s under %s: It is not known whether it was sent: its worker is gone, and the "
-                "server may have accepted it. It is not sent again until a reply or htpoort resolve %s settles it",
+                f"Declaration to %s of %s under %s: It is not known whether it was sent: its worker is gone, and the "
+                f"server may have accepted it. {what_next}",
                 *(lost.system, lost.party, lost.reference, lost.reference),
                 extra=event("declaration.unknown", of=lost, why="its worker is gone"),
             )
@@ -349,6 +369,34 @@ class Agent:
             if clock() - began >= third:
                 return
             await asyncio.sleep(third.total_seconds() / checks)
+
+
+def _users_of(file_gateways: Sequence[FileGatewaySettings], router: Router) -> dict[str, tuple[str, ...]]:
+    """
+    Find the users of each service.
+
+    Raises:
+        InputError: A service has the name of a system, or is uploaded by two gateways. The error lists every problem.
+    """
+    services = dict.fromkeys(service for gateway in file_gateways for service in gateway.services)
+    names = {ascii_lower(system.name) for system in router.directory}
+    problems = [
+        Problem("agent.system", f"file_gateways: {service.name} is also a system of the directory; rename one of them.")
+        for service in services
+        if ascii_lower(service.name) in names
+    ]
+    uploading = Counter(service.name for gateway in file_gateways if gateway.upload for service in gateway.services)
+    problems += [
+        Problem("agent.system", f"file_gateways: {name} is uploaded by two gateways; set upload of one to false.")
+        for name, number in uploading.items()
+        if number > 1
+    ]
+    if problems:
+        raise InputError("", tuple(problems))
+    return {
+        service.name: tuple(dict.fromkeys(str(each.user) for each in file_gateways if service in each.services))
+        for service in services
+    }
 
 
 def _systems_of(outboxes: Iterable[Outbox], router: Router) -> list[tuple[Outbox, tuple[str, ...]]]:

@@ -15,10 +15,11 @@ from typing import Final, Protocol, final
 from htpoort._log import event
 from htpoort.agent._context import LOG, OMITTED, IdleSignal, LeaseLostError, WorkerContext, wait_for_event
 from htpoort.agent.metrics import DELIVERIES, DELIVERY_SECONDS
-from htpoort.core.errors import HtpoortError, InputError, Problem
+from htpoort.core.errors import HtpoortError, InputError, Problem, UnknownError
 from htpoort.core.exchange import retry_delay
 from htpoort.core.party import find_party
-from htpoort.core.text import one_line
+from htpoort.core.routing import Router
+from htpoort.core.text import ascii_lower, one_line
 from htpoort.delivery import Delivery, SelfTestingDelivery
 from htpoort.ledger import Reply
 
@@ -251,15 +252,21 @@ def delivery_workers(
     context: WorkerContext,
     deliveries: Mapping[str, Delivery[Reply]],
     party_deliveries: Mapping[tuple[str, str], Delivery[Reply]],
+    users: Mapping[str, tuple[str, ...]],
 ) -> dict[str, list[DeliveryWorker]]:
     """
     Make a worker for each delivery, by system; warn of parties of these systems that have none.
+
+    Args:
+        context: What the workers of the agent share.
+        deliveries: Where the replies of each system go.
+        party_deliveries: Where those to one party go instead.
+        users: The users of each service of a file gateway: what parties are for a system.
 
     Raises:
         UnknownError: A system or a party is not known.
         InputError: The replies of a party, or all others of a system, have two deliveries.
     """
-    router = context.router
     by_target: dict[str, dict[str | None, Delivery[Reply]]] = {}
     problems: list[Problem] = []
     of_all: Iterable[tuple[str, str | None, Delivery[Reply]]] = (
@@ -267,8 +274,7 @@ def delivery_workers(
     )
     of_one = ((name, party, each) for (name, party), each in party_deliveries.items())
     for name, wanted, delivery in (*of_all, *of_one):
-        system = router.directory.system(name).name
-        party = None if wanted is None else str(find_party(router.parties, wanted, "the router's parties"))
+        system, party = _target(context.router, users, name, wanted)
         if party in (of_system := by_target.setdefault(system, {})):
             whose = f"Replies of {system}" if party is None else f"Replies of {system} for {party}"
             problems.append(Problem("agent.two-deliveries", f"{whose} have two deliveries; leave one of them out."))
@@ -282,7 +288,8 @@ def delivery_workers(
             DeliveryWorker(context, system, delivery, party=party, except_parties=() if party else own)
             for party, delivery in of_system.items()
         ]
-        others = [str(party) for party in router.parties if str(party) not in own]
+        parties = users.get(system, ()) or map(str, context.router.parties)
+        others = [party for party in parties if party not in own]
         if None not in of_system and others:
             LOG.warning(
                 "Replies of %s for %s wait, because this agent has no delivery for them",
@@ -290,6 +297,24 @@ def delivery_workers(
                 extra=event("parties.unserved", system=system, parties=others),
             )
     return workers
+
+
+def _target(
+    router: Router, users: Mapping[str, tuple[str, ...]], name: str, wanted: str | None
+) -> tuple[str, str | None]:
+    """
+    Find the system and the party that a delivery is for, as they are spelled here.
+
+    Raises:
+        UnknownError: One of them is not known.
+    """
+    services = {ascii_lower(service): service for service in users}
+    if (service := services.get(ascii_lower(name))) is None:
+        system = router.directory.system(name).name
+        return system, None if wanted is None else str(find_party(router.parties, wanted, "the router's parties"))
+    if wanted is None or wanted in users[service]:
+        return service, wanted
+    raise UnknownError("user", wanted, f"the gateways of {service}", users[service])
 
 
 @final

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from concurrent.futures import Future
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, final
 
 import attrs
@@ -18,11 +17,11 @@ import attrs
 from htpoort import _clock
 from htpoort._aio import run_in_thread
 from htpoort._log import event
-from htpoort.agent._context import LOG, WorkerContext, wait_for_event
-from htpoort.agent._server_pauses import ServerPauses
-from htpoort.agent.metrics import POLLS, QUARANTINED, REPLIES
+from htpoort.agent._context import LOG, WorkerContext
+from htpoort.agent._polling import Polled, PollTrouble, PollWorker
+from htpoort.agent.metrics import QUARANTINED, REPLIES
 from htpoort.agent.settings import Pop3Inbox
-from htpoort.core.errors import InputError, LedgerError, Problem
+from htpoort.core.errors import LedgerError, Problem
 from htpoort.core.routing import Correlation, Quarantined, Router
 from htpoort.core.text import one_line
 from htpoort.ledger import Ledger, Stored
@@ -44,9 +43,7 @@ MAX_MAILS: Final = 500
 """The most mails of one session; fewer after a server has ended a session itself."""
 _MAX_SESSIONS: Final = 20  # of one poll; the next poll fetches the rest
 _MAX_BREAKING_MAILS: Final = 4  # mails of one poll that may break a session before the poll ends
-_LEAVE_ALONE: Final = timedelta(hours=1)  # a mail that cannot be deleted or never ends would be fetched at every poll
 _LEFT_ALONE: Final = frozenset({"pop3.not-deleted", "pop3.endless"})
-_MAX_WARNINGS: Final = 20  # of one poll; a mailbox may hold a hundred thousand mails that cannot be read
 
 
 @final
@@ -127,151 +124,53 @@ class Intake:
             self._stored(system)
 
 
+def pop3_worker(context: WorkerContext, intake: Intake, inbox: Pop3Inbox) -> PollWorker:
+    """Make the worker that polls a POP3 mailbox; *intake* reports each mail that is stored."""
+    name = f"POP3 {inbox.server.label}"
+    poll = _Pop3Poll(context, intake, inbox)
+    return PollWorker(context, "POP3", name, interval=inbox.poll_interval, things="mails", poll=poll)
+
+
 @final
-class Pop3Worker:
-    """
-    Poll one POP3 mailbox.
+@attrs.define(eq=False)
+class _Pop3Poll:
+    """Poll a mailbox once, with as many mails in a session as its server has shown to send."""
 
-    Args:
-        context: What the workers of the agent share.
-        intake: Reports each mail that is stored.
-        inbox: The mailbox.
-    """
+    _context: WorkerContext
+    _intake: Intake
+    _inbox: Pop3Inbox
+    _limit: int = MAX_MAILS
 
-    def __init__(self, context: WorkerContext, intake: Intake, inbox: Pop3Inbox) -> None:
-        self._context = context
-        self._intake = intake
-        self._inbox = inbox
-        # The UIDLs of mails that are left alone until a moment.
-        self._left_alone: dict[str, datetime] = {}
-        self._limit = MAX_MAILS
-        self.server = f"POP3 {inbox.server.label}"
-        """The name of its server among those that may be paused."""
-        self._pauses = ServerPauses(self.server, context.timing)
-        self.polled = asyncio.Event()
-        """Set when the mailbox was polled, as far as it could be."""
-        self.wake = asyncio.Event()
-        """Set to poll at once, and when the agent is asked to stop."""
-
-    async def run(self) -> None:
-        """Poll until the agent is asked to stop."""
-        context = self._context
-        # An earlier agent may have left a status in the ledger.
-        if (pause := await context.paused_server(self.server)) is None:
-            await self._record(context.ledger.servers.clear_pause_soon(self.server))
-        elif (left := self._pauses.restore(pause, at=context.clock())) > timedelta(0):
-            self.polled.set()
-            await self._wait(left)
-        await context.run_repeatedly("POP3", self._poll_and_pause)
-
-    def resume(self) -> None:
-        """End the pause of the server, because of an order."""
-        LOG.info("%s is tried at once, by order", self.server, extra=event("server.resumed", server=self.server))
-        self.wake.set()
-
-    async def _wait(self, pause: timedelta) -> None:
-        """Wait until the pause is over, or until this worker is woken."""
-        if not self._context.stop_event.is_set():
-            await wait_for_event(self.wake, pause)
-
-    async def _poll_and_pause(self) -> None:
-        # Before the poll: an order during a poll that fails is obeyed after it.
-        self.wake.clear()
-        pause = self._inbox.poll_interval
-        try:
-            report = await self._poll()
-        except InputError as error:
-            # A file of the TLS settings may have been replaced or removed while the agent runs.
-            for problem in error.problems:
-                LOG.error(
-                    "%s: %s",
-                    *(self.server, problem.message),
-                    extra=event("poll.failed", server=self.server, code=problem.code, why=problem.message),
-                )
-        else:
-            pause = await self._pause_after(report)
-            # If nothing has left the mailbox, the same mails would come again at once.
-            if report.more and report.deleted and report.error is None:
-                return
-        self.polled.set()
-        await self._wait(pause * (1 + self._context.rng.random() / 10))
-
-    async def _pause_after(self, report: FetchReport) -> timedelta:
-        """Return how long to wait: longer after each session that could not be opened."""
-        error, servers = report.error, self._context.ledger.servers
-        if self._pauses.since is not None and (report.stored or error is None or error.logged_in):
-            self._pauses.worked()
-            await self._record(servers.clear_pause_soon(self.server))
-        if error is None:
-            return self._inbox.poll_interval
-        if error.logged_in:
-            LOG.warning("%s", error, extra=event("poll.broken-off", server=self.server, why=error.reason))
-            return self._inbox.poll_interval
-        refused = error.kind is FetchFailure.LOGIN and not error.retryable
-        minimum = self._context.timing.login_pause if refused else self._inbox.poll_interval
-        now, why = self._context.clock(), error.reason
-        pause = self._pauses.failed(why, kind=error.kind, at=now, minimum=minimum)
-        since = self._pauses.since or now
-        await self._record(
-            servers.record_pause_soon(
-                self.server, since=since, next_try=now + pause, why=why, failures=self._pauses.failures
-            )
-        )
-        return pause
-
-    async def _record(self, future: Future[None]) -> None:
-        """Wait until the ledger has recorded the status; an error of the ledger does not shorten the pause."""
-        try:
-            async with self._context.final_timeout():
-                await asyncio.wrap_future(future)
-        except TimeoutError:
-            pass  # the agent is ending
-        except LedgerError as error:
-            LOG.error("POP3: %s", error, extra=event("server.pause-not-recorded", server=self.server, why=error))
-
-    async def _poll(self) -> FetchReport:
-        """Poll once, and log what an operator may need to know."""
-        context, now = self._context, self._context.clock()
-        # A moment that is too late was set while the clock was ahead.
-        self._left_alone = {
-            uidl: until for uidl, until in self._left_alone.items() if now < until <= now + _LEAVE_ALONE
-        }
+    async def __call__(self, skip: frozenset[str], /) -> Polled:
         report = await fetch_once(
-            context.ledger,
-            context.router,
+            self._context.ledger,
+            self._context.router,
             self._inbox.server,
-            clock=context.clock,
+            clock=self._context.clock,
             on_stored=self._intake.report,
-            skip=frozenset(self._left_alone),
+            skip=skip,
             limit=self._limit,
         )
         self._limit = MAX_MAILS if report.error is None else report.limit
-        error = report.error
-        outcome = "done" if error is None else "broken-off" if error.logged_in else "failed"
-        context.metrics.count(POLLS, outcome=outcome)
-        if report.seen_again:
-            LOG.info(
-                "%s: %d mails were fetched again that had been stored before",
-                *(self.server, len(report.seen_again)),
-                extra=event("mail.seen-again", server=self.server, number=len(report.seen_again)),
-            )
-        problems = [*report.problems, *(left.problem for left in report.left)]
-        for problem in problems[:_MAX_WARNINGS]:
-            LOG.warning(
-                "%s: %s",
-                *(self.server, problem.message),
-                extra=event("mail.trouble", server=self.server, code=problem.code, why=problem.message),
-            )
-        if len(problems) > _MAX_WARNINGS:
-            more = len(problems) - _MAX_WARNINGS
-            LOG.warning(
-                "%s: left out %d more warnings like these",
-                *(self.server, more),
-                extra=event("mail.more-trouble", server=self.server, number=more),
-            )
-        left_alone = (left.uidl for left in report.left if left.uidl and left.problem.code in _LEFT_ALONE)
-        self._left_alone |= dict.fromkeys(left_alone, now + _LEAVE_ALONE)
-        return report
+        return Polled(
+            trouble=None if report.error is None else _trouble(report.error),
+            stored=bool(report.stored),
+            seen_again=len(report.seen_again),
+            problems=(*report.problems, *(left.problem for left in report.left)),
+            leave_alone=[left.uidl for left in report.left if left.uidl and left.problem.code in _LEFT_ALONE],
+            # If nothing has left the mailbox, the same mails would come again at once.
+            more=bool(report.more and report.deleted),
+        )
+
+
+def _trouble(error: FetchError) -> PollTrouble:
+    return PollTrouble(
+        kind=error.kind,
+        reason=error.reason,
+        text=str(error),
+        logged_in=error.logged_in,
+        login_refused=error.kind is FetchFailure.LOGIN and not error.retryable,
+    )
 
 
 # ── one poll ─────────────────────────────────────────────────────────────────

@@ -13,12 +13,13 @@ import attrs
 
 from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import RETRY_SCHEDULE
+from htpoort.core.files import FileService, GatewayUser, clashes
 from htpoort.core.message import Layout, TransferEncoding
 from htpoort.core.text import placeholders, unknown_placeholders
 from htpoort.delivery import DELIVERY_SCHEDULE
-from htpoort.transport import Pop3Account, SmtpServer
+from htpoort.transport import FtpsAccount, Pop3Account, SmtpServer
 
-__all__ = ["DeclarationFolder", "Outbox", "Pop3Inbox", "Timing"]
+__all__ = ["DeclarationFolder", "FileGatewaySettings", "Outbox", "Pop3Inbox", "Timing"]
 
 PAUSE_SCHEDULE: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30))
 """The pause of a server that cannot be used, after each failed attempt."""
@@ -52,17 +53,66 @@ class Outbox:
     retry_schedule: tuple[timedelta, ...] = RETRY_SCHEDULE
 
     def __attrs_post_init__(self) -> None:
-        problems: list[Problem] = []
-        if not 1 <= self.connections <= _MAX_CONNECTIONS:
-            problems.append(
-                Problem("outbox.connections", f"connections is {self.connections}; give 1 to {_MAX_CONNECTIONS}.")
-            )
-        if self.per_hour is not None and self.per_hour < 1:
-            problems.append(
-                Problem("outbox.per-hour", f"per_hour is {self.per_hour}; give at least 1, or leave it out.")
-            )
+        if problems := _wrong_limits(self.connections, self.per_hour):
+            raise InputError("", problems)
+
+
+def _wrong_limits(connections: int, per_hour: int | None) -> tuple[Problem, ...]:
+    """List what is wrong with the limits of a sender."""
+    problems: list[Problem] = []
+    if not 1 <= connections <= _MAX_CONNECTIONS:
+        problems.append(Problem("outbox.connections", f"connections is {connections}; give 1 to {_MAX_CONNECTIONS}."))
+    if per_hour is not None and per_hour < 1:
+        problems.append(Problem("outbox.per-hour", f"per_hour is {per_hour}; give at least 1, or leave it out."))
+    return tuple(problems)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FileGatewaySettings:
+    """
+    A file gateway that a user uploads declarations to, and fetches status files and responses from.
+
+    While one gateway replaces another, both are used: the old one with *upload* false, until its ``out`` is empty.
+
+    Args:
+        server: The gateway, and the login there.
+        user: The user whose folders these are.
+        services: The services that the user uploads to; at least one.
+        upload: Whether files are uploaded here.
+        fetch: Whether files are fetched here.
+        unique_names: Whether the gateway refuses a name that was used. If so, a file of which it is unknown whether it
+            arrived is uploaded again under the same name, which shows it; otherwise it waits for a status file or a
+            person. Give False for a server that would overwrite the file.
+        poll_interval: The time between two polls of ``out``. A random tenth at most is added.
+        connections: The most connections for uploads at once, 1 to 64.
+        per_hour: The most uploads an hour, counted over all agents of the ledger; None for no limit.
+        retry_schedule: The delay after each deferred upload. When it is used up, the file has failed.
+
+    Raises:
+        InputError: *services* is empty, or two of them could be mistaken for each other; neither *upload* nor *fetch*
+            is set; or *connections* or *per_hour* is out of range.
+    """
+
+    server: FtpsAccount
+    user: GatewayUser
+    services: tuple[FileService, ...]
+    upload: bool = True
+    fetch: bool = True
+    unique_names: bool = True
+    poll_interval: timedelta = timedelta(minutes=1)
+    connections: int = 1
+    per_hour: int | None = None
+    retry_schedule: tuple[timedelta, ...] = RETRY_SCHEDULE
+
+    def __attrs_post_init__(self) -> None:
+        problems = (*_wrong_limits(self.connections, self.per_hour), *clashes((), self.services))
+        if not self.services:
+            problems += (Problem("gateway.services", "services is empty; give at least one service."),)
+        if not self.upload and not self.fetch:
+            problems += (Problem("gateway.no-use", "upload and fetch are both false; set one of them to true."),)
         if problems:
-            raise InputError("", tuple(problems))
+            raise InputError("", problems)
 
 
 @final

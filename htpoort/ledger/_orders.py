@@ -1,4 +1,4 @@
-"""Find the exchanges that an order of a person is about, and carry it out as the table of states decides."""
+"""Find the exchanges that an order or a question is about, and change them as the table of states decides."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import attrs
 import sqlalchemy as sa
 
 from htpoort.core.errors import InputError, Problem, UnknownError
@@ -62,3 +63,13 @@ def apply_to_all(
     for row in rows:
         _attempts.apply_event(connection, row.id, State(row.state), event, at=at)
     return len(rows)
+
+
+def ask_names(connection: sa.Connection, condition: sa.ColumnElement[bool], at: datetime) -> list[Exchange]:
+    """Queue files again of which it is unknown whether they arrived; return them."""
+    query = sa.select(_exchanges).where(condition).order_by(_exchanges.c.id).with_for_update(skip_locked=True)
+    asked: list[Exchange] = []
+    for row in connection.execute(query).all():
+        state = _attempts.apply_event(connection, row.id, State.UNKNOWN, Event.NAME_ASKED, at=at).state
+        asked.append(attrs.evolve(exchange_of(row), state=state))
+    return asked

@@ -23,7 +23,7 @@ from htpoort.ledger._connection import Connections, soon, writes
 from htpoort.ledger._holding import find_holding
 from htpoort.ledger._knowledge import NoticeReader
 from htpoort.ledger._lists import UNANSWERED_SINCE_OF, ExchangeLists
-from htpoort.ledger._orders import apply_to_all, carry_out, find_for_order
+from htpoort.ledger._orders import apply_to_all, ask_names, carry_out, find_for_order
 from htpoort.ledger._queueing import exchange_of
 from htpoort.ledger._statement import any_row, correct_due, log
 from htpoort.ledger.records import Claimed, Exchange
@@ -275,8 +275,7 @@ class Exchanges(ExchangeLists):
 
     expire_soon = soon(expire)
 
-    @writes
-    def ask_names(self, connection: sa.Connection, systems: Sequence[str], *, at: datetime) -> list[Exchange]:
+    def ask_names(self, systems: Sequence[str], *, at: datetime) -> list[Exchange]:
         """
         Queue files again under the same names, of which it is unknown whether they arrived, and which are due.
 
@@ -288,22 +287,17 @@ class Exchanges(ExchangeLists):
             at: Now.
 
         Returns:
-            The exchanges that are queued because of this.
+            The exchanges that are queued because of this. If there are none, nothing is written.
 
         Raises:
-            LedgerError: The ledger could not be written.
+            LedgerError: The ledger could not be read or written.
         """
-        unknown = _exchanges.c.state == State.UNKNOWN.value, _exchanges.c.due <= at
         # No file has a Message-ID, and every message has one.
-        files = *unknown, _exchanges.c.system.in_(systems), _exchanges.c.message_id.in_([""])
-        query = sa.select(_exchanges).where(*files).order_by(_exchanges.c.id).with_for_update(skip_locked=True)
-        asked: list[Exchange] = []
-        for row in connection.execute(query).all():
-            state = _attempts.apply_event(connection, row.id, State.UNKNOWN, Event.NAME_ASKED, at=at).state
-            asked.append(attrs.evolve(exchange_of(row), state=state))
-        return asked
-
-    ask_names_soon = soon(ask_names)
+        unknown_file = (_exchanges.c.state == State.UNKNOWN.value) & _exchanges.c.message_id.in_([""])
+        condition = unknown_file & _exchanges.c.system.in_(systems) & (_exchanges.c.due <= at)
+        if not self._connections.read(any_row, condition):
+            return []
+        return self._connections.write(ask_names, condition, at)
 
     def correct_due(self, systems: Sequence[str], *, at: datetime, longest: timedelta) -> int:
         """

@@ -15,6 +15,7 @@ from htpoort import Router, State
 from htpoort._aio import ConcurrentExitStack
 from htpoort.agent import Agent, Outbox, Timing
 from htpoort.agent._context import WorkerContext
+from htpoort.agent._routes import mail_route
 from htpoort.agent.outbox import OutboxWorker
 from htpoort.ledger import Ledger, PausedServer
 
@@ -350,7 +351,7 @@ def test_a_pause_that_ends_between_two_questions(ledger: Ledger, router: Router)
         port = listening.sockets[0].getsockname()[1]
         common = WorkerContext(ledger=ledger, router=router, owner="a", clock=now, timing=pausing(3_600))
         outgoing, connections = (
-            OutboxWorker(common, Outbox(server=server(port), connections=1), ("DMS",)),
+            OutboxWorker(common, mail_route(Outbox(server=server(port), connections=1), ("DMS",))),
             ConcurrentExitStack(),
         )
         await outgoing.open(connections)

@@ -6,6 +6,7 @@ Kill an agent at a thousand different points while it sends and receives, and ch
 A point is the moment before or after one system call that writes, syncs or sends (`syscalls`, by ptrace), or
 before one line of htpoort (`lines`, where a process must not trace its child). Every third trial by system
 calls is also a power cut: of what was not synced, the disk keeps a random part, block by block.
+With ``--files``, the agent uploads to a file gateway and fetches from it, instead of sending and receiving messages.
 With ``--window``, all is declared in a service window; what it holds is let go after its end, and one before, by order.
 After each kill another agent finishes the work; every fifth time that one is killed too, and a third finishes.
 """
@@ -32,6 +33,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import crash_files
 import processes
 import tracing
 from crash_verdict import TrialResult, judge, phase
@@ -75,6 +77,7 @@ class Trial:
         seed: The seed of the declarations and of the disk.
         unsynced: Make the ledger acknowledge before it syncs, on purpose.
         window: Declare in a service window.
+        files: Exchange files with a file gateway.
     """
 
     number: int
@@ -85,6 +88,7 @@ class Trial:
     seed: int = 0
     unsynced: bool = False
     window: bool = False
+    files: bool = False
 
 
 # ── points ───────────────────────────────────────────────────────────────────
@@ -188,7 +192,7 @@ def _by_lines(scene: processes.Scene, point: Point | None, counted: Path) -> Non
     threading.settrace(called)
     sys.settrace(called)
     try:
-        processes.agent(scene)
+        _agent(scene)
     finally:
         sys.settrace(None)
         threading.settrace(None)
@@ -199,21 +203,26 @@ def _life(scene: processes.Scene, point: Point, *, power: bool) -> tuple[int, st
     """Run one agent until a point; return its exit code and what it was doing."""
     if point.by == "syscalls":
         watch = Watch(scene, point, power=power)
-        return tracing.trace(lambda: processes.agent(scene), watch), watch.reached
+        return tracing.trace(lambda: _agent(scene), watch), watch.reached
     counted = scene.folder / "counted"
     code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, point, counted)))
     return code, counted.read_text() if code == -signal.SIGKILL else ""
 
 
-def count_points(by: str, seed: int, *, window: bool = False) -> int:
+def _agent(scene: processes.Scene) -> None:
+    """Be an agent of a scene."""
+    (crash_files if scene.files else processes).agent(scene)
+
+
+def count_points(by: str, seed: int, *, window: bool = False, files: bool = False) -> int:
     """Count the points of a life that is not killed."""
-    with _scene(Trial(0, Point(by, 0), seed=seed, window=window), number=0) as scene, _world(scene):
+    with _scene(Trial(0, Point(by, 0), seed=seed, window=window, files=files), number=0) as scene, _world(scene):
         if by == "lines":
             code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, None, scene.folder / "counted")))
             count = int((scene.folder / "counted").read_text()) if code == 0 else 0
         else:
             watch = Watch(scene, None, power=False)
-            code = tracing.trace(lambda: processes.agent(scene), watch)
+            code = tracing.trace(lambda: _agent(scene), watch)
             count = watch.count
     if code:
         message = f"an agent that was not killed ended with {code}"
@@ -234,6 +243,9 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
         maildir=trial.maildir,
         unsynced=trial.unsynced,
         window=trial.window,
+        files=trial.files,
+        # Each file has four more that are fetched for it.
+        declared=3 if trial.files else 6,
     )
     scene.reserve()
     try:
@@ -245,7 +257,7 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
 
 @contextlib.contextmanager
 def _world(scene: processes.Scene) -> Any:  # noqa: ANN401 - a generator
-    world = tracing.fork(lambda: processes.world(scene))
+    world = tracing.fork(lambda: (crash_files if scene.files else processes).world(scene))
     try:
         tracing.wait_for_file(world, scene.folder / "gateway")
         yield world
@@ -271,9 +283,9 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
                 _cut(scene, chance)
             if trial.window:
                 outcome.phases.append(phase(scene))
-        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: processes.agent(scene)))):
+        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: _agent(scene)))):
             outcome.wrong.append(f"the last agent ended with {code}")
-        judge(scene, outcome)
+        (crash_files.judge if trial.files else judge)(scene, outcome)
         if outcome.wrong and not trial.unsynced:
             (scene.folder / "keep").touch()
             outcome.folder = str(scene.folder)
@@ -283,14 +295,16 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
 # ── all trials ───────────────────────────────────────────────────────────────
 
 
-def plan_trials(by: str, points: int, seed: int, *, unsynced: bool = False, window: bool = False) -> list[Trial]:
+def plan_trials(  # noqa: PLR0913 - one argument for each option
+    by: str, points: int, seed: int, *, unsynced: bool = False, window: bool = False, files: bool = False
+) -> list[Trial]:
     """Spread the points over a whole life, each before or after another call; use a new scene when they run out."""
     trials: list[Trial] = []
     chance = random.Random(seed)  # noqa: S311 - not a secret
     scene = seed * 100
     while len(trials) < points:
         # The end of a life varies by some calls, more on a busy machine; a later point would never be reached.
-        last = int(min(count_points(by, scene, window=window) for _ in range(3)) * 0.95)
+        last = int(min(count_points(by, scene, window=window, files=files) for _ in range(3)) * 0.95)
         sides = (False, True) if by == "syscalls" else (False,)
         # A ledger that is broken on purpose can lose most near the end of its life.
         first = last // 2 if unsynced else 1
@@ -305,11 +319,12 @@ def plan_trials(by: str, points: int, seed: int, *, unsynced: bool = False, wind
                     index,
                     Point(by, number, after),
                     again=again if index % 5 == 4 and not unsynced else None,
-                    maildir=not power and index % 2 == 1,
+                    maildir=not power and index % 2 == 1 and not files,
                     power=power,
                     seed=scene,
                     unsynced=unsynced,
                     window=window,
+                    files=files,
                 )
             )
         scene += 1
@@ -373,10 +388,20 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--unsynced", action="store_true", help="break the ledger on purpose: the proof must notice")
     parser.add_argument("--window", action="store_true", help="declare in a service window")
+    parser.add_argument("--files", action="store_true", help="exchange files with a file gateway")
     options = parser.parse_args()
+    if options.files and (options.window or options.unsynced):
+        parser.error("--files goes with neither --window nor --unsynced")
     by = "lines" if options.by == "lines" or not tracing.can_trace() else "syscalls"
     began = time.monotonic()
-    trials = plan_trials(by, options.points, options.seed, unsynced=options.unsynced, window=options.window)
+    trials = plan_trials(
+        by,
+        options.points,
+        options.seed,
+        unsynced=options.unsynced,
+        window=options.window,
+        files=options.files,
+    )
     outcomes = run(trials, options.workers)
     figures = summarize(by, options.seed, trials, outcomes, time.monotonic() - began)
     if options.json:

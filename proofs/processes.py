@@ -123,6 +123,7 @@ class Scene:
         maildir: Deliver to Maildirs; otherwise to a process that appends to a file and syncs it.
         unsynced: Make the ledger acknowledge before it syncs, to see whether the proof notices.
         window: Declare in a service window, whose end is learned when all is declared.
+        files: Exchange files with a file gateway instead of messages.
     """
 
     folder: Path
@@ -132,6 +133,7 @@ class Scene:
     maildir: bool = False
     unsynced: bool = False
     window: bool = False
+    files: bool = False
 
     @property
     def host(self) -> str:

@@ -41,6 +41,22 @@ def test_a_service_window(shown: Shown) -> None:
     assert sum(number for phase, number in figures["phases"].items() if phase.startswith("held")) >= 3
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("by", ["syscalls", "lines"])
+def test_files_of_a_gateway(shown: Shown, by: str) -> None:
+    """
+    Wherever an agent is killed, each file is processed once under its own name, and what it deletes is stored.
+
+    What may have arrived settles itself, however the gateway refuses a name that was used.
+    """
+    figures = shown("crash.py", "--files", "--points", "12", "--seed", "7", "--by", by)
+
+    assert [] == figures["wrong"]
+    assert (12, 36, 36) == (figures["trials"], figures["queued"], figures["taken_by_the_gateway"])
+    # Three status files and a response for each file, and a status 0 for each name that was refused that way.
+    assert figures["acknowledged"] >= 144
+
+
 def test_a_ledger_that_does_not_sync_is_found_out(shown: Shown) -> None:
     """The proof itself works: it finds that a ledger that acknowledges before it syncs does not survive a power cut."""
     figures = shown("crash.py", "--points", "2", "--seed", "7", "--unsynced")

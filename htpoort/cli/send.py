@@ -16,6 +16,7 @@ import typer
 from htpoort import _clock
 from htpoort.cli import _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
+from htpoort.cli._files import FileOptions
 from htpoort.cli._input import (
     CONFIG,
     Config,
@@ -59,11 +60,11 @@ _System = Annotated[
     str | None, typer.Option("--system", help="Declaration system; by default the one that [cutover] names.")
 ]
 _Party = Annotated[
-    str | None, typer.Option("--party", help="Party ID of the declarant (V); not needed if --pattern has {party}.")
+    str | None, typer.Option("--party", help="Party ID (V), or user of a gateway; not needed if --pattern has {party}.")
 ]
 _Reference = Annotated[
     str | None,
-    typer.Option("--reference", help="Reference (K) of one declaration, or auto: it follows from party and payload."),
+    typer.Option("--reference", help="Reference (K), or name of a file; auto: it follows from party and payload."),
 ]
 _Pattern = Annotated[
     str | None,
@@ -73,6 +74,13 @@ _Kind = Annotated[str | None, typer.Option("--kind", help="Kind of declaration, 
 _ShadowPayload = Annotated[
     str | None,
     typer.Option("--shadow-payload", metavar="FILE", help="The declaration for the shadow system; by default PAYLOAD."),
+]
+_OwnMailbox = Annotated[
+    str | None,
+    typer.Option("--mailbox", help="The declarant's own mailbox, where replies arrive; not for a file to a gateway."),
+]
+_ValidationOnly = Annotated[
+    bool, typer.Option("--validation-only", help="Let the gateway only check the file, which declares nothing.")
 ]
 _BusinessReference = Annotated[
     str | None, typer.Option("--business-reference", help="The declarant's own reference (LRN), for reports.")
@@ -186,8 +194,9 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
     *,
     system: _System = None,
     party: _Party = None,
-    mailbox: Mailbox,
+    mailbox: _OwnMailbox = None,
     reference: _Reference = None,
+    validation_only: _ValidationOnly = False,
     pattern: _Pattern = None,
     kind: _Kind = None,
     shadow_payload: _ShadowPayload = None,
@@ -204,8 +213,7 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
 ) -> None:
     """Put a declaration, or many files, into the ledger; an agent sends them."""
     _input.check_layout(layout, file_name)
-    if kind is not None and not kind.strip():
-        raise _input.refusal("cutover.kind", f"--kind is {kind!r}; give a kind as [cutover] names it, or leave it out.")
+    _check_kind(kind)
     texts = payloads or [_STDIN]
     many = len(texts) > 1 or pattern is not None or os.path.isdir(texts[0])  # noqa: PTH112 - False also for a name that cannot be one
     of_one = {
@@ -217,13 +225,10 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
         "--message-id": message_id,
         "--sha256": sha256,
     }
-    if many:
-        _check_many(texts, reference, pattern, of_one)
-    else:
-        _check_one(party, reference)
+    _check_many(texts, reference, pattern, of_one) if many else _check_one(party, reference)
     options = MessageOptions(
         party=party or "",
-        mailbox=mailbox,
+        mailbox=mailbox or "",
         reference=reference or "",
         layout=layout,
         transfer_encoding=transfer_encoding,
@@ -232,10 +237,13 @@ def queue(  # noqa: PLR0913 - one option for each part of a message
         date=date,
         message_id=message_id,
     )
+    if mailbox is None or validation_only:
+        file = FileOptions(system, options, kind, of_one, validation_only, many)
+        _show_facts(_queued_facts(file.queue(config, texts[0]), json=json), json=json)
+        return
     with _input.opened(config, create=True) as (settings, ledger):
         if many:
-            # Imported here, so that one declaration does not pay for it.
-            from htpoort.cli import _bulk  # noqa: PLC0415
+            from htpoort.cli import _bulk  # noqa: PLC0415 - one declaration does not pay for it
 
             files = _bulk.Files(settings, ledger, options, system, kind, pattern)
             raise typer.Exit(files.queue(texts).show(json=json, kind_note=_kind_note(settings, system, kind)))
@@ -249,6 +257,12 @@ def _kind_note(settings: LedgerConfig, system: str | None, kind: str | None) -> 
     if kind is None or system is not None or settings.cutover is None or settings.cutover.plan.names_kind(kind):
         return None
     return f"no move in [cutover] has the kind {kind}, so only the moves without a kind count"
+
+
+def _check_kind(kind: str | None) -> None:
+    """Check that a kind is not blank."""
+    if kind is not None and not kind.strip():
+        raise _input.refusal("cutover.kind", f"--kind is {kind!r}; give a kind as [cutover] names it, or leave it out.")
 
 
 def _check_one(party: str | None, reference: str | None) -> None:
@@ -297,6 +311,8 @@ class _One:
 
     def queue(self, payload: str, sha256: str | None) -> Dispatched:
         """Queue it."""
+        if self.system is not None and (service := self.settings.service(self.system)) is not None:
+            raise _input.refusal("input.usage", f"--mailbox is for a message; {service.name} takes files.")
         self._check_shadow_payload(payload)
         reference = _input.words("--reference", self.options.reference)
         lrn = self.business_reference
@@ -385,17 +401,26 @@ def _naming_system(directory: Directory) -> Generator[None]:
 
 def _show_queued(one: _One, dispatched: Dispatched, *, json: bool) -> None:
     exchange, shadow = dispatched.exchange, dispatched.destination.shadow
-    facts = _facts.exchange(exchange)
-    if json:
-        facts["repeated"] = exchange.repeated
-    elif exchange.repeated:
-        facts["note"] = "The same declaration was queued before under this K; nothing was added."
+    facts = _queued_facts(exchange, json=json)
     if shadow is not None:
         facts["shadow"] = shadow.name
     elif one.shadow_payload is not None:
         facts["shadow_payload"] = f"not used; the declaration itself goes to {exchange.system}, the shadow system"
     if (note := _kind_note(one.settings, one.system, one.kind)) is not None:
         facts["kind"] = note
+    _show_facts(facts, json=json)
+
+
+def _queued_facts(exchange: Exchange, *, json: bool) -> Facts:
+    facts = _facts.exchange(exchange)
+    if json:
+        facts["repeated"] = exchange.repeated
+    elif exchange.repeated:
+        facts["note"] = "The same declaration was queued before under this K; nothing was added."
+    return facts
+
+
+def _show_facts(facts: Facts, *, json: bool) -> None:
     if json:
         _show.as_json(facts)
     else:

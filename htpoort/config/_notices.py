@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from htpoort.config._parts import Sources
+from htpoort.config._sources import Sources
 from htpoort.config._tables import NoticeNameTable, NoticesTable, UnansweredSystemTable, UnansweredTable
 from htpoort.config.configuration import NoticesConfig, UnansweredConfig
 from htpoort.core.notices import NoticeName
@@ -32,7 +32,7 @@ def _names(sources: Sources) -> tuple[NoticeName, ...]:
         # A name of none of the user's systems has an empty one.
         system = "" if table is not None and not table.system else None
         if table is not None and table.system:
-            system = sources.system((*path, "system"), table.system)
+            system = sources.any_system((*path, "system"), table.system)
         if table is None or system is None:
             continue
         key = folded(table.name), table.authority
@@ -57,7 +57,7 @@ def unanswered(sources: Sources) -> UnansweredConfig:
     times: dict[str, timedelta] = {}
     for path in document.tables(("unanswered", "system")):
         own = document.read(path, UnansweredSystemTable)
-        system = None if own is None else sources.system((*path, "system"), own.system)
+        system = None if own is None else sources.any_system((*path, "system"), own.system)
         if own is None or system is None:
             continue
         if system in times:

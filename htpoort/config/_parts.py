@@ -12,186 +12,40 @@ import os
 import shutil
 import ssl
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, final
-
-import attrs
+from typing import Final
 
 from htpoort.agent import DeclarationFolder, Outbox, Pop3Inbox
-from htpoort.config._tables import DeliveryTable, FolderTable, Login, OutboxTable, Pop3Table, SmtpTable, Tls
+from htpoort.config._sources import Sources, check_login, key_password_of, password_of, tls_of
+from htpoort.config._tables import DeliveryTable, FolderTable, OutboxTable, Pop3Table, SmtpTable
 from htpoort.core import address
-from htpoort.core.directory import Directory
 from htpoort.core.errors import UnknownError
 from htpoort.core.party import PartyId, find_party
-from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
+from htpoort.files import GatewayUser
 from htpoort.ledger import Reply
-from htpoort.transport import Limits, Pop3Account, SmtpInbox, SmtpServer, TlsSettings, client_context, server_context
+from htpoort.transport import Limits, Pop3Account, SmtpInbox, SmtpServer, client_context, server_context
 
 # Replace a server that cannot be built, so that the rest can be checked.
 _NO_SMTP: Final = SmtpServer(host="localhost")
 _NO_POP3: Final = Pop3Account(host="localhost", username="-", password="-")  # noqa: S106 - not a real one
 _NO_INBOX: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@forwarder.example",))
-_STAND_IN: Final = "stand-in"
-
-
-@final
-@attrs.frozen(kw_only=True)
-class Sources:
-    """
-    What a configuration file may refer to.
-
-    Args:
-        document: The file; it keeps the problems.
-        folder: Where its relative paths start.
-        environ: The environment.
-        look_up: Whether to read passwords and certificates. Otherwise stand-ins are used, so that a user who may not
-            read the passwords can check the rest.
-        places: Whether to find out if folders can be written and programs run.
-        directory: The published systems and those of the file.
-    """
-
-    document: Document
-    folder: Path
-    environ: Mapping[str, str] = attrs.field(repr=False)
-    look_up: bool
-    places: bool
-    directory: Directory
-
-    def path(self, text: str) -> Path:
-        """Resolve a path, relative to the folder of the file."""
-        return self.folder / text
-
-    def system(self, path: KeyPath, name: str) -> str | None:
-        """
-        Find the proper name of a system that the file refers to.
-
-        Args:
-            path: The setting that refers to it.
-            name: In any case.
-
-        Returns:
-            Its name; None if there is no such system.
-        """
-        try:
-            return self.directory.system(name).name
-        except UnknownError as error:
-            # If the key itself is wrong, nothing is known about the systems of the file.
-            if isinstance(self.document.table.get("systems", {}), Mapping):
-                message = f"system {name!r} is neither published nor in [systems.NAME]"
-                self.document.report("config.system", path, f"{message}{error.hint}")
-            return None
-
-    def variable(self, path: KeyPath, name: str) -> str | None:
-        """Read a variable of the environment; an empty one counts as absent."""
-        value = self.environ.get(name)
-        if not value:
-            message = f"the environment variable {name} is not set, or is empty."
-            self.document.report("config.environment", path, message)
-            return None
-        return value
-
-    def secret(
-        self, table: KeyPath, key: str, *, literal: str | None, variable: str | None, file: str | None
-    ) -> str | None:
-        """
-        Read a password.
-
-        Args:
-            table: The table that names it.
-            key: Its key, such as ``password``.
-            literal: The value of ``<key>``, which is always refused.
-            variable: The value of ``<key>_env``.
-            file: The value of ``<key>_file``.
-
-        Returns:
-            The password; None if none is named; a stand-in if it cannot be read and that was reported.
-        """
-        if literal is not None:
-            message = f'do not write a password into this file; give {key}_env = "NAME" or {key}_file = "path".'
-            self.document.report("config.secret", (*table, key), message)
-            return _STAND_IN
-        if variable is not None and file is not None:
-            self.document.report("toml.value", (*table, f"{key}_file"), f"give {key}_env or {key}_file, not both.")
-            return _STAND_IN
-        if variable is not None:
-            return (self.variable((*table, f"{key}_env"), variable) if self.look_up else None) or _STAND_IN
-        if file is not None:
-            return self._read((*table, f"{key}_file"), self.path(file)) if self.look_up else _STAND_IN
-        return None
-
-    def _read(self, path: KeyPath, file: Path) -> str:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            self.document.report("config.file", path, unreadable(file, error))
-        except UnicodeDecodeError:
-            self.document.report("config.file", path, f"{file} is not UTF-8.")
-        except ValueError:
-            # A NUL.
-            self.document.report("config.file", path, f"{str(file)!r} is not a path.")
-        else:
-            # An editor ends a file with a line end.
-            if password := text.removesuffix("\n").removesuffix("\r"):
-                return password
-            self.document.report("config.file", path, f"{file} is empty; write the password into it.")
-        return _STAND_IN
-
-
-def _tls(sources: Sources, path: KeyPath, table: Tls, context: Callable[[TlsSettings], ssl.SSLContext]) -> TlsSettings:
-    """Build TLS settings, and check that their files can be used."""
-    key_password = _key_password(sources, path, table)
-    if sources.document.is_refused(path, "certificate"):
-        # Its key and its peers cannot be checked without it.
-        return TlsSettings()
-    files = [None if text is None else sources.path(text) for text in (table.ca_file, table.certificate, table.key)]
-
-    def build() -> TlsSettings:
-        ca_file, certificate, key = files
-        settings = TlsSettings(ca_file=ca_file, certificate=certificate, key=key, key_password=key_password)
-        if sources.look_up and any(files):
-            context(settings)
-        return settings
-
-    return sources.document.build(path, build, TlsSettings())
-
-
-def _key_password(sources: Sources, path: KeyPath, table: Tls) -> str | None:
-    return sources.secret(
-        path, "key_password", literal=table.key_password, variable=table.key_password_env, file=table.key_password_file
-    )
-
-
-def _password(sources: Sources, path: KeyPath, table: Login) -> str | None:
-    return sources.secret(
-        path, "password", literal=table.password, variable=table.password_env, file=table.password_file
-    )
-
-
-def _check_login(document: Document, path: KeyPath, table: Login, *, required: bool) -> None:
-    """Report a user name without a password, or the other way round, by the keys of the file."""
-    has_password = (table.password, table.password_env, table.password_file) != (None, None, None)
-    if table.username is None and (required or has_password) and not document.is_refused(path, "username"):
-        document.report("toml.missing", (*path, "username"), "this setting is needed with a password.")
-    wrong = document.is_refused(path, "password", "password_env", "password_file")
-    if not has_password and (required or table.username is not None) and not wrong:
-        document.report("toml.missing", (*path, "password"), "give it by password_env or password_file.")
 
 
 def outbox(sources: Sources, path: KeyPath, table: OutboxTable) -> Outbox:
     """Build one outbox; the caller checks its systems."""
     document = sources.document
-    _check_login(document, path, table, required=False)
+    check_login(document, path, table, required=False)
     build = functools.partial(
         SmtpServer,
         host=table.server,
         security=table.security,
         username=table.username,
-        password=_password(sources, path, table),
-        tls=_tls(sources, path, table, client_context),
+        password=password_of(sources, path, table),
+        tls=tls_of(sources, path, table, client_context),
         timeout=table.timeout.total_seconds(),
         final_timeout=table.final_timeout.total_seconds(),
         local_hostname=table.local_hostname,
@@ -231,7 +85,7 @@ def smtp_inboxes(sources: Sources) -> list[SmtpInbox]:
 def _smtp_inbox(sources: Sources, path: KeyPath, table: SmtpTable) -> SmtpInbox:
     document, context = sources.document, None
     if table.certificate is not None or document.is_refused(path, "certificate"):
-        settings = _tls(sources, path, table, server_context)
+        settings = tls_of(sources, path, table, server_context)
         # Without the files, an empty context only shows that there would be one.
         ready = sources.look_up and settings.certificate is not None
         context = server_context(settings) if ready else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -256,7 +110,7 @@ def _smtp_inbox(sources: Sources, path: KeyPath, table: SmtpTable) -> SmtpInbox:
 
 def _refuse_tls(sources: Sources, path: KeyPath, table: SmtpTable) -> None:
     """Refuse every setting that a listener without a certificate cannot keep."""
-    key_password = _key_password(sources, path, table)
+    key_password = key_password_of(sources, path, table)
     useless = (("require_tls", table.require_tls), ("ca_file", table.ca_file), ("key", table.key))
     for key, value in (*useless, ("key_password", key_password)):
         if value:
@@ -280,14 +134,14 @@ def pop3_inboxes(sources: Sources) -> list[Pop3Inbox]:
         table = document.read(path, Pop3Table)
         if table is None:
             continue
-        _check_login(document, path, table, required=True)
+        check_login(document, path, table, required=True)
         build = functools.partial(
             Pop3Account,
             host=table.server,
             security=table.security,
             username=table.username or "",
-            password=_password(sources, path, table) or "",
-            tls=_tls(sources, path, table, client_context),
+            password=password_of(sources, path, table) or "",
+            tls=tls_of(sources, path, table, client_context),
             timeout=table.timeout.total_seconds(),
             mail_timeout=table.mail_timeout.total_seconds(),
             session_timeout=table.session_timeout.total_seconds(),
@@ -309,14 +163,14 @@ _TIMEOUT: Final = MaildirDelivery("replies").timeout  # a command has the same d
 
 
 def deliveries(
-    sources: Sources, parties: tuple[PartyId, ...], limit: timedelta
+    sources: Sources, parties: tuple[PartyId | GatewayUser, ...], limit: timedelta
 ) -> tuple[dict[str, Delivery[Reply]], dict[tuple[str, str], Delivery[Reply]]]:
     """
     Build the deliveries of ``[[delivery]]``.
 
     Args:
         sources: What the file refers to.
-        parties: The parties of the file.
+        parties: The parties of the file, and the users of its gateways.
         limit: How long the agent lets one delivery run; each needs less, because its own error explains more.
 
     Returns:
@@ -332,7 +186,7 @@ def deliveries(
     for path in document.tables(("delivery",)):
         if (table := document.read(path, DeliveryTable)) is None:
             continue
-        name = None if document.is_refused(path, "system") else sources.system((*path, "system"), table.system)
+        name = None if document.is_refused(path, "system") else sources.any_system((*path, "system"), table.system)
         party = _known_party(document, (*path, "party"), table.party, parties)
         if name is not None and not document.is_refused(path, "party"):
             if (name, party) in seen:
@@ -350,7 +204,9 @@ def deliveries(
     return by_system, by_party
 
 
-def _known_party(document: Document, path: KeyPath, text: str | None, parties: tuple[PartyId, ...]) -> str | None:
+def _known_party(
+    document: Document, path: KeyPath, text: str | None, parties: tuple[PartyId | GatewayUser, ...]
+) -> str | None:
     """Find a party of the file as the file spells it; None if none is named, or if it is unknown."""
     if text is None:
         return None

@@ -15,7 +15,7 @@ from htpoort.core.exchange import RETRY_SCHEDULE
 from htpoort.core.message import Layout, TransferEncoding
 from htpoort.core.toml_reader import refused_setting, required
 from htpoort.ledger import RETENTION_DAYS, TRANSACTION_TIMEOUT
-from htpoort.transport import Pop3Account, Security, SmtpInbox, SmtpServer
+from htpoort.transport import FtpsAccount, Pop3Account, Security, SmtpInbox, SmtpServer
 
 
 class Mode(enum.StrEnum):
@@ -29,6 +29,7 @@ class Mode(enum.StrEnum):
 _SERVER: Final = SmtpServer(host="localhost")
 _SMTP: Final = SmtpInbox(hostname="localhost", mailboxes=("edi@localhost",))
 _POP3: Final = Pop3Inbox(server=Pop3Account(host="localhost", username="-", password="-"))  # noqa: S106 - not a real one
+_FTPS: Final = FtpsAccount(host="localhost", username="-", password="-")  # noqa: S106 - the same
 _TIMING: Final = Timing()
 
 
@@ -115,6 +116,27 @@ class Pop3Table(Login):
     session_timeout: timedelta = timedelta(seconds=_POP3.server.session_timeout)
     mail_limit: int = _POP3.server.mail_limit
     listing_limit: int = _POP3.server.listing_limit
+
+
+@final
+@attrs.frozen(kw_only=True)
+class GatewayTable(Login):
+    """The keys of ``[[gateway]]``."""
+
+    server: str = required("localhost")
+    security: Security = Security.STARTTLS
+    services: tuple[str, ...] = ()
+    upload: bool = True
+    fetch: bool = True
+    unique_names: bool = True
+    connections: int = 1
+    per_hour: int | None = None
+    retry: tuple[timedelta, ...] = RETRY_SCHEDULE
+    poll: timedelta = _POP3.poll_interval
+    timeout: timedelta = timedelta(seconds=_FTPS.timeout)
+    transfer_timeout: timedelta = timedelta(seconds=_FTPS.transfer_timeout)
+    file_limit: int = _FTPS.file_limit
+    listing_limit: int = _FTPS.listing_limit
 
 
 @final

@@ -11,7 +11,7 @@ import errno
 import os
 import shlex
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,7 @@ from htpoort.core.errors import LedgerError
 from htpoort.core.text import one_line
 from htpoort.ledger import Ledger
 from htpoort.transport import (
+    FtpsAccount,
     Pop3Account,
     ProbeStep,
     SmtpInbox,
@@ -118,6 +119,8 @@ def _parts(
     smtp = [inbox for inbox in config.inboxes if isinstance(inbox, SmtpInbox)]
     for number, inbox in enumerate(smtp):
         yield _listener(f"smtp[{number}]", inbox, at, missing)
+    for number, gateway in enumerate(config.gateways):
+        yield _server(f"gateway[{number}]", gateway.server, at, missing)
     for system, delivery in config.deliveries.items():
         yield try_delivery(f"delivery {system}", system, delivery)
     for (system, party), delivery in config.party_deliveries.items():
@@ -207,26 +210,42 @@ def _shown(moment: datetime) -> str:
 
 def _gaps(config: AgentConfig) -> Iterator[Finding]:
     """Warn of what a configuration leaves out."""
-    if not config.outboxes:
+    if not config.outboxes and not any(gateway.upload for gateway in config.gateways):
         yield warning("outbox", "missing", "There is no [[outbox]], so nothing is sent.", "Add one, if that is wrong.")
-    if not config.inboxes:
+    if not config.inboxes and (config.outboxes or not config.gateways):
         message = "There is neither [[pop3]] nor [[smtp]], so no reply comes in."
         yield warning("pop3", "missing", message, "Add one, if that is wrong.")
+    fetched = {service.name for gateway in config.gateways if gateway.fetch for service in gateway.services}
+    for gateway in config.gateways:
+        for name in sorted({service.name for service in gateway.services if gateway.upload} - fetched):
+            message = f"Files for {name} are uploaded, but no [[gateway]] fetches what answers them."
+            yield warning(f"gateway {name}", "missing", message, "Set fetch = true in one that has this service.")
     known = [system.name for system in config.ledger.directory]
     for outbox in config.outboxes:
         for system in outbox.systems or known:
-            name = config.ledger.directory.system(system).name
-            parties = {party for of, party in config.party_deliveries if of == name}
-            if name not in config.deliveries and parties != set(map(str, config.ledger.parties)):
-                message = f"Declarations to {name} are sent, but its replies are only stored: it has no [[delivery]]."
-                advice = f'Add a [[delivery]] with system = "{name}", or leave {name} out of systems of the [[outbox]].'
-                yield warning(f"delivery {name}", "missing", message, advice)
+            yield from _undelivered(
+                config, config.ledger.directory.system(system).name, config.ledger.parties, "outbox"
+            )
+    for gateway in config.gateways:
+        for service in gateway.services if gateway.fetch else ():
+            yield from _undelivered(config, service.name, config.ledger.users, "gateway")
+
+
+def _undelivered(config: AgentConfig, name: str, parties: Iterable[object], table: str) -> Iterator[Finding]:
+    """Warn of a system whose replies are only stored."""
+    single = {party for of, party in config.party_deliveries if of == name}
+    if name not in config.deliveries and not set(map(str, parties)) <= single:
+        message = f"Declarations to {name} are sent, but its replies are only stored: it has no [[delivery]]."
+        key = "systems" if table == "outbox" else "services"
+        advice = f'Add a [[delivery]] with system = "{name}", or leave {name} out of {key} of the [[{table}]].'
+        yield warning(f"delivery {name}", "missing", message, advice)
 
 
 def _closed(config: AgentConfig, today: date) -> Iterator[Finding]:
     """Warn of declarations that go to a system that takes none any more."""
+    systems = {system.name: system for system in (*config.ledger.directory, *config.ledger.services)}
     for place, name in _targets(config, today):
-        system = config.ledger.directory.system(name)
+        system = systems.get(name) or config.ledger.directory.system(name)
         if system.closed is not None and system.closed <= today:
             message = f"{place} sends to {system.name}, which takes no new declarations since {system.closed}."
             yield warning(place, "closed", message, "Send to its successor, unless this is a test or an archive.")
@@ -236,6 +255,8 @@ def _targets(config: AgentConfig, today: date) -> Iterator[tuple[str, str]]:
     """List which part of a configuration names which system for new declarations today."""
     for number, outbox in enumerate(config.outboxes):
         yield from ((f"outbox[{number}]", name) for name in outbox.systems)
+    for number, gateway in enumerate(config.gateways):
+        yield from ((f"gateway[{number}]", service.name) for service in gateway.services if gateway.upload)
     for number, folder in enumerate(config.folders):
         if folder.system is not None:
             yield f"folder[{number}]", folder.system
@@ -248,7 +269,9 @@ def _targets(config: AgentConfig, today: date) -> Iterator[tuple[str, str]]:
 # ── servers ──────────────────────────────────────────────────────────────────
 
 
-async def _server(part: str, server: SmtpServer | Pop3Account, at: datetime, missing: MissingSecrets) -> list[Finding]:
+async def _server(
+    part: str, server: SmtpServer | Pop3Account | FtpsAccount, at: datetime, missing: MissingSecrets
+) -> list[Finding]:
     """Try a server, and examine the certificates on both sides."""
     found: list[Finding] = []
     no_tls = part in missing.certificates

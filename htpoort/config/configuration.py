@@ -14,7 +14,7 @@ from typing import final
 import attrs
 
 import htpoort.agent
-from htpoort.agent import DeclarationFolder, Outbox, Pop3Inbox, Timing
+from htpoort.agent import DeclarationFolder, FileGatewaySettings, Outbox, Pop3Inbox, Timing
 from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
@@ -23,6 +23,7 @@ from htpoort.core.party import PartyId, find_party
 from htpoort.core.routing import Router
 from htpoort.core.text import ascii_lower
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
+from htpoort.files import FileService, GatewayUser
 from htpoort.ledger import TRANSACTION_TIMEOUT, Ledger, Reply
 from htpoort.transport import Security, SmtpInbox
 
@@ -122,7 +123,9 @@ class LedgerConfig:
     Args:
         file: The name of the configuration file, for errors.
         directory: The published systems and those of the file.
+        services: The systems of the file that take files.
         parties: The declarants whose replies are accepted.
+        users: The users of the file's gateways.
         url: URL of the ledger; a relative file is made absolute. The repr does not show it: it may hold a password.
         retention_days: Finished exchanges are kept for at least so many days.
         cutover: Which parties move, and when; None if the file has no ``[cutover]``.
@@ -133,7 +136,9 @@ class LedgerConfig:
 
     file: str = "the configuration"
     directory: Directory
+    services: tuple[FileService, ...] = ()
     parties: tuple[PartyId, ...]
+    users: tuple[GatewayUser, ...] = ()
     url: str = attrs.field(repr=False)
     retention_days: int
     cutover: CutoverConfig | None = None
@@ -193,6 +198,19 @@ class LedgerConfig:
             source=self._source,
         )
 
+    def service(self, name: str) -> FileService | None:
+        """
+        Find a system that takes files.
+
+        Args:
+            name: Its name, in any case.
+
+        Returns:
+            The system; None if the file has none of this name.
+        """
+        key = ascii_lower(name)
+        return next((service for service in self.services if ascii_lower(service.name) == key), None)
+
     def party(self, text: str) -> PartyId:
         """
         Find a party of the file.
@@ -249,6 +267,7 @@ class AgentConfig:
         ledger: What every command needs.
         outboxes: Where declarations go.
         inboxes: Where replies come in, SMTP first.
+        gateways: Where files go, and where status files and responses are fetched from.
         deliveries: Where the replies of each system go, by the name of the system.
         party_deliveries: Where the replies of a system to one party go instead, by both names.
         folders: Where other programs write declarations as files.
@@ -259,6 +278,7 @@ class AgentConfig:
     ledger: LedgerConfig
     outboxes: tuple[Outbox, ...]
     inboxes: tuple[SmtpInbox | Pop3Inbox, ...]
+    gateways: tuple[FileGatewaySettings, ...] = ()
     deliveries: Mapping[str, Delivery[Reply]]
     party_deliveries: Mapping[tuple[str, str], Delivery[Reply]]
     folders: tuple[DeclarationFolder, ...]
@@ -266,8 +286,12 @@ class AgentConfig:
     metrics: MetricsConfig | None = None
 
     def sends_to(self, system: str) -> bool:
-        """Return whether an `[[outbox]]` takes the declarations to a system, by its name."""
-        return any(not outbox.systems or system.lower() in map(str.lower, outbox.systems) for outbox in self.outboxes)
+        """Return whether an `[[outbox]]` or a `[[gateway]]` takes the declarations to a system, by its name."""
+        name = system.lower()
+        if any(name == service.name.lower() for service in self.ledger.services):
+            uploading = (gateway.services for gateway in self.gateways if gateway.upload)
+            return any(name == service.name.lower() for services in uploading for service in services)
+        return any(not outbox.systems or name in map(str.lower, outbox.systems) for outbox in self.outboxes)
 
     def delivers(self, system: str, party: str | None = None) -> bool:
         """Return whether a `[[delivery]]` takes the replies of a system: to *party*, or to any without one."""
@@ -277,7 +301,8 @@ class AgentConfig:
     @property
     def is_of_agent(self) -> bool:
         """Whether an agent can run on it: it has a table that only an agent uses."""
-        return any((self.outboxes, self.inboxes, self.deliveries, self.party_deliveries, self.folders))
+        tables = (self.outboxes, self.inboxes, self.gateways, self.deliveries, self.party_deliveries, self.folders)
+        return any(tables)
 
     def settings_of(self, system: DeclarationSystem) -> dict[str, str]:
         """
@@ -345,6 +370,7 @@ class AgentConfig:
             router=self.ledger.router(),
             outboxes=self.outboxes,
             inboxes=self.inboxes,
+            file_gateways=self.gateways,
             deliveries=self.deliveries,
             party_deliveries=self.party_deliveries,
             folders=self.folders,

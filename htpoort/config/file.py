@@ -11,28 +11,42 @@ from typing import Final, cast, final
 
 import attrs
 
-from htpoort.agent import Outbox, Pop3Inbox, Timing
-from htpoort.config import _notices, _parts
-from htpoort.config._parts import Sources
+from htpoort.agent import FileGatewaySettings, Outbox, Pop3Inbox, Timing
+from htpoort.config import _gateways, _notices, _parts
+from htpoort.config._sources import Sources
 from htpoort.config._tables import CutoverTable, LedgerTable, MetricsTable, Mode, OutboxTable, TimingTable
 from htpoort.config.configuration import AgentConfig, CutoverConfig, LedgerConfig, MetricsConfig, MissingSecrets
 from htpoort.core.cutover import CutoverPlan, Move, plan_files
 from htpoort.core.cutover.moves import unknown_parties
 from htpoort.core.directory import DeclarationSystem, read_known
 from htpoort.core.errors import InputError, LedgerError, Problem
+from htpoort.core.files.service import read_services
 from htpoort.core.party import PartyId
 from htpoort.core.text import unreadable
 from htpoort.core.toml_reader import Document, KeyPath, show_path
+from htpoort.files import GatewayUser
 from htpoort.ledger import SECRET_PARAMETERS, check_url
 from htpoort.transport import SmtpInbox
 
 __all__ = ["PartlyRead", "read_agent", "read_agent_in_part", "read_agent_without_secrets", "read_ledger"]
 
 _KNOWN: Final = (
-    *("parties", "systems", "published_systems", "cutover", "ledger", "outbox", "smtp", "pop3", "delivery", "folder"),
+    *(
+        "parties",
+        "systems",
+        "published_systems",
+        "cutover",
+        "ledger",
+        "outbox",
+        "smtp",
+        "pop3",
+        "gateway",
+        "delivery",
+        "folder",
+    ),
     *("timing", "notices", "unanswered", "metrics"),
 )
-_SERVERS: Final = ("outbox", "smtp", "pop3")
+_SERVERS: Final = ("outbox", "smtp", "pop3", "gateway")
 _TLS_KEYS: Final = ("ca_file", "certificate", "key", "key_password_env", "key_password_file")
 _LAST_PORT: Final = 65_535
 _MOST_DAYS: Final = 36_525
@@ -139,6 +153,7 @@ def read_agent_in_part(path: Path | str, *, environ: Mapping[str, str] = os.envi
                 plain.outboxes[at] if ("outbox", at) in names else outbox for at, outbox in enumerate(full.outboxes)
             ),
             inboxes=_inboxes(plain, full, names),
+            gateways=_gateways_of(plain, full, names),
         ),
         problems=document.problems,
         missing=MissingSecrets(
@@ -162,6 +177,15 @@ def _inboxes(plain: AgentConfig, full: AgentConfig, wrong: Container[KeyPath]) -
     return tuple(inboxes)
 
 
+def _gateways_of(plain: AgentConfig, full: AgentConfig, wrong: Container[KeyPath]) -> tuple[FileGatewaySettings, ...]:
+    """Take the gateways that could be read in full, and the others without what was read."""
+    complete = {gateway.server.ledger_name: gateway for gateway in full.gateways}
+    return tuple(
+        gateway if ("gateway", at) in wrong else complete[gateway.server.ledger_name]
+        for at, gateway in enumerate(plain.gateways)
+    )
+
+
 def _finished(read: tuple[AgentConfig, Document]) -> AgentConfig:
     """Return the configuration, unless there are problems."""
     config, document = read
@@ -181,14 +205,22 @@ def _read(
             document.report_unknown((key,), _KNOWN)
     directory = read_known(document)
     sources = Sources(
-        document=document, folder=folder, environ=environ, look_up=look_up, places=places, directory=directory
+        document=document,
+        folder=folder,
+        environ=environ,
+        look_up=look_up,
+        places=places,
+        directory=directory,
+        services=read_services(document, directory),
     )
-    timing, parties = _timing(document), _parties(document)
-    deliveries, party_deliveries = _parts.deliveries(sources, parties, timing.delivery_timeout)
+    timing, parties, gateways = _timing(document), _parties(document), _gateways.gateways(sources)
+    users = tuple({str(gateway.user): gateway.user for gateway in gateways}.values())
+    deliveries, party_deliveries = _parts.deliveries(sources, (*parties, *users), timing.delivery_timeout)
     config = AgentConfig(
-        ledger=_ledger(sources, parties),
+        ledger=_ledger(sources, parties, users),
         outboxes=_outboxes(sources),
         inboxes=(*_parts.smtp_inboxes(sources), *_parts.pop3_inboxes(sources)),
+        gateways=gateways,
         deliveries=deliveries,
         party_deliveries=party_deliveries,
         folders=_parts.folders(sources, parties),
@@ -238,7 +270,7 @@ def _parties(document: Document) -> tuple[PartyId, ...]:
     return tuple(parties.values())
 
 
-def _ledger(sources: Sources, parties: tuple[PartyId, ...]) -> LedgerConfig:
+def _ledger(sources: Sources, parties: tuple[PartyId, ...], users: tuple[GatewayUser, ...]) -> LedgerConfig:
     document, path = sources.document, ("ledger",)
     cutover = _cutover(sources, parties)
     table, url = None, ""
@@ -257,7 +289,9 @@ def _ledger(sources: Sources, parties: tuple[PartyId, ...]) -> LedgerConfig:
     return LedgerConfig(
         file=document.name,
         directory=sources.directory,
+        services=sources.services,
         parties=parties,
+        users=users,
         url=url,
         retention_days=table.retention_days,
         cutover=cutover,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import cast, final
+from typing import TypeVar, cast, final
 
 import attrs
 
@@ -17,6 +17,8 @@ from htpoort.core.errors import InputError, Problem, UnknownError
 from htpoort.core.text import ascii_lower
 
 __all__ = ["PartyId"]
+
+PartyT = TypeVar("PartyT")
 
 
 def _parts(matched: re.Match[str]) -> tuple[str, str, tuple[str, ...]]:
@@ -162,7 +164,7 @@ def read_parties(values: Iterable[PartyId | str]) -> tuple[PartyId, ...]:
     return tuple(parties.values())
 
 
-def find_party(parties: Iterable[PartyId], text: str, place: str) -> PartyId:
+def find_party(parties: Iterable[PartyT], text: str, place: str) -> PartyT:
     """
     Find a party among those that are known.
 
@@ -175,7 +177,7 @@ def find_party(parties: Iterable[PartyId], text: str, place: str) -> PartyId:
     htpoort.core.errors.UnknownError: party 'NL000000000' is not in parties. ...
 
     Args:
-        parties: The known parties.
+        parties: The known parties; also users of a file gateway, which have the place of a party.
         text: A party ID, in any case.
         place: Where the parties are listed, for the error.
 

@@ -234,6 +234,7 @@ WRONG: Final[dict[str, list[tuple[str, str, str]]]] = {
         ("--kind", "", "--kind is ''; give a kind as [cutover] names it, or leave it out."),
         ("--business-reference", "", "--business-reference is empty"),
         ("--business-reference", "a\nb", "--business-reference is empty or contains a control character"),
+        ("--system", "MANIFEST", "--system: system 'MANIFEST' is not in the published systems or [systems] of"),
     ],
     "run": _CONFIG,
     "fetch": _CONFIG,

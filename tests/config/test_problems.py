@@ -22,7 +22,7 @@ TIMES = 'above 0 such as "30s", "5m" or "1h30m"'
 CLEAR = "is plain, so the password could be read on the way; use starttls or implicit."
 TIMING = "delivery, grace, lease, pause, pause_login, poll, redeliver, release, retry_delay"
 TABLES = (
-    "cutover, delivery, folder, ledger, metrics, notices, outbox, parties, pop3, published_systems, "
+    "cutover, delivery, folder, gateway, ledger, metrics, notices, outbox, parties, pop3, published_systems, "
     "smtp, systems, timing, unanswered"
 )
 NCTS = "system 'NCTS' is neither published nor in [systems.NAME]. Known: AGS, DMS."

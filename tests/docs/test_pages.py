@@ -304,6 +304,7 @@ class TestConfiguration:
             ("## `[[outbox]]`", _tables.OutboxTable),
             ("## `[[smtp]]`", _tables.SmtpTable),
             ("## `[[pop3]]`", _tables.Pop3Table),
+            ("## `[[gateway]]`", _tables.GatewayTable),
             ("## `[[delivery]]`", _tables.DeliveryTable),
             ("## `[[folder]]`", _tables.FolderTable),
             ("## `[timing]`", _tables.TimingTable),

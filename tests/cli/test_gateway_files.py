@@ -1,0 +1,152 @@
+"""`htpoort queue` for a system that takes files: by name, and never a real file by mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htpoort.files import octets_of
+from htpoort.ledger import Ledger
+
+Run = Callable[..., Any]
+
+USER = "CVR_12345678_UI_12345678"
+CONFIG = f"""
+parties = ["NL123456789.02.05"]
+[ledger]
+url = "sqlite:///htpoort.db"
+[systems.MANIFEST]
+service = "Manifest"
+[[gateway]]
+server = "ftps.gateway.example"
+username = "{USER}"
+password_env = "GATEWAY_PASSWORD"
+"""
+FILE = ("--system", "manifest", "--party", USER)
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder with a configuration that has a gateway, and no password."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HTPOORT_CONFIG", raising=False)
+    (tmp_path / "htpoort.toml").write_text(CONFIG)
+    (tmp_path / "manifest.xml").write_bytes(b"<Manifest/>\n")
+    return tmp_path
+
+
+def queued(office: Path) -> list[tuple[str, str, str, bytes]]:
+    """List what is in the ledger: system, user, name and octets."""
+    with Ledger.open(f"sqlite:///{office}/htpoort.db", create=False) as ledger:
+        return [
+            (each.system, each.party, each.reference, octets_of(raw or b""))
+            for each, raw in ledger.exchanges.messages()
+        ]
+
+
+class TestQueued:
+    """A file is queued under its name, with its octets as they are."""
+
+    def test_a_real_file(self, htpoort: Run, office: Path) -> None:
+        """System, user and name are printed, as those of a message; no password is needed."""
+        result = htpoort("queue", "manifest.xml", *FILE, "--reference", "MANIFEST_2026_0001")
+
+        assert (0, "") == (result.code, result.err)
+        assert [("MANIFEST", USER, "MANIFEST_2026_0001", b"<Manifest/>\n")] == queued(office)
+        rows = {line.split()[0]: line.split()[-1] for line in result.text.splitlines()}
+        assert ("MANIFEST", USER, "MANIFEST_2026_0001", "queued") == (
+            rows["system"],
+            rows["party"],
+            rows["reference"],
+            rows["state"],
+        )
+
+    def test_validated_only(self, htpoort: Run, office: Path) -> None:
+        """The prefix is added where it is asked for; real and validated are two files."""
+        for options in (("--validation-only",), ()):
+            assert 0 == htpoort("queue", "manifest.xml", *FILE, "--reference", "A1", *options).code
+
+        assert ["val_A1", "A1"] == [name for _, _, name, _ in queued(office)]
+
+    def test_a_name_of_its_own(self, htpoort: Run, office: Path) -> None:
+        """The name may follow from user and content; the same file again is the same exchange."""
+        first, again = (
+            htpoort("queue", "-", *FILE, "--reference", "auto", "--json", stdin=b"<Manifest/>") for _ in range(2)
+        )
+
+        assert (False, True) == (first.facts["repeated"], again.facts["repeated"])
+        assert [first.facts["reference"]] == [name for _, _, name, _ in queued(office)]
+
+    def test_its_own_reference(self, htpoort: Run, office: Path) -> None:
+        """A reference for reports is kept."""
+        result = htpoort("queue", "manifest.xml", *FILE, "--reference", "A1", "--business-reference", "LRN1", "--json")
+
+        assert "LRN1" == result.facts["business_reference"]
+        assert 1 == len(queued(office))
+
+    def test_a_name_is_used_once(self, htpoort: Run, office: Path) -> None:
+        """Another file under a used name is refused before anything is sent."""
+        assert 0 == htpoort("queue", "manifest.xml", *FILE, "--reference", "A1").code
+
+        result = htpoort("queue", "-", *FILE, "--reference", "A1", "--json", stdin=b"<Other/>")
+
+        assert (2, ["ledger.reference-used"]) == (result.code, [each["code"] for each in result.facts["problems"]])
+        assert 1 == len(queued(office))
+
+
+class TestRefused:
+    """A wrong option is named, and nothing is queued."""
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ((*FILE, "--reference", "val_A1"), "--reference: The name begins with val_"),
+            ((*FILE, "--reference", "val_A1", "--validation-only"), "--reference: The name begins with val_"),
+            ((*FILE, "--reference", "A1.xml"), "--reference: This is not a file name"),
+            ((*FILE, "--reference", "A1", "--mailbox", "edi@forwarder.example"), "--mailbox is for a message"),
+            (
+                (*FILE, "--reference", "A1", "--validation-only", "--mailbox", "edi@forwarder.example"),
+                "--mailbox: a file has none; leave it out for MANIFEST.",
+            ),
+            ((*FILE, "--reference", "A1", "--kind", "import"), "--kind: a file has none; leave it out for MANIFEST."),
+            (
+                (*FILE, "--reference", "A1", "--layout", "attachment", "--date", "2026-01-01T00:00:00Z"),
+                "--layout, --date: a file has none; leave it out for MANIFEST.",
+            ),
+            (
+                (*FILE, "--reference", "auto", "manifest.xml"),
+                "MANIFEST takes files; queue each by itself, with its name as --reference.",
+            ),
+            (
+                ("--system", "MANIFEST", "--party", "NL123456789.02.05", "--reference", "A1"),
+                "Known: CVR_12345678_UI_12345678.",
+            ),
+            (("--system", "DMS", "--party", USER, "--reference", "A1"), "--mailbox is missing."),
+            (("--party", USER, "--reference", "A1"), "--mailbox is missing."),
+            (
+                ("--system", "DMS", "--party", USER, "--reference", "A1", "--validation-only"),
+                "--validation-only is for a system that takes files (in htpoort.toml: MANIFEST).",
+            ),
+            ((*FILE, "--reference", "A1", "--business-reference", ""), "--business-reference is empty"),
+        ],
+    )
+    def test_options(self, htpoort: Run, office: Path, options: tuple[str, ...], expected: str) -> None:
+        """The option is named, with what to do."""
+        result = htpoort("queue", "manifest.xml", *options)
+
+        assert (2, "") == (result.code, result.text)
+        assert expected in " ".join(result.err.split())
+        assert not (office / "htpoort.db").exists() or [] == queued(office)
+
+    def test_no_service(self, htpoort: Run, office: Path) -> None:
+        """A file without a service is one of messages."""
+        (office / "htpoort.toml").write_text(CONFIG.partition("[systems")[0])
+
+        result = htpoort("queue", "manifest.xml", *FILE, "--reference", "A1", "--validation-only", "--json")
+
+        assert 2 == result.code
+        assert "--validation-only is for a system that takes files (in htpoort.toml: none)." in json.dumps(result.facts)

@@ -50,7 +50,7 @@ class Presence(enum.Enum):
 
 _ADVICE: Final = {
     FtpsFailure.CONNECT: "Check server name and ports, also the passive ones; try again later.",
-    FtpsFailure.TLS: "Check the TLS settings and the CA file; a retry without a change fails again.",
+    FtpsFailure.TLS: "Check CA file, certificate and key; a retry without a change fails again.",
     FtpsFailure.LOGIN: "Check user name, password and certificate.",
     FtpsFailure.REFUSED: "Read the server's reply, and do not repeat the command unchanged.",
     FtpsFailure.DEFERRED: "Try it again later with the same name.",

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 import pytest
 from interop import page
-from interop.matrix import FETCH_HEAD, FETCH_KEYS, TEMPLATE, WRITE_HEAD, WRITE_KEYS
+from interop.matrix import FETCH_HEAD, FETCH_KEYS, FILE_HEAD, FILE_KEYS, TEMPLATE, WRITE_HEAD, WRITE_KEYS
 from interop.messages import PASSWORD
 from interop.programs import HERE, PROGRAMS, folder, run, version_of
 from interop.servers import Files
@@ -101,5 +101,6 @@ def matrix(versions: list[tuple[str, str]]) -> Iterator[Matrix]:
         tables = {
             page.WRITING: kept.written(page.WRITING, WRITE_HEAD, WRITE_KEYS),
             page.FETCHING: kept.written(page.FETCHING, FETCH_HEAD, FETCH_KEYS),
+            page.EXCHANGING: kept.written(page.EXCHANGING, FILE_HEAD, FILE_KEYS),
         }
         page.write(TEMPLATE, tables, versions)

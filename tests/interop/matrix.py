@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from interop.files import CLIENTS, GATEWAY_TLS, GATEWAYS
 from interop.mailboxes import COLLECTORS, MAILBOXES
 from interop.messages import READERS
-from interop.page import FETCHING, WRITING, Key, place_of, table
+from interop.page import EXCHANGING, FETCHING, WRITING, Key, place_of, table
 from interop.servers import SERVERS, SPOKEN
 from interop.writers import WRITERS
 
@@ -18,6 +19,13 @@ WRITE_KEYS: Final[list[Key]] = [(writer, server, tls) for writer in WRITERS for 
 KEPT: Final = [(server, tls) for server in MAILBOXES for tls in SAFE]
 FETCH_HEAD: Final = ("fetched by", "from", "TLS", "the same octets", "routed", "routed, Subject folded")
 FETCH_KEYS: Final[list[Key]] = [(collector, server, tls) for collector in COLLECTORS for server, tls in KEPT]
+
+SERVED: Final = [(server, tls) for server in GATEWAYS for tls in GATEWAY_TLS.get(server, SAFE)]
+FILE_HEAD: Final = ("client", "server", "TLS", "uploads", "lists", "fetches", "deletes")
+FILE_KEYS: Final[list[Key]] = [
+    (client, server, tls) for client in CLIENTS for server, tls in SERVED if "htpoort" in client or "htpoort" in server
+]
+"""Each combination with a side of ours."""
 
 REASONS: Final = {
     "smtplib `send_message`, policy default": (
@@ -65,17 +73,29 @@ FURTHER: Final = {
         "A payload arrives octet for octet, with lines of 989, 991 and 998 octets, lines that begin with "
         "`From ` or end in blanks, and lines of dots."
     ),
+    "vsftpd, ProFTPD": ("They refuse an upload by ftplib, which resumes no session."),
+    "vsftpd, ProFTPD, Pure-FTPd": (
+        "Without a certificate or with a wrong password nothing is uploaded. Thirty transfers go over one "
+        "connection, and an upload that was cancelled in the middle arrives whole by the next attempt."
+    ),
     "Exim and Jakarta Mail": (
         "They name the submitter in MAIL FROM, and a receiver with a login and the simulator accept that."
     ),
-    "Sendmail, Exim, Courier, Cyrus": (
-        "Each is installed in its own layer over the machine's root, because Debian installs one mail server "
-        "and one POP3 server at a time."
+    "Sendmail, Exim, Courier, Cyrus, vsftpd, ProFTPD, Pure-FTPd": (
+        "Each is installed in its own layer over the machine's root, because Debian installs one mail server, "
+        "one POP3 server and one FTP server at a time."
     ),
 }
 """What the other tests of this folder prove; each is a test that fails otherwise."""
 
 TEMPLATE: Final = f"""\
+---
+myst:
+  html_meta:
+    description: "Which foreign programs for mail and files were tested with htpoort, and how."
+    keywords: "interoperability, Postfix, Dovecot, Exim, Sendmail, vsftpd, ProFTPD, mail servers"
+---
+
 # Interoperation
 
 A run of `tests/interop/` wrote this page, and every later run is compared with it. Programs of other authors send to
@@ -113,6 +133,13 @@ declaration. fetchmail delivers by SMTP to our `Receiver`, getmail into a Maildi
 differ from those of the mailbox.
 
 {place_of(FETCHING)}
+{EXCHANGING}
+
+A file with every octet in it, over FTPS, with a certificate and a login. *yes* in *uploads* and *fetches* means that
+both sides have the same octets. Every server requires TLS for the data too. vsftpd, ProFTPD and our `FileGateway` also
+require that the data of a transfer resumes the TLS session of its control connection, as a gateway may demand.
+
+{place_of(EXCHANGING)}
 ## What else is tested
 
 {table(("with", "what the test proves"), FURTHER.items())}

@@ -16,6 +16,7 @@ Rows = dict[Key, tuple[str, ...]]
 
 WRITING: Final = "## Writers and servers"
 FETCHING: Final = "## Mailboxes"
+EXCHANGING: Final = "## File gateways"
 _VERSIONS: Final = "## The programs"
 _TLS_COLUMN: Final = 2
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from htpoort.transport.servers import FtpsAccount, MailServer, Pop3Account, Security, SmtpServer
     from htpoort.transport.smtp_inbox import LOOPBACK, Authenticator, Handler, Incoming, Limits, Refusal, SmtpInbox
     from htpoort.transport.tls import (
+        FILE_GATEWAY,
         POLICIES,
         Environment,
         TlsPolicy,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "FILE_GATEWAY",
     "LOOPBACK",
     "POLICIES",
     "Accepted",
@@ -94,6 +96,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "FILE_GATEWAY": "htpoort.transport.tls",
     "LOOPBACK": "htpoort.transport.smtp_inbox",
     "POLICIES": "htpoort.transport.tls",
     "Accepted": "htpoort.transport.sending",

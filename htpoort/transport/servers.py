@@ -12,7 +12,7 @@ import attrs
 from htpoort.core import grammar
 from htpoort.core.errors import InputError, Problem
 from htpoort.transport import hosts
-from htpoort.transport.tls import TlsSettings
+from htpoort.transport.tls import FILE_GATEWAY, POLICIES, TlsSettings
 
 __all__ = ["FtpsAccount", "MailServer", "Pop3Account", "Security", "SmtpServer", "login_problems"]
 
@@ -215,6 +215,11 @@ class Pop3Account(MailServer):
                 yield Problem("pop3.limit", f"{field} is {octets!r}; give octets above 0.")
 
 
+def _of_files(tls: TlsSettings) -> TlsSettings:
+    """Replace a policy that was published for the mail gateway: its suites need a server with an RSA key."""
+    return attrs.evolve(tls, policy=FILE_GATEWAY) if tls.policy in POLICIES else tls
+
+
 @final
 @attrs.frozen(kw_only=True)
 class FtpsAccount(MailServer):
@@ -231,6 +236,8 @@ class FtpsAccount(MailServer):
     gateway speaks on its port 6381, so both have that port by default.
 
     Args:
+        tls: Which authorities to trust, and which certificate to present. A policy out of `POLICIES`, as is the default
+            of `TlsSettings`, is of the mail gateway; `FILE_GATEWAY` takes its place.
         password: The password; None if the server knows the user by the certificate in *tls*, and requests none.
         transfer_timeout: Seconds that one command or transfer may take in all, up to its last answer. A shorter wait
             leaves more uploads whose outcome is unknown.
@@ -247,6 +254,7 @@ class FtpsAccount(MailServer):
 
     username: str
     password: str | None = attrs.field(repr=False)
+    tls: TlsSettings = attrs.field(factory=TlsSettings, converter=_of_files)
     transfer_timeout: float = 600.0
     file_limit: int = 200 * 1024 * 1024
     listing_limit: int = 16 * 1024 * 1024

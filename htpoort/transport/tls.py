@@ -25,6 +25,7 @@ from htpoort.core.errors import InputError, Problem
 _LOG: Final = logging.getLogger("htpoort.transport")
 
 __all__ = [
+    "FILE_GATEWAY",
     "POLICIES",
     "Environment",
     "TlsPolicy",
@@ -175,6 +176,16 @@ POLICIES: Final = (
     ),
 )
 """What was published, by environment, oldest first."""
+
+FILE_GATEWAY: Final = TlsPolicy(
+    environment=Environment.PRODUCTION,
+    valid_from=date(2020, 10, 7),
+    announced=(TLSVersion.TLSv1_2,),
+    source="Danish Customs Agency, upgrade of file reporting to ICS and Manifest, 2020",
+    mark=Mark.OFFICIAL,
+    note="The notice names TLS 1.2 and no suites. TLS 1.3 is used where the gateway offers it.",
+)
+"""What was published for another gateway, which takes files over FTPS; the suites of `POLICIES` are not its own."""
 
 
 def policy_for(environment: Environment, *, on: date) -> TlsPolicy:

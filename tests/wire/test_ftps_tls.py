@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import shutil
+import ssl
 import traceback
 import warnings
 from pathlib import Path
@@ -18,8 +19,10 @@ from ftps_account import FILE, account, box, failure, outcome, upload
 from ftps_box import Fault
 from ftps_server import MANIFEST, PASSWORD, USER, FtpsServer
 
-from htpoort import InputError
+from htpoort import InputError, Mark
 from htpoort.transport import (
+    FILE_GATEWAY,
+    POLICIES,
     FtpsAccount,
     FtpsConnection,
     FtpsError,
@@ -27,6 +30,7 @@ from htpoort.transport import (
     Presence,
     RemoteListing,
     Security,
+    TlsPolicy,
     TlsSettings,
 )
 
@@ -142,6 +146,52 @@ class TestNotSafe:
                 with pytest.raises(FtpsError, match="ca_file cannot be used") as caught:
                     await upload(connection, name="m3")
         assert NOT_SAFE == outcome(caught.value)
+
+
+class TestPolicy:
+    """The suites that one gateway published are not those of another."""
+
+    @pytest.fixture
+    def elliptic(self, tmp_path: Path) -> SimpleNamespace:
+        """Make an authority, and a certificate whose key no suite of the mail gateway supports."""
+        ours = trustme.CA()
+        host = ours.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+        ours.cert_pem.write_to_path(tmp_path / "ca.pem")
+        host.private_key_and_cert_chain_pem.write_to_path(tmp_path / "host.pem")
+        return SimpleNamespace(ca=str(tmp_path / "ca.pem"), host=str(tmp_path / "host.pem"))
+
+    async def test_a_key_of_another_kind(
+        self, tmp_path: Path, authority: SimpleNamespace, elliptic: SimpleNamespace
+    ) -> None:
+        """A gateway of TLS 1.2 may have a key that the mail gateway's suites do not support."""
+        with FtpsServer(tmp_path / "root", elliptic, tls="1.2", reuse=True) as server:
+            async with FtpsConnection(
+                account(server.port, authority, tls=TlsSettings(ca_file=elliptic.ca))
+            ) as connection:
+                assert 8 == (await upload(connection)).size
+
+    @pytest.mark.parametrize("policy", POLICIES)
+    def test_a_policy_of_the_mail_gateway(self, policy: TlsPolicy) -> None:
+        """Each is replaced by that of the file gateway; the files stay as they are."""
+        tls = TlsSettings(policy=policy, ca_file="ca.pem", certificate="client.pem")
+        made = FtpsAccount(host="gateway.example", username=USER, password=PASSWORD, tls=tls)
+        assert attrs.evolve(tls, policy=FILE_GATEWAY) == made.tls
+
+    def test_a_policy_of_the_caller(self) -> None:
+        """Any other policy is used as it is."""
+        policy = attrs.evolve(FILE_GATEWAY, ciphers=("ECDHE-ECDSA-AES256-GCM-SHA384",))
+        tls = TlsSettings(policy=policy)
+        assert tls is FtpsAccount(host="gateway.example", username=USER, password=PASSWORD, tls=tls).tls
+
+    def test_what_was_published(self) -> None:
+        """TLS 1.2 alone since 7 October 2020, without suites."""
+        assert (dt.date(2020, 10, 7), (ssl.TLSVersion.TLSv1_2,), ssl.TLSVersion.TLSv1_2, (), Mark.OFFICIAL) == (
+            FILE_GATEWAY.valid_from,
+            FILE_GATEWAY.announced,
+            FILE_GATEWAY.minimum,
+            FILE_GATEWAY.ciphers,
+            FILE_GATEWAY.mark,
+        )
 
 
 class TestByCertificate:

@@ -16,6 +16,7 @@ import attrs
 from htpoort._aio import run_in_thread
 from htpoort.core.errors import Problem
 from htpoort.core.text import Redaction, one_line
+from htpoort.files import NAME_REUSED
 from htpoort.transport._ftps_dialogue import (
     CLOSING_CODE,
     Answer,
@@ -44,7 +45,6 @@ _LOGIN_CODES: Final = frozenset({430, 530, 532})
 _FOR_NOW: Final = range(400, 500)
 _NO_DATA_CODES: Final = frozenset({425, 522})
 """No connection for data, or none with the TLS that the server requires."""
-_USED: Final = "FILENAME_CANNOT_BE_REUSED_FOR_TRANSACTION"
 _SIZE: Final = re.compile(r"([0-9]{1,18}) *")
 _EMPTY: Final = re.compile(r"(?:450|550) .*(?:no (?:such )?files?\b|not found|empty)", re.IGNORECASE | re.DOTALL)
 """How servers answer NLST in a folder without files, which was entered before."""
@@ -412,7 +412,7 @@ def _errors(
 
 def _refusal(code: int, text: str, refused: FtpsFailure) -> FtpsFailure:
     """Choose the meaning of a 4xx or 5xx at a step."""
-    if _USED in text:
+    if NAME_REUSED in text:
         return FtpsFailure.NAME_USED
     if code == CLOSING_CODE or code in _NO_DATA_CODES:
         return FtpsFailure.DEFERRED

@@ -75,8 +75,9 @@ FURTHER: Final = {
     ),
     "vsftpd, ProFTPD": ("They refuse an upload by ftplib, which resumes no session."),
     "vsftpd, ProFTPD, Pure-FTPd": (
-        "Without a certificate or with a wrong password nothing is uploaded. Thirty transfers go over one "
-        "connection, and an upload that was cancelled in the middle arrives whole by the next attempt."
+        "`htpoort run` uploads a manifest, and its status files and response reach their process. Without a "
+        "certificate or with a wrong password nothing is uploaded. Thirty transfers go over one connection, and an "
+        "upload that was cancelled in the middle arrives whole by the next attempt."
     ),
     "Exim and Jakarta Mail": (
         "They name the submitter in MAIL FROM, and a receiver with a login and the simulator accept that."

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import ftplib
 import io
+import json
 import socket
 import ssl
+import sys
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,8 +18,10 @@ from interop import page
 from interop.files import CLIENTS, GATEWAYS, MANIFEST, USER, Place
 from interop.matrix import FILE_KEYS, SERVED
 from interop.messages import PASSWORD
+from interop.programs import environment, run
 from interop.servers import Files
 
+from htpoort.files import StatusReport, render_report
 from htpoort.transport import FtpsConnection, FtpsError, FtpsFailure, Presence, Security, TlsSettings, probe
 
 EVERY_OCTET = bytes(range(256)) * 4_000
@@ -131,6 +136,71 @@ def by_ftplib(place: Place) -> None:
         client.prot_p()
         client.cwd(MANIFEST)
         client.storbinary("STOR m1", io.BytesIO(b"x"))
+
+
+CONFIG = """\
+parties = ["NL123456789.02.05"]
+[ledger]
+url = "sqlite:///htpoort.db"
+[systems.MANIFEST]
+service = "Manifest"
+[[gateway]]
+server = "localhost"
+port = {port}
+security = "{security}"
+username = "{user}"
+password_env = "GATEWAY_PASSWORD"
+ca_file = "{files.ca}"
+certificate = "{files.client}"
+unique_names = false
+[[delivery]]
+system = "MANIFEST"
+directory = "process"
+payload = true
+"""
+NAME = "MANIFEST_2026_0001"
+
+
+async def htpoort(office: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+    """Run the command in a folder; return what it prints."""
+    script = 'cd "$0" && exec "$@"'
+    env = environment(GATEWAY_PASSWORD=PASSWORD, HOME=str(office))
+    command = ("sh", "-c", script, office, sys.executable, "-m", "htpoort", *arguments)
+    return (await run(*command, env=env, codes=codes)).decode()
+
+
+@pytest.mark.parametrize(("server", "tls"), [("vsftpd", "1.2"), ("ProFTPD, implicit TLS", "1.3"), ("Pure-FTPd", "1.2")])
+async def test_an_agent(server: str, tls: str, files: Files, tmp_path: Path) -> None:
+    """
+    `htpoort run` takes a manifest to a foreign server, and what that puts out for it comes back.
+
+    Statuses and response reach the process, nothing is left in ``out``, and nothing is uploaded twice.
+    """
+    async with GATEWAYS[server](files, tls) as place:
+        security = place.account.security.value
+        config = CONFIG.format(port=place.port, security=security, user=USER, files=files)
+        (tmp_path / "htpoort.toml").write_text(config, encoding="ascii")
+        (tmp_path / "manifest.xml").write_bytes(EVERY_OCTET)
+        options = ("--system", "MANIFEST", "--party", str(USER), "--reference", NAME)
+        (tmp_path / "process").mkdir()
+        await htpoort(tmp_path, "queue", "manifest.xml", *options)
+        await htpoort(tmp_path, "run", "--once")
+        assert EVERY_OCTET == place.taken(NAME)
+        response = f"response_Manifest_{NAME}.xml"
+        for number in (1, 2, 3):
+            report = StatusReport(file_name=NAME, service="Manifest", response=response if number == 3 else "")
+            place.put_out(f"status_Manifest_{NAME}_{number}.xml", render_report(report))
+        place.put_out(response, LINES)
+        await htpoort(tmp_path, "run", "--once")
+        ((state, attempts),) = [
+            (each["state"], each["attempts"]) for each in json.loads(await htpoort(tmp_path, "list", "--json"))
+        ]
+        left = place.left()
+
+    delivered = [(tmp_path / f"process/{NAME}-{number}.xml").read_bytes() for number in (1, 2, 3, 4)]
+    assert ([], "answered", 1) == (left, state, attempts)
+    assert [b"<status>"] * 3 == [octets.splitlines()[1] for octets in delivered[:3]]
+    assert LINES == delivered[3]
 
 
 async def failure(account: Any) -> FtpsError:

@@ -133,6 +133,7 @@ class Session:
             command = command.replace(f"--{option} {port}", f"--{option} {real}")
             command = re.sub(rf"\b(http|ftp)://127\.0\.0\.1:{port}/", rf"\1://127.0.0.1:{real}/", command)
             command = command.replace(f"=127.0.0.1:{port}", f"=127.0.0.1:{real}")
+            command = command.replace(f"'port = {port}'", f"'port = {real}'")
         return command
 
     def _choose_pushed(self, command: str) -> None:

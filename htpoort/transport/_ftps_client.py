@@ -15,8 +15,8 @@ import attrs
 
 from htpoort._aio import run_in_thread
 from htpoort.core.errors import Problem
+from htpoort.core.files.status import NAME_REUSED
 from htpoort.core.text import Redaction, one_line
-from htpoort.files import NAME_REUSED
 from htpoort.transport._ftps_dialogue import (
     CLOSING_CODE,
     Answer,

@@ -34,7 +34,7 @@ _LATE: Final = timedelta(hours=1)
 MEANING: Final = {
     State.UNKNOWN: ("may or may not have been sent", "--sent, --resend or --close"),
     State.REFUSED: ("for good, by the mail server", "--resend or --close"),
-    State.FAILED: ("at every attempt", "--resend or --close"),
+    State.FAILED: ("at every attempt, or by a report of the gateway", "--resend or --close"),
 }
 """What each state that needs attention means, and the decisions that it allows."""
 COUNTED: Final = ("waiting", "refused", "left_alone")

@@ -16,8 +16,9 @@ from htpoort.cli._input import CONFIG, LIMIT, REST, Config, Json, MessageNumber
 from htpoort.cli._selection import PartNumber, PayloadOnly, RawOnly
 from htpoort.core.errors import InputError, UnknownError
 from htpoort.core.exchange import State
+from htpoort.core.files import GatewayUser
 from htpoort.core.payload import read_payload
-from htpoort.core.routing import Objection, Routed
+from htpoort.core.routing import Objection, Quarantined
 
 if TYPE_CHECKING:
     from htpoort.config import AgentConfig
@@ -269,19 +270,34 @@ def release(  # noqa: PLR0913 - one option for each part of the decision
     """Hand a message over to the process that you choose."""
     reason = None if why is None else _input.words("--why", why)
     with _input.opened(config) as (settings, ledger), _advising(), _naming_despite():
-        stored = ledger.quarantine.release(
-            number,
-            system=settings.directory.system(system),
-            party=settings.party(party),
-            reference=reference,
-            at=_clock.now(),
-            directory=settings.directory,
-            despite=despite or (),
-            reason=reason,
-        )
+        if (service := settings.service(system)) is not None:
+            if reference is None:
+                raise _input.refusal("release.reference", "--reference is missing; give the name of the upload.")
+            with _input.about("--party"):
+                user = GatewayUser.parse(party)
+            stored = ledger.quarantine.release_file(
+                number,
+                service=service,
+                user=user,
+                reference=reference,
+                at=_clock.now(),
+                despite=despite or (),
+                reason=reason,
+            )
+        else:
+            stored = ledger.quarantine.release(
+                number,
+                system=settings.directory.system(system),
+                party=settings.party(party),
+                reference=reference,
+                at=_clock.now(),
+                directory=settings.directory,
+                despite=despite or (),
+                reason=reason,
+            )
         _output.mark_committed()
     facts: Facts = {"result": "released", "key": number, "reply": stored.key, "repeated": stored.repeated}
-    if isinstance(stored.routing, Routed):
+    if not isinstance(stored.routing, Quarantined):
         routed = stored.routing
         facts |= {"system": routed.system.name, "party": str(routed.party), "reference": routed.reference}
         facts["correlation"] = routed.correlation.value

@@ -350,17 +350,19 @@ def decide_early_replies(
     return state
 
 
-_EVIDENCE: Final = (
+STATUS_EVENTS: Final = (
     LedgerEvent.HANDED_OVER.value,
     LedgerEvent.TAKEN.value,
     LedgerEvent.RESPONSE_ANNOUNCED.value,
+    LedgerEvent.ERROR_REPORTED.value,
 )
+"""What status files say, in the log."""
 _SINCE_LAST_ATTEMPT: Final = (
     sa
     .select(_events.c.event, _events.c.detail)
     .where(
         _events.c.exchange == sa.bindparam("key"),
-        _events.c.event.in_([*_EVIDENCE, LedgerEvent.ERROR_REPORTED.value, Event.EARLY_REPLY_RECEIVED.value]),
+        _events.c.event.in_([*STATUS_EVENTS, Event.EARLY_REPLY_RECEIVED.value]),
         _events.c.id
         > sa
         .select(sa.func.coalesce(sa.func.max(_events.c.id), 0))

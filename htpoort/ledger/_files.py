@@ -6,17 +6,32 @@ Never does: take the absence of a status file for an answer, or a status file fo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
 
+from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State, decide
-from htpoort.core.files import FileRouter, FileStatus, RoutedFile, UnmatchedFile, correlate_file
-from htpoort.core.routing import Quarantined
-from htpoort.core.text import one_line
+from htpoort.core.files import (
+    FileName,
+    FileRouter,
+    FileService,
+    FileStatus,
+    GatewayUser,
+    RoutedFile,
+    StatusFile,
+    UnmatchedFile,
+    correlate_file,
+    name_of,
+    octets_of,
+    read_report,
+)
+from htpoort.core.routing import Correlation, Objection, Quarantined, SentRecord
+from htpoort.core.text import ascii_lower, one_line
 from htpoort.ledger import _attempts, _schema
-from htpoort.ledger._queueing import LockedExchange, sent_files
+from htpoort.ledger._queueing import LockedExchange, sent_files, sent_records
 from htpoort.ledger._statement import flush_log, log
 from htpoort.ledger.records import LedgerEvent
 
@@ -65,6 +80,60 @@ def _announcement(response: str) -> str:
     return f": {response}"
 
 
+def chosen_file(raw: bytes, service: FileService, user: GatewayUser, reference: str) -> RoutedFile:
+    """
+    Make the routing of a file that a person gives to an upload; a status file stays one.
+
+    Raises:
+        InputError: *raw* is no file of a gateway, or *reference* is no file name.
+    """
+    try:
+        name, octets = name_of(raw), octets_of(raw)
+    except InputError:
+        message = f"service is {service.name}, but this is a message and no file of a gateway; give its system."
+        raise InputError("", (Problem("release.file", message),)) from None
+    upload, status = str(FileName.parse(reference)), StatusFile.parse(name, [service])
+    return RoutedFile(
+        system=service,
+        party=user,
+        reference=upload,
+        correlation=Correlation.NOT_CHECKED,
+        file_name=name,
+        status=None if status is None else status.status,
+        report=None if status is None else read_report(octets),
+        body_start=len(raw) - len(octets),
+        raw=raw,
+    )
+
+
+def against_file(connection: sa.Connection, routed: RoutedFile, folder: str | None) -> Iterator[tuple[Objection, str]]:
+    """List what is known and contradicts what a person chose for a file, in sentences."""
+    own, others = _uploads(connection, routed)
+    if own and own[0].system != routed.system.name:
+        message = f"{routed.reference} was uploaded to {own[0].system}, not to {routed.system.name}."
+        yield Objection.OTHER_SYSTEM, message
+    elif others and not own:
+        # Another user's name stays out, as for messages.
+        yield Objection.OTHER_PARTY, f"{routed.reference} was uploaded by another user than {routed.party}."
+    if folder is not None and folder != routed.mailbox:
+        yield Objection.OTHER_PARTY, f"It was fetched from {folder}, which is not the folder of {routed.party}."
+
+
+def correlation_of(connection: sa.Connection, routed: RoutedFile) -> Correlation:
+    """Say whether the user uploaded a file of this name to this service."""
+    own, _ = _uploads(connection, routed)
+    known = any(upload.system == routed.system.name for upload in own)
+    return Correlation.MATCHED if known else Correlation.UNKNOWN_REFERENCE
+
+
+def _uploads(connection: sa.Connection, routed: RoutedFile) -> tuple[list[SentRecord], list[SentRecord]]:
+    """Find what was uploaded under a name: by the user, and by others."""
+    user = ascii_lower(str(routed.party))
+    uploads = sent_records(connection, routed.reference)
+    own = [upload for upload in uploads if ascii_lower(upload.party) == user]
+    return own, [upload for upload in uploads if upload not in own]
+
+
 def apply_file(
     connection: sa.Connection, exchange: LockedExchange, routed: RoutedFile, reply: int, *, at: datetime
 ) -> None:
@@ -89,7 +158,7 @@ def apply_file(
         event = _attempts.event_of_error(detail, _attempts.AttemptSet(exchange.begun))
     # That the gateway has it is mostly known.
     if event is not Event.ACCEPTED or not decide(exchange.state, event).ignored:
-        _attempts.apply_event(connection, exchange.key, exchange.state, event, at=at, detail=f"reply {reply}")
+        _attempts.apply_event(connection, exchange.key, exchange.state, event, at=at, detail=detail)
 
 
 def _said(routed: RoutedFile) -> str:

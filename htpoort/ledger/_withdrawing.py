@@ -16,7 +16,7 @@ from htpoort.core.errors import InputError, Problem
 from htpoort.core.exchange import Event, State
 from htpoort.core.routing import Correlation
 from htpoort.ledger import _schema
-from htpoort.ledger._attempts import apply_event
+from htpoort.ledger._attempts import STATUS_EVENTS, apply_event
 from htpoort.ledger._received import WITH_MESSAGE, reply_of
 from htpoort.ledger._statement import any_row, flush_log, log
 from htpoort.ledger.records import LedgerEvent, Reply, WithdrawnRelease
@@ -137,7 +137,10 @@ def _refused(key: int, why: str, advice: str = "") -> InputError:
 
 def _withdraw_answer(connection: sa.Connection, sent: Any, key: int, *, at: datetime) -> None:  # noqa: ANN401 - a row
     """If a reply that is gone was the only answer of its exchange, let that be as it was before."""
-    answers = sa.and_(_replies.c.exchange == sent.id, _replies.c.correlation == Correlation.MATCHED.value)
+    matched = sa.and_(_replies.c.exchange == sent.id, _replies.c.correlation == Correlation.MATCHED.value)
+    # A status file answers nothing.
+    status = sa.exists().where(_events.c.reply == _replies.c.id, _events.c.event.in_(STATUS_EVENTS))
+    answers = matched & ~status
     if sent.state != State.ANSWERED.value or any_row(connection, answers):
         return
     apply_event(connection, sent.id, State.ANSWERED, Event.ANSWER_WITHDRAWN, at=at, detail=f"reply {key}")

@@ -19,11 +19,13 @@ from htpoort.core import grammar
 from htpoort.core.directory import HTPOORT, DeclarationSystem, Directory
 from htpoort.core.envelope import RoutingEnvelope
 from htpoort.core.errors import InputError, Problem
+from htpoort.core.files import FileService, GatewayUser, RoutedFile
 from htpoort.core.message import read
 from htpoort.core.party import PartyId
 from htpoort.core.routing import Correlation, Objection, Quarantined, Reason, Routed, correlate
 from htpoort.ledger import _schema
 from htpoort.ledger._connection import soon, writes
+from htpoort.ledger._files import against_file, chosen_file, correlation_of
 from htpoort.ledger._queueing import sent_records
 from htpoort.ledger._received import HELD_MESSAGE, MESSAGE_WITH_OCTETS, QuarantineLists, message_of, message_row
 from htpoort.ledger._statement import flush_log, log
@@ -114,6 +116,54 @@ class Quarantine(QuarantineLists):
         return _release(connection, key, choice, at=at)
 
     release_soon = soon(release)
+
+    @writes
+    def release_file(  # noqa: PLR0913 - one argument for each part of the decision
+        self,
+        connection: sa.Connection,
+        key: int,
+        *,
+        service: FileService,
+        user: GatewayUser,
+        reference: str,
+        at: datetime,
+        despite: Collection[Objection] = (),
+        reason: str | None = None,
+    ) -> Stored:
+        """
+        Release a file that was fetched from a gateway to the upload that a person chose; one that was discarded, too.
+
+        The release is refused if it contradicts what is known: the name was uploaded by another user or to another
+        service, or the file was fetched from another user's folder. A status file stays one, and only a response is an
+        answer.
+
+        Args:
+            key: The number of the file.
+            service: The service that it comes from.
+            user: The user that it is for.
+            reference: The name of the upload.
+            at: Now.
+            despite: As for `release`.
+            reason: Why; logged. Needed with *despite*.
+
+        Returns:
+            How the file was routed, and which reply it is now.
+
+        Raises:
+            UnknownError: No message has this number.
+            InputError: As for `release`; or the message is no file of a gateway, or *reference* is no file name.
+            LedgerError: The ledger could not be written.
+        """
+        if reason is not None or despite:
+            _refuse_blank(reason or "")
+        row = _in_state(connection, key, QuarantineState.HELD, QuarantineState.DISCARDED)
+        routed = chosen_file(row.raw, service, user, reference)
+        known = tuple(dict.fromkeys(against_file(connection, routed, row.mailbox)))
+        _refuse_contradicted(known, frozenset(despite))
+        routing = attrs.evolve(routed, correlation=correlation_of(connection, routed))
+        return _store_released(connection, row, routing, known=known, reason=reason, at=at)
+
+    release_file_soon = soon(release_file)
 
     @writes
     def discard(self, connection: sa.Connection, key: int, *, at: datetime, reason: str) -> None:
@@ -221,20 +271,34 @@ def _release(connection: sa.Connection, key: int, choice: _Choice, *, at: dateti
     if isinstance(routing, Quarantined):
         # It answers nothing: the K is another party's, or was sent to another system.
         routing = attrs.evolve(routed, correlation=Correlation.UNKNOWN_REFERENCE)
-    stored = store_reply(connection, routing, raw, at=at, received=quarantined.received)
+    return _store_released(connection, row, routing, known=known, reason=choice.reason, at=at)
+
+
+def _store_released(  # noqa: PLR0913 - one argument for each thing that is written
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    routed: Routed | RoutedFile,
+    *,
+    known: tuple[tuple[Objection, str], ...],
+    reason: str | None,
+    at: datetime,
+) -> Stored:
+    """Store what a person released as a reply, and log the decision and what it overrides."""
+    key: int = row.id
+    stored = store_reply(connection, routed, row.raw, at=at, received=row.received)
     detail = (
         f"message {key} of the quarantine, by a person, to {routed.system.name} for {routed.party} under "
         f"{routed.reference}"
     )
-    if quarantined.state is QuarantineState.DISCARDED:
+    if row.state == QuarantineState.DISCARDED.value:
         detail += ", although it was discarded before"
     if earlier := _delivered_before(connection, key):
         # Without the party, which may be another one's business.
         detail += f", after a process got it by mistake as reply {' and reply '.join(map(str, earlier))}"
     if known:
         detail += f", despite {', '.join(dict.fromkeys(_code(objection) for objection, _ in known))}"
-    if choice.reason is not None:
-        detail += f": {choice.reason}"
+    if reason is not None:
+        detail += f": {reason}"
     _mark(connection, key, LedgerEvent.RELEASED, at=at, detail=detail, reply=stored.key)
     return stored
 
@@ -246,6 +310,9 @@ def _routed(quarantined: QuarantinedMessage, raw: bytes, choice: _Choice) -> Rou
     Raises:
         InputError: There is no K, or it cannot have been sent.
     """
+    if quarantined.reason == Reason.FOREIGN_FILE.value:
+        message = f"system is {choice.system.name}, but message {quarantined.key} is a file; give a file service."
+        raise InputError("", (Problem("release.file", message),))
     own = None if quarantined.subject is None else RoutingEnvelope.parse(quarantined.subject)
     reference = choice.reference if choice.reference is not None else None if own is None else own.reference
     if reference is None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from htpoort.files import octets_of
+from htpoort import Outcome
+from htpoort.files import (
+    FileRouter,
+    FileService,
+    GatewayUser,
+    StatusReport,
+    entity,
+    octets_of,
+    render_report,
+)
 from htpoort.ledger import Ledger
 
 Run = Callable[..., Any]
@@ -150,3 +160,60 @@ class TestRefused:
 
         assert 2 == result.code
         assert "--validation-only is for a system that takes files (in htpoort.toml: none)." in json.dumps(result.facts)
+
+
+def fetched(office: Path, name: str, octets: bytes) -> int:
+    """Store a file that was fetched from the gateway; return its number."""
+    router = FileRouter(services=[FileService(name="MANIFEST", service="Manifest")], user=GatewayUser.parse(USER))
+    with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
+        at = datetime.now(UTC)  # noqa: TID251 - now
+        return ledger.replies.take_in_file(router, entity(name, octets), at=at, account="x").key
+
+
+class TestQuarantine:
+    """A file that belongs to no upload for sure waits in quarantine, like a message."""
+
+    def test_release(self, htpoort: Run, office: Path) -> None:
+        """It is released to an upload by system, user and name."""
+        htpoort("queue", "manifest.xml", *FILE, "--reference", "A1")
+        key = fetched(office, "answer.xml", b"<Answer/>")
+        shown = htpoort("quarantine", "show", str(key), "--payload")
+        result = htpoort("quarantine", "release", str(key), *FILE, "--reference", "A1", "--json")
+
+        assert b"<Answer/>" == shown.out
+        assert ("MANIFEST", USER, "A1") == tuple(result.facts[name] for name in ("system", "party", "reference"))
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (FILE, "--reference is missing; give the name of the upload."),
+            (("--system", "manifest", "--party", "CVR_1", "--reference", "A1"), "--party: This is not the user"),
+            (
+                ("--system", "DMS", "--party", "NL123456789.02.05", "--reference", "A1"),
+                "--system is DMS, but message 1",
+            ),
+        ],
+    )
+    def test_refused(self, htpoort: Run, office: Path, options: tuple[str, ...], expected: str) -> None:
+        """Without a name, for no user or to a mail system nothing is released."""
+        key = fetched(office, "answer.xml", b"<Answer/>")
+        result = htpoort("quarantine", "release", str(key), *options)
+
+        assert (2, True) == (result.code, expected in result.err)
+        assert "held" in htpoort("quarantine", "list").text
+
+
+def test_an_error_of_the_gateway_forbids_a_resend(htpoort: Run, office: Path) -> None:
+    """What the gateway has and refuses goes out again under a new name only; status says what is wrong."""
+    htpoort("queue", "manifest.xml", *FILE, "--reference", "A1")
+    with Ledger.open(f"sqlite:///{office}/htpoort.db") as ledger:
+        at = datetime.now(UTC)  # noqa: TID251 - now
+        (claimed,) = ledger.exchanges.claim_soon(
+            ["MANIFEST"], owner="a", most=1, at=at, lease=timedelta(minutes=2)
+        ).result()
+        ledger.exchanges.settle_soon(claimed, Outcome.ACCEPTED, at=at).result()
+    fetched(office, "status_Manifest_A1_0.xml", render_report(StatusReport(error_message="Not well-formed")))
+    result = htpoort("resolve", "A1", "--resend")
+
+    assert (2, True) == (result.code, "queue the corrected file under a new name" in result.err)
+    assert "Not well-formed" in htpoort("status").text

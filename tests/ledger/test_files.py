@@ -7,7 +7,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from htpoort import Correlation, InputError, Outcome, Quarantined, Reason, State, Submission
+from htpoort import (
+    DMS,
+    Correlation,
+    InputError,
+    Outcome,
+    PartyId,
+    Quarantined,
+    Reason,
+    Router,
+    State,
+    Submission,
+)
 from htpoort.files import (
     FileName,
     FileRouter,
@@ -458,3 +469,53 @@ def test_the_record_of_a_response(office: Office) -> None:
     assert ("MANIFEST", str(USER), "A1", None) == (
         *(routing.system.name, str(routing.party), routing.reference, routing.status),
     )
+
+
+# ── what a person releases ───────────────────────────────────────────────────
+
+
+def test_a_foreign_file_is_released_to_its_upload(office: Office) -> None:
+    """A person gives a response whose name fits nothing to an upload, which is answered by it, and may take it back."""
+    office.attempt(Outcome.ACCEPTED)
+    office.status(1)
+    key = office.fetch("answer.xml", b"<Answer/>").key
+    quarantine, chosen = office.ledger.quarantine, {"service": MANIFEST, "user": USER, "reference": "A1"}
+    stored = quarantine.release_file(key, **chosen, at=office.now())
+
+    assert (Correlation.MATCHED, State.ANSWERED) == (stored.routing.correlation, office.exchange.state)  # type: ignore[union-attr]
+    assert b"<Answer/>" == octets_of(office.ledger.replies.get(stored.key).raw)
+    quarantine.withdraw(key, at=office.now(), reason="of another upload")
+    assert State.ACCEPTED == office.exchange.state
+
+
+def test_a_released_status_file_stays_one(office: Office) -> None:
+    """A status file of another name, released to an upload, shows that it arrived, and is no answer."""
+    office.attempt(Outcome.UNKNOWN)
+    key = office.status(1, name="B9").key
+    office.ledger.quarantine.release_file(key, service=MANIFEST, user=USER, reference="A1", at=office.now())
+
+    assert State.ACCEPTED == office.exchange.state
+
+
+def test_what_contradicts_a_release(office: Office, clock: Clock, router: Router, reply: Callable[..., bytes]) -> None:
+    """A file is released neither to another user's upload nor to a mail system, and a message not to a service."""
+    quarantine = office.ledger.quarantine
+    other = GatewayUser.parse("CVR_12345678_UI_87654321")
+    office.ledger.exchanges.queue(file("B1", user=other), at=clock())
+    key = office.fetch("answer.xml", b"<Answer/>").key
+    with pytest.raises(InputError, match="was uploaded by another user than CVR_12345678_UI_12345678"):
+        quarantine.release_file(key, service=MANIFEST, user=USER, reference="B1", at=office.now())
+    with pytest.raises(InputError, match="A1 was uploaded to MANIFEST, not to ICS"):
+        quarantine.release_file(key, service=ICS, user=USER, reference="A1", at=office.now())
+    with pytest.raises(InputError, match=r"is not the folder of CVR_12345678_UI_87654321"):
+        quarantine.release_file(key, service=MANIFEST, user=other, reference="B1", at=office.now())
+    party = PartyId.parse("NL123456789.02.05")
+    with pytest.raises(InputError, match="is a file; give a file service"):
+        quarantine.release(key, system=DMS, party=party, reference="K1", at=office.now())
+    mail = office.ledger.replies.take_in(
+        router, reply("K1", mailbox="x@other.example"), mail_from=None, at=office.now()
+    ).key
+    with pytest.raises(InputError, match="this is a message and no file of a gateway"):
+        quarantine.release_file(mail, service=MANIFEST, user=USER, reference="A1", at=office.now())
+
+    assert State.QUEUED == office.exchange.state

@@ -90,6 +90,7 @@ class _Waker:
     """Wake the loop of pyftpdlib from another thread."""
 
     def __init__(self, loop: Any) -> None:  # noqa: ANN401 - a loop of pyftpdlib
+        self._loop = loop
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self._fileno = self._reader.fileno()
@@ -106,6 +107,10 @@ class _Waker:
 
     def handle_read_event(self) -> None:
         self._reader.recv(4096)
+
+    def leave(self) -> None:
+        """Leave the loop, which would close it."""
+        self._loop.unregister(self._fileno)
 
     def close(self) -> None:
         self._reader.close()
@@ -160,6 +165,8 @@ class FtpsServer:
         """Close every connection, and wait until the thread has ended."""
         self.call(self._end)
         self._thread.join()
+        # Only now: the thread may have ended before the call above woke it.
+        self._waker.close()
 
     def call(self, work: Callable[[], object]) -> None:
         """Run something in the thread of the server, without waiting for it."""
@@ -173,6 +180,7 @@ class FtpsServer:
             wait = self._loop.sched.poll()
             while not self._calls.empty():
                 self._calls.get()()
+        self._waker.leave()
         self._loop.close()
 
     def _end(self) -> None:

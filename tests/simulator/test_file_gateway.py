@@ -33,6 +33,7 @@ from htpoort.simulator import (
     OutKind,
     PutOut,
     SimulatedClock,
+    _ftps_server,
     fingerprint,
 )
 
@@ -709,3 +710,21 @@ def test_what_cannot_be_played_is_refused(
     with pytest.raises(InputError) as caught:
         playing(**settings)
     assert [problem.code for problem in caught.value.problems] == [code]
+
+
+async def test_it_ends_if_its_thread_was_just_awake(
+    playing: Callable[..., FileGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread may see that it shall end, and end, before it is woken for it."""
+    wake = _ftps_server._Waker.wake
+
+    def late(self: _ftps_server._Waker) -> None:
+        wake(self)
+        for thread in threading.enumerate():
+            if thread.name == "htpoort-ftps":
+                thread.join()
+        wake(self)
+
+    async with playing():
+        monkeypatch.setattr(_ftps_server._Waker, "wake", late)
+    assert [] == [thread.name for thread in threading.enumerate() if thread.name == "htpoort-ftps"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,8 +28,10 @@ from htpoort.simulator import (
     UploadedFile,
 )
 
-__all__ = ["FileSimulation", "read_file_user"]
+__all__ = ["FileSimulation", "read_file_user", "show_lines", "table"]
 
+_VARIABLE: Final = "HTPOORT_SIMULATOR_FTPS"
+_PARTY: Final = "NL123456789.02.05"  # of the official example; no file needs it
 _USER: Final = "CVR_12345678_UI_12345678"
 _NAME: Final = FileName("MANIFEST_2026_0001")
 
@@ -42,6 +45,19 @@ def read_file_user(text: str) -> FileUser:
     """
     name, _, password = text.partition(":")
     return FileUser(user=GatewayUser.parse(name), password=password or _clock.unique()[:16])
+
+
+def show_lines(title: str, lines: list[str]) -> None:
+    """Print lines to paste, under a title."""
+    _show.line(f"\n{title}\n")
+    for text in lines:
+        _show.line(f"  {_show.printable(text)}".rstrip())
+
+
+def table(head: str, settings: Facts) -> str:
+    """Write a table of TOML. The JSON of a text, a number, a truth value or an array of texts is also TOML."""
+    values = {key: json.dumps(value, ensure_ascii=False) for key, value in settings.items()}
+    return "".join(f"{text}\n" for text in (head, *(f"{key} = {value}" for key, value in values.items())))
 
 
 @final
@@ -124,6 +140,7 @@ class FileSimulation:
             "tls_port": self.gateway.tls_port,
             **self._files,
             "services": [one.service for one in self.gateway.services],
+            "htpoort_toml": self._toml(alone=True),
             "users": [
                 {"username": one.username, "password": one.password, "folder": one.user.folder, "out": one.user.out}
                 for one in self.gateway.users
@@ -141,8 +158,13 @@ class FileSimulation:
             "ftps_user": logins,
         }
 
-    def show(self) -> None:
-        """Print what to paste into other programs, for the first user."""
+    def show(self, *, alone: bool) -> None:
+        """
+        Print what to paste into other programs, for the first user.
+
+        Args:
+            alone: Whether the part of ``htpoort.toml`` is all of it, because no declarant has one.
+        """
         user, service = self.gateway.users[0].user, self.gateway.services[0]
         for title, words in (
             (
@@ -151,9 +173,24 @@ class FileSimulation:
             ),
             ("To list what is out:", ["--list-only", self._url(f"{user.out}/")]),
         ):
-            _show.line(f"\n{title}\n")
-            _show.line(f"  {_show.printable(shlex.join([*self._curl, *words]))}")
+            show_lines(title, [shlex.join([*self._curl, *words])])
+        show_lines("For htpoort:", [f"export {_VARIABLE}={shlex.quote(self.gateway.users[0].password)}"])
+        show_lines("In htpoort.toml:", self._toml(alone=alone).splitlines())
         _show.line("")
+
+    def _toml(self, *, alone: bool) -> str:
+        first = self.gateway.users[0]
+        gateway = {"server": self.host, "port": self.gateway.port, "username": first.username}
+        tables = (
+            [f"parties = {json.dumps([_PARTY])}\n", table("[ledger]", {"url": "sqlite:///htpoort.db"})] if alone else []
+        )
+        tables += [table(f"[systems.{one.name}]", {"service": one.service}) for one in self.gateway.services]
+        tables.append(table("[[gateway]]", {**gateway, "password_env": _VARIABLE, **self._files}))
+        tables += [
+            table("[[delivery]]", {"system": one.name, "directory": "replies/{system}", "payload": True})
+            for one in self.gateway.services
+        ]
+        return "\n".join(tables)
 
     @property
     def _files(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ import attrs
 
 from htpoort.cli import _facts, _show
 from htpoort.cli._facts import Facts
-from htpoort.cli._file_simulation import FileSimulation
+from htpoort.cli._file_simulation import FileSimulation, show_lines, table
 from htpoort.core.directory import DMS, HTPOORT, DeclarationSystem
 from htpoort.simulator import ClientCertificate, Declarant, Gateway
 
@@ -62,7 +62,7 @@ def show_start(  # noqa: PLR0913 - what the command was given, and what it start
     for use in uses[:1]:
         use.show()
     if files is not None:
-        files.show()
+        files.show(alone=not declarants)
     _show.line("Stop with Ctrl-C.")
 
 
@@ -105,18 +105,12 @@ class _Use:
 
     def show(self) -> None:
         """Print what to paste."""
-        self._shown("To send, for example:", [self._swaks])
+        show_lines("To send, for example:", [self._swaks])
         if self.declarant.password is not None:
-            self._shown("To fetch, for example:", [self._curl])
-            self._shown("For htpoort:", [f"export {_VARIABLE}={shlex.quote(self.declarant.password)}"])
-        self._shown("In htpoort.toml:", self._toml.splitlines())
+            show_lines("To fetch, for example:", [self._curl])
+            show_lines("For htpoort:", [f"export {_VARIABLE}={shlex.quote(self.declarant.password)}"])
+        show_lines("In htpoort.toml:", self._toml.splitlines())
         _show.line("")
-
-    @staticmethod
-    def _shown(title: str, lines: list[str]) -> None:
-        _show.line(f"\n{title}\n")
-        for text in lines:
-            _show.line(f"  {_show.printable(text)}".rstrip())
 
     @property
     def _server(self) -> str | None:
@@ -160,19 +154,19 @@ class _Use:
         own = [system for system in self.gateway.directory if system not in HTPOORT.systems]
         published = {} if len(own) + len(HTPOORT.systems) == len(self._names) else {"published_systems": False}
         tables = [
-            _table(f"parties = {_value([_PARTY])}", published),
+            table(f"parties = {json.dumps([_PARTY])}", published),
             *map(_system, own),
-            _table("[ledger]", {"url": "sqlite:///htpoort.db"}),
-            _table("[[outbox]]", outbox),
+            table("[ledger]", {"url": "sqlite:///htpoort.db"}),
+            table("[[outbox]]", outbox),
         ]
         if one.password is not None:
-            tables.append(_table("[[pop3]]", {"server": self.host, "port": self.gateway.pop3_port, **self._login}))
+            tables.append(table("[[pop3]]", {"server": self.host, "port": self.gateway.pop3_port, **self._login}))
         if one.server is not None:
             inbox = {"hostname": one.mailbox.rpartition("@")[2], "mailboxes": [one.mailbox], "port": one.server.port}
-            tables.append(_table("[[smtp]]", inbox))
+            tables.append(table("[[smtp]]", inbox))
         # Where a newcomer sees the replies: as files.
         replies = {"directory": "replies/{system}/{party}", "payload": True}
-        tables += [_table("[[delivery]]", {"system": name, **replies}) for name in self._names]
+        tables += [table("[[delivery]]", {"system": name, **replies}) for name in self._names]
         return "\n".join(tables)
 
     @property
@@ -190,16 +184,7 @@ class _Use:
 
 def _system(system: DeclarationSystem) -> str:
     """Describe a system that is not a published one."""
-    return _table(
-        f"[systems.{_value(system.name)}]",
+    return table(
+        f"[systems.{json.dumps(system.name)}]",
         {"mailbox": system.mailbox, "process_id": system.process_id, "reply_ids": sorted(system.reply_ids)},
     )
-
-
-def _table(head: str, settings: Facts) -> str:
-    return "".join(f"{text}\n" for text in (head, *(f"{key} = {_value(value)}" for key, value in settings.items())))
-
-
-def _value(value: object) -> str:
-    """Write a text, a number, a truth value or an array of texts, whose JSON is also TOML."""
-    return json.dumps(value, ensure_ascii=False)

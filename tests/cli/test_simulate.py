@@ -369,6 +369,17 @@ class TestText:
             (event,) = await running.events(1)
             await running.stop()
 
+        path = tmp_path / "htpoort.toml"
+        path.write_text(facts["htpoort_toml"])
+        config = read_agent(path, environ={"HTPOORT_SIMULATOR_FTPS": one["password"]})
+        (gateway,) = config.gateways
+        assert (facts["port"], one["username"], one["password"], ("MANIFEST",), ["MANIFEST"]) == (
+            gateway.server.port,
+            gateway.server.username,
+            gateway.server.password,
+            tuple(service.name for service in gateway.services),
+            list(config.deliveries),
+        )
         assert (None, None, "") == (running.facts["smtps_port"], running.facts["ca_file"], listed)
         assert str(tmp_path / "client.pem") == facts["certificate"]
         assert "login" == event["event"]

@@ -80,12 +80,12 @@ def _gathered(  # noqa: PLR0913 - what is reported, and of when
 
     return gather(
         ledger,
-        parties=settings.ledger.select_parties(parties),
+        parties=settings.ledger.select_declarants(parties),
         whole=not parties,
         at=now,
         since=since,
         until=until,
-        systems=[system.name for system in settings.ledger.directory],
+        systems=[system.name for system in (*settings.ledger.directory, *settings.ledger.services)],
         limits=settings.ledger.unanswered.limit,
         attention=attention,
         source=settings.ledger.file,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import attrs
 
@@ -19,7 +19,7 @@ from htpoort.core.cutover import CutoverPlan
 from htpoort.core.directory import DeclarationSystem, Directory
 from htpoort.core.errors import InputError, LedgerError, Problem, UnknownError
 from htpoort.core.notices import NoticeName
-from htpoort.core.party import PartyId, find_party
+from htpoort.core.party import PartyId, PartyT, find_party
 from htpoort.core.routing import Router
 from htpoort.core.text import ascii_lower
 from htpoort.delivery import CommandDelivery, Delivery, DirectoryDelivery, MaildirDelivery
@@ -36,6 +36,10 @@ __all__ = [
     "NoticesConfig",
     "UnansweredConfig",
 ]
+
+
+_NOBODY: Final = PartyId(country="XX", number="0")
+"""The party of a router that no mail comes to."""
 
 
 @final
@@ -175,9 +179,10 @@ class LedgerConfig:
         Make a router for the parties and systems of the file.
 
         Returns:
-            A router without *sent*: the ledger compares K with what was sent, as it stores a reply.
+            A router without *sent*: the ledger compares K with what was sent, as it stores a reply. If the file has
+            no party, and so receives no mail, it routes none.
         """
-        return Router(directory=self.directory, parties=self.parties)
+        return Router(directory=self.directory, parties=self.parties or (_NOBODY,))
 
     def dispatcher(self, ledger: Ledger) -> htpoort.agent.Dispatcher:
         """
@@ -188,7 +193,13 @@ class LedgerConfig:
 
         Returns:
             A dispatcher for the parties and systems of the file, with its plan and its shadow system.
+
+        Raises:
+            InputError: The file has no party, which every message needs.
         """
+        if not self.parties:
+            message = f"{self.file} has no parties, which messages need; add them, or give a system that takes files."
+            raise InputError("", (Problem("input.parties", message),))
         return htpoort.agent.Dispatcher(
             ledger=ledger,
             parties=self.parties,
@@ -240,21 +251,36 @@ class LedgerConfig:
             InputError: The file does not list one of them. No other party is named, because a user who asks for one
                 may not know the rest.
         """
+        return self._selected(texts, self.parties)
+
+    def select_declarants(self, texts: Iterable[str]) -> tuple[PartyId | GatewayUser, ...]:
+        """
+        Find some parties of the file, or users of its gateways.
+
+        Args:
+            texts: Their names, in any case.
+
+        Returns:
+            Each once, in the order of *texts*; all of the file if *texts* is empty.
+
+        Raises:
+            InputError: The file does not list one of them, as for `select_parties`.
+        """
+        return self._selected(texts, (*self.parties, *self.users))
+
+    def _selected(self, texts: Iterable[str], known: tuple[PartyT, ...]) -> tuple[PartyT, ...]:
         keys = {ascii_lower(text): text for text in texts}
-        strangers = [text for key, text in keys.items() if key not in self._by_key]
+        by_key = {ascii_lower(str(party)): party for party in known}
+        strangers = [text for key, text in keys.items() if key not in by_key]
         if strangers:
             errors = (UnknownError("party", text, self._source) for text in strangers)
             messages = (f"{error} Check its spelling, or add it there." for error in errors)
             raise InputError("", tuple(Problem("cutover.party", message) for message in messages))
-        return tuple(self._by_key[key] for key in keys) or self.parties
+        return tuple(by_key[key] for key in keys) or known
 
     @property
     def _source(self) -> str:
         return f"{self.file} (parties)"
-
-    @property
-    def _by_key(self) -> dict[str, PartyId]:
-        return {ascii_lower(str(party)): party for party in self.parties}
 
 
 @final
@@ -375,7 +401,7 @@ class AgentConfig:
             party_deliveries=self.party_deliveries,
             folders=self.folders,
             notice_files=None if folder is None else htpoort.agent.NoticeFiles(folder),
-            dispatcher=self.ledger.dispatcher(ledger),
+            dispatcher=self.ledger.dispatcher(ledger) if self.ledger.parties else None,
             timing=self.timing,
             keep_pauses=keep_pauses,
             metrics=metrics,

@@ -47,6 +47,7 @@ _KNOWN: Final = (
     *("timing", "notices", "unanswered", "metrics"),
 )
 _SERVERS: Final = ("outbox", "smtp", "pop3", "gateway")
+_OF_MAIL: Final = ("outbox", "smtp", "pop3", "folder", "cutover")
 _TLS_KEYS: Final = ("ca_file", "certificate", "key", "key_password_env", "key_password_file")
 _LAST_PORT: Final = 65_535
 _MOST_DAYS: Final = 36_525
@@ -254,6 +255,8 @@ def _metrics(document: Document) -> MetricsConfig | None:
 
 def _parties(document: Document) -> tuple[PartyId, ...]:
     value = document.table.get("parties")
+    if value is None and document.has(("gateway",)) and not any(document.has((key,)) for key in _OF_MAIL):
+        return ()
     if not isinstance(value, list) or not value:
         code = "toml.missing" if value is None else "toml.type"
         document.report(code, ("parties",), 'give an array of party IDs, such as ["NL123456789.02.05"].')

@@ -21,6 +21,7 @@ from htpoort.core.exchange import State
 from htpoort.core.notices import AdviceKind, Availability, PlacedWindow
 from htpoort.core.notices.consequences import answer_age
 from htpoort.core.party import PartyId
+from htpoort.files import GatewayUser
 from htpoort.ledger import Excerpt, HeldSystem, Ledger, PausedServer, QuarantinedMessage, Status
 from htpoort.report.chart import Chart, Group, Period, draw
 from htpoort.report.facts import (
@@ -75,7 +76,7 @@ def _nothing(_party: str | None) -> tuple[Attention, ...]:
 def gather(  # noqa: PLR0913 - what is reported, and of when
     ledger: Ledger,
     *,
-    parties: Iterable[PartyId | str],
+    parties: Iterable[PartyId | GatewayUser | str],
     whole: bool,
     at: datetime,
     since: datetime,

@@ -108,6 +108,20 @@ class TestQueued:
         assert 1 == len(queued(office))
 
 
+class TestReported:
+    """Pages show a user of a gateway as they show a party."""
+
+    def test_one_user(self, htpoort: Run, office: Path) -> None:
+        """A report is of everything, or of one user alone."""
+        assert 0 == htpoort("queue", "manifest.xml", *FILE, "--reference", "A1").code
+
+        for options in ((), ("--party", USER.lower())):
+            assert 0 == htpoort("report", "--html", "report.html", *options).code
+            page = (office / "report.html").read_text()
+            assert USER in page
+            assert "MANIFEST" in page
+
+
 class TestRefused:
     """A wrong option is named, and nothing is queued."""
 

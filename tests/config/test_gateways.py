@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from htpoort.agent import FileGatewaySettings
+from htpoort import InputError
+from htpoort.agent import Agent, FileGatewaySettings
 from htpoort.config import AgentConfig, check, read_agent_in_part
 from htpoort.delivery import DirectoryDelivery
 from htpoort.files import FileService, GatewayUser
@@ -171,6 +172,44 @@ WRONG = [
     (f"{SMALL}ports = 1\n", ["gateway[0].ports"]),
     (f'{SMALL}password = "geheim"\n', ["gateway[0].password"]),
 ]
+
+
+class TestFilesAlone:
+    """Who only uploads files has no party ID."""
+
+    TEXT = BASE.replace('parties = ["NL123456789.02.05"]\n', "") + SMALL
+
+    def test_no_party(self, folder: Path, read: Read) -> None:
+        """An agent runs without parties; a message has no way out, and each user can be selected."""
+        config = read(self.TEXT, {"SECRET": "geheim"})
+
+        assert (folder / "htpoort.toml").exists()
+        assert ((), (GatewayUser.parse(USER),)) == (config.ledger.parties, config.ledger.select_declarants([]))
+        with config.ledger.open() as ledger:
+            assert isinstance(config.agent(ledger), Agent)
+            with pytest.raises(InputError) as caught:
+                config.ledger.dispatcher(ledger)
+        assert "htpoort.toml has no parties, which messages need; add them, or give a system that takes files." == str(
+            caught.value
+        )
+
+    @pytest.mark.parametrize("table", ['[[outbox]]\nserver = "a.example"\n', "[cutover]\n"])
+    def test_messages_need_one(self, refused: Refuse, table: str) -> None:
+        """What sends or receives messages needs parties, beside a gateway too."""
+        (problem,) = refused(self.TEXT + table, {"SECRET": "geheim"})
+
+        assert 'parties: give an array of party IDs, such as ["NL123456789.02.05"].' in problem
+
+    def test_selected(self, read: Read) -> None:
+        """Parties and users are selected in any case; a stranger is refused by name."""
+        config = read(BASE + SMALL, {"SECRET": "geheim"}).ledger
+
+        assert ["NL123456789.02.05", USER] == [str(each) for each in config.select_declarants([])]
+        assert [USER] == [str(each) for each in config.select_declarants([USER.lower()])]
+        with pytest.raises(InputError):
+            config.select_declarants(["NL9"])
+        with pytest.raises(InputError):
+            config.select_parties([USER])
 
 
 class TestWrong:

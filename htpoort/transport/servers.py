@@ -227,7 +227,9 @@ class FtpsAccount(MailServer):
     Describe an account at a file gateway: FTP over TLS, never without it.
 
     >>> FtpsAccount(
-    ...     host="gateway.example", username="CVR_12345678_UI_12345678", password="geheim"
+    ...     host="gateway.example",
+    ...     username="CVR_12345678_UI_12345678",
+    ...     password="geheim",
     ... ).ledger_name
     'CVR_12345678_UI_12345678@gateway.example:6381'
 

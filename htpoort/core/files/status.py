@@ -203,7 +203,8 @@ def read_report(octets: bytes) -> StatusReport:
     """
     Read what a status file says.
 
-    >>> read_report(b"<status><file><service>Manifest</service></file></status>").service
+    >>> octets = b"<status><file><service>Manifest</service></file></status>"
+    >>> read_report(octets).service
     'Manifest'
 
     Args:
@@ -229,7 +230,8 @@ def render_report(report: StatusReport) -> bytes:
     """
     Write the XML of a status file, as a simulator puts it out.
 
-    >>> read_report(render_report(StatusReport(service="Manifest", response="A1.xml"))).response
+    >>> report = StatusReport(service="Manifest", response="A1.xml")
+    >>> read_report(render_report(report)).response
     'A1.xml'
 
     Args:

@@ -21,7 +21,17 @@ import typer
 from htpoort import _clock
 from htpoort._extras import how_to_install
 from htpoort._log import event
-from htpoort.agent import Agent, DeclarationFiles, FetchReport, Pop3Inbox, SmtpInbox, fetch_once
+from htpoort.agent import (
+    Agent,
+    DeclarationFiles,
+    FetchReport,
+    FileFetchReport,
+    FileGatewaySettings,
+    Pop3Inbox,
+    SmtpInbox,
+    fetch_files_once,
+    fetch_once,
+)
 from htpoort.cli import _attention, _facts, _input, _output, _show
 from htpoort.cli._facts import Facts
 from htpoort.cli._input import CONFIG, Config, Json
@@ -29,6 +39,7 @@ from htpoort.cli._log_lines import logged
 from htpoort.config import AgentConfig, MetricsConfig, read_agent
 from htpoort.core.errors import LedgerError
 from htpoort.core.exchange import State
+from htpoort.core.files import FileRouter
 from htpoort.core.routing import Quarantined
 from htpoort.ledger import Claimed, Ledger
 
@@ -290,6 +301,7 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
         "smtp": [f"{inbox.host}:{port}" for inbox, port in zip(smtp, ports, strict=True)],
         "pop3": [inbox.server.label for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)],
         "outbox": [f"{outbox.server.host}:{outbox.server.port}" for outbox in config.outboxes],
+        "gateway": [_use_of(gateway) for gateway in config.gateways],
         "folder": [str(folder.path) for folder in config.folders],
         "delivery": [*config.deliveries, *(f"{system} for {party}" for system, party in config.party_deliveries)],
         "metrics": [] if config.metrics is None else [_address(config.metrics)],
@@ -307,6 +319,12 @@ def _started(config: AgentConfig, ledger: Ledger, ports: tuple[int, ...], *, as_
     _show.line("Stop with Ctrl-C.")
 
 
+def _use_of(gateway: FileGatewaySettings) -> str:
+    """Name a file gateway, and say what it is used for if that is not all."""
+    label = gateway.server.label
+    return label if gateway.upload and gateway.fetch else f"{label} ({'upload' if gateway.upload else 'fetch'} only)"
+
+
 def _address(metrics: MetricsConfig) -> str:
     host = f"[{metrics.host}]" if ":" in metrics.host else metrics.host
     return f"http://{host}:{metrics.port}/"
@@ -314,19 +332,21 @@ def _address(metrics: MetricsConfig) -> str:
 
 def _missing(config: AgentConfig) -> list[str]:
     """List what the agent does not do, because the configuration lacks a table for it."""
-    sent = {name.lower() for outbox in config.outboxes for name in outbox.systems}
+    uploaded = {service.name.lower() for gateway in config.gateways if gateway.upload for service in gateway.services}
+    sent = {name.lower() for outbox in config.outboxes for name in outbox.systems} | uploaded
     delivered = {name.lower() for name in (*config.deliveries, *(system for system, _ in config.party_deliveries))}
     named = sent | delivered | {folder.system.lower() for folder in config.folders if folder.system is not None}
-    systems = [system.name for system in config.ledger.directory if system.name.lower() in named]
+    known = (*config.ledger.directory, *config.ledger.services)
+    systems = [system.name for system in known if system.name.lower() in named]
     for_all = any(not outbox.systems for outbox in config.outboxes)
     missing: list[str] = []
-    if not config.outboxes:
+    if not config.outboxes and not uploaded:
         missing.append("no [[outbox]]: no declaration is sent")
     elif not for_all:
         missing += [
             f"no [[outbox]] for {name}: declarations to it wait" for name in systems if name.lower() not in sent
         ]
-    if not config.inboxes:
+    if not config.inboxes and not any(gateway.fetch for gateway in config.gateways):
         missing.append("no [[smtp]] and no [[pop3]]: no reply comes in")
     if not delivered:
         missing.append("no [[delivery]]: replies are stored, and wait")
@@ -341,7 +361,7 @@ def _missing(config: AgentConfig) -> list[str]:
 
 @app.command()
 def fetch(*, config: Config = CONFIG, json: Json = False) -> None:
-    """Fetch once from every POP3 mailbox and store the mails; exit code 1 if a mailbox could not be read."""
+    """Fetch once from every POP3 mailbox and file gateway, and store it; exit code 1 if one could not be read."""
     reports = asyncio.run(_fetch(config))
     _output.mark_committed()
     if json:
@@ -360,19 +380,29 @@ async def _fetch(path: Path) -> list[Facts]:
     with _input.configured(path):
         config = read_agent(path)
     inboxes = [inbox for inbox in config.inboxes if isinstance(inbox, Pop3Inbox)]
+    gateways = [gateway for gateway in config.gateways if gateway.fetch]
     with config.ledger.open() as ledger:
         router = config.ledger.router()
         # At the same time, so that a server that hangs does not delay the others.
-        reports = await asyncio.gather(*(fetch_once(ledger, router, inbox.server) for inbox in inboxes))
-    return [_report_facts(report) for report in reports]
+        mails, files = await asyncio.gather(
+            asyncio.gather(*(fetch_once(ledger, router, inbox.server) for inbox in inboxes)),
+            asyncio.gather(*(_fetch_files(ledger, gateway) for gateway in gateways)),
+        )
+    return [*map(_report_facts, mails), *map(_report_facts, files)]
 
 
-def _report_facts(report: FetchReport) -> Facts:
-    """Count the mails of one mailbox; a copy of a message in quarantine does not count as one more."""
+async def _fetch_files(ledger: Ledger, gateway: FileGatewaySettings) -> FileFetchReport:
+    files = FileRouter(services=gateway.services, user=gateway.user)
+    return await fetch_files_once(ledger, files, gateway.server)
+
+
+def _report_facts(report: FetchReport | FileFetchReport) -> Facts:
+    """Count the mails of a mailbox, or files of a gateway; a copy of one in quarantine does not count as one more."""
     new = [one for one in report.stored if not one.repeated]
     problems = [problem.message for problem in (*report.problems, *(one.problem for one in report.left))]
     if report.more:
-        problems.append(f"{report.more} more mails are waiting; fetch again.")
+        things = "mails" if isinstance(report, FetchReport) else "files"
+        problems.append(f"{report.more} more {things} are waiting; fetch again.")
     return {
         "account": report.account,
         "fetched": len(report.stored),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +24,16 @@ from htpoort.files import (
     render_report,
 )
 from htpoort.ledger import Ledger
+from htpoort.simulator import (
+    ClientCertificate,
+    FileGateway,
+    FileScenario,
+    FileScript,
+    FileUser,
+    GatewayTls,
+    OutKind,
+    PutOut,
+)
 
 Run = Callable[..., Any]
 
@@ -231,3 +244,50 @@ def test_an_error_of_the_gateway_forbids_a_resend(htpoort: Run, office: Path) ->
 
     assert (2, True) == (result.code, "queue the corrected file under a new name" in result.err)
     assert "Not well-formed" in htpoort("status").text
+
+
+async def test_a_manifest_goes_out_and_its_response_comes_back(office: Path, process: Run) -> None:
+    """Uploaded by one `htpoort run --once`, fetched by `htpoort fetch`, delivered by the next run."""
+    out = tuple(PutOut(kind=kind) for kind in (OutKind.HANDED_OVER, OutKind.TAKEN, OutKind.ANSWERED))
+    user = FileUser(user=GatewayUser.parse(USER), password="geheim")
+    tls = GatewayTls.made(office, client=ClientCertificate.REQUIRED)
+    async with FileGateway(tls=tls, users=[user], script=FileScript(scenarios=(FileScenario(out=out),))) as gateway:
+        (office / "htpoort.toml").write_text(
+            CONFIG.replace('"ftps.gateway.example"', f'"127.0.0.1"\nport = {gateway.port}')
+            + f'ca_file = "{tls.ca_file}"\ncertificate = "{tls.client_certificate}"\n'
+            '[[delivery]]\nsystem = "MANIFEST"\ndirectory = "in"\n'
+        )
+        environment = {**os.environ, "GATEWAY_PASSWORD": "geheim"}
+        await process("queue", "manifest.xml", *FILE, "--reference", "A1")
+        first = await process("run", "--once", "--json", env=environment)
+        await gateway.wait_for_due()
+        fetched_now = await process("fetch", "--json", env=environment)
+        second = await process("run", "--once", "--json", env=environment)
+
+        assert ((0, 0, 0), ()) == ((first.code, fetched_now.code, second.code), gateway.out(user))
+    assert [b"<Manifest/>\n"] == [one.octets for one in gateway.uploads]
+    (report,) = fetched_now.facts
+    assert (4, 4, None) == (report["fetched"], report["new"], report["error"])
+    assert 4 == sum(1 for _ in (office / "in").iterdir())
+
+
+async def test_run_says_what_a_gateway_is_used_for(office: Path) -> None:
+    """The first lines name each gateway and what no table serves; it needs no inbox beside it."""
+    (office / "htpoort.toml").write_text(CONFIG.replace('"ftps.gateway.example"', '"127.0.0.1"') + "upload = false\n")
+    environment = {**os.environ, "GATEWAY_PASSWORD": "geheim"}
+    agent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "htpoort", "run", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+    )
+    assert agent.stdout is not None
+    async with asyncio.timeout(60):
+        facts = json.loads(await agent.stdout.readline())
+        agent.terminate()
+        await agent.communicate()
+
+    assert [f"127.0.0.1:6381 as {USER} (fetch only)"] == facts["gateway"]
+    assert ["no [[outbox]]: no declaration is sent", "no [[delivery]]: replies are stored, and wait"] == facts[
+        "missing"
+    ]

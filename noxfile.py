@@ -127,6 +127,10 @@ def proofs(session: nox.Session) -> None:
         *(sys.executable, "proofs/crash.py", "--window", "--points", "300", "--workers", "2"),
         external=True,
     )
+    session.run(
+        *(sys.executable, "proofs/crash.py", "--files", "--points", "320", "--workers", "2"),
+        external=True,
+    )
     session.run(sys.executable, "proofs/failing_disk.py", external=True)
     session.run(sys.executable, "proofs/two_agents.py", external=True)
     session.run(sys.executable, "proofs/random_notices.py", "--workers", "2", external=True)

@@ -6,8 +6,8 @@ Kill an agent at a thousand different points while it sends and receives, and ch
 A point is the moment before or after one system call that writes, syncs or sends (`syscalls`, by ptrace), or
 before one line of htpoort (`lines`, where a process must not trace its child). Every third trial by system
 calls is also a power cut: of what was not synced, the disk keeps a random part, block by block.
-With ``--files``, the agent uploads to a file gateway and fetches from it, instead of sending and receiving messages.
 With ``--window``, all is declared in a service window; what it holds is let go after its end, and one before, by order.
+With ``--files``, it uploads files to a simulated gateway by FTPS, and fetches and deletes what that puts out.
 After each kill another agent finishes the work; every fifth time that one is killed too, and a third finishes.
 """
 
@@ -18,49 +18,53 @@ import collections
 import contextlib
 import json
 import multiprocessing
-import os
 import random
 import shutil
 import signal
 import sqlite3
 import sys
 import tempfile
-import threading
 import time
-import types
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import crash_files
+import crash_verdict
+import file_processes
+import file_verdict
 import processes
 import tracing
-from crash_verdict import TrialResult, judge, phase
-
-import htpoort
-
-_BLOCK: Final = 4096
-_ROOMS: Final = tuple(
-    str(Path(htpoort.__file__).parent / room)
-    for room in ("agent", "ledger", "transport", "delivery", "core/exchange.py")
-)
+from crash_verdict import TrialResult
+from file_processes import MODES
+from points import Peer, Point, Watch, by_lines, cut, live
 
 
 @dataclass(frozen=True)
-class Point:
+class Play:
     """
-    The place where to kill.
+    What an agent does in a trial, and who judges it.
 
     Args:
-        by: ``syscalls`` or ``lines``.
-        number: The number of the call or line, from 1.
-        after: Kill after the call instead of before it.
+        agent: The function of the agent.
+        world: That of its peers.
+        judge: Checks what outlived the agents.
+        phase: Lists how far everything was at a kill.
+        peer: Makes what names each call on a connection; None if all have one name.
     """
 
-    by: str
-    number: int
-    after: bool = False
+    agent: Callable[[Any], None]
+    world: Callable[[Any], None]
+    judge: Callable[[Any, TrialResult], None]
+    phase: Callable[[Any], list[str]]
+    peer: Callable[..., Peer] | None = None
+
+
+MAIL: Final = Play(processes.agent, processes.world, crash_verdict.judge, crash_verdict.phase)
+FILES: Final = Play(
+    file_processes.agent, file_processes.world, file_verdict.judge, file_verdict.phase, file_verdict.FilePeer
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Trial:
         seed: The seed of the declarations and of the disk.
         unsynced: Make the ledger acknowledge before it syncs, on purpose.
         window: Declare in a service window.
-        files: Exchange files with a file gateway.
+        files: Upload files to a gateway instead of sending messages.
     """
 
     number: int
@@ -90,139 +94,27 @@ class Trial:
     window: bool = False
     files: bool = False
 
+    @property
+    def play(self) -> Play:
+        """What the agent does."""
+        return FILES if self.files else MAIL
 
-# ── points ───────────────────────────────────────────────────────────────────
-
-
-class Watch:
-    """
-    Count system calls, and kill at one of them; keep a copy of what is certainly on the disk.
-
-    Args:
-        scene: Where.
-        point: Where to kill; None to count only.
-        power: Keep a copy of what was synced.
-    """
-
-    def __init__(self, scene: processes.Scene, point: Point | None, *, power: bool) -> None:
-        self._folder = str(scene.folder)
-        self._point = point
-        self._power = power
-        self.count = 0
-        self.reached = ""
-
-    def __call__(self, call: tracing.Call) -> object:
-        """Observe one call."""
-        if call.is_alarm:
-            return None
-        what = self._what(call.target)
-        if what is None:
-            return None
-        after = call.result is not None
-        self.count += not after
-        if self._power and call.result == 0 and call.name in {"fsync", "fdatasync"}:
-            _keep(Path(call.target))
-        if self._point is not None and (self.count, after) == (self._point.number, self._point.after):
-            self.reached = f"{'after' if after else 'before'} {call.name} {what}"
-            return tracing.KILL
-        return None
-
-    def _what(self, target: str) -> str | None:
-        """Name the target of a call in words; None if it does not matter for the proof."""
-        if target.startswith("socket:"):
-            return "to a peer"
-        if target == "names":
-            return "of names"
-        if not target.startswith(self._folder):
-            return None
-        name = target.removeprefix(f"{self._folder}/").split("/")[0]
-        return {
-            "ledger.db": "of the ledger",
-            "ledger.db-wal": "of the ledger's log",
-            "ledger.db-shm": "of the log's index",
-            "queued.jsonl": "of the caller",
-            "process.jsonl": "of the process",
-        }.get(name, "of a Maildir" if name.startswith("maildir") else "of another file")
+    def peer(self, scene: Any, outcome: TrialResult) -> Peer | None:  # noqa: ANN401 - of its play
+        """Make what names each call on a connection."""
+        peer = self.play.peer
+        return None if peer is None else peer(scene, outcome, power=self.power)
 
 
-def _keep(path: Path) -> None:
-    """Copy a file as it certainly is on the disk."""
-    if path.is_file():
-        shutil.copyfile(path, path.with_name(f"{path.name}.kept"))
-
-
-def _cut(scene: processes.Scene, chance: random.Random) -> None:
-    """Turn every file into what a power cut may leave: any part of what was not synced."""
-    share = 0.0 if scene.unsynced else chance.choice((0.0, 0.5, 1.0))
-    for name in ("ledger.db", "ledger.db-wal", "process.jsonl"):
-        path = scene.folder / name
-        if not path.exists():
-            continue
-        now = path.read_bytes()
-        kept_path = path.with_name(f"{name}.kept")
-        kept = kept_path.read_bytes() if kept_path.exists() else b""
-        length = len(now) if chance.random() < share else len(kept)
-        blocks = []
-        for start in range(0, length, _BLOCK):
-            stop = min(start + _BLOCK, length)
-            old, new = kept[start:stop].ljust(stop - start, b"\0"), now[start:stop].ljust(stop - start, b"\0")
-            blocks.append(new if old == new or chance.random() < share else old)
-        path.write_bytes(b"".join(blocks))
-    # Nothing relies on this file; a new one is made.
-    (scene.folder / "ledger.db-shm").unlink(missing_ok=True)
-
-
-def _by_lines(scene: processes.Scene, point: Point | None, counted: Path) -> None:
-    """Run an agent that kills itself before one line of htpoort."""
-    count = [0]
-    last = 0 if point is None else point.number
-
-    def in_room(frame: types.FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - itself
-        if event == "line":
-            count[0] += 1
-            if count[0] == last:
-                place = Path(frame.f_code.co_filename)
-                counted.write_text(f"before line of {place.parent.name}/{place.name}", encoding="ascii")
-                os.kill(os.getpid(), signal.SIGKILL)
-        return in_room
-
-    def called(frame: types.FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 - the signature of settrace
-        return in_room if frame.f_code.co_filename.startswith(_ROOMS) else None
-
-    threading.settrace(called)
-    sys.settrace(called)
-    try:
-        _agent(scene)
-    finally:
-        sys.settrace(None)
-        threading.settrace(None)
-    counted.write_text(str(count[0]), encoding="ascii")
-
-
-def _life(scene: processes.Scene, point: Point, *, power: bool) -> tuple[int, str]:
-    """Run one agent until a point; return its exit code and what it was doing."""
-    if point.by == "syscalls":
-        watch = Watch(scene, point, power=power)
-        return tracing.trace(lambda: _agent(scene), watch), watch.reached
-    counted = scene.folder / "counted"
-    code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, point, counted)))
-    return code, counted.read_text() if code == -signal.SIGKILL else ""
-
-
-def _agent(scene: processes.Scene) -> None:
-    """Be an agent of a scene."""
-    (crash_files if scene.files else processes).agent(scene)
-
-
-def count_points(by: str, seed: int, *, window: bool = False, files: bool = False) -> int:
+def count_points(trial: Trial) -> int:
     """Count the points of a life that is not killed."""
-    with _scene(Trial(0, Point(by, 0), seed=seed, window=window, files=files), number=0) as scene, _world(scene):
-        if by == "lines":
-            code = tracing.wait_for_exit(tracing.fork(lambda: _by_lines(scene, None, scene.folder / "counted")))
+    agent = trial.play.agent
+    with _scene(trial, number=0) as scene, _world(trial, scene):
+        if trial.point.by == "lines":
+            code = tracing.wait_for_exit(tracing.fork(lambda: by_lines(agent, scene, None, scene.folder / "counted")))
             count = int((scene.folder / "counted").read_text()) if code == 0 else 0
         else:
-            watch = Watch(scene, None, power=False)
-            code = tracing.trace(lambda: _agent(scene), watch)
+            watch = Watch(scene, None, power=False, peer=trial.peer(scene, TrialResult(0)))
+            code = tracing.trace(lambda: agent(scene), watch)
             count = watch.count
     if code:
         message = f"an agent that was not killed ended with {code}"
@@ -236,16 +128,11 @@ def count_points(by: str, seed: int, *, window: bool = False, files: bool = Fals
 @contextlib.contextmanager
 def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
     folder = Path(tempfile.mkdtemp(prefix=f"htpoort-crash-{trial.number}-"))
-    scene = processes.Scene(
-        folder=folder,
-        number=number,
-        seed=trial.seed,
-        maildir=trial.maildir,
-        unsynced=trial.unsynced,
-        window=trial.window,
-        files=trial.files,
-        # Each file has four more that are fetched for it.
-        declared=3 if trial.files else 6,
+    facts: dict[str, Any] = {"seed": trial.seed, "maildir": trial.maildir, "unsynced": trial.unsynced}
+    scene = (
+        file_processes.FileScene(folder, number, **facts, mode=MODES[(trial.seed + trial.number) % len(MODES)])
+        if trial.files
+        else processes.Scene(folder, number, **facts, window=trial.window)
     )
     scene.reserve()
     try:
@@ -256,8 +143,8 @@ def _scene(trial: Trial, number: int) -> Any:  # noqa: ANN401 - a generator
 
 
 @contextlib.contextmanager
-def _world(scene: processes.Scene) -> Any:  # noqa: ANN401 - a generator
-    world = tracing.fork(lambda: (crash_files if scene.files else processes).world(scene))
+def _world(trial: Trial, scene: processes.Scene) -> Any:  # noqa: ANN401 - a generator
+    world = tracing.fork(lambda: trial.play.world(scene))
     try:
         tracing.wait_for_file(world, scene.folder / "gateway")
         yield world
@@ -269,9 +156,11 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
     """Run one trial: an agent that is killed once or twice, one that finishes, and the check."""
     outcome = TrialResult(trial.number)
     chance = random.Random(f"{trial.seed} {trial.number}")  # noqa: S311 - not a secret
-    with _scene(trial, number) as scene, _world(scene):
+    play = trial.play
+    with _scene(trial, number) as scene, _world(trial, scene):
+        peer = trial.peer(scene, outcome)
         for point in filter(None, (trial.point, trial.again)):
-            code, doing = _life(scene, point, power=trial.power)
+            code, doing = live(play.agent, scene, point, power=trial.power, peer=peer)
             if code == 0:
                 break  # it ended before the point
             if code != -signal.SIGKILL or not doing:
@@ -280,12 +169,11 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
             outcome.killed.append(doing)
             outcome.points.append(f"{trial.seed}:{len(outcome.killed)}:{point}")
             if trial.power:
-                _cut(scene, chance)
-            if trial.window:
-                outcome.phases.append(phase(scene))
-        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: _agent(scene)))):
+                cut(scene, chance)
+            outcome.phases += play.phase(scene)
+        if outcome.killed and (code := tracing.wait_for_exit(tracing.fork(lambda: play.agent(scene)))):
             outcome.wrong.append(f"the last agent ended with {code}")
-        (crash_files.judge if trial.files else judge)(scene, outcome)
+        play.judge(scene, outcome)
         if outcome.wrong and not trial.unsynced:
             (scene.folder / "keep").touch()
             outcome.folder = str(scene.folder)
@@ -295,16 +183,17 @@ def run_trial(trial: Trial, number: int) -> TrialResult:
 # ── all trials ───────────────────────────────────────────────────────────────
 
 
-def plan_trials(  # noqa: PLR0913 - one argument for each option
+def plan_trials(  # noqa: PLR0913 - one argument for each choice
     by: str, points: int, seed: int, *, unsynced: bool = False, window: bool = False, files: bool = False
 ) -> list[Trial]:
     """Spread the points over a whole life, each before or after another call; use a new scene when they run out."""
     trials: list[Trial] = []
+    life = Trial(0, Point(by, 0), window=window, files=files)
     chance = random.Random(seed)  # noqa: S311 - not a secret
     scene = seed * 100
     while len(trials) < points:
         # The end of a life varies by some calls, more on a busy machine; a later point would never be reached.
-        last = int(min(count_points(by, scene, window=window, files=files) for _ in range(3)) * 0.95)
+        last = int(min(count_points(replace(life, seed=scene)) for _ in range(3)) * 0.95)
         sides = (False, True) if by == "syscalls" else (False,)
         # A ledger that is broken on purpose can lose most near the end of its life.
         first = last // 2 if unsynced else 1
@@ -319,7 +208,7 @@ def plan_trials(  # noqa: PLR0913 - one argument for each option
                     index,
                     Point(by, number, after),
                     again=again if index % 5 == 4 and not unsynced else None,
-                    maildir=not power and index % 2 == 1 and not files,
+                    maildir=not power and index % 2 == 1,
                     power=power,
                     seed=scene,
                     unsynced=unsynced,
@@ -369,6 +258,8 @@ def summarize(by: str, seed: int, trials: list[Trial], outcomes: list[TrialResul
         "taken_by_the_gateway": sum(outcome.took for outcome in outcomes),
         "acknowledged": sum(outcome.acked for outcome in outcomes),
         "sent_again_by_order": sum(outcome.resent for outcome in outcomes),
+        "uploaded_again": sum(outcome.again for outcome in outcomes),
+        "asked_by_name": sum(outcome.asked for outcome in outcomes),
         "held": sum(outcome.held for outcome in outcomes),
         "delivered_twice": sum(outcome.twice for outcome in outcomes),
         "wrong": [asdict(outcome) for outcome in outcomes if outcome.wrong],
@@ -387,20 +278,14 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--unsynced", action="store_true", help="break the ledger on purpose: the proof must notice")
-    parser.add_argument("--window", action="store_true", help="declare in a service window")
-    parser.add_argument("--files", action="store_true", help="exchange files with a file gateway")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--window", action="store_true", help="declare in a service window")
+    other.add_argument("--files", action="store_true", help="upload files to a gateway, and fetch what it puts out")
     options = parser.parse_args()
-    if options.files and (options.window or options.unsynced):
-        parser.error("--files goes with neither --window nor --unsynced")
     by = "lines" if options.by == "lines" or not tracing.can_trace() else "syscalls"
     began = time.monotonic()
     trials = plan_trials(
-        by,
-        options.points,
-        options.seed,
-        unsynced=options.unsynced,
-        window=options.window,
-        files=options.files,
+        by, options.points, options.seed, unsynced=options.unsynced, window=options.window, files=options.files
     )
     outcomes = run(trials, options.workers)
     figures = summarize(by, options.seed, trials, outcomes, time.monotonic() - began)

@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,8 @@ class TrialResult:
         acked: Replies that got 250.
         resent: Declarations that were ordered to be sent again.
         twice: Replies that a process got more than once.
+        again: Files that were uploaded again, under the same name.
+        asked: Files of which it was unknown whether they had arrived, and whose names were asked for.
         held: Declarations that were held for the window.
         phases: How far the window was at each kill.
         wrong: The violations, each as one sentence.
@@ -46,6 +48,8 @@ class TrialResult:
     acked: int = 0
     resent: int = 0
     twice: int = 0
+    again: int = 0
+    asked: int = 0
     held: int = 0
     phases: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -90,28 +94,37 @@ def judge(scene: processes.Scene, outcome: TrialResult) -> None:
         _judge_window(scene, took, wrong)
 
 
-def phase(scene: processes.Scene) -> str:
-    """Say how far the window was when an agent was killed; the ledger itself stays as it is."""
+@contextlib.contextmanager
+def ledger_copy(scene: processes.Scene, suffix: str = "") -> Generator[sqlite3.Connection]:
+    """Open a copy of the ledger of an agent that was killed, which itself stays as it is; or of what was synced."""
     with tempfile.TemporaryDirectory() as folder:
-        for file in scene.folder.glob("ledger.db*"):
-            if file.name in {"ledger.db", "ledger.db-wal"}:
-                shutil.copy(file, folder)
+        for name in ("ledger.db", "ledger.db-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(scene.folder / f"{name}{suffix}", Path(folder, name))
         with contextlib.closing(sqlite3.connect(Path(folder, "ledger.db"))) as database:
-            try:
-                (held,) = database.execute("SELECT count(*) FROM htpoort_exchanges WHERE state = 'held'").fetchone()
-                (freed,) = database.execute(
-                    "SELECT count(*) FROM htpoort_events WHERE event = 'window-closed' AND detail = ''"
-                ).fetchone()
-            except sqlite3.OperationalError:
-                return "before the ledger"
+            yield database
+
+
+def phase(scene: processes.Scene) -> list[str]:
+    """Say how far the window was when an agent was killed."""
+    if not scene.window:
+        return []
+    with ledger_copy(scene) as database:
+        try:
+            (held,) = database.execute("SELECT count(*) FROM htpoort_exchanges WHERE state = 'held'").fetchone()
+            (freed,) = database.execute(
+                "SELECT count(*) FROM htpoort_events WHERE event = 'window-closed' AND detail = ''"
+            ).fetchone()
+        except sqlite3.OperationalError:
+            return ["before the ledger"]
     ended = [datetime.fromisoformat(one["at"]) for one in scene.lines("ended").all()]
     if freed:
-        return "while it is let go" if held else "after it"
+        return ["while it is let go" if held else "after it"]
     if not held:
-        return "before the hold"
+        return ["before the hold"]
     if not ended:
-        return "held, its end not known"
-    return "held, before its end" if processes.now() < ended[0] else "held, after its end"
+        return ["held, its end not known"]
+    return ["held, before its end" if processes.now() < ended[0] else "held, after its end"]
 
 
 def _judge_window(scene: processes.Scene, took: list[dict[str, Any]], wrong: list[str]) -> None:

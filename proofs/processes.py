@@ -59,8 +59,8 @@ behaviour = "rejected"
 """
 _POLL_INTERVAL: Final = 0.005  # seconds between two checks of what the gateway accepted
 _STILL: Final = 20  # checks without a change, after which nothing is in transit
-_LONGEST: Final = 60.0  # seconds for a life that is not killed
-_SHORT: Final = 20.0  # the same if the ledger is broken on purpose, and may never settle
+LONGEST: Final = 60.0  # seconds for a life that is not killed
+SHORT: Final = 20.0  # the same if the ledger is broken on purpose, and may never settle
 # Each process of a proof listens on a separate address, so that no other connection takes its port.
 _LOOPBACK: Final = "127.0.0.{}" if sys.platform == "linux" else "127.0.0.1"
 
@@ -123,7 +123,6 @@ class Scene:
         maildir: Deliver to Maildirs; otherwise to a process that appends to a file and syncs it.
         unsynced: Make the ledger acknowledge before it syncs, to see whether the proof notices.
         window: Declare in a service window, whose end is learned when all is declared.
-        files: Exchange files with a file gateway instead of messages.
     """
 
     folder: Path
@@ -133,7 +132,6 @@ class Scene:
     maildir: bool = False
     unsynced: bool = False
     window: bool = False
-    files: bool = False
 
     @property
     def host(self) -> str:
@@ -286,11 +284,11 @@ class Process:
 def agent(scene: Scene) -> None:
     """Run an agent: queue the declarations, and run until every exchange is settled."""
     if scene.unsynced:
-        _break_syncing()
+        break_syncing()
     asyncio.run(_agent(scene))
 
 
-def _break_syncing() -> None:
+def break_syncing() -> None:
     """Let SQLite acknowledge what is not on the disk: the mistake that the proof must find."""
 
     @sa.event.listens_for(sa.Engine, "begin")
@@ -326,7 +324,7 @@ async def _agent(scene: Scene) -> None:
             timing=QUICK,
         ) as running:
             await asyncio.gather(*(_queue(scene, ledger, running, one) for one in scene.declarations()))
-            async with asyncio.timeout(_SHORT if scene.unsynced else _LONGEST):
+            async with asyncio.timeout(SHORT if scene.unsynced else LONGEST):
                 if scene.window:
                     await _end_window(scene, ledger)
                 await _wait_until_settled(scene, ledger, running)

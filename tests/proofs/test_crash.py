@@ -45,16 +45,17 @@ def test_a_service_window(shown: Shown) -> None:
 @pytest.mark.parametrize("by", ["syscalls", "lines"])
 def test_files_of_a_gateway(shown: Shown, by: str) -> None:
     """
-    Wherever an agent is killed, each file is processed once under its own name, and what it deletes is stored.
+    Wherever an agent is killed, each file is processed once under its own name, and what it deletes is synced before.
 
-    What may have arrived settles itself, however the gateway refuses a name that was used.
+    What may have arrived settles itself, in whichever way the gateway refuses a name that was used. At one that refuses
+    none, only an order uploads it again.
     """
-    figures = shown("crash.py", "--files", "--points", "12", "--seed", "7", "--by", by)
+    figures = shown("crash.py", "--files", "--points", "14", "--seed", "7", "--by", by)
 
     assert [] == figures["wrong"]
-    assert (12, 36, 36) == (figures["trials"], figures["queued"], figures["taken_by_the_gateway"])
-    # Three status files and a response for each file, and a status 0 for each name that was refused that way.
-    assert figures["acknowledged"] >= 144
+    assert (14, 28, 28) == (figures["trials"], figures["queued"], figures["taken_by_the_gateway"])
+    # For each trial a file that answers nothing, and for each upload two status files and a response; each was deleted.
+    assert figures["acknowledged"] >= 14 * 7
 
 
 def test_a_ledger_that_does_not_sync_is_found_out(shown: Shown) -> None:
@@ -63,3 +64,12 @@ def test_a_ledger_that_does_not_sync_is_found_out(shown: Shown) -> None:
     violations = [sentence for outcome in figures["wrong"] for sentence in outcome["wrong"]]
 
     assert any(sentence.startswith(("taken 2 times", "acknowledged and lost")) for sentence in violations)
+
+
+@pytest.mark.long
+def test_a_file_that_is_deleted_before_it_is_synced_is_found_out(shown: Shown) -> None:
+    """The same for files: a gateway was asked to delete what the disk does not certainly have."""
+    figures = shown("crash.py", "--files", "--points", "2", "--seed", "7", "--unsynced")
+    violations = [sentence for outcome in figures["wrong"] for sentence in outcome["wrong"]]
+
+    assert any(sentence.startswith("deleted before the ledger had synced it") for sentence in violations)

@@ -229,9 +229,7 @@ class FileSimulation:
                 (one.at, _event("deleted", one.file, "" if one.fetched else "without being fetched"))
                 for one in gateway.deleted
             ],
-            "ftps_faults": [
-                (at, _row("fault", f"{one.action} at {one.at} of FTPS")) for at, one in gateway.shown_faults
-            ],
+            "ftps_faults": [(at, _fault(one)) for at, one in gateway.shown_faults],
             "ftps_logins": [
                 (one.at, _row("login", f"wrong user name, password or certificate by FTPS: {one.username}"))
                 for one in gateway.failed_logins

@@ -136,6 +136,13 @@ def proofs(session: nox.Session) -> None:
     session.run(sys.executable, "proofs/random_notices.py", "--workers", "2", external=True)
 
 
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Hostile input, guided by coverage: `-- --minutes N [TARGET…]`, or `-- --linear` for the growth of time."""
+    session.install("--no-compile", "-e", ".[all]", *nox.project.dependency_groups(PROJECT, "fuzz"))
+    session.run("python", "fuzz/run.py", *session.posargs)
+
+
 @nox.session(reuse_venv=False)
 def wheel(session: nox.Session) -> None:
     """

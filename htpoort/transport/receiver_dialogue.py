@@ -57,6 +57,8 @@ _MAX_CALLS: Final = {**dict.fromkeys(("MAIL", "RCPT", "DATA", "RSET", "NOOP"), s
 
 # The form that nearly every peer sends; anything else goes to aiosmtpd's parser, which is a hundred times slower.
 _PATH: Final = re.compile(rf"<({grammar.ADDRESS.pattern}|)>(?: (.*))?")
+# A control character in an answer, but for the line ends of one with several lines (RFC 5321, section 4.2).
+_CONTROL: Final = re.compile(r"[\0-\x09\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n")
 # RFC 3461, section 4; aiosmtpd passes it in upper case.
 _XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 
@@ -200,7 +202,9 @@ class ReceiverDialogue(smtp.SMTP):
     async def push(self, status: str | bytes) -> None:
         if self._is_mail and status == _TOO_LARGE:
             self.report_unfit(Unfit.TOO_LARGE)
-        await super().push(status.encode() if isinstance(status, str) else status)
+        # aiosmtpd repeats commands in its answers, as the peer sent them.
+        text = status if isinstance(status, str) else status.decode("utf-8", "replace")
+        await super().push(_CONTROL.sub("?", text).encode())
         self._answers += 1
         if self._answers % self._tracker.inbox.limits.commands_per_turn == 0:
             # Reading what has arrived, and writing to a peer that reads, never wait, so others would get no turn.

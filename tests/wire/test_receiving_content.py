@@ -288,3 +288,17 @@ class TestClean:
     def test_fits(self, content: bytes, limit: int) -> None:
         """A content fits if no line, its CRLF not counted, has more octets than the limit."""
         assert all(len(line) <= limit for line in content.split(b"\r\n")) == fits(content, limit)
+
+
+class TestAnswers:
+    """A peer decides by no octet of a command where an answer ends, or what a terminal shows of it."""
+
+    @pytest.mark.parametrize(
+        "command", [b"A\r250 ok\r\n", b"A\0B\r\n", b"A\x1b[2J\r\n", b"A\r.\rMAIL FROM:<a@b.example>\r\n"]
+    )
+    async def test_have_no_control_characters(self, raw: Context, command: bytes) -> None:
+        """An answer that repeats a command is one line of printable characters."""
+        async with connected(raw) as (client, _):
+            answer = await client.ask(command)
+            assert answer.startswith("500 ")
+            assert answer.isprintable()

@@ -1,0 +1,1 @@
+"""Hostile input, guided by the coverage of the code that reads it."""

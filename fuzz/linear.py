@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 import operator
 import time
@@ -171,14 +172,13 @@ def measure(names: Collection[str]) -> int:
             continue
         for parser, parse in parsers.items():
             rows: list[dict[str, Any]] = []
-            for before in _BEFORE[name]:
-                for unit in _REPEATED[name]:
-                    ratio, length, slowest = worst(parse, before, unit)
-                    for _ in range(3):  # another program may have emptied the caches; what is not linear stays so
-                        if ratio > RATIO:
-                            ratio, length, slowest = min((ratio, length, slowest), worst(parse, before, unit))
-                    row = {"before": before, "unit": unit, "ratio": round(ratio, 2), "length": length}
-                    rows.append(row | {"seconds": round(slowest, 4)})
+            for before, unit in itertools.product(_BEFORE[name], _REPEATED[name]):
+                ratio, length, slowest = worst(parse, before, unit)
+                for _ in range(3):  # another program may have emptied the caches; what is not linear stays so
+                    if ratio > RATIO:
+                        ratio, length, slowest = min((ratio, length, slowest), worst(parse, before, unit))
+                row = {"before": before, "unit": unit, "ratio": round(ratio, 2), "length": length}
+                rows.append(row | {"seconds": round(slowest, 4)})
             rows.sort(key=lambda row: -row["ratio"])
             over = [row for row in rows if row["ratio"] > RATIO]
             bad += len(over)

@@ -65,7 +65,19 @@ class SessionRecord(Protocol):
         """Record that the connection is closed."""
 
 
-class DataConnection(TLS_DTPHandler):  # type: ignore[misc]
+class _Leavable:
+    """A connection whose peer may leave within TLS, or end it wrongly."""
+
+    def recv(self, buffer_size: int) -> bytes:
+        """Read; after such an end, close the connection and return nothing."""
+        try:
+            return cast("bytes", cast("Any", super()).recv(buffer_size))
+        except SSL.Error:
+            cast("Any", self).handle_close()
+            return b""
+
+
+class DataConnection(_Leavable, TLS_DTPHandler):  # type: ignore[misc]
     """One data connection."""
 
     def __init__(self, sock: socket.socket, cmd_channel: FtpsSession) -> None:
@@ -126,14 +138,6 @@ class DataConnection(TLS_DTPHandler):  # type: ignore[misc]
             data = data[:_PIECE]
         return cast("int", super().send(data))
 
-    def recv(self, buffer_size: int) -> bytes:
-        try:
-            return cast("bytes", super().recv(buffer_size))
-        except SSL.Error:
-            # The peer left without the end of TLS.
-            self.handle_close()
-            return b""
-
     def close(self) -> None:
         if self._closed:
             return
@@ -191,7 +195,7 @@ class DataConnection(TLS_DTPHandler):  # type: ignore[misc]
         return False
 
 
-class FtpsSession(TLS_FTPHandler):  # type: ignore[misc]
+class FtpsSession(_Leavable, TLS_FTPHandler):  # type: ignore[misc]
     """One control connection."""
 
     authorizer = Logins()

@@ -230,6 +230,26 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(tls: GatewayTls
         assert await by_client(gateway, upload) == "226 Transfer complete"
 
 
+@pytest.mark.parametrize("rest", [b"", b"\x17\x03\x03\x00\x50abc", b"\x17\x03\x03\x00\x04abcd"])
+async def test_a_client_that_is_killed_is_no_fault_of_the_gateway(
+    tls: GatewayTls, caplog: pytest.LogCaptureFixture, rest: bytes
+) -> None:
+    """A control connection that ends within TLS closes its session, and the gateway reports nothing of its own."""
+
+    def die(client: FtpsClient) -> str:
+        client.sendcmd("NOOP")
+        sock = client.sock
+        assert isinstance(sock, ssl.SSLSocket)
+        with socket.socket(fileno=sock.detach()) as plain:
+            plain.sendall(rest)
+        return "killed"
+
+    async with showing(tls) as gateway:
+        assert await by_client(gateway, die) == "killed"
+        assert await by_client(gateway, upload) == "226 Transfer complete"
+    assert [] == [record.getMessage() for record in caplog.records if record.name.startswith("pyftpdlib")]
+
+
 async def test_data_without_tls_is_not_taken(tls: GatewayTls) -> None:
     """A data connection that never begins TLS gets no 226."""
 

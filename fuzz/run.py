@@ -2,7 +2,7 @@
 Run the targets with atheris, one after another, each in a process of its own, and print a line of JSON for each.
 
 `fuzz/run.py [--minutes N] [TARGET…]` gives each target N minutes, or half a minute. An input that breaks a law is kept
-in `.nox/fuzz/TARGET`, with the command that repeats it. `--linear` measures how the time grows with the length instead.
+in `.nox/fuzzed/TARGET`, with the command that repeats it. `--linear` measures instead how time grows with length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from fuzz.targets import NAMES  # noqa: E402 - found by the path above
 
-KEPT: Final = ROOT / ".nox/fuzz"
+KEPT: Final = ROOT / ".nox/fuzzed"  # not `.nox/fuzz`: that is the environment of the session
 LONGEST: Final = 8_192  # octets of an input; `--linear` has the long ones
 SLOW: Final = 10  # seconds that an input may take before it counts as a crash
 DEFAULT: Final = 0.5  # minutes
@@ -55,6 +55,8 @@ def fuzz(name: str, minutes: float) -> dict[str, Any]:
         each.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(importlib.import_module(f"fuzz.targets.{name}").seeds()):
         (folder / f"{number:04}").write_bytes(seed[:LONGEST])
+    for old in (KEPT / name).glob("*-*"):  # a crash of an earlier run would hide the same one now
+        old.rename(old.with_name(f"earlier.{old.name.replace('-', '.')}"))
     before = set((KEPT / name).iterdir())
     command = [
         *(sys.executable, __file__, "--child", name, str(found), str(folder), f"-max_total_time={round(minutes * 60)}"),

@@ -34,6 +34,7 @@ def seeds() -> Iterator[bytes]:
     yield b'<!DOCTYPE a [<!ENTITY b "c">]><status><file><service>&b;</service></file></status>'
     yield '<?xml version="1.0" encoding="utf-16"?><status/>'.encode("utf-16")
     yield entity("A1 \N{LATIN SMALL LETTER E WITH DIAERESIS}.xml", b"<Manifest/>")
+    yield entity("A1", b"").replace(b"A1", b"%FF")
     yield b"type=file;size=12;modify=20260302093000; A1.xml"
     yield b"Type=cdir;Perm=el; ."
 

@@ -296,6 +296,12 @@ class TestEntity:
 
         assert name == name_of(entity(name, b""))
 
+    def test_name_of_other_octets(self) -> None:
+        """A name that is not UTF-8 is refused as what it is: nothing that `entity` wrote."""
+        with pytest.raises(InputError) as caught:
+            name_of(entity("A1", b"").replace(b"A1", b"%FF"))
+        assert ["input.entity"] == codes(caught.value)
+
     def test_types(self) -> None:
         """Values of other types are refused; a bytearray is octets."""
         assert entity("A", b"x") == entity("A", bytearray(b"x"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -114,7 +114,11 @@ def name_of(raw: bytes) -> str:
     Raises:
         InputError: `entity` has not written *raw*.
     """
-    return unquote_to_bytes(_header_of(raw)[1]).decode()
+    try:
+        return unquote_to_bytes(_header_of(raw)[1]).decode()
+    except UnicodeDecodeError:
+        message = "raw has a file name that is not UTF-8; entity writes none."
+        raise InputError("", (Problem("input.entity", message),)) from None
 
 
 @final

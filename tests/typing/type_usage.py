@@ -36,6 +36,7 @@ from htpoort import (
     MoveProgress,
     MoveStage,
     NextStep,
+    Objection,
     OldSystemFacts,
     Outcome,
     Part,
@@ -283,6 +284,8 @@ def an_exchange() -> None:
     decision = decide(State.SENDING, Event.ACCEPTED)
     assert_type(decision, Decision)
     assert_type(decision.next_step, NextStep)
+    overridden: list[Objection] = [Objection.OTHER_PARTY]
+    assert_type(overridden[0].value, str)
     outcomes: tuple[Outcome, ...] = tuple(Outcome)
     assert_type(outcomes[0], Outcome)
     assert_type(retry_delay(1, schedule=RETRY_SCHEDULE), timedelta | None)

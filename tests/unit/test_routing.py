@@ -459,7 +459,7 @@ def test_every_reason_is_reached() -> None:
             "bad-envelope",
         ),
         *("unknown-mailbox", "unknown-process", "mailbox-process-disagree", "unknown-addressee"),
-        *("other-system", "other-party"),
+        *("other-system", "other-party", "foreign-file"),
     } == reached
     # Only the ledger, which knows what was sent, can say the last.
     assert {"matched", "unknown-reference", "not-checked", "not-sent"} == {one.value for one in Correlation}

@@ -91,6 +91,8 @@ class Objection(enum.Enum):
     """Another party sent the K, or A names another party: the wrong party would get it."""
     OTHER_SYSTEM = "other-system"
     """The K was sent to another system, or mailbox or process ID belong to another system."""
+    OTHER_UPLOAD = "other-upload"
+    """The status file of a gateway names another upload, so it proves nothing about this one."""
 
 
 _REASONS: Final = {

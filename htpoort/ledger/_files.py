@@ -115,6 +115,10 @@ def against_file(connection: sa.Connection, routed: RoutedFile, folder: str | No
     elif others and not own:
         # Another user's name stays out, as for messages.
         yield Objection.OTHER_PARTY, f"{routed.reference} was uploaded by another user than {routed.party}."
+    named = StatusFile.parse(routed.file_name, [routed.system])
+    if named is not None and str(named.name) != routed.reference:
+        message = f"{routed.file_name} is the status file of {named.name}, not of {routed.reference}."
+        yield Objection.OTHER_UPLOAD, message
     if folder is not None and folder != routed.mailbox:
         yield Objection.OTHER_PARTY, f"It was fetched from {folder}, which is not the folder of {routed.party}."
 

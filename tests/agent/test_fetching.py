@@ -302,7 +302,9 @@ class TestPolling:
 
         messages = {text.partition(" check")[0] for text in caplog.messages if text.startswith("POP3")}
         assert ((["u1"], []), []) == (kept, box.uidls)
-        assert {f"POP3: The ledger {ledger.location} cannot be written. The disk reports an error;"} == messages
+        assert {
+            f"POP3: The ledger {ledger.location} cannot be written. The disk is full or reports an error;"
+        } == messages
 
     async def test_a_missing_certificate(
         self, ledger: Ledger, router: Router, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -80,10 +80,12 @@ def test_the_agent_may_write_where_its_configuration_says(unit: configparser.Con
 def test_each_sample_configuration_is_accepted(name: str, tmp_path: Path) -> None:
     """The configurations beside the unit and the compose file are read without a complaint, with their passwords."""
     passwords = ("HTPOORT_PASSWORD", "HTPOORT_SMTP_PASSWORD", "HTPOORT_POP3_PASSWORD")
+    environ = dict.fromkeys(passwords, "geheim")
+    environ["HTPOORT_LEDGER_URL"] = "postgresql+psycopg://htpoort:geheim@database/htpoort"
     path = tmp_path / "htpoort.toml"
     shutil.copy(ROOT / "examples" / name / "htpoort.toml", path)
 
-    assert {"AGS", "DMS"} == set(read_agent(path, environ=dict.fromkeys(passwords, "geheim")).deliveries)
+    assert {"AGS", "DMS"} == set(read_agent(path, environ=environ).deliveries)
 
 
 def test_each_secret_has_its_line() -> None:

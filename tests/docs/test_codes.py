@@ -32,7 +32,7 @@ MADE = {
     },
     "f'{name.lower()}.missing'": ["from.missing", "subject.missing"],
     "f'{name.lower()}.repeated'": ["from.repeated", "subject.repeated"],
-    "_code(objection)": ["release.other-party", "release.other-system"],
+    "_code(objection)": ["release.other-party", "release.other-system", "release.other-upload"],
     "f'payload.{code}'": [
         "payload.encoding",
         "payload.content-type",

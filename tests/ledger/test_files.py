@@ -11,6 +11,7 @@ from htpoort import (
     DMS,
     Correlation,
     InputError,
+    Objection,
     Outcome,
     PartyId,
     Quarantined,
@@ -489,10 +490,16 @@ def test_a_foreign_file_is_released_to_its_upload(office: Office) -> None:
 
 
 def test_a_released_status_file_stays_one(office: Office) -> None:
-    """A status file of another name, released to an upload, shows that it arrived, and is no answer."""
+    """A status file of another name proves nothing of an upload; given to it by name, it shows that it arrived."""
     office.attempt(Outcome.UNKNOWN)
     key = office.status(1, name="B9").key
-    office.ledger.quarantine.release_file(key, service=MANIFEST, user=USER, reference="A1", at=office.now())
+    chosen = {"service": MANIFEST, "user": USER, "reference": "A1"}
+    with pytest.raises(InputError, match=r"is the status file of B9, not of A1"):
+        office.ledger.quarantine.release_file(key, **chosen, at=office.now())
+    assert State.UNKNOWN == office.exchange.state
+    office.ledger.quarantine.release_file(
+        key, **chosen, at=office.now(), despite=[Objection.OTHER_UPLOAD], reason="the helpdesk renamed it"
+    )
 
     assert State.ACCEPTED == office.exchange.state
 

@@ -296,7 +296,8 @@ _NEEDS: Final[dict[Reason, Callable[[RouterSetup], bool]]] = {
 
 def _possible(setup: RouterSetup, reasons: Collection[Reason]) -> list[Reason]:
     """List the reasons, in their own order, that a message for this setup can be quarantined for."""
-    return [reason for reason in Reason if reason in reasons and (reason not in _NEEDS or _NEEDS[reason](setup))]
+    asked = [reason for reason in Reason if reason in _SPOILERS and reason in reasons]
+    return [reason for reason in asked if reason not in _NEEDS or _NEEDS[reason](setup)]
 
 
 # ── the strategy ─────────────────────────────────────────────────────────────
@@ -327,7 +328,8 @@ def reply_messages(  # noqa: PLR0913 - one for each thing that a caller may choo
     Args:
         setup: What your router knows; any setup by default.
         genuine: Whether genuine replies are drawn, in the form of the official page.
-        reasons: Why the others must be quarantined; exactly one thing is wrong in each of them.
+        reasons: Why the others must be quarantined; exactly one thing is wrong in each of them. `Reason.FOREIGN_FILE`
+            is never drawn: it is about files.
         forms: How replies carry their payload: ``"plain"``, ``"base64"``, ``"quoted-printable"``, ``"attachment"``,
             ``"attachment-base64"`` or ``"attachment-quoted-printable"``.
         min_length: Octets of the payload, at least 0.

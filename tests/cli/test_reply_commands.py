@@ -302,7 +302,10 @@ class TestQuarantineWithdraw:
         office.ledger.exchanges.settle(claimed, Outcome.ACCEPTED, at=NOON)
         key = office.take(response("K1").replace(b"DMS4.NL", b"DMS.NL"))
         for_client: dict[str, Any] = {"system": DMS, "party": PartyId.parse(CLIENT)}
-        override: dict[str, Any] = {"despite": list(Objection), "reason": "by telephone"}
+        override: dict[str, Any] = {
+            "despite": [Objection.OTHER_PARTY, Objection.OTHER_SYSTEM],
+            "reason": "by telephone",
+        }
         reply = office.ledger.quarantine.release(key, **for_client, **override, at=NOON).key
         office.ledger.replies.mark_delivered(reply, at=NOON)
         return str(key)

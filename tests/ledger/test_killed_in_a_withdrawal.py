@@ -70,7 +70,10 @@ def misled(url: str, declaration: Make, reply: Write) -> None:
             ledger.exchanges.settle(claimed, Outcome.ACCEPTED, at=NOON)
         raw = reply("K1", mailbox="dms@htpoort.nl", process_id="DMS.NL")
         ledger.replies.take_in(Router(parties=[RIGHT, WRONG]), raw, mail_from=None, at=NOON)
-        override: dict[str, Any] = {"despite": list(Objection), "reason": "by telephone"}
+        override: dict[str, Any] = {
+            "despite": [Objection.OTHER_PARTY, Objection.OTHER_SYSTEM],
+            "reason": "by telephone",
+        }
         wrong = PartyId.parse(WRONG)
         key = ledger.quarantine.release(1, system=DMS, party=wrong, at=NOON, **override).key
         ledger.replies.claim("DMS", owner="a", most=9, at=NOON, lease=LEASE)

@@ -237,7 +237,7 @@ class TestRefused:
 
 FORGED = {"mailbox": "dms@htpoort.nl", "process_id": "DMS.NL"}
 """A reply from the mailbox of DMS with the process ID of AGS."""
-BOTH: dict[str, Any] = {"despite": list(Objection), "reason": "by telephone"}
+BOTH: dict[str, Any] = {"despite": [Objection.OTHER_PARTY, Objection.OTHER_SYSTEM], "reason": "by telephone"}
 
 
 class Counter(Desk):

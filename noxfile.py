@@ -104,7 +104,8 @@ def versions(session: nox.Session) -> None:
         session.skip("no other supported Python on this machine")
     session.install("--no-compile", "-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
     parts = (*BY_VERSION, *BY_NEWEST) if session.python == OTHERS[-1] else BY_VERSION
-    session.run("pytest", *SEVERAL, *(session.posargs or parts), env={"HYPOTHESIS_PROFILE": "few"} | CHOSEN)
+    part = session.posargs or (*parts, "-m", "not long")
+    session.run("pytest", *SEVERAL, *part, env={"HYPOTHESIS_PROFILE": "few"} | CHOSEN)
 
 
 @nox.session(venv_backend="none", default=False)
@@ -228,7 +229,8 @@ def looks(session: nox.Session) -> None:
     """
     Documentation, report and live page in Chromium, on a telephone and a screen; screenshots are in .nox/looks.
 
-    `nox -s looks -- tests/looks` also asks axe about every page, which takes a quarter of an hour.
+    `nox -s looks -- tests/looks` also asks axe about every page, and keeps a screenshot of each, which takes a quarter
+    of an hour.
     """
     browser = ["chromium", "fonts-dejavu-core"]
     _install_from_debian(session, [] if shutil.which("chromium") else browser, [])

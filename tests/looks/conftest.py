@@ -84,10 +84,11 @@ class Looks:
 
     def wrong(self, url: str, name: str, *, width: int, scheme: str, axe: bool = True) -> list[str]:
         """
-        List what a page gets wrong, and keep a screenshot of it.
+        List what a page gets wrong.
 
         It may not scroll sideways, cut code or show a graphic without a name; with *axe*, it may not have a fault that
-        axe finds either: contrast, labels, headings, keyboard. That takes as long as all the rest together.
+        axe finds either: contrast, labels, headings, keyboard. That and the screenshot that is kept then take longer
+        than all the rest together.
         """
         with self.page(url, width=width, scheme=scheme) as page:
             found = [f"{page.evaluate(WIDER)} pixels too wide"] if page.evaluate(WIDER) > 0 else []
@@ -98,8 +99,8 @@ class Looks:
             violations = Axe().run(page, options=AXE).response["violations"] if axe else []
             found += [f"{each['id']}: {node['html'][:120]}" for each in violations for node in each["nodes"]]
             found += self._unreachable(page)
-            # As PNG, a long page takes twice as long.
-            page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.jpeg", quality=70, full_page=True)
+            if axe:  # as PNG, a long page takes twice as long
+                page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.jpeg", quality=70, full_page=True)
         return found
 
     @staticmethod

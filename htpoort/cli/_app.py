@@ -37,7 +37,7 @@ COMMANDS: Final = {
     "run": ("run", "Run the agent: send what is queued, take in replies and deliver them, until SIGTERM or Ctrl-C."),
     "fetch": (
         "run",
-        "Fetch once from every POP3 mailbox and store the mails; exit code 1 if a mailbox could not be read.",
+        "Fetch once from every POP3 mailbox and file gateway, and store it; exit code 1 if one could not be read.",
     ),
     "status": (
         "attention",

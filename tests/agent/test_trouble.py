@@ -41,7 +41,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(
     assert (451, "4.3.0 Not taken, try again later") == (caught.value.code, caught.value.reply)
     assert ([], 1) == (stored, len(list(ledger.quarantine.listed())))
     assert [
-        f"{NOT_STORED}: The ledger {ledger.location} cannot be written. The disk reports an error;",
+        f"{NOT_STORED}: The ledger {ledger.location} cannot be written. The disk is full or reports an error;",
         "In quarantine as 1 (unknown-addressee): The addressee 'NL123456789.99.05' is not one of the parties.",
     ] == [sentence.partition(" check")[0] for sentence in messages]
 

@@ -79,7 +79,7 @@ def test_a_failing_disk_is_tried_once(sqlite: Ledger) -> None:
 
 def test_a_disk_that_works_again(sqlite: Ledger, declaration: Make, clock: Clock) -> None:
     """A refused operation is not kept; the same connection accepts it once the disk works again."""
-    with failing_disk(), pytest.raises(LedgerError, match="The disk reports an error"):
+    with failing_disk(), pytest.raises(LedgerError, match="The disk is full or reports an error"):
         sqlite.exchanges.queue(declaration("K1"), at=clock())
     before = list(sqlite.exchanges.listed())
     sqlite.exchanges.queue(declaration("K1"), at=clock())

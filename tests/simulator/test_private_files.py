@@ -54,7 +54,7 @@ class TestRights:
     def test_a_folder_that_the_command_makes(self, tmp_path: Path) -> None:
         """Only its owner can read the folder that the command makes for certificates."""
         folder = tmp_path / "made"
-        with Certificates(tls=True, folder=folder, client=ClientCertificate.NONE).made():
+        with Certificates(wanted="--tls", folder=folder, client=ClientCertificate.NONE).made():
             assert "0o700" == modes(folder)["made"]
 
     async def test_a_record(self, tmp_path: Path) -> None:

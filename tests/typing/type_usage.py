@@ -285,7 +285,7 @@ def an_exchange() -> None:
     assert_type(decision, Decision)
     assert_type(decision.next_step, NextStep)
     overridden: list[Objection] = [Objection.OTHER_PARTY]
-    assert_type(overridden[0].value, str)
+    assert_type(overridden[0], Objection)
     outcomes: tuple[Outcome, ...] = tuple(Outcome)
     assert_type(outcomes[0], Outcome)
     assert_type(retry_delay(1, schedule=RETRY_SCHEDULE), timedelta | None)

@@ -103,7 +103,8 @@ def versions(session: nox.Session) -> None:
     if not session.python:
         session.skip("no other supported Python on this machine")
     session.install("--no-compile", "-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
-    parts = (*BY_VERSION, *BY_NEWEST) if session.python == OTHERS[-1] else BY_VERSION
+    between = [part for part in BY_VERSION if part != "tests/property"]
+    parts = (*BY_VERSION, *BY_NEWEST) if session.python == OTHERS[-1] else between
     part = session.posargs or (*parts, "-m", "not long")
     session.run("pytest", *SEVERAL, *part, env={"HYPOTHESIS_PROFILE": "few"} | CHOSEN)
 

@@ -68,8 +68,9 @@ class StatusFile:
     The name of a status file, in its parts.
 
     >>> manifest = FileService(name="MANIFEST", service="Manifest")
-    >>> StatusFile.parse("status_Manifest_MANIFEST_2026_0001_2.xml", [manifest])
-    StatusFile(service='Manifest', name=FileName(stem='MANIFEST_2026_0001', ...), status=<FileStatus.TAKEN: 2>)
+    >>> read = StatusFile.parse("status_Manifest_MANIFEST_2026_0001_2.xml", [manifest])
+    >>> str(read.name), read.status
+    ('MANIFEST_2026_0001', <FileStatus.TAKEN: 2>)
 
     Args:
         service: The folder of the service.
